@@ -1,0 +1,60 @@
+/**
+ * Every error the library raises, in one registry.
+ *
+ * A failure of the run is a {@link GristmillError} with a code from {@link ERRORS}; a failure of one
+ * document is data (a status and a reason column), never an exception. Messages name the file, the row,
+ * the value and the bound; `{name}` in a template is filled from the error's `details`.
+ * test/errors.test.ts holds this registry against the README's table.
+ */
+
+/** Message templates by code. Each code starts with the room that raises it. */
+export const ERRORS = {
+  // options and API use
+  OPTION_INVALID: 'option {option}: expected {expected}, received {received}',
+  DISPOSED: '{object} was used after dispose()',
+  ABORTED: '{what} was aborted',
+  // native addon
+  NATIVE_MISSING: 'the native addon is not built: {reason}; run `npx gristmill build-native`',
+  NATIVE_FAILED: '{operation}: {reason}',
+  // batch
+  BATCH_POOL_TOO_SMALL: 'slab pool: expected at least {minimum} slabs, received {received}',
+} as const;
+
+/** A code of {@link ERRORS}. */
+export type ErrorCode = keyof typeof ERRORS;
+
+/** Values that fill a message template and stay readable on the error. */
+export type ErrorDetails = Readonly<Record<string, unknown>>;
+
+/** The one error class of the library: `code` is stable, `details` holds the values of the message. */
+export class GristmillError extends Error {
+  override readonly name = 'GristmillError';
+  readonly code: ErrorCode;
+  readonly details: ErrorDetails;
+
+  constructor(code: ErrorCode, details: ErrorDetails = {}, options?: ErrorOptions) {
+    super(formatMessage(code, details), options);
+    this.code = code;
+    this.details = details;
+  }
+}
+
+/** Fills the template of `code`; a missing detail shows as `?` rather than hiding the message. */
+export function formatMessage(code: ErrorCode, details: ErrorDetails): string {
+  return ERRORS[code].replace(/\{(\w+)\}/g, (_, name: string) => printable(details[name] ?? '?'));
+}
+
+/** One-line rendering of an untrusted value: control characters escaped, at most 200 characters. */
+export function printable(value: unknown): string {
+  const text = typeof value === 'string' ? value : (JSON.stringify(value) ?? String(value));
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is escaped here
+  const safe = text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g, (c) => {
+    return `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`;
+  });
+  return safe.length > 200 ? `${safe.slice(0, 197)}...` : safe;
+}
+
+/** True when `error` is a {@link GristmillError}, of `code` if one is given. */
+export function isGristmillError(error: unknown, code?: ErrorCode): error is GristmillError {
+  return error instanceof GristmillError && (code === undefined || error.code === code);
+}
