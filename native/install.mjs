@@ -1,0 +1,114 @@
+/**
+ * npm's `install` step: builds the native addon once, and reuses a good build.
+ *
+ * A build is good when its stamp (sources, pins, options, compiler) matches and the addon loads. What is missing
+ * on the machine is named in one line with the command that installs it. Environment:
+ *   GRISTMILL_CUDA=auto|on|off       auto builds CUDA when nvcc and cuBLAS are found; on makes their lack an error
+ *   GRISTMILL_CPU=native|baseline|all
+ *   GRISTMILL_LLAMA_CPP=<dir>        an own llama.cpp tree
+ *   GRISTMILL_SKIP_BUILD=1           do nothing (the addon is then missing until `npx gristmill build-native`)
+ */
+import { execFileSync, spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { availableParallelism } from 'node:os';
+import { dirname, join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { unpackVendored } from './vendor/unpack.mjs';
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const addon = join(root, 'build', 'Release', 'gristmill.node');
+const stampFile = join(root, 'build', 'gristmill-stamp');
+const force = process.argv.includes('--force');
+
+function fail(line) {
+  console.error(`gristmill: ${line}`);
+  process.exit(1);
+}
+
+/** Tools the build runs, with the Debian package that brings each. */
+function requireTools() {
+  const needed = [
+    ['cmake', 'cmake'],
+    ['git', 'git'],
+    ['g++', 'g++'],
+    ['make', 'make'],
+  ];
+  const missing = needed.filter(([tool]) => {
+    if (tool === 'make' && spawnSync('ninja', ['--version'], { stdio: 'ignore' }).status === 0) return false;
+    if (tool === 'g++' && process.env.CXX) return false;
+    if (tool === 'git' && existsSync(join(root, 'native/vendor/llama.cpp/.gristmill-pin'))) return false;
+    return spawnSync(tool, ['--version'], { stdio: 'ignore' }).status !== 0;
+  });
+  if (missing.length > 0) {
+    const packages = missing.map(([, name]) => name).join(' ');
+    fail(`${missing.map(([tool]) => tool).join(', ')} not found; run: apt-get install -y ${packages}`);
+  }
+}
+
+function sourceFiles(folder) {
+  return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) return entry.name === 'vendor' ? [] : sourceFiles(path);
+    return /\.(cc|h|cu)$/.test(entry.name) ? [path] : [];
+  });
+}
+
+function stampOf(options) {
+  const hash = createHash('sha256');
+  const files = ['CMakeLists.txt', 'native/vendor/pins.json'].map((name) => join(root, name));
+  for (const file of [...files, ...sourceFiles(join(root, 'native')).sort()]) {
+    hash.update(relative(root, file)).update('\0').update(readFileSync(file)).update('\0');
+  }
+  const compiler = spawnSync(process.env.CXX ?? 'g++', ['--version'], { encoding: 'utf8' }).stdout ?? '';
+  return hash.update(JSON.stringify(options)).update(compiler.split('\n')[0]).digest('hex');
+}
+
+function loads() {
+  const script = `require(${JSON.stringify(addon)})`;
+  return existsSync(addon) && spawnSync(process.execPath, ['-e', script], { stdio: 'ignore' }).status === 0;
+}
+
+async function main() {
+  if (process.env.GRISTMILL_SKIP_BUILD && !force) return;
+  const options = {
+    GRISTMILL_CUDA: process.env.GRISTMILL_CUDA ?? 'auto',
+    GRISTMILL_CPU: process.env.GRISTMILL_CPU ?? 'native',
+    GRISTMILL_BENCH: process.env.GRISTMILL_BENCH ? 'ON' : 'OFF',
+  };
+  if (!force && existsSync(stampFile) && readFileSync(stampFile, 'utf8') === stampOf(options) && loads()) {
+    return;
+  }
+  requireTools();
+  const trees = await unpackVendored();
+  const require = createRequire(import.meta.url);
+  const cmakeJs = join(dirname(require.resolve('cmake-js/package.json')), 'bin', 'cmake-js');
+  const defines = { ...options, GRISTMILL_LLAMA_CPP: trees['llama.cpp'] };
+  const started = Date.now();
+  console.error('gristmill: building the native addon (about 4 minutes on 2 cores, once)');
+  mkdirSync(join(root, 'build'), { recursive: true });
+  const run = (...args) => {
+    const result = spawnSync(process.execPath, [cmakeJs, ...args], { cwd: root, encoding: 'utf8', maxBuffer: 1 << 28 });
+    const output = `${result.stdout ?? ''}${result.stderr ?? ''}`;
+    writeFileSync(join(root, 'build', `${args[0]}.log`), output);
+    if (result.status !== 0) {
+      console.error(output.split('\n').slice(-60).join('\n'));
+      fail(`cmake-js ${args[0]} failed; the whole output is in build/${args[0]}.log`);
+    }
+  };
+  run('configure', ...Object.entries(defines).map(([name, value]) => `--CD${name}=${value}`));
+  run('build', '--parallel', String(availableParallelism()));
+  if (!loads()) {
+    try {
+      execFileSync(process.execPath, ['-e', `require(${JSON.stringify(addon)})`], { stdio: ['ignore', 'ignore', 'inherit'] });
+    } catch {
+      fail(`the addon was built but does not load (${addon})`);
+    }
+  }
+  writeFileSync(stampFile, stampOf(options));
+  const seconds = Math.round((Date.now() - started) / 1000);
+  console.error(`gristmill: built ${relative(root, addon)} (${statSync(addon).size >> 10} KiB) in ${seconds} s`);
+}
+
+await main();

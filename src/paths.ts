@@ -1,0 +1,20 @@
+/**
+ * Where the package's own files lie, whether this code runs from src/ (tests), from dist/ (ESM) or from the
+ * bundle dist/index.cjs. Every path to a worker, the addon or a shipped model goes through here.
+ */
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+/** This file's folder: `src` or `dist`, both directly below the package root. */
+const here = dirname(fileURLToPath(import.meta.url));
+
+/** The package root: the folder of package.json. */
+export const packageRoot = dirname(here);
+
+/** A compiled file below dist/, e.g. `distFile('program/worker.js')`; workers are always started from there. */
+export function distFile(relativePath: string): string {
+  return join(packageRoot, 'dist', relativePath);
+}
+
+/** The native addon as CMake leaves it; backends (ggml-cpu, ggml-cuda) lie beside it. */
+export const addonFile = join(packageRoot, 'build', 'Release', 'gristmill.node');
