@@ -2,11 +2,13 @@
 #include <napi.h>
 
 #include "binding/memory.h"
+#include "binding/text.h"
 
 namespace {
 
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
   gristmill::binding::ExportMemory(env, exports);
+  gristmill::binding::ExportText(env, exports);
   return exports;
 }
 

@@ -16,6 +16,18 @@ export const ERRORS = {
   // native addon
   NATIVE_MISSING: 'the native addon is not built: {reason}; run `npx gristmill build-native`',
   NATIVE_FAILED: '{operation}: {reason}',
+  // refine: profiles, engines, runs
+  PROFILE_UNKNOWN: 'profile {profile} is neither a file nor one of: {known}',
+  PROFILE_INVALID: 'profile {file}: {reason}',
+  PROFILE_TEMPLATE_FAILED: 'profile {profile}: chat template: {reason}',
+  ENGINE_PROCESS_DIED: 'the engine process on {device} died ({exit}) {count} times in a row without finishing anything',
+  RUN_OUTPUT_IN_USE: '{out} is in use by process {pid} on {host}; remove {lock} if that process is gone',
+  RUN_OUTPUT_FOREIGN: '{out} is not empty and holds no run of gristmill: choose another folder',
+  RUN_CHANGED: '{out} holds a run with other settings; changed: {changes}. Use another --out, or remove it',
+  RUN_LEDGER_INVALID: '{file}: {reason}',
+  RUN_CONSERVATION: 'unit {unit}: rows in {rowsIn} are not kept {kept} + edited {edited} + dropped {dropped} + failed {failed}',
+  RUN_OUTPUT_FAILED: '{path}: {reason}',
+  RUN_UNITS_FAILED: '{failed} of {units} units failed; first: {first}',
   // batch
   BATCH_POOL_TOO_SMALL: 'slab pool: expected at least {minimum} slabs, received {received}',
 } as const;

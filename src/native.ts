@@ -7,6 +7,7 @@
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { ERRORS, type ErrorCode, GristmillError } from './errors.ts';
+import type { NativeEngine, NativeEngineOptions } from './native-engine.ts';
 import { addonFile } from './paths.ts';
 
 /** Where the bytes of a view lie. */
@@ -15,8 +16,22 @@ export interface NativeMemory {
   addressOf(view: Uint8Array): bigint;
 }
 
+/** UTF-8 over a whole column: `into` has one element per value. */
+export interface NativeText {
+  /** Unicode code points of every value. */
+  countCodePoints(data: Uint8Array, offsets: Int32Array, into: Int32Array): void;
+  /** 1 where a value is well-formed UTF-8, else 0. */
+  validateUtf8(data: Uint8Array, offsets: Int32Array, into: Uint8Array): void;
+}
+
+/** Opening engines; the engine's own face is src/native-engine.ts. */
+export interface NativeEngines {
+  /** @throws ENGINE_* when the model or the device does not serve */
+  openEngine(options: NativeEngineOptions): Promise<NativeEngine>;
+}
+
 /** Everything the addon exports. */
-export interface Native extends NativeMemory {}
+export interface Native extends NativeMemory, NativeText, NativeEngines {}
 
 let loaded: Native | undefined;
 

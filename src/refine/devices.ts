@@ -1,0 +1,52 @@
+/**
+ * Devices and their default sizes: what `--device` means, and how many threads and slots an engine gets.
+ *
+ * Slots and ubatch sizes take part in how batches are composed, and so in the last bits of the logits. Their
+ * defaults therefore depend on the kind of device only, never on the number of cores: the same run gives the same
+ * bytes on 2 and on 128 cores.
+ */
+import { availableParallelism } from 'node:os';
+import { GristmillError } from '../errors.ts';
+
+/** Sizes of one engine; everything but `nThreads` is part of a run's identity. */
+export interface EngineSizes {
+  readonly nThreads: number;
+  readonly nSlots: number;
+  readonly nUbatch: number;
+}
+
+/** Beyond this many threads a sub-billion model on a CPU waits on barriers more than it computes. */
+const MAX_CPU_THREADS = 32;
+
+/**
+ * Parses `--device`.
+ *
+ * @param device `cpu`, `cuda`, `cuda:0` or `cuda:0,1`
+ * @returns one entry per engine, e.g. `['cuda:0', 'cuda:1']`
+ * @throws OPTION_INVALID
+ */
+export function parseDevices(device: string): readonly string[] {
+  if (device === 'cpu') return ['cpu'];
+  if (device === 'cuda') return ['cuda:0'];
+  const match = /^cuda:(\d{1,2}(?:,\d{1,2})*)$/.exec(device);
+  if (!match) {
+    throw new GristmillError('OPTION_INVALID', {
+      option: 'device',
+      expected: 'cpu, cuda, cuda:0 or cuda:0,1',
+      received: device,
+    });
+  }
+  return [...new Set(match[1]!.split(','))].map((index) => `cuda:${Number(index)}`);
+}
+
+/** Default sizes of an engine on `device`; `threads` overrides the number of CPU threads. */
+export function defaultSizes(device: string, threads?: number): EngineSizes {
+  if (device === 'cpu') {
+    return {
+      nThreads: threads ?? Math.min(availableParallelism(), MAX_CPU_THREADS),
+      nSlots: 16,
+      nUbatch: 512,
+    };
+  }
+  return { nThreads: threads ?? 1, nSlots: 256, nUbatch: 4096 };
+}

@@ -1,0 +1,44 @@
+/**
+ * The child process that owns one engine (see engine.ts). Started by fork(); speaks EngineMessage/EngineReply.
+ *
+ * It leaves when the parent goes away. Nothing is printed: the parent ignores its output.
+ */
+import { GristmillError } from '../errors.ts';
+import type { EngineMessage, EngineReply } from './engine.ts';
+import { openLocalEngine, type RefinerEngine } from './engine.ts';
+
+let engine: RefinerEngine | null = null;
+
+async function answer(message: EngineMessage): Promise<unknown> {
+  if (message.kind === 'open') {
+    engine = await openLocalEngine(message.options);
+    return engine.info;
+  }
+  if (!engine) throw new GristmillError('DISPOSED', { object: 'engine' });
+  // The request was built by the typed face in engine.ts; the method names are a closed set there.
+  const method = engine[message.method] as (request: unknown) => Promise<unknown>;
+  return method(message.request);
+}
+
+process.on('message', (message: EngineMessage) => {
+  answer(message).then(
+    (value) => reply({ id: message.id, value }),
+    (error: unknown) => {
+      const coded = error instanceof GristmillError ? error : null;
+      reply({
+        id: message.id,
+        error: {
+          code: coded?.code ?? 'NATIVE_FAILED',
+          details: coded ? { ...coded.details } : { operation: message.kind, reason: String(error) },
+          message: String(error),
+        },
+      });
+    },
+  );
+});
+
+process.on('disconnect', () => process.exit(0));
+
+function reply(value: EngineReply): void {
+  process.send?.(value);
+}

@@ -1,0 +1,276 @@
+/**
+ * The ledger of a run: what was planned, what is committed, and how a crash is survived.
+ *
+ *     out/
+ *       part-00000.parquet …              committed units: rows kept, edited and failed
+ *       dropped/part-00000.parquet …      committed units: rows dropped
+ *       _gristmill/run.json               identity of the run (see run-identity.ts)
+ *       _gristmill/units/00000.json       one record per committed unit
+ *       _gristmill/tmp/00000/…            files of units in flight
+ *       _gristmill/lock                   the process that writes
+ *
+ * Invariants
+ *  1. A unit's files are written and synced under tmp/. Renaming its record into units/ commits it: one rename.
+ *  2. Only then are its files renamed to their public names. A crash in between is finished by {@link openLedger}.
+ *     So every public file belongs to a committed unit, and every committed unit's files come to be public.
+ *  3. Whatever lies under tmp/ without a record is thrown away and done again.
+ *  4. rows in = kept + edited + dropped + failed, checked before a record is written.
+ */
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  unlinkSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
+import { hostname } from 'node:os';
+import { basename, dirname, join } from 'node:path';
+import { GristmillError } from '../errors.ts';
+import { compareIdentity, type RunIdentity } from './run-identity.ts';
+import type { RefineCounts } from './statistics.ts';
+
+/** One file of a unit. */
+export interface UnitFile {
+  /** Public path relative to the output folder. */
+  readonly path: string;
+  readonly rows: number;
+  readonly bytes: number;
+  readonly sha256: string;
+}
+
+/** What is kept of a committed unit. */
+export interface UnitRecord {
+  readonly unit: number;
+  readonly input: string;
+  readonly counts: RefineCounts;
+  readonly files: readonly UnitFile[];
+  readonly seconds: number;
+}
+
+/** An open ledger; one process at a time holds it. */
+export interface Ledger {
+  readonly out: string;
+  /** Committed units by index. */
+  readonly committed: ReadonlyMap<number, UnitRecord>;
+  /** A fresh, empty folder for the files of a unit in flight. */
+  beginUnit(unit: number): string;
+  /** Commits a unit whose files lie in its folder under their base names prefixed by role. */
+  commitUnit(record: UnitRecord): void;
+  /** Throws a unit in flight away. */
+  abandonUnit(unit: number): void;
+  /** Releases the lock. */
+  close(): void;
+}
+
+const FOLDER = '_gristmill';
+
+/** Five digits and more: sorts by name up to 99,999 units. */
+export function unitName(unit: number): string {
+  return String(unit).padStart(5, '0');
+}
+
+/** Where a unit's file lies before its unit is committed. */
+export function pendingPath(out: string, unit: number, publicPath: string): string {
+  return join(out, FOLDER, 'tmp', unitName(unit), publicPath.replaceAll('/', '__'));
+}
+
+/**
+ * Opens the ledger in `out`, creating it or resuming the run that lies there.
+ *
+ * @throws RUN_OUTPUT_IN_USE, RUN_OUTPUT_FOREIGN, RUN_CHANGED, RUN_LEDGER_INVALID, RUN_OUTPUT_FAILED
+ */
+export function openLedger(out: string, identity: RunIdentity): Ledger {
+  const folder = join(out, FOLDER);
+  const runFile = join(folder, 'run.json');
+  let unlock: () => void;
+  try {
+    if (!existsSync(runFile) && existsSync(out) && readdirSync(out).some((name) => name !== FOLDER)) {
+      throw new GristmillError('RUN_OUTPUT_FOREIGN', { out });
+    }
+    for (const part of ['units', 'tmp']) mkdirSync(join(folder, part), { recursive: true });
+    unlock = lock(out, join(folder, 'lock'));
+  } catch (error) {
+    throw outputError(out, error);
+  }
+  try {
+    if (existsSync(runFile)) {
+      const changes = compareIdentity(readJson(runFile) as RunIdentity, identity);
+      if (changes.length > 0) {
+        throw new GristmillError('RUN_CHANGED', { out, changes: changes.join('; ') });
+      }
+    } else {
+      writeDurably(runFile, `${JSON.stringify(identity, null, 2)}\n`);
+    }
+    const committed = readRecords(folder);
+    for (const record of committed.values()) publish(out, record);
+    rmSync(join(folder, 'tmp'), { recursive: true, force: true });
+    mkdirSync(join(folder, 'tmp'), { recursive: true });
+    return ledgerOver(out, folder, committed, unlock);
+  } catch (error) {
+    unlock();
+    throw outputError(out, error);
+  }
+}
+
+function ledgerOver(
+  out: string,
+  folder: string,
+  committed: Map<number, UnitRecord>,
+  unlock: () => void,
+): Ledger {
+  const pendingFolder = (unit: number): string => join(folder, 'tmp', unitName(unit));
+  return {
+    out,
+    committed,
+    beginUnit(unit) {
+      const pending = pendingFolder(unit);
+      try {
+        rmSync(pending, { recursive: true, force: true });
+        mkdirSync(pending, { recursive: true });
+      } catch (error) {
+        throw outputError(pending, error);
+      }
+      return pending;
+    },
+    commitUnit(record) {
+      const { rowsIn, kept, edited, dropped, failed } = record.counts;
+      if (rowsIn !== kept + edited + dropped + failed) {
+        throw new GristmillError('RUN_CONSERVATION', { ...record.counts, unit: record.unit });
+      }
+      try {
+        syncFolder(pendingFolder(record.unit));
+        const name = `${unitName(record.unit)}.json`;
+        const pending = join(folder, 'tmp', name);
+        writeDurably(pending, `${JSON.stringify(record, null, 2)}\n`);
+        renameSync(pending, join(folder, 'units', name));
+        syncFolder(join(folder, 'units'));
+        committed.set(record.unit, record);
+        publish(out, record);
+        rmSync(pendingFolder(record.unit), { recursive: true, force: true });
+      } catch (error) {
+        throw outputError(join(out, record.files[0]?.path ?? ''), error);
+      }
+    },
+    abandonUnit(unit) {
+      rmSync(pendingFolder(unit), { recursive: true, force: true });
+    },
+    close: unlock,
+  };
+}
+
+/** Gives the files of a committed unit their public names; does nothing for those that have them. */
+function publish(out: string, record: UnitRecord): void {
+  for (const file of record.files) {
+    const target = join(out, file.path);
+    const pending = pendingPath(out, record.unit, file.path);
+    if (existsSync(pending)) {
+      mkdirSync(dirname(target), { recursive: true });
+      renameSync(pending, target);
+      syncFolder(dirname(target));
+    } else if (!existsSync(target)) {
+      throw new GristmillError('RUN_LEDGER_INVALID', {
+        file: target,
+        reason: `the record of unit ${record.unit} names it, but it is gone`,
+      });
+    }
+  }
+}
+
+function readRecords(folder: string): Map<number, UnitRecord> {
+  const records = new Map<number, UnitRecord>();
+  for (const name of readdirSync(join(folder, 'units')).sort()) {
+    if (!/^\d+\.json$/.test(name)) continue;
+    const record = readJson(join(folder, 'units', name)) as UnitRecord;
+    records.set(record.unit, record);
+  }
+  return records;
+}
+
+function readJson(file: string): unknown {
+  try {
+    return JSON.parse(readFileSync(file, 'utf8'));
+  } catch (cause) {
+    const reason = (cause as Error).message;
+    throw new GristmillError('RUN_LEDGER_INVALID', { file, reason }, { cause });
+  }
+}
+
+/** Takes the lock file; a lock whose process is gone from this host is taken over. */
+function lock(out: string, file: string): () => void {
+  const mine = JSON.stringify({ pid: process.pid, host: hostname() });
+  for (let attempt = 0; ; attempt++) {
+    try {
+      const handle = openSync(file, 'wx');
+      writeSync(handle, mine);
+      closeSync(handle);
+      return () => {
+        if (existsSync(file) && readFileSync(file, 'utf8') === mine) unlinkSync(file);
+      };
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    }
+    const holder = readHolder(file);
+    const gone = holder.host === hostname() && !isAlive(holder.pid);
+    if (!gone || attempt > 2) {
+      throw new GristmillError('RUN_OUTPUT_IN_USE', { out, ...holder, lock: file });
+    }
+    unlinkSync(file);
+  }
+}
+
+function readHolder(file: string): { pid: number; host: string } {
+  try {
+    const holder = JSON.parse(readFileSync(file, 'utf8')) as { pid: number; host: string };
+    if (Number.isSafeInteger(holder.pid) && typeof holder.host === 'string') return holder;
+  } catch {
+    // A process killed between creating and writing its lock leaves an empty file: nobody holds it.
+  }
+  return { pid: 0, host: hostname() };
+}
+
+function isAlive(pid: number): boolean {
+  if (pid === 0) return false;
+  // A process that asks twice (two runs in one program) is alive and in its own way.
+  if (pid === process.pid) return true;
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
+
+function writeDurably(file: string, content: string): void {
+  const pending = join(dirname(file), `.${basename(file)}.tmp`);
+  const handle = openSync(pending, 'w');
+  try {
+    writeFileSync(handle, content);
+    fsyncSync(handle);
+  } finally {
+    closeSync(handle);
+  }
+  renameSync(pending, file);
+  syncFolder(dirname(file));
+}
+
+function syncFolder(folder: string): void {
+  const handle = openSync(folder, 'r');
+  try {
+    fsyncSync(handle);
+  } finally {
+    closeSync(handle);
+  }
+}
+
+function outputError(path: string, error: unknown): unknown {
+  if (error instanceof GristmillError) return error;
+  const reason = (error as Error).message;
+  return new GristmillError('RUN_OUTPUT_FAILED', { path, reason }, { cause: error });
+}

@@ -1,0 +1,56 @@
+/**
+ * What makes a run the same run: versions, options, models and inputs. Written once as run.json; a later command on
+ * the same output folder resumes only if nothing of it changed, and otherwise is told what did.
+ *
+ * Not part of it: what cannot change the output's bytes (threads, workers, progress, where the engine lives).
+ */
+
+/** A model of the run. */
+export interface ModelIdentity {
+  readonly path: string;
+  readonly bytes: number;
+  readonly sha256: string;
+}
+
+/** The identity of a run, as plain JSON. */
+export interface RunIdentity {
+  readonly format: 1;
+  readonly versions: { readonly gristmill: string; readonly llamaCpp: string };
+  readonly options: Readonly<Record<string, unknown>>;
+  readonly models: Readonly<Record<string, ModelIdentity | null>>;
+  readonly inputs: readonly {
+    readonly path: string;
+    readonly bytes: number;
+    readonly fingerprint: string;
+  }[];
+  readonly units: number;
+}
+
+/** Model paths may move; what they hold may not. */
+const IGNORED = /^models\.\w+\.path$/;
+const MAX_NAMED = 8;
+
+/** Names every difference as `path: old -> new`; empty when the runs are the same. */
+export function compareIdentity(before: RunIdentity, now: RunIdentity): string[] {
+  const old = flatten(before);
+  const fresh = flatten(JSON.parse(JSON.stringify(now)));
+  const paths = [...new Set([...old.keys(), ...fresh.keys()])].filter((path) => !IGNORED.test(path));
+  const changes = paths
+    .filter((path) => old.get(path) !== fresh.get(path))
+    .map((path) => `${path}: ${old.get(path) ?? 'absent'} -> ${fresh.get(path) ?? 'absent'}`);
+  if (changes.length <= MAX_NAMED) return changes;
+  return [...changes.slice(0, MAX_NAMED), `and ${changes.length - MAX_NAMED} more`];
+}
+
+function flatten(value: unknown, path = '', into = new Map<string, string>()): Map<string, string> {
+  if (value !== null && typeof value === 'object') {
+    for (const [key, inner] of Object.entries(value)) {
+      // Inputs are told apart by their path, so that one new file does not shift all the others.
+      const name = path === 'inputs' ? (inner as { path: string }).path : key;
+      flatten(inner, path === '' ? name : `${path}.${name}`, into);
+    }
+  } else {
+    into.set(path, JSON.stringify(value));
+  }
+  return into;
+}

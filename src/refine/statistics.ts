@@ -1,0 +1,69 @@
+/**
+ * Counts of a run: what came in, what became of it and why. Sums over units give the run's summary.
+ */
+
+/** Counts of one unit, or of any number of units added up. */
+export interface RefineCounts {
+  readonly rowsIn: number;
+  readonly kept: number;
+  readonly edited: number;
+  readonly dropped: number;
+  readonly failed: number;
+  /** Rows by reason code; kept rows without a reason are not listed. */
+  readonly reasons: Readonly<Record<string, number>>;
+  /** Unicode code points of all input texts, and of the texts written (dropped ones are not). */
+  readonly charsIn: number;
+  readonly charsOut: number;
+  /** Tokens of prompts and of answers, over both stages. */
+  readonly promptTokens: number;
+  readonly newTokens: number;
+  readonly windows: number;
+  /** Windows without a program because their prompt does not fit the model's context. */
+  readonly windowsSkipped: number;
+}
+
+/** The result of a run; `--json` prints it as one object. */
+export interface RunSummary extends RefineCounts {
+  /** Units of the plan, and how many of them were committed before this command began. */
+  readonly units: number;
+  readonly unitsResumed: number;
+  readonly unitsFailed: number;
+  /** Wall time of this command and its rates: documents and tokens that it processed itself. */
+  readonly seconds: number;
+  readonly docsPerSecond: number;
+  readonly tokensPerSecond: number;
+  /** True when the run stopped before its last unit (signal or abort); the same command finishes it. */
+  readonly interrupted: boolean;
+  readonly out: string;
+  readonly errors: readonly { readonly input: string; readonly code: string; readonly message: string }[];
+}
+
+/** Nothing counted yet. */
+export const ZERO_COUNTS: RefineCounts = Object.freeze({
+  rowsIn: 0,
+  kept: 0,
+  edited: 0,
+  dropped: 0,
+  failed: 0,
+  reasons: Object.freeze({}),
+  charsIn: 0,
+  charsOut: 0,
+  promptTokens: 0,
+  newTokens: 0,
+  windows: 0,
+  windowsSkipped: 0,
+});
+
+/** Adds counts; reasons are listed in alphabetical order so that equal counts print equally. */
+export function addCounts(first: RefineCounts, second: RefineCounts): RefineCounts {
+  const reasons = new Map(Object.entries(first.reasons));
+  for (const [reason, rows] of Object.entries(second.reasons)) {
+    reasons.set(reason, (reasons.get(reason) ?? 0) + rows);
+  }
+  const sum: Record<string, unknown> = {};
+  for (const key of Object.keys(ZERO_COUNTS) as (keyof RefineCounts)[]) {
+    if (key !== 'reasons') sum[key] = first[key] + second[key];
+  }
+  sum['reasons'] = Object.fromEntries([...reasons].sort(([a], [b]) => (a < b ? -1 : 1)));
+  return sum as unknown as RefineCounts;
+}
