@@ -36,14 +36,18 @@ function requireTools() {
     ['make', 'make'],
   ];
   const missing = needed.filter(([tool]) => {
-    if (tool === 'make' && spawnSync('ninja', ['--version'], { stdio: 'ignore' }).status === 0) return false;
+    if (tool === 'make' && spawnSync('ninja', ['--version'], { stdio: 'ignore' }).status === 0)
+      return false;
     if (tool === 'g++' && process.env.CXX) return false;
-    if (tool === 'git' && existsSync(join(root, 'native/vendor/llama.cpp/.gristmill-pin'))) return false;
+    if (tool === 'git' && existsSync(join(root, 'native/vendor/llama.cpp/.gristmill-pin')))
+      return false;
     return spawnSync(tool, ['--version'], { stdio: 'ignore' }).status !== 0;
   });
   if (missing.length > 0) {
     const packages = missing.map(([, name]) => name).join(' ');
-    fail(`${missing.map(([tool]) => tool).join(', ')} not found; run: apt-get install -y ${packages}`);
+    fail(
+      `${missing.map(([tool]) => tool).join(', ')} not found; run: apt-get install -y ${packages}`,
+    );
   }
 }
 
@@ -61,13 +65,17 @@ function stampOf(options) {
   for (const file of [...files, ...sourceFiles(join(root, 'native')).sort()]) {
     hash.update(relative(root, file)).update('\0').update(readFileSync(file)).update('\0');
   }
-  const compiler = spawnSync(process.env.CXX ?? 'g++', ['--version'], { encoding: 'utf8' }).stdout ?? '';
+  const compiler =
+    spawnSync(process.env.CXX ?? 'g++', ['--version'], { encoding: 'utf8' }).stdout ?? '';
   return hash.update(JSON.stringify(options)).update(compiler.split('\n')[0]).digest('hex');
 }
 
 function loads() {
   const script = `require(${JSON.stringify(addon)})`;
-  return existsSync(addon) && spawnSync(process.execPath, ['-e', script], { stdio: 'ignore' }).status === 0;
+  return (
+    existsSync(addon) &&
+    spawnSync(process.execPath, ['-e', script], { stdio: 'ignore' }).status === 0
+  );
 }
 
 async function main() {
@@ -77,7 +85,12 @@ async function main() {
     GRISTMILL_CPU: process.env.GRISTMILL_CPU ?? 'native',
     GRISTMILL_BENCH: process.env.GRISTMILL_BENCH ? 'ON' : 'OFF',
   };
-  if (!force && existsSync(stampFile) && readFileSync(stampFile, 'utf8') === stampOf(options) && loads()) {
+  if (
+    !force &&
+    existsSync(stampFile) &&
+    readFileSync(stampFile, 'utf8') === stampOf(options) &&
+    loads()
+  ) {
     return;
   }
   requireTools();
@@ -89,7 +102,11 @@ async function main() {
   console.error('gristmill: building the native addon (about 4 minutes on 2 cores, once)');
   mkdirSync(join(root, 'build'), { recursive: true });
   const run = (...args) => {
-    const result = spawnSync(process.execPath, [cmakeJs, ...args], { cwd: root, encoding: 'utf8', maxBuffer: 1 << 28 });
+    const result = spawnSync(process.execPath, [cmakeJs, ...args], {
+      cwd: root,
+      encoding: 'utf8',
+      maxBuffer: 1 << 28,
+    });
     const output = `${result.stdout ?? ''}${result.stderr ?? ''}`;
     writeFileSync(join(root, 'build', `${args[0]}.log`), output);
     if (result.status !== 0) {
@@ -101,14 +118,18 @@ async function main() {
   run('build', '--parallel', String(availableParallelism()));
   if (!loads()) {
     try {
-      execFileSync(process.execPath, ['-e', `require(${JSON.stringify(addon)})`], { stdio: ['ignore', 'ignore', 'inherit'] });
+      execFileSync(process.execPath, ['-e', `require(${JSON.stringify(addon)})`], {
+        stdio: ['ignore', 'ignore', 'inherit'],
+      });
     } catch {
       fail(`the addon was built but does not load (${addon})`);
     }
   }
   writeFileSync(stampFile, stampOf(options));
   const seconds = Math.round((Date.now() - started) / 1000);
-  console.error(`gristmill: built ${relative(root, addon)} (${statSync(addon).size >> 10} KiB) in ${seconds} s`);
+  console.error(
+    `gristmill: built ${relative(root, addon)} (${statSync(addon).size >> 10} KiB) in ${seconds} s`,
+  );
 }
 
 await main();

@@ -29,7 +29,9 @@ process.on('message', (message: EngineMessage) => {
         id: message.id,
         error: {
           code: coded?.code ?? 'NATIVE_FAILED',
-          details: coded ? { ...coded.details } : { operation: message.kind, reason: String(error) },
+          details: coded
+            ? { ...coded.details }
+            : { operation: message.kind, reason: String(error) },
           message: String(error),
         },
       });

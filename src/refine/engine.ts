@@ -151,7 +151,9 @@ export async function openProcessEngine(
       if ('value' in reply) call.resolve(reply.value);
       else {
         const { code, details, message } = reply.error;
-        call.reject(fromNative(Object.assign(new Error(message), { nativeCode: code, details })) as Error);
+        call.reject(
+          fromNative(Object.assign(new Error(message), { nativeCode: code, details })) as Error,
+        );
       }
     });
     started.process.on('error', (error) => died(error.message));
@@ -249,7 +251,8 @@ export async function openProcessEngine(
     request: R,
     crashed: () => T,
   ): Promise<T[]> => {
-    const docs = request.docs ?? Int32Array.from({ length: request.offsets.length - 1 }, (_, d) => d);
+    const docs =
+      request.docs ?? Int32Array.from({ length: request.offsets.length - 1 }, (_, d) => d);
     if (docs.length === 0) return Promise.resolve([]);
     return isolated(docs, (some) => call(method, compact(request, some)) as Promise<T>, crashed);
   };
@@ -287,7 +290,8 @@ export async function openProcessEngine(
       if (all.length === 0) return mergeGenerated([]);
       const parts = await isolated<GenerateResult>(
         all,
-        (some) => call('generatePrograms', compactWindows(request, some)) as Promise<GenerateResult>,
+        (some) =>
+          call('generatePrograms', compactWindows(request, some)) as Promise<GenerateResult>,
         crashedProgram,
       );
       return mergeGenerated(parts);
@@ -390,6 +394,7 @@ function mergeGenerated(parts: readonly GenerateResult[]): GenerateResult {
 export function addStats(first: EngineStats | null, second: EngineStats): EngineStats {
   if (!first) return second;
   const sum: Record<string, number> = {};
-  for (const key of Object.keys(second) as (keyof EngineStats)[]) sum[key] = first[key] + second[key];
+  for (const key of Object.keys(second) as (keyof EngineStats)[])
+    sum[key] = first[key] + second[key];
   return sum as unknown as EngineStats;
 }

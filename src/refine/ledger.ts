@@ -91,7 +91,11 @@ export function openLedger(out: string, identity: RunIdentity): Ledger {
   const runFile = join(folder, 'run.json');
   let unlock: () => void;
   try {
-    if (!existsSync(runFile) && existsSync(out) && readdirSync(out).some((name) => name !== FOLDER)) {
+    if (
+      !existsSync(runFile) &&
+      existsSync(out) &&
+      readdirSync(out).some((name) => name !== FOLDER)
+    ) {
       throw new GristmillError('RUN_OUTPUT_FOREIGN', { out });
     }
     for (const part of ['units', 'tmp']) mkdirSync(join(folder, part), { recursive: true });

@@ -34,7 +34,9 @@ const MAX_NAMED = 8;
 export function compareIdentity(before: RunIdentity, now: RunIdentity): string[] {
   const old = flatten(before);
   const fresh = flatten(JSON.parse(JSON.stringify(now)));
-  const paths = [...new Set([...old.keys(), ...fresh.keys()])].filter((path) => !IGNORED.test(path));
+  const paths = [...new Set([...old.keys(), ...fresh.keys()])].filter(
+    (path) => !IGNORED.test(path),
+  );
   const changes = paths
     .filter((path) => old.get(path) !== fresh.get(path))
     .map((path) => `${path}: ${old.get(path) ?? 'absent'} -> ${fresh.get(path) ?? 'absent'}`);

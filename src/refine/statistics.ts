@@ -35,7 +35,11 @@ export interface RunSummary extends RefineCounts {
   /** True when the run stopped before its last unit (signal or abort); the same command finishes it. */
   readonly interrupted: boolean;
   readonly out: string;
-  readonly errors: readonly { readonly input: string; readonly code: string; readonly message: string }[];
+  readonly errors: readonly {
+    readonly input: string;
+    readonly code: string;
+    readonly message: string;
+  }[];
 }
 
 /** Nothing counted yet. */

@@ -1,0 +1,36 @@
+#!/usr/bin/env node
+/**
+ * The `gristmill` command: parsing and printing only; the work is in the library.
+ *
+ * Exit codes: 0 done, 1 a coded error, 2 bad usage, 3 finished with failed units, 130 interrupted.
+ */
+import { Command } from 'commander';
+import { version } from '../version.ts';
+import { buildNativeCommand } from './build-native.ts';
+import { reportFailure } from './errors.ts';
+import { executeCommand } from './execute.ts';
+import { modelsCommand } from './models.ts';
+import { refineCommand } from './refine.ts';
+
+const program = new Command('gristmill')
+  .description('Turns raw text corpora into better language models.')
+  .version(version)
+  .showHelpAfterError('(add --help for the options)')
+  .exitOverride();
+
+program.addCommand(refineCommand());
+program.addCommand(executeCommand());
+program.addCommand(modelsCommand());
+program.addCommand(buildNativeCommand());
+
+// A reader that closes early (`| head`) is no failure of ours.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(0);
+  throw error;
+});
+
+try {
+  await program.parseAsync(process.argv);
+} catch (error) {
+  process.exitCode = reportFailure(error, process.argv.includes('--json'));
+}

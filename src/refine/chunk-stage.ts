@@ -1,0 +1,91 @@
+/**
+ * The chunk stage: a program for every window of a kept document (ProX §2.2, chunk-level programming; Algorithm 1).
+ *
+ * A window whose prompt cannot fit the context (one line longer than a window) gets no program and stays as it is,
+ * as the paper's Algorithm 1 has it (FlagAsSkipped); the published script sends it to the model all the same.
+ */
+import type { BytesColumn } from '../batch/document-batch.ts';
+import type { LineFormat } from '../native-engine.ts';
+import type { ProgramGrammar } from '../program/grammar.ts';
+import type { WindowProgram } from '../program/types.ts';
+import { sum } from './document-stage.ts';
+import { FLAG_CRASHED, type RefinerEngine } from './engine.ts';
+import type { Profile } from './profile.ts';
+import { promptFrame } from './prompt.ts';
+
+/** Settings of the stage. */
+export interface ChunkStageSettings {
+  readonly engine: RefinerEngine;
+  readonly profile: Profile;
+  /** Constrains decoding; null decodes freely, as the published scripts do. */
+  readonly grammar: ProgramGrammar | null;
+  readonly firstLine: 0 | 1;
+}
+
+/** Programs of one batch, by position in the requested documents. */
+export interface ChunkPrograms {
+  /** Windows with their programs in order; null where a window of the document killed the engine. */
+  readonly programs: readonly (readonly WindowProgram[] | null)[];
+  readonly windows: number;
+  readonly windowsSkipped: number;
+  readonly promptTokens: number;
+  readonly newTokens: number;
+}
+
+const FLAG_DOES_NOT_FIT = 2;
+
+/** A function that writes programs for documents of a batch; the prompt is rendered once, here. */
+export function chunkStage(
+  settings: ChunkStageSettings,
+): (text: BytesColumn, docs: Int32Array) => Promise<ChunkPrograms> {
+  const { engine, profile, grammar, firstLine } = settings;
+  const chunk = profile.chunk!;
+  const lineFormat: LineFormat = { ...chunk.line, firstLine };
+  const frame = promptFrame(profile, engine.info, chunk.user, '{lines}', {
+    // Windows bound the prompt; what still does not fit the context is reported by the engine.
+    maxTokens: 2 ** 30,
+    truncate: 'content',
+  });
+  return async ({ data, offsets }, docs) => {
+    const { maxWindowTokens: maxTokens, countBos, maxNewTokens } = chunk;
+    const request = { data, offsets, docs, lineFormat, maxTokens, countBos };
+    const plan = await engine.planWindows(request);
+    const asked = Int32Array.from(plan.doc.keys()).filter((window) => plan.oversize[window] === 0);
+    const pick = (values: Int32Array): Int32Array => asked.map((window) => values[window]!);
+    const windows = {
+      doc: pick(plan.doc),
+      lineStart: pick(plan.lineStart),
+      lineEnd: pick(plan.lineEnd),
+    };
+    const result = await engine.generatePrograms({
+      data,
+      offsets,
+      windows,
+      frame,
+      lineFormat,
+      grammar,
+      maxNewTokens,
+    });
+    const programs = new Map<number, WindowProgram[] | null>(Array.from(docs, (doc) => [doc, []]));
+    let windowsSkipped = plan.doc.length - asked.length;
+    for (const [index, doc] of windows.doc.entries()) {
+      const flags = result.flags[index]!;
+      if (flags & FLAG_CRASHED) programs.set(doc, null);
+      if (flags & FLAG_DOES_NOT_FIT) windowsSkipped++;
+      else {
+        programs.get(doc)?.push({
+          lineStart: windows.lineStart[index]!,
+          lineEnd: windows.lineEnd[index]!,
+          program: result.programs[index]!.replace(/^ +| +$/g, ''),
+        });
+      }
+    }
+    return {
+      programs: Array.from(docs, (doc) => programs.get(doc) ?? null),
+      windows: plan.doc.length,
+      windowsSkipped,
+      promptTokens: sum(result.promptTokens),
+      newTokens: sum(result.newTokens),
+    };
+  };
+}

@@ -1,0 +1,90 @@
+/**
+ * The document stage: keep or drop, asked once per document (ProX §2.2, doc-level programming).
+ *
+ * `score` (default) is one prefill per document: the two answers are compared at their first differing token, and
+ * the score is the probability of "keep" among the two, 1 / (1 + exp(-(logit keep - logit drop))).
+ * `generate` decodes the answer as the published script does and drops when it contains "drop"; its score is 0 or 1.
+ */
+import type { BytesColumn } from '../batch/document-batch.ts';
+import { FLAG_CRASHED, type RefinerEngine } from './engine.ts';
+import type { Profile } from './profile.ts';
+import { promptFrame } from './prompt.ts';
+import type { StageReason } from './reasons.ts';
+
+/** How documents are judged. */
+export type DocumentMode = 'score' | 'generate';
+
+/** Settings of the stage. */
+export interface DocumentStageSettings {
+  readonly engine: RefinerEngine;
+  readonly profile: Profile;
+  readonly mode: DocumentMode;
+  /** Documents that score below it are dropped; 0..1. */
+  readonly threshold: number;
+}
+
+/** What the stage says of one batch; arrays have one entry per requested document. */
+export interface DocumentVerdicts {
+  /** 1 keep, 0 drop; meaningless where `failed` names a reason. */
+  readonly keep: Uint8Array;
+  /** Probability of keeping, 0..1; NaN where the stage failed. */
+  readonly score: Float64Array;
+  readonly failed: readonly (StageReason | null)[];
+  readonly promptTokens: number;
+  readonly newTokens: number;
+}
+
+/** Flag bits of the engine's results. */
+const FLAG_DOES_NOT_FIT = 2;
+
+/** A function that judges documents of a batch; the prompt is rendered once, here. */
+export function documentStage(
+  settings: DocumentStageSettings,
+): (text: BytesColumn, docs: Int32Array) => Promise<DocumentVerdicts> {
+  const { engine, profile, mode, threshold } = settings;
+  const document = profile.document!;
+  const frame = promptFrame(profile, engine.info, document.user, '{text}', {
+    maxTokens: document.maxPromptTokens,
+    truncate: document.truncate,
+  });
+  return async ({ data, offsets }, docs) => {
+    if (mode === 'generate') {
+      const { maxNewTokens } = document;
+      const result = await engine.generateText({ data, offsets, docs, frame, maxNewTokens });
+      const keep = Uint8Array.from(result.programs, (answer) => (answer.includes('drop') ? 0 : 1));
+      return {
+        ...verdicts(keep, Float64Array.from(keep), result.flags),
+        promptTokens: sum(result.promptTokens),
+        newTokens: sum(result.newTokens),
+      };
+    }
+    const answers = [document.answers.keep, document.answers.drop] as const;
+    const result = await engine.scoreDocuments({ data, offsets, docs, frame, answers });
+    const score = Float64Array.from(result.logitDiff, (diff) => 1 / (1 + Math.exp(-diff)));
+    const keep = Uint8Array.from(score, (probability) => (probability >= threshold ? 1 : 0));
+    return {
+      ...verdicts(keep, score, result.flags),
+      promptTokens: sum(result.promptTokens),
+      newTokens: 0,
+    };
+  };
+}
+
+function verdicts(
+  keep: Uint8Array,
+  score: Float64Array,
+  flags: Uint8Array,
+): Pick<DocumentVerdicts, 'keep' | 'score' | 'failed'> {
+  const failed = Array.from(flags, (flag): StageReason | null => {
+    if (flag & FLAG_CRASHED) return 'engine_crashed';
+    return flag & FLAG_DOES_NOT_FIT ? 'doc_prompt_too_long' : null;
+  });
+  return { keep, score: score.map((s, doc) => (failed[doc] === null ? s : Number.NaN)), failed };
+}
+
+/** Sum of counts. */
+export function sum(counts: Int32Array): number {
+  let total = 0;
+  for (const count of counts) total += count;
+  return total;
+}
