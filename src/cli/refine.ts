@@ -1,0 +1,197 @@
+/** `gristmill refine`: parsing and printing around refineCorpus(). */
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { GristmillError } from '../errors.ts';
+import { PROFILES } from '../refine/profile.ts';
+import { type RefineCorpusOptions, refineCorpus } from '../refine/run.ts';
+import { progressPrinter, summaryTable } from './progress.ts';
+
+interface Flags {
+  readonly out: string;
+  readonly documentModel?: string;
+  readonly chunkModel?: string;
+  readonly stages?: string[];
+  readonly profile?: string;
+  readonly dialect?: 'prox' | 'ultrax';
+  readonly executor: 'strict' | 'compat';
+  readonly docMode: 'score' | 'generate';
+  readonly docThreshold: number;
+  readonly freeDecoding?: boolean;
+  readonly maxErrors?: number;
+  readonly minKeptRatio?: number;
+  readonly textColumn: string;
+  readonly idColumn?: string;
+  readonly keepOriginal?: boolean;
+  readonly droppedText?: boolean;
+  readonly format?: 'parquet' | 'jsonl.zst';
+  readonly rowGroupRows?: number;
+  readonly zstdLevel?: number;
+  readonly limit?: number;
+  readonly seed: number;
+  readonly device: string;
+  readonly threads?: number;
+  readonly slots?: number;
+  readonly workers?: number;
+  readonly slabMb?: number;
+  readonly slabs?: number;
+  readonly inProcess?: boolean;
+  readonly failFast?: boolean;
+  readonly plan?: boolean;
+  readonly json?: boolean;
+}
+
+function number(range: string, accepts: (value: number) => boolean): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (text.trim() === '' || !accepts(value)) throw new InvalidArgumentError(`expected ${range}.`);
+    return value;
+  };
+}
+
+const count = (minimum: number) =>
+  number(`a whole number of at least ${minimum}`, (v) => Number.isSafeInteger(v) && v >= minimum);
+const share = number('a number in 0..1', (v) => v >= 0 && v <= 1);
+
+export function refineCommand(): Command {
+  return new Command('refine')
+    .description('refine a corpus: a small LM writes a program for every document, executed here')
+    .argument(
+      '<inputs...>',
+      'files, folders or globs (.parquet, .jsonl[.gz|.zst], .arrow); - is Arrow IPC on stdin',
+    )
+    .requiredOption('--out <dir>', 'output folder; - writes Arrow IPC to stdout, without a ledger')
+    .option('--document-model <gguf>', 'model of the document stage, or random[:preset]')
+    .option('--chunk-model <gguf>', 'model of the chunk stage, or random[:preset]')
+    .option('--stages <list>', 'document, chunk or both (default: those that have a model)', list)
+    .option(
+      '--profile <name|file>',
+      `how the models are asked: ${Object.keys(PROFILES).join(', ')} or a JSON file`,
+    )
+    .addOption(
+      new Option('--dialect <name>', 'dialect of the programs (default: the profile’s)').choices([
+        'prox',
+        'ultrax',
+      ]),
+    )
+    .addOption(
+      new Option('--executor <name>', 'how programs are executed')
+        .choices(['strict', 'compat'])
+        .default('strict'),
+    )
+    .addOption(
+      new Option('--doc-mode <mode>', 'judge documents by score or by generating the answer')
+        .choices(['score', 'generate'])
+        .default('score'),
+    )
+    .option('--doc-threshold <p>', 'drop documents that score below it, 0..1', share, 0.5)
+    .option('--free-decoding', 'decode programs without the grammar, as the published scripts do')
+    .option('--max-errors <n>', 'refused ops tolerated per window', count(0))
+    .option(
+      '--min-kept-ratio <r>',
+      'drop documents that keep a smaller share of their words, 0..1',
+      share,
+    )
+    .option('--text-column <name>', 'column that holds the text', 'text')
+    .option('--id-column <name>', 'column that names a document in dropped/')
+    .option('--keep-original', 'add the column gristmill_original')
+    .option('--dropped-text', 'keep the text of dropped documents in dropped/')
+    .addOption(
+      new Option(
+        '--format <format>',
+        'output format (default: parquet, or jsonl.zst for JSONL input)',
+      ).choices(['parquet', 'jsonl.zst']),
+    )
+    .option('--row-group-rows <n>', 'rows of an output row group', count(1))
+    .option('--zstd-level <n>', 'compression level of the output, 1..19', count(1))
+    .option('--limit <n>', 'stop after n rows', count(0))
+    .option('--seed <n>', 'seed of random models', count(0), 1)
+    .option('--device <device>', 'cpu, cuda, cuda:0 or cuda:0,1', 'cpu')
+    .option('--threads <n>', 'CPU threads of the engine', count(1))
+    .option('--slots <n>', 'sequences decoded side by side, 1..256', count(1))
+    .option('--workers <n>', 'threads that execute programs', count(1))
+    .option('--slab-mb <n>', 'MiB of one shared-memory slab', count(1))
+    .option('--slabs <n>', 'number of slabs', count(2))
+    .option('--in-process', 'run the engine in this process instead of one of its own')
+    .option('--fail-fast', 'stop at the first bad file')
+    .option('--plan', 'print the plan and stop')
+    .option('--json', 'print one JSON object instead of a table')
+    .action(async (inputs: string[], flags: Flags) => {
+      const controller = new AbortController();
+      const restore = onInterrupt(controller);
+      const progress = progressPrinter({ json: flags.json ?? false });
+      try {
+        const summary = await refineCorpus({
+          ...options(inputs, flags),
+          signal: controller.signal,
+          onProgress: progress.update,
+          onNotice: progress.notice,
+        });
+        progress.stop();
+        if (flags.out === '-') process.stderr.write(summaryTable(summary));
+        else
+          process.stdout.write(flags.json ? `${JSON.stringify(summary)}\n` : summaryTable(summary));
+        if (summary.interrupted) process.exitCode = 130;
+        else if (summary.errors.length > 0) process.exitCode = 3;
+      } finally {
+        progress.stop();
+        restore();
+      }
+    });
+}
+
+function list(text: string): string[] {
+  return text.split(',').map((part) => part.trim());
+}
+
+/** Flags as library options; undefined ones are left out so that the library's defaults hold. */
+function options(inputs: string[], flags: Flags): RefineCorpusOptions {
+  for (const stage of flags.stages ?? []) {
+    if (stage !== 'document' && stage !== 'chunk') {
+      throw new GristmillError('OPTION_INVALID', {
+        option: '--stages',
+        expected: 'document, chunk or document,chunk',
+        received: stage,
+      });
+    }
+  }
+  const { out, stages, docMode, docThreshold, freeDecoding, inProcess, plan, slabMb, ...rest } =
+    flags;
+  const { maxErrors, minKeptRatio, slabs, json: _, ...same } = rest;
+  const chosen = {
+    ...same,
+    inputs,
+    out,
+    stages: stages as RefineCorpusOptions['stages'],
+    documentMode: docMode,
+    documentThreshold: docThreshold,
+    constrained: !freeDecoding,
+    isolate: !inProcess,
+    planOnly: plan,
+    execute: defined({ maxErrors, minKeptRatio }),
+    slabBytes: slabMb === undefined ? undefined : slabMb * 2 ** 20,
+    nSlabs: slabs,
+  };
+  return defined(chosen) as unknown as RefineCorpusOptions;
+}
+
+function defined<T extends object>(values: T): Partial<T> {
+  return Object.fromEntries(
+    Object.entries(values).filter(([, value]) => value !== undefined),
+  ) as Partial<T>;
+}
+
+/** The first interrupt finishes the units in flight, the second stops at once. */
+function onInterrupt(controller: AbortController): () => void {
+  const handler = (): void => {
+    if (controller.signal.aborted) process.exit(130);
+    controller.abort();
+    process.stderr.write(
+      '\ngristmill: finishing the units in flight; interrupt again to stop at once\n',
+    );
+  };
+  process.on('SIGINT', handler);
+  process.on('SIGTERM', handler);
+  return () => {
+    process.off('SIGINT', handler);
+    process.off('SIGTERM', handler);
+  };
+}
