@@ -10,7 +10,7 @@ async function* counting(n: number, onPull: (value: number) => void = () => {}) 
   }
 }
 
-const after = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 describe('mapOrdered', () => {
   it('keeps the order and the bound, whatever the calls take', async () => {
@@ -24,7 +24,7 @@ describe('mapOrdered', () => {
           const results: number[] = [];
           const mapped = mapOrdered(counting(delays.length), concurrency, async (value) => {
             most = Math.max(most, ++underWay);
-            await after(delays[value]!);
+            await sleep(delays[value]!);
             underWay--;
             return value * 2;
           });
@@ -50,7 +50,7 @@ describe('mapOrdered', () => {
       async (value) => value,
     );
     await mapped.next();
-    await after(20);
+    await sleep(20);
     expect(pulled).toBeLessThanOrEqual(4);
     await mapped.return(undefined);
   });
@@ -58,7 +58,7 @@ describe('mapOrdered', () => {
   it('awaits the calls under way before a failure is passed on', async () => {
     let finished = 0;
     const mapped = mapOrdered(counting(4), 3, async (value) => {
-      await after(value === 0 ? 5 : 20);
+      await sleep(value === 0 ? 5 : 20);
       if (value === 0) throw new Error('first');
       finished++;
       return value;
