@@ -28,17 +28,20 @@ export interface WindowProgram {
 
 /** What one op did: kept in the op record of a document. */
 export interface OpRecord {
-  /** Function name as the dialect spells it. */
+  /** Function name as the dialect spells it; `invalid` when the call could not be read. */
   readonly op: string;
   /** First line it touched, 0-based in the document; -1 when it touched none. */
   readonly lineStart: number;
   /** One past the last line it touched. */
   readonly lineEnd: number;
-  /** UTF-8 bytes that it removed, less those that it added. */
+  /**
+   * UTF-8 bytes that it removed, less those that it added. Over the ops of an edited document they sum to
+   * the input's size less the output's.
+   */
   readonly bytesRemoved: number;
-  /** Number of places it changed. */
+  /** Number of places it changed: lines removed, strings replaced, lines added. */
   readonly count: number;
-  /** Why it was not applied, or null. */
+  /** Why it was not applied (a code of `OP_REASONS`), or null. */
   readonly skipped: string | null;
 }
 
@@ -51,3 +54,51 @@ export interface Outcome {
   readonly reason: string;
   readonly ops: readonly OpRecord[];
 }
+
+/** Leaves the window as it is. */
+export interface KeepOp {
+  readonly op: 'keep_doc' | 'keep_chunk' | 'keep_all';
+}
+
+/** Removes every line of the window. */
+export interface DropOp {
+  readonly op: 'drop_doc' | 'drop_chunk' | 'remove_all';
+}
+
+/** Removes whole lines. */
+export interface RemoveLinesOp {
+  readonly op: 'remove_lines';
+  /** First line, 0-based in the document, whatever the dialect's numbering. */
+  readonly lineStart: number;
+  /** One past the last line. */
+  readonly lineEnd: number;
+}
+
+/** Replaces every occurrence of a string in the window. */
+export interface NormalizeOp {
+  readonly op: 'normalize';
+  readonly source: string;
+  readonly target: string;
+}
+
+/** Replaces a string that occurs exactly once in one line. */
+export interface ReplaceStrOp {
+  readonly op: 'replace_str';
+  /** 0-based line in the document. */
+  readonly line: number;
+  readonly source: string;
+  readonly target: string;
+}
+
+/** Adds a line. */
+export interface AddLineOp {
+  readonly op: 'add_line';
+  /** 0-based line in the document before which the new line goes; the dialect's `base` line is the one before it. */
+  readonly line: number;
+  /** Order among the lines added at the same place. */
+  readonly subIndex: number;
+  readonly content: string;
+}
+
+/** One call of a program, in document coordinates. */
+export type Op = KeepOp | DropOp | RemoveLinesOp | NormalizeOp | ReplaceStrOp | AddLineOp;

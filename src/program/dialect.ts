@@ -1,0 +1,128 @@
+/**
+ * What a dialect is: a value that says how lines are numbered, how windows are framed, which functions
+ * exist, and the grammar under which a refiner decodes. One parser and one executor run them all.
+ */
+import type { OpReason } from './reasons.ts';
+import type { DialectName, Op } from './types.ts';
+
+/** Types of arguments: a line number in the dialect's numbering, any whole number, a string, True or False. */
+export type ArgumentType = 'line' | 'number' | 'string' | 'flag';
+
+/** An argument of a function. */
+export interface ParameterSpec {
+  /** Accepted names; the first is the paper's. */
+  readonly names: readonly string[];
+  readonly type: ArgumentType;
+  readonly optional?: boolean;
+}
+
+/** Values by parameter index; `undefined` where an optional one is missing. */
+export type ArgumentValues = readonly (number | string | boolean | undefined)[];
+
+/** A function of a dialect. */
+export interface FunctionSpec {
+  readonly parameters: readonly ParameterSpec[];
+  /** Makes the op from checked values; line arguments come 0-based. */
+  build(values: ArgumentValues): Op | OpReason;
+}
+
+/** What an argument slot of the grammar admits. */
+export type GrammarArgument =
+  /** A line number of the window, in the dialect's numbering. */
+  | 'lineNumber'
+  /** A non-blank substring of one line of the window (of the line named before, where one is named). */
+  | 'sourceString'
+  /** Text of the refiner's own; "" under a deletion-only grammar. */
+  | 'targetString'
+  /** A whole number from 1. */
+  | 'ordinal';
+
+/** Literal text, or the slot of argument `arg`; `atLeast` names the argument whose value bounds it from below. */
+export type GrammarPiece = string | { readonly arg: number; readonly atLeast?: number };
+
+/** One function as refiners emit it. */
+export interface GrammarAlternative {
+  readonly name: string;
+  readonly argNames: readonly string[];
+  readonly argKinds: readonly GrammarArgument[];
+  /** The emitted spelling; literals and slots in order. Quotes of strings belong to the literals. */
+  readonly template: readonly GrammarPiece[];
+}
+
+/**
+ * The emitted language of a dialect as plain data, enough to compile a token automaton from it:
+ *
+ *     program := one of wholePrograms | alternative (separator alternative){0, maxOps - 1}
+ */
+export interface Grammar {
+  readonly alternatives: readonly GrammarAlternative[];
+  /** Programs that stand alone; the first one means "nothing to do". */
+  readonly wholePrograms: readonly string[];
+  /** Answers of the document stage, keep first; empty where the dialect has no document stage. */
+  readonly documentAnswers: readonly string[];
+  readonly separator: string;
+  readonly stringQuote: string;
+  /** Characters that no string argument may hold: emitted strings need no escapes. */
+  readonly stringExcludes: readonly string[];
+  /** Smallest line number (0 or 1). */
+  readonly lineBase: number;
+  readonly maxOps: number;
+  /** True when every targetString is forced to be empty. */
+  readonly deletionOnly: boolean;
+}
+
+/** Options of a grammar. */
+export interface GrammarOptions {
+  /** Only deletions: target strings are empty, nothing is added. Default true. */
+  readonly deletionOnly?: boolean;
+}
+
+/** A dialect. */
+export interface Dialect {
+  readonly name: DialectName;
+  /** Number of a document's first line. */
+  readonly lineBase: 0 | 1;
+  /** Text before and after the numbered lines of a window. */
+  readonly windowPrefix: string;
+  readonly windowSuffix: string;
+  /** Marker in front of a line, from its 0-based index in the document. */
+  lineMarker(line: number): string;
+  /** Functions by every accepted name. */
+  readonly functions: ReadonlyMap<string, FunctionSpec>;
+  /** The deletion-only grammar. */
+  readonly grammar: Grammar;
+  /** The grammar with options. */
+  makeGrammar(options?: GrammarOptions): Grammar;
+  /** Canonical spelling of one op, as the published models emit it. */
+  printOp(op: Op): string;
+}
+
+/** Most ops a grammar allows in one program; published ProX programs are cut at about 17 (256 tokens). */
+export const GRAMMAR_MAX_OPS = 64;
+
+/** A function without arguments. */
+export function constantFunction(op: Op): FunctionSpec {
+  return { parameters: [], build: () => op };
+}
+
+/** True for a reason, as opposed to an op. */
+export function isOpReason(value: Op | OpReason): value is OpReason {
+  return typeof value === 'string';
+}
+
+/** Checks the two strings of a replacement. */
+export function checkReplacement(source: string, target: string): OpReason | null {
+  if (source === '') return 'empty_source';
+  if (source.includes('\n') || target.includes('\n')) return 'line_break';
+  if (source.trim() === '') return 'blank_source';
+  return null;
+}
+
+/** Quotes a string so that the scanner reads it back. */
+export function quoteString(value: string, quote: '"' | "'"): string {
+  let body = value.replaceAll('\\', '\\\\').replaceAll(quote, `\\${quote}`);
+  if (/[\n\r\t]/.test(body)) {
+    body = body.replaceAll('\n', '\\n').replaceAll('\r', '\\r').replaceAll('\t', '\\t');
+  }
+  return quote + body + quote;
+}
