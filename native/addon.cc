@@ -1,6 +1,7 @@
 // The addon's exports, nothing else. Context-aware: it may be loaded in any number of threads.
 #include <napi.h>
 
+#include "binding/codec.h"
 #include "binding/memory.h"
 #include "binding/text.h"
 
@@ -8,6 +9,7 @@ namespace {
 
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
   gristmill::binding::ExportMemory(env, exports);
+  gristmill::binding::ExportCodec(env, exports);
   gristmill::binding::ExportText(env, exports);
   return exports;
 }

@@ -1,0 +1,156 @@
+// Block and stream codecs for JS: decompress, zstdCompress, zstdCompressBound, markUtf8, ZstdDecoder, ZstdEncoder.
+#include "binding/codec.h"
+
+#include <zstd.h>
+
+#include "binding/convert.h"
+#include "codec/codecs.h"
+#include "codec/utf8.h"
+#include "codec/zstd_stream.h"
+
+namespace gristmill::binding {
+
+namespace {
+
+using codec::Codec;
+
+Codec CodecOf(const Napi::Value& value) {
+  const std::string name = value.IsString() ? value.As<Napi::String>().Utf8Value() : "";
+  for (const Codec known : {Codec::kNone, Codec::kSnappy, Codec::kGzip, Codec::kZstd, Codec::kLz4Raw}) {
+    if (name == codec::CodecName(known)) return known;
+  }
+  throw CodedError("OPTION_INVALID", {{"option", "codec"},
+                                      {"expected", "zstd, snappy, gzip, lz4_raw or none"},
+                                      {"received", name}});
+}
+
+Napi::Value Decompress(const Napi::CallbackInfo& info) {
+  return Guarded(info.Env(), [&]() -> Napi::Value {
+    const Codec codec = CodecOf(info[0]);
+    const auto src = ViewOf<uint8_t>(info[1], "src");
+    const auto dst = ViewOf<uint8_t>(info[2], "dst");
+    codec::Decompress(codec, src, dst);
+    return Napi::Number::New(info.Env(), static_cast<double>(dst.size()));
+  });
+}
+
+int LevelOf(const Napi::Value& value) {
+  const int level = value.IsNumber() ? value.As<Napi::Number>().Int32Value() : 0;
+  if (level < 1 || level > 19) {
+    throw CodedError("OPTION_INVALID",
+                     {{"option", "zstdLevel"}, {"expected", "1..19"}, {"received", std::to_string(level)}});
+  }
+  return level;
+}
+
+Napi::Value ZstdCompress(const Napi::CallbackInfo& info) {
+  return Guarded(info.Env(), [&]() -> Napi::Value {
+    const auto src = ViewOf<uint8_t>(info[0], "src");
+    const int level = LevelOf(info[1]);
+    std::vector<uint8_t> out;
+    codec::ZstdCompressAppend(src, level, out);
+    if (info[2].IsUndefined()) {
+      return Napi::Buffer<uint8_t>::Copy(info.Env(), out.data(), out.size());
+    }
+    const auto dst = ViewOf<uint8_t>(info[2], "dst");
+    if (dst.size() < out.size()) {
+      throw CodedError("OPTION_INVALID", {{"option", "dst"},
+                                          {"expected", "at least " + std::to_string(out.size()) + " bytes"},
+                                          {"received", std::to_string(dst.size())}});
+    }
+    std::copy(out.begin(), out.end(), dst.begin());
+    return Napi::Number::New(info.Env(), static_cast<double>(out.size()));
+  });
+}
+
+Napi::Value ZstdCompressBound(const Napi::CallbackInfo& info) {
+  const double size = info[0].IsNumber() ? info[0].As<Napi::Number>().DoubleValue() : 0;
+  return Napi::Number::New(info.Env(), static_cast<double>(ZSTD_compressBound(static_cast<size_t>(size))));
+}
+
+// markUtf8(offsets, data, validity | null, status) -> rows that are not ok
+Napi::Value MarkUtf8(const Napi::CallbackInfo& info) {
+  return Guarded(info.Env(), [&]() -> Napi::Value {
+    const auto offsets = ViewOf<int32_t>(info[0], "offsets");
+    const auto data = ViewOf<uint8_t>(info[1], "data");
+    const auto validity = info[2].IsTypedArray() ? ViewOf<uint8_t>(info[2], "validity") : std::span<uint8_t>();
+    const auto status = ViewOf<uint8_t>(info[3], "status");
+    if (offsets.size() != status.size() + 1 || (!validity.empty() && validity.size() * 8 < status.size())) {
+      throw CodedError("OPTION_INVALID", {{"option", "status"},
+                                          {"expected", "one element per row"},
+                                          {"received", std::to_string(status.size())}});
+    }
+    size_t n_bad = 0;
+    for (size_t row = 0; row < status.size(); row++) {
+      const int64_t begin = offsets[row], end = offsets[row + 1];
+      if (begin < 0 || end < begin || static_cast<size_t>(end) > data.size()) {
+        throw CodedError("OPTION_INVALID", {{"option", "offsets"},
+                                            {"expected", "ascending offsets inside the data"},
+                                            {"received", std::to_string(end)}});
+      }
+      const bool is_null = !validity.empty() && !((validity[row >> 3] >> (row & 7)) & 1);
+      status[row] = is_null ? 1 : codec::IsUtf8(data.subspan(begin, end - begin)) ? 0 : 2;
+      n_bad += status[row] != 0;
+    }
+    return Napi::Number::New(info.Env(), static_cast<double>(n_bad));
+  });
+}
+
+Napi::Value StepOf(Napi::Env env, const codec::StreamStep& step) {
+  Napi::Object result = Napi::Object::New(env);
+  result.Set("read", static_cast<double>(step.read));
+  result.Set("written", static_cast<double>(step.written));
+  result.Set("done", step.done);
+  return result;
+}
+
+class DecoderObject : public Napi::ObjectWrap<DecoderObject> {
+ public:
+  explicit DecoderObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<DecoderObject>(info) {
+    Guarded(info.Env(), [&] { decoder_ = std::make_unique<codec::ZstdDecoder>(); });
+  }
+  static Napi::Function Class(Napi::Env env) {
+    return DefineClass(env, "ZstdDecoder", {InstanceMethod("decode", &DecoderObject::Decode)});
+  }
+
+ private:
+  Napi::Value Decode(const Napi::CallbackInfo& info) {
+    return Guarded(info.Env(), [&] {
+      return StepOf(info.Env(), decoder_->Decode(ViewOf<uint8_t>(info[0], "src"), ViewOf<uint8_t>(info[1], "dst")));
+    });
+  }
+  std::unique_ptr<codec::ZstdDecoder> decoder_;
+};
+
+class EncoderObject : public Napi::ObjectWrap<EncoderObject> {
+ public:
+  explicit EncoderObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<EncoderObject>(info) {
+    Guarded(info.Env(), [&] { encoder_ = std::make_unique<codec::ZstdEncoder>(LevelOf(info[0])); });
+  }
+  static Napi::Function Class(Napi::Env env) {
+    return DefineClass(env, "ZstdEncoder", {InstanceMethod("encode", &EncoderObject::Encode)});
+  }
+
+ private:
+  Napi::Value Encode(const Napi::CallbackInfo& info) {
+    return Guarded(info.Env(), [&] {
+      return StepOf(info.Env(), encoder_->Encode(ViewOf<uint8_t>(info[0], "src"), ViewOf<uint8_t>(info[1], "dst"),
+                                                 info[2].ToBoolean().Value()));
+    });
+  }
+  std::unique_ptr<codec::ZstdEncoder> encoder_;
+};
+
+}  // namespace
+
+void ExportCodec(Napi::Env env, Napi::Object exports) {
+  exports.Set("decompress", Napi::Function::New(env, Decompress, "decompress"));
+  exports.Set("zstdCompress", Napi::Function::New(env, ZstdCompress, "zstdCompress"));
+  exports.Set("zstdCompressBound", Napi::Function::New(env, ZstdCompressBound, "zstdCompressBound"));
+  exports.Set("markUtf8", Napi::Function::New(env, MarkUtf8, "markUtf8"));
+  exports.Set("ZstdDecoder", DecoderObject::Class(env));
+  exports.Set("ZstdEncoder", EncoderObject::Class(env));
+  ExportLeaves(env, exports);
+}
+
+}  // namespace gristmill::binding

@@ -1,0 +1,37 @@
+// Block codecs of Parquet pages: the exact output length is known to the caller, anything else is an error.
+//
+// Invariants
+//  1. No decoder reads outside `src` or writes outside `dst`, whatever the bytes are (fuzzed in
+//     test/native/codec).
+//  2. A decoder that does not fill `dst` exactly throws CORPUS_CODEC_FAILED; an empty `dst` needs no input,
+//     since zero-length pages are written with and without a frame.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace gristmill::codec {
+
+using Bytes = std::span<const uint8_t>;
+using MutableBytes = std::span<uint8_t>;
+
+// Values of Parquet's CompressionCodec.
+enum class Codec { kNone = 0, kSnappy = 1, kGzip = 2, kLzo = 3, kBrotli = 4, kLz4 = 5, kZstd = 6, kLz4Raw = 7 };
+
+const char* CodecName(Codec codec);
+
+// Fills `dst` with the decoded bytes of `src`.
+void Decompress(Codec codec, Bytes src, MutableBytes dst);
+
+void SnappyDecompress(Bytes src, MutableBytes dst);
+void Lz4Decompress(Bytes src, MutableBytes dst);
+
+// Appends one zstd frame of `src` to `out`.
+void ZstdCompressAppend(Bytes src, int level, std::vector<uint8_t>& out);
+
+// Throws CORPUS_CODEC_FAILED.
+[[noreturn]] void FailCodec(Codec codec, const std::string& reason);
+
+}  // namespace gristmill::codec

@@ -1,0 +1,37 @@
+#include "codec/zstd_stream.h"
+
+namespace gristmill::codec {
+
+namespace {
+// 2^27 is zstd's own default limit: what --long=27 writes is readable, a damaged header cannot ask for more.
+constexpr int kMaxWindowLog = 27;
+}  // namespace
+
+ZstdDecoder::ZstdDecoder() : context_(ZSTD_createDCtx(), ZSTD_freeDCtx) {
+  if (!context_) FailCodec(Codec::kZstd, "out of memory");
+  ZSTD_DCtx_setParameter(context_.get(), ZSTD_d_windowLogMax, kMaxWindowLog);
+}
+
+StreamStep ZstdDecoder::Decode(Bytes src, MutableBytes dst) {
+  ZSTD_inBuffer in{src.data(), src.size(), 0};
+  ZSTD_outBuffer out{dst.data(), dst.size(), 0};
+  const size_t hint = ZSTD_decompressStream(context_.get(), &out, &in);
+  if (ZSTD_isError(hint)) FailCodec(Codec::kZstd, ZSTD_getErrorName(hint));
+  return {in.pos, out.pos, hint == 0};
+}
+
+ZstdEncoder::ZstdEncoder(int level) : context_(ZSTD_createCCtx(), ZSTD_freeCCtx) {
+  if (!context_) FailCodec(Codec::kZstd, "out of memory");
+  ZSTD_CCtx_setParameter(context_.get(), ZSTD_c_compressionLevel, level);
+  ZSTD_CCtx_setParameter(context_.get(), ZSTD_c_checksumFlag, 1);
+}
+
+StreamStep ZstdEncoder::Encode(Bytes src, MutableBytes dst, bool end) {
+  ZSTD_inBuffer in{src.data(), src.size(), 0};
+  ZSTD_outBuffer out{dst.data(), dst.size(), 0};
+  const size_t left = ZSTD_compressStream2(context_.get(), &out, &in, end ? ZSTD_e_end : ZSTD_e_continue);
+  if (ZSTD_isError(left)) FailCodec(Codec::kZstd, ZSTD_getErrorName(left));
+  return {in.pos, out.pos, in.pos == in.size && (end ? left == 0 : out.pos < out.size)};
+}
+
+}  // namespace gristmill::codec
