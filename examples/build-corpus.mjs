@@ -73,15 +73,19 @@ function buildDocuments() {
   const pages = sources.map((source) => {
     const chrome = languages.get(source.language);
     if (!chrome) throw new Error(`no chrome for language ${source.language}`);
-    const titles = sources.filter(({ language }) => language === source.language);
-    const headlines = [...titles.map(({ title }) => title), ...(chrome.get('headlines') ?? [])];
+    const near = sources.filter(({ language }) => language === source.language);
+    const alike = near.filter(({ kind }) => kind === source.kind);
+    const general = ['article', 'blog'].includes(source.kind) ? chrome.get('headlines') : [];
+    const neighbours = alike.length > 6 ? alike : near;
+    const headlines = [...neighbours.map(({ title }) => title), ...(general ?? [])];
     const lines = renderPage(source, chrome, headlines);
     const lineEnd = source.tags.includes('crlf') ? '\r\n' : '\n';
     const row = toRow(source, lines.map(({ text }) => text).join(lineEnd));
     return { row, label: { id: row.id, drop: false, remove: removedRanges(lines) } };
   });
-  const hopeless = hopelessPages().map(({ text, ...source }) => {
-    const row = toRow({ ...source, kind: 'hopeless', title: '', body: [] }, text);
+  const hopeless = hopelessPages().map(({ text, missing, ...source }) => {
+    const whole = toRow({ ...source, kind: 'hopeless', title: '', body: [] }, text);
+    const row = missing === undefined ? whole : { ...whole, [missing]: null };
     /** @type {CorpusLabel} */
     const label = { id: row.id, drop: true, remove: [] };
     return { row, label };

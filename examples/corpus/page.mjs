@@ -29,9 +29,11 @@ class Page {
     this.source = source;
     this.chrome = chrome;
     this.headlines = headlines;
-    this.site = new Random(`site ${source.domain}`);
     this.random = new Random(`page ${source.kind} ${source.language} ${source.slug}`);
     this.level = this.random.pick(LEVELS);
+    this.year = this.random.int(2016, 2025);
+    this.month = this.random.int(1, 12);
+    this.day = this.random.int(1, 20);
   }
 
   /** The pool for this kind of page, else the general one. @param {string} name */
@@ -41,16 +43,19 @@ class Page {
 
   /** @param {string} template */
   fill(template) {
+    // Dates of a page never run backwards: posts of a thread take them in order.
     const months = this.pool('months')[0]?.split(' ¦ ') ?? [];
     return template.replace(/\{(\w+)\}/g, (whole, name) => {
       if (name === 'site') return siteName(this.source.domain);
       if (name === 'domain') return this.source.domain;
       if (name === 'author') return this.random.pick(this.pool('authors'));
-      if (name === 'date') return this.fill(this.pool('date')[0] ?? '{d}.{mm}.{year}');
-      if (name === 'd') return String(this.random.int(1, 28));
-      if (name === 'month') return this.random.pick(months);
-      if (name === 'mm') return String(this.random.int(1, 12)).padStart(2, '0');
-      if (name === 'year') return String(this.random.int(2016, 2025));
+      if (name === 'date') return this.fill(this.pool('date')[0] ?? '{d} {month} {year}');
+      if (name === 'd') {
+        this.day = Math.min(28, this.day + this.random.int(0, 2));
+        return String(this.day);
+      }
+      if (name === 'month') return months[this.month - 1] ?? String(this.month);
+      if (name === 'year') return String(this.year);
       if (name === 'time') {
         return `${this.random.int(0, 23)}:${String(this.random.int(0, 59)).padStart(2, '0')}`;
       }
@@ -83,7 +88,8 @@ class Page {
   /** A block that all pages of the site share. @param {string} name */
   siteBlock(name) {
     const blocks = this.pool(name);
-    if (blocks.length > 0) this.noise(this.site.pick(blocks));
+    if (blocks.length === 0) return;
+    this.noise(new Random(`site ${this.source.domain} ${name}`).pick(blocks));
   }
 }
 
@@ -119,7 +125,8 @@ function writeBody(page) {
   for (const line of body) {
     if (line.role === 'post') {
       if (nPosts > 0) page.siteBlock('afterpost');
-      if (nPosts === 1 && kind === 'qa') page.noise(`${posts - 1} ${page.pool('answers')[0] ?? ''}`);
+      if (nPosts === 1 && kind === 'qa')
+        page.noise(`${posts - 1} ${page.pool('answers')[0] ?? ''}`);
       nPosts += 1;
       page.noise(line.text);
       page.siteBlock('postmeta');
