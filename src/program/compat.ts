@@ -116,8 +116,8 @@ export class CompatExecutor implements Executor {
   #addInterval(params: readonly string[]): void {
     const first = integerOf(params[0]);
     const last = first === null ? null : integerOf(params[1]);
-    if (first === null || last === null) return this.#error();
-    this.#intervals.push({ first, last, record: this.#record('remove_lines', null) });
+    if (first === null || last === null) this.#error();
+    else this.#intervals.push({ first, last, record: this.#record('remove_lines', null) });
   }
 
   #normalize(params: readonly string[]): boolean {
@@ -256,7 +256,7 @@ function strip(text: string, code: number): string {
 }
 
 /** Python's `param.split("=")[1]`; null where it raises IndexError. */
-function valueOf(param: string | undefined): string | null {
+function argumentValue(param: string | undefined): string | null {
   if (param === undefined) return null;
   const first = param.indexOf('=');
   if (first < 0) return null;
@@ -265,12 +265,12 @@ function valueOf(param: string | undefined): string | null {
 }
 
 function integerOf(param: string | undefined): number | bigint | null {
-  const value = valueOf(param);
+  const value = argumentValue(param);
   return value === null ? null : parsePythonInt(value);
 }
 
 function stringOf(param: string | undefined): string | null {
-  const value = valueOf(param);
+  const value = argumentValue(param);
   return value === null ? null : strip(value, 34);
 }
 

@@ -2,6 +2,7 @@
  * What a dialect is: a value that says how lines are numbered, how windows are framed, which functions
  * exist, and the grammar under which a refiner decodes. One parser and one executor run them all.
  */
+import type { ProgramGrammar } from './grammar.ts';
 import type { OpReason } from './reasons.ts';
 import type { DialectName, Op } from './types.ts';
 
@@ -26,56 +27,14 @@ export interface FunctionSpec {
   build(values: ArgumentValues): Op | OpReason;
 }
 
-/** What an argument slot of the grammar admits. */
-export type GrammarArgument =
-  /** A line number of the window, in the dialect's numbering. */
-  | 'lineNumber'
-  /** A non-blank substring of one line of the window (of the line named before, where one is named). */
-  | 'sourceString'
-  /** Text of the refiner's own; "" under a deletion-only grammar. */
-  | 'targetString'
-  /** A whole number from 1. */
-  | 'ordinal';
-
-/** Literal text, or the slot of argument `arg`; `atLeast` names the argument whose value bounds it from below. */
-export type GrammarPiece = string | { readonly arg: number; readonly atLeast?: number };
-
-/** One function as refiners emit it. */
-export interface GrammarAlternative {
-  readonly name: string;
-  readonly argNames: readonly string[];
-  readonly argKinds: readonly GrammarArgument[];
-  /** The emitted spelling; literals and slots in order. Quotes of strings belong to the literals. */
-  readonly template: readonly GrammarPiece[];
-}
-
-/**
- * The emitted language of a dialect as plain data, enough to compile a token automaton from it:
- *
- *     program := one of wholePrograms | alternative (separator alternative){0, maxOps - 1}
- */
-export interface Grammar {
-  readonly alternatives: readonly GrammarAlternative[];
-  /** Programs that stand alone; the first one means "nothing to do". */
-  readonly wholePrograms: readonly string[];
-  /** Answers of the document stage, keep first; empty where the dialect has no document stage. */
-  readonly documentAnswers: readonly string[];
-  readonly separator: string;
-  readonly stringQuote: string;
-  /** Characters that no string argument may hold: emitted strings need no escapes. */
-  readonly stringExcludes: readonly string[];
-  /** Smallest line number (0 or 1). */
-  readonly lineBase: number;
-  readonly maxOps: number;
-  /** True when every targetString is forced to be empty. */
-  readonly deletionOnly: boolean;
-}
-
 /** Options of a grammar. */
 export interface GrammarOptions {
   /** Only deletions: target strings are empty, nothing is added. Default true. */
   readonly deletionOnly?: boolean;
 }
+
+/** Longest target string of a grammar that is not deletion-only, in bytes. */
+export const GRAMMAR_MAX_TARGET_BYTES = 200;
 
 /** A dialect. */
 export interface Dialect {
@@ -89,10 +48,12 @@ export interface Dialect {
   lineMarker(line: number): string;
   /** Functions by every accepted name. */
   readonly functions: ReadonlyMap<string, FunctionSpec>;
-  /** The deletion-only grammar. */
-  readonly grammar: Grammar;
+  /** Answers of the document stage, keep first; none where the dialect has no document stage. */
+  readonly documentAnswers: readonly string[];
+  /** What a refiner may emit, spelled as the published models do: the deletion-only grammar. */
+  readonly grammar: ProgramGrammar;
   /** The grammar with options. */
-  makeGrammar(options?: GrammarOptions): Grammar;
+  makeGrammar(options?: GrammarOptions): ProgramGrammar;
   /** Canonical spelling of one op, as the published models emit it. */
   printOp(op: Op): string;
 }

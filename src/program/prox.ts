@@ -10,10 +10,11 @@ import {
   type Dialect,
   type FunctionSpec,
   GRAMMAR_MAX_OPS,
-  type Grammar,
+  GRAMMAR_MAX_TARGET_BYTES,
   type GrammarOptions,
   quoteString,
 } from './dialect.ts';
+import type { GrammarPart, ProgramGrammar } from './grammar.ts';
 import type { Op } from './types.ts';
 
 const keepDocument = constantFunction({ op: 'keep_doc' });
@@ -67,6 +68,7 @@ export const prox: Dialect = Object.freeze({
     ['remove_lines', removeLines],
     ['normalize', normalize],
   ]),
+  documentAnswers: ['keep_doc()', 'drop_doc()'],
   grammar: makeGrammar(),
   makeGrammar,
   printOp,
@@ -85,29 +87,38 @@ function printOp(op: Op): string {
   }
 }
 
-function makeGrammar({ deletionOnly = true }: GrammarOptions = {}): Grammar {
+function makeGrammar({ deletionOnly = true }: GrammarOptions = {}): ProgramGrammar {
+  const targetParts: GrammarPart[] = deletionOnly
+    ? [{ kind: 'literal', text: '", target_str="")' }]
+    : [
+        { kind: 'literal', text: '", target_str="' },
+        { kind: 'target', quote: '"', maxBytes: GRAMMAR_MAX_TARGET_BYTES },
+        { kind: 'literal', text: '")' },
+      ];
   return Object.freeze({
-    alternatives: [
+    whole: ['keep_chunk()'],
+    ops: [
       {
         name: 'remove_lines',
-        argNames: ['line_start', 'line_end'],
-        argKinds: ['lineNumber', 'lineNumber'],
-        template: ['remove_lines(start=', { arg: 0 }, ', end=', { arg: 1, atLeast: 0 }, ')'],
+        parts: [
+          { kind: 'literal', text: 'remove_lines(start=' },
+          { kind: 'lineFrom' },
+          { kind: 'literal', text: ', end=' },
+          { kind: 'lineTo' },
+          { kind: 'literal', text: ')' },
+        ],
       },
       {
         name: 'normalize',
-        argNames: ['source_str', 'target_str'],
-        argKinds: ['sourceString', 'targetString'],
-        template: ['normalize(source_str="', { arg: 0 }, '", target_str="', { arg: 1 }, '")'],
+        parts: [
+          { kind: 'literal', text: 'normalize(source_str="' },
+          { kind: 'source', scope: 'window', quote: '"' },
+          ...targetParts,
+        ],
       },
     ],
-    wholePrograms: ['keep_chunk()'],
-    documentAnswers: ['keep_doc()', 'drop_doc()'],
     separator: '\n',
-    stringQuote: '"',
-    stringExcludes: ['"', '\\', '\n'],
-    lineBase: 0,
     maxOps: GRAMMAR_MAX_OPS,
-    deletionOnly,
-  } satisfies Grammar);
+    firstLine: 0,
+  } satisfies ProgramGrammar);
 }

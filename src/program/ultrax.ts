@@ -11,11 +11,11 @@ import {
   type Dialect,
   type FunctionSpec,
   GRAMMAR_MAX_OPS,
-  type Grammar,
-  type GrammarAlternative,
+  GRAMMAR_MAX_TARGET_BYTES,
   type GrammarOptions,
   quoteString,
 } from './dialect.ts';
+import type { GrammarOp, GrammarPart, ProgramGrammar } from './grammar.ts';
 import type { Op } from './types.ts';
 
 const removeLines: FunctionSpec = {
@@ -74,6 +74,7 @@ export const ultrax: Dialect = Object.freeze({
     ['replace_str', replaceStr],
     ['add_line', addLine],
   ]),
+  documentAnswers: [],
   grammar: makeGrammar(),
   makeGrammar,
   printOp,
@@ -94,38 +95,55 @@ function printOp(op: Op): string {
   }
 }
 
-function makeGrammar({ deletionOnly = true }: GrammarOptions = {}): Grammar {
-  const alternatives: GrammarAlternative[] = [
+function makeGrammar({ deletionOnly = true }: GrammarOptions = {}): ProgramGrammar {
+  const target: GrammarPart = {
+    kind: 'target',
+    quote: "'",
+    maxBytes: GRAMMAR_MAX_TARGET_BYTES,
+  };
+  const targetParts: GrammarPart[] = deletionOnly
+    ? [{ kind: 'literal', text: "', '')" }]
+    : [{ kind: 'literal', text: "', '" }, target, { kind: 'literal', text: "')" }];
+  const ops: GrammarOp[] = [
     {
       name: 'remove_lines',
-      argNames: ['start', 'end'],
-      argKinds: ['lineNumber', 'lineNumber'],
-      template: ['remove_lines(', { arg: 0 }, ', ', { arg: 1, atLeast: 0 }, ')'],
+      parts: [
+        { kind: 'literal', text: 'remove_lines(' },
+        { kind: 'lineFrom' },
+        { kind: 'literal', text: ', ' },
+        { kind: 'lineTo' },
+        { kind: 'literal', text: ')' },
+      ],
     },
     {
       name: 'replace_str',
-      argNames: ['line', 'old', 'new'],
-      argKinds: ['lineNumber', 'sourceString', 'targetString'],
-      template: ['replace_str(', { arg: 0 }, ", '", { arg: 1 }, "', '", { arg: 2 }, "')"],
+      parts: [
+        { kind: 'literal', text: 'replace_str(' },
+        { kind: 'lineFrom' },
+        { kind: 'literal', text: ", '" },
+        { kind: 'source', scope: 'line', quote: "'" },
+        ...targetParts,
+      ],
     },
   ];
   if (!deletionOnly) {
-    alternatives.push({
+    ops.push({
       name: 'add_line',
-      argNames: ['base', 'sub_idx', 'content'],
-      argKinds: ['lineNumber', 'ordinal', 'targetString'],
-      template: ['add_line(', { arg: 0 }, ', ', { arg: 1 }, ", '", { arg: 2 }, "')"],
+      parts: [
+        { kind: 'literal', text: 'add_line(' },
+        { kind: 'lineFrom' },
+        // Lines added at one place keep the order of the program, so one sub-index is enough.
+        { kind: 'literal', text: ", 1, '" },
+        target,
+        { kind: 'literal', text: "')" },
+      ],
     });
   }
   return Object.freeze({
-    alternatives,
-    wholePrograms: ['keep_all()', 'remove_all()'],
-    documentAnswers: [],
+    whole: ['keep_all()', 'remove_all()'],
+    ops,
     separator: '\n',
-    stringQuote: "'",
-    stringExcludes: ["'", '\\', '\n'],
-    lineBase: 1,
     maxOps: GRAMMAR_MAX_OPS,
-    deletionOnly,
-  } satisfies Grammar);
+    firstLine: 1,
+  } satisfies ProgramGrammar);
 }
