@@ -37,6 +37,13 @@ export class Claims {
     return index;
   }
 
+  /** Index of the last stretch of those that follow `index` without a gap. */
+  lastOfRun(index: number): number {
+    let last = index;
+    while (last + 1 < this.starts.length && this.starts[last + 1] === this.ends[last]) last++;
+    return last;
+  }
+
   /** Adds stretches of `length` bytes at ascending `starts`, none of which overlaps another one. */
   merge(starts: readonly number[], length: number, text: ByteString): void {
     if (this.length === 0 || this.ends[this.length - 1]! <= starts[0]!) {

@@ -246,6 +246,7 @@ export class StrictExecutor implements Executor {
       if (claim < claims.length && claims.starts[claim]! < start + next) {
         overlaps = true;
         // Every match that begins before the claim ends overlaps it too.
+        claim = claims.lastOfRun(claim);
         next = claims.ends[claim]! - start;
       } else {
         found.push(start + at);

@@ -169,10 +169,10 @@ describe('anything as a program', () => {
   });
 
   test('the cost is bounded by the size of text and program', () => {
-    const text = `${'a'.repeat(200)}\n`.repeat(5000);
+    const text = `${'a'.repeat(200)}\n`.repeat(1000);
     const hostile = [
       'remove_lines(start=0, end=999999999)',
-      'remove_lines(0, 4999)\n'.repeat(20_000),
+      'remove_lines(0, 999)\n'.repeat(20_000),
       Array.from({ length: 20_000 }, (_, line) => `remove_lines(${line}, ${line})`).join('\n'),
       Array.from({ length: 256 }, (_, index) => `normalize("${'a'.repeat(index + 1)}", "b")`).join(
         '\n',
