@@ -1,0 +1,224 @@
+/**
+ * Opening what a refinement needs: models, engines with their profiles, and the stages over them.
+ */
+
+import type { SlabPool } from '../batch/slab-pool.ts';
+import { GristmillError } from '../errors.ts';
+import { DIALECTS } from '../program/dialects.ts';
+import type { ProgramGrammar } from '../program/grammar.ts';
+import type { ExecuteOptions } from '../program/options.ts';
+import { ExecutionPool } from '../program/pool.ts';
+import type { DialectName, ExecutorName } from '../program/types.ts';
+import { chunkStage } from './chunk-stage.ts';
+import { defaultSizes } from './devices.ts';
+import { type DocumentMode, documentStage } from './document-stage.ts';
+import { openLocalEngine, openProcessEngine, type RefinerEngine } from './engine.ts';
+import { type ModelFile, resolveModel } from './model-file.ts';
+import { loadProfile, type Profile } from './profile.ts';
+import type { RefineCore } from './refine-batch.ts';
+
+/** A stage of refining. */
+export type StageName = 'document' | 'chunk';
+
+/** Options that decide what a refinement does; shared by `openRefiner` and `refineCorpus`. */
+export interface RefineOptions {
+  /** GGUF of the document stage, or `random[:preset]`. */
+  readonly documentModel?: string;
+  /** GGUF of the chunk stage, or `random[:preset]`. */
+  readonly chunkModel?: string;
+  /** Stages to run; default: those that have a model. */
+  readonly stages?: readonly StageName[];
+  /** Built-in profile or JSON file for both models; default: the file beside each model, else `prox`. */
+  readonly profile?: string;
+  /** Must be the profile's dialect when given. */
+  readonly dialect?: DialectName;
+  /** Default `strict`. */
+  readonly executor?: ExecutorName;
+  /** Further options of the executor. */
+  readonly execute?: Omit<ExecuteOptions, 'dialect' | 'executor'>;
+  /** Default `score`. */
+  readonly documentMode?: DocumentMode;
+  /** Documents that score below it are dropped; 0..1, default 0.5. */
+  readonly documentThreshold?: number;
+  /** Decode programs under the dialect's grammar; default true. */
+  readonly constrained?: boolean;
+  /** `cpu` (default), `cuda`, `cuda:0` or `cuda:0,1`. */
+  readonly device?: string;
+  /** CPU threads of one engine; default: all cores, at most 32. */
+  readonly threads?: number;
+  /** Sequences decoded side by side, 1..256; default 16 on a CPU, 256 on a GPU. Part of a run's identity. */
+  readonly slots?: number;
+  /** Threads that execute programs; default 2, at most the cores. */
+  readonly workers?: number;
+  /** Seed of random models; default 1. */
+  readonly seed?: number;
+}
+
+/** Models and profiles, found and checked, before anything is loaded. */
+export interface ResolvedRefiner {
+  readonly document: { readonly model: ModelFile; readonly profile: Profile } | null;
+  readonly chunk: { readonly model: ModelFile; readonly profile: Profile } | null;
+  readonly dialect: DialectName;
+  readonly grammar: ProgramGrammar;
+  readonly options: Required<
+    Pick<
+      RefineOptions,
+      'executor' | 'execute' | 'documentMode' | 'documentThreshold' | 'constrained' | 'seed'
+    >
+  >;
+}
+
+/**
+ * Finds models and profiles and checks that they fit each other.
+ *
+ * @throws OPTION_INVALID, ENGINE_MODEL_MISSING, PROFILE_*
+ */
+export async function resolveRefiner(options: RefineOptions): Promise<ResolvedRefiner> {
+  const models = { document: options.documentModel, chunk: options.chunkModel };
+  const present = (['document', 'chunk'] as const).filter((stage) => models[stage] !== undefined);
+  const stages = options.stages ?? present;
+  const seed = options.seed ?? 1;
+  if (stages.length === 0) {
+    throw new GristmillError('OPTION_INVALID', {
+      option: 'documentModel, chunkModel',
+      expected: 'at least one model',
+      received: 'none',
+    });
+  }
+  const threshold = options.documentThreshold ?? 0.5;
+  if (!(threshold >= 0 && threshold <= 1)) {
+    throw new GristmillError('OPTION_INVALID', {
+      option: 'documentThreshold',
+      expected: 'a number in 0..1',
+      received: threshold,
+    });
+  }
+  const resolveStage = async (stage: StageName) => {
+    const spec = models[stage];
+    if (!stages.includes(stage)) return null;
+    if (spec === undefined) {
+      throw new GristmillError('OPTION_INVALID', {
+        option: `${stage}Model`,
+        expected: `a model, as stages names ${stage}`,
+        received: 'none',
+      });
+    }
+    const model = await resolveModel(spec, seed);
+    const profile = loadProfile(options.profile, model.path);
+    if (profile[stage] === null) {
+      throw new GristmillError('OPTION_INVALID', {
+        option: 'stages',
+        expected: `stages that profile ${profile.name} describes`,
+        received: stage,
+      });
+    }
+    return { model, profile };
+  };
+  const document = await resolveStage('document');
+  const chunk = await resolveStage('chunk');
+  const dialect = (chunk ?? document)!.profile.dialect;
+  if (options.dialect !== undefined && options.dialect !== dialect) {
+    throw new GristmillError('OPTION_INVALID', {
+      option: 'dialect',
+      expected: `${dialect}, the dialect of profile ${(chunk ?? document)!.profile.name}`,
+      received: options.dialect,
+    });
+  }
+  return {
+    document,
+    chunk,
+    dialect,
+    grammar: DIALECTS[dialect].grammar,
+    options: {
+      executor: options.executor ?? 'strict',
+      execute: options.execute ?? {},
+      documentMode: options.documentMode ?? 'score',
+      documentThreshold: threshold,
+      constrained: options.constrained ?? true,
+      seed,
+    },
+  };
+}
+
+/** The stages of one device with the engines under them. */
+export interface OpenCore extends RefineCore {
+  readonly engines: readonly RefinerEngine[];
+  dispose(): Promise<void>;
+}
+
+/** Room that a prompt takes besides its text and markers: template, system text, a second BOS. */
+const PROMPT_OVERHEAD_TOKENS = 128;
+
+/**
+ * Loads the models on one device and sets the stages up.
+ *
+ * @param isolate keep each engine in a process of its own
+ */
+export async function openCore(
+  resolved: ResolvedRefiner,
+  options: RefineOptions,
+  device: string,
+  pool: ExecutionPool,
+  isolate: boolean,
+  onRestart?: (exit: string) => void,
+): Promise<OpenCore> {
+  const engines: RefinerEngine[] = [];
+  const open = async (modelPath: string, nCtxSlot: number): Promise<RefinerEngine> => {
+    const sizes = defaultSizes(device, options.threads);
+    const nSlots = options.slots ?? sizes.nSlots;
+    const settings = { ...sizes, nSlots, modelPath, device, nCtxSlot };
+    const engine = isolate
+      ? await openProcessEngine(settings, onRestart ? { onRestart } : {})
+      : await openLocalEngine(settings);
+    engines.push(engine);
+    return engine;
+  };
+  const dispose = async (): Promise<void> => {
+    await Promise.all(engines.map((engine) => engine.dispose()));
+  };
+  try {
+    const { document, chunk } = resolved;
+    const { documentMode: mode, documentThreshold: threshold } = resolved.options;
+    let judge: RefineCore['judge'] = null;
+    let write: RefineCore['write'] = null;
+    if (document) {
+      const { maxPromptTokens, maxNewTokens } = document.profile.document!;
+      const answer = mode === 'generate' ? Math.min(maxNewTokens, 48) : 16;
+      const engine = await open(document.model.path, maxPromptTokens + answer);
+      judge = documentStage({ engine, profile: document.profile, mode, threshold });
+    }
+    if (chunk) {
+      const { maxWindowTokens, maxNewTokens } = chunk.profile.chunk!;
+      const engine = await open(
+        chunk.model.path,
+        maxWindowTokens + PROMPT_OVERHEAD_TOKENS + maxNewTokens,
+      );
+      const { grammar } = resolved;
+      write = chunkStage({
+        engine,
+        profile: chunk.profile,
+        grammar: resolved.options.constrained ? grammar : null,
+        firstLine: grammar.firstLine,
+      });
+    }
+    const dropAnswer = document?.profile.document?.answers.drop ?? 'drop_doc()';
+    return { judge, write, dropAnswer, pool, engines, dispose };
+  } catch (error) {
+    await dispose();
+    throw error;
+  }
+}
+
+/** The pool that executes programs over batches of `slabs`. */
+export function openExecution(
+  resolved: ResolvedRefiner,
+  slabs: SlabPool,
+  workers: number | undefined,
+): ExecutionPool {
+  const { executor, execute } = resolved.options;
+  return new ExecutionPool({
+    slabs,
+    ...(workers !== undefined && { nWorkers: workers }),
+    execute: { ...execute, dialect: resolved.dialect, executor },
+  });
+}

@@ -1,0 +1,62 @@
+/**
+ * The model files of a run: found, fingerprinted, and for `random[:preset]` made.
+ */
+import { createHash } from 'node:crypto';
+import { createReadStream, existsSync, mkdirSync, renameSync, statSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { GristmillError } from '../errors.ts';
+import { RANDOM_MODEL_PRESETS, type RandomModelPreset, writeRandomModel } from '../model/random.ts';
+import type { ModelIdentity } from './run-identity.ts';
+
+/** A model that is there, with what identifies it. */
+export interface ModelFile extends ModelIdentity {
+  /** Set when the weights are random: its verdicts mean nothing. */
+  readonly random: string | null;
+}
+
+/** The folder of files that can be made again: `$XDG_CACHE_HOME/gristmill` or `~/.cache/gristmill`. */
+export function cacheFolder(): string {
+  return join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'gristmill');
+}
+
+/**
+ * Finds a model, or makes a random one.
+ *
+ * @param spec a GGUF file, or `random`, `random:tiny`, `random:20m`, `random:350m`
+ * @param seed of a random model
+ * @throws ENGINE_MODEL_MISSING, OPTION_INVALID
+ */
+export async function resolveModel(spec: string, seed: number): Promise<ModelFile> {
+  const random = /^random(?::(.*))?$/.exec(spec);
+  const path = random ? await randomModel(random[1] ?? 'tiny', seed) : resolve(spec);
+  if (!existsSync(path) || !statSync(path).isFile()) {
+    throw new GristmillError('ENGINE_MODEL_MISSING', { file: path });
+  }
+  const hash = createHash('sha256');
+  for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 })) hash.update(chunk);
+  const bytes = statSync(path).size;
+  return { path, bytes, sha256: hash.digest('hex'), random: random ? spec : null };
+}
+
+async function randomModel(preset: string, seed: number): Promise<string> {
+  if (!(preset in RANDOM_MODEL_PRESETS)) {
+    throw new GristmillError('OPTION_INVALID', {
+      option: 'model',
+      expected: `random:<one of ${Object.keys(RANDOM_MODEL_PRESETS).join(', ')}>`,
+      received: `random:${preset}`,
+    });
+  }
+  const folder = cacheFolder();
+  mkdirSync(folder, { recursive: true });
+  const path = join(folder, `random-${preset}-${seed}.gguf`);
+  const pending = `${path}.${process.pid}.tmp`;
+  // Made anew every time: the weights follow from the preset and the seed, an old file may be of an older version.
+  await writeRandomModel({
+    ...RANDOM_MODEL_PRESETS[preset as RandomModelPreset],
+    path: pending,
+    seed,
+  });
+  renameSync(pending, path);
+  return path;
+}

@@ -1,0 +1,114 @@
+/**
+ * A run without a ledger: an Arrow IPC stream to standard output, for pipes. Nothing is resumed; a unit that fails
+ * ends the run, because what was written cannot be taken back. Dropped rows are left out of the stream.
+ */
+import { SLAB_POOL_DEFAULTS, SlabPool } from '../batch/slab-pool.ts';
+import { planCorpus } from '../corpus/plan.ts';
+import { openUnit } from '../corpus/read.ts';
+import { openSink } from '../corpus/sink.ts';
+import type { UnitBatch } from '../corpus/types.ts';
+import { openCore, openExecution, type ResolvedRefiner } from './core.ts';
+import { parseDevices } from './devices.ts';
+import { mapOrdered } from './pipeline.ts';
+import { executeBatch, judgeBatch } from './refine-batch.ts';
+import type { RefineCorpusOptions } from './run.ts';
+import { addCounts, type RefineCounts, type RunSummary, ZERO_COUNTS } from './statistics.ts';
+import { extraColumns, extraValues } from './unit-writer.ts';
+
+/** Refines `options.inputs` to standard output. */
+export async function streamRun(
+  options: RefineCorpusOptions,
+  resolved: ResolvedRefiner,
+  started: number,
+): Promise<RunSummary> {
+  const plan = await planCorpus({
+    inputs: options.inputs,
+    textColumn: options.textColumn ?? 'text',
+    ...(options.idColumn !== undefined && { idColumn: options.idColumn }),
+    failFast: true,
+  });
+  const slabs = new SlabPool({
+    slabBytes: options.slabBytes ?? SLAB_POOL_DEFAULTS.slabBytes,
+    nSlabs: options.nSlabs ?? SLAB_POOL_DEFAULTS.nSlabs,
+  });
+  const pool = openExecution(resolved, slabs, options.workers);
+  const device = parseDevices(options.device ?? 'cpu')[0]!;
+  const settings = { keepOriginal: options.keepOriginal ?? false };
+  let counts: RefineCounts = ZERO_COUNTS;
+  let interrupted = false;
+  const core = await openCore(resolved, options, device, pool, options.isolate ?? true).catch(
+    async (error: unknown) => {
+      await pool.destroy();
+      throw error;
+    },
+  );
+  async function* read(): AsyncGenerator<UnitBatch> {
+    let rowsLeft = options.limit ?? Number.POSITIVE_INFINITY;
+    for (const unit of plan.units) {
+      if (rowsLeft <= 0) return;
+      const batches = openUnit(plan, unit, slabs, {
+        batchRows: 1024,
+        batchBytes: 8 * 2 ** 20,
+        ...(Number.isFinite(rowsLeft) && { maxRows: rowsLeft }),
+      });
+      for await (const input of batches) {
+        if (options.signal?.aborted) {
+          interrupted = true;
+          return;
+        }
+        rowsLeft -= input.batch.nDocs;
+        yield input;
+      }
+    }
+  }
+  try {
+    const sink = await openSink({
+      format: 'arrow',
+      stream: process.stdout,
+      columns: plan.columns,
+      textColumn: plan.textColumn,
+      extraColumns: extraColumns(settings),
+    });
+    try {
+      const judged = mapOrdered(read(), 2, async (input) => ({
+        input,
+        judged: await judgeBatch(core, input.batch, input.rowStatus),
+      }));
+      const executed = mapOrdered(judged, 2, async ({ input, judged }) => ({
+        input,
+        rows: await executeBatch(core, judged),
+      }));
+      for await (const { input, rows } of executed) {
+        const staying = Int32Array.from(rows.status.keys()).filter(
+          (row) => rows.status[row] !== 'dropped',
+        );
+        const extra = extraValues(rows, settings);
+        await sink.write({ text: rows.texts, rows: staying, carry: input.carry, extra });
+        counts = addCounts(counts, rows.counts);
+        rows.release();
+        input.batch.release();
+        input.carry.release();
+      }
+      await sink.close();
+    } catch (error) {
+      await sink.abort();
+      throw error;
+    }
+  } finally {
+    await core.dispose();
+    await pool.destroy();
+  }
+  const seconds = (performance.now() - started) / 1000;
+  return {
+    ...counts,
+    units: plan.units.length,
+    unitsResumed: 0,
+    unitsFailed: 0,
+    seconds,
+    docsPerSecond: counts.rowsIn / seconds,
+    tokensPerSecond: (counts.promptTokens + counts.newTokens) / seconds,
+    interrupted,
+    out: '-',
+    errors: [],
+  };
+}
