@@ -20,14 +20,37 @@ export const ERRORS = {
   PROFILE_UNKNOWN: 'profile {profile} is neither a file nor one of: {known}',
   PROFILE_INVALID: 'profile {file}: {reason}',
   PROFILE_TEMPLATE_FAILED: 'profile {profile}: chat template: {reason}',
-  ENGINE_PROCESS_DIED: 'the engine process on {device} died ({exit}) {count} times in a row without finishing anything',
-  RUN_OUTPUT_IN_USE: '{out} is in use by process {pid} on {host}; remove {lock} if that process is gone',
+  ENGINE_PROCESS_DIED:
+    'the engine process on {device} died ({exit}) {count} times in a row without finishing anything',
+  RUN_OUTPUT_IN_USE:
+    '{out} is in use by process {pid} on {host}; remove {lock} if that process is gone',
   RUN_OUTPUT_FOREIGN: '{out} is not empty and holds no run of gristmill: choose another folder',
-  RUN_CHANGED: '{out} holds a run with other settings; changed: {changes}. Use another --out, or remove it',
+  RUN_CHANGED:
+    '{out} holds a run with other settings; changed: {changes}. Use another --out, or remove it',
   RUN_LEDGER_INVALID: '{file}: {reason}',
-  RUN_CONSERVATION: 'unit {unit}: rows in {rowsIn} are not kept {kept} + edited {edited} + dropped {dropped} + failed {failed}',
+  RUN_CONSERVATION:
+    'unit {unit}: rows in {rowsIn} are not kept {kept} + edited {edited} + dropped {dropped} + failed {failed}',
   RUN_OUTPUT_FAILED: '{path}: {reason}',
   RUN_UNITS_FAILED: '{failed} of {units} units failed; first: {first}',
+  // corpus
+  CORPUS_NO_FILES: 'no file matches {inputs}; known formats: {formats}',
+  CORPUS_FORMAT_UNKNOWN: 'file {file}: its format is not known; known formats: {formats}',
+  CORPUS_READ_FAILED: 'file {file}: {reason}',
+  CORPUS_CORRUPT: 'file {file}, row group {rowGroup}, column {column}, byte {offset}: {reason}',
+  CORPUS_FILE_INVALID: 'file {file}: {reason}',
+  CORPUS_CODEC_FAILED: '{codec}: {reason}',
+  CORPUS_COLUMN_MISSING: 'file {file}: no column {column}{suggestion}; its columns: {columns}',
+  CORPUS_COLUMN_TYPE: 'file {file}: column {column}: expected {expected}, found {received}',
+  CORPUS_SCHEMA_DIFFERS:
+    'files {first} and {second} differ in column {column}: {firstType} and {secondType}',
+  CORPUS_LINE_INVALID: 'file {file}, line {line}: {reason}',
+  CORPUS_LINE_TOO_LONG: 'file {file}, line {line}: longer than {bound} bytes',
+  CORPUS_VALUE_INVALID:
+    'file {file}, row {row}, column {column}: expected {expected}, found {received}',
+  CORPUS_WRITE_FAILED: '{file}: {reason}',
+  // program
+  PROGRAM_WORKER_MISSING: '{file} is missing: run `npm run build`',
+  PROGRAM_CASE_INVALID: 'line {line}: expected {expected}, received {received}',
   // batch
   BATCH_POOL_TOO_SMALL: 'slab pool: expected at least {minimum} slabs, received {received}',
 } as const;

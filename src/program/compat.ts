@@ -17,6 +17,7 @@ import { type ByteString, toByteString } from './byte-string.ts';
 import { LineRanges } from './claims.ts';
 import { LineIndex } from './lines.ts';
 import { openRecord } from './plan.ts';
+import { prox } from './prox.ts';
 import { parsePythonInt } from './python.ts';
 import type { OpReason } from './reasons.ts';
 import {
@@ -66,7 +67,9 @@ export class CompatExecutor implements Executor {
   execute(programs: DocumentPrograms, source: TextSource): Verdict {
     const verdict = this.#verdict;
     verdict.records = [];
-    if (programs === null) return settle(verdict, 'kept', 'no_program');
+    if (programs === null || (typeof programs !== 'string' && programs.length === 0)) {
+      return settle(verdict, 'kept', 'no_program');
+    }
     this.#original = source.read();
     this.#text = this.#original;
     this.#nErrors = 0;
@@ -92,7 +95,8 @@ export class CompatExecutor implements Executor {
       const params = this.#parameters(line);
       if (params !== null) return this.#normalize(params);
     } else if (line.trim() !== '') {
-      this.#record(line.slice(0, line.search(/\W|$/)) || 'invalid', 'ignored');
+      const name = /^\w*/.exec(line)![0];
+      this.#record(prox.functions.has(name) ? name : 'invalid', 'ignored');
     }
     return true;
   }

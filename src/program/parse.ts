@@ -10,7 +10,7 @@
  */
 import type { Dialect, FunctionSpec } from './dialect.ts';
 import { isOpReason } from './dialect.ts';
-import { DIALECTS } from './dialects.ts';
+import { dialects } from './dialects.ts';
 import { EXECUTE_DEFAULTS } from './options.ts';
 import type { OpReason } from './reasons.ts';
 import { Scanner, TOKEN } from './scanner.ts';
@@ -72,7 +72,7 @@ export function parseProgram(dialect: Dialect, source: string, limits: ParseLimi
  * @param dialect default `prox`
  */
 export function parse(program: string, dialect: DialectName = 'prox'): Program {
-  return parseProgram(DIALECTS[dialect], program, EXECUTE_DEFAULTS);
+  return parseProgram(dialects[dialect], program, EXECUTE_DEFAULTS);
 }
 
 /**
@@ -81,7 +81,7 @@ export function parse(program: string, dialect: DialectName = 'prox'): Program {
  * @param dialect default `prox`
  */
 export function print(ops: readonly Op[], dialect: DialectName = 'prox'): string {
-  const { printOp } = DIALECTS[dialect];
+  const { printOp } = dialects[dialect];
   return ops.map((op) => printOp(op)).join('\n');
 }
 

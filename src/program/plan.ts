@@ -57,7 +57,7 @@ export function planWindow(
   let drops = false;
   let edits = false;
   for (const { name, op, problem } of statements) {
-    records.push(openRecord(op === null ? name : op.op, problem));
+    records.push(openRecord(op === null ? knownName(dialect, name) : op.op, problem));
     if (op === null) {
       if (problem !== 'truncated') nErrors++;
     } else if (isKeep(op)) {
@@ -101,6 +101,11 @@ export function isDrop(op: Op): boolean {
 /** A record of an op that has not done anything yet. */
 export function openRecord(op: string, skipped: OpReason | null): OpenRecord {
   return { op, lineStart: -1, lineEnd: -1, bytesRemoved: 0, count: 0, skipped };
+}
+
+/** A function's name as written, `invalid` for what is none. */
+function knownName(dialect: Dialect, name: string): string {
+  return dialect.functions.has(name) ? name : 'invalid';
 }
 
 /** True when some op occurs more than `maxRepeats` times. */

@@ -1,0 +1,242 @@
+/**
+ * Executes whole batches of documents on a pool of worker threads.
+ *
+ * A batch is cut into stretches of about equal size, one per worker. Edited texts land in one region of the
+ * slab pool's `output` lane, reserved by the inputs' sizes (an edited text is not longer than its input
+ * unless `maxGrowthRatio` says so); what does not fit comes back as a transferred spill. Results do not
+ * depend on the number of workers.
+ */
+import { existsSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { pathToFileURL } from 'node:url';
+import { Piscina } from 'piscina';
+import type { DocumentBatch } from '../batch/document-batch.ts';
+import { type Region, releaseRegion, type SlabPool } from '../batch/slab-pool.ts';
+import { GristmillError } from '../errors.ts';
+import { distFile } from '../paths.ts';
+import { type ExecuteOptions, type ResolvedOptions, resolveOptions } from './options.ts';
+import { PackedResults, packPrograms } from './pack.ts';
+import { REASON_CODES, type Reason } from './reasons.ts';
+import type { OpRecord } from './types.ts';
+import type { DocumentPrograms } from './verdict.ts';
+import { type ExecutionTask, runTask } from './worker.ts';
+
+/** Options of {@link ExecutionPool}. */
+export interface ExecutionPoolOptions {
+  /** Where outputs are written. */
+  readonly slabs: SlabPool;
+  /** Worker threads; 0 executes in the calling thread. Default 2, at most the number of cores. */
+  readonly nWorkers?: number;
+  /** What the executor does. */
+  readonly execute?: ExecuteOptions;
+}
+
+const DEFAULT_WORKERS = 2;
+/** A stretch of a batch is at least this large: below, handing it over costs more than it gains. */
+const MIN_STRETCH_BYTES = 2 ** 18;
+/** Programs that change nothing, whatever the text; other ones reserve room for an output. */
+const KEEPS = new Set(['', 'keep_chunk()', 'keep_doc()', 'keep_all()', 'untouch_doc()']);
+
+/** A stretch of a batch. */
+interface Stretch {
+  readonly docStart: number;
+  readonly docEnd: number;
+  /** Bytes of the inputs that may be edited. */
+  readonly outputBytes: number;
+}
+
+/** A fixed set of threads that execute programs. */
+export class ExecutionPool {
+  readonly nWorkers: number;
+  readonly options: ResolvedOptions;
+  readonly #slabs: SlabPool;
+  readonly #piscina: Piscina | null;
+  #disposed = false;
+
+  /**
+   * @throws OPTION_INVALID for a number of workers below 0, or an option of the executor out of range
+   * @throws PROGRAM_WORKER_MISSING when the compiled worker is not there
+   */
+  constructor({ slabs, nWorkers, execute }: ExecutionPoolOptions) {
+    this.nWorkers = nWorkers ?? Math.min(DEFAULT_WORKERS, availableParallelism());
+    if (!Number.isSafeInteger(this.nWorkers) || this.nWorkers < 0) {
+      throw new GristmillError('OPTION_INVALID', {
+        option: 'nWorkers',
+        expected: 'a whole number of at least 0',
+        received: nWorkers,
+      });
+    }
+    this.options = resolveOptions(execute);
+    this.#slabs = slabs;
+    this.#piscina = this.nWorkers === 0 ? null : startWorkers(this.nWorkers);
+  }
+
+  /**
+   * Runs one program, or one per window, over every document of a batch.
+   *
+   * @param programs one entry per document; null leaves the document as it is. A null text counts as empty.
+   * @returns results that hold a reference to output memory until they are released
+   * @throws DISPOSED after {@link destroy}
+   * @throws ABORTED when `signal` fires
+   */
+  async execute(
+    batch: DocumentBatch,
+    programs: readonly DocumentPrograms[],
+    signal?: AbortSignal,
+  ): Promise<BatchExecution> {
+    if (this.#disposed) throw new GristmillError('DISPOSED', { object: 'ExecutionPool' });
+    if (programs.length !== batch.nDocs) {
+      throw new GristmillError('OPTION_INVALID', {
+        option: 'programs',
+        expected: `${batch.nDocs} entries, one per document`,
+        received: programs.length,
+      });
+    }
+    const stretches = this.#cut(batch, programs);
+    const outputBytes = stretches.reduce((sum, stretch) => sum + stretch.outputBytes, 0);
+    const region =
+      outputBytes > 0 ? await this.#slabs.allocate(outputBytes, 'output', signal) : null;
+    try {
+      let byteOffset = region?.byteOffset ?? 0;
+      const parts = stretches.map(async ({ docStart, docEnd, outputBytes: byteLength }) => {
+        const output = region && { sab: region.sab, byteOffset, byteLength };
+        byteOffset += byteLength;
+        const packed = packPrograms(programs, docStart, docEnd);
+        const { descriptor } = batch;
+        const { options } = this;
+        const task = { batch: descriptor, docStart, docEnd, programs: packed, options, output };
+        const results = new PackedResults(await this.#run(task, signal));
+        const bytes = output
+          ? new Uint8Array(output.sab, output.byteOffset, output.byteLength)
+          : new Uint8Array(0);
+        return { docStart, results, bytes };
+      });
+      // Wait for all, even after a failure: the region must not be released under a running worker.
+      const settled = await Promise.allSettled(parts);
+      const failure = settled.find((part) => part.status === 'rejected');
+      if (failure) throw failure.reason;
+      const done = settled.flatMap((part) => (part.status === 'fulfilled' ? [part.value] : []));
+      return new BatchExecution(batch.nDocs, done, region);
+    } catch (error) {
+      if (region) releaseRegion(region);
+      throw error;
+    }
+  }
+
+  /** Stops the threads. Running tasks fail; calling it again does nothing. */
+  async destroy(): Promise<void> {
+    this.#disposed = true;
+    await this.#piscina?.destroy();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.destroy();
+  }
+
+  async #run(task: ExecutionTask, signal?: AbortSignal): Promise<Int32Array> {
+    if (signal?.aborted) throw new GristmillError('ABORTED', { what: 'execution' });
+    if (this.#piscina === null) return runTask(task);
+    // A running task is short and owns a part of the output region: it is never torn down half-way.
+    return (await this.#piscina.run(task)) as Int32Array;
+  }
+
+  #cut(batch: DocumentBatch, programs: readonly DocumentPrograms[]): Stretch[] {
+    const { offsets } = batch.text;
+    const { maxGrowthRatio } = this.options;
+    const totalBytes = offsets[batch.nDocs]! - offsets[0]!;
+    const nParts = Math.max(1, Math.min(this.nWorkers, Math.floor(totalBytes / MIN_STRETCH_BYTES)));
+    const stretches: Stretch[] = [];
+    let docStart = 0;
+    let outputBytes = 0;
+    for (let doc = 0; doc < batch.nDocs; doc++) {
+      const nBytes = offsets[doc + 1]! - offsets[doc]!;
+      if (mayEdit(programs[doc] ?? null)) outputBytes += Math.floor(nBytes * maxGrowthRatio);
+      const reached =
+        offsets[doc + 1]! - offsets[0]! >= (totalBytes * (stretches.length + 1)) / nParts;
+      if (reached && stretches.length + 1 < nParts) {
+        stretches.push({ docStart, docEnd: doc + 1, outputBytes });
+        docStart = doc + 1;
+        outputBytes = 0;
+      }
+    }
+    if (docStart < batch.nDocs) stretches.push({ docStart, docEnd: batch.nDocs, outputBytes });
+    return stretches;
+  }
+}
+
+/** A stretch of a batch with its results. */
+interface ExecutedStretch {
+  readonly docStart: number;
+  readonly results: PackedResults;
+  readonly bytes: Uint8Array;
+}
+
+/** What became of the documents of a batch. Texts are views on shared memory until {@link release}. */
+export class BatchExecution {
+  readonly nDocs: number;
+  /** `Uint8Array[nDocs]`, indices into `STATUSES`. */
+  readonly status: Uint8Array;
+  /** `Uint8Array[nDocs]`, indices into `REASON_CODES`. */
+  readonly reason: Uint8Array;
+  readonly #stretches: readonly ExecutedStretch[];
+  #region: Region | null;
+
+  constructor(nDocs: number, stretches: readonly ExecutedStretch[], region: Region | null) {
+    this.nDocs = nDocs;
+    this.status = new Uint8Array(nDocs);
+    this.reason = new Uint8Array(nDocs);
+    this.#stretches = stretches;
+    this.#region = region;
+    for (const { docStart, results } of stretches) {
+      for (let doc = 0; doc < results.nDocs; doc++) {
+        this.status[docStart + doc] = results.statusAt(doc);
+        this.reason[docStart + doc] = results.reasonAt(doc);
+      }
+    }
+  }
+
+  /** The reason code of a document. */
+  reasonAt(doc: number): Reason {
+    return REASON_CODES[this.reason[doc]!]!;
+  }
+
+  /** The text of a document as UTF-8; empty when dropped, null when it is the input's own. */
+  textAt(doc: number): Uint8Array | null {
+    const { docStart, results, bytes } = this.#stretchOf(doc);
+    return results.textAt(doc - docStart, bytes);
+  }
+
+  /** What every op of a document did. */
+  opsAt(doc: number): OpRecord[] {
+    const { docStart, results } = this.#stretchOf(doc);
+    return results.opsAt(doc - docStart);
+  }
+
+  /** Gives the output memory back; the texts must not be read afterwards. */
+  release(): void {
+    if (this.#region) releaseRegion(this.#region);
+    this.#region = null;
+  }
+
+  #stretchOf(doc: number): ExecutedStretch {
+    return this.#stretches.findLast(({ docStart }) => docStart <= doc)!;
+  }
+}
+
+function mayEdit(programs: DocumentPrograms): boolean {
+  if (programs === null) return false;
+  if (typeof programs === 'string') return !KEEPS.has(programs);
+  return programs.some(({ program }) => !KEEPS.has(program));
+}
+
+function startWorkers(nWorkers: number): Piscina {
+  const file = distFile('program/worker.js');
+  if (!existsSync(file)) throw new GristmillError('PROGRAM_WORKER_MISSING', { file });
+  return new Piscina({
+    filename: pathToFileURL(file).href,
+    minThreads: nWorkers,
+    maxThreads: nWorkers,
+    // Measured against 'sync' and 'disabled' in bench/LOG.md.
+    atomics: 'async',
+  });
+}
