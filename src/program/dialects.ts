@@ -7,4 +7,4 @@ import type { DialectName } from './types.ts';
 import { ultrax } from './ultrax.ts';
 
 /** Every dialect, by name. */
-export const dialects: Readonly<Record<DialectName, Dialect>> = Object.freeze({ prox, ultrax });
+export const DIALECTS: Readonly<Record<DialectName, Dialect>> = Object.freeze({ prox, ultrax });

@@ -5,7 +5,7 @@
  * Every line is an array of cells, one per UTF-16 unit; a cell knows which op claimed it. No offsets into
  * the text, no early exits, no reuse.
  */
-import { dialects } from './dialects.ts';
+import { DIALECTS } from './DIALECTS.ts';
 import { EXECUTE_DEFAULTS, type ResolvedOptions } from './options.ts';
 import { parseProgram } from './parse.ts';
 import type { OpReason, Reason } from './reasons.ts';
@@ -246,11 +246,11 @@ export function executeNaively(
 function readWindow(window: WindowProgram, options: ResolvedOptions): Window {
   const { program, lineStart: start, lineEnd: end } = window;
   const tooLong = program.length > options.maxProgramChars;
-  const parsed = parseProgram(dialects[options.dialect], tooLong ? '' : program, options);
+  const parsed = parseProgram(DIALECTS[options.dialect], tooLong ? '' : program, options);
   const calls = parsed.statements.map(({ name, op, problem }): Call => {
     const skipped: OpReason | null = problem;
     const blank = { lineStart: -1, lineEnd: -1, bytesRemoved: 0, count: 0 };
-    const known = dialects[options.dialect].functions.has(name) ? name : 'invalid';
+    const known = DIALECTS[options.dialect].functions.has(name) ? name : 'invalid';
     return { op, record: { op: op?.op ?? known, ...blank, skipped } };
   });
   const problems = parsed.statements.map(({ problem }) => problem);

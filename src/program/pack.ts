@@ -11,7 +11,7 @@
  *                ≤ -2 in the spill at -2 - offset
  *     record     op, lineStart, lineEnd, bytesRemoved, count, skipped (indices; -1: not skipped)
  */
-import { dialects } from './dialects.ts';
+import { DIALECTS } from './DIALECTS.ts';
 import { OP_REASON_CODES, REASON_CODES } from './reasons.ts';
 import { type OpRecord, STATUSES } from './types.ts';
 import type { DocumentPrograms, OpenRecord, Verdict } from './verdict.ts';
@@ -90,7 +90,7 @@ const SPILL_SPAN = -2;
 /** Names an op record can have, by code. */
 const OP_NAMES: readonly string[] = Object.freeze([
   'invalid',
-  ...new Set(Object.values(dialects).flatMap(({ functions }) => [...functions.keys()])),
+  ...new Set(Object.values(DIALECTS).flatMap(({ functions }) => [...functions.keys()])),
 ]);
 
 const STATUS_INDEX = indexOf(STATUSES);

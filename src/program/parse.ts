@@ -8,9 +8,10 @@
  * A malformed call costs its line, not the program. What the end of the program cuts off is a truncated
  * call, dropped alone: the other calls stand. Work is linear in the program and bounded by `maxOps`.
  */
+
+import { DIALECTS } from './DIALECTS.ts';
 import type { Dialect, FunctionSpec } from './dialect.ts';
 import { isOpReason } from './dialect.ts';
-import { dialects } from './dialects.ts';
 import { EXECUTE_DEFAULTS } from './options.ts';
 import type { OpReason } from './reasons.ts';
 import { Scanner, TOKEN } from './scanner.ts';
@@ -72,7 +73,7 @@ export function parseProgram(dialect: Dialect, source: string, limits: ParseLimi
  * @param dialect default `prox`
  */
 export function parse(program: string, dialect: DialectName = 'prox'): Program {
-  return parseProgram(dialects[dialect], program, EXECUTE_DEFAULTS);
+  return parseProgram(DIALECTS[dialect], program, EXECUTE_DEFAULTS);
 }
 
 /**
@@ -81,7 +82,7 @@ export function parse(program: string, dialect: DialectName = 'prox'): Program {
  * @param dialect default `prox`
  */
 export function print(ops: readonly Op[], dialect: DialectName = 'prox'): string {
-  const { printOp } = dialects[dialect];
+  const { printOp } = DIALECTS[dialect];
   return ops.map((op) => printOp(op)).join('\n');
 }
 

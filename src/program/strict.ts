@@ -14,8 +14,8 @@
  */
 import { type ByteString, toByteString } from './byte-string.ts';
 import { Claims, LineRanges } from './claims.ts';
+import { DIALECTS } from './DIALECTS.ts';
 import type { Dialect } from './dialect.ts';
-import { dialects } from './dialects.ts';
 import { LineIndex } from './lines.ts';
 import type { ResolvedOptions } from './options.ts';
 import {
@@ -71,7 +71,7 @@ export class StrictExecutor implements Executor {
 
   constructor(options: ResolvedOptions) {
     this.#options = options;
-    this.#dialect = dialects[options.dialect];
+    this.#dialect = DIALECTS[options.dialect];
   }
 
   execute(programs: DocumentPrograms, source: TextSource): Verdict {

@@ -1,5 +1,5 @@
 /**
- * The shared vocabulary of programs: dialects, ops, windows, outcomes. Types and frozen tables only.
+ * The shared vocabulary of programs: DIALECTS, ops, windows, outcomes. Types and frozen tables only.
  *
  * A program is what a refiner wrote for one window of a document. Executing it is a pure function
  * (text, programs) → (text, status, reason, op record); ProX (arXiv 2409.17115) §2.2 names the functions.

@@ -1,7 +1,7 @@
 /** Scanner, parser and printer: round trips, spellings, and programs that are no programs. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { dialects } from '../../src/program/dialects.ts';
+import { DIALECTS } from '../../src/program/DIALECTS.ts';
 import { execute } from '../../src/program/execute.ts';
 import { EXECUTE_DEFAULTS } from '../../src/program/options.ts';
 import { parse, print } from '../../src/program/parse.ts';
@@ -193,7 +193,7 @@ describe('anything as a program', () => {
 test('grammars spell programs that parse', () => {
   for (const dialect of DIALECT_NAMES) {
     for (const deletionOnly of [true, false]) {
-      const grammar = dialects[dialect].makeGrammar({ deletionOnly });
+      const grammar = DIALECTS[dialect].makeGrammar({ deletionOnly });
       const calls = grammar.ops.map(({ parts }) =>
         parts
           .map((part) => {
