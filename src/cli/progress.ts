@@ -3,7 +3,7 @@
  * Everything but the table goes to stderr.
  */
 import { Presets, SingleBar } from 'cli-progress';
-import type { RefineProgress } from '../refine/run.ts';
+import type { RefineProgress } from '../refine/run-options.ts';
 import type { RunSummary } from '../refine/statistics.ts';
 
 /** Where progress goes. */

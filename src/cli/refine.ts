@@ -24,6 +24,7 @@ interface Flags {
   readonly droppedText?: boolean;
   readonly format?: 'parquet' | 'jsonl.zst';
   readonly rowGroupRows?: number;
+  readonly unitRows?: number;
   readonly zstdLevel?: number;
   readonly limit?: number;
   readonly seed: number;
@@ -101,6 +102,7 @@ export function refineCommand(): Command {
       ).choices(['parquet', 'jsonl.zst']),
     )
     .option('--row-group-rows <n>', 'rows of an output row group', count(1))
+    .option('--unit-rows <n>', 'rows of a unit, about', count(1))
     .option('--zstd-level <n>', 'compression level of the output, 1..19', count(1))
     .option('--limit <n>', 'stop after n rows', count(0))
     .option('--seed <n>', 'seed of random models', count(0), 1)

@@ -4,7 +4,7 @@
 
 import type { SlabPool } from '../batch/slab-pool.ts';
 import { GristmillError } from '../errors.ts';
-import { DIALECTS } from '../program/dialects.ts';
+import { dialects } from '../program/dialects.ts';
 import type { ProgramGrammar } from '../program/grammar.ts';
 import type { ExecuteOptions } from '../program/options.ts';
 import { ExecutionPool } from '../program/pool.ts';
@@ -128,7 +128,7 @@ export async function resolveRefiner(options: RefineOptions): Promise<ResolvedRe
     document,
     chunk,
     dialect,
-    grammar: DIALECTS[dialect].grammar,
+    grammar: dialects[dialect].grammar,
     options: {
       executor: options.executor ?? 'strict',
       execute: options.execute ?? {},

@@ -9,6 +9,7 @@ import type { EngineInfo, EngineStats } from '../native-engine.ts';
 import type { Outcome } from '../program/types.ts';
 import { openCore, openExecution, type RefineOptions, resolveRefiner } from './core.ts';
 import { parseDevices } from './devices.ts';
+import { BATCH_ROWS, IN_FLIGHT } from './lanes.ts';
 import { mapOrdered } from './pipeline.ts';
 import { executeBatch, judgeBatch, type RefinedRows } from './refine-batch.ts';
 
@@ -61,7 +62,6 @@ export interface Refiner {
 }
 
 /** Texts of one batch; bounded so that a long array streams through the slabs. */
-const BATCH_ROWS = 1024;
 const BATCH_CHARS = 4 * 2 ** 20;
 
 /**
@@ -79,7 +79,7 @@ export async function openRefiner(options: OpenRefinerOptions): Promise<Refiner>
   const device = parseDevices(options.device ?? 'cpu')[0]!;
   const core = await openCore(resolved, options, device, pool, options.isolate ?? false).catch(
     async (error: unknown) => {
-      await pool.destroy();
+      await pool.dispose();
       throw error;
     },
   );
@@ -105,11 +105,11 @@ export async function openRefiner(options: OpenRefinerOptions): Promise<Refiner>
         }
       }
     }
-    const judged = mapOrdered(read(), 2, async ({ batch, mine }) => ({
+    const judged = mapOrdered(read(), IN_FLIGHT, async ({ batch, mine }) => ({
       mine,
       judged: await judgeBatch(core, batch, arrivalOf(batch)),
     }));
-    const executed = mapOrdered(judged, 2, async ({ judged, mine }) => ({
+    const executed = mapOrdered(judged, IN_FLIGHT, async ({ judged, mine }) => ({
       mine,
       rows: await executeBatch(core, judged),
     }));
@@ -127,7 +127,7 @@ export async function openRefiner(options: OpenRefinerOptions): Promise<Refiner>
     if (disposed) return;
     disposed = true;
     await core.dispose();
-    await pool.destroy();
+    await pool.dispose();
   }
 
   return {

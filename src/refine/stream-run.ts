@@ -9,9 +9,10 @@ import { openSink } from '../corpus/sink.ts';
 import type { UnitBatch } from '../corpus/types.ts';
 import { openCore, openExecution, type ResolvedRefiner } from './core.ts';
 import { parseDevices } from './devices.ts';
+import { BATCH_BYTES, BATCH_ROWS, IN_FLIGHT } from './lanes.ts';
 import { mapOrdered } from './pipeline.ts';
 import { executeBatch, judgeBatch } from './refine-batch.ts';
-import type { RefineCorpusOptions } from './run.ts';
+import type { RefineCorpusOptions } from './run-options.ts';
 import { addCounts, type RefineCounts, type RunSummary, ZERO_COUNTS } from './statistics.ts';
 import { extraColumns, extraValues } from './unit-writer.ts';
 
@@ -38,7 +39,7 @@ export async function streamRun(
   let interrupted = false;
   const core = await openCore(resolved, options, device, pool, options.isolate ?? true).catch(
     async (error: unknown) => {
-      await pool.destroy();
+      await pool.dispose();
       throw error;
     },
   );
@@ -47,8 +48,8 @@ export async function streamRun(
     for (const unit of plan.units) {
       if (rowsLeft <= 0) return;
       const batches = openUnit(plan, unit, slabs, {
-        batchRows: 1024,
-        batchBytes: 8 * 2 ** 20,
+        batchRows: BATCH_ROWS,
+        batchBytes: BATCH_BYTES,
         ...(Number.isFinite(rowsLeft) && { maxRows: rowsLeft }),
       });
       for await (const input of batches) {
@@ -67,14 +68,14 @@ export async function streamRun(
       stream: process.stdout,
       columns: plan.columns,
       textColumn: plan.textColumn,
-      extraColumns: extraColumns(settings),
+      extra: extraColumns(settings),
     });
     try {
-      const judged = mapOrdered(read(), 2, async (input) => ({
+      const judged = mapOrdered(read(), IN_FLIGHT, async (input) => ({
         input,
         judged: await judgeBatch(core, input.batch, input.rowStatus),
       }));
-      const executed = mapOrdered(judged, 2, async ({ input, judged }) => ({
+      const executed = mapOrdered(judged, IN_FLIGHT, async ({ input, judged }) => ({
         input,
         rows: await executeBatch(core, judged),
       }));
@@ -96,7 +97,7 @@ export async function streamRun(
     }
   } finally {
     await core.dispose();
-    await pool.destroy();
+    await pool.dispose();
   }
   const seconds = (performance.now() - started) / 1000;
   return {

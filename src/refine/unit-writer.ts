@@ -3,7 +3,7 @@
  */
 import { join } from 'node:path';
 import { bytesAt, isNullAt } from '../batch/document-batch.ts';
-import { openSink } from '../corpus/sink.ts';
+import { ORIGINAL_COLUMN, openSink, STATUS_COLUMNS } from '../corpus/sink.ts';
 import type {
   CorpusPlan,
   CorpusSink,
@@ -24,14 +24,6 @@ export interface OutputSettings {
   readonly rowGroupBytes: number;
 }
 
-/** Columns that every refined row has. */
-export const STATUS_COLUMNS: readonly ExtraColumn[] = Object.freeze([
-  { name: 'gristmill_status', type: 'string' },
-  { name: 'gristmill_reason', type: 'string' },
-  { name: 'gristmill_program', type: 'string' },
-  { name: 'gristmill_doc_score', type: 'double' },
-]);
-const ORIGINAL_COLUMN: ExtraColumn = { name: 'gristmill_original', type: 'string' };
 const DROPPED_COLUMNS: readonly ExtraColumn[] = [
   { name: 'id', type: 'string' },
   { name: 'row', type: 'double' },
@@ -103,7 +95,7 @@ export async function openUnitWriter(
     path: pendingPath(out, unit, stayingPath),
     columns: plan.columns,
     textColumn: plan.textColumn,
-    extraColumns: extraColumns(settings),
+    extra: extraColumns(settings),
   });
   let dropped: CorpusSink;
   try {
@@ -112,7 +104,7 @@ export async function openUnitWriter(
       path: pendingPath(out, unit, droppedPath),
       columns: settings.droppedText ? plan.columns.filter((c) => c.name === plan.textColumn) : [],
       textColumn: settings.droppedText ? plan.textColumn : null,
-      extraColumns: DROPPED_COLUMNS,
+      extra: DROPPED_COLUMNS,
     });
   } catch (error) {
     await staying.abort();

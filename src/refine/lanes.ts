@@ -1,0 +1,329 @@
+/**
+ * The lanes of a run: one per device, each a stream of batches over the units that are left.
+ *
+ *     read → engine → execute → write, each step overlapping with the next batch's previous step
+ *
+ * Batches never cross a unit and their composition is a function of the unit alone, so the output does not depend on
+ * lanes, workers or interruptions. A unit that fails (a corrupt page, say) is thrown away and named; the others go on.
+ */
+import { SLAB_POOL_DEFAULTS, SlabPool } from '../batch/slab-pool.ts';
+import { openUnit } from '../corpus/read.ts';
+import type { CorpusPlan, CorpusUnit, UnitBatch } from '../corpus/types.ts';
+import { isGristmillError } from '../errors.ts';
+import { type OpenCore, openCore, openExecution, type ResolvedRefiner } from './core.ts';
+import { parseDevices } from './devices.ts';
+import { isEngineGone } from './engine.ts';
+import type { Ledger } from './ledger.ts';
+import { mapOrdered } from './pipeline.ts';
+import { executeBatch, type JudgedBatch, judgeBatch, type RefinedRows } from './refine-batch.ts';
+import type { RefineCorpusOptions } from './run-options.ts';
+import { addCounts, type RefineCounts, type RunSummary, ZERO_COUNTS } from './statistics.ts';
+import { emptyTally, runError, summarise, totalRows } from './tally.ts';
+import { type OutputSettings, openUnitWriter, type UnitWriter } from './unit-writer.ts';
+
+/** Documents of one batch: enough to fill 256 slots four times, little enough that three batches fit the slabs. */
+export const BATCH_ROWS = 1024;
+export const BATCH_BYTES = 8 * 2 ** 20;
+/** Batches that the engine, and the executors, have under way at a time: one is computed, one waits. */
+export const IN_FLIGHT = 2;
+
+/** A unit that will be refined, with the rows that a limit leaves of it. */
+interface LimitedUnit {
+  readonly unit: CorpusUnit;
+  readonly maxRows: number;
+}
+
+/** What flows through a lane; the end of a unit, or its failure, travels behind its batches. */
+type LaneItem<Batch> =
+  | {
+      readonly kind: 'batch';
+      readonly unit: CorpusUnit;
+      readonly input: UnitBatch;
+      readonly value: Batch;
+    }
+  | { readonly kind: 'end'; readonly unit: CorpusUnit }
+  | { readonly kind: 'failed'; readonly unit: CorpusUnit; readonly error: unknown };
+
+/** One run over the units that its ledger does not hold yet. */
+export class Run {
+  readonly #options: RefineCorpusOptions;
+  readonly #resolved: ResolvedRefiner;
+  readonly #plan: CorpusPlan;
+  readonly #output: OutputSettings;
+  readonly #ledger: Ledger;
+  readonly #started: number;
+  readonly #tally = emptyTally();
+  /** Counts of units in flight, for progress only. */
+  readonly #inFlight = new Map<number, RefineCounts>();
+
+  constructor(
+    options: RefineCorpusOptions,
+    resolved: ResolvedRefiner,
+    plan: CorpusPlan,
+    output: OutputSettings,
+    ledger: Ledger,
+    started: number,
+  ) {
+    this.#options = options;
+    this.#resolved = resolved;
+    this.#plan = plan;
+    this.#output = output;
+    this.#ledger = ledger;
+    this.#started = started;
+  }
+
+  async execute(): Promise<RunSummary> {
+    for (const record of this.#ledger.committed.values()) {
+      this.#tally.unitsResumed++;
+      this.#tally.rowsResumed += record.counts.rowsIn;
+      this.#tally.bytesResumed += this.#plan.units[record.unit]?.bytes ?? 0;
+    }
+    for (const { path, code, message } of this.#plan.failedFiles) {
+      this.#tally.errors.push({ input: path, code, message });
+    }
+    const left = this.#unitsLeft();
+    if (left.length > 0) await this.#runLanes(left);
+    this.#progress(true);
+    const { out } = this.#options;
+    const records = [...this.#ledger.committed.values()];
+    return summarise(records, this.#plan, out, this.#started, this.#tally);
+  }
+
+  /** Units not yet committed, cut to the limit. */
+  #unitsLeft(): LimitedUnit[] {
+    const { limit } = this.#options;
+    if (limit === undefined) {
+      return this.#plan.units
+        .filter((unit) => !this.#ledger.committed.has(unit.index))
+        .map((unit) => ({ unit, maxRows: Number.POSITIVE_INFINITY }));
+    }
+    const left: LimitedUnit[] = [];
+    let rows = limit;
+    for (const unit of this.#plan.units) {
+      if (rows <= 0) break;
+      const record = this.#ledger.committed.get(unit.index);
+      if (!record) left.push({ unit, maxRows: rows });
+      rows -= record?.counts.rowsIn ?? unit.nRows ?? 0;
+    }
+    return left;
+  }
+
+  async #runLanes(left: LimitedUnit[]): Promise<void> {
+    const options = this.#options;
+    const devices = parseDevices(options.device ?? 'cpu');
+    // Where a format does not tell its rows, a limit is only known unit by unit: one lane then.
+    const countsAhead =
+      options.limit === undefined || left.every(({ unit }) => unit.nRows !== null);
+    const lanes = devices.slice(
+      0,
+      countsAhead ? Math.max(1, Math.min(devices.length, left.length)) : 1,
+    );
+    const queue = left[Symbol.iterator]();
+    const failures = await Promise.allSettled(lanes.map((device) => this.#runLane(device, queue)));
+    for (const failure of failures) if (failure.status === 'rejected') throw failure.reason;
+  }
+
+  async #runLane(device: string, queue: Iterator<LimitedUnit>): Promise<void> {
+    const { slabBytes, nSlabs, workers, onNotice } = this.#options;
+    const slabs = new SlabPool({
+      slabBytes: slabBytes ?? SLAB_POOL_DEFAULTS.slabBytes,
+      nSlabs: nSlabs ?? SLAB_POOL_DEFAULTS.nSlabs,
+    });
+    const pool = openExecution(this.#resolved, slabs, workers);
+    let core: OpenCore | undefined;
+    try {
+      const opened = await openCore(
+        this.#resolved,
+        this.#options,
+        device,
+        pool,
+        this.#options.isolate ?? true,
+        (exit) => onNotice?.(`the engine on ${device} died (${exit}) and was started again`),
+      );
+      core = opened;
+      const batches = this.#read(queue, slabs);
+      const judged = mapOrdered(batches, IN_FLIGHT, (item) =>
+        attempt(item, (input) => judgeBatch(opened, input.batch, input.rowStatus)),
+      );
+      const executed = mapOrdered(judged, IN_FLIGHT, (item) =>
+        attempt(item, (_, value: JudgedBatch) => executeBatch(opened, value)),
+      );
+      await this.#write(executed);
+    } finally {
+      await core?.dispose();
+      await pool.dispose();
+    }
+  }
+
+  /** Batches of the units in the queue; asks for the next unit only when the last one is read. */
+  async *#read(queue: Iterator<LimitedUnit>, slabs: SlabPool): AsyncGenerator<LaneItem<null>> {
+    let unknownLeft = this.#options.limit;
+    for (let next = queue.next(); !next.done; next = queue.next()) {
+      if (this.#options.signal?.aborted) {
+        this.#tally.interrupted = true;
+        return;
+      }
+      const { unit } = next.value;
+      // Rows of earlier units that did not tell their number count against the limit as they are read.
+      let rowsLeft = next.value.maxRows;
+      if (unit.nRows === null && unknownLeft !== undefined)
+        rowsLeft = Math.min(rowsLeft, unknownLeft);
+      try {
+        const unitBatches = openUnit(this.#plan, unit, slabs, {
+          batchRows: BATCH_ROWS,
+          batchBytes: BATCH_BYTES,
+          ...(Number.isFinite(rowsLeft) && { maxRows: rowsLeft }),
+        });
+        for await (const input of unitBatches) {
+          if (unknownLeft !== undefined) unknownLeft -= input.batch.nDocs;
+          yield { kind: 'batch', unit, input, value: null };
+        }
+        yield { kind: 'end', unit };
+      } catch (error) {
+        yield { kind: 'failed', unit, error };
+      }
+    }
+  }
+
+  /** Writes batches in order; commits a unit at its end, throws it away at its failure. */
+  async #write(items: AsyncIterable<LaneItem<RefinedRows>>): Promise<void> {
+    let open: { unit: CorpusUnit; writer: UnitWriter; counts: RefineCounts; since: number } | null =
+      null;
+    let failedUnit = -1;
+    const begin = async (unit: CorpusUnit) => {
+      this.#ledger.beginUnit(unit.index);
+      const writer = await openUnitWriter(this.#options.out, this.#plan, unit.index, this.#output);
+      return { unit, writer, counts: ZERO_COUNTS, since: performance.now() };
+    };
+    const fail = async (unit: CorpusUnit, error: unknown) => {
+      await open?.writer.abort();
+      open = null;
+      failedUnit = unit.index;
+      this.#inFlight.delete(unit.index);
+      this.#ledger.abandonUnit(unit.index);
+      if (this.#options.failFast || isFatal(error)) throw error;
+      this.#tally.errors.push(runError(this.#nameOf(unit), error));
+    };
+    try {
+      for await (const item of items) {
+        const { unit } = item;
+        if (item.kind === 'failed') {
+          if (unit.index !== failedUnit) await fail(unit, item.error);
+          continue;
+        }
+        if (unit.index === failedUnit) {
+          if (item.kind === 'batch') releaseItem(item.input, item.value);
+          continue;
+        }
+        try {
+          open ??= await begin(unit);
+          if (item.kind === 'batch') {
+            try {
+              await open.writer.write(item.input, item.value);
+              open.counts = addCounts(open.counts, item.value.counts);
+            } finally {
+              releaseItem(item.input, item.value);
+            }
+            this.#tally.rows += item.value.counts.rowsIn;
+            this.#tally.tokens += item.value.counts.promptTokens + item.value.counts.newTokens;
+            this.#inFlight.set(unit.index, open.counts);
+          } else {
+            await this.#commit(open);
+            open = null;
+          }
+          this.#progress(false);
+        } catch (error) {
+          await fail(unit, error);
+        }
+      }
+    } catch (error) {
+      await open?.writer.abort();
+      throw error;
+    }
+  }
+
+  async #commit(open: {
+    unit: CorpusUnit;
+    writer: UnitWriter;
+    counts: RefineCounts;
+    since: number;
+  }) {
+    const { unit, counts } = open;
+    const files = await open.writer.close();
+    const seconds = (performance.now() - open.since) / 1000;
+    this.#ledger.commitUnit({
+      unit: unit.index,
+      input: this.#nameOf(unit),
+      counts,
+      files,
+      seconds,
+    });
+    this.#tally.bytes += unit.bytes;
+    this.#inFlight.delete(unit.index);
+  }
+
+  #nameOf(unit: CorpusUnit): string {
+    const path = this.#plan.files[unit.fileIndex]?.path ?? '?';
+    if (unit.rowGroupStart !== null)
+      return `${path}[row groups ${unit.rowGroupStart}..${unit.rowGroupEnd! - 1}]`;
+    if (unit.byteStart !== null) return `${path}[bytes ${unit.byteStart}..${unit.byteEnd}]`;
+    return path;
+  }
+
+  #progress(done: boolean): void {
+    const { onProgress } = this.#options;
+    if (!onProgress) return;
+    let counts = ZERO_COUNTS;
+    for (const record of this.#ledger.committed.values()) counts = addCounts(counts, record.counts);
+    for (const inFlight of this.#inFlight.values()) counts = addCounts(counts, inFlight);
+    const seconds = (performance.now() - this.#started) / 1000;
+    const { kept, edited, dropped, failed, rowsIn: rows } = counts;
+    const nRows = totalRows(this.#plan.units);
+    onProgress({
+      rows,
+      nRows: nRows === null ? null : Math.min(nRows, this.#options.limit ?? nRows),
+      rowsResumed: this.#tally.rowsResumed,
+      bytes: this.#tally.bytes + this.#tally.bytesResumed,
+      nBytes: this.#plan.units.reduce((sum, unit) => sum + unit.bytes, 0),
+      bytesResumed: this.#tally.bytesResumed,
+      kept,
+      edited,
+      dropped,
+      failed,
+      seconds,
+      docsPerSecond: this.#tally.rows / seconds,
+      tokensPerSecond: this.#tally.tokens / seconds,
+      done,
+    });
+  }
+}
+
+/** Runs a step on the batches of a lane; a step's failure becomes the unit's. */
+async function attempt<In, Out>(
+  item: LaneItem<In>,
+  step: (input: UnitBatch, value: In) => Promise<Out>,
+): Promise<LaneItem<Out>> {
+  if (item.kind !== 'batch') return item;
+  const { unit, input } = item;
+  try {
+    return { kind: 'batch', unit, input, value: await step(input, item.value) };
+  } catch (error) {
+    releaseItem(input, null);
+    return { kind: 'failed', unit, error };
+  }
+}
+
+function releaseItem(input: UnitBatch, value: RefinedRows | null): void {
+  value?.release();
+  input.batch.release();
+  input.carry.release();
+}
+
+/** Failures that would repeat with every unit: the engine is gone, or the output cannot be written. */
+function isFatal(error: unknown): boolean {
+  return (
+    !isGristmillError(error) ||
+    isEngineGone(error) ||
+    ['RUN_OUTPUT_FAILED', 'RUN_CONSERVATION', 'CORPUS_WRITE_FAILED'].includes(error.code)
+  );
+}

@@ -1,0 +1,76 @@
+/**
+ * What a run is asked, and how it says how far it is.
+ */
+import type { RefineOptions } from './core.ts';
+
+/** Options of {@link refineCorpus}. */
+export interface RefineCorpusOptions extends RefineOptions {
+  /** Files, folders and globs; `-` is an Arrow IPC stream on standard input. */
+  readonly inputs: readonly string[];
+  /** Output folder; `-` writes an Arrow IPC stream to standard output, without a ledger. */
+  readonly out: string;
+  /** Column with the text; default `text`. */
+  readonly textColumn?: string;
+  /** Column that names documents in dropped/. */
+  readonly idColumn?: string;
+  /** Add `gristmill_original`, the text as it came; default false. */
+  readonly keepOriginal?: boolean;
+  /** Keep the texts of dropped documents in dropped/; default false. */
+  readonly droppedText?: boolean;
+  /** Default: `jsonl.zst` when every input is JSONL, else `parquet`. */
+  readonly format?: 'parquet' | 'jsonl.zst';
+  /** Rows of an output row group; default 10,000. */
+  readonly rowGroupRows?: number;
+  /** Bytes of text of an output row group; default 64 MB. */
+  readonly rowGroupBytes?: number;
+  /** Compression of the output, 1..19; default 3. */
+  readonly zstdLevel?: number;
+  /** Rows of a unit, about; default 10,000. A unit is at least one row group. */
+  readonly unitRows?: number;
+  /** Stop after this many rows, in the order of the plan. */
+  readonly limit?: number;
+  /** Stop at the first bad file or unit; default false. */
+  readonly failFast?: boolean;
+  /** Keep each engine in a process of its own, restarted when it dies; default true. */
+  readonly isolate?: boolean;
+  /** Bytes of one shared-memory slab, and their number per lane; default 64 MiB, 3. */
+  readonly slabBytes?: number;
+  readonly nSlabs?: number;
+  /** Return after planning: the summary then counts nothing. */
+  readonly planOnly?: boolean;
+  /** Aborted: units in flight are finished, then the run returns with `interrupted`. */
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (progress: RefineProgress) => void;
+  /** One line that a person should see: random models, restarts, the plan. */
+  readonly onNotice?: (line: string) => void;
+}
+
+/** How far a run is. */
+export interface RefineProgress {
+  readonly rows: number;
+  /** Rows of the plan, where all formats tell. */
+  readonly nRows: number | null;
+  readonly rowsResumed: number;
+  readonly bytes: number;
+  readonly nBytes: number;
+  readonly bytesResumed: number;
+  readonly kept: number;
+  readonly edited: number;
+  readonly dropped: number;
+  readonly failed: number;
+  readonly seconds: number;
+  readonly docsPerSecond: number;
+  readonly tokensPerSecond: number;
+  readonly done: boolean;
+}
+
+/** Defaults of {@link RefineCorpusOptions} that are part of a run's identity. */
+export const REFINE_DEFAULTS = Object.freeze({
+  textColumn: 'text',
+  keepOriginal: false,
+  droppedText: false,
+  unitRows: 10_000,
+  zstdLevel: 3,
+  rowGroupRows: 10_000,
+  rowGroupBytes: 64_000_000,
+});

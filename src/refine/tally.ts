@@ -1,0 +1,78 @@
+/**
+ * What a command did itself, beside what the ledger already holds, and the summary of both.
+ */
+import type { CorpusPlan, CorpusUnit } from '../corpus/types.ts';
+import { type ErrorCode, isGristmillError } from '../errors.ts';
+import type { UnitRecord } from './ledger.ts';
+import { addCounts, type RefineCounts, type RunSummary, ZERO_COUNTS } from './statistics.ts';
+
+/** A failed file or unit. */
+export interface RunError {
+  readonly input: string;
+  readonly code: string;
+  readonly message: string;
+}
+
+/** Mutable tally of a run: what this command did itself. */
+export interface Tally {
+  rows: number;
+  tokens: number;
+  bytes: number;
+  unitsResumed: number;
+  bytesResumed: number;
+  rowsResumed: number;
+  readonly errors: RunError[];
+  interrupted: boolean;
+}
+
+/** Nothing done yet. */
+export function emptyTally(): Tally {
+  return {
+    rows: 0,
+    tokens: 0,
+    bytes: 0,
+    unitsResumed: 0,
+    bytesResumed: 0,
+    rowsResumed: 0,
+    errors: [],
+    interrupted: false,
+  };
+}
+
+/** How a failure is listed in a summary. */
+export function runError(input: string, error: unknown): RunError {
+  const code: ErrorCode | 'UNEXPECTED' = isGristmillError(error) ? error.code : 'UNEXPECTED';
+  return { input, code, message: error instanceof Error ? error.message : String(error) };
+}
+
+/** Rows of units; null where a format does not tell before reading. */
+export function totalRows(units: readonly CorpusUnit[]): number | null {
+  return units.reduce<number | null>(
+    (sum, unit) => (sum === null || unit.nRows === null ? null : sum + unit.nRows),
+    0,
+  );
+}
+
+/** The summary of a run: committed units, and what this command did. */
+export function summarise(
+  records: readonly UnitRecord[],
+  plan: CorpusPlan,
+  out: string,
+  started: number,
+  tally: Tally,
+): RunSummary {
+  const counts = records.reduce<RefineCounts>((sum, r) => addCounts(sum, r.counts), ZERO_COUNTS);
+  const seconds = (performance.now() - started) / 1000;
+  return {
+    ...counts,
+    units: plan.units.length,
+    unitsResumed: tally.unitsResumed,
+    unitsFailed: tally.errors.length - plan.failedFiles.length,
+    seconds,
+    docsPerSecond: tally.rows / seconds,
+    tokensPerSecond: tally.tokens / seconds,
+    interrupted: tally.interrupted,
+    out,
+    errors: tally.errors,
+  };
+}
