@@ -5,7 +5,7 @@
  * Every line is an array of cells, one per UTF-16 unit; a cell knows which op claimed it. No offsets into
  * the text, no early exits, no reuse.
  */
-import { DIALECTS } from './DIALECTS.ts';
+import { DIALECTS } from './dialects.ts';
 import { EXECUTE_DEFAULTS, type ResolvedOptions } from './options.ts';
 import { parseProgram } from './parse.ts';
 import type { OpReason, Reason } from './reasons.ts';

@@ -11,7 +11,7 @@
  *                ≤ -2 in the spill at -2 - offset
  *     record     op, lineStart, lineEnd, bytesRemoved, count, skipped (indices; -1: not skipped)
  */
-import { DIALECTS } from './DIALECTS.ts';
+import { DIALECTS } from './dialects.ts';
 import { OP_REASON_CODES, REASON_CODES } from './reasons.ts';
 import { type OpRecord, STATUSES } from './types.ts';
 import type { DocumentPrograms, OpenRecord, Verdict } from './verdict.ts';

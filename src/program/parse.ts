@@ -9,9 +9,9 @@
  * call, dropped alone: the other calls stand. Work is linear in the program and bounded by `maxOps`.
  */
 
-import { DIALECTS } from './DIALECTS.ts';
 import type { Dialect, FunctionSpec } from './dialect.ts';
 import { isOpReason } from './dialect.ts';
+import { DIALECTS } from './dialects.ts';
 import { EXECUTE_DEFAULTS } from './options.ts';
 import type { OpReason } from './reasons.ts';
 import { Scanner, TOKEN } from './scanner.ts';

@@ -14,8 +14,8 @@
  */
 import { type ByteString, toByteString } from './byte-string.ts';
 import { Claims, LineRanges } from './claims.ts';
-import { DIALECTS } from './DIALECTS.ts';
 import type { Dialect } from './dialect.ts';
+import { DIALECTS } from './dialects.ts';
 import { LineIndex } from './lines.ts';
 import type { ResolvedOptions } from './options.ts';
 import {

@@ -1,7 +1,7 @@
 /** Scanner, parser and printer: round trips, spellings, and programs that are no programs. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { DIALECTS } from '../../src/program/DIALECTS.ts';
+import { DIALECTS } from '../../src/program/dialects.ts';
 import { execute } from '../../src/program/execute.ts';
 import { EXECUTE_DEFAULTS } from '../../src/program/options.ts';
 import { parse, print } from '../../src/program/parse.ts';
