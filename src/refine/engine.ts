@@ -122,7 +122,7 @@ export async function openProcessEngine(
   let deathsInARow = 0;
   let disposed = false;
   let child = start();
-  const info = (await send(child, { kind: 'open', id: nextId++, options })) as EngineInfo;
+  const info = (await openIn(child, 1)) as EngineInfo;
   // Set while a restart is under way, so that calls that failed together restart the child once.
   let restarting: Promise<Child> | null = null;
   /** Counters of children that died, as of their last known state. */
@@ -171,6 +171,18 @@ export async function openProcessEngine(
     });
   }
 
+  /** Loads the model in a fresh child; a child that dies at that would die again. */
+  async function openIn(fresh: Child, count: number): Promise<unknown> {
+    try {
+      return await send(fresh, { kind: 'open', id: nextId++, options });
+    } catch (error) {
+      fresh.process.kill('SIGKILL');
+      if (!(error instanceof EngineDied)) throw error;
+      const { device } = options;
+      throw new GristmillError('ENGINE_PROCESS_DIED', { device, exit: error.message, count });
+    }
+  }
+
   async function restart(dead: Child): Promise<Child> {
     if (child !== dead) return child;
     restarting ??= (async () => {
@@ -186,16 +198,7 @@ export async function openProcessEngine(
       if (lastStats) lostStats = addStats(lostStats, lastStats);
       lastStats = null;
       const fresh = start();
-      await send(fresh, { kind: 'open', id: nextId++, options }).catch((error: unknown) => {
-        if (error instanceof EngineDied) {
-          throw new GristmillError('ENGINE_PROCESS_DIED', {
-            device: options.device,
-            exit: error.message,
-            count: deathsInARow,
-          });
-        }
-        throw error;
-      });
+      await openIn(fresh, deathsInARow);
       child = fresh;
       return fresh;
     })().finally(() => {
