@@ -110,8 +110,11 @@ export interface ProcessEngineOptions {
   readonly onRestart?: (exit: string) => void;
 }
 
-/** How often in a row the child may die without finishing any call before the run gives up. */
-const MAX_DEATHS_IN_A_ROW = 8;
+/**
+ * How often in a row the child may die without finishing any call before the run gives up. Finding one deadly document
+ * among 1,024 by halves takes up to twelve deaths in a row.
+ */
+const MAX_DEATHS_IN_A_ROW = 64;
 
 /** Opens an engine in a child process that is restarted when it dies. */
 export async function openProcessEngine(
