@@ -1,0 +1,46 @@
+/** The example programs do what they say: as processes, from the compiled package, by its own name. */
+import { execFile } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, describe, expect, it } from 'vitest';
+import { packageRoot } from '../../src/paths.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'gristmill-examples-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const node = (name: string, ...args: string[]) =>
+  promisify(execFile)(process.execPath, [join(packageRoot, 'examples', name), ...args], {
+    cwd: packageRoot,
+  });
+
+describe('examples', () => {
+  it('embed.mjs executes a program and refines texts', async () => {
+    const { stdout } = await node('embed.mjs');
+    const lines = stdout.trim().split('\n');
+    expect(lines[0]).toBe('edited "Oil floats on water because it is less dense." 2 ops');
+    expect(lines).toHaveLength(3);
+    for (const line of lines.slice(1))
+      expect(line).toMatch(/^(kept|edited|dropped|failed) \w+ [01]\.\d{3} /);
+  });
+
+  it('etl.cjs refines a corpus from CommonJS, and reports errors by code', async () => {
+    const corpus = join(packageRoot, 'examples', 'corpus.parquet');
+    const { stdout } = await node('etl.cjs', corpus, join(folder, 'out'));
+    const counts = JSON.parse(stdout) as Record<string, number>;
+    const { rowsIn, ...became } = counts;
+    expect(rowsIn).toBe(64);
+    expect(Object.values(became).reduce((sum, rows) => sum + rows)).toBe(64);
+    const failure = await node('etl.cjs', join(folder, 'none.parquet'), join(folder, 'out2')).then(
+      () => 'no failure',
+      (error: { stderr: string }) => error.stderr,
+    );
+    expect(failure).toMatch(/^CORPUS_NO_FILES: /);
+  });
+
+  it('worker.mjs refines inside a worker thread', async () => {
+    const { stdout } = await node('worker.mjs');
+    expect(stdout).toMatch(/^refined in a worker: (kept|edited|dropped|failed)\n$/);
+  });
+});
