@@ -2,7 +2,9 @@
 #include <napi.h>
 
 #include "binding/codec.h"
+#include "binding/engine.h"
 #include "binding/memory.h"
+#include "binding/model.h"
 #include "binding/text.h"
 
 namespace {
@@ -11,6 +13,8 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   gristmill::binding::ExportMemory(env, exports);
   gristmill::binding::ExportCodec(env, exports);
   gristmill::binding::ExportText(env, exports);
+  gristmill::binding::ExportEngine(env, exports);
+  gristmill::binding::ExportModel(env, exports);
   return exports;
 }
 

@@ -51,6 +51,14 @@ export const ERRORS = {
   // program
   PROGRAM_WORKER_MISSING: '{file} is missing: run `npm run build`',
   PROGRAM_CASE_INVALID: 'line {line}: expected {expected}, received {received}',
+  // engine and model files
+  ENGINE_MODEL_MISSING: 'model {file} does not exist or is not a file',
+  ENGINE_MODEL_INVALID: 'model {file}: {reason}',
+  ENGINE_ARCHITECTURE_UNSUPPORTED: 'model {file}: architecture {architecture}: {reason}',
+  ENGINE_CONTEXT_TOO_SMALL: 'model {file}: a context of {context} tokens, {needed} are needed',
+  ENGINE_DEVICE_MISSING: 'device {device} is not there; available: {available}',
+  ENGINE_OUT_OF_MEMORY: 'model {file} on {device}: out of memory: {reason}',
+  ENGINE_DECODE_FAILED: 'model {file} on {device}: decoding failed: {reason}',
   // batch
   BATCH_POOL_TOO_SMALL: 'slab pool: expected at least {minimum} slabs, received {received}',
 } as const;

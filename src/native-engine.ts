@@ -5,6 +5,7 @@
  * served in order by the engine's own thread. Views may lie over shared memory and must stay untouched until the
  * promise settles. All methods throw DISPOSED after {@link NativeEngine.dispose}.
  */
+import { ERRORS, type ErrorCode, GristmillError } from './errors.ts';
 import type { ProgramGrammar } from './program/grammar.ts';
 
 /** How an engine is opened. Sizes are tokens. */
@@ -18,8 +19,18 @@ export interface NativeEngineOptions {
   readonly nSlots: number;
   /** Context of one sequence: prompt and answer, a multiple of 256 after rounding up. */
   readonly nCtxSlot: number;
-  /** Tokens of one compute step. */
+  /** Tokens of one compute step, at least `nSlots`. */
   readonly nUbatch: number;
+  /** Fused attention kernels; `auto` lets llama.cpp decide. Default `auto`. */
+  readonly flashAttention?: 'auto' | 'on' | 'off';
+  /** Type of the key-value cache. Default `f16`. */
+  readonly kvType?: 'f16' | 'f32' | 'bf16' | 'q8_0';
+}
+
+/** What every asynchronous call takes besides its request. */
+export interface EngineCallOptions {
+  /** Ends the call between two compute steps (on the CPU within one) with ABORTED; the engine stays usable. */
+  readonly signal?: AbortSignal;
 }
 
 /** What a loaded model says of itself. */
@@ -135,6 +146,9 @@ export interface GenerateResult {
 
 /** Counters since the engine was opened. Times are nanoseconds. */
 export interface EngineStats {
+  // decodeSteps: logits rows sampled from; decodeCalls: llama_decode calls, one ubatch each; idealUbatches: the same
+  // tokens packed without gaps; padTokens and dummyTokens: computed and thrown away (behind shorter prompts, in idle
+  // slots); forcedTokens: appended without sampling; hostNs: everything around the compute of a step.
   readonly promptTokens: number;
   readonly prefixTokensReused: number;
   readonly decodeSteps: number;
@@ -154,15 +168,161 @@ export interface EngineStats {
 /** One model on one device. */
 export interface NativeEngine {
   info(): EngineInfo;
+  /**
+   * Tokens of a text. `addSpecial` puts BOS in front where the model says so; `parseSpecial` reads special tokens
+   * in the text, which only trusted text may have.
+   */
   tokenize(
     text: Uint8Array,
     options: { readonly addSpecial: boolean; readonly parseSpecial: boolean },
   ): Int32Array;
+  /** Bytes of tokens, control tokens left out; SentencePiece's leading space is kept. */
   detokenize(tokens: Int32Array): Uint8Array;
-  planWindows(request: PlanWindowsRequest): Promise<WindowPlan>;
-  scoreDocuments(request: ScoreRequest): Promise<ScoreResult>;
-  generatePrograms(request: GenerateProgramsRequest): Promise<GenerateResult>;
-  generateText(request: GenerateTextRequest): Promise<GenerateResult>;
+  /**
+   * Greedy windows of whole lines: a window closes before the line that would exceed `maxTokens` (ProX, chunk stage).
+   * A line counts the tokens of its marker and text, plus one with `countBos`, as published.
+   */
+  planWindows(request: PlanWindowsRequest, options?: EngineCallOptions): Promise<WindowPlan>;
+  /**
+   * One prefill per document. The tokens that both answers start with belong to the prompt; `logitDiff` is NaN where
+   * a document cannot be answered.
+   */
+  scoreDocuments(request: ScoreRequest, options?: EngineCallOptions): Promise<ScoreResult>;
+  /**
+   * One program per window, greedy. With a grammar every program is valid for its window: line numbers lie in it and
+   * source strings occur in it. A window whose prompt exceeds `frame.maxTokens` gets no program.
+   */
+  generatePrograms(
+    request: GenerateProgramsRequest,
+    options?: EngineCallOptions,
+  ): Promise<GenerateResult>;
+  /** One free answer per document, greedy, until the model ends it. */
+  generateText(request: GenerateTextRequest, options?: EngineCallOptions): Promise<GenerateResult>;
+  stats(): EngineStats;
+  /** Frees the model; pending calls reject with DISPOSED. Calling it again does nothing. */
+  dispose(): Promise<void>;
+}
+
+/** The addon's side: class Engine of native/binding/engine.cc. `call` numbers a request for `cancel`. */
+interface EngineHandle {
+  open(): Promise<void>;
+  info(): EngineInfo;
+  tokenize(text: Uint8Array, addSpecial: boolean, parseSpecial: boolean): Int32Array;
+  detokenize(tokens: Int32Array): Uint8Array;
+  planWindows(request: PlanWindowsRequest, call: number): Promise<WindowPlan>;
+  scoreDocuments(request: ScoreRequest, call: number): Promise<ScoreResult>;
+  generatePrograms(request: GenerateProgramsRequest, call: number): Promise<GenerateResult>;
+  generateText(request: GenerateTextRequest, call: number): Promise<GenerateResult>;
+  cancel(call: number): void;
   stats(): EngineStats;
   dispose(): Promise<void>;
+}
+
+/** What the addon exports for engines. */
+export interface EngineAddon {
+  readonly Engine: new (options: NativeEngineOptions) => EngineHandle;
+}
+
+/**
+ * Opens an engine: loads the model on the engine's own thread.
+ *
+ * @throws OPTION_INVALID, ENGINE_MODEL_MISSING, ENGINE_MODEL_INVALID, ENGINE_ARCHITECTURE_UNSUPPORTED,
+ *   ENGINE_CONTEXT_TOO_SMALL, ENGINE_DEVICE_MISSING, ENGINE_OUT_OF_MEMORY
+ */
+export async function openEngineWith(
+  addon: EngineAddon,
+  options: NativeEngineOptions,
+): Promise<NativeEngine> {
+  checkOptions(options);
+  const handle = coded(() => new addon.Engine(options));
+  await codedPromise(() => handle.open());
+  let lastCall = 0;
+
+  async function call<Result>(
+    start: (call: number) => Promise<Result>,
+    { signal }: EngineCallOptions = {},
+  ): Promise<Result> {
+    if (signal?.aborted) throw new GristmillError('ABORTED', { what: 'the engine call' });
+    lastCall += 1;
+    const id = lastCall;
+    const cancel = () => handle.cancel(id);
+    signal?.addEventListener('abort', cancel, { once: true });
+    try {
+      return await codedPromise(() => start(id));
+    } finally {
+      signal?.removeEventListener('abort', cancel);
+    }
+  }
+
+  return {
+    info: () => coded(() => handle.info()),
+    tokenize: (text, { addSpecial, parseSpecial }) =>
+      coded(() => handle.tokenize(text, addSpecial, parseSpecial)),
+    detokenize: (tokens) => coded(() => handle.detokenize(tokens)),
+    planWindows: (request, options) => call((id) => handle.planWindows(request, id), options),
+    scoreDocuments: (request, options) => call((id) => handle.scoreDocuments(request, id), options),
+    generatePrograms: (request, options) =>
+      call((id) => handle.generatePrograms(request, id), options),
+    generateText: (request, options) => call((id) => handle.generateText(request, id), options),
+    stats: () => coded(() => handle.stats()),
+    dispose: () => codedPromise(() => handle.dispose()),
+  };
+}
+
+const BOUNDS = {
+  nThreads: [1, 512],
+  nSlots: [1, 256],
+  nCtxSlot: [1, 1 << 20],
+  nUbatch: [1, 1 << 16],
+} as const;
+
+function checkOptions(options: NativeEngineOptions): void {
+  for (const [option, [low, high]] of Object.entries(BOUNDS)) {
+    const received = options[option as keyof typeof BOUNDS];
+    if (!Number.isInteger(received) || received < low || received > high) {
+      invalid(option, `a whole number in ${low}..${high}`, received);
+    }
+  }
+  if (typeof options.modelPath !== 'string' || options.modelPath === '') {
+    invalid('modelPath', 'the path of a GGUF file', options.modelPath);
+  }
+  if (!/^(?:cpu|cuda:\d{1,3})$/.test(options.device)) {
+    invalid('device', 'cpu or cuda:<index>', options.device);
+  }
+  const { flashAttention = 'auto', kvType = 'f16' } = options;
+  if (!['auto', 'on', 'off'].includes(flashAttention)) {
+    invalid('flashAttention', 'auto, on or off', flashAttention);
+  }
+  if (!['f16', 'f32', 'bf16', 'q8_0'].includes(kvType)) {
+    invalid('kvType', 'f16, f32, bf16 or q8_0', kvType);
+  }
+}
+
+function invalid(option: string, expected: string, received: unknown): never {
+  throw new GristmillError('OPTION_INVALID', { option, expected, received });
+}
+
+function coded<Result>(call: () => Result): Result {
+  try {
+    return call();
+  } catch (error) {
+    throw toCoded(error);
+  }
+}
+
+async function codedPromise<Result>(call: () => Promise<Result>): Promise<Result> {
+  try {
+    return await call();
+  } catch (error) {
+    throw toCoded(error);
+  }
+}
+
+// native.ts imports this file, so its fromNative() cannot be used here.
+function toCoded(error: unknown): unknown {
+  if (!(error instanceof Error) || !('nativeCode' in error)) return error;
+  const code = String(error.nativeCode);
+  const details = (error as Error & { details?: Record<string, unknown> }).details ?? {};
+  const known = code in ERRORS ? (code as ErrorCode) : 'NATIVE_FAILED';
+  return new GristmillError(known, details, { cause: error });
 }

@@ -7,7 +7,12 @@
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { ERRORS, type ErrorCode, GristmillError } from './errors.ts';
-import type { NativeEngine, NativeEngineOptions } from './native-engine.ts';
+import {
+  type EngineAddon,
+  type NativeEngine,
+  type NativeEngineOptions,
+  openEngineWith,
+} from './native-engine.ts';
 import { addonFile } from './paths.ts';
 
 /** Where the bytes of a view lie. */
@@ -24,14 +29,144 @@ export interface NativeText {
   validateUtf8(data: Uint8Array, offsets: Int32Array, into: Uint8Array): void;
 }
 
+/** GGUF files; the typed face is src/model/. */
+export interface NativeModels {
+  inspectModel(path: string): Promise<unknown>;
+  writeRandomModel(spec: object): Promise<void>;
+}
+
 /** Opening engines; the engine's own face is src/native-engine.ts. */
 export interface NativeEngines {
   /** @throws ENGINE_* when the model or the device does not serve */
   openEngine(options: NativeEngineOptions): Promise<NativeEngine>;
 }
 
+/** Block codecs of Parquet pages. */
+export type BlockCodec = 'zstd' | 'snappy' | 'gzip' | 'lz4_raw' | 'none';
+
+/** What one call of a streaming codec did. */
+export interface StreamStep {
+  /** Bytes of `src` that were taken. */
+  readonly read: number;
+  /** Bytes of `dst` that were filled. */
+  readonly written: number;
+  /** Decoder: a frame ends here. Encoder: everything is flushed. */
+  readonly done: boolean;
+}
+
+/** One column chunk of a leaf column. */
+export interface LeafSegment {
+  readonly offset: number;
+  readonly bytes: number;
+  readonly nValues: number;
+  readonly nRows: number;
+  /** A page that declares more is taken for damaged. */
+  readonly maxPageBytes: number;
+  /** Index of Parquet's CompressionCodec. */
+  readonly codec: number;
+  readonly rowGroup: number;
+}
+
+/** What a leaf column is, for readers and writers. */
+export interface LeafType {
+  readonly column: string;
+  /** Index of Parquet's physical Type. */
+  readonly type: number;
+  readonly typeLength: number;
+  readonly maxDefinition: number;
+  readonly maxRepetition: number;
+}
+
+/** Streams one leaf column of a file; one call at a time. */
+export interface LeafReader {
+  /** How many of the next rows (at least one unless the column ends) fit: flat byte arrays only. */
+  prepare(
+    maxRows: number,
+    maxBytes: number,
+  ): Promise<{ readonly nRows: number; readonly dataBytes: number; readonly nNulls: number }>;
+  /** Writes and consumes the prepared rows; `status` per row: 0 ok, 1 null, 2 not UTF-8. */
+  fill(
+    offsets: Int32Array,
+    data: Uint8Array,
+    validity: Uint8Array | null,
+    status: Uint8Array | null,
+  ): Promise<void>;
+  close(): void;
+}
+
+/** A finished column chunk. */
+export interface LeafChunk {
+  readonly bytes: Uint8Array;
+  /** Length of the dictionary page; 0 without one. */
+  readonly dictionaryBytes: number;
+  readonly nValues: number;
+  readonly nNulls: number;
+  readonly uncompressedBytes: number;
+  readonly nDictionaryPages: number;
+  readonly nPlainPages: number;
+  readonly min?: Uint8Array;
+  readonly max?: Uint8Array;
+}
+
+/** Encodes one leaf column of an output row group. `rows` selects ascending row indices, null all. */
+export interface LeafWriter {
+  readonly bufferedBytes: number;
+  readonly rawBytes: number;
+  appendLeaf(
+    reader: LeafReader,
+    firstRow: number,
+    nRows: number,
+    rows: Int32Array | null,
+  ): Promise<void>;
+  appendArrow(
+    offsets: Int32Array,
+    data: Uint8Array,
+    validity: Uint8Array | null,
+    rows: Int32Array | null,
+  ): Promise<void>;
+  appendPlain(
+    nLevels: number,
+    nValues: number,
+    definition: Uint8Array | null,
+    repetition: Uint8Array | null,
+    plain: Uint8Array,
+  ): Promise<void>;
+  finish(): Promise<LeafChunk>;
+}
+
+/** Codecs and Parquet leaf columns. */
+export interface NativeCodec {
+  /** Fills `dst` exactly. @throws CORPUS_CODEC_FAILED (as a native error, see {@link fromNative}) */
+  decompress(codec: BlockCodec, src: Uint8Array, dst: Uint8Array): number;
+  /** One zstd frame: into `dst` (its length is returned) or as new bytes. */
+  zstdCompress(src: Uint8Array, level: number): Uint8Array;
+  zstdCompress(src: Uint8Array, level: number, dst: Uint8Array): number;
+  zstdCompressBound(bytes: number): number;
+  readonly ZstdDecoder: new () => { decode(src: Uint8Array, dst: Uint8Array): StreamStep };
+  readonly ZstdEncoder: new (
+    level: number,
+  ) => { encode(src: Uint8Array, dst: Uint8Array, end: boolean): StreamStep };
+  readonly LeafReader: new (
+    spec: LeafType & { readonly path: string; readonly segments: readonly LeafSegment[] },
+  ) => LeafReader;
+  readonly LeafWriter: new (
+    spec: LeafType & {
+      readonly zstdLevel: number;
+      readonly pageBytes: number;
+      readonly dictionary: boolean;
+      /** How values compare for the bounds: 0 not at all, 1 signed, 2 unsigned, 3 float, 4 bytes. */
+      readonly order: number;
+    },
+  ) => LeafWriter;
+}
+
 /** Everything the addon exports. */
-export interface Native extends NativeMemory, NativeText, NativeEngines {}
+export interface Native
+  extends NativeMemory,
+    NativeText,
+    NativeEngines,
+    NativeModels,
+    NativeCodec {}
 
 let loaded: Native | undefined;
 
@@ -46,7 +181,8 @@ export function native(): Native {
     throw new GristmillError('NATIVE_MISSING', { reason: `${addonFile} does not exist` });
   }
   try {
-    loaded = createRequire(import.meta.url)(addonFile) as Native;
+    const addon = createRequire(import.meta.url)(addonFile) as Native & EngineAddon;
+    loaded = { ...addon, openEngine: (options) => openEngineWith(addon, options) };
   } catch (cause) {
     throw new GristmillError('NATIVE_MISSING', { reason: (cause as Error).message }, { cause });
   }
@@ -62,7 +198,11 @@ export function fromNative(error: unknown): unknown {
   const code = String(error.nativeCode);
   const details = (error as Error & { details?: Record<string, unknown> }).details ?? {};
   if (!(code in ERRORS)) {
-    return new GristmillError('NATIVE_FAILED', { operation: code, reason: error.message }, { cause: error });
+    return new GristmillError(
+      'NATIVE_FAILED',
+      { operation: code, reason: error.message },
+      { cause: error },
+    );
   }
   return new GristmillError(code as ErrorCode, details, { cause: error });
 }

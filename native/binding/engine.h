@@ -1,0 +1,8 @@
+#pragma once
+
+#include <napi.h>
+
+namespace gristmill::binding {
+// class Engine: one llama.cpp model and its context (src/native.ts, NativeEngineHandle).
+void ExportEngine(Napi::Env env, Napi::Object exports);
+}

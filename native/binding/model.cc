@@ -1,0 +1,108 @@
+// inspectModel(path) -> Promise<object>, writeRandomModel(spec) -> Promise<void>.
+#include "binding/model.h"
+
+#include "binding/promise_worker.h"
+#include "engine/gguf_file.h"
+#include "engine/random_model.h"
+
+namespace gristmill::binding {
+
+namespace {
+
+class InspectWorker : public PromiseWorker {
+ public:
+  InspectWorker(Napi::Env env, std::string path) : PromiseWorker(env), path_(std::move(path)) {}
+
+ private:
+  void Work() override { model_ = engine::ReadModelFile(path_); }
+
+  Napi::Value Result(Napi::Env env) override {
+    Napi::Object result = Napi::Object::New(env);
+    const auto number = [&](const char* name, double value) { result.Set(name, value); };
+    number("fileBytes", static_cast<double>(model_.file_bytes));
+    number("ggufVersion", model_.gguf_version);
+    result.Set("architecture", model_.architecture);
+    result.Set("name", model_.name);
+    number("nParams", static_cast<double>(model_.n_params));
+    number("nVocab", static_cast<double>(model_.n_vocab));
+    number("nCtxTrain", static_cast<double>(model_.n_ctx_train));
+    number("nEmbd", static_cast<double>(model_.n_embd));
+    number("nLayer", static_cast<double>(model_.n_layer));
+    number("nHead", static_cast<double>(model_.n_head));
+    number("nHeadKv", static_cast<double>(model_.n_head_kv));
+    number("nFf", static_cast<double>(model_.n_ff));
+    result.Set("quantisation", model_.quantisation);
+    result.Set("tokenizer", model_.tokenizer);
+    result.Set("preTokenizer", model_.pre_tokenizer);
+    result.Set("bosToken", model_.bos_token);
+    result.Set("eosToken", model_.eos_token);
+    result.Set("chatTemplate", model_.chat_template ? Napi::Value(Napi::String::New(env, *model_.chat_template))
+                                                    : env.Null());
+    Napi::Array groups = Napi::Array::New(env);
+    for (const engine::TensorGroup& group : model_.groups) {
+      Napi::Object entry = Napi::Object::New(env);
+      entry.Set("type", group.type);
+      entry.Set("tensors", static_cast<double>(group.tensors));
+      entry.Set("parameters", static_cast<double>(group.parameters));
+      entry.Set("bytes", static_cast<double>(group.bytes));
+      groups.Set(groups.Length(), entry);
+    }
+    result.Set("tensors", groups);
+    try {
+      engine::CheckRunnable(model_);
+      result.Set("runnable", true);
+    } catch (const CodedError&) {
+      result.Set("runnable", false);
+    }
+    return result;
+  }
+
+  std::string path_;
+  engine::ModelFile model_;
+};
+
+class RandomModelWorker : public PromiseWorker {
+ public:
+  RandomModelWorker(Napi::Env env, engine::RandomModelSpec spec)
+      : PromiseWorker(env), spec_(std::move(spec)) {}
+
+ private:
+  void Work() override { engine::WriteRandomModel(spec_); }
+  Napi::Value Result(Napi::Env env) override { return env.Undefined(); }
+
+  engine::RandomModelSpec spec_;
+};
+
+Napi::Value InspectModel(const Napi::CallbackInfo& info) {
+  return (new InspectWorker(info.Env(), info[0].ToString()))->Start();
+}
+
+Napi::Value WriteRandomModel(const Napi::CallbackInfo& info) {
+  const Napi::Object request = info[0].ToObject();
+  const auto text = [&](const char* name) { return request.Get(name).ToString().Utf8Value(); };
+  const auto number = [&](const char* name) { return request.Get(name).ToNumber().Int32Value(); };
+  engine::RandomModelSpec spec;
+  spec.path = text("path");
+  spec.architecture = text("architecture");
+  spec.n_layer = number("nLayer");
+  spec.n_embd = number("nEmbd");
+  spec.n_head = number("nHead");
+  spec.n_head_kv = number("nHeadKv");
+  spec.n_ff = number("nFf");
+  spec.n_ctx = number("nCtx");
+  spec.tokenizer = text("tokenizer");
+  spec.vocab_size = number("vocabSize");
+  spec.type = text("type");
+  spec.seed = static_cast<uint64_t>(request.Get("seed").ToNumber().Int64Value());
+  if (request.Get("chatTemplate").IsString()) spec.chat_template = text("chatTemplate");
+  return (new RandomModelWorker(info.Env(), std::move(spec)))->Start();
+}
+
+}  // namespace
+
+void ExportModel(Napi::Env env, Napi::Object exports) {
+  exports.Set("inspectModel", Napi::Function::New(env, InspectModel, "inspectModel"));
+  exports.Set("writeRandomModel", Napi::Function::New(env, WriteRandomModel, "writeRandomModel"));
+}
+
+}  // namespace gristmill::binding

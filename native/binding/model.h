@@ -1,0 +1,8 @@
+#pragma once
+
+#include <napi.h>
+
+namespace gristmill::binding {
+// inspectModel(path), writeRandomModel(spec).
+void ExportModel(Napi::Env env, Napi::Object exports);
+}

@@ -1,0 +1,159 @@
+#include "engine/backend.h"
+
+#include <dlfcn.h>
+#include <llama.h>
+
+#include <algorithm>
+#include <cstring>
+#include <deque>
+#include <filesystem>
+#include <mutex>
+#include <vector>
+
+#include "error.h"
+
+namespace gristmill::engine {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr size_t kKeptLines = 8;
+
+struct LogTail {
+  std::deque<std::string> lines;
+  bool continues = false;
+};
+thread_local LogTail log_tail;
+
+void LogSink(ggml_log_level level, const char* text, void*) {
+  if (text == nullptr) return;
+  LogTail& tail = log_tail;
+  if (level == GGML_LOG_LEVEL_CONT) {
+    if (tail.continues && !tail.lines.empty()) tail.lines.back() += text;
+    return;
+  }
+  tail.continues = level == GGML_LOG_LEVEL_ERROR;
+  if (!tail.continues) return;
+  tail.lines.emplace_back(text);
+  if (tail.lines.size() > kKeptLines) tail.lines.pop_front();
+}
+
+fs::path FolderOf(const void* symbol) {
+  Dl_info found{};
+  if (dladdr(symbol, &found) == 0 || found.dli_fname == nullptr) return {};
+  std::error_code ignored;
+  const fs::path resolved = fs::canonical(found.dli_fname, ignored);
+  return (ignored ? fs::path(found.dli_fname) : resolved).parent_path();
+}
+
+bool IsBackendFile(const fs::path& file, const std::string& kind) {
+  const std::string name = file.filename().string();
+  const std::string stem = "libggml-" + kind;
+  if (name.compare(0, stem.size(), stem) != 0) return false;
+  const std::string extension = file.extension().string();
+  if (extension != ".so" && extension != ".dylib") return false;
+  return name[stem.size()] == '.' || name[stem.size()] == '-';
+}
+
+// What the backend says of itself on this machine: 0 = cannot run here; 1 when it does not say.
+int ScoreOf(const fs::path& file) {
+  void* handle = dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL);
+  if (handle == nullptr) return 0;
+  auto score = reinterpret_cast<int (*)()>(dlsym(handle, "ggml_backend_score"));
+  const int result = score != nullptr ? score() : 1;
+  dlclose(handle);
+  return result;
+}
+
+void LoadBest(const std::vector<fs::path>& folders, const std::string& kind) {
+  fs::path best;
+  int best_score = 0;
+  for (const fs::path& folder : folders) {
+    std::vector<fs::path> files;
+    std::error_code ignored;
+    for (const auto& entry : fs::directory_iterator(folder, ignored)) {
+      if (IsBackendFile(entry.path(), kind)) files.push_back(entry.path());
+    }
+    std::sort(files.begin(), files.end());
+    for (const fs::path& file : files) {
+      const int score = ScoreOf(file);
+      if (score > best_score) {
+        best_score = score;
+        best = file;
+      }
+    }
+    if (best_score > 0) break;
+  }
+  if (best_score > 0) ggml_backend_load(best.c_str());
+}
+
+void* CpuFunction(const char* name) {
+  ggml_backend_dev_t cpu = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
+  if (cpu == nullptr) return nullptr;
+  return ggml_backend_reg_get_proc_address(ggml_backend_dev_backend_reg(cpu), name);
+}
+
+}  // namespace
+
+void LoadBackends() {
+  static std::once_flag once;
+  std::call_once(once, [] {
+    llama_log_set(LogSink, nullptr);
+    // Beside the addon when installed; beside the llama library in a build tree.
+    const std::vector<fs::path> folders = {FolderOf(reinterpret_cast<const void*>(&LoadBackends)),
+                                           FolderOf(reinterpret_cast<const void*>(&llama_backend_init))};
+    LoadBest(folders, "cuda");
+    LoadBest(folders, "metal");
+    LoadBest(folders, "cpu");
+    llama_backend_init();
+    TakeLogErrors();
+  });
+}
+
+std::string TakeLogErrors() {
+  std::string joined;
+  for (std::string& line : log_tail.lines) {
+    while (!line.empty() && (line.back() == '\n' || line.back() == ' ')) line.pop_back();
+    if (!joined.empty()) joined += "; ";
+    joined += line;
+  }
+  log_tail.lines.clear();
+  log_tail.continues = false;
+  return joined;
+}
+
+ggml_backend_dev_t FindDevice(const std::string& name) {
+  LoadBackends();
+  std::string available;
+  int gpu_index = 0;
+  for (size_t index = 0; index < ggml_backend_dev_count(); ++index) {
+    ggml_backend_dev_t device = ggml_backend_dev_get(index);
+    const auto type = ggml_backend_dev_type(device);
+    std::string label;
+    if (type == GGML_BACKEND_DEVICE_TYPE_CPU) label = "cpu";
+    if (type == GGML_BACKEND_DEVICE_TYPE_GPU) label = "cuda:" + std::to_string(gpu_index++);
+    if (label.empty()) continue;
+    if (label == name) return device;
+    available += (available.empty() ? "" : ", ") + label;
+  }
+  throw CodedError("ENGINE_DEVICE_MISSING",
+                   {{"device", name}, {"available", available.empty() ? "none" : available}});
+}
+
+ggml_threadpool* NewThreadPool(int n_threads) {
+  auto create = reinterpret_cast<ggml_threadpool* (*)(ggml_threadpool_params*)>(
+      CpuFunction("ggml_threadpool_new"));
+  if (create == nullptr || n_threads < 2) return nullptr;
+  ggml_threadpool_params params = ggml_threadpool_params_default(n_threads);
+  return create(&params);
+}
+
+void FreeThreadPool(ggml_threadpool* pool) {
+  if (pool == nullptr) return;
+  auto free_pool =
+      reinterpret_cast<void (*)(ggml_threadpool*)>(CpuFunction("ggml_threadpool_free"));
+  if (free_pool != nullptr) free_pool(pool);
+}
+
+}  // namespace gristmill::engine

@@ -1,0 +1,55 @@
+// What a GGUF file holds, read with ggml's gguf API after our own checks.
+//
+// Everything llama.cpp would answer with an abort (sizes of zero, heads that do not divide, a tokenizer without
+// tokens) is checked here first, and the extent of every tensor is held against the size of the file.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace gristmill::engine {
+
+// Tensors of one storage type.
+struct TensorGroup {
+  std::string type;
+  int64_t tensors = 0;
+  uint64_t parameters = 0;
+  uint64_t bytes = 0;
+};
+
+struct ModelFile {
+  std::string path;
+  uint64_t file_bytes = 0;
+  uint32_t gguf_version = 0;
+  std::string architecture;
+  std::string name;
+  uint64_t n_params = 0;
+  int64_t n_vocab = 0;
+  int64_t n_ctx_train = 0;
+  int64_t n_embd = 0;
+  int64_t n_layer = 0;
+  int64_t n_head = 0;
+  int64_t n_head_kv = 0;
+  int64_t n_ff = 0;
+  int64_t head_dim = 0;
+  std::string quantisation;  // the type that most parameters have, upper case
+  std::string tokenizer;     // tokenizer.ggml.model
+  std::string pre_tokenizer;
+  std::optional<std::string> chat_template;
+  std::string bos_token;
+  std::string eos_token;
+  int64_t bos_id = -1;
+  int64_t eos_id = -1;
+  std::vector<TensorGroup> groups;  // largest first
+};
+
+// Throws ENGINE_MODEL_MISSING or ENGINE_MODEL_INVALID.
+ModelFile ReadModelFile(const std::string& path);
+
+// Throws ENGINE_ARCHITECTURE_UNSUPPORTED unless the engine can run the model; ENGINE_MODEL_INVALID when its
+// shape makes no sense.
+void CheckRunnable(const ModelFile& model);
+
+}  // namespace gristmill::engine

@@ -1,0 +1,320 @@
+#include "engine/slots.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <climits>
+
+#include "error.h"
+
+namespace gristmill::engine {
+
+namespace {
+
+constexpr int32_t kMaxSlots = 256;  // LLAMA_MAX_SEQ of llama.cpp: the width of its sequence bitset
+constexpr int32_t kPrefillWidth = 128;
+
+// What one more compute step costs, in tokens of the same step: weights are read once per step whatever its width.
+// Measured on CPU (20M and 350M, bench `engine`); a GPU is bandwidth bound far beyond any decode step.
+constexpr double kCpuStepCostTokens = 8;
+constexpr double kGpuStepCostTokens = 512;
+
+ggml_type KvType(const std::string& name) {
+  if (name == "f32") return GGML_TYPE_F32;
+  if (name == "bf16") return GGML_TYPE_BF16;
+  if (name == "q8_0") return GGML_TYPE_Q8_0;
+  return GGML_TYPE_F16;
+}
+
+llama_flash_attn_type FlashAttention(const std::string& name) {
+  if (name == "on") return LLAMA_FLASH_ATTN_TYPE_ENABLED;
+  if (name == "off") return LLAMA_FLASH_ATTN_TYPE_DISABLED;
+  return LLAMA_FLASH_ATTN_TYPE_AUTO;
+}
+
+void Expect(bool holds, const char* option, const std::string& expected, int64_t received) {
+  if (holds) return;
+  throw CodedError("OPTION_INVALID", {{"option", option},
+                                      {"expected", expected},
+                                      {"received", std::to_string(received)}});
+}
+
+uint64_t FreeBytes(ggml_backend_dev_t device, bool on_cpu) {
+  if (on_cpu) {
+    return static_cast<uint64_t>(sysconf(_SC_PHYS_PAGES)) *
+           static_cast<uint64_t>(sysconf(_SC_PAGE_SIZE));
+  }
+  size_t free_bytes = 0;
+  size_t total_bytes = 0;
+  ggml_backend_dev_memory(device, &free_bytes, &total_bytes);
+  return free_bytes;
+}
+
+}  // namespace
+
+int64_t NowNs() {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(
+             std::chrono::steady_clock::now().time_since_epoch())
+      .count();
+}
+
+SlotContext::SlotContext(const EngineOptions& options, Counters& counters,
+                         const std::function<bool()>& cancelled)
+    : counters_(counters), cancelled_(cancelled) {
+  Expect(options.n_threads >= 1 && options.n_threads <= 512, "nThreads", "1..512", options.n_threads);
+  Expect(options.n_slots >= 1 && options.n_slots <= kMaxSlots, "nSlots", "1..256", options.n_slots);
+  Expect(options.n_ctx_slot >= 1 && options.n_ctx_slot <= (1 << 20), "nCtxSlot", "1..1048576",
+         options.n_ctx_slot);
+  Expect(options.n_ubatch >= 1 && options.n_ubatch <= (1 << 16), "nUbatch", "1..65536",
+         options.n_ubatch);
+  LoadBackends();
+  file_ = ReadModelFile(options.model_path);
+  CheckRunnable(file_);
+  LoadModel(options);
+  MakeContext(options);
+}
+
+SlotContext::~SlotContext() {
+  if (context_ && pool_) llama_detach_threadpool(context_.get());
+}
+
+void SlotContext::LoadModel(const EngineOptions& options) {
+  ggml_backend_dev_t device = FindDevice(options.device);
+  on_cpu_ = ggml_backend_dev_type(device) == GGML_BACKEND_DEVICE_TYPE_CPU;
+  device_name_ = ggml_backend_dev_description(device);
+
+  llama_model_params params = llama_model_default_params();
+  ggml_backend_dev_t devices[] = {on_cpu_ ? nullptr : device, nullptr};
+  params.devices = devices;
+  params.n_gpu_layers = on_cpu_ ? 0 : INT_MAX;
+  params.split_mode = LLAMA_SPLIT_MODE_NONE;
+  params.main_gpu = 0;
+  TakeLogErrors();
+  try {
+    model_.reset(llama_model_load_from_file(options.model_path.c_str(), params));
+  } catch (const std::exception& error) {
+    throw CodedError("ENGINE_MODEL_INVALID", {{"file", options.model_path}, {"reason", error.what()}});
+  }
+  if (!model_) {
+    const std::string reason = TakeLogErrors();
+    const bool memory = reason.find("alloc") != std::string::npos;
+    throw CodedError(memory ? "ENGINE_OUT_OF_MEMORY" : "ENGINE_MODEL_INVALID",
+                     {{"file", options.model_path},
+                      {"device", options.device},
+                      {"reason", reason.empty() ? "llama.cpp could not load it" : reason}});
+  }
+  if (!llama_model_has_decoder(model_.get()) || llama_model_has_encoder(model_.get()) ||
+      llama_model_is_recurrent(model_.get())) {
+    throw CodedError("ENGINE_ARCHITECTURE_UNSUPPORTED",
+                     {{"file", options.model_path},
+                      {"architecture", file_.architecture},
+                      {"reason", "only decoders with a key-value cache are supported"}});
+  }
+  tokenizer_ = std::make_unique<Tokenizer>(llama_model_get_vocab(model_.get()));
+  n_vocab_ = tokenizer_->n_tokens();
+  // Any token does for padding; one that is certainly in the vocabulary and never special-cased.
+  dummy_token_ = tokenizer_->bos() >= 0 ? tokenizer_->bos() : 0;
+}
+
+void SlotContext::MakeContext(const EngineOptions& options) {
+  n_slots_ = options.n_slots;
+  if (options.n_ctx_slot > file_.n_ctx_train) {
+    throw CodedError("ENGINE_CONTEXT_TOO_SMALL", {{"file", options.model_path},
+                                                  {"context", std::to_string(file_.n_ctx_train)},
+                                                  {"needed", std::to_string(options.n_ctx_slot)}});
+  }
+  const int32_t padded = (options.n_ctx_slot + 255) / 256 * 256;  // llama.cpp pads streams to 256 cells
+  n_ubatch_ = std::max(options.n_ubatch, n_slots_);
+  prefill_group_ = std::clamp(n_ubatch_ / kPrefillWidth, 1, n_slots_);
+  step_cost_tokens_ = on_cpu_ ? kCpuStepCostTokens : kGpuStepCostTokens;
+
+  const uint64_t kv_bytes = uint64_t(n_slots_) * padded * file_.n_layer * 2 *
+                            ggml_row_size(KvType(options.kv_type), file_.n_head_kv * file_.head_dim);
+  const uint64_t available = FreeBytes(FindDevice(options.device), on_cpu_);
+  if (kv_bytes > available) {
+    throw CodedError("ENGINE_OUT_OF_MEMORY",
+                     {{"file", options.model_path},
+                      {"device", options.device},
+                      {"reason", "a cache of " + std::to_string(kv_bytes >> 20) + " MiB for " +
+                                     std::to_string(n_slots_) + " slots of " +
+                                     std::to_string(padded) + " tokens, " +
+                                     std::to_string(available >> 20) + " MiB available"}});
+  }
+
+  llama_context_params params = llama_context_default_params();
+  params.n_ctx = static_cast<uint32_t>(n_slots_) * static_cast<uint32_t>(padded);
+  params.n_seq_max = n_slots_;
+  params.n_ubatch = n_ubatch_;
+  params.n_batch = n_ubatch_;  // one ubatch per call, always; never below n_seq_max
+  params.n_outputs_max = n_slots_;
+  params.n_threads = options.n_threads;
+  params.n_threads_batch = options.n_threads;
+  params.flash_attn_type = FlashAttention(options.flash_attention);
+  params.type_k = params.type_v = KvType(options.kv_type);
+  params.kv_unified = false;
+  params.no_perf = true;
+  params.abort_callback = [](void* self) { return static_cast<SlotContext*>(self)->cancelled_(); };
+  params.abort_callback_data = this;
+  TakeLogErrors();
+  context_.reset(llama_init_from_model(model_.get(), params));
+  if (!context_) {
+    throw CodedError("ENGINE_OUT_OF_MEMORY", {{"file", options.model_path},
+                                              {"device", options.device},
+                                              {"reason", TakeLogErrors()}});
+  }
+  if (on_cpu_) {
+    pool_.reset(NewThreadPool(options.n_threads));
+    if (pool_) llama_attach_threadpool(context_.get(), pool_.get(), pool_.get());
+  }
+  ctx_slot_ = std::min<int32_t>(llama_n_ctx_seq(context_.get()), file_.n_ctx_train);
+  slots_.resize(n_slots_);
+}
+
+void SlotContext::Clear() {
+  llama_memory_clear(llama_get_memory(context_.get()), false);
+  for (Slot& slot : slots_) slot = {};
+}
+
+void SlotContext::Restart(int32_t index, int32_t n_keep, const llama_token* tokens, size_t n_tokens) {
+  Slot& slot = slots_[index];
+  if (slot.held > n_keep) {
+    llama_memory_seq_rm(llama_get_memory(context_.get()), index, n_keep, -1);
+    slot.held = n_keep;
+  }
+  slot.pending.assign(tokens, tokens + n_tokens);
+  slot.next = 0;
+}
+
+void SlotContext::Append(int32_t index, const Tokens& tokens) {
+  Slot& slot = slots_[index];
+  if (slot.next == slot.pending.size()) {
+    slot.pending.clear();
+    slot.next = 0;
+  }
+  slot.pending.insert(slot.pending.end(), tokens.begin(), tokens.end());
+}
+
+void SlotContext::Fail(int32_t code) {
+  const std::string reason = TakeLogErrors();
+  Clear();
+  if (code == 2 || cancelled_()) throw CodedError("ABORTED", {{"what", "decoding"}});
+  throw CodedError(code == -2 ? "ENGINE_OUT_OF_MEMORY" : "ENGINE_DECODE_FAILED",
+                   {{"file", file_.path},
+                    {"device", device_name_},
+                    {"reason", reason.empty() ? "llama_decode returned " + std::to_string(code) : reason}});
+}
+
+// The width with the most progress for its cost; ties go to the wider step. Depends on the pending counts alone,
+// so that the composition of steps is a function of the call.
+int32_t SlotContext::ChooseWidth(int32_t first, int32_t last) {
+  const int32_t n_slots = last - first;
+  int32_t widest = n_ubatch_ / n_slots;
+  for (int32_t index = first; index < last; ++index) {
+    widest = std::min(widest, ctx_slot_ - slots_[index].held);
+  }
+  int32_t best_width = 1;
+  double best_rate = -1;
+  const auto consider = [&](int32_t width) {
+    int64_t progress = 0;
+    for (int32_t index = first; index < last; ++index) {
+      progress += std::min(width, slots_[index].remaining());
+    }
+    const double rate = double(progress) / (step_cost_tokens_ + double(width) * n_slots);
+    if (rate > best_rate || (rate == best_rate && width > best_width)) {
+      best_rate = rate;
+      best_width = width;
+    }
+  };
+  if (widest < 1) Fail(1);
+  for (int32_t index = first; index < last; ++index) {
+    const int32_t remaining = slots_[index].remaining();
+    if (remaining > 0) consider(std::min(widest, remaining));
+  }
+  return best_width;
+}
+
+void SlotContext::StepSpan(Phase phase, int32_t first, int32_t last, const OnLogits& on_logits) {
+  if (cancelled_()) Fail(2);
+  const int64_t started = NowNs();
+  const int32_t width = ChooseWidth(first, last);
+  const int32_t n_tokens = width * (last - first);
+  tokens_.clear();
+  positions_.clear();
+  outputs_.clear();
+  n_seq_ids_.assign(n_tokens, 1);
+  seq_ids_.resize(n_tokens);
+  seq_id_pointers_.resize(n_tokens);
+  int64_t real_tokens = 0;
+  for (int32_t index = first; index < last; ++index) {
+    const Slot& slot = slots_[index];
+    const int32_t taken = std::min(width, slot.remaining());
+    real_tokens += taken;
+    (taken == 0 ? counters_.dummy_tokens : counters_.pad_tokens) += width - taken;
+    for (int32_t offset = 0; offset < width; ++offset) {
+      const bool is_last = offset + 1 == taken && taken == slot.remaining();
+      tokens_.push_back(offset < taken ? slot.pending[slot.next + offset] : dummy_token_);
+      positions_.push_back(slot.held + offset);
+      outputs_.push_back(is_last ? 1 : 0);
+      const size_t at = tokens_.size() - 1;
+      seq_ids_[at] = index;
+      seq_id_pointers_[at] = &seq_ids_[at];
+    }
+  }
+  llama_batch batch{};
+  batch.n_tokens = n_tokens;
+  batch.token = tokens_.data();
+  batch.pos = positions_.data();
+  batch.n_seq_id = n_seq_ids_.data();
+  batch.seq_id = seq_id_pointers_.data();
+  batch.logits = outputs_.data();
+
+  const int64_t computing = NowNs();
+  const int32_t code = llama_decode(context_.get(), batch);
+  if (code != 0) Fail(code);
+  llama_synchronize(context_.get());
+  const int64_t computed = NowNs();
+
+  counters_.decode_calls += 1;
+  counters_.ubatches += 1;
+  counters_.ideal_ubatches += (real_tokens + n_ubatch_ - 1) / n_ubatch_;
+  llama_memory_t memory = llama_get_memory(context_.get());
+  for (int32_t index = first; index < last; ++index) {
+    Slot& slot = slots_[index];
+    const int32_t taken = std::min(width, slot.remaining());
+    slot.held += taken;
+    slot.next += taken;
+    if (taken < width) llama_memory_seq_rm(memory, index, slot.held, -1);
+  }
+  for (int32_t index = first; index < last; ++index) {
+    const size_t base = static_cast<size_t>(index - first) * width;
+    for (int32_t offset = 0; offset < width; ++offset) {
+      if (outputs_[base + offset] == 0) continue;
+      const float* row = llama_get_logits_ith(context_.get(), static_cast<int32_t>(base + offset));
+      if (row == nullptr) Fail(-1);
+      on_logits(index, row);
+    }
+  }
+  const int64_t ended = NowNs();
+  (phase == Phase::kPrefill ? counters_.prefill_ns : counters_.decode_ns) += computed - computing;
+  counters_.host_ns += (computing - started) + (ended - computed);
+}
+
+void SlotContext::Step(Phase phase, const std::vector<int32_t>& active, const OnLogits& on_logits) {
+  // Spans of slots that share a step. A gap of idle slots costs its dummies, a second span costs a step.
+  size_t begin = 0;
+  while (begin < active.size()) {
+    size_t end = begin + 1;
+    while (end < active.size()) {
+      const int32_t gap = active[end] - active[end - 1] - 1;
+      const bool fits = active[end] - active[begin] + 1 <= n_ubatch_;
+      const bool cheap = phase == Phase::kDecode ? gap <= step_cost_tokens_ : gap == 0;
+      if (!fits || !cheap) break;
+      ++end;
+    }
+    StepSpan(phase, active[begin], active[end - 1] + 1, on_logits);
+    begin = end;
+  }
+}
+
+}  // namespace gristmill::engine

@@ -1,0 +1,142 @@
+// One llama context whose sequences are slots: each slot holds the tokens it has seen and the tokens it still has to.
+//
+// Every llama_decode call is one ubatch of equal width: slots [first, first + n) each advance by `width` tokens.
+// Slots with fewer pending tokens are padded with dummies, which are removed from the cache right after the call
+// (llama_memory_seq_rm), so they never change a result:
+//
+//     slot 0 | a a a a |      a, b, c: pending tokens; the logits row of a slot is taken at its last pending token
+//     slot 1 | b b . . |      . : padding of a slot that has fewer
+//     slot 2 | - - - - |      -: dummies of an idle slot between active ones (only consecutive ids share an ubatch)
+//     slot 3 | c c c . |
+//
+// Invariants: all calls come from one thread; a slot never exceeds ctx_slot() tokens, padding included; at most one
+// output per slot and call. After an error every slot is empty.
+#pragma once
+
+#include <llama.h>
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/backend.h"
+#include "engine/gguf_file.h"
+#include "engine/tokenizer.h"
+
+namespace gristmill::engine {
+
+struct EngineOptions {
+  std::string model_path;
+  std::string device = "cpu";
+  int32_t n_threads = 1;
+  int32_t n_slots = 1;
+  int32_t n_ctx_slot = 2048;
+  int32_t n_ubatch = 512;
+  std::string flash_attention = "auto";  // auto, on, off
+  std::string kv_type = "f16";           // f16, f32, bf16, q8_0
+};
+
+// Counters since the engine was opened; read from any thread.
+struct Counters {
+  std::atomic<int64_t> prompt_tokens{0};
+  std::atomic<int64_t> prefix_tokens_reused{0};
+  std::atomic<int64_t> decode_steps{0};
+  std::atomic<int64_t> decode_calls{0};
+  std::atomic<int64_t> ubatches{0};
+  std::atomic<int64_t> ideal_ubatches{0};
+  std::atomic<int64_t> sampled_tokens{0};
+  std::atomic<int64_t> forced_tokens{0};
+  std::atomic<int64_t> pad_tokens{0};
+  std::atomic<int64_t> dummy_tokens{0};
+  std::atomic<int64_t> prefill_ns{0};
+  std::atomic<int64_t> decode_ns{0};
+  std::atomic<int64_t> host_ns{0};
+  std::atomic<int64_t> tokenize_ns{0};
+};
+
+int64_t NowNs();
+
+class SlotContext {
+ public:
+  // Called for a slot whose pending tokens are all seen: its logits row [n_vocab], valid during the call.
+  using OnLogits = std::function<void(int32_t slot, const float* logits)>;
+  enum class Phase { kPrefill, kDecode };
+
+  // Loads the model and makes the context; throws ENGINE_* errors. `cancelled` is asked between and, on the CPU,
+  // inside compute steps.
+  SlotContext(const EngineOptions& options, Counters& counters, const std::function<bool()>& cancelled);
+  ~SlotContext();
+  SlotContext(const SlotContext&) = delete;
+  SlotContext& operator=(const SlotContext&) = delete;
+
+  const ModelFile& file() const { return file_; }
+  const Tokenizer& tokenizer() const { return *tokenizer_; }
+  const std::string& device_name() const { return device_name_; }
+  bool on_cpu() const { return on_cpu_; }
+  int32_t n_slots() const { return n_slots_; }
+  int32_t n_vocab() const { return n_vocab_; }
+  int32_t n_ubatch() const { return n_ubatch_; }
+  // Tokens a slot can hold.
+  int32_t ctx_slot() const { return ctx_slot_; }
+  // Slots that share a prefill step well (about 128 tokens each).
+  int32_t prefill_group() const { return prefill_group_; }
+
+  // Empties every slot.
+  void Clear();
+  // Starts a new text in `slot`, keeping the first `n_keep` tokens of what it holds.
+  void Restart(int32_t slot, int32_t n_keep, const llama_token* tokens, size_t n_tokens);
+  // Adds pending tokens.
+  void Append(int32_t slot, const Tokens& tokens);
+  int32_t Held(int32_t slot) const { return slots_[slot].held; }
+  bool HasPending(int32_t slot) const { return slots_[slot].next < slots_[slot].pending.size(); }
+
+  // One compute step for `active` slots (ascending, all with pending tokens); in kPrefill the slots are advanced
+  // as one group, in kDecode gaps between them are bridged where that is cheaper than another step.
+  void Step(Phase phase, const std::vector<int32_t>& active, const OnLogits& on_logits);
+
+ private:
+  struct Slot {
+    int32_t held = 0;  // tokens in the cache
+    Tokens pending;
+    size_t next = 0;
+    int32_t remaining() const { return static_cast<int32_t>(pending.size() - next); }
+  };
+
+  void StepSpan(Phase phase, int32_t first, int32_t last, const OnLogits& on_logits);
+  int32_t ChooseWidth(int32_t first, int32_t last);
+  void LoadModel(const EngineOptions& options);
+  void MakeContext(const EngineOptions& options);
+  void Fail(int32_t code);
+
+  Counters& counters_;
+  std::function<bool()> cancelled_;
+  ModelFile file_;
+  std::string device_name_;
+  bool on_cpu_ = true;
+  int32_t n_slots_ = 0;
+  int32_t n_vocab_ = 0;
+  int32_t n_ubatch_ = 0;
+  int32_t ctx_slot_ = 0;
+  int32_t prefill_group_ = 1;
+  double step_cost_tokens_ = 0;
+  llama_token dummy_token_ = 0;
+
+  std::unique_ptr<llama_model, void (*)(llama_model*)> model_{nullptr, llama_model_free};
+  std::unique_ptr<ggml_threadpool, void (*)(ggml_threadpool*)> pool_{nullptr, FreeThreadPool};
+  std::unique_ptr<llama_context, void (*)(llama_context*)> context_{nullptr, llama_free};
+  std::unique_ptr<Tokenizer> tokenizer_;
+  std::vector<Slot> slots_;
+
+  // The batch of one step, reused.
+  std::vector<llama_token> tokens_;
+  std::vector<llama_pos> positions_;
+  std::vector<int32_t> n_seq_ids_;
+  std::vector<llama_seq_id> seq_ids_;
+  std::vector<llama_seq_id*> seq_id_pointers_;
+  std::vector<int8_t> outputs_;
+};
+
+}  // namespace gristmill::engine

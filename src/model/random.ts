@@ -1,0 +1,104 @@
+/**
+ * Seeded random models: right in every shape, with a working tokenizer, worthless in every word.
+ *
+ * Tests, benches and dry runs use them where a real refiner would need a download. The same spec gives the same bytes.
+ */
+import { GristmillError } from '../errors.ts';
+import { callNative, native } from '../native.ts';
+
+/** Shape of a random model. */
+export interface RandomModelShape {
+  readonly architecture: 'llama' | 'qwen3';
+  readonly nLayer: number;
+  /** Width; a multiple of 32 and of `2 · nHead`. */
+  readonly nEmbd: number;
+  readonly nHead: number;
+  /** Key-value heads; divides `nHead`. */
+  readonly nHeadKv: number;
+  /** Width of the feed-forward layer; a multiple of 32. */
+  readonly nFf: number;
+  /** Context in tokens. */
+  readonly nCtx: number;
+  /** `spm`: SentencePiece with byte fallback; `bpe`: byte-level BPE with ChatML's special tokens. */
+  readonly tokenizer: 'spm' | 'bpe';
+  /** At least 400; beyond about 2,500 the rest are pieces that no text uses. */
+  readonly vocabSize: number;
+  /** Type of the matrices; norms are always f32. */
+  readonly type: 'f32' | 'bf16' | 'q8_0';
+}
+
+/** A model to write. */
+export interface RandomModelSpec extends RandomModelShape {
+  readonly path: string;
+  /** 0..2^53-1. */
+  readonly seed: number;
+  /** Jinja text for `tokenizer.chat_template`; none by default. */
+  readonly chatTemplate?: string;
+}
+
+/** Shapes by name. `350m` is that of the published 0.3B ProX refiners (354 M parameters). */
+export const RANDOM_MODEL_PRESETS = Object.freeze({
+  tiny: {
+    architecture: 'llama',
+    nLayer: 2,
+    nEmbd: 64,
+    nHead: 4,
+    nHeadKv: 2,
+    nFf: 128,
+    nCtx: 2048,
+    tokenizer: 'spm',
+    vocabSize: 768,
+    type: 'f32',
+  },
+  '20m': {
+    architecture: 'llama',
+    nLayer: 8,
+    nEmbd: 384,
+    nHead: 6,
+    nHeadKv: 2,
+    nFf: 1024,
+    nCtx: 2048,
+    tokenizer: 'spm',
+    vocabSize: 8192,
+    type: 'bf16',
+  },
+  '350m': {
+    architecture: 'llama',
+    nLayer: 24,
+    nEmbd: 1280,
+    nHead: 16,
+    nHeadKv: 1,
+    nFf: 2048,
+    nCtx: 2048,
+    tokenizer: 'spm',
+    vocabSize: 32000,
+    type: 'bf16',
+  },
+} as const satisfies Record<string, RandomModelShape>);
+
+/** Name of a preset. */
+export type RandomModelPreset = keyof typeof RANDOM_MODEL_PRESETS;
+
+/**
+ * Writes a random model; the file appears under its name when it is complete.
+ *
+ * @throws OPTION_INVALID for a shape that does not work, NATIVE_FAILED when the file cannot be written
+ */
+export async function writeRandomModel(spec: RandomModelSpec): Promise<void> {
+  const { seed, path } = spec;
+  if (!Number.isSafeInteger(seed) || seed < 0) {
+    throw new GristmillError('OPTION_INVALID', {
+      option: 'seed',
+      expected: 'a whole number in 0..2^53-1',
+      received: seed,
+    });
+  }
+  if (typeof path !== 'string' || path === '') {
+    throw new GristmillError('OPTION_INVALID', {
+      option: 'path',
+      expected: 'the file to write',
+      received: path,
+    });
+  }
+  await callNative(native().writeRandomModel(spec));
+}
