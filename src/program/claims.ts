@@ -18,9 +18,11 @@ export class Claims {
   }
 
   clear(): void {
-    this.starts.length = 0;
-    this.ends.length = 0;
-    this.texts.length = 0;
+    // Setting the length of an array costs more than a new one.
+    if (this.starts.length === 0) return;
+    this.starts = [];
+    this.ends = [];
+    this.texts = [];
   }
 
   /** Adds a stretch behind all others. */
@@ -68,16 +70,17 @@ export class Claims {
 
 /** Sorted, disjoint ranges of lines. */
 export class LineRanges {
-  readonly starts: number[] = [];
-  readonly ends: number[] = [];
+  starts: number[] = [];
+  ends: number[] = [];
 
   get length(): number {
     return this.starts.length;
   }
 
   clear(): void {
-    this.starts.length = 0;
-    this.ends.length = 0;
+    if (this.starts.length === 0) return;
+    this.starts = [];
+    this.ends = [];
   }
 
   /** Adds `[start, end)` and reports each part of it that was not covered yet. */

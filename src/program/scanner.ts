@@ -27,14 +27,14 @@ const QUOTE = 34;
 const APOSTROPHE = 39;
 const BACKSLASH = 92;
 
-const PUNCTUATION: ReadonlyMap<number, number> = new Map([
-  [LF, TOKEN.lineFeed],
-  [40, TOKEN.open],
-  [41, TOKEN.close],
-  [44, TOKEN.comma],
-  [61, TOKEN.equals],
-  [59, TOKEN.separator],
-]);
+/** Token by ASCII character; 0 where a character is none. */
+const PUNCTUATION = new Uint8Array(128);
+PUNCTUATION[LF] = TOKEN.lineFeed;
+PUNCTUATION[40] = TOKEN.open;
+PUNCTUATION[41] = TOKEN.close;
+PUNCTUATION[44] = TOKEN.comma;
+PUNCTUATION[61] = TOKEN.equals;
+PUNCTUATION[59] = TOKEN.separator;
 
 const SIMPLE_ESCAPES: ReadonlyMap<string, string> = new Map([
   ['n', '\n'],
@@ -79,7 +79,7 @@ export class Scanner {
     if (code === QUOTE || code === APOSTROPHE) return this.#string(code);
     if (code === 35) return this.#comment();
     this.position++;
-    return PUNCTUATION.get(code) ?? TOKEN.invalid;
+    return (code < 128 && PUNCTUATION[code]) || TOKEN.invalid;
   }
 
   /** Moves to the end of the physical line, before its line feed. */

@@ -39,6 +39,8 @@ import {
 } from './verdict.ts';
 import { countWords, maxWords } from './words.ts';
 
+const LF = 10;
+
 /** A line to add before line `line`. */
 interface Insertion {
   readonly line: number;
@@ -105,7 +107,7 @@ export class StrictExecutor implements Executor {
     this.#text = text;
     this.#lines.reset(text);
     this.#claims.clear();
-    this.#insertions.length = 0;
+    if (this.#insertions.length > 0) this.#insertions = [];
     this.#outputBytes = text.length + 1;
     this.#maxOutputBytes = Math.floor(text.length * this.#options.maxGrowthRatio) + 1;
     this.#refused = false;
@@ -325,6 +327,23 @@ export class StrictExecutor implements Executor {
   }
 
   #build(): ByteString {
+    return this.#insertions.length === 0 ? this.#buildKept() : this.#buildWithInsertions();
+  }
+
+  #buildKept(): ByteString {
+    const text = this.#text;
+    const { starts, ends, texts } = this.#claims;
+    let output = '';
+    let cursor = 0;
+    for (let claim = 0; claim < starts.length; claim++) {
+      output += text.slice(cursor, starts[claim]) + texts[claim];
+      cursor = ends[claim]!;
+    }
+    // The last line is gone: so is the line feed before it.
+    return cursor > text.length ? output.slice(0, -1) : output + text.slice(cursor);
+  }
+
+  #buildWithInsertions(): ByteString {
     const text = this.#text;
     const { starts, ends, texts } = this.#claims;
     const insertions = this.#insertions.sort(
@@ -358,8 +377,8 @@ export class StrictExecutor implements Executor {
   /** Judges how much is left: a reason to drop the document, or null. */
   #guard(output: ByteString): Reason | null {
     const { minKeptRatio, minWords } = this.#options;
-    // Enough words by any count of the input's: the input need not be counted.
-    const enough = Math.floor(minKeptRatio * maxWords(this.#text.length)) + 1;
+    // Enough words whatever the input's number of words: then the input need not be counted.
+    const enough = Math.min(this.#enoughOfAll(), this.#enoughOfLost());
     const limit = Math.max(enough, minWords);
     const nKept = countWords(output, limit);
     if (nKept >= limit) return null;
@@ -368,6 +387,34 @@ export class StrictExecutor implements Executor {
       if (nWords > 0 && nKept <= minKeptRatio * nWords) return 'too_much_removed';
     }
     return nKept < minWords ? 'too_few_words' : null;
+  }
+
+  /** Words to keep so that the ratio holds for any text of the input's size. */
+  #enoughOfAll(): number {
+    return Math.floor(this.#options.minKeptRatio * maxWords(this.#text.length)) + 1;
+  }
+
+  /**
+   * Words to keep so that the ratio holds whatever the claims took. A removed stretch of bytes loses at most
+   * {@link maxWords} of it, a replaced one at most three more (itself and its neighbours in one word), unless it
+   * touches a character beyond ASCII: then the words of an unspaced script around it may be cut anew.
+   */
+  #enoughOfLost(): number {
+    const text = this.#text;
+    const { starts, ends } = this.#claims;
+    const ratio = this.#options.minKeptRatio;
+    let nLost = 0;
+    for (let claim = 0; claim < starts.length; claim++) {
+      const start = starts[claim]!;
+      const end = ends[claim]!;
+      if (text.charCodeAt(start - 1) > 127 || text.charCodeAt(end) > 127) {
+        // Whole lines have line feeds around them, as far as words go.
+        const whole = end > text.length || text.charCodeAt(end - 1) === LF;
+        if (!whole) return Infinity;
+      }
+      nLost += maxWords(end - start) + 3;
+    }
+    return Math.floor((ratio * nLost) / (1 - ratio)) + 1;
   }
 }
 
