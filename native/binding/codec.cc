@@ -1,11 +1,10 @@
-// Block and stream codecs for JS: decompress, zstdCompress, zstdCompressBound, markUtf8, ZstdDecoder, ZstdEncoder.
+// Block and stream codecs for JS: decompress, zstdCompress, zstdCompressBound, ZstdDecoder, ZstdEncoder.
 #include "binding/codec.h"
 
 #include <zstd.h>
 
 #include "binding/convert.h"
 #include "codec/codecs.h"
-#include "codec/utf8.h"
 #include "codec/zstd_stream.h"
 
 namespace gristmill::binding {
@@ -68,34 +67,6 @@ Napi::Value ZstdCompressBound(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), static_cast<double>(ZSTD_compressBound(static_cast<size_t>(size))));
 }
 
-// markUtf8(offsets, data, validity | null, status) -> rows that are not ok
-Napi::Value MarkUtf8(const Napi::CallbackInfo& info) {
-  return Guarded(info.Env(), [&]() -> Napi::Value {
-    const auto offsets = ViewOf<int32_t>(info[0], "offsets");
-    const auto data = ViewOf<uint8_t>(info[1], "data");
-    const auto validity = info[2].IsTypedArray() ? ViewOf<uint8_t>(info[2], "validity") : std::span<uint8_t>();
-    const auto status = ViewOf<uint8_t>(info[3], "status");
-    if (offsets.size() != status.size() + 1 || (!validity.empty() && validity.size() * 8 < status.size())) {
-      throw CodedError("OPTION_INVALID", {{"option", "status"},
-                                          {"expected", "one element per row"},
-                                          {"received", std::to_string(status.size())}});
-    }
-    size_t n_bad = 0;
-    for (size_t row = 0; row < status.size(); row++) {
-      const int64_t begin = offsets[row], end = offsets[row + 1];
-      if (begin < 0 || end < begin || static_cast<size_t>(end) > data.size()) {
-        throw CodedError("OPTION_INVALID", {{"option", "offsets"},
-                                            {"expected", "ascending offsets inside the data"},
-                                            {"received", std::to_string(end)}});
-      }
-      const bool is_null = !validity.empty() && !((validity[row >> 3] >> (row & 7)) & 1);
-      status[row] = is_null ? 1 : codec::IsUtf8(data.subspan(begin, end - begin)) ? 0 : 2;
-      n_bad += status[row] != 0;
-    }
-    return Napi::Number::New(info.Env(), static_cast<double>(n_bad));
-  });
-}
-
 Napi::Value StepOf(Napi::Env env, const codec::StreamStep& step) {
   Napi::Object result = Napi::Object::New(env);
   result.Set("read", static_cast<double>(step.read));
@@ -147,7 +118,6 @@ void ExportCodec(Napi::Env env, Napi::Object exports) {
   exports.Set("decompress", Napi::Function::New(env, Decompress, "decompress"));
   exports.Set("zstdCompress", Napi::Function::New(env, ZstdCompress, "zstdCompress"));
   exports.Set("zstdCompressBound", Napi::Function::New(env, ZstdCompressBound, "zstdCompressBound"));
-  exports.Set("markUtf8", Napi::Function::New(env, MarkUtf8, "markUtf8"));
   exports.Set("ZstdDecoder", DecoderObject::Class(env));
   exports.Set("ZstdEncoder", EncoderObject::Class(env));
   ExportLeaves(env, exports);

@@ -9,8 +9,8 @@
 #include <cstring>
 #include <new>
 
-#include "codec/utf8.h"
 #include "error.h"
+#include "text/utf8.h"
 
 namespace gristmill::codec {
 
@@ -274,7 +274,7 @@ void LeafReader::Fill(std::span<int32_t> offsets, MutableBytes data, MutableByte
       if (!is_null) {
         const Slice& value = page.values.slices[page.value_at++];
         if (value.size > 0) std::memcpy(data.data() + end, value.data, value.size);
-        if (!status.empty() && !IsUtf8({data.data() + end, value.size})) state = 2;
+        if (!status.empty() && !text::IsValidUtf8({data.data() + end, value.size})) state = 2;
         end += value.size;
         if (!validity.empty()) validity[row >> 3] |= static_cast<uint8_t>(1 << (row & 7));
       }

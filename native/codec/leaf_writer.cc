@@ -222,7 +222,9 @@ void LeafWriter::Append(const LeafRows& rows, const std::optional<std::span<cons
       if (!fits) CloseDictionary();
     }
     for (size_t k = first_level; k < level; k++) {
-      Level(rows.definition.empty() ? 0 : rows.definition[k], rows.repetition.empty() ? 0 : rows.repetition[k]);
+      // Without levels every value is there: a required column may be written into an optional one.
+      Level(rows.definition.empty() ? static_cast<uint8_t>(spec_.max_definition) : rows.definition[k],
+            rows.repetition.empty() ? 0 : rows.repetition[k]);
     }
     for (size_t k = first_value; k < value; k++) {
       if (width_ == 0) Value(rows.slices[k].data, rows.slices[k].size);

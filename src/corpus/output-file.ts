@@ -1,0 +1,124 @@
+/**
+ * Where sinks write: a file (fsync before it counts as written) or a stream. Bytes are counted and hashed on the way.
+ * The caller gives a temporary name and renames; nothing here ever has the final name.
+ */
+import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import { type FileHandle, open, rm, stat } from 'node:fs/promises';
+import { GristmillError } from '../errors.ts';
+
+/** Bytes and hash of an output. */
+export interface OutputResult {
+  readonly bytes: number;
+  readonly sha256: string;
+}
+
+/** An output that is open. */
+export class OutputFile {
+  /** Bytes handed over so far. */
+  offset = 0;
+  readonly #name: string;
+  readonly #handle: FileHandle | null;
+  readonly #stream: NodeJS.WritableStream | null;
+  readonly #hash = createHash('sha256');
+  #closed = false;
+
+  private constructor(
+    name: string,
+    handle: FileHandle | null,
+    stream: NodeJS.WritableStream | null,
+  ) {
+    this.#name = name;
+    this.#handle = handle;
+    this.#stream = stream;
+  }
+
+  /** @throws CORPUS_WRITE_FAILED */
+  static async create(target: {
+    path?: string;
+    stream?: NodeJS.WritableStream;
+  }): Promise<OutputFile> {
+    if (target.stream) {
+      const output = new OutputFile('standard output', null, target.stream);
+      target.stream.on('error', (error) => {
+        output.#streamError = error;
+      });
+      return output;
+    }
+    const path = target.path ?? '';
+    try {
+      return new OutputFile(path, await open(path, 'w'), null);
+    } catch (cause) {
+      throw failed(path, cause);
+    }
+  }
+
+  #streamError: Error | null = null;
+
+  /** @throws CORPUS_WRITE_FAILED */
+  async write(bytes: Uint8Array): Promise<void> {
+    if (this.#closed) throw new GristmillError('DISPOSED', { object: `output ${this.#name}` });
+    this.#hash.update(bytes);
+    this.offset += bytes.byteLength;
+    try {
+      if (this.#handle) await writeAll(this.#handle, bytes);
+      else await this.#toStream(bytes);
+    } catch (cause) {
+      throw failed(this.#name, cause);
+    }
+  }
+
+  async #toStream(bytes: Uint8Array): Promise<void> {
+    if (this.#streamError) throw this.#streamError;
+    const stream = this.#stream!;
+    // A copy: the stream may hold the bytes after this call, the caller reuses its buffer.
+    if (!stream.write(Buffer.from(bytes))) await once(stream, 'drain');
+    if (this.#streamError) throw this.#streamError;
+  }
+
+  /** Everything is on the disk when this resolves. @throws CORPUS_WRITE_FAILED */
+  async close(): Promise<OutputResult> {
+    if (this.#closed) throw new GristmillError('DISPOSED', { object: `output ${this.#name}` });
+    this.#closed = true;
+    try {
+      if (this.#handle) {
+        const { handle } = { handle: this.#handle };
+        try {
+          await handle.sync().catch((error: NodeJS.ErrnoException) => {
+            // Pipes and devices cannot be synced; that is no loss of data.
+            if (error.code !== 'EINVAL' && error.code !== 'ENOTSUP') throw error;
+          });
+        } finally {
+          await handle.close();
+        }
+      }
+    } catch (cause) {
+      throw failed(this.#name, cause);
+    }
+    return { bytes: this.offset, sha256: this.#hash.digest('hex') };
+  }
+
+  /** Gives up; a regular file is removed. */
+  async abort(): Promise<void> {
+    if (!this.#closed) {
+      this.#closed = true;
+      await this.#handle?.close().catch(() => undefined);
+    }
+    if (!this.#handle) return;
+    const found = await stat(this.#name).catch(() => null);
+    if (found?.isFile()) await rm(this.#name, { force: true });
+  }
+}
+
+async function writeAll(handle: FileHandle, bytes: Uint8Array): Promise<void> {
+  let done = 0;
+  while (done < bytes.byteLength) {
+    done += (await handle.write(bytes, done, bytes.byteLength - done)).bytesWritten;
+  }
+}
+
+function failed(file: string, cause: unknown): GristmillError {
+  const error = cause as NodeJS.ErrnoException;
+  const reason = error.code === 'ENOSPC' ? `the disk is full (${error.message})` : error.message;
+  return new GristmillError('CORPUS_WRITE_FAILED', { file, reason }, { cause });
+}

@@ -1,0 +1,20 @@
+/** Settings of a sink after defaults and checks. */
+import type { CorpusColumn } from './types.ts';
+
+/** A column of the output and where its values come from. */
+export interface SinkColumn {
+  readonly column: CorpusColumn;
+  readonly role: 'text' | 'carry' | 'extra';
+}
+
+/** What a sink works with. */
+export interface SinkSettings {
+  readonly target: { path?: string; stream?: NodeJS.WritableStream };
+  readonly columns: readonly SinkColumn[];
+  readonly textColumn: string;
+  readonly zstdLevel: number;
+  readonly rowGroupRows: number;
+  readonly rowGroupBytes: number;
+  readonly metadata: Readonly<Record<string, string>>;
+  readonly createdBy: string;
+}

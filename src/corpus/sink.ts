@@ -1,0 +1,113 @@
+/** Opening sinks: one options object for every format. */
+import { GristmillError } from '../errors.ts';
+import { ArrowSink } from './arrow-write.ts';
+import { JsonlSink } from './jsonl-write.ts';
+import { ParquetSink } from './parquet-write.ts';
+import { flatColumn, stringColumn } from './schema.ts';
+import type { SinkColumn, SinkSettings } from './sink-types.ts';
+import type { CorpusColumn, CorpusSink, ExtraColumn, SinkFormat } from './types.ts';
+
+/** Options of {@link openSink}. */
+export interface SinkOptions {
+  readonly format: SinkFormat;
+  /** File to write; give a temporary name and rename it once {@link CorpusSink.close} has resolved. */
+  readonly path?: string;
+  /** Stream to write to instead, such as standard output. It is not ended. */
+  readonly stream?: NodeJS.WritableStream;
+  /** Columns of the corpus, as in the plan; the text column is written in its place. */
+  readonly columns: readonly CorpusColumn[];
+  readonly textColumn: string;
+  /** Columns to add at the end; one of the corpus with the same name is replaced. */
+  readonly extra?: readonly ExtraColumn[];
+  /** 1 (fast) to 19 (small). Default 3. */
+  readonly zstdLevel?: number;
+  /** Rows of a row group or record batch. Default 10 000. */
+  readonly rowGroupRows?: number;
+  /** Uncompressed bytes that end a row group early. Default 64 MiB. */
+  readonly rowGroupBytes?: number;
+  /** Key-value metadata of Parquet and Arrow files. */
+  readonly metadata?: Readonly<Record<string, string>>;
+}
+
+/** Defaults of {@link SinkOptions}. */
+export const SINK_DEFAULTS = Object.freeze({
+  zstdLevel: 3,
+  rowGroupRows: 10_000,
+  rowGroupBytes: 64 * 2 ** 20,
+  createdBy: 'gristmill',
+});
+
+/** Columns that `refine` adds, in order. */
+export const STATUS_COLUMNS: readonly ExtraColumn[] = Object.freeze([
+  { name: 'gristmill_status', type: 'string' },
+  { name: 'gristmill_reason', type: 'string' },
+  { name: 'gristmill_program', type: 'string' },
+  { name: 'gristmill_doc_score', type: 'double' },
+] as const);
+
+/** The column of the untouched text, with `--keep-original`. */
+export const ORIGINAL_COLUMN: ExtraColumn = Object.freeze({
+  name: 'gristmill_original',
+  type: 'string',
+});
+
+/**
+ * Opens a sink.
+ *
+ * @throws CORPUS_WRITE_FAILED when the output cannot be created
+ * @throws OPTION_INVALID
+ */
+export async function openSink(options: SinkOptions): Promise<CorpusSink> {
+  checkNumber('zstdLevel', options.zstdLevel, 1, 19);
+  checkNumber('rowGroupRows', options.rowGroupRows, 1, 2 ** 31 - 1);
+  checkNumber('rowGroupBytes', options.rowGroupBytes, 1, Number.MAX_SAFE_INTEGER);
+  const target = options.stream ? { stream: options.stream } : { path: options.path ?? '' };
+  const settings: SinkSettings = {
+    target,
+    columns: sinkColumns(options),
+    textColumn: options.textColumn,
+    zstdLevel: options.zstdLevel ?? SINK_DEFAULTS.zstdLevel,
+    rowGroupRows: options.rowGroupRows ?? SINK_DEFAULTS.rowGroupRows,
+    rowGroupBytes: options.rowGroupBytes ?? SINK_DEFAULTS.rowGroupBytes,
+    metadata: options.metadata ?? {},
+    createdBy: SINK_DEFAULTS.createdBy,
+  };
+  if (options.format === 'parquet') return ParquetSink.create(settings);
+  if (options.format === 'jsonl.zst') return JsonlSink.create(settings);
+  if (options.format === 'arrow') return ArrowSink.create(settings);
+  throw new GristmillError('OPTION_INVALID', {
+    option: 'format',
+    expected: 'parquet, jsonl.zst or arrow',
+    received: options.format,
+  });
+}
+
+function sinkColumns({ columns, textColumn, extra = [] }: SinkOptions): SinkColumn[] {
+  const added = new Set(extra.map((column) => column.name));
+  const kept = columns
+    .filter((column) => column.name === textColumn || !added.has(column.name))
+    .map((column): SinkColumn => {
+      return { column, role: column.name === textColumn ? 'text' : 'carry' };
+    });
+  if (!kept.some((c) => c.role === 'text')) {
+    kept.unshift({ column: stringColumn(textColumn), role: 'text' });
+  }
+  return [
+    ...kept,
+    ...extra.map((column): SinkColumn => ({ column: extraColumn(column), role: 'extra' })),
+  ];
+}
+
+function extraColumn({ name, type }: ExtraColumn): CorpusColumn {
+  if (type === 'string') return stringColumn(name);
+  return flatColumn({ name, type: 'DOUBLE', repetition_type: 'OPTIONAL' });
+}
+
+function checkNumber(option: string, value: number | undefined, low: number, high: number): void {
+  if (value === undefined || (Number.isSafeInteger(value) && value >= low && value <= high)) return;
+  throw new GristmillError('OPTION_INVALID', {
+    option,
+    expected: `a whole number in ${low}..${high}`,
+    received: value,
+  });
+}

@@ -1,0 +1,172 @@
+/**
+ * The vocabulary of the corpus room: plans, units, batches on the way in, rows on the way out.
+ *
+ * A plan is plain data (JSON in and out): it can be printed, compared, stored and sent to another machine.
+ */
+import type { SchemaElement } from 'hyparquet';
+import type { BytesColumn, DocumentBatch } from '../batch/document-batch.ts';
+import type { ErrorCode } from '../errors.ts';
+
+/** Formats a corpus is read from; `arrow` is an Arrow IPC stream, `memory` documents of the caller. */
+export type CorpusFormat = 'parquet' | 'jsonl' | 'jsonl.gz' | 'jsonl.zst' | 'arrow' | 'memory';
+
+/** One input file. */
+export interface SourceFile {
+  /** Path as given, or `-` for standard input. */
+  readonly path: string;
+  readonly format: CorpusFormat;
+  readonly bytes: number;
+  /** Rows, where the format tells without reading everything. */
+  readonly rows: number | null;
+  /** Changes when the content changes; see {@link PlanOptions.fullHash}. */
+  readonly fingerprint: string;
+}
+
+/** What is read, refined, written, committed and retried as one: a stretch of one file. */
+export interface CorpusUnit {
+  /** Stable name: the position among all units, zero-padded, so that names sort like units. */
+  readonly id: string;
+  readonly index: number;
+  readonly fileIndex: number;
+  /** Parquet: row groups `[rowGroupStart, rowGroupEnd)`. */
+  readonly rowGroupStart: number | null;
+  readonly rowGroupEnd: number | null;
+  /** Plain JSONL: the lines that begin inside `[byteStart, byteEnd)`. */
+  readonly byteStart: number | null;
+  readonly byteEnd: number | null;
+  readonly nRows: number | null;
+  /** Bytes of the unit in its file. */
+  readonly bytes: number;
+}
+
+/** A top-level column, in Parquet's terms whatever the format: the schema elements of its subtree. */
+export interface CorpusColumn {
+  readonly name: string;
+  /** Readable type, such as `string`, `int64` or `list<struct<a: double>>`. */
+  readonly type: string;
+  readonly elements: readonly SchemaElement[];
+}
+
+/** A file that is left out, and why. */
+export interface FailedFile {
+  readonly path: string;
+  readonly code: ErrorCode;
+  readonly message: string;
+}
+
+/** What will be read. Nothing is read before it is complete. */
+export interface CorpusPlan {
+  readonly files: readonly SourceFile[];
+  readonly units: readonly CorpusUnit[];
+  /** All columns in the order of the first file. */
+  readonly columns: readonly CorpusColumn[];
+  readonly textColumn: string;
+  readonly idColumn: string | null;
+  readonly failedFiles: readonly FailedFile[];
+  readonly maxLineBytes: number;
+}
+
+/** Status of a row on arrival. */
+export const ROW_OK = 0;
+/** The text is null. */
+export const ROW_NULL = 1;
+/** The text is not well-formed UTF-8. */
+export const ROW_INVALID_UTF8 = 2;
+
+/** A batch of a unit. */
+export interface UnitBatch {
+  readonly batch: DocumentBatch;
+  /** Index of the batch's first row inside the unit. */
+  readonly firstRow: number;
+  /** `Uint8Array[nDocs]`: {@link ROW_OK}, {@link ROW_NULL} or {@link ROW_INVALID_UTF8}. */
+  readonly rowStatus: Uint8Array;
+  /** The other columns of the same rows. */
+  readonly carry: CarriedColumns;
+}
+
+/**
+ * A value on the way from one format to another, read with its column's schema: strings for text, JSON and enums,
+ * `bigint` for 64-bit integers, `Uint8Array` for other bytes, unscaled integers for decimals and times, arrays for
+ * lists, objects for structs and maps.
+ */
+export type PlainValue =
+  | null
+  | undefined
+  | boolean
+  | number
+  | bigint
+  | string
+  | Uint8Array
+  | Date
+  | PlainValue[]
+  | { [key: string]: PlainValue };
+
+/** The columns besides the text, for the rows of one batch: untouched and typed. */
+export interface CarriedColumns {
+  readonly columns: readonly CorpusColumn[];
+  readonly nRows: number;
+  /** The rows with these indices (ascending), or all. */
+  select(rows: Int32Array | null): CarriedRows;
+  /** Says that no sink will ask again; open files and buffers may go. */
+  release(): void;
+}
+
+/** Selected rows of {@link CarriedColumns}; a sink takes the form that costs it least. */
+export interface CarriedRows {
+  readonly nRows: number;
+  /** Values by column name, one array per column. */
+  plain(): Promise<ReadonlyMap<string, readonly PlainValue[]>>;
+  /** JSON sources only: the top-level fields of each row as the text they were written in. */
+  readonly json: readonly ReadonlyMap<string, string>[] | null;
+  /** Parquet sources only: writes a leaf column into a writer without decoding its meaning. */
+  readonly leaves: LeafSource | null;
+}
+
+/** Leaf columns of selected rows, for Parquet sinks. */
+export interface LeafSource {
+  appendTo(writer: import('../native.ts').LeafWriter, leafPath: readonly string[]): Promise<void>;
+}
+
+/** A column that the engine adds. */
+export interface ExtraColumn {
+  readonly name: string;
+  readonly type: 'string' | 'double';
+}
+
+/** Values of an extra column, by batch row. */
+export type ExtraValues =
+  | readonly (string | Uint8Array | null)[]
+  | readonly (number | null)[]
+  | Float64Array;
+
+/** Rows handed to a sink. All columns are indexed by batch row; `rows` says which are written. */
+export interface SinkRows {
+  /** The texts: a column in memory, or a view per row. */
+  readonly text: BytesColumn | readonly (Uint8Array | null)[];
+  /** Ascending row indices, or null for all. */
+  readonly rows: Int32Array | null;
+  /** Null when the sink has no carried columns. */
+  readonly carry: CarriedColumns | null;
+  readonly extra: Readonly<Record<string, ExtraValues>>;
+}
+
+/** What a closed sink wrote. */
+export interface SinkResult {
+  readonly bytes: number;
+  /** Hex SHA-256 of the bytes. */
+  readonly sha256: string;
+  readonly rows: number;
+}
+
+/** Formats a corpus is written in. */
+export type SinkFormat = 'parquet' | 'jsonl.zst' | 'arrow';
+
+/** Writes rows in order. One call at a time. */
+export interface CorpusSink {
+  /** @throws CORPUS_WRITE_FAILED */
+  write(rows: SinkRows): Promise<void>;
+  /** Completes the output; it is on the disk when this resolves. @throws CORPUS_WRITE_FAILED */
+  close(): Promise<SinkResult>;
+  /** Gives up: closes and removes the file. */
+  abort(): Promise<void>;
+}
