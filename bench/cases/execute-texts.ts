@@ -28,7 +28,7 @@ export function makeTexts(nBytes: number, seed: number): ProgrammedText[] {
   for (let doc = 0; total < nBytes; doc++) {
     const link = `http://example.org/page?id=${doc}&ref=${random(1000)}`;
     const lines = ['Home | About | Contact', `You are here: ${words(3)}`, `${words(6)}`];
-    const nParagraphs = 6 + random(12);
+    const nParagraphs = 9 + random(15);
     for (let paragraph = 0; paragraph < nParagraphs; paragraph++) {
       const cites = paragraph === 2 ? ` (see ${link}, cited)` : '';
       lines.push(`${words(8 + random(45))}${cites}.`);

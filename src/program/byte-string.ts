@@ -21,3 +21,19 @@ export function toByteString(text: string): ByteString {
 export function fromByteString(bytes: ByteString): string {
   return NON_ASCII.test(bytes) ? Buffer.from(bytes, 'latin1').toString('utf8') : bytes;
 }
+
+/** The methods under `toString('latin1')` and `write(…, 'latin1')`, without the choice of an encoding. */
+interface Latin1Methods {
+  latin1Slice(start: number, end: number): ByteString;
+  latin1Write(bytes: ByteString, offset: number, length: number): number;
+}
+
+/** Reads bytes `[start, end)` of a buffer. */
+export function readBytes(buffer: Buffer, start: number, end: number): ByteString {
+  return (buffer as Buffer & Latin1Methods).latin1Slice(start, end);
+}
+
+/** Writes a byte string that fits. */
+export function writeBytes(buffer: Buffer, bytes: ByteString, offset: number): void {
+  (buffer as Buffer & Latin1Methods).latin1Write(bytes, offset, bytes.length);
+}

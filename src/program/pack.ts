@@ -11,6 +11,7 @@
  *                ≤ -2 in the spill at -2 - offset
  *     record     op, lineStart, lineEnd, bytesRemoved, count, skipped (indices; -1: not skipped)
  */
+import { writeBytes } from './byte-string.ts';
 import { DIALECTS } from './dialects.ts';
 import { OP_REASON_CODES, REASON_CODES } from './reasons.ts';
 import { type OpRecord, STATUSES } from './types.ts';
@@ -136,7 +137,7 @@ export class ResultWriter {
       this.#spans[doc * 2 + 1] = text.length;
       if (this.#outputBytes + text.length <= this.#output.byteLength) {
         offset = this.#outputBytes;
-        this.#output.write(text, offset, 'latin1');
+        writeBytes(this.#output, text, offset);
         this.#outputBytes += text.length;
       } else {
         offset = SPILL_SPAN - this.#spillBytes;

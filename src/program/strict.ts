@@ -16,6 +16,7 @@ import { type ByteString, toByteString } from './byte-string.ts';
 import { Claims, LineRanges } from './claims.ts';
 import type { Dialect } from './dialect.ts';
 import { DIALECTS } from './dialects.ts';
+import { Needle } from './find.ts';
 import { LineIndex } from './lines.ts';
 import type { ResolvedOptions } from './options.ts';
 import {
@@ -232,14 +233,15 @@ export class StrictExecutor implements Executor {
   ): void {
     const whole = start === 0 && end === this.#text.length;
     const text = whole ? this.#text : this.#text.slice(start, end);
-    const source = toByteString(op.source);
+    const needle = new Needle(toByteString(op.source));
+    const source = needle.text;
     const target = toByteString(op.target);
     const claims = this.#claims;
     const found: number[] = [];
     let overlaps = false;
     let claim = claims.firstEndingAfter(start, 0);
-    for (let at = text.indexOf(source); at >= 0; ) {
-      if (onlyUnique && text.indexOf(source, at + 1) >= 0) {
+    for (let at = needle.indexIn(text, 0); at >= 0; ) {
+      if (onlyUnique && needle.indexIn(text, at + 1) >= 0) {
         record.skipped = 'not_unique';
         return;
       }
@@ -253,7 +255,7 @@ export class StrictExecutor implements Executor {
       } else {
         found.push(start + at);
       }
-      at = text.indexOf(source, next);
+      at = needle.indexIn(text, next);
     }
     if (found.length === 0) {
       record.skipped = overlaps ? 'overlap' : 'not_found';

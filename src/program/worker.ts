@@ -6,7 +6,7 @@
  */
 import { move } from 'piscina';
 import type { BatchDescriptor } from '../batch/document-batch.ts';
-import type { ByteString } from './byte-string.ts';
+import { type ByteString, readBytes } from './byte-string.ts';
 import { makeExecutor } from './execute.ts';
 import type { ResolvedOptions } from './options.ts';
 import { type PackedPrograms, ResultWriter, unpackPrograms } from './pack.ts';
@@ -45,7 +45,7 @@ class BatchSource implements TextSource {
   }
 
   read(): ByteString {
-    return this.#data.toString('latin1', this.#offsets[this.doc]!, this.#offsets[this.doc + 1]!);
+    return readBytes(this.#data, this.#offsets[this.doc]!, this.#offsets[this.doc + 1]!);
   }
 }
 
