@@ -236,7 +236,7 @@ function startWorkers(nWorkers: number): Piscina {
     filename: pathToFileURL(file).href,
     minThreads: nWorkers,
     maxThreads: nWorkers,
-    // Measured against 'sync' and 'disabled' in bench/LOG.md.
+    // Tasks are milliseconds long, so 'sync' is no faster here; 'async' leaves a waiting worker able to stop.
     atomics: 'async',
   });
 }
