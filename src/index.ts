@@ -1,6 +1,9 @@
 /**
  * The public API. Re-exports only.
  */
+
+export { type BytesColumn, buildBatch, bytesAt, DocumentBatch } from './batch/document-batch.ts';
+export { type Lane, SlabPool, type SlabPoolOptions } from './batch/slab-pool.ts';
 export {
   ERRORS,
   type ErrorCode,
@@ -8,6 +11,9 @@ export {
   GristmillError,
   isGristmillError,
 } from './errors.ts';
+export { inspectModel, type ModelDescription } from './model/inspect.ts';
+export { RANDOM_MODEL_PRESETS, type RandomModelSpec, writeRandomModel } from './model/random.ts';
+export type { EngineInfo, EngineStats } from './native-engine.ts';
 export { type Decision, decideDocument } from './program/decide.ts';
 export type { Dialect } from './program/dialect.ts';
 export { DIALECTS } from './program/dialects.ts';
@@ -32,3 +38,21 @@ export {
   type Status,
   type WindowProgram,
 } from './program/types.ts';
+export type { RefineOptions, StageName } from './refine/core.ts';
+export { PROFILES, type Profile } from './refine/profile.ts';
+export { ALL_REASONS } from './refine/reasons.ts';
+export type { RefinedRows } from './refine/refine-batch.ts';
+export {
+  type OpenRefinerOptions,
+  openRefiner,
+  type RefinedDocument,
+  type Refiner,
+} from './refine/refiner.ts';
+export { refineCorpus } from './refine/run.ts';
+export {
+  REFINE_DEFAULTS,
+  type RefineCorpusOptions,
+  type RefineProgress,
+} from './refine/run-options.ts';
+export type { RefineCounts, RunSummary } from './refine/statistics.ts';
+export { version } from './version.ts';
