@@ -2,7 +2,8 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { GristmillError } from '../errors.ts';
 import { PROFILES } from '../refine/profile.ts';
-import { type RefineCorpusOptions, refineCorpus } from '../refine/run.ts';
+import { refineCorpus } from '../refine/run.ts';
+import type { RefineCorpusOptions } from '../refine/run-options.ts';
 import { progressPrinter, summaryTable } from './progress.ts';
 
 interface Flags {

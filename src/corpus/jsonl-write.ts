@@ -74,7 +74,9 @@ export class JsonlSink implements CorpusSink {
       if (extras.has(name)) continue;
       parts.push(`${JSON.stringify(name)}:${name === textColumn ? textJson : raw}`);
     }
-    if (!fields.has(textColumn)) parts.push(`${JSON.stringify(textColumn)}:${textJson}`);
+    if (textColumn !== null && !fields.has(textColumn)) {
+      parts.push(`${JSON.stringify(textColumn)}:${textJson}`);
+    }
     for (const name of extras) parts.push(`${JSON.stringify(name)}:${extraJson(rows, name, row)}`);
     return `{${parts.join(',')}}\n`;
   }

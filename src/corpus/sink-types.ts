@@ -11,7 +11,7 @@ export interface SinkColumn {
 export interface SinkSettings {
   readonly target: { path?: string; stream?: NodeJS.WritableStream };
   readonly columns: readonly SinkColumn[];
-  readonly textColumn: string;
+  readonly textColumn: string | null;
   readonly zstdLevel: number;
   readonly rowGroupRows: number;
   readonly rowGroupBytes: number;

@@ -16,7 +16,8 @@ export interface SinkOptions {
   readonly stream?: NodeJS.WritableStream;
   /** Columns of the corpus, as in the plan; the text column is written in its place. */
   readonly columns: readonly CorpusColumn[];
-  readonly textColumn: string;
+  /** Null when the rows have no text. */
+  readonly textColumn: string | null;
   /** Columns to add at the end; one of the corpus with the same name is replaced. */
   readonly extra?: readonly ExtraColumn[];
   /** 1 (fast) to 19 (small). Default 3. */
@@ -89,7 +90,7 @@ function sinkColumns({ columns, textColumn, extra = [] }: SinkOptions): SinkColu
     .map((column): SinkColumn => {
       return { column, role: column.name === textColumn ? 'text' : 'carry' };
     });
-  if (!kept.some((c) => c.role === 'text')) {
+  if (textColumn !== null && !kept.some((c) => c.role === 'text')) {
     kept.unshift({ column: stringColumn(textColumn), role: 'text' });
   }
   return [

@@ -20,6 +20,8 @@ export interface ChunkStageSettings {
   /** Constrains decoding; null decodes freely, as the published scripts do. */
   readonly grammar: ProgramGrammar | null;
   readonly firstLine: 0 | 1;
+  /** Longest prompt that leaves room for a program in the context; longer ones get none. */
+  readonly maxPromptTokens: number;
 }
 
 /** Programs of one batch, by position in the requested documents. */
@@ -38,12 +40,11 @@ const FLAG_DOES_NOT_FIT = 2;
 export function chunkStage(
   settings: ChunkStageSettings,
 ): (text: BytesColumn, docs: Int32Array) => Promise<ChunkPrograms> {
-  const { engine, profile, grammar, firstLine } = settings;
+  const { engine, profile, grammar, firstLine, maxPromptTokens } = settings;
   const chunk = profile.chunk!;
   const lineFormat: LineFormat = { ...chunk.line, firstLine };
   const frame = promptFrame(profile, engine.info, chunk.user, '{lines}', {
-    // Windows bound the prompt; what still does not fit the context is reported by the engine.
-    maxTokens: 2 ** 30,
+    maxTokens: maxPromptTokens,
     truncate: 'content',
   });
   return async ({ data, offsets }, docs) => {

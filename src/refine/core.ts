@@ -4,7 +4,7 @@
 
 import type { SlabPool } from '../batch/slab-pool.ts';
 import { GristmillError } from '../errors.ts';
-import { dialects } from '../program/dialects.ts';
+import { DIALECTS } from '../program/dialects.ts';
 import type { ProgramGrammar } from '../program/grammar.ts';
 import type { ExecuteOptions } from '../program/options.ts';
 import { ExecutionPool } from '../program/pool.ts';
@@ -128,7 +128,7 @@ export async function resolveRefiner(options: RefineOptions): Promise<ResolvedRe
     document,
     chunk,
     dialect,
-    grammar: dialects[dialect].grammar,
+    grammar: DIALECTS[dialect].grammar,
     options: {
       executor: options.executor ?? 'strict',
       execute: options.execute ?? {},
@@ -189,16 +189,15 @@ export async function openCore(
     }
     if (chunk) {
       const { maxWindowTokens, maxNewTokens } = chunk.profile.chunk!;
-      const engine = await open(
-        chunk.model.path,
-        maxWindowTokens + PROMPT_OVERHEAD_TOKENS + maxNewTokens,
-      );
+      const maxPromptTokens = maxWindowTokens + PROMPT_OVERHEAD_TOKENS;
+      const engine = await open(chunk.model.path, maxPromptTokens + maxNewTokens);
       const { grammar } = resolved;
       write = chunkStage({
         engine,
         profile: chunk.profile,
         grammar: resolved.options.constrained ? grammar : null,
         firstLine: grammar.firstLine,
+        maxPromptTokens,
       });
     }
     const dropAnswer = document?.profile.document?.answers.drop ?? 'drop_doc()';

@@ -6,9 +6,10 @@
  * Batches never cross a unit and their composition is a function of the unit alone, so the output does not depend on
  * lanes, workers or interruptions. A unit that fails (a corrupt page, say) is thrown away and named; the others go on.
  */
+import { DocumentBatch } from '../batch/document-batch.ts';
 import { SLAB_POOL_DEFAULTS, SlabPool } from '../batch/slab-pool.ts';
-import { openUnit } from '../corpus/read.ts';
 import type { CorpusPlan, CorpusUnit, UnitBatch } from '../corpus/types.ts';
+import { openUnit } from '../corpus/unit.ts';
 import { isGristmillError } from '../errors.ts';
 import { type OpenCore, openCore, openExecution, type ResolvedRefiner } from './core.ts';
 import { parseDevices } from './devices.ts';
@@ -151,7 +152,7 @@ export class Run {
       await this.#write(executed);
     } finally {
       await core?.dispose();
-      await pool.dispose();
+      await pool.destroy();
     }
   }
 
@@ -172,9 +173,8 @@ export class Run {
         const unitBatches = openUnit(this.#plan, unit, slabs, {
           batchRows: BATCH_ROWS,
           batchBytes: BATCH_BYTES,
-          ...(Number.isFinite(rowsLeft) && { maxRows: rowsLeft }),
         });
-        for await (const input of unitBatches) {
+        for await (const input of firstRows(unitBatches, rowsLeft)) {
           if (unknownLeft !== undefined) unknownLeft -= input.batch.nDocs;
           yield { kind: 'batch', unit, input, value: null };
         }
@@ -295,6 +295,26 @@ export class Run {
       tokensPerSecond: this.#tally.tokens / seconds,
       done,
     });
+  }
+}
+
+/** The first `nRows` rows of a stream of batches; the batch that the limit cuts keeps its memory. */
+export async function* firstRows(
+  batches: AsyncIterable<UnitBatch>,
+  nRows: number,
+): AsyncGenerator<UnitBatch> {
+  if (nRows <= 0) return;
+  let left = nRows;
+  for await (const input of batches) {
+    const { batch, rowStatus } = input;
+    if (batch.nDocs > left) {
+      const head = new DocumentBatch({ ...batch.descriptor, nDocs: left });
+      yield { ...input, batch: head, rowStatus: rowStatus.subarray(0, left) };
+      return;
+    }
+    left -= batch.nDocs;
+    yield input;
+    if (left === 0) return;
   }
 }
 

@@ -79,7 +79,7 @@ export async function openRefiner(options: OpenRefinerOptions): Promise<Refiner>
   const device = parseDevices(options.device ?? 'cpu')[0]!;
   const core = await openCore(resolved, options, device, pool, options.isolate ?? false).catch(
     async (error: unknown) => {
-      await pool.dispose();
+      await pool.destroy();
       throw error;
     },
   );
@@ -127,7 +127,7 @@ export async function openRefiner(options: OpenRefinerOptions): Promise<Refiner>
     if (disposed) return;
     disposed = true;
     await core.dispose();
-    await pool.dispose();
+    await pool.destroy();
   }
 
   return {

@@ -4,12 +4,12 @@
  */
 import { SLAB_POOL_DEFAULTS, SlabPool } from '../batch/slab-pool.ts';
 import { planCorpus } from '../corpus/plan.ts';
-import { openUnit } from '../corpus/read.ts';
 import { openSink } from '../corpus/sink.ts';
 import type { UnitBatch } from '../corpus/types.ts';
+import { openUnit } from '../corpus/unit.ts';
 import { openCore, openExecution, type ResolvedRefiner } from './core.ts';
 import { parseDevices } from './devices.ts';
-import { BATCH_BYTES, BATCH_ROWS, IN_FLIGHT } from './lanes.ts';
+import { BATCH_BYTES, BATCH_ROWS, firstRows, IN_FLIGHT } from './lanes.ts';
 import { mapOrdered } from './pipeline.ts';
 import { executeBatch, judgeBatch } from './refine-batch.ts';
 import type { RefineCorpusOptions } from './run-options.ts';
@@ -39,7 +39,7 @@ export async function streamRun(
   let interrupted = false;
   const core = await openCore(resolved, options, device, pool, options.isolate ?? true).catch(
     async (error: unknown) => {
-      await pool.dispose();
+      await pool.destroy();
       throw error;
     },
   );
@@ -50,9 +50,8 @@ export async function streamRun(
       const batches = openUnit(plan, unit, slabs, {
         batchRows: BATCH_ROWS,
         batchBytes: BATCH_BYTES,
-        ...(Number.isFinite(rowsLeft) && { maxRows: rowsLeft }),
       });
-      for await (const input of batches) {
+      for await (const input of firstRows(batches, rowsLeft)) {
         if (options.signal?.aborted) {
           interrupted = true;
           return;
@@ -97,7 +96,7 @@ export async function streamRun(
     }
   } finally {
     await core.dispose();
-    await pool.dispose();
+    await pool.destroy();
   }
   const seconds = (performance.now() - started) / 1000;
   return {
