@@ -13,11 +13,14 @@ ZstdDecoder::ZstdDecoder() : context_(ZSTD_createDCtx(), ZSTD_freeDCtx) {
 }
 
 StreamStep ZstdDecoder::Decode(Bytes src, MutableBytes dst) {
+  // zstd would already expect the next frame's header and no longer say that the last one is complete.
+  if (src.empty() && between_frames_) return {0, 0, true};
   ZSTD_inBuffer in{src.data(), src.size(), 0};
   ZSTD_outBuffer out{dst.data(), dst.size(), 0};
   const size_t hint = ZSTD_decompressStream(context_.get(), &out, &in);
   if (ZSTD_isError(hint)) FailCodec(Codec::kZstd, ZSTD_getErrorName(hint));
-  return {in.pos, out.pos, hint == 0};
+  between_frames_ = hint == 0;
+  return {in.pos, out.pos, between_frames_};
 }
 
 ZstdEncoder::ZstdEncoder(int level) : context_(ZSTD_createCCtx(), ZSTD_freeCCtx) {

@@ -22,6 +22,7 @@ class ZstdDecoder {
   StreamStep Decode(Bytes src, MutableBytes dst);
 
  private:
+  bool between_frames_ = true;
   std::unique_ptr<ZSTD_DCtx, decltype(&ZSTD_freeDCtx)> context_;
 };
 

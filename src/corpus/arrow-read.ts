@@ -28,12 +28,17 @@ export interface ArrowStream {
   close(): void;
 }
 
+/** Standard input, once its schema was read: it can be opened only once, by the plan, and read by its unit. */
+let standardInput: Promise<ArrowStream> | null = null;
+
 /** Opens a stream and reads its schema. @throws CORPUS_FILE_INVALID, CORPUS_COLUMN_TYPE */
-export async function openArrow(
-  path: string,
-  stdin: NodeJS.ReadableStream = process.stdin,
-): Promise<ArrowStream> {
-  const stream = path === STDIN ? stdin : createReadStream(path, { highWaterMark: 1 << 20 });
+export function openArrow(path: string): Promise<ArrowStream> {
+  if (path !== STDIN) return openStream(path, createReadStream(path, { highWaterMark: 1 << 20 }));
+  standardInput ??= openStream(path, process.stdin);
+  return standardInput;
+}
+
+async function openStream(path: string, stream: NodeJS.ReadableStream): Promise<ArrowStream> {
   try {
     const reader = await RecordBatchReader.from(stream as AsyncIterable<Uint8Array>);
     await reader.open({ autoDestroy: false });
@@ -69,7 +74,7 @@ function invalid(file: string, cause: unknown): GristmillError {
 /** Columns of an Arrow stream file. */
 export async function arrowColumns(path: string): Promise<readonly CorpusColumn[]> {
   const { columns, close } = await openArrow(path);
-  close();
+  if (path !== STDIN) close();
   return columns;
 }
 

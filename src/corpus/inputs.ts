@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
+import { isAbsolute } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { glob, isDynamicPattern } from 'tinyglobby';
 import { GristmillError } from '../errors.ts';
@@ -52,9 +53,9 @@ export async function expandInputs(inputs: readonly string[]): Promise<string[]>
       files.add(STDIN);
       continue;
     }
-    const found = await stat(input).catch((error: NodeJS.ErrnoException) => error);
-    if (!(found instanceof Error)) {
-      if (!found.isDirectory()) {
+    const status = await stat(input).catch((error: NodeJS.ErrnoException) => error);
+    if (!(status instanceof Error)) {
+      if (!status.isDirectory()) {
         if (!formatOf(input)) {
           throw new GristmillError('CORPUS_FORMAT_UNKNOWN', {
             file: input,
@@ -74,10 +75,11 @@ export async function expandInputs(inputs: readonly string[]): Promise<string[]>
       continue;
     }
     if (!isDynamicPattern(input)) {
-      const reason = found.code === 'ENOENT' ? 'it does not exist' : found.message;
+      const reason = status.code === 'ENOENT' ? 'it does not exist' : status.message;
       throw new GristmillError('CORPUS_READ_FAILED', { file: input, reason });
     }
-    for (const name of await glob(input, { onlyFiles: true })) if (formatOf(name)) files.add(name);
+    const found = await glob(input, { onlyFiles: true, absolute: isAbsolute(input) });
+    for (const name of found) if (formatOf(name)) files.add(name);
   }
   if (files.size === 0) {
     throw new GristmillError('CORPUS_NO_FILES', {

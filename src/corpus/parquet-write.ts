@@ -57,7 +57,7 @@ export class ParquetSink implements CorpusSink {
   private constructor(settings: SinkSettings, output: OutputFile) {
     this.#settings = settings;
     this.#output = output;
-    this.#schema = schemaOf(settings.columns.map((c) => c.column));
+    this.#schema = schemaOf(settings.columns.map((c) => c.column)).map(writableElement);
     this.#columns = settings.columns.map(({ column, role }) => ({
       column,
       role,
@@ -223,6 +223,17 @@ export class ParquetSink implements CorpusSink {
   abort(): Promise<void> {
     return this.#output.abort();
   }
+}
+
+/**
+ * Integer annotations in their old form, which says the same: hyparquet-writer 0.17 writes the bit width of the new
+ * one as an i32 where the format wants an i8, and strict readers refuse the footer.
+ */
+function writableElement(element: SchemaElement): SchemaElement {
+  const { logical_type: logical, ...rest } = element;
+  if (logical?.type !== 'INTEGER') return element;
+  const name = `${logical.isSigned ? '' : 'U'}INT_${logical.bitWidth}`;
+  return { ...rest, converted_type: name as NonNullable<SchemaElement['converted_type']> };
 }
 
 function ascending(length: number): Int32Array {

@@ -122,9 +122,8 @@ function dropUndefined(options: PlanOptions): PlanOptions {
 async function scanFile(path: string, settings: Settings): Promise<ScannedFile> {
   const format = formatOf(path) as CorpusFormat;
   if (path === STDIN) {
-    // Standard input can be read once: its columns come with the first batch.
     const file = { path, format, bytes: 0, rows: null, fingerprint: STDIN };
-    return { file, columns: [], rowGroups: [] };
+    return { file, columns: await arrowColumns(path), rowGroups: [] };
   }
   const bytes = (await stat(path)).size;
   const fingerprint = await fingerprintOf(path, settings.fullHash);
@@ -174,7 +173,7 @@ export function checkColumns(
   textColumn: string,
   idColumn: string | null,
 ): void {
-  // An empty JSONL file and standard input say nothing of their columns yet.
+  // An empty JSONL file says nothing of its columns.
   if (columns.length === 0 && file.format !== 'parquet') return;
   const find = (name: string): CorpusColumn => {
     const found = columns.find((column) => column.name === name);

@@ -161,7 +161,7 @@ function leafName(element: SchemaElement): string {
   }
   if (logical?.type === 'INTEGER') return `${logical.isSigned ? '' : 'u'}int${logical.bitWidth}`;
   if (logical) return logical.type.toLowerCase();
-  if (converted) return converted.toLowerCase();
+  if (converted) return converted.toLowerCase().replace('int_', 'int');
   return (element.type ?? 'group').toLowerCase();
 }
 
@@ -186,10 +186,11 @@ function elementKey(element: SchemaElement, flat: boolean): string {
     element.type_length ?? 0,
     flat && repetition !== 'REPEATED' ? 'FLAT' : repetition,
     element.num_children ?? 0,
-    element.scale ?? 0,
-    element.precision ?? 0,
-    // Old and new annotations of a string are the same type.
-    isStringElement(element) ? leafName(element) : [element.converted_type, element.logical_type],
+    // Annotations in their old and new forms, or left out where they say nothing, are the same type.
+    element.type ? leafName(element) : [element.converted_type, element.logical_type],
+    element.logical_type && 'isAdjustedToUTC' in element.logical_type
+      ? element.logical_type.isAdjustedToUTC
+      : null,
   ]);
 }
 
