@@ -3,7 +3,7 @@
 // Lifetime rules
 //  1. Inputs are plain structs or views held by `Keep`; Execute() touches no JS value.
 //  2. References made by Keep() are dropped on the JS thread, with the worker.
-//  3. The promise is settled exactly once, in OnOK/OnError, which never throw.
+//  3. The promise is settled exactly once, in OnOK/OnError, which never throw (also when the thread is ending).
 #pragma once
 
 #include <napi.h>
@@ -53,19 +53,30 @@ class PromiseWorker : public Napi::AsyncWorker {
   }
 
   void OnOK() final {
-    Napi::HandleScope scope(Env());
-    try {
-      deferred_.Resolve(Result(Env()));
-    } catch (const Napi::Error& error) {
-      deferred_.Reject(error.Value());
-    } catch (const CodedError& error) {
-      deferred_.Reject(ToJsError(Env(), error).Value());
-    }
+    Settle([this] {
+      try {
+        deferred_.Resolve(Result(Env()));
+      } catch (const Napi::Error& error) {
+        deferred_.Reject(error.Value());
+      } catch (const CodedError& error) {
+        deferred_.Reject(ToJsError(Env(), error).Value());
+      }
+    });
   }
 
   void OnError(const Napi::Error& error) final {
-    Napi::HandleScope scope(Env());
-    deferred_.Reject(coded_ ? ToJsError(Env(), *coded_).Value() : error.Value());
+    Settle([&] { deferred_.Reject(coded_ ? ToJsError(Env(), *coded_).Value() : error.Value()); });
+  }
+
+  // In a worker thread that is being terminated every call into JS fails: nobody waits for the promise any more,
+  // and an exception that left here would end the process.
+  template <typename Body>
+  void Settle(Body&& body) noexcept {
+    try {
+      Napi::HandleScope scope(Env());
+      body();
+    } catch (const Napi::Error&) {
+    }
   }
 
   Napi::Promise::Deferred deferred_;
