@@ -27,9 +27,11 @@ ggml_type KvType(const std::string& name) {
   return GGML_TYPE_F16;
 }
 
-llama_flash_attn_type FlashAttention(const std::string& name) {
+// ggml's fused attention on the CPU takes another path for one query than for many: logits of the same document
+// then differ by 1e-2 with the shape of the step (measured), against 2e-6 without it. Off there unless asked for.
+llama_flash_attn_type FlashAttention(const std::string& name, bool on_cpu) {
   if (name == "on") return LLAMA_FLASH_ATTN_TYPE_ENABLED;
-  if (name == "off") return LLAMA_FLASH_ATTN_TYPE_DISABLED;
+  if (name == "off" || on_cpu) return LLAMA_FLASH_ATTN_TYPE_DISABLED;
   return LLAMA_FLASH_ATTN_TYPE_AUTO;
 }
 
@@ -119,17 +121,25 @@ void SlotContext::LoadModel(const EngineOptions& options) {
 
 void SlotContext::MakeContext(const EngineOptions& options) {
   n_slots_ = options.n_slots;
+  if (options.kv_type == "q8_0" && on_cpu_ && options.flash_attention != "on") {
+    throw CodedError("OPTION_INVALID", {{"option", "kvType"},
+                                        {"expected", "a float type without flashAttention on"},
+                                        {"received", options.kv_type}});
+  }
   if (options.n_ctx_slot > file_.n_ctx_train) {
     throw CodedError("ENGINE_CONTEXT_TOO_SMALL", {{"file", options.model_path},
                                                   {"context", std::to_string(file_.n_ctx_train)},
                                                   {"needed", std::to_string(options.n_ctx_slot)}});
   }
-  const int32_t padded = (options.n_ctx_slot + 255) / 256 * 256;  // llama.cpp pads streams to 256 cells
-  n_ubatch_ = std::max(options.n_ubatch, n_slots_);
+  // On the CPU: room for a neighbour of the only slot, and for the second token of a step.
+  n_sequences_ = on_cpu_ ? std::max(2, n_slots_) : n_slots_;
+  const int32_t usable = (options.n_ctx_slot + 255) / 256 * 256;  // llama.cpp pads streams to 256 cells
+  const int32_t padded = on_cpu_ ? usable + 256 : usable;
+  n_ubatch_ = std::max(options.n_ubatch, on_cpu_ ? 2 * n_sequences_ : n_sequences_);
   prefill_group_ = std::clamp(n_ubatch_ / kPrefillWidth, 1, n_slots_);
   step_cost_tokens_ = on_cpu_ ? kCpuStepCostTokens : kGpuStepCostTokens;
 
-  const uint64_t kv_bytes = uint64_t(n_slots_) * padded * file_.n_layer * 2 *
+  const uint64_t kv_bytes = uint64_t(n_sequences_) * padded * file_.n_layer * 2 *
                             ggml_row_size(KvType(options.kv_type), file_.n_head_kv * file_.head_dim);
   const uint64_t available = FreeBytes(FindDevice(options.device), on_cpu_);
   if (kv_bytes > available) {
@@ -143,14 +153,14 @@ void SlotContext::MakeContext(const EngineOptions& options) {
   }
 
   llama_context_params params = llama_context_default_params();
-  params.n_ctx = static_cast<uint32_t>(n_slots_) * static_cast<uint32_t>(padded);
-  params.n_seq_max = n_slots_;
+  params.n_ctx = static_cast<uint32_t>(n_sequences_) * static_cast<uint32_t>(padded);
+  params.n_seq_max = n_sequences_;
   params.n_ubatch = n_ubatch_;
   params.n_batch = n_ubatch_;  // one ubatch per call, always; never below n_seq_max
-  params.n_outputs_max = n_slots_;
+  params.n_outputs_max = n_sequences_;
   params.n_threads = options.n_threads;
   params.n_threads_batch = options.n_threads;
-  params.flash_attn_type = FlashAttention(options.flash_attention);
+  params.flash_attn_type = FlashAttention(options.flash_attention, on_cpu_);
   params.type_k = params.type_v = KvType(options.kv_type);
   params.kv_unified = false;
   params.no_perf = true;
@@ -167,8 +177,9 @@ void SlotContext::MakeContext(const EngineOptions& options) {
     pool_.reset(NewThreadPool(options.n_threads));
     if (pool_) llama_attach_threadpool(context_.get(), pool_.get(), pool_.get());
   }
-  ctx_slot_ = std::min<int32_t>(llama_n_ctx_seq(context_.get()), file_.n_ctx_train);
-  slots_.resize(n_slots_);
+  cells_ = static_cast<int32_t>(llama_n_ctx_seq(context_.get()));
+  ctx_slot_ = static_cast<int32_t>(std::min<int64_t>(usable, file_.n_ctx_train));
+  slots_.resize(n_sequences_);
 }
 
 void SlotContext::Clear() {
@@ -184,6 +195,7 @@ void SlotContext::Restart(int32_t index, int32_t n_keep, const llama_token* toke
   }
   slot.pending.assign(tokens, tokens + n_tokens);
   slot.next = 0;
+  slot.single = false;  // part of a prompt, however little of it is left
 }
 
 void SlotContext::Append(int32_t index, const Tokens& tokens) {
@@ -191,6 +203,7 @@ void SlotContext::Append(int32_t index, const Tokens& tokens) {
   if (slot.next == slot.pending.size()) {
     slot.pending.clear();
     slot.next = 0;
+    slot.single = tokens.size() == 1;
   }
   slot.pending.insert(slot.pending.end(), tokens.begin(), tokens.end());
 }
@@ -207,49 +220,65 @@ void SlotContext::Fail(int32_t code) {
 
 // The width with the most progress for its cost; ties go to the wider step. Depends on the pending counts alone,
 // so that the composition of steps is a function of the call.
-int32_t SlotContext::ChooseWidth(int32_t first, int32_t last) {
-  const int32_t n_slots = last - first;
-  int32_t widest = n_ubatch_ / n_slots;
+int32_t SlotContext::ChooseWidth(int32_t first, int32_t last, const std::vector<int32_t>& taking) {
+  const int32_t n_span = last - first;
+  int32_t widest = n_ubatch_ / n_span;
   for (int32_t index = first; index < last; ++index) {
-    widest = std::min(widest, ctx_slot_ - slots_[index].held);
+    widest = std::min(widest, cells_ - slots_[index].held);
   }
-  int32_t best_width = 1;
+  const bool single = slots_[taking.front()].single;
+  const int32_t narrowest = on_cpu_ && !single ? 2 : 1;
+  if (widest < narrowest) Fail(1);
+  int32_t best_width = narrowest;
   double best_rate = -1;
-  const auto consider = [&](int32_t width) {
+  for (const int32_t candidate : taking) {
+    const int32_t width = std::clamp(slots_[candidate].remaining(), narrowest, widest);
     int64_t progress = 0;
-    for (int32_t index = first; index < last; ++index) {
-      progress += std::min(width, slots_[index].remaining());
-    }
-    const double rate = double(progress) / (step_cost_tokens_ + double(width) * n_slots);
+    for (const int32_t index : taking) progress += std::min(width, slots_[index].remaining());
+    const double rate = double(progress) / (step_cost_tokens_ + double(width) * n_span);
     if (rate > best_rate || (rate == best_rate && width > best_width)) {
       best_rate = rate;
       best_width = width;
     }
-  };
-  if (widest < 1) Fail(1);
-  for (int32_t index = first; index < last; ++index) {
-    const int32_t remaining = slots_[index].remaining();
-    if (remaining > 0) consider(std::min(widest, remaining));
   }
   return best_width;
 }
 
-void SlotContext::StepSpan(Phase phase, int32_t first, int32_t last, const OnLogits& on_logits) {
+// A second output beside a lone one: see the header.
+void SlotContext::EnsureTwo() {
+  const auto lone = std::find(outputs_.begin(), outputs_.end(), 1);
+  if (lone == outputs_.end() || std::find(lone + 1, outputs_.end(), 1) != outputs_.end()) return;
+  outputs_[lone == outputs_.begin() ? 1 : 0] = 1;
+}
+
+void SlotContext::StepSpan(Phase phase, int32_t first, int32_t last,
+                           const std::vector<int32_t>& active, const OnLogits& on_logits) {
   if (cancelled_()) Fail(2);
   const int64_t started = NowNs();
-  const int32_t width = ChooseWidth(first, last);
+  if (on_cpu_ && last - first == 1 && slots_[first].single) {
+    if (last < n_sequences_) {
+      ++last;
+    } else {
+      --first;
+    }
+  }
+  const int32_t width = ChooseWidth(first, last, active);
   const int32_t n_tokens = width * (last - first);
+  taken_.assign(last - first, 0);
+  int64_t real_tokens = 0;
+  for (const int32_t index : active) {
+    taken_[index - first] = std::min(width, slots_[index].remaining());
+    real_tokens += taken_[index - first];
+  }
   tokens_.clear();
   positions_.clear();
   outputs_.clear();
   n_seq_ids_.assign(n_tokens, 1);
   seq_ids_.resize(n_tokens);
   seq_id_pointers_.resize(n_tokens);
-  int64_t real_tokens = 0;
   for (int32_t index = first; index < last; ++index) {
     const Slot& slot = slots_[index];
-    const int32_t taken = std::min(width, slot.remaining());
-    real_tokens += taken;
+    const int32_t taken = taken_[index - first];
     (taken == 0 ? counters_.dummy_tokens : counters_.pad_tokens) += width - taken;
     for (int32_t offset = 0; offset < width; ++offset) {
       const bool is_last = offset + 1 == taken && taken == slot.remaining();
@@ -261,6 +290,7 @@ void SlotContext::StepSpan(Phase phase, int32_t first, int32_t last, const OnLog
       seq_id_pointers_[at] = &seq_ids_[at];
     }
   }
+  if (on_cpu_) EnsureTwo();
   llama_batch batch{};
   batch.n_tokens = n_tokens;
   batch.token = tokens_.data();
@@ -281,40 +311,52 @@ void SlotContext::StepSpan(Phase phase, int32_t first, int32_t last, const OnLog
   llama_memory_t memory = llama_get_memory(context_.get());
   for (int32_t index = first; index < last; ++index) {
     Slot& slot = slots_[index];
-    const int32_t taken = std::min(width, slot.remaining());
+    const int32_t taken = taken_[index - first];
     slot.held += taken;
     slot.next += taken;
     if (taken < width) llama_memory_seq_rm(memory, index, slot.held, -1);
   }
   for (int32_t index = first; index < last; ++index) {
-    const size_t base = static_cast<size_t>(index - first) * width;
-    for (int32_t offset = 0; offset < width; ++offset) {
-      if (outputs_[base + offset] == 0) continue;
-      const float* row = llama_get_logits_ith(context_.get(), static_cast<int32_t>(base + offset));
-      if (row == nullptr) Fail(-1);
-      on_logits(index, row);
-    }
+    const int32_t taken = taken_[index - first];
+    if (taken == 0 || slots_[index].remaining() > 0) continue;
+    const int32_t at = (index - first) * width + taken - 1;
+    const float* row = llama_get_logits_ith(context_.get(), at);
+    if (row == nullptr) Fail(-1);
+    on_logits(index, row);
   }
   const int64_t ended = NowNs();
   (phase == Phase::kPrefill ? counters_.prefill_ns : counters_.decode_ns) += computed - computing;
   counters_.host_ns += (computing - started) + (ended - computed);
 }
 
-void SlotContext::Step(Phase phase, const std::vector<int32_t>& active, const OnLogits& on_logits) {
-  // Spans of slots that share a step. A gap of idle slots costs its dummies, a second span costs a step.
+// Spans of slots that share a step. A gap of other slots costs its dummies, a second span costs a step.
+void SlotContext::StepSome(Phase phase, const std::vector<int32_t>& active, const OnLogits& on_logits) {
+  const int32_t widest_span = on_cpu_ ? n_ubatch_ / 2 : n_ubatch_;
   size_t begin = 0;
   while (begin < active.size()) {
     size_t end = begin + 1;
     while (end < active.size()) {
       const int32_t gap = active[end] - active[end - 1] - 1;
-      const bool fits = active[end] - active[begin] + 1 <= n_ubatch_;
+      const bool fits = active[end] - active[begin] + 1 <= widest_span;
       const bool cheap = phase == Phase::kDecode ? gap <= step_cost_tokens_ : gap == 0;
       if (!fits || !cheap) break;
       ++end;
     }
-    StepSpan(phase, active[begin], active[end - 1] + 1, on_logits);
+    const std::vector<int32_t> span(active.begin() + static_cast<std::ptrdiff_t>(begin),
+                                    active.begin() + static_cast<std::ptrdiff_t>(end));
+    StepSpan(phase, span.front(), span.back() + 1, span, on_logits);
     begin = end;
   }
+}
+
+void SlotContext::Step(Phase phase, const std::vector<int32_t>& active, const OnLogits& on_logits) {
+  if (!on_cpu_) return StepSome(phase, active, on_logits);
+  // Chosen before either steps: what is sampled now waits for the next step.
+  std::vector<int32_t> singles;
+  std::vector<int32_t> others;
+  for (const int32_t index : active) (slots_[index].single ? singles : others).push_back(index);
+  StepSome(phase, others, on_logits);
+  StepSome(phase, singles, on_logits);
 }
 
 }  // namespace gristmill::engine

@@ -9,8 +9,13 @@
 //     slot 2 | - - - - |      -: dummies of an idle slot between active ones (only consecutive ids share an ubatch)
 //     slot 3 | c c c . |
 //
-// Invariants: all calls come from one thread; a slot never exceeds ctx_slot() tokens, padding included; at most one
-// output per slot and call. After an error every slot is empty.
+// On the CPU the bits of a document's logits do not depend on its neighbours. ggml multiplies one column with another
+// kernel than two or more (dot products against tiles), which sum in different orders; each of the two is the same for
+// every width. Hence there: slots with one pending token are stepped apart from slots with more, which advance by at
+// least two; a step has at least two tokens, and two outputs if it has any.
+//
+// Invariants: all calls come from one thread; a slot never holds more than ctx_slot() tokens. After an error every
+// slot is empty.
 #pragma once
 
 #include <llama.h>
@@ -102,11 +107,15 @@ class SlotContext {
     int32_t held = 0;  // tokens in the cache
     Tokens pending;
     size_t next = 0;
+    bool single = false;  // exactly one token was pending when the first came
     int32_t remaining() const { return static_cast<int32_t>(pending.size() - next); }
   };
 
-  void StepSpan(Phase phase, int32_t first, int32_t last, const OnLogits& on_logits);
-  int32_t ChooseWidth(int32_t first, int32_t last);
+  void StepSome(Phase phase, const std::vector<int32_t>& active, const OnLogits& on_logits);
+  void StepSpan(Phase phase, int32_t first, int32_t last, const std::vector<int32_t>& active,
+                const OnLogits& on_logits);
+  int32_t ChooseWidth(int32_t first, int32_t last, const std::vector<int32_t>& taking);
+  void EnsureTwo();
   void LoadModel(const EngineOptions& options);
   void MakeContext(const EngineOptions& options);
   void Fail(int32_t code);
@@ -117,6 +126,8 @@ class SlotContext {
   std::string device_name_;
   bool on_cpu_ = true;
   int32_t n_slots_ = 0;
+  int32_t n_sequences_ = 0;  // slots, and one more on the CPU when there is only one
+  int32_t cells_ = 0;        // of one sequence in the cache, padding included
   int32_t n_vocab_ = 0;
   int32_t n_ubatch_ = 0;
   int32_t ctx_slot_ = 0;
@@ -137,6 +148,7 @@ class SlotContext {
   std::vector<llama_seq_id> seq_ids_;
   std::vector<llama_seq_id*> seq_id_pointers_;
   std::vector<int8_t> outputs_;
+  std::vector<int32_t> taken_;  // pending tokens that each slot of the span takes
 };
 
 }  // namespace gristmill::engine

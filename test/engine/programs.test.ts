@@ -1,0 +1,246 @@
+import { afterAll, describe, expect, it } from 'vitest';
+import type { NativeEngine } from '../../src/native-engine.ts';
+import { DIALECTS } from '../../src/program/dialects.ts';
+import type { ProgramGrammar } from '../../src/program/grammar.ts';
+import {
+  chatmlFrame,
+  documents,
+  encode,
+  lineFormat,
+  llamaFrame,
+  open,
+  raggedTexts,
+  removeFolder,
+  tinyModel,
+} from './support.ts';
+
+afterAll(removeFolder);
+
+const models = [
+  ['prox, SentencePiece, f32', 'prox', { type: 'f32' }, llamaFrame],
+  ['prox, SentencePiece, bf16', 'prox', { type: 'bf16', seed: 5 }, llamaFrame],
+  ['prox, byte-level BPE', 'prox', { tokenizer: 'bpe', seed: 5 }, chatmlFrame],
+  [
+    'ultrax, qwen3',
+    'ultrax',
+    { architecture: 'qwen3', tokenizer: 'bpe', type: 'bf16', seed: 3 },
+    chatmlFrame,
+  ],
+] as const;
+
+/** Every program that `grammar` allows for the window, matched by hand: no automaton, no tokens. */
+function isValid(program: string, grammar: ProgramGrammar, lines: readonly string[], from: number) {
+  if (grammar.whole.includes(program)) return true;
+  let rest = program;
+  for (let op = 0; op < grammar.maxOps; op++) {
+    const after = grammar.ops.flatMap(({ parts }) => afterOp(rest, parts, lines, from));
+    if (after.length === 0) return false;
+    if (after.includes('')) return true;
+    const next = after.find((tail) => tail.startsWith(grammar.separator));
+    if (next === undefined) return false;
+    rest = next.slice(grammar.separator.length);
+  }
+  return false;
+}
+
+function afterOp(
+  text: string,
+  parts: ProgramGrammar['ops'][number]['parts'],
+  lines: readonly string[],
+  from: number,
+): string[] {
+  let low = from;
+  let selected = -1;
+  let rest = text;
+  for (const [index, part] of parts.entries()) {
+    if (part.kind === 'literal') {
+      if (!rest.startsWith(part.text)) return [];
+      rest = rest.slice(part.text.length);
+    } else if (part.kind === 'lineFrom' || part.kind === 'lineTo') {
+      const digits = /^(?:0|[1-9]\d*)/.exec(rest)?.[0];
+      if (digits === undefined) return [];
+      const number = Number(digits);
+      if (number < low || number >= from + lines.length) return [];
+      if (part.kind === 'lineFrom') selected = number;
+      low = number;
+      rest = rest.slice(digits.length);
+    } else {
+      const following = parts[index + 1];
+      const end = following?.kind === 'literal' ? rest.indexOf(following.text) : rest.length;
+      const value = rest.slice(0, end);
+      if (end < 0 || /["\\\n\r]/.test(value.replaceAll(part.quote === '"' ? "'" : '"', '')))
+        return [];
+      if (part.kind === 'source') {
+        const scope = part.scope === 'line' ? [lines[selected - from]!] : lines;
+        if (value === '' || !scope.some((line) => line.includes(value))) return [];
+      } else if (encode(value).length > part.maxBytes) return [];
+      rest = rest.slice(end);
+    }
+  }
+  return [rest];
+}
+
+async function programs(
+  engine: NativeEngine,
+  texts: readonly string[],
+  dialect: 'prox' | 'ultrax',
+  frame: typeof llamaFrame,
+  grammar: ProgramGrammar | null,
+) {
+  const views = documents(texts);
+  const format = { ...lineFormat, firstLine: DIALECTS[dialect].lineBase as 0 | 1 };
+  const windows = await engine.planWindows({
+    ...views,
+    docs: null,
+    lineFormat: format,
+    maxTokens: 150,
+    countBos: true,
+  });
+  const result = await engine.generatePrograms({
+    ...views,
+    windows,
+    frame,
+    lineFormat: format,
+    grammar,
+    maxNewTokens: 80,
+  });
+  return { windows, result };
+}
+
+describe.each(models)('generatePrograms, %s', (name, dialect, shape, frame) => {
+  const texts = raggedTexts(24, 25);
+  // Random weights seldom end a free target string.
+  const grammar = DIALECTS[dialect].makeGrammar({ deletionOnly: dialect === 'ultrax' });
+
+  it('writes only programs that are valid for their window, the same in any batch', async () => {
+    const path = await tinyModel(name, shape);
+    const batched = await open(path, { nSlots: 8, nUbatch: 256 });
+    const single = await open(path, { nSlots: 1, nUbatch: 1024 });
+    const { windows, result } = await programs(batched, texts, dialect, frame, grammar);
+    const alone = await programs(single, texts, dialect, frame, grammar);
+    expect(alone.result).toEqual(result);
+
+    let complete = 0;
+    for (const [index, program] of result.programs.entries()) {
+      if (result.flags[index]! & 1) continue;
+      complete += 1;
+      const lines = texts[windows.doc[index]!]!.split('\n');
+      const [start, end] = [windows.lineStart[index]!, windows.lineEnd[index]!];
+      const valid = isValid(program, grammar, lines.slice(start, end), start + grammar.firstLine);
+      expect(valid, program).toBe(true);
+    }
+    expect(complete).toBeGreaterThan(result.programs.length / 4);
+
+    const stats = batched.stats();
+    const written = result.newTokens.reduce((sum, count) => sum + count, 0);
+    expect(stats.forcedTokens).toBeGreaterThan(0);
+    // Every written token was sampled or forced; ends of programs are sampled too.
+    expect(stats.sampledTokens + stats.forcedTokens).toBeGreaterThanOrEqual(written);
+    expect(stats.sampledTokens + stats.forcedTokens).toBeLessThanOrEqual(
+      written + result.programs.length,
+    );
+    expect(stats.decodeSteps).toBe(stats.sampledTokens);
+    await Promise.all([batched.dispose(), single.dispose()]);
+  });
+
+  it('decodes freely the same in any batch', async () => {
+    const path = await tinyModel(name, shape);
+    const batched = await open(path, { nSlots: 6, nUbatch: 300 });
+    const single = await open(path, { nSlots: 1, nUbatch: 512 });
+    const short = texts.slice(0, 8);
+    const { result } = await programs(batched, short, dialect, frame, null);
+    expect((await programs(single, short, dialect, frame, null)).result).toEqual(result);
+    expect(batched.stats().forcedTokens).toBe(0);
+    const generate = { ...documents(short), docs: null, frame, maxNewTokens: 12 };
+    expect(await batched.generateText(generate)).toEqual(await single.generateText(generate));
+    await Promise.all([batched.dispose(), single.dispose()]);
+  });
+});
+
+describe('generatePrograms', () => {
+  const tokens = (text: string) => ({
+    whole: [],
+    ops: [{ name: 'only', parts: [{ kind: 'literal' as const, text }] }],
+    separator: '\n',
+    maxOps: 1,
+    firstLine: 0 as const,
+  });
+  const window = {
+    windows: {
+      doc: Int32Array.of(0),
+      lineStart: Int32Array.of(0),
+      lineEnd: Int32Array.of(1),
+    },
+    frame: { ...chatmlFrame, maxTokens: 400 },
+    lineFormat,
+    maxNewTokens: 60,
+  };
+
+  it('appends what is forced without sampling', async () => {
+    const engine = await open(await tinyModel('forced', { tokenizer: 'bpe' }));
+    const text = 'remove_lines(start=12, end=17)';
+    const result = await engine.generatePrograms({
+      ...documents(['a line']),
+      ...window,
+      grammar: tokens(text),
+    });
+    expect(result.programs).toEqual([text]);
+    const canonical = engine.tokenize(encode(text), { addSpecial: false, parseSpecial: false });
+    expect(result.newTokens[0]).toBe(canonical.length);
+    expect(engine.stats().forcedTokens).toBe(canonical.length);
+    expect(engine.stats().decodeCalls).toBe(0);
+    await engine.dispose();
+  });
+
+  it('offers no op that its window cannot fill', async () => {
+    const engine = await open(await tinyModel('unfillable', { tokenizer: 'bpe' }));
+    for (const dialect of ['prox', 'ultrax'] as const) {
+      const grammar = DIALECTS[dialect].makeGrammar({ deletionOnly: true });
+      const result = await engine.generatePrograms({
+        ...documents([dialect === 'prox' ? '""\\' : "''\\"]),
+        ...window,
+        grammar: { ...grammar, whole: [], maxOps: 1 },
+      });
+      expect(result.programs[0]).not.toMatch(/normalize|replace/);
+    }
+    await engine.dispose();
+  });
+
+  it('leaves out windows whose prompt is too long, and says so', async () => {
+    const engine = await open(await tinyModel('long'), { nCtxSlot: 512 });
+    const texts = ['short', 'long '.repeat(400)];
+    const result = await engine.generatePrograms({
+      ...documents(texts),
+      windows: {
+        doc: Int32Array.of(0, 1),
+        lineStart: Int32Array.of(0, 0),
+        lineEnd: Int32Array.of(1, 1),
+      },
+      frame: { ...llamaFrame, maxTokens: 400 },
+      lineFormat,
+      grammar: DIALECTS.prox.grammar,
+      maxNewTokens: 20,
+    });
+    expect(result.flags[0]! & 2).toBe(0);
+    expect(result.flags[1]).toBe(2);
+    expect(result.programs[1]).toBe('');
+    await engine.dispose();
+  });
+
+  it('refuses windows outside their document and grammars that cannot end', async () => {
+    const engine = await open(await tinyModel('refuses'));
+    const request = { ...documents(['one line']), ...window, grammar: DIALECTS.prox.grammar };
+    await expect(
+      engine.generatePrograms({
+        ...request,
+        windows: { ...window.windows, lineEnd: Int32Array.of(2) },
+      }),
+    ).rejects.toMatchObject({ code: 'OPTION_INVALID' });
+    const source = { kind: 'source', scope: 'line', quote: '"' } as const;
+    const ops = [{ name: 'x', parts: [source] }];
+    await expect(
+      engine.generatePrograms({ ...request, grammar: { ...request.grammar, ops } }),
+    ).rejects.toMatchObject({ code: 'OPTION_INVALID' });
+    await engine.dispose();
+  });
+});
