@@ -15,19 +15,25 @@ import { refineCommand } from './refine.ts';
 const program = new Command('gristmill')
   .description('Turns raw text corpora into better language models.')
   .version(version)
-  .showHelpAfterError('(add --help for the options)')
-  .exitOverride();
+  .showHelpAfterError('(add --help for the options)');
 
 program.addCommand(refineCommand());
 program.addCommand(executeCommand());
 program.addCommand(modelsCommand());
 program.addCommand(buildNativeCommand());
+throwUsageErrors(program);
 
 // A reader that closes early (`| head`) is no failure of ours.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') process.exit(0);
   throw error;
 });
+
+/** Bad usage of any command at any depth is thrown, so that it gets our exit code. */
+function throwUsageErrors(command: Command): void {
+  command.exitOverride();
+  for (const inner of command.commands) throwUsageErrors(inner);
+}
 
 try {
   await program.parseAsync(process.argv);

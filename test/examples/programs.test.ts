@@ -36,7 +36,7 @@ describe('examples', () => {
       () => 'no failure',
       (error: { stderr: string }) => error.stderr,
     );
-    expect(failure).toMatch(/^CORPUS_NO_FILES: /);
+    expect(failure).toMatch(/^CORPUS_READ_FAILED: /);
   });
 
   it('worker.mjs refines inside a worker thread', async () => {
