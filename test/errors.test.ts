@@ -1,44 +1,47 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { ERRORS, type ErrorCode, formatMessage, GristmillError, printable } from '../src/errors.ts';
+import {
+  ERRORS,
+  type ErrorCode,
+  formatMessage,
+  GristmillError,
+  isGristmillError,
+  printable,
+} from '../src/errors.ts';
 import { ALL_REASONS } from '../src/refine/reasons.ts';
 
 const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
-const codes = Object.keys(ERRORS) as ErrorCode[];
-/** The first two cells of the rows of README.md's tables. */
-const rows = new Map(
-  readme
-    .split('\n')
-    .map((line) => /^\| `(\w+)` \| (.*) \|$/.exec(line))
-    .flatMap((match) => (match ? [[match[1]!, match[2]!] as const] : [])),
-);
-
-describe('ERRORS', () => {
-  it('are all in the README, word for word', () => {
-    for (const code of codes)
-      expect([code, rows.get(code)]).toEqual([code, ERRORS[code].replaceAll('|', '\\|')]);
+/** The tables of README.md's section on errors: first the codes, then the reasons. */
+const documented = readme
+  .split(/^## /m)
+  .find((section) => section.startsWith('Errors\n'))!
+  .split('\n')
+  .flatMap((line) => {
+    const cells = /^\| `(\w+)` \| (.*) \|$/.exec(line);
+    return cells ? [[cells[1]!, cells[2]!.replaceAll('\\|', '|')]] : [];
   });
 
-  it('are the only codes there, beside the reasons', () => {
-    const known = new Set<string>([...codes, ...Object.keys(ALL_REASONS)]);
-    expect(
-      [...rows.keys()].filter((name) => /^[A-Z]+_[A-Z_]+$/.test(name) && !known.has(name)),
-    ).toEqual([...rows.keys()].filter((name) => name.startsWith('GRISTMILL_')));
-  });
-
-  it('fill their templates and keep their details', () => {
-    const error = new GristmillError('OPTION_INVALID', { option: 'n', expected: '1', received: 2 });
-    expect(error.message).toBe('option n: expected 1, received 2');
-    expect(error.details).toEqual({ option: 'n', expected: '1', received: 2 });
-    expect(formatMessage('DISPOSED', {})).toBe('? was used after dispose()');
+describe('ERRORS and reasons', () => {
+  it('are what README.md lists, word for word and in order', () => {
+    expect(documented).toEqual([...Object.entries(ERRORS), ...Object.entries(ALL_REASONS)]);
   });
 });
 
-describe('reasons', () => {
-  it('are all in the README, word for word', () => {
-    for (const [reason, meaning] of Object.entries(ALL_REASONS)) {
-      expect([reason, rows.get(reason)]).toEqual([reason, meaning]);
+describe('GristmillError', () => {
+  it('fills its template and keeps its details', () => {
+    const error = new GristmillError('OPTION_INVALID', { option: 'n', expected: '1', received: 2 });
+    expect(error.message).toBe('option n: expected 1, received 2');
+    expect(error.details).toEqual({ option: 'n', expected: '1', received: 2 });
+    expect(isGristmillError(error, 'OPTION_INVALID')).toBe(true);
+    expect(isGristmillError(error, 'DISPOSED')).toBe(false);
+    expect(isGristmillError(new Error('other'))).toBe(false);
+  });
+
+  it('shows a missing detail instead of hiding the message', () => {
+    for (const code of Object.keys(ERRORS) as ErrorCode[]) {
+      expect(formatMessage(code, {})).not.toMatch(/\{\w+\}/);
     }
+    expect(formatMessage('DISPOSED', {})).toBe('? was used after dispose()');
   });
 });
 
