@@ -22,8 +22,10 @@ constexpr size_t kMaxHeaderBytes = 16 << 20;
 
 // A dictionary and the page bytes its slices point into.
 struct DictionaryPage : Values {
-  std::vector<uint8_t> bytes;
+  Buffer bytes;
 };
+
+constexpr size_t kSpareBuffers = 3;
 
 }  // namespace
 
@@ -100,7 +102,7 @@ bool LeafReader::LoadPage() {
     if (header.uncompressed_bytes < 0 || header.uncompressed_bytes > segment.max_page_bytes) {
       Corrupt("the page declares more bytes than its column chunk");
     }
-    std::vector<uint8_t> body(header.compressed_bytes);
+    Buffer body = TakeBuffer(header.compressed_bytes);
     const size_t in_head = std::min<size_t>(body.size(), head.size() - header_bytes);
     std::memcpy(body.data(), head.data() + header_bytes, in_head);
     ReadAt(page_offset_ + header_bytes + static_cast<int64_t>(in_head), MutableBytes(body).subspan(in_head));
@@ -122,7 +124,29 @@ bool LeafReader::LoadPage() {
   }
 }
 
-void LeafReader::DecodePage(const PageHeader& header, std::vector<uint8_t> body) {
+Buffer LeafReader::TakeBuffer(size_t size) {
+  // The smallest that fits, so that a small page does not take the large one.
+  size_t best = spare_.size();
+  for (size_t k = 0; k < spare_.size(); k++) {
+    if (spare_[k].capacity() < size) continue;
+    if (best == spare_.size() || spare_[k].capacity() < spare_[best].capacity()) best = k;
+  }
+  Buffer buffer;
+  if (best < spare_.size()) {
+    buffer = std::move(spare_[best]);
+    spare_.erase(spare_.begin() + static_cast<std::ptrdiff_t>(best));
+  }
+  buffer.resize(size);
+  return buffer;
+}
+
+void LeafReader::GiveBuffer(Buffer buffer) {
+  if (buffer.capacity() == 0) return;
+  if (spare_.size() == kSpareBuffers) spare_.erase(spare_.begin());
+  spare_.push_back(std::move(buffer));
+}
+
+void LeafReader::DecodePage(const PageHeader& header, Buffer body) {
   const Segment& segment = spec_.segments[segment_];
   const auto type = static_cast<PageType>(header.type);
   if (type == PageType::kIndex) return;
@@ -142,13 +166,14 @@ void LeafReader::DecodePage(const PageHeader& header, std::vector<uint8_t> body)
       throw PageError("the levels run over the end of the page");
     }
   }
-  std::vector<uint8_t> plain;
+  Buffer plain;
   const bool compressed =
       codec != Codec::kNone && (type != PageType::kDataV2 || header.is_compressed);
   if (compressed) {
-    plain.resize(header.uncompressed_bytes);
+    plain = TakeBuffer(header.uncompressed_bytes);
     std::memcpy(plain.data(), body.data(), level_bytes);
     Decompress(codec, Bytes(body).subspan(level_bytes), MutableBytes(plain).subspan(level_bytes));
+    GiveBuffer(std::move(body));
   } else {
     plain = std::move(body);
   }
@@ -221,7 +246,11 @@ void LeafReader::DecodePage(const PageHeader& header, std::vector<uint8_t> body)
 }
 
 void LeafReader::DropConsumed() {
-  while (!pages_.empty() && pages_.front()->level_at == pages_.front()->n_levels) pages_.pop_front();
+  while (!pages_.empty() && pages_.front()->level_at == pages_.front()->n_levels) {
+    // Rows that were taken may still point into the page.
+    if (pages_.front().use_count() == 1) GiveBuffer(std::move(pages_.front()->bytes));
+    pages_.pop_front();
+  }
 }
 
 Prepared LeafReader::Prepare(size_t max_rows, uint64_t max_bytes) {

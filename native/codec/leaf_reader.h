@@ -44,7 +44,7 @@ struct LeafSpec {
 
 // A decoded page and the cursor of what was consumed of it.
 struct Page {
-  std::vector<uint8_t> bytes;
+  Buffer bytes;
   std::vector<uint8_t> definition;   // empty when max_definition is 0
   std::vector<uint8_t> repetition;   // empty when max_repetition is 0
   Values values;
@@ -97,7 +97,9 @@ class LeafReader {
   bool LoadPage();
   void OpenFile();
   void ReadAt(int64_t offset, MutableBytes out);
-  void DecodePage(const PageHeader& header, std::vector<uint8_t> body);
+  void DecodePage(const PageHeader& header, Buffer body);
+  Buffer TakeBuffer(size_t size);
+  void GiveBuffer(Buffer buffer);
   std::shared_ptr<LeafRows> Take(size_t n_rows);
   void DropConsumed();
   [[noreturn]] void Corrupt(const std::string& reason) const;
@@ -111,7 +113,8 @@ class LeafReader {
   int64_t segment_rows_ = 0;     // rows begun in the segment
   int64_t page_offset_ = 0;      // of the page in hand, for messages
   std::shared_ptr<const Values> dictionary_;
-  std::vector<std::vector<uint8_t>> dictionary_bytes_;
+  // Buffers of finished pages: fresh memory would be mapped and touched anew for every page.
+  std::vector<Buffer> spare_;
   std::deque<std::shared_ptr<Page>> pages_;
   int64_t row_ = 0;
   Prepared prepared_;
