@@ -1,4 +1,5 @@
-// Block and stream codecs for JS: decompress, zstdCompress, zstdCompressBound, ZstdDecoder, ZstdEncoder.
+// Block and stream codecs for JS: decompress, zstdCompress, zstdCompressBound, ZstdDecoder,
+// ZstdEncoder.
 #include "binding/codec.h"
 
 #include <zstd.h>
@@ -15,7 +16,8 @@ using codec::Codec;
 
 Codec CodecOf(const Napi::Value& value) {
   const std::string name = value.IsString() ? value.As<Napi::String>().Utf8Value() : "";
-  for (const Codec known : {Codec::kNone, Codec::kSnappy, Codec::kGzip, Codec::kZstd, Codec::kLz4Raw}) {
+  for (const Codec known :
+       {Codec::kNone, Codec::kSnappy, Codec::kGzip, Codec::kZstd, Codec::kLz4Raw}) {
     if (name == codec::CodecName(known)) return known;
   }
   throw CodedError("OPTION_INVALID", {{"option", "codec"},
@@ -36,8 +38,9 @@ Napi::Value Decompress(const Napi::CallbackInfo& info) {
 int LevelOf(const Napi::Value& value) {
   const int level = value.IsNumber() ? value.As<Napi::Number>().Int32Value() : 0;
   if (level < 1 || level > 19) {
-    throw CodedError("OPTION_INVALID",
-                     {{"option", "zstdLevel"}, {"expected", "1..19"}, {"received", std::to_string(level)}});
+    throw CodedError(
+        "OPTION_INVALID",
+        {{"option", "zstdLevel"}, {"expected", "1..19"}, {"received", std::to_string(level)}});
   }
   return level;
 }
@@ -53,9 +56,10 @@ Napi::Value ZstdCompress(const Napi::CallbackInfo& info) {
     }
     const auto dst = ViewOf<uint8_t>(info[2], "dst");
     if (dst.size() < out.size()) {
-      throw CodedError("OPTION_INVALID", {{"option", "dst"},
-                                          {"expected", "at least " + std::to_string(out.size()) + " bytes"},
-                                          {"received", std::to_string(dst.size())}});
+      throw CodedError("OPTION_INVALID",
+                       {{"option", "dst"},
+                        {"expected", "at least " + std::to_string(out.size()) + " bytes"},
+                        {"received", std::to_string(dst.size())}});
     }
     std::copy(out.begin(), out.end(), dst.begin());
     return Napi::Number::New(info.Env(), static_cast<double>(out.size()));
@@ -64,7 +68,8 @@ Napi::Value ZstdCompress(const Napi::CallbackInfo& info) {
 
 Napi::Value ZstdCompressBound(const Napi::CallbackInfo& info) {
   const double size = info[0].IsNumber() ? info[0].As<Napi::Number>().DoubleValue() : 0;
-  return Napi::Number::New(info.Env(), static_cast<double>(ZSTD_compressBound(static_cast<size_t>(size))));
+  return Napi::Number::New(info.Env(),
+                           static_cast<double>(ZSTD_compressBound(static_cast<size_t>(size))));
 }
 
 Napi::Value StepOf(Napi::Env env, const codec::StreamStep& step) {
@@ -87,7 +92,8 @@ class DecoderObject : public Napi::ObjectWrap<DecoderObject> {
  private:
   Napi::Value Decode(const Napi::CallbackInfo& info) {
     return Guarded(info.Env(), [&] {
-      return StepOf(info.Env(), decoder_->Decode(ViewOf<uint8_t>(info[0], "src"), ViewOf<uint8_t>(info[1], "dst")));
+      return StepOf(info.Env(), decoder_->Decode(ViewOf<uint8_t>(info[0], "src"),
+                                                 ViewOf<uint8_t>(info[1], "dst")));
     });
   }
   std::unique_ptr<codec::ZstdDecoder> decoder_;
@@ -105,8 +111,9 @@ class EncoderObject : public Napi::ObjectWrap<EncoderObject> {
  private:
   Napi::Value Encode(const Napi::CallbackInfo& info) {
     return Guarded(info.Env(), [&] {
-      return StepOf(info.Env(), encoder_->Encode(ViewOf<uint8_t>(info[0], "src"), ViewOf<uint8_t>(info[1], "dst"),
-                                                 info[2].ToBoolean().Value()));
+      return StepOf(info.Env(),
+                    encoder_->Encode(ViewOf<uint8_t>(info[0], "src"),
+                                     ViewOf<uint8_t>(info[1], "dst"), info[2].ToBoolean().Value()));
     });
   }
   std::unique_ptr<codec::ZstdEncoder> encoder_;
@@ -117,7 +124,8 @@ class EncoderObject : public Napi::ObjectWrap<EncoderObject> {
 void ExportCodec(Napi::Env env, Napi::Object exports) {
   exports.Set("decompress", Napi::Function::New(env, Decompress, "decompress"));
   exports.Set("zstdCompress", Napi::Function::New(env, ZstdCompress, "zstdCompress"));
-  exports.Set("zstdCompressBound", Napi::Function::New(env, ZstdCompressBound, "zstdCompressBound"));
+  exports.Set("zstdCompressBound",
+              Napi::Function::New(env, ZstdCompressBound, "zstdCompressBound"));
   exports.Set("ZstdDecoder", DecoderObject::Class(env));
   exports.Set("ZstdEncoder", EncoderObject::Class(env));
   ExportLeaves(env, exports);

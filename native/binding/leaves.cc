@@ -1,7 +1,8 @@
-// Parquet leaf columns for JS: LeafReader and LeafWriter. Work runs on pool threads, JS sees sizes and bytes.
+// Parquet leaf columns for JS: LeafReader and LeafWriter. Work runs on pool threads, JS sees sizes
+// and bytes.
 //
-// Lifetime: the C++ object is shared between the JS object and the calls in flight, so neither a collected JS
-// object nor a worker thread that ends pulls it from under a call.
+// Lifetime: the C++ object is shared between the JS object and the calls in flight, so neither a
+// collected JS object nor a worker thread that ends pulls it from under a call.
 #include <algorithm>
 #include <memory>
 
@@ -18,7 +19,8 @@ namespace {
 using namespace codec;
 
 [[noreturn]] void Invalid(const std::string& option, const std::string& expected) {
-  throw CodedError("OPTION_INVALID", {{"option", option}, {"expected", expected}, {"received", "another value"}});
+  throw CodedError("OPTION_INVALID",
+                   {{"option", option}, {"expected", expected}, {"received", "another value"}});
 }
 
 int64_t IntegerOf(const Napi::Object& object, const char* name) {
@@ -72,8 +74,12 @@ LeafSpec ReaderSpecOf(const Napi::Value& value) {
 
 class PrepareWorker : public PromiseWorker {
  public:
-  PrepareWorker(Napi::Env env, std::shared_ptr<LeafReader> reader, size_t max_rows, uint64_t max_bytes)
-      : PromiseWorker(env), reader_(std::move(reader)), max_rows_(max_rows), max_bytes_(max_bytes) {}
+  PrepareWorker(Napi::Env env, std::shared_ptr<LeafReader> reader, size_t max_rows,
+                uint64_t max_bytes)
+      : PromiseWorker(env),
+        reader_(std::move(reader)),
+        max_rows_(max_rows),
+        max_bytes_(max_bytes) {}
 
  protected:
   void Work() override { prepared_ = reader_->Prepare(max_rows_, max_bytes_); }
@@ -94,7 +100,8 @@ class PrepareWorker : public PromiseWorker {
 
 class FillWorker : public PromiseWorker {
  public:
-  FillWorker(Napi::Env env, std::shared_ptr<LeafReader> reader) : PromiseWorker(env), reader_(std::move(reader)) {}
+  FillWorker(Napi::Env env, std::shared_ptr<LeafReader> reader)
+      : PromiseWorker(env), reader_(std::move(reader)) {}
   std::span<int32_t> offsets;
   std::span<uint8_t> data, validity, status;
 
@@ -113,7 +120,8 @@ class ReaderObject : public Napi::ObjectWrap<ReaderObject> {
   }
   static Napi::Function Class(Napi::Env env) {
     return DefineClass(env, "LeafReader",
-                       {InstanceMethod("prepare", &ReaderObject::Prepare), InstanceMethod("fill", &ReaderObject::Fill),
+                       {InstanceMethod("prepare", &ReaderObject::Prepare),
+                        InstanceMethod("fill", &ReaderObject::Fill),
                         InstanceMethod("close", &ReaderObject::Close)});
   }
   std::shared_ptr<LeafReader> reader() const {
@@ -182,7 +190,8 @@ struct PlainInput {
 
 class AppendWorker : public PromiseWorker {
  public:
-  AppendWorker(Napi::Env env, std::shared_ptr<LeafWriter> writer) : PromiseWorker(env), writer_(std::move(writer)) {}
+  AppendWorker(Napi::Env env, std::shared_ptr<LeafWriter> writer)
+      : PromiseWorker(env), writer_(std::move(writer)) {}
   std::shared_ptr<LeafReader> source;
   int64_t first_row = 0;
   size_t n_rows = 0;
@@ -199,9 +208,12 @@ class AppendWorker : public PromiseWorker {
     Values values;
     const size_t width = WidthOf(spec.type, spec.type_length);
     try {
-      DecodeValues(static_cast<int>(Encoding::kPlain), spec.type, width, plain->plain, plain->n_values, values);
+      DecodeValues(static_cast<int>(Encoding::kPlain), spec.type, width, plain->plain,
+                   plain->n_values, values);
     } catch (const PageError& error) {
-      throw CodedError("OPTION_INVALID", {{"option", "plain"}, {"expected", "PLAIN values"}, {"received", error.what()}});
+      throw CodedError(
+          "OPTION_INVALID",
+          {{"option", "plain"}, {"expected", "PLAIN values"}, {"received", error.what()}});
     }
     LeafRows rows;
     rows.width = width;
@@ -209,19 +221,23 @@ class AppendWorker : public PromiseWorker {
     rows.definition.assign(plain->definition.begin(), plain->definition.end());
     rows.repetition.assign(plain->repetition.begin(), plain->repetition.end());
     rows.slices = std::move(values.slices);
-    if (width > 0 && plain->n_values > 0) rows.fixed.assign(values.fixed, values.fixed + plain->n_values * width);
+    if (width > 0 && plain->n_values > 0)
+      rows.fixed.assign(values.fixed, values.fixed + plain->n_values * width);
     rows.n_rows = rows.n_levels;
     if (spec.max_repetition > 0) {
-      rows.n_rows = static_cast<size_t>(std::count(rows.repetition.begin(), rows.repetition.end(), uint8_t{0}));
+      rows.n_rows = static_cast<size_t>(
+          std::count(rows.repetition.begin(), rows.repetition.end(), uint8_t{0}));
     }
     size_t n_defined = rows.n_levels;
     if (spec.max_definition > 0) {
-      n_defined = static_cast<size_t>(
-          std::count(rows.definition.begin(), rows.definition.end(), static_cast<uint8_t>(spec.max_definition)));
+      n_defined = static_cast<size_t>(std::count(rows.definition.begin(), rows.definition.end(),
+                                                 static_cast<uint8_t>(spec.max_definition)));
     }
-    if (n_defined != plain->n_values || (rows.n_levels > 0 && !rows.repetition.empty() && rows.repetition[0] != 0)) {
-      throw CodedError("OPTION_INVALID",
-                       {{"option", "plain"}, {"expected", "levels that match the values"}, {"received", "others"}});
+    if (n_defined != plain->n_values ||
+        (rows.n_levels > 0 && !rows.repetition.empty() && rows.repetition[0] != 0)) {
+      throw CodedError("OPTION_INVALID", {{"option", "plain"},
+                                          {"expected", "levels that match the values"},
+                                          {"received", "others"}});
     }
     writer_->Append(rows, std::nullopt);
   }
@@ -233,7 +249,8 @@ class AppendWorker : public PromiseWorker {
 
 class FinishWorker : public PromiseWorker {
  public:
-  FinishWorker(Napi::Env env, std::shared_ptr<LeafWriter> writer) : PromiseWorker(env), writer_(std::move(writer)) {}
+  FinishWorker(Napi::Env env, std::shared_ptr<LeafWriter> writer)
+      : PromiseWorker(env), writer_(std::move(writer)) {}
 
  protected:
   void Work() override { chunk_ = writer_->Finish(); }
@@ -321,10 +338,14 @@ class WriterObject : public Napi::ObjectWrap<WriterObject> {
       if (info[3].IsTypedArray()) input.repetition = ViewOf<uint8_t>(info[3], "repetition");
       input.plain = ViewOf<uint8_t>(info[4], "plain");
       const LeafWriterSpec& spec = writer_->spec();
-      if ((spec.max_definition > 0) != !input.definition.empty() && input.n_levels > 0) Invalid("definition", "levels");
-      if (!input.definition.empty() && input.definition.size() != input.n_levels) Invalid("definition", "nLevels");
-      if ((spec.max_repetition > 0) != !input.repetition.empty() && input.n_levels > 0) Invalid("repetition", "levels");
-      if (!input.repetition.empty() && input.repetition.size() != input.n_levels) Invalid("repetition", "nLevels");
+      if ((spec.max_definition > 0) != !input.definition.empty() && input.n_levels > 0)
+        Invalid("definition", "levels");
+      if (!input.definition.empty() && input.definition.size() != input.n_levels)
+        Invalid("definition", "nLevels");
+      if ((spec.max_repetition > 0) != !input.repetition.empty() && input.n_levels > 0)
+        Invalid("repetition", "levels");
+      if (!input.repetition.empty() && input.repetition.size() != input.n_levels)
+        Invalid("repetition", "nLevels");
       worker->plain = input;
       for (int k = 2; k < 5; k++) worker->Keep(info[k]);
       return worker.release()->Start();

@@ -3,7 +3,8 @@
 // Lifetime rules
 //  1. Inputs are plain structs or views held by `Keep`; Execute() touches no JS value.
 //  2. References made by Keep() are dropped on the JS thread, with the worker.
-//  3. The promise is settled exactly once, in OnOK/OnError, which never throw (also when the thread is ending).
+//  3. The promise is settled exactly once, in OnOK/OnError, which never throw (also when the thread
+//  is ending).
 #pragma once
 
 #include <napi.h>
@@ -28,7 +29,8 @@ class PromiseWorker : public Napi::AsyncWorker {
     return promise;
   }
 
-  // Keeps a JS value (usually a typed array whose memory Work() uses) alive until the promise settles.
+  // Keeps a JS value (usually a typed array whose memory Work() uses) alive until the promise
+  // settles.
   void Keep(const Napi::Value& value) {
     if (value.IsObject()) kept_.push_back(Napi::Persistent(value.As<Napi::Object>()));
   }
@@ -47,7 +49,8 @@ class PromiseWorker : public Napi::AsyncWorker {
       coded_ = error;
       SetError(error.what());
     } catch (const std::exception& error) {
-      coded_ = CodedError("NATIVE_FAILED", {{"operation", "native call"}, {"reason", error.what()}});
+      coded_ =
+          CodedError("NATIVE_FAILED", {{"operation", "native call"}, {"reason", error.what()}});
       SetError(error.what());
     }
   }
@@ -68,8 +71,8 @@ class PromiseWorker : public Napi::AsyncWorker {
     Settle([&] { deferred_.Reject(coded_ ? ToJsError(Env(), *coded_).Value() : error.Value()); });
   }
 
-  // In a worker thread that is being terminated every call into JS fails: nobody waits for the promise any more,
-  // and an exception that left here would end the process.
+  // In a worker thread that is being terminated every call into JS fails: nobody waits for the
+  // promise any more, and an exception that left here would end the process.
   template <typename Body>
   void Settle(Body&& body) noexcept {
     try {

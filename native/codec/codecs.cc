@@ -36,7 +36,8 @@ void ZstdDecompress(Bytes src, MutableBytes dst) {
   thread_local std::unique_ptr<ZSTD_DCtx, decltype(&ZSTD_freeDCtx)> context(ZSTD_createDCtx(),
                                                                             ZSTD_freeDCtx);
   if (!context) FailCodec(Codec::kZstd, "out of memory");
-  const size_t n = ZSTD_decompressDCtx(context.get(), dst.data(), dst.size(), src.data(), src.size());
+  const size_t n =
+      ZSTD_decompressDCtx(context.get(), dst.data(), dst.size(), src.data(), src.size());
   if (ZSTD_isError(n)) FailCodec(Codec::kZstd, ZSTD_getErrorName(n));
   if (n != dst.size()) FailCodec(Codec::kZstd, "shorter than declared");
 }
@@ -45,14 +46,22 @@ void ZstdDecompress(Bytes src, MutableBytes dst) {
 
 const char* CodecName(Codec codec) {
   switch (codec) {
-    case Codec::kNone: return "none";
-    case Codec::kSnappy: return "snappy";
-    case Codec::kGzip: return "gzip";
-    case Codec::kLzo: return "lzo";
-    case Codec::kBrotli: return "brotli";
-    case Codec::kLz4: return "lz4";
-    case Codec::kZstd: return "zstd";
-    case Codec::kLz4Raw: return "lz4_raw";
+    case Codec::kNone:
+      return "none";
+    case Codec::kSnappy:
+      return "snappy";
+    case Codec::kGzip:
+      return "gzip";
+    case Codec::kLzo:
+      return "lzo";
+    case Codec::kBrotli:
+      return "brotli";
+    case Codec::kLz4:
+      return "lz4";
+    case Codec::kZstd:
+      return "zstd";
+    case Codec::kLz4Raw:
+      return "lz4_raw";
   }
   return "unknown";
 }
@@ -69,11 +78,16 @@ void Decompress(Codec codec, Bytes src, MutableBytes dst) {
       if (src.size() != dst.size()) FailCodec(codec, "length differs from the declared one");
       std::copy(src.begin(), src.end(), dst.begin());
       return;
-    case Codec::kSnappy: return SnappyDecompress(src, dst);
-    case Codec::kGzip: return GzipDecompress(src, dst);
-    case Codec::kZstd: return ZstdDecompress(src, dst);
-    case Codec::kLz4Raw: return Lz4Decompress(src, dst);
-    default: FailCodec(codec, "codec not supported; use zstd, snappy, gzip, lz4_raw or none");
+    case Codec::kSnappy:
+      return SnappyDecompress(src, dst);
+    case Codec::kGzip:
+      return GzipDecompress(src, dst);
+    case Codec::kZstd:
+      return ZstdDecompress(src, dst);
+    case Codec::kLz4Raw:
+      return Lz4Decompress(src, dst);
+    default:
+      FailCodec(codec, "codec not supported; use zstd, snappy, gzip, lz4_raw or none");
   }
 }
 
@@ -83,8 +97,8 @@ void ZstdCompressAppend(Bytes src, int level, std::vector<uint8_t>& out) {
   if (!context) FailCodec(Codec::kZstd, "out of memory");
   const size_t before = out.size();
   out.resize(before + ZSTD_compressBound(src.size()));
-  const size_t n = ZSTD_compressCCtx(context.get(), out.data() + before, out.size() - before, src.data(),
-                                     src.size(), level);
+  const size_t n = ZSTD_compressCCtx(context.get(), out.data() + before, out.size() - before,
+                                     src.data(), src.size(), level);
   if (ZSTD_isError(n)) FailCodec(Codec::kZstd, ZSTD_getErrorName(n));
   out.resize(before + n);
 }

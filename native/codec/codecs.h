@@ -1,9 +1,11 @@
-// Block codecs of Parquet pages: the exact output length is known to the caller, anything else is an error.
+// Block codecs of Parquet pages: the exact output length is known to the caller, anything else is
+// an error.
 //
 // Invariants
 //  1. No decoder reads outside `src` or writes outside `dst`, whatever the bytes are (fuzzed in
 //     test/native/codec).
-//  2. A decoder that does not fill `dst` exactly throws CORPUS_CODEC_FAILED; an empty `dst` needs no input,
+//  2. A decoder that does not fill `dst` exactly throws CORPUS_CODEC_FAILED; an empty `dst` needs
+//  no input,
 //     since zero-length pages are written with and without a frame.
 #pragma once
 
@@ -20,8 +22,8 @@ namespace gristmill::codec {
 using Bytes = std::span<const uint8_t>;
 using MutableBytes = std::span<uint8_t>;
 
-// Leaves new elements as they are: page buffers are overwritten whole, and clearing 25 MB pages first costs as much as
-// copying them.
+// Leaves new elements as they are: page buffers are overwritten whole, and clearing 25 MB pages
+// first costs as much as copying them.
 template <typename T>
 struct UninitializedAllocator : std::allocator<T> {
   template <typename U>
@@ -30,14 +32,25 @@ struct UninitializedAllocator : std::allocator<T> {
   };
   template <typename U, typename... Args>
   void construct(U* at, Args&&... args) {
-    if constexpr (sizeof...(Args) == 0) ::new (static_cast<void*>(at)) U;
-    else ::new (static_cast<void*>(at)) U(std::forward<Args>(args)...);
+    if constexpr (sizeof...(Args) == 0)
+      ::new (static_cast<void*>(at)) U;
+    else
+      ::new (static_cast<void*>(at)) U(std::forward<Args>(args)...);
   }
 };
 using Buffer = std::vector<uint8_t, UninitializedAllocator<uint8_t>>;
 
 // Values of Parquet's CompressionCodec.
-enum class Codec { kNone = 0, kSnappy = 1, kGzip = 2, kLzo = 3, kBrotli = 4, kLz4 = 5, kZstd = 6, kLz4Raw = 7 };
+enum class Codec {
+  kNone = 0,
+  kSnappy = 1,
+  kGzip = 2,
+  kLzo = 3,
+  kBrotli = 4,
+  kLz4 = 5,
+  kZstd = 6,
+  kLz4Raw = 7
+};
 
 const char* CodecName(Codec codec);
 

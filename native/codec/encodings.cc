@@ -48,15 +48,18 @@ size_t DecodeHybridAs(Bytes bytes, int bit_width, size_t n, T* out) {
     const uint64_t head = ReadVarint(bytes, at);
     if (head & 1) {
       const uint64_t n_groups = head >> 1;
-      if (n_groups == 0 || n_groups > UINT32_MAX) throw PageError("a bit-packed run has a damaged length");
+      if (n_groups == 0 || n_groups > UINT32_MAX)
+        throw PageError("a bit-packed run has a damaged length");
       const size_t take = std::min<uint64_t>(n_groups * 8, n - done);
       const uint64_t run_bytes = n_groups * static_cast<uint64_t>(bit_width);
-      // The last run may be cut after the values that are needed: some writers leave the padding out.
+      // The last run may be cut after the values that are needed: some writers leave the padding
+      // out.
       if ((static_cast<uint64_t>(take) * bit_width + 7) / 8 > bytes.size() - at) {
         throw PageError("a bit-packed run is cut off");
       }
       for (size_t k = 0; k < take; k++) {
-        out[done + k] = static_cast<T>(BitsAt(bytes.subspan(at), k * static_cast<uint64_t>(bit_width), bit_width));
+        out[done + k] = static_cast<T>(
+            BitsAt(bytes.subspan(at), k * static_cast<uint64_t>(bit_width), bit_width));
       }
       done += take;
       at += std::min<uint64_t>(run_bytes, bytes.size() - at);
@@ -65,7 +68,8 @@ size_t DecodeHybridAs(Bytes bytes, int bit_width, size_t n, T* out) {
       const size_t value_bytes = (bit_width + 7) / 8;
       if (length == 0 || value_bytes > bytes.size() - at) throw PageError("a run is damaged");
       uint32_t value = 0;
-      for (size_t k = 0; k < value_bytes; k++) value |= static_cast<uint32_t>(bytes[at + k]) << (8 * k);
+      for (size_t k = 0; k < value_bytes; k++)
+        value |= static_cast<uint32_t>(bytes[at + k]) << (8 * k);
       at += value_bytes;
       const size_t take = std::min<uint64_t>(length, n - done);
       std::fill_n(out + done, take, static_cast<T>(value));
@@ -105,7 +109,8 @@ void EncodeHybridAs(const T* values, size_t n, int bit_width, std::vector<uint8_
     for (size_t k = start; k < at; k++) {
       const uint64_t bit = (k - start) * static_cast<uint64_t>(bit_width);
       uint64_t word = static_cast<uint64_t>(values[k]) << (bit & 7);
-      for (size_t byte = base + (bit >> 3); word; byte++, word >>= 8) out[byte] |= static_cast<uint8_t>(word);
+      for (size_t byte = base + (bit >> 3); word; byte++, word >>= 8)
+        out[byte] |= static_cast<uint8_t>(word);
     }
   }
 }
@@ -181,7 +186,8 @@ void DeltaLengthByteArrays(Bytes bytes, size_t n, Values& values) {
   size_t at = LengthBlock(bytes, n, lengths);
   values.slices.reserve(n);
   for (const int64_t length : lengths) {
-    if (static_cast<uint64_t>(length) > bytes.size() - at) throw PageError("a value runs over the end of the page");
+    if (static_cast<uint64_t>(length) > bytes.size() - at)
+      throw PageError("a value runs over the end of the page");
     values.slices.push_back({bytes.data() + at, static_cast<uint32_t>(length)});
     at += length;
   }
@@ -192,14 +198,16 @@ void DeltaByteArrays(Bytes bytes, size_t n, Values& values) {
   std::vector<int64_t> prefixes, suffixes;
   size_t at = LengthBlock(bytes, n, prefixes);
   at += LengthBlock(bytes.subspan(at), n, suffixes);
-  // A page of shared prefixes can unfold to far more than its own size; this bounds what one page may ask for.
+  // A page of shared prefixes can unfold to far more than its own size; this bounds what one page
+  // may ask for.
   constexpr uint64_t kMaxUnfolded = uint64_t{1} << 31;
   uint64_t unfolded = 0;
   Slice previous;
   values.slices.reserve(n);
   for (size_t k = 0; k < n; k++) {
     const uint64_t prefix = prefixes[k], suffix = suffixes[k];
-    if (prefix > previous.size || suffix > bytes.size() - at) throw PageError("a value runs over the end of the page");
+    if (prefix > previous.size || suffix > bytes.size() - at)
+      throw PageError("a value runs over the end of the page");
     Slice slice{bytes.data() + at, static_cast<uint32_t>(suffix)};
     if (prefix > 0) {
       unfolded += prefix + suffix;
@@ -219,7 +227,8 @@ void DeltaIntegers(PhysicalType type, Bytes bytes, size_t n, Values& values) {
   std::vector<int64_t> integers;
   DecodeDelta(bytes, n, integers);
   values.owned.resize(n * values.width);
-  for (size_t k = 0; k < n; k++) std::memcpy(values.owned.data() + k * values.width, &integers[k], values.width);
+  for (size_t k = 0; k < n; k++)
+    std::memcpy(values.owned.data() + k * values.width, &integers[k], values.width);
   values.fixed = values.owned.data();
 }
 
@@ -242,14 +251,20 @@ void Booleans(int encoding, Bytes bytes, size_t n, Values& values) {
 
 size_t WidthOf(PhysicalType type, int32_t type_length) {
   switch (type) {
-    case PhysicalType::kBoolean: return 1;
+    case PhysicalType::kBoolean:
+      return 1;
     case PhysicalType::kInt32:
-    case PhysicalType::kFloat: return 4;
+    case PhysicalType::kFloat:
+      return 4;
     case PhysicalType::kInt64:
-    case PhysicalType::kDouble: return 8;
-    case PhysicalType::kInt96: return 12;
-    case PhysicalType::kByteArray: return 0;
-    case PhysicalType::kFixedLenByteArray: return type_length > 0 ? type_length : 1;
+    case PhysicalType::kDouble:
+      return 8;
+    case PhysicalType::kInt96:
+      return 12;
+    case PhysicalType::kByteArray:
+      return 0;
+    case PhysicalType::kFixedLenByteArray:
+      return type_length > 0 ? type_length : 1;
   }
   return 0;
 }
@@ -276,7 +291,8 @@ void EncodeHybrid(const uint8_t* values, size_t n, int bit_width, std::vector<ui
   EncodeHybridAs(values, n, bit_width, out);
 }
 
-void DecodeValues(int encoding, PhysicalType type, size_t width, Bytes bytes, size_t n, Values& values) {
+void DecodeValues(int encoding, PhysicalType type, size_t width, Bytes bytes, size_t n,
+                  Values& values) {
   values.width = width;
   values.count = n;
   const bool is_bytes = type == PhysicalType::kByteArray;
@@ -291,7 +307,8 @@ void DecodeValues(int encoding, PhysicalType type, size_t width, Bytes bytes, si
       if (type == PhysicalType::kBoolean) return Booleans(encoding, bytes, n, values);
       break;
     case Encoding::kDeltaBinaryPacked:
-      if (type == PhysicalType::kInt32 || type == PhysicalType::kInt64) return DeltaIntegers(type, bytes, n, values);
+      if (type == PhysicalType::kInt32 || type == PhysicalType::kInt64)
+        return DeltaIntegers(type, bytes, n, values);
       break;
     case Encoding::kDeltaLengthByteArray:
       if (is_bytes) return DeltaLengthByteArrays(bytes, n, values);
@@ -302,7 +319,8 @@ void DecodeValues(int encoding, PhysicalType type, size_t width, Bytes bytes, si
       if (is_bytes) return;
       values.owned.resize(n * width);
       for (size_t k = 0; k < n; k++) {
-        if (values.slices[k].size != width) throw PageError("a fixed-length value has another length");
+        if (values.slices[k].size != width)
+          throw PageError("a fixed-length value has another length");
         std::memcpy(values.owned.data() + k * width, values.slices[k].data, width);
       }
       values.slices.clear();
@@ -318,7 +336,8 @@ void DecodeValues(int encoding, PhysicalType type, size_t width, Bytes bytes, si
       }
       values.fixed = values.owned.data();
       return;
-    default: break;
+    default:
+      break;
   }
   throw PageError("encoding " + std::to_string(encoding) + " is not supported for this type");
 }

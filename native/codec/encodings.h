@@ -1,8 +1,11 @@
-// The value encodings of Parquet pages (parquet-format Encodings.md), both ways where the writer needs them.
+// The value encodings of Parquet pages (parquet-format Encodings.md), both ways where the writer
+// needs them.
 //
 // Invariants
-//  1. Decoders take untrusted bytes: every read is checked; damage throws PageError with the reason.
-//  2. Byte-array values are slices into memory that outlives them (the page, its dictionary, its arena).
+//  1. Decoders take untrusted bytes: every read is checked; damage throws PageError with the
+//  reason.
+//  2. Byte-array values are slices into memory that outlives them (the page, its dictionary, its
+//  arena).
 #pragma once
 
 #include <cstdint>
@@ -15,9 +18,19 @@
 namespace gristmill::codec {
 
 // Values of Parquet's physical Type.
-enum class PhysicalType { kBoolean = 0, kInt32, kInt64, kInt96, kFloat, kDouble, kByteArray, kFixedLenByteArray };
+enum class PhysicalType {
+  kBoolean = 0,
+  kInt32,
+  kInt64,
+  kInt96,
+  kFloat,
+  kDouble,
+  kByteArray,
+  kFixedLenByteArray
+};
 
-// The page is damaged or uses what is not supported; the reader adds file, row group, column and offset.
+// The page is damaged or uses what is not supported; the reader adds file, row group, column and
+// offset.
 struct PageError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
@@ -36,8 +49,8 @@ struct Values {
   size_t count = 0;
   std::vector<Slice> slices;
   const uint8_t* fixed = nullptr;
-  std::vector<uint8_t> owned;                // backs `fixed` when it was computed
-  std::deque<std::vector<uint8_t>> arena;    // backs slices that are in no page
+  std::vector<uint8_t> owned;              // backs `fixed` when it was computed
+  std::deque<std::vector<uint8_t>> arena;  // backs slices that are in no page
 };
 
 // Number of bits that hold `max_value`.
@@ -50,7 +63,8 @@ void EncodeHybrid(const uint32_t* values, size_t n, int bit_width, std::vector<u
 void EncodeHybrid(const uint8_t* values, size_t n, int bit_width, std::vector<uint8_t>& out);
 
 // Everything but dictionary indices.
-void DecodeValues(int encoding, PhysicalType type, size_t width, Bytes bytes, size_t n, Values& values);
+void DecodeValues(int encoding, PhysicalType type, size_t width, Bytes bytes, size_t n,
+                  Values& values);
 
 // Looks `n` indices up in `dictionary`.
 void DecodeDictionary(const Values& dictionary, Bytes bytes, size_t n, Values& values);

@@ -50,17 +50,20 @@ void LeafReader::OpenFile() {
   if (file_ >= 0) return;
   file_ = open(spec_.path.c_str(), O_RDONLY | O_CLOEXEC);
   if (file_ < 0) {
-    throw CodedError("CORPUS_READ_FAILED", {{"file", spec_.path}, {"reason", std::strerror(errno)}});
+    throw CodedError("CORPUS_READ_FAILED",
+                     {{"file", spec_.path}, {"reason", std::strerror(errno)}});
   }
 }
 
 void LeafReader::ReadAt(int64_t offset, MutableBytes out) {
   size_t done = 0;
   while (done < out.size()) {
-    const ssize_t n = pread(file_, out.data() + done, out.size() - done, offset + static_cast<int64_t>(done));
+    const ssize_t n =
+        pread(file_, out.data() + done, out.size() - done, offset + static_cast<int64_t>(done));
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) {
-      throw CodedError("CORPUS_READ_FAILED", {{"file", spec_.path}, {"reason", std::strerror(errno)}});
+      throw CodedError("CORPUS_READ_FAILED",
+                       {{"file", spec_.path}, {"reason", std::strerror(errno)}});
     }
     if (n == 0) Corrupt("the file ends inside the page");
     done += static_cast<size_t>(n);
@@ -75,7 +78,8 @@ bool LeafReader::LoadPage() {
     const Segment& segment = spec_.segments[segment_];
     page_offset_ = segment.offset + segment_at_;
     if (segment_values_ >= segment.n_values) {
-      if (segment_rows_ != segment.n_rows) Corrupt("the column has another number of rows than its row group");
+      if (segment_rows_ != segment.n_rows)
+        Corrupt("the column has another number of rows than its row group");
       segment_++;
       segment_at_ = segment_values_ = segment_rows_ = 0;
       dictionary_.reset();
@@ -93,19 +97,22 @@ bool LeafReader::LoadPage() {
       header_bytes = ParsePageHeader(head, header);
       if (header_bytes < 0) Corrupt("the page header is damaged");
       if (header_bytes > 0) break;
-      if (size == static_cast<uint64_t>(left) || want > kMaxHeaderBytes) Corrupt("the page header is cut off");
+      if (size == static_cast<uint64_t>(left) || want > kMaxHeaderBytes)
+        Corrupt("the page header is cut off");
     }
     if (header.compressed_bytes < 0 || header.compressed_bytes > left - header_bytes) {
       Corrupt("the page runs over the end of its column chunk");
     }
-    // No page of an honest file is larger than its chunk; a damaged length must not become an allocation.
+    // No page of an honest file is larger than its chunk; a damaged length must not become an
+    // allocation.
     if (header.uncompressed_bytes < 0 || header.uncompressed_bytes > segment.max_page_bytes) {
       Corrupt("the page declares more bytes than its column chunk");
     }
     Buffer body = TakeBuffer(header.compressed_bytes);
     const size_t in_head = std::min<size_t>(body.size(), head.size() - header_bytes);
     std::memcpy(body.data(), head.data() + header_bytes, in_head);
-    ReadAt(page_offset_ + header_bytes + static_cast<int64_t>(in_head), MutableBytes(body).subspan(in_head));
+    ReadAt(page_offset_ + header_bytes + static_cast<int64_t>(in_head),
+           MutableBytes(body).subspan(in_head));
     segment_at_ += header_bytes + header.compressed_bytes;
     const size_t before = pages_.size();
     try {
@@ -151,7 +158,8 @@ void LeafReader::DecodePage(const PageHeader& header, Buffer body) {
   const auto type = static_cast<PageType>(header.type);
   if (type == PageType::kIndex) return;
   if (type != PageType::kData && type != PageType::kDataV2 && type != PageType::kDictionary) return;
-  if (header.has_crc && static_cast<uint32_t>(crc32(0, body.data(), static_cast<uInt>(body.size()))) != header.crc) {
+  if (header.has_crc &&
+      static_cast<uint32_t>(crc32(0, body.data(), static_cast<uInt>(body.size()))) != header.crc) {
     throw PageError("the page's checksum does not match");
   }
   if (header.n_values < 0) throw PageError("the page header has no number of values");
@@ -160,8 +168,10 @@ void LeafReader::DecodePage(const PageHeader& header, Buffer body) {
   // Levels of a version-2 page come first and are never compressed.
   size_t level_bytes = 0;
   if (type == PageType::kDataV2) {
-    if (header.definition_bytes < 0 || header.repetition_bytes < 0) throw PageError("a level length is damaged");
-    level_bytes = static_cast<size_t>(header.definition_bytes) + static_cast<size_t>(header.repetition_bytes);
+    if (header.definition_bytes < 0 || header.repetition_bytes < 0)
+      throw PageError("a level length is damaged");
+    level_bytes =
+        static_cast<size_t>(header.definition_bytes) + static_cast<size_t>(header.repetition_bytes);
     if (level_bytes > body.size() || level_bytes > static_cast<size_t>(header.uncompressed_bytes)) {
       throw PageError("the levels run over the end of the page");
     }
@@ -181,8 +191,8 @@ void LeafReader::DecodePage(const PageHeader& header, Buffer body) {
   if (type == PageType::kDictionary) {
     auto dictionary = std::make_shared<DictionaryPage>();
     dictionary->bytes = std::move(plain);
-    DecodeValues(static_cast<int>(Encoding::kPlain), spec_.type, width_, dictionary->bytes, header.n_values,
-                 *dictionary);
+    DecodeValues(static_cast<int>(Encoding::kPlain), spec_.type, width_, dictionary->bytes,
+                 header.n_values, *dictionary);
     dictionary_ = dictionary;
     return;
   }
@@ -194,7 +204,8 @@ void LeafReader::DecodePage(const PageHeader& header, Buffer body) {
   page->bytes = std::move(plain);
   page->n_levels = header.n_values;
   Bytes rest = page->bytes;
-  const auto levels = [&](int32_t max_level, int32_t v2_bytes, int32_t encoding, std::vector<uint8_t>& out) {
+  const auto levels = [&](int32_t max_level, int32_t v2_bytes, int32_t encoding,
+                          std::vector<uint8_t>& out) {
     if (type == PageType::kDataV2) {
       const Bytes bytes = rest.subspan(0, v2_bytes);
       rest = rest.subspan(v2_bytes);
@@ -203,7 +214,8 @@ void LeafReader::DecodePage(const PageHeader& header, Buffer body) {
       DecodeHybrid(bytes, BitWidth(max_level), page->n_levels, out.data());
     } else {
       if (max_level == 0) return;
-      if (encoding != static_cast<int32_t>(Encoding::kRle)) throw PageError("bit-packed levels are not supported");
+      if (encoding != static_cast<int32_t>(Encoding::kRle))
+        throw PageError("bit-packed levels are not supported");
       uint32_t length = 0;
       if (rest.size() < 4) throw PageError("the levels are cut off");
       std::memcpy(&length, rest.data(), 4);
@@ -216,11 +228,14 @@ void LeafReader::DecodePage(const PageHeader& header, Buffer body) {
       if (level > max_level) throw PageError("a level is above its maximum");
     }
   };
-  levels(spec_.max_repetition, header.repetition_bytes, header.repetition_encoding, page->repetition);
-  levels(spec_.max_definition, header.definition_bytes, header.definition_encoding, page->definition);
+  levels(spec_.max_repetition, header.repetition_bytes, header.repetition_encoding,
+         page->repetition);
+  levels(spec_.max_definition, header.definition_bytes, header.definition_encoding,
+         page->definition);
   size_t n_values = page->n_levels;
   if (spec_.max_definition > 0) {
-    n_values = std::count(page->definition.begin(), page->definition.end(), static_cast<uint8_t>(spec_.max_definition));
+    n_values = std::count(page->definition.begin(), page->definition.end(),
+                          static_cast<uint8_t>(spec_.max_definition));
   }
   const bool by_dictionary = header.encoding == static_cast<int>(Encoding::kRleDictionary) ||
                              header.encoding == static_cast<int>(Encoding::kPlainDictionary);
@@ -262,8 +277,10 @@ Prepared LeafReader::Prepare(size_t max_rows, uint64_t max_bytes) {
     const Page& page = *pages_[index];
     size_t value = page.value_at;
     bool full = false;
-    for (size_t level = page.level_at; level < page.n_levels && prepared.n_rows < max_rows; level++) {
-      const bool is_null = !page.definition.empty() && page.definition[level] < spec_.max_definition;
+    for (size_t level = page.level_at; level < page.n_levels && prepared.n_rows < max_rows;
+         level++) {
+      const bool is_null =
+          !page.definition.empty() && page.definition[level] < spec_.max_definition;
       const uint64_t size = is_null ? 0 : page.values.slices[value].size;
       if (prepared.n_rows > 0 && prepared.data_bytes + size > max_bytes) {
         full = true;
@@ -280,12 +297,13 @@ Prepared LeafReader::Prepare(size_t max_rows, uint64_t max_bytes) {
   return prepared;
 }
 
-void LeafReader::Fill(std::span<int32_t> offsets, MutableBytes data, MutableBytes validity, MutableBytes status) {
+void LeafReader::Fill(std::span<int32_t> offsets, MutableBytes data, MutableBytes validity,
+                      MutableBytes status) {
   std::lock_guard<std::mutex> lock(mutex_);
   const size_t n_rows = prepared_.n_rows;
   if (offsets.size() != n_rows + 1 || data.size() < prepared_.data_bytes ||
-      (!validity.empty() && validity.size() < (n_rows + 7) / 8) || (validity.empty() && prepared_.n_nulls > 0) ||
-      (!status.empty() && status.size() < n_rows)) {
+      (!validity.empty() && validity.size() < (n_rows + 7) / 8) ||
+      (validity.empty() && prepared_.n_nulls > 0) || (!status.empty() && status.size() < n_rows)) {
     throw CodedError("OPTION_INVALID", {{"option", "fill"},
                                         {"expected", "buffers of the prepared sizes"},
                                         {"received", std::to_string(offsets.size()) + " offsets, " +
@@ -297,7 +315,8 @@ void LeafReader::Fill(std::span<int32_t> offsets, MutableBytes data, MutableByte
   while (row < n_rows) {
     Page& page = *pages_.front();
     while (page.level_at < page.n_levels && row < n_rows) {
-      const bool is_null = !page.definition.empty() && page.definition[page.level_at] < spec_.max_definition;
+      const bool is_null =
+          !page.definition.empty() && page.definition[page.level_at] < spec_.max_definition;
       page.level_at++;
       uint8_t state = is_null ? 1 : 0;
       if (!is_null) {
@@ -338,18 +357,21 @@ std::shared_ptr<LeafRows> LeafReader::Take(size_t n_rows) {
         }
         rows->n_rows++;
       }
-      if (page->definition.empty() || page->definition[page->level_at] == spec_.max_definition) page->value_at++;
+      if (page->definition.empty() || page->definition[page->level_at] == spec_.max_definition)
+        page->value_at++;
       page->level_at++;
     }
     const size_t n_levels = page->level_at - first_level, n_values = page->value_at - first_value;
-    const auto append = [](std::vector<uint8_t>& to, const std::vector<uint8_t>& from, size_t at, size_t n) {
+    const auto append = [](std::vector<uint8_t>& to, const std::vector<uint8_t>& from, size_t at,
+                           size_t n) {
       if (!from.empty()) to.insert(to.end(), from.begin() + at, from.begin() + at + n);
     };
     append(rows->definition, page->definition, first_level, n_levels);
     append(rows->repetition, page->repetition, first_level, n_levels);
     if (n_values > 0 && width_ == 0) {
       const auto& slices = page->values.slices;
-      rows->slices.insert(rows->slices.end(), slices.begin() + first_value, slices.begin() + first_value + n_values);
+      rows->slices.insert(rows->slices.end(), slices.begin() + first_value,
+                          slices.begin() + first_value + n_values);
     } else if (n_values > 0) {
       const uint8_t* from = page->values.fixed + first_value * width_;
       rows->fixed.insert(rows->fixed.end(), from, from + n_values * width_);

@@ -1,8 +1,9 @@
 // Streams one leaf column of a Parquet file, page by page, whatever its type and nesting.
 //
-// A leaf is (repetition level, definition level, value) triples: passing the triples on unchanged carries any
-// nested type byte for byte, with no need to assemble rows. A reader covers several row groups ("segments") as
-// if they were one, and holds decoded pages only for the rows it is asked for.
+// A leaf is (repetition level, definition level, value) triples: passing the triples on unchanged
+// carries any nested type byte for byte, with no need to assemble rows. A reader covers several row
+// groups ("segments") as if they were one, and holds decoded pages only for the rows it is asked
+// for.
 //
 // Rules
 //  1. Rows are consumed in order; Rows() of the same rows again is answered from the last slice.
@@ -45,8 +46,8 @@ struct LeafSpec {
 // A decoded page and the cursor of what was consumed of it.
 struct Page {
   Buffer bytes;
-  std::vector<uint8_t> definition;   // empty when max_definition is 0
-  std::vector<uint8_t> repetition;   // empty when max_repetition is 0
+  std::vector<uint8_t> definition;  // empty when max_definition is 0
+  std::vector<uint8_t> repetition;  // empty when max_repetition is 0
   Values values;
   std::shared_ptr<const Values> dictionary;  // keeps slices of it alive
   size_t n_levels = 0;
@@ -80,13 +81,15 @@ class LeafReader {
   LeafReader(const LeafReader&) = delete;
   LeafReader& operator=(const LeafReader&) = delete;
 
-  // Flat byte arrays: how many of the next rows fit. At most `max_rows` rows and `max_bytes` of data, at least one
-  // row unless the column ends.
+  // Flat byte arrays: how many of the next rows fit. At most `max_rows` rows and `max_bytes` of
+  // data, at least one row unless the column ends.
   Prepared Prepare(size_t max_rows, uint64_t max_bytes);
 
-  // Writes the rows of the last Prepare() as an Arrow column and consumes them. `status` (optional) gets 0 ok,
-  // 1 null, 2 not UTF-8. `offsets` has n_rows + 1 elements, `validity` (optional) a bit per row.
-  void Fill(std::span<int32_t> offsets, MutableBytes data, MutableBytes validity, MutableBytes status);
+  // Writes the rows of the last Prepare() as an Arrow column and consumes them. `status` (optional)
+  // gets 0 ok, 1 null, 2 not UTF-8. `offsets` has n_rows + 1 elements, `validity` (optional) a bit
+  // per row.
+  void Fill(std::span<int32_t> offsets, MutableBytes data, MutableBytes validity,
+            MutableBytes status);
 
   // Rows [first_row, first_row + n_rows); rows before them that were not asked for are skipped.
   std::shared_ptr<const LeafRows> Rows(int64_t first_row, size_t n_rows);
@@ -108,10 +111,10 @@ class LeafReader {
   size_t width_;
   int file_ = -1;
   size_t segment_ = 0;
-  int64_t segment_at_ = 0;       // bytes consumed of the segment
-  int64_t segment_values_ = 0;   // levels decoded of the segment
-  int64_t segment_rows_ = 0;     // rows begun in the segment
-  int64_t page_offset_ = 0;      // of the page in hand, for messages
+  int64_t segment_at_ = 0;      // bytes consumed of the segment
+  int64_t segment_values_ = 0;  // levels decoded of the segment
+  int64_t segment_rows_ = 0;    // rows begun in the segment
+  int64_t page_offset_ = 0;     // of the page in hand, for messages
   std::shared_ptr<const Values> dictionary_;
   // Buffers of finished pages: fresh memory would be mapped and touched anew for every page.
   std::vector<Buffer> spare_;

@@ -37,13 +37,16 @@ bool LeafWriter::Less(Bytes left, Bytes right) const {
   };
   switch (spec_.order) {
     case Order::kSigned:
-      return width_ == 4 ? as(left, int32_t{}) < as(right, int32_t{}) : as(left, int64_t{}) < as(right, int64_t{});
+      return width_ == 4 ? as(left, int32_t{}) < as(right, int32_t{})
+                         : as(left, int64_t{}) < as(right, int64_t{});
     case Order::kUnsigned:
       return width_ == 4 ? as(left, uint32_t{}) < as(right, uint32_t{})
                          : as(left, uint64_t{}) < as(right, uint64_t{});
     case Order::kFloat:
-      return width_ == 4 ? as(left, float{}) < as(right, float{}) : as(left, double{}) < as(right, double{});
-    default: return std::lexicographical_compare(left.begin(), left.end(), right.begin(), right.end());
+      return width_ == 4 ? as(left, float{}) < as(right, float{})
+                         : as(left, double{}) < as(right, double{});
+    default:
+      return std::lexicographical_compare(left.begin(), left.end(), right.begin(), right.end());
   }
 }
 
@@ -89,7 +92,8 @@ bool LeafWriter::Intern(const uint8_t* data, size_t size) {
     return true;
   }
   const size_t n_seen = static_cast<size_t>(chunk_.n_values) + indices_.size();
-  if (dictionary_size_ + size + 4 > kMaxDictionaryBytes || entries_.size() >= kMaxDictionaryEntries ||
+  if (dictionary_size_ + size + 4 > kMaxDictionaryBytes ||
+      entries_.size() >= kMaxDictionaryEntries ||
       (n_seen >= kDictionaryTrial && entries_.size() > n_seen / 2)) {
     return false;
   }
@@ -115,8 +119,9 @@ void LeafWriter::Value(const uint8_t* data, size_t size) {
   }
   if (dictionary_open_ && Intern(data, size)) return;
   if (size > static_cast<size_t>(INT32_MAX) - (1 << 16)) {
-    throw CodedError("CORPUS_WRITE_FAILED", {{"file", spec_.column},
-                                             {"reason", "a value of " + std::to_string(size) + " bytes exceeds a page"}});
+    throw CodedError("CORPUS_WRITE_FAILED",
+                     {{"file", spec_.column},
+                      {"reason", "a value of " + std::to_string(size) + " bytes exceeds a page"}});
   }
   const auto length = static_cast<uint32_t>(size);
   const size_t at = plain_.size();
@@ -135,7 +140,8 @@ void LeafWriter::MaybeFlush() {
   if (plain_.size() >= spec_.page_bytes || n_levels_ >= kMaxPageLevels) FlushPage();
 }
 
-void LeafWriter::EmitPage(PageType type, Encoding encoding, size_t n_values, Bytes raw, std::vector<uint8_t>& out) {
+void LeafWriter::EmitPage(PageType type, Encoding encoding, size_t n_values, Bytes raw,
+                          std::vector<uint8_t>& out) {
   std::vector<uint8_t> body;
   ZstdCompressAppend(raw, spec_.zstd_level, body);
   PageHeader header;
@@ -167,7 +173,8 @@ void LeafWriter::FlushPage() {
   put_levels(definition_, spec_.max_definition);
   const bool by_dictionary = dictionary_open_;
   if (by_dictionary) {
-    const int width = std::max(1, BitWidth(entries_.empty() ? 0 : static_cast<uint32_t>(entries_.size() - 1)));
+    const int width =
+        std::max(1, BitWidth(entries_.empty() ? 0 : static_cast<uint32_t>(entries_.size() - 1)));
     raw.push_back(static_cast<uint8_t>(width));
     EncodeHybrid(indices_.data(), indices_.size(), width, raw);
     chunk_.n_dictionary_pages++;
@@ -175,16 +182,19 @@ void LeafWriter::FlushPage() {
     if (spec_.type == PhysicalType::kBoolean) {
       const size_t at = raw.size();
       raw.resize(at + (plain_.size() + 7) / 8, 0);
-      for (size_t k = 0; k < plain_.size(); k++) raw[at + (k >> 3)] |= static_cast<uint8_t>(plain_[k] << (k & 7));
+      for (size_t k = 0; k < plain_.size(); k++)
+        raw[at + (k >> 3)] |= static_cast<uint8_t>(plain_[k] << (k & 7));
     } else {
       raw.insert(raw.end(), plain_.begin(), plain_.end());
     }
     chunk_.n_plain_pages++;
   }
   if (raw.size() > INT32_MAX) {
-    throw CodedError("CORPUS_WRITE_FAILED", {{"file", spec_.column}, {"reason", "one row exceeds a page"}});
+    throw CodedError("CORPUS_WRITE_FAILED",
+                     {{"file", spec_.column}, {"reason", "one row exceeds a page"}});
   }
-  EmitPage(PageType::kData, by_dictionary ? Encoding::kRleDictionary : Encoding::kPlain, n_levels_, raw, pages_);
+  EmitPage(PageType::kData, by_dictionary ? Encoding::kRleDictionary : Encoding::kPlain, n_levels_,
+           raw, pages_);
   chunk_.n_values += static_cast<int64_t>(n_levels_);
   n_levels_ = 0;
   definition_.clear();
@@ -193,7 +203,8 @@ void LeafWriter::FlushPage() {
   indices_.clear();
 }
 
-void LeafWriter::Append(const LeafRows& rows, const std::optional<std::span<const int32_t>>& selection) {
+void LeafWriter::Append(const LeafRows& rows,
+                        const std::optional<std::span<const int32_t>>& selection) {
   std::lock_guard<std::mutex> lock(mutex_);
   if (rows.width != width_) {
     throw CodedError("OPTION_INVALID", {{"option", "column " + spec_.column},
@@ -213,31 +224,38 @@ void LeafWriter::Append(const LeafRows& rows, const std::optional<std::span<cons
       level++;
     } while (level < rows.n_levels && !rows.repetition.empty() && rows.repetition[level] != 0);
     if (!wanted) continue;
-    // The dictionary may only be closed between rows, so a row it cannot take is tried against it first.
+    // The dictionary may only be closed between rows, so a row it cannot take is tried against it
+    // first.
     if (dictionary_open_) {
       const size_t kept_indices = indices_.size();
       bool fits = true;
-      for (size_t k = first_value; k < value && fits; k++) fits = Intern(rows.slices[k].data, rows.slices[k].size);
+      for (size_t k = first_value; k < value && fits; k++)
+        fits = Intern(rows.slices[k].data, rows.slices[k].size);
       indices_.resize(kept_indices);
       if (!fits) CloseDictionary();
     }
     for (size_t k = first_level; k < level; k++) {
       // Without levels every value is there: a required column may be written into an optional one.
-      Level(rows.definition.empty() ? static_cast<uint8_t>(spec_.max_definition) : rows.definition[k],
-            rows.repetition.empty() ? 0 : rows.repetition[k]);
+      Level(
+          rows.definition.empty() ? static_cast<uint8_t>(spec_.max_definition) : rows.definition[k],
+          rows.repetition.empty() ? 0 : rows.repetition[k]);
     }
     for (size_t k = first_value; k < value; k++) {
-      if (width_ == 0) Value(rows.slices[k].data, rows.slices[k].size);
-      else Value(rows.fixed.data() + k * width_, width_);
+      if (width_ == 0)
+        Value(rows.slices[k].data, rows.slices[k].size);
+      else
+        Value(rows.fixed.data() + k * width_, width_);
     }
     MaybeFlush();
   }
   if (selection && next != selection->size()) {
-    throw CodedError("OPTION_INVALID", {{"option", "rows"},
-                                        {"expected", "ascending row indices below " + std::to_string(rows.n_rows)},
-                                        {"received", "another selection"}});
+    throw CodedError("OPTION_INVALID",
+                     {{"option", "rows"},
+                      {"expected", "ascending row indices below " + std::to_string(rows.n_rows)},
+                      {"received", "another selection"}});
   }
-  buffered_ = static_cast<int64_t>(pages_.size() + plain_.size() + dictionary_size_ + indices_.size() * 4 + n_levels_);
+  buffered_ = static_cast<int64_t>(pages_.size() + plain_.size() + dictionary_size_ +
+                                   indices_.size() * 4 + n_levels_);
 }
 
 void LeafWriter::AppendArrow(std::span<const int32_t> offsets, Bytes data, Bytes validity,
@@ -261,7 +279,8 @@ void LeafWriter::AppendArrow(std::span<const int32_t> offsets, Bytes data, Bytes
       Level(static_cast<uint8_t>(spec_.max_definition - 1), 0);
     } else {
       const int64_t begin = offsets[row], end = offsets[row + 1];
-      if (begin < 0 || end < begin || static_cast<size_t>(end) > data.size()) fail("offsets outside the data");
+      if (begin < 0 || end < begin || static_cast<size_t>(end) > data.size())
+        fail("offsets outside the data");
       if (dictionary_open_) {
         const size_t kept_indices = indices_.size();
         const bool fits = Intern(data.data() + begin, end - begin);
@@ -273,7 +292,8 @@ void LeafWriter::AppendArrow(std::span<const int32_t> offsets, Bytes data, Bytes
     }
     MaybeFlush();
   }
-  buffered_ = static_cast<int64_t>(pages_.size() + plain_.size() + dictionary_size_ + indices_.size() * 4 + n_levels_);
+  buffered_ = static_cast<int64_t>(pages_.size() + plain_.size() + dictionary_size_ +
+                                   indices_.size() * 4 + n_levels_);
 }
 
 Chunk LeafWriter::Finish() {

@@ -1,10 +1,14 @@
-// Encodes one leaf column of an output row group: triples in, a column chunk of compressed pages out.
+// Encodes one leaf column of an output row group: triples in, a column chunk of compressed pages
+// out.
 //
 // Invariants
-//  1. Pages are compressed as soon as they are full: what waits for the end of the row group is compressed bytes
+//  1. Pages are compressed as soon as they are full: what waits for the end of the row group is
+//  compressed bytes
 //     and one raw page.
-//  2. The bytes are a function of the values, the level and the page size: no time, no address, no thread count.
-//  3. A page begins at a row. Byte arrays start dictionary-encoded when that is asked for and fall back to PLAIN
+//  2. The bytes are a function of the values, the level and the page size: no time, no address, no
+//  thread count.
+//  3. A page begins at a row. Byte arrays start dictionary-encoded when that is asked for and fall
+//  back to PLAIN
 //     for the rest of the chunk as soon as the dictionary does not pay.
 #pragma once
 
@@ -73,7 +77,8 @@ class LeafWriter {
   void CloseDictionary();
   void MaybeFlush();
   void FlushPage();
-  void EmitPage(PageType type, Encoding encoding, size_t n_values, Bytes raw, std::vector<uint8_t>& out);
+  void EmitPage(PageType type, Encoding encoding, size_t n_values, Bytes raw,
+                std::vector<uint8_t>& out);
   void Observe(const uint8_t* data, size_t size);
   bool Less(Bytes left, Bytes right) const;
 

@@ -1,5 +1,5 @@
-// Snappy and LZ4 block decoders (formats: google/snappy format_description.txt, lz4 lz4_Block_format.md).
-// Every length is checked against both ends before a byte moves.
+// Snappy and LZ4 block decoders (formats: google/snappy format_description.txt, lz4
+// lz4_Block_format.md). Every length is checked against both ends before a byte moves.
 #include <algorithm>
 #include <cstring>
 
@@ -9,7 +9,8 @@ namespace gristmill::codec {
 
 namespace {
 
-// Copies `length` bytes from `distance` back; source and target may overlap, then the pattern repeats.
+// Copies `length` bytes from `distance` back; source and target may overlap, then the pattern
+// repeats.
 inline void CopyMatch(uint8_t* target, size_t distance, size_t length) {
   const uint8_t* source = target - distance;
   if (distance >= length) {
@@ -49,11 +50,13 @@ void SnappyDecompress(Bytes src, MutableBytes dst) {
           const size_t n_bytes = length - 60;
           if (n_bytes > src.size() - read) fail("a literal header is cut off");
           length = 0;
-          for (size_t k = 0; k < n_bytes; k++) length |= static_cast<size_t>(src[read + k]) << (8 * k);
+          for (size_t k = 0; k < n_bytes; k++)
+            length |= static_cast<size_t>(src[read + k]) << (8 * k);
           length++;
           read += n_bytes;
         }
-        if (length > src.size() - read || length > dst.size() - written) fail("a literal runs over the end");
+        if (length > src.size() - read || length > dst.size() - written)
+          fail("a literal runs over the end");
         std::memcpy(dst.data() + written, src.data() + read, length);
         read += length;
         written += length;
@@ -75,7 +78,8 @@ void SnappyDecompress(Bytes src, MutableBytes dst) {
         if (src.size() - read < 4) fail("a copy is cut off");
         length = (tag >> 2) + 1;
         distance = src[read] | (static_cast<size_t>(src[read + 1]) << 8) |
-                   (static_cast<size_t>(src[read + 2]) << 16) | (static_cast<size_t>(src[read + 3]) << 24);
+                   (static_cast<size_t>(src[read + 2]) << 16) |
+                   (static_cast<size_t>(src[read + 3]) << 24);
         read += 4;
     }
     if (distance == 0 || distance > written) fail("a copy reaches before the start");

@@ -55,25 +55,39 @@ class Thrift {
     if (depth > 16) throw Damaged{};
     switch (type) {
       case 1:
-      case 2: return;  // the field header holds the boolean
-      case 3: Byte(); return;
+      case 2:
+        return;  // the field header holds the boolean
+      case 3:
+        Byte();
+        return;
       case 4:
       case 5:
-      case 6: Varint(); return;
-      case 7: Advance(8); return;
-      case 8: Advance(Varint()); return;
+      case 6:
+        Varint();
+        return;
+      case 7:
+        Advance(8);
+        return;
+      case 8:
+        Advance(Varint());
+        return;
       case 9:
       case 10: {
         const uint8_t head = Byte();
         const uint64_t n = head >> 4 == 15 ? Varint() : head >> 4;
         for (uint64_t k = 0; k < n; k++) {
-          if ((head & 15) <= 2) Byte();
-          else Skip(head & 15, depth + 1);
+          if ((head & 15) <= 2)
+            Byte();
+          else
+            Skip(head & 15, depth + 1);
         }
         return;
       }
-      case 12: Struct([&](int64_t, int inner) { Skip(inner, depth + 1); }); return;
-      default: throw Damaged{};
+      case 12:
+        Struct([&](int64_t, int inner) { Skip(inner, depth + 1); });
+        return;
+      default:
+        throw Damaged{};
     }
   }
 
@@ -92,25 +106,39 @@ class Thrift {
 
 void ReadDataHeader(Thrift& in, PageHeader& header) {
   in.Struct([&](int64_t id, int type) {
-    if (type != 5) in.Skip(type);
-    else if (id == 1) header.n_values = in.Int32();
-    else if (id == 2) header.encoding = in.Int32();
-    else if (id == 3) header.definition_encoding = in.Int32();
-    else if (id == 4) header.repetition_encoding = in.Int32();
-    else in.Skip(type);
+    if (type != 5)
+      in.Skip(type);
+    else if (id == 1)
+      header.n_values = in.Int32();
+    else if (id == 2)
+      header.encoding = in.Int32();
+    else if (id == 3)
+      header.definition_encoding = in.Int32();
+    else if (id == 4)
+      header.repetition_encoding = in.Int32();
+    else
+      in.Skip(type);
   });
 }
 
 void ReadDataHeaderV2(Thrift& in, PageHeader& header) {
   in.Struct([&](int64_t id, int type) {
-    if (id == 7 && type <= 2) header.is_compressed = type == 1;
-    else if (type != 5) in.Skip(type);
-    else if (id == 1) header.n_values = in.Int32();
-    else if (id == 2) header.n_nulls = in.Int32();
-    else if (id == 4) header.encoding = in.Int32();
-    else if (id == 5) header.definition_bytes = in.Int32();
-    else if (id == 6) header.repetition_bytes = in.Int32();
-    else in.Skip(type);
+    if (id == 7 && type <= 2)
+      header.is_compressed = type == 1;
+    else if (type != 5)
+      in.Skip(type);
+    else if (id == 1)
+      header.n_values = in.Int32();
+    else if (id == 2)
+      header.n_nulls = in.Int32();
+    else if (id == 4)
+      header.encoding = in.Int32();
+    else if (id == 5)
+      header.definition_bytes = in.Int32();
+    else if (id == 6)
+      header.repetition_bytes = in.Int32();
+    else
+      in.Skip(type);
   });
 }
 
@@ -141,14 +169,21 @@ int64_t ParsePageHeader(Bytes bytes, PageHeader& header) {
       if (id == 8 && type == 12) return ReadDataHeaderV2(in, header);
       if (type != 5) return in.Skip(type);
       switch (id) {
-        case 1: header.type = in.Int32(); return;
-        case 2: header.uncompressed_bytes = in.Int32(); return;
-        case 3: header.compressed_bytes = in.Int32(); return;
+        case 1:
+          header.type = in.Int32();
+          return;
+        case 2:
+          header.uncompressed_bytes = in.Int32();
+          return;
+        case 3:
+          header.compressed_bytes = in.Int32();
+          return;
         case 4:
           header.crc = static_cast<uint32_t>(in.Int32());
           header.has_crc = true;
           return;
-        default: in.Skip(type);
+        default:
+          in.Skip(type);
       }
     });
   } catch (NeedMore) {

@@ -1,4 +1,5 @@
-// Parquet's PageHeader in Thrift compact form: the fields a reader needs, and the writer's counterpart.
+// Parquet's PageHeader in Thrift compact form: the fields a reader needs, and the writer's
+// counterpart.
 #pragma once
 
 #include <cstdint>
@@ -39,7 +40,8 @@ struct PageHeader {
   bool is_compressed = true;
 };
 
-// Length of the header at the start of `bytes`; 0 when `bytes` ends before the header does; -1 when damaged.
+// Length of the header at the start of `bytes`; 0 when `bytes` ends before the header does; -1 when
+// damaged.
 int64_t ParsePageHeader(Bytes bytes, PageHeader& header);
 
 // Appends a version-1 data page or dictionary page header, with its CRC.

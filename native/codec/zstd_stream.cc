@@ -3,7 +3,8 @@
 namespace gristmill::codec {
 
 namespace {
-// 2^27 is zstd's own default limit: what --long=27 writes is readable, a damaged header cannot ask for more.
+// 2^27 is zstd's own default limit: what --long=27 writes is readable, a damaged header cannot ask
+// for more.
 constexpr int kMaxWindowLog = 27;
 }  // namespace
 
@@ -13,7 +14,8 @@ ZstdDecoder::ZstdDecoder() : context_(ZSTD_createDCtx(), ZSTD_freeDCtx) {
 }
 
 StreamStep ZstdDecoder::Decode(Bytes src, MutableBytes dst) {
-  // zstd would already expect the next frame's header and no longer say that the last one is complete.
+  // zstd would already expect the next frame's header and no longer say that the last one is
+  // complete.
   if (src.empty() && between_frames_) return {0, 0, true};
   ZSTD_inBuffer in{src.data(), src.size(), 0};
   ZSTD_outBuffer out{dst.data(), dst.size(), 0};
@@ -32,7 +34,8 @@ ZstdEncoder::ZstdEncoder(int level) : context_(ZSTD_createCCtx(), ZSTD_freeCCtx)
 StreamStep ZstdEncoder::Encode(Bytes src, MutableBytes dst, bool end) {
   ZSTD_inBuffer in{src.data(), src.size(), 0};
   ZSTD_outBuffer out{dst.data(), dst.size(), 0};
-  const size_t left = ZSTD_compressStream2(context_.get(), &out, &in, end ? ZSTD_e_end : ZSTD_e_continue);
+  const size_t left =
+      ZSTD_compressStream2(context_.get(), &out, &in, end ? ZSTD_e_end : ZSTD_e_continue);
   if (ZSTD_isError(left)) FailCodec(Codec::kZstd, ZSTD_getErrorName(left));
   return {in.pos, out.pos, in.pos == in.size && (end ? left == 0 : out.pos < out.size)};
 }

@@ -1,4 +1,5 @@
-// zstd streams in bounded memory, for .jsonl.zst: the caller owns both buffers and calls again until done.
+// zstd streams in bounded memory, for .jsonl.zst: the caller owns both buffers and calls again
+// until done.
 #pragma once
 
 #include <zstd.h>

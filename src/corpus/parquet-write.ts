@@ -28,7 +28,7 @@ import type {
 
 const PAGE_BYTES = 1 << 20;
 
-/** Rows that are encoded at once where values come as JS values. */
+/** How bounds compare, in the addon's numbering. */
 const ORDER = { none: 0, signed: 1, unsigned: 2, float: 3, bytes: 4 } as const;
 
 interface OpenLeaf {
