@@ -1,0 +1,112 @@
+/**
+ * Case `engine-host`: what the host does beside the GPU, measured without one.
+ *
+ * The model is so small (one layer of 32) that nearly all the time is bookkeeping: batches, KV cells, masks, slots, the
+ * token automaton. Reported are nanoseconds per token and how many ubatches a decode took against the ideal. A GPU that
+ * needs less than this per token waits for the host.
+ */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { loadavg, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { RANDOM_MODEL_PRESETS, writeRandomModel } from '../../src/model/random.ts';
+import { native } from '../../src/native.ts';
+import type { EngineStats } from '../../src/native-engine.ts';
+import { DIALECTS } from '../../src/program/dialects.ts';
+import type { Bench, BenchContext, BenchTable } from '../types.ts';
+import { documentsOf, framesOf, PROFILE, total, viewsOf } from './engine-support.ts';
+
+const LINE_FORMAT = { ...PROFILE.chunk!.line, firstLine: 0 } as const;
+
+export const bench: Bench = {
+  name: 'engine-host',
+  async run(context: BenchContext): Promise<BenchTable> {
+    const folder = mkdtempSync(join(tmpdir(), 'gristmill-bench-'));
+    const modelPath = join(folder, 'smallest.gguf');
+    const shape = {
+      ...RANDOM_MODEL_PRESETS.tiny,
+      nLayer: 1,
+      nEmbd: 32,
+      nHead: 1,
+      nHeadKv: 1,
+      nFf: 32,
+    };
+    const rows: (string | number)[][] = [];
+    try {
+      await writeRandomModel({ ...shape, path: modelPath, seed: 1 });
+      for (const nSlots of context.quick ? [32] : [32, 64, 256]) {
+        context.log(`${nSlots} slots`);
+        rows.push(...(await measure(modelPath, nSlots)));
+      }
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+    return {
+      title: 'engine-host',
+      columns: [
+        'slots',
+        'stage',
+        'ns per token, all',
+        'ns per token, ours',
+        'ubatches / ideal',
+        'padding %',
+        'idle-slot tokens %',
+      ],
+      rows,
+      notes: [
+        'one thread; "all" includes llama.cpp’s KV bookkeeping and mask and the smallest model’s arithmetic, "ours" is scheduling and the automaton',
+        `load ${loadavg()[0]!.toFixed(1)} at the start`,
+      ],
+    };
+  },
+};
+
+async function measure(modelPath: string, nSlots: number): Promise<(string | number)[][]> {
+  const options = { modelPath, device: 'cpu', nThreads: 1, nSlots, nCtxSlot: 1280, nUbatch: 4096 };
+  const engine = await native().openEngine(options);
+  try {
+    const views = viewsOf(documentsOf(engine, nSlots * 2, 1000));
+    const frames = framesOf(engine);
+    const zero = engine.stats();
+    const answers = ['keep_doc()', 'drop_doc()'] as const;
+    const scored = await engine.scoreDocuments({
+      ...views,
+      docs: null,
+      frame: frames.document,
+      answers,
+    });
+    const afterDocuments = engine.stats();
+    const windows = await engine.planWindows({
+      ...views,
+      docs: null,
+      lineFormat: LINE_FORMAT,
+      maxTokens: 1000,
+      countBos: true,
+    });
+    const { grammar } = DIALECTS.prox;
+    const maxNewTokens = PROFILE.chunk!.maxNewTokens;
+    const request = { ...views, windows, frame: frames.chunk, lineFormat: LINE_FORMAT, grammar };
+    const beforePrograms = engine.stats();
+    const written = await engine.generatePrograms({ ...request, maxNewTokens });
+    const afterPrograms = engine.stats();
+    const rows: (string | number)[][] = [];
+    const add = (stage: string, nTokens: number, before: EngineStats, after: EngineStats): void => {
+      const of = (key: keyof EngineStats): number => after[key] - before[key];
+      const fed = nTokens + of('padTokens') + of('dummyTokens');
+      rows.push([
+        nSlots,
+        stage,
+        (of('prefillNs') + of('decodeNs') + of('hostNs')) / nTokens,
+        of('hostNs') / nTokens,
+        of('ubatches') / Math.max(1, of('idealUbatches')),
+        (100 * of('padTokens')) / fed,
+        (100 * of('dummyTokens')) / fed,
+      ]);
+    };
+    add('document', total(scored.promptTokens), zero, afterDocuments);
+    const nTokens = total(written.promptTokens) + total(written.newTokens);
+    add('chunk', nTokens, beforePrograms, afterPrograms);
+    return rows;
+  } finally {
+    await engine.dispose();
+  }
+}
