@@ -21,10 +21,7 @@ export interface NativeEngineOptions {
   readonly nCtxSlot: number;
   /** Tokens of one compute step, at least `nSlots`. */
   readonly nUbatch: number;
-  /**
-   * Fused attention kernels. Default `auto`: on the GPU where llama.cpp has them, never on the CPU, whose kernel
-   * makes a document's logits depend on its neighbours (1e-2 against 2e-6).
-   */
+  /** Fused attention kernels. Default `auto`: on, except on GPUs for which llama.cpp lacks them. */
   readonly flashAttention?: 'auto' | 'on' | 'off';
   /** Type of the key-value cache; `q8_0` needs flash attention. Default `f16`. */
   readonly kvType?: 'f16' | 'f32' | 'bf16' | 'q8_0';

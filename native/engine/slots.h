@@ -9,10 +9,14 @@
 //     slot 2 | - - - - |      -: dummies of an idle slot between active ones (only consecutive ids share an ubatch)
 //     slot 3 | c c c . |
 //
-// On the CPU the bits of a document's logits do not depend on its neighbours. ggml multiplies one column with another
-// kernel than two or more (dot products against tiles), which sum in different orders; each of the two is the same for
-// every width. Hence there: slots with one pending token are stepped apart from slots with more, which advance by at
-// least two; a step has at least two tokens, and two outputs if it has any.
+// On the CPU the bits of a document's logits do not depend on its neighbours. ggml has kernels that sum in different
+// orders and chooses among them by the shape of a step; each of them treats every row alike. Hence a step keeps to one
+// side of every such border:
+//  - matrices: one column is multiplied apart from two or more; a step has at least two tokens, and two outputs if any;
+//  - fused attention: 64 or more tokens of a sequence are tiled, fewer are not; prompts advance by at least 64 (padded
+//    behind their end), answers by fewer;
+//  - plain attention: one token of a sequence is multiplied apart from two or more; single pending tokens are stepped
+//    apart from all others, which advance by at least two.
 //
 // Invariants: all calls come from one thread; a slot never holds more than ctx_slot() tokens. After an error every
 // slot is empty.
@@ -107,7 +111,8 @@ class SlotContext {
     int32_t held = 0;  // tokens in the cache
     Tokens pending;
     size_t next = 0;
-    bool single = false;  // exactly one token was pending when the first came
+    bool prompt = false;  // the pending tokens began with a prompt
+    bool single = false;  // no prompt, and exactly one token was pending when the first came
     int32_t remaining() const { return static_cast<int32_t>(pending.size() - next); }
   };
 
@@ -115,7 +120,11 @@ class SlotContext {
   void StepSpan(Phase phase, int32_t first, int32_t last, const std::vector<int32_t>& active,
                 const OnLogits& on_logits);
   int32_t ChooseWidth(int32_t first, int32_t last, const std::vector<int32_t>& taking);
-  void EnsureTwo();
+  void EnsureTwoOutputs();
+  // True for slots that step together on the CPU.
+  bool SameKernels(const Slot& a, const Slot& b) const {
+    return fused_attention_ ? a.prompt == b.prompt : a.single == b.single;
+  }
   void LoadModel(const EngineOptions& options);
   void MakeContext(const EngineOptions& options);
   void Fail(int32_t code);
@@ -125,6 +134,7 @@ class SlotContext {
   ModelFile file_;
   std::string device_name_;
   bool on_cpu_ = true;
+  bool fused_attention_ = false;
   int32_t n_slots_ = 0;
   int32_t n_sequences_ = 0;  // slots, and one more on the CPU when there is only one
   int32_t cells_ = 0;        // of one sequence in the cache, padding included
