@@ -1,10 +1,14 @@
-// class Engine: plain structs in, typed arrays out, one promise per call; the work is native/engine.
+// class Engine: plain structs in, typed arrays out, one promise per call; the work is
+// native/engine.
 //
 // Lifetime rules
-//  1. Every pending call holds references to its views; they are dropped on the JS thread when it settles.
-//  2. The threadsafe function is referenced only while calls are pending, so that an idle engine does not keep the
+//  1. Every pending call holds references to its views; they are dropped on the JS thread when it
+//  settles.
+//  2. The threadsafe function is referenced only while calls are pending, so that an idle engine
+//  does not keep the
 //     process alive.
-//  3. A cleanup hook stops and joins the threads when the environment ends without dispose() (worker_threads); what
+//  3. A cleanup hook stops and joins the threads when the environment ends without dispose()
+//  (worker_threads); what
 //     the threads report after that is dropped.
 //  4. After dispose() every call throws DISPOSED; the context is freed on its own thread.
 #include "binding/engine.h"
@@ -32,18 +36,18 @@ struct Pending {
 class EngineObject : public Napi::ObjectWrap<EngineObject> {
  public:
   static Napi::Function Define(Napi::Env env) {
-    return DefineClass(env, "Engine",
-                       {InstanceMethod("open", &EngineObject::Open),
-                        InstanceMethod("info", &EngineObject::Info),
-                        InstanceMethod("tokenize", &EngineObject::Tokenize),
-                        InstanceMethod("detokenize", &EngineObject::Detokenize),
-                        InstanceMethod("planWindows", &EngineObject::PlanWindows),
-                        InstanceMethod("scoreDocuments", &EngineObject::ScoreDocuments),
-                        InstanceMethod("generatePrograms", &EngineObject::GeneratePrograms),
-                        InstanceMethod("generateText", &EngineObject::GenerateText),
-                        InstanceMethod("cancel", &EngineObject::Cancel),
-                        InstanceMethod("stats", &EngineObject::Stats),
-                        InstanceMethod("dispose", &EngineObject::Dispose)});
+    return DefineClass(
+        env, "Engine",
+        {InstanceMethod("open", &EngineObject::Open), InstanceMethod("info", &EngineObject::Info),
+         InstanceMethod("tokenize", &EngineObject::Tokenize),
+         InstanceMethod("detokenize", &EngineObject::Detokenize),
+         InstanceMethod("planWindows", &EngineObject::PlanWindows),
+         InstanceMethod("scoreDocuments", &EngineObject::ScoreDocuments),
+         InstanceMethod("generatePrograms", &EngineObject::GeneratePrograms),
+         InstanceMethod("generateText", &EngineObject::GenerateText),
+         InstanceMethod("cancel", &EngineObject::Cancel),
+         InstanceMethod("stats", &EngineObject::Stats),
+         InstanceMethod("dispose", &EngineObject::Dispose)});
   }
 
   explicit EngineObject(const Napi::CallbackInfo& info)
@@ -63,7 +67,8 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
   ~EngineObject() override { Teardown(); }
 
  private:
-  static void Settle(Napi::Env env, Napi::Function, EngineObject* self, std::shared_ptr<Job>* report) {
+  static void Settle(Napi::Env env, Napi::Function, EngineObject* self,
+                     std::shared_ptr<Job>* report) {
     const std::unique_ptr<std::shared_ptr<Job>> owned(report);
     // A null environment: the queue is drained while the environment ends, nothing can be settled.
     if (env == nullptr || self->env_ == nullptr) return;
@@ -123,14 +128,16 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
     }
     const Napi::Promise promise = pending.deferred.Promise();
     pending_.emplace(job.get(), std::move(pending));
-    if (info.Length() > 1 && info[1].IsNumber()) calls_[info[1].As<Napi::Number>().Int64Value()] = job;
+    if (info.Length() > 1 && info[1].IsNumber())
+      calls_[info[1].As<Napi::Number>().Int64Value()] = job;
     return promise;
   }
 
   engine::Engine& Ready() {
     if (disposed_ || !engine_) throw CodedError("DISPOSED", {{"object", "the engine"}});
     if (!opened_) {
-      throw CodedError("NATIVE_FAILED", {{"operation", "engine"}, {"reason", "open() did not succeed"}});
+      throw CodedError("NATIVE_FAILED",
+                       {{"operation", "engine"}, {"reason", "open() did not succeed"}});
     }
     return *engine_;
   }
@@ -191,7 +198,8 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
       engine::Engine& engine = Ready();
       auto job = std::make_shared<engine::PlanJob>();
       ToPlanJob(info[0].As<Napi::Object>(), *job);
-      const Napi::Value promise = Expect(info, job, [job](Napi::Env env) { return FromPlanJob(env, *job); });
+      const Napi::Value promise =
+          Expect(info, job, [job](Napi::Env env) { return FromPlanJob(env, *job); });
       engine.Submit(job);
       return promise;
     });
@@ -202,7 +210,8 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
       engine::Engine& engine = Ready();
       auto job = std::make_shared<engine::ScoreJob>();
       ToScoreJob(info[0].As<Napi::Object>(), engine.slots(), *job);
-      const Napi::Value promise = Expect(info, job, [job](Napi::Env env) { return FromScoreJob(env, *job); });
+      const Napi::Value promise =
+          Expect(info, job, [job](Napi::Env env) { return FromScoreJob(env, *job); });
       engine.Submit(job);
       return promise;
     });
@@ -223,7 +232,8 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
   Napi::Value GeneratePrograms(const Napi::CallbackInfo& info) { return Generate(info, true); }
   Napi::Value GenerateText(const Napi::CallbackInfo& info) { return Generate(info, false); }
 
-  // cancel(call): the call whose second argument was `call` rejects with ABORTED, unless it is done.
+  // cancel(call): the call whose second argument was `call` rejects with ABORTED, unless it is
+  // done.
   Napi::Value Cancel(const Napi::CallbackInfo& info) {
     const auto found = calls_.find(info[0].ToNumber().Int64Value());
     if (found != calls_.end()) {

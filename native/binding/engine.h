@@ -5,4 +5,4 @@
 namespace gristmill::binding {
 // class Engine: one llama.cpp model and its context (src/native.ts, NativeEngineHandle).
 void ExportEngine(Napi::Env env, Napi::Object exports);
-}
+}  // namespace gristmill::binding

@@ -7,7 +7,8 @@ namespace gristmill::binding {
 namespace {
 
 [[noreturn]] void Invalid(const char* option, const char* expected, const std::string& received) {
-  throw CodedError("OPTION_INVALID", {{"option", option}, {"expected", expected}, {"received", received}});
+  throw CodedError("OPTION_INVALID",
+                   {{"option", option}, {"expected", expected}, {"received", received}});
 }
 
 int32_t IntegerOf(const Napi::Object& object, const char* name) {
@@ -94,7 +95,8 @@ engine::Frame FrameOf(const Napi::Object& request, const engine::SlotContext& sl
   frame.trim_start = object.Get("trimStart").ToBoolean();
   frame.trim_end = object.Get("trimEnd").ToBoolean();
   frame.max_tokens = IntegerOf(object, "maxTokens");
-  if (frame.max_tokens < 1) Invalid("frame.maxTokens", "at least 1", std::to_string(frame.max_tokens));
+  if (frame.max_tokens < 1)
+    Invalid("frame.maxTokens", "at least 1", std::to_string(frame.max_tokens));
   if (frame.max_tokens > slots.ctx_slot()) {
     throw CodedError("ENGINE_CONTEXT_TOO_SMALL", {{"file", slots.file().path},
                                                   {"context", std::to_string(slots.ctx_slot())},
@@ -198,7 +200,8 @@ void ToPlanJob(const Napi::Object& request, engine::PlanJob& job) {
   job.count_bos = BooleanOf(request, "countBos");
 }
 
-void ToScoreJob(const Napi::Object& request, const engine::SlotContext& slots, engine::ScoreJob& job) {
+void ToScoreJob(const Napi::Object& request, const engine::SlotContext& slots,
+                engine::ScoreJob& job) {
   job.documents = DocumentsOf(request);
   job.docs = DocsOf(request, job.documents.size());
   job.frame = FrameOf(request, slots);
@@ -215,7 +218,8 @@ void ToGenerateJob(const Napi::Object& request, const engine::SlotContext& slots
   job.documents = DocumentsOf(request);
   job.frame = FrameOf(request, slots);
   job.max_new_tokens = IntegerOf(request, "maxNewTokens");
-  if (job.max_new_tokens < 1) Invalid("maxNewTokens", "at least 1", std::to_string(job.max_new_tokens));
+  if (job.max_new_tokens < 1)
+    Invalid("maxNewTokens", "at least 1", std::to_string(job.max_new_tokens));
   if (!windowed) {
     job.doc = DocsOf(request, job.documents.size());
     return;

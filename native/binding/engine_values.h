@@ -20,7 +20,8 @@ Napi::Value FromVector(Napi::Env env, const std::vector<T>& values) {
 
 engine::EngineOptions ToEngineOptions(const Napi::Value& value);
 void ToPlanJob(const Napi::Object& request, engine::PlanJob& job);
-void ToScoreJob(const Napi::Object& request, const engine::SlotContext& slots, engine::ScoreJob& job);
+void ToScoreJob(const Napi::Object& request, const engine::SlotContext& slots,
+                engine::ScoreJob& job);
 void ToGenerateJob(const Napi::Object& request, const engine::SlotContext& slots, bool windowed,
                    engine::GenerateJob& job);
 

@@ -36,8 +36,9 @@ class InspectWorker : public PromiseWorker {
     result.Set("preTokenizer", model_.pre_tokenizer);
     result.Set("bosToken", model_.bos_token);
     result.Set("eosToken", model_.eos_token);
-    result.Set("chatTemplate", model_.chat_template ? Napi::Value(Napi::String::New(env, *model_.chat_template))
-                                                    : env.Null());
+    result.Set("chatTemplate", model_.chat_template
+                                   ? Napi::Value(Napi::String::New(env, *model_.chat_template))
+                                   : env.Null());
     Napi::Array groups = Napi::Array::New(env);
     for (const engine::TensorGroup& group : model_.groups) {
       Napi::Object entry = Napi::Object::New(env);

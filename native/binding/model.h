@@ -5,4 +5,4 @@
 namespace gristmill::binding {
 // inspectModel(path), writeRandomModel(spec).
 void ExportModel(Napi::Env env, Napi::Object exports);
-}
+}  // namespace gristmill::binding

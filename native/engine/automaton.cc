@@ -9,8 +9,8 @@ namespace gristmill::engine {
 
 namespace {
 
-constexpr size_t kMaxOps = 64;             // bits of the viability mask
-constexpr size_t kMaxForcedBytes = 4096;   // longer literals are taken piece by piece
+constexpr size_t kMaxOps = 64;            // bits of the viability mask
+constexpr size_t kMaxForcedBytes = 4096;  // longer literals are taken piece by piece
 constexpr int64_t kMaxNumber = 1'000'000'000;
 
 [[noreturn]] void InvalidGrammar(const std::string& expected, const std::string& received) {
@@ -18,7 +18,9 @@ constexpr int64_t kMaxNumber = 1'000'000'000;
                    {{"option", "grammar"}, {"expected", expected}, {"received", received}});
 }
 
-bool IsContinuation(char byte) { return (static_cast<unsigned char>(byte) & 0xC0) == 0x80; }
+bool IsContinuation(char byte) {
+  return (static_cast<unsigned char>(byte) & 0xC0) == 0x80;
+}
 
 bool IsExcluded(uint8_t byte, char quote) {
   return byte == static_cast<uint8_t>(quote) || byte == '\\' || byte == '\n' || byte == '\r';
@@ -27,7 +29,8 @@ bool IsExcluded(uint8_t byte, char quote) {
 }  // namespace
 
 void CheckGrammar(const Grammar& grammar) {
-  if (grammar.ops.size() > kMaxOps) InvalidGrammar("at most 64 ops", std::to_string(grammar.ops.size()));
+  if (grammar.ops.size() > kMaxOps)
+    InvalidGrammar("at most 64 ops", std::to_string(grammar.ops.size()));
   if (grammar.max_ops < 1) InvalidGrammar("maxOps of at least 1", std::to_string(grammar.max_ops));
   if (grammar.max_ops > 1 && !grammar.ops.empty() && grammar.separator.empty()) {
     InvalidGrammar("a separator", "none");
@@ -47,7 +50,8 @@ void CheckGrammar(const Grammar& grammar) {
       selected = selected || part.kind == Grammar::PartKind::kLineFrom;
       sourced = sourced || part.kind == Grammar::PartKind::kSource;
       bytes = bytes || part.kind != Grammar::PartKind::kLiteral || !part.text.empty();
-      if (part.max_bytes < 0) InvalidGrammar("maxBytes of at least 0", std::to_string(part.max_bytes));
+      if (part.max_bytes < 0)
+        InvalidGrammar("maxBytes of at least 0", std::to_string(part.max_bytes));
     }
     if (!bytes) InvalidGrammar("ops with at least one byte", "an empty op");
     always = always || !sourced;
@@ -55,11 +59,13 @@ void CheckGrammar(const Grammar& grammar) {
   if (!always) InvalidGrammar("a program that every window allows", "only ops with a source");
 }
 
-// ---- the window ----------------------------------------------------------------------------------------------
+// ---- the window
+// ----------------------------------------------------------------------------------------------
 
 WindowText::WindowText(const Grammar& grammar, const std::vector<std::string_view>& lines,
                        int32_t line_start, int32_t line_end)
-    : first_number_(line_start + grammar.first_line), last_number_(line_end - 1 + grammar.first_line) {
+    : first_number_(line_start + grammar.first_line),
+      last_number_(line_end - 1 + grammar.first_line) {
   uint8_t usable_anywhere = 0;
   for (int32_t line = line_start; line < line_end; ++line) {
     line_begins_.push_back(static_cast<int32_t>(text_.size()));
@@ -108,13 +114,16 @@ bool WindowText::CanExtend(int64_t value, int32_t low, int32_t high, bool needs_
   return false;
 }
 
-bool WindowText::IsBoundary(int32_t at) const { return !IsContinuation(text_[at]); }
+bool WindowText::IsBoundary(int32_t at) const {
+  return !IsContinuation(text_[at]);
+}
 
 bool WindowText::IsUsable(int32_t at, char quote) const {
   return !IsExcluded(static_cast<uint8_t>(text_[at]), quote);
 }
 
-// ---- stepping ------------------------------------------------------------------------------------------------
+// ---- stepping
+// ------------------------------------------------------------------------------------------------
 
 Automaton::Automaton(const Tokenizer& tokenizer, const VocabTrie& trie, Grammar grammar)
     : tokenizer_(tokenizer), trie_(trie), grammar_(std::move(grammar)) {
@@ -177,7 +186,8 @@ void Automaton::Enter(Thread thread, const WindowText& window, State& out) const
   thread.utf8_left = 0;
   thread.positions.clear();
   while (thread.part < static_cast<int16_t>(parts.size()) &&
-         parts[thread.part].kind == Grammar::PartKind::kLiteral && parts[thread.part].text.empty()) {
+         parts[thread.part].kind == Grammar::PartKind::kLiteral &&
+         parts[thread.part].text.empty()) {
     thread.part += 1;
   }
   if (thread.part == static_cast<int16_t>(parts.size())) {
@@ -194,8 +204,8 @@ void Automaton::Enter(Thread thread, const WindowText& window, State& out) const
   }
   if (std::find(out.begin(), out.end(), thread) != out.end()) return;
   out.push_back(thread);
-  const bool may_be_empty = thread.kind == Thread::Kind::kPart &&
-                            PartOf(thread).kind == Grammar::PartKind::kTarget;
+  const bool may_be_empty =
+      thread.kind == Thread::Kind::kPart && PartOf(thread).kind == Grammar::PartKind::kTarget;
   if (may_be_empty) {
     thread.part += 1;
     Enter(std::move(thread), window, out);
@@ -291,7 +301,8 @@ void Automaton::StepTarget(const Thread& thread, uint8_t byte, const WindowText&
 void Automaton::StepThread(const Thread& thread, uint8_t byte, const WindowText& window,
                            State& out) const {
   switch (thread.kind) {
-    case Thread::Kind::kDone: return;
+    case Thread::Kind::kDone:
+      return;
     case Thread::Kind::kLeadSpace:
       if (byte == ' ') {
         for (Thread& started : Start(window, false)) out.push_back(std::move(started));
@@ -310,7 +321,8 @@ void Automaton::StepThread(const Thread& thread, uint8_t byte, const WindowText&
       }
       return;
     }
-    case Thread::Kind::kPart: break;
+    case Thread::Kind::kPart:
+      break;
   }
   switch (PartOf(thread).kind) {
     case Grammar::PartKind::kLiteral: {
@@ -335,7 +347,9 @@ void Automaton::StepThread(const Thread& thread, uint8_t byte, const WindowText&
       touched_window_ = true;
       StepSource(thread, byte, window, out);
       return;
-    case Grammar::PartKind::kTarget: StepTarget(thread, byte, window, out); return;
+    case Grammar::PartKind::kTarget:
+      StepTarget(thread, byte, window, out);
+      return;
   }
 }
 
@@ -363,7 +377,8 @@ bool Automaton::IsFinal(const State& state) {
   });
 }
 
-Automaton::Bytes Automaton::NextBytes(const State& state, const WindowText& window, bool* any) const {
+Automaton::Bytes Automaton::NextBytes(const State& state, const WindowText& window,
+                                      bool* any) const {
   Bytes bytes;
   *any = false;
   for (const Thread& thread : state) {
@@ -378,7 +393,9 @@ Automaton::Bytes Automaton::NextBytes(const State& state, const WindowText& wind
     }
     const Grammar::Part& part = PartOf(thread);
     switch (part.kind) {
-      case Grammar::PartKind::kLiteral: bytes.push_back(static_cast<uint8_t>(part.text[thread.at])); break;
+      case Grammar::PartKind::kLiteral:
+        bytes.push_back(static_cast<uint8_t>(part.text[thread.at]));
+        break;
       case Grammar::PartKind::kLineFrom:
       case Grammar::PartKind::kLineTo:
         for (uint8_t digit = '0'; digit <= '9'; ++digit) {
@@ -393,7 +410,8 @@ Automaton::Bytes Automaton::NextBytes(const State& state, const WindowText& wind
           break;
         }
         for (const int32_t at : thread.positions) {
-          if (window.IsUsable(at, part.quote)) bytes.push_back(static_cast<uint8_t>(window.text()[at]));
+          if (window.IsUsable(at, part.quote))
+            bytes.push_back(static_cast<uint8_t>(window.text()[at]));
         }
         break;
       case Grammar::PartKind::kTarget:
@@ -420,7 +438,8 @@ std::string Automaton::ForcedBytes(State& state, const WindowText& window) const
   return forced;
 }
 
-// ---- tokens --------------------------------------------------------------------------------------------------
+// ---- tokens
+// --------------------------------------------------------------------------------------------------
 
 void Automaton::Collect(uint32_t node, const State& state, const WindowText& window,
                         std::vector<llama_token>& out) const {
@@ -433,7 +452,8 @@ void Automaton::Collect(uint32_t node, const State& state, const WindowText& win
   bool any = false;
   const Bytes bytes = NextBytes(state, window, &any);
   if (any) {
-    for (uint32_t child = trie_.ChildrenBegin(node); child < trie_.ChildrenEnd(node); ++child) visit(child);
+    for (uint32_t child = trie_.ChildrenBegin(node); child < trie_.ChildrenEnd(node); ++child)
+      visit(child);
     return;
   }
   for (const uint8_t byte : bytes) {
@@ -442,7 +462,8 @@ void Automaton::Collect(uint32_t node, const State& state, const WindowText& win
   }
 }
 
-// Walks the trie along the window's text from every live position; what follows a node is looked at once.
+// Walks the trie along the window's text from every live position; what follows a node is looked at
+// once.
 void Automaton::CollectSource(const Thread& thread, const WindowText& window,
                               std::vector<llama_token>& out) {
   const Grammar::Part& part = PartOf(thread);
@@ -462,7 +483,8 @@ void Automaton::CollectSource(const Thread& thread, const WindowText& window,
         seen = stamp_;
         if (trie_.Token(node) >= 0) out.push_back(trie_.Token(node));
       }
-      // The text may end here within the token; the same node may also be reached inside a character.
+      // The text may end here within the token; the same node may also be reached inside a
+      // character.
       if (seen == stamp_ && window.IsBoundary(at)) {
         seen = stamp_ + 1;
         Collect(node, ended, window, out);
@@ -507,7 +529,8 @@ std::string Automaton::CacheKey(const State& state, const WindowText& window) co
   return key;
 }
 
-const std::vector<llama_token>& Automaton::AllowedTokens(const State& state, const WindowText& window) {
+const std::vector<llama_token>& Automaton::AllowedTokens(const State& state,
+                                                         const WindowText& window) {
   const std::string key = CacheKey(state, window);
   if (!key.empty()) {
     const auto found = cache_.find(key);
@@ -517,8 +540,8 @@ const std::vector<llama_token>& Automaton::AllowedTokens(const State& state, con
   scratch_.clear();
   State plain;
   for (const Thread& thread : state) {
-    const bool source = thread.kind == Thread::Kind::kPart &&
-                        PartOf(thread).kind == Grammar::PartKind::kSource;
+    const bool source =
+        thread.kind == Thread::Kind::kPart && PartOf(thread).kind == Grammar::PartKind::kSource;
     if (source) {
       CollectSource(thread, window, scratch_);
     } else {

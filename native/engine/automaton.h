@@ -1,14 +1,17 @@
 // Byte automaton of a dialect's grammar over one window, and the tokens it allows.
 //
-// A state is a set of threads, each of which waits for a byte: inside a literal, a line number, a source string (with
-// the positions in the window where its text so far occurs), a target string or a separator. Line numbers are bounded
-// digit by digit; a source string can only continue along the window's text; strings end on character boundaries only.
-// Hence every path that ends is a program that is valid for this window.
+// A state is a set of threads, each of which waits for a byte: inside a literal, a line number, a
+// source string (with the positions in the window where its text so far occurs), a target string or
+// a separator. Line numbers are bounded digit by digit; a source string can only continue along the
+// window's text; strings end on character boundaries only. Hence every path that ends is a program
+// that is valid for this window.
 //
-// The quotes around a source or target part belong to the literals beside it. An op whose source cannot be filled from this window (no
-// line holds a usable character) is not offered, nor is a line number whose line has none.
+// The quotes around a source or target part belong to the literals beside it. An op whose source
+// cannot be filled from this window (no line holds a usable character) is not offered, nor is a
+// line number whose line has none.
 //
-// States without window-dependent bytes ahead have their allowed tokens cached for the life of the automaton.
+// States without window-dependent bytes ahead have their allowed tokens cached for the life of the
+// automaton.
 #pragma once
 
 #include <cstdint>
@@ -29,8 +32,8 @@ struct Grammar {
     PartKind kind = PartKind::kLiteral;
     std::string text;         // literal
     bool line_scope = false;  // source
-    char quote = '"';         // source, target: never inside the text, nor is a backslash or a line break
-    int32_t max_bytes = 0;    // target
+    char quote = '"';  // source, target: never inside the text, nor is a backslash or a line break
+    int32_t max_bytes = 0;  // target
   };
   std::vector<std::string> whole;
   std::vector<std::vector<Part>> ops;
@@ -42,8 +45,8 @@ struct Grammar {
 // Throws OPTION_INVALID for a grammar that could not end or holds more than 64 ops.
 void CheckGrammar(const Grammar& grammar);
 
-// The lines of one window, shared by all states over it. Line numbers are those of the dialect: global over the
-// document, starting at the grammar's first line.
+// The lines of one window, shared by all states over it. Line numbers are those of the dialect:
+// global over the document, starting at the grammar's first line.
 class WindowText {
  public:
   WindowText(const Grammar& grammar, const std::vector<std::string_view>& lines, int32_t line_start,
@@ -53,7 +56,8 @@ class WindowText {
   int32_t last_number() const { return last_number_; }
   // Ops that can be completed in this window, by bit.
   uint64_t viable_ops() const { return viable_ops_; }
-  // True when the decimal prefix `value` can grow into a number in [low, high] that `op` may select.
+  // True when the decimal prefix `value` can grow into a number in [low, high] that `op` may
+  // select.
   bool CanExtend(int64_t value, int32_t low, int32_t high, bool needs_source, char quote) const;
   bool Selectable(int64_t number, bool needs_source, char quote) const;
 
@@ -83,13 +87,13 @@ class Automaton {
   struct Thread {
     enum class Kind : uint8_t { kDone, kLeadSpace, kOpEnd, kSeparator, kPart };
     Kind kind = Kind::kDone;
-    int16_t alternative = 0; // ops first, then whole programs
+    int16_t alternative = 0;  // ops first, then whole programs
     int16_t part = 0;
     int32_t n_ops = 0;
-    int32_t at = 0;          // literal and separator: next byte; target: bytes so far; source: bytes so far
-    int64_t number = -1;     // line number so far, -1 before the first digit
+    int32_t at = 0;  // literal and separator: next byte; target: bytes so far; source: bytes so far
+    int64_t number = -1;  // line number so far, -1 before the first digit
     int32_t line_from = -1;
-    uint8_t utf8_low = 0x80; // target: range of the next continuation byte, while utf8_left > 0
+    uint8_t utf8_low = 0x80;  // target: range of the next continuation byte, while utf8_left > 0
     uint8_t utf8_high = 0xBF;
     uint8_t utf8_left = 0;
     std::vector<int32_t> positions;  // source: next byte of each live match
@@ -97,7 +101,8 @@ class Automaton {
   };
   using State = std::vector<Thread>;
 
-  // At the start of a program; `allow_space` lets one space come first (SentencePiece answers start with one).
+  // At the start of a program; `allow_space` lets one space come first (SentencePiece answers start
+  // with one).
   State Start(const WindowText& window, bool allow_space) const;
   // All threads that take `byte`; empty when none does.
   State Step(const State& state, uint8_t byte, const WindowText& window) const;
@@ -108,10 +113,12 @@ class Automaton {
   static bool IsFinal(const State& state);
   // The bytes that must follow, up to the next choice.
   std::string ForcedBytes(State& state, const WindowText& window) const;
-  // Ascending ids of the tokens that keep the program valid; end-of-generation tokens where it may end.
+  // Ascending ids of the tokens that keep the program valid; end-of-generation tokens where it may
+  // end.
   const std::vector<llama_token>& AllowedTokens(const State& state, const WindowText& window);
-  // The first tokens of `forced` that no vocabulary token could merge across its end: what may be appended without
-  // asking the model. `after` is the state after all of `forced`; `canonical` its tokens.
+  // The first tokens of `forced` that no vocabulary token could merge across its end: what may be
+  // appended without asking the model. `after` is the state after all of `forced`; `canonical` its
+  // tokens.
   size_t SafePrefix(std::string_view forced, const Tokens& canonical, const State& after,
                     const WindowText& window) const;
 
@@ -141,7 +148,8 @@ class Automaton {
   Tokens eog_;
   std::unordered_map<std::string, std::vector<llama_token>> cache_;
   std::vector<llama_token> scratch_;
-  // Set when a part that depends on the window is entered or stepped: its caller's result must not be cached.
+  // Set when a part that depends on the window is entered or stepped: its caller's result must not
+  // be cached.
   mutable bool touched_window_ = false;
   std::vector<uint32_t> seen_nodes_;  // per trie node: stamp of the walk that saw it last
   uint32_t stamp_ = 0;

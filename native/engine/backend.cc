@@ -101,8 +101,9 @@ void LoadBackends() {
   std::call_once(once, [] {
     llama_log_set(LogSink, nullptr);
     // Beside the addon when installed; beside the llama library in a build tree.
-    const std::vector<fs::path> folders = {FolderOf(reinterpret_cast<const void*>(&LoadBackends)),
-                                           FolderOf(reinterpret_cast<const void*>(&llama_backend_init))};
+    const std::vector<fs::path> folders = {
+        FolderOf(reinterpret_cast<const void*>(&LoadBackends)),
+        FolderOf(reinterpret_cast<const void*>(&llama_backend_init))};
     LoadBest(folders, "cuda");
     LoadBest(folders, "metal");
     LoadBest(folders, "cpu");

@@ -34,13 +34,15 @@ namespace {
 // Names a grammar: equal grammars give equal keys.
 std::string KeyOf(const Grammar& grammar) {
   std::string key;
-  const auto put = [&](const std::string& text) { key += std::to_string(text.size()) + ":" + text; };
+  const auto put = [&](const std::string& text) {
+    key += std::to_string(text.size()) + ":" + text;
+  };
   for (const std::string& whole : grammar.whole) put(whole);
   for (const auto& op : grammar.ops) {
     key += "(";
     for (const auto& part : op) {
-      key += std::to_string(static_cast<int>(part.kind)) + (part.line_scope ? "l" : "w") + part.quote +
-             std::to_string(part.max_bytes);
+      key += std::to_string(static_cast<int>(part.kind)) + (part.line_scope ? "l" : "w") +
+             part.quote + std::to_string(part.max_bytes);
       put(part.text);
     }
     key += ")";
@@ -115,8 +117,9 @@ void Engine::Attempt(Job& job, const Work& work) {
 
 void Engine::RunText() {
   const int32_t cores = static_cast<int32_t>(std::thread::hardware_concurrency());
-  const int32_t n_threads =
-      slots_->on_cpu() ? options_.n_threads : std::max(options_.n_threads, std::clamp(cores, 1, 16));
+  const int32_t n_threads = slots_->on_cpu()
+                                ? options_.n_threads
+                                : std::max(options_.n_threads, std::clamp(cores, 1, 16));
   const TextContext context{slots_->tokenizer(), slots_->ctx_slot(), n_threads, counters_};
   while (std::shared_ptr<Job> job = text_queue_.Pop()) {
     Attempt(*job, [&] { job->Prepare(context); });

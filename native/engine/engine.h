@@ -1,11 +1,12 @@
-// One model, one context, two owned threads: jobs are prepared (tokenised) on the text thread and computed on the
-// context's thread, both in order, so that the next batch is tokenised while this one is computed.
+// One model, one context, two owned threads: jobs are prepared (tokenised) on the text thread and
+// computed on the context's thread, both in order, so that the next batch is tokenised while this
+// one is computed.
 //
 //     Submit ──► text queue ──► text thread ──► compute queue ──► compute thread ──► on_done
 //                                     └── jobs that need no model, failures ─────────► on_done
 //
-// Threads: Submit, Cancel and Stop are called from one thread (JS); on_done is called from both owned threads.
-// The llama context is made, used and freed on the compute thread only.
+// Threads: Submit, Cancel and Stop are called from one thread (JS); on_done is called from both
+// owned threads. The llama context is made, used and freed on the compute thread only.
 #pragma once
 
 #include <condition_variable>

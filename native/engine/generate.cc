@@ -1,8 +1,9 @@
-// The chunk stage: continuous batching of programs (or free text), constrained by the token automaton.
+// The chunk stage: continuous batching of programs (or free text), constrained by the token
+// automaton.
 //
-// Prompts are taken longest first. Freed slots wait until a quarter of them is free (or nothing decodes), are then
-// refilled from the lowest up and prefilled together; decode steps advance all slots at once. Which prompt lies in
-// which slot depends on the call alone.
+// Prompts are taken longest first. Freed slots wait until a quarter of them is free (or nothing
+// decodes), are then refilled from the lowest up and prefilled together; decode steps advance all
+// slots at once. Which prompt lies in which slot depends on the call alone.
 #include <algorithm>
 #include <limits>
 
@@ -13,7 +14,8 @@ namespace gristmill::engine {
 
 namespace {
 
-// Longest answer that is tokenised as one piece to find the canonical tokens of what is forced next.
+// Longest answer that is tokenised as one piece to find the canonical tokens of what is forced
+// next.
 constexpr size_t kMaxCanonicalBytes = 1024;
 
 llama_token Argmax(const float* logits, int32_t n_vocab) {
@@ -62,12 +64,13 @@ void GenerateJob::Prepare(const TextContext& context) {
           line_end[index] > static_cast<int32_t>(lines.size())) {
         throw CodedError("OPTION_INVALID",
                          {{"option", "windows"},
-                          {"expected", "lines inside document " + std::to_string(doc[index]) + " (" +
-                                           std::to_string(lines.size()) + " lines)"},
+                          {"expected", "lines inside document " + std::to_string(doc[index]) +
+                                           " (" + std::to_string(lines.size()) + " lines)"},
                           {"received", std::to_string(line_start[index]) + ".." +
                                            std::to_string(line_end[index])}});
       }
-      prompt = builder_->Build(text::RenderWindow(lines, line_start[index], line_end[index], format), false);
+      prompt = builder_->Build(
+          text::RenderWindow(lines, line_start[index], line_end[index], format), false);
       if (grammar) {
         windows_[index] =
             std::make_unique<WindowText>(*grammar, lines, line_start[index], line_end[index]);
@@ -79,7 +82,8 @@ void GenerateJob::Prepare(const TextContext& context) {
     const auto length = static_cast<int32_t>(prompts_[index].size());
     prompt_tokens[index] = length;
     // A window is never cut: a program about lines the model has not seen would be worthless.
-    const bool fits = length > 0 && length < context.ctx_slot && (!windowed || length <= frame.max_tokens);
+    const bool fits =
+        length > 0 && length < context.ctx_slot && (!windowed || length <= frame.max_tokens);
     if (!fits) flags[index] |= kUnanswerable;
   });
   context.counters.tokenize_ns += NowNs() - started;
@@ -114,10 +118,10 @@ class Generation {
  private:
   struct Writer {
     int64_t item = -1;
-    bool resident = false;    // the call's common prefix lies in the slot
+    bool resident = false;  // the call's common prefix lies in the slot
     bool prefilling = false;
-    Tokens tokens;            // of the answer
-    std::string bytes;        // of the answer
+    Tokens tokens;      // of the answer
+    std::string bytes;  // of the answer
     Automaton::State state;
   };
 
@@ -236,8 +240,8 @@ class Generation {
     return true;
   }
 
-  // Tokens of `forced` as they stand in the canonical tokens of the whole answer, if its tokens so far are
-  // canonical; else the tokens of `forced` alone. Empty when they do not spell it.
+  // Tokens of `forced` as they stand in the canonical tokens of the whole answer, if its tokens so
+  // far are canonical; else the tokens of `forced` alone. Empty when they do not spell it.
   Tokens Canonical(const Writer& writer, const std::string& forced) const {
     const std::string whole = writer.bytes + forced;
     Tokens tokens;
@@ -248,7 +252,8 @@ class Generation {
       if (!spells && whole.front() == ' ') tokens = job_.builder_->AnswerTokens(whole.substr(1));
       if (tokens.size() > writer.tokens.size() &&
           std::equal(writer.tokens.begin(), writer.tokens.end(), tokens.begin())) {
-        tokens.erase(tokens.begin(), tokens.begin() + static_cast<std::ptrdiff_t>(writer.tokens.size()));
+        tokens.erase(tokens.begin(),
+                     tokens.begin() + static_cast<std::ptrdiff_t>(writer.tokens.size()));
         if (tokenizer_.Detokenize(tokens) == forced) return tokens;
       }
     }
@@ -284,6 +289,8 @@ class Generation {
   int32_t n_active_ = 0;
 };
 
-void GenerateJob::Compute(ComputeContext& context) { Generation(*this, context).Run(); }
+void GenerateJob::Compute(ComputeContext& context) {
+  Generation(*this, context).Run();
+}
 
 }  // namespace gristmill::engine

@@ -53,20 +53,31 @@ int64_t IntegerAt(const gguf_context* gguf, const std::string& key) {
   const int64_t id = gguf_find_key(gguf, key.c_str());
   if (id < 0) return -1;
   switch (gguf_get_kv_type(gguf, id)) {
-    case GGUF_TYPE_UINT8: return gguf_get_val_u8(gguf, id);
-    case GGUF_TYPE_INT8: return gguf_get_val_i8(gguf, id);
-    case GGUF_TYPE_UINT16: return gguf_get_val_u16(gguf, id);
-    case GGUF_TYPE_INT16: return gguf_get_val_i16(gguf, id);
-    case GGUF_TYPE_UINT32: return gguf_get_val_u32(gguf, id);
-    case GGUF_TYPE_INT32: return gguf_get_val_i32(gguf, id);
-    case GGUF_TYPE_UINT64: return static_cast<int64_t>(gguf_get_val_u64(gguf, id));
-    case GGUF_TYPE_INT64: return gguf_get_val_i64(gguf, id);
-    case GGUF_TYPE_ARRAY: break;
-    default: return -1;
+    case GGUF_TYPE_UINT8:
+      return gguf_get_val_u8(gguf, id);
+    case GGUF_TYPE_INT8:
+      return gguf_get_val_i8(gguf, id);
+    case GGUF_TYPE_UINT16:
+      return gguf_get_val_u16(gguf, id);
+    case GGUF_TYPE_INT16:
+      return gguf_get_val_i16(gguf, id);
+    case GGUF_TYPE_UINT32:
+      return gguf_get_val_u32(gguf, id);
+    case GGUF_TYPE_INT32:
+      return gguf_get_val_i32(gguf, id);
+    case GGUF_TYPE_UINT64:
+      return static_cast<int64_t>(gguf_get_val_u64(gguf, id));
+    case GGUF_TYPE_INT64:
+      return gguf_get_val_i64(gguf, id);
+    case GGUF_TYPE_ARRAY:
+      break;
+    default:
+      return -1;
   }
   // One value per layer: llama.cpp takes such arrays; the first value stands for all.
   const auto type = gguf_get_arr_type(gguf, id);
-  if ((type != GGUF_TYPE_UINT32 && type != GGUF_TYPE_INT32) || gguf_get_arr_n(gguf, id) == 0) return -1;
+  if ((type != GGUF_TYPE_UINT32 && type != GGUF_TYPE_INT32) || gguf_get_arr_n(gguf, id) == 0)
+    return -1;
   return static_cast<const int32_t*>(gguf_get_arr_data(gguf, id))[0];
 }
 
@@ -122,8 +133,9 @@ ModelFile ReadModelFile(const std::string& path) {
   LoadBackends();
   std::error_code failed;
   if (!fs::is_regular_file(path, failed)) {
-    throw CodedError("ENGINE_MODEL_MISSING",
-                     {{"file", path}, {"reason", failed ? failed.message() : "not a regular file"}});
+    throw CodedError(
+        "ENGINE_MODEL_MISSING",
+        {{"file", path}, {"reason", failed ? failed.message() : "not a regular file"}});
   }
   ModelFile model;
   model.path = path;
@@ -173,8 +185,9 @@ ModelFile ReadModelFile(const std::string& path) {
 
 void CheckRunnable(const ModelFile& model) {
   const auto unsupported = [&](const std::string& reason) {
-    throw CodedError("ENGINE_ARCHITECTURE_UNSUPPORTED",
-                     {{"file", model.path}, {"architecture", model.architecture}, {"reason", reason}});
+    throw CodedError(
+        "ENGINE_ARCHITECTURE_UNSUPPORTED",
+        {{"file", model.path}, {"architecture", model.architecture}, {"reason", reason}});
   };
   if (model.architecture != "llama" && model.architecture != "qwen2" &&
       model.architecture != "qwen3") {

@@ -1,7 +1,8 @@
 // What a GGUF file holds, read with ggml's gguf API after our own checks.
 //
-// Everything llama.cpp would answer with an abort (sizes of zero, heads that do not divide, a tokenizer without
-// tokens) is checked here first, and the extent of every tensor is held against the size of the file.
+// Everything llama.cpp would answer with an abort (sizes of zero, heads that do not divide, a
+// tokenizer without tokens) is checked here first, and the extent of every tensor is held against
+// the size of the file.
 #pragma once
 
 #include <cstdint>
@@ -48,8 +49,8 @@ struct ModelFile {
 // Throws ENGINE_MODEL_MISSING or ENGINE_MODEL_INVALID.
 ModelFile ReadModelFile(const std::string& path);
 
-// Throws ENGINE_ARCHITECTURE_UNSUPPORTED unless the engine can run the model; ENGINE_MODEL_INVALID when its
-// shape makes no sense.
+// Throws ENGINE_ARCHITECTURE_UNSUPPORTED unless the engine can run the model; ENGINE_MODEL_INVALID
+// when its shape makes no sense.
 void CheckRunnable(const ModelFile& model);
 
 }  // namespace gristmill::engine

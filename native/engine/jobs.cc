@@ -30,9 +30,8 @@ std::vector<size_t> LongestFirst(const std::vector<Tokens>& prompts,
   for (size_t index = 0; index < prompts.size(); ++index) {
     if ((flags[index] & kUnanswerable) == 0) order.push_back(index);
   }
-  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {
-    return prompts[a].size() > prompts[b].size();
-  });
+  std::stable_sort(order.begin(), order.end(),
+                   [&](size_t a, size_t b) { return prompts[a].size() > prompts[b].size(); });
   return order;
 }
 
@@ -42,10 +41,11 @@ int32_t CommonPrefix(const std::vector<Tokens>& prompts, const std::vector<size_
   size_t common = prompts[order.back()].size() - 1;  // the shortest
   for (const size_t index : order) {
     const Tokens& prompt = prompts[index];
-    common = static_cast<size_t>(
-        std::mismatch(first.begin(), first.begin() + static_cast<std::ptrdiff_t>(common), prompt.begin())
-            .first -
-        first.begin());
+    common = static_cast<size_t>(std::mismatch(first.begin(),
+                                               first.begin() + static_cast<std::ptrdiff_t>(common),
+                                               prompt.begin())
+                                     .first -
+                                 first.begin());
   }
   return static_cast<int32_t>(common);
 }
@@ -62,7 +62,8 @@ void PlanJob::Prepare(const TextContext& context) {
       rendered.clear();
       format.AppendMarker(rendered, static_cast<int32_t>(line));
       rendered += lines[line];
-      counts[line] = static_cast<int32_t>(context.tokenizer.Plain(rendered).size()) + (count_bos ? 1 : 0);
+      counts[line] =
+          static_cast<int32_t>(context.tokenizer.Plain(rendered).size()) + (count_bos ? 1 : 0);
     }
     planned[index] = text::PlanWindows(counts, max_tokens);
   });

@@ -1,5 +1,6 @@
-// The work an engine takes, as plain structs. A job is prepared on the text thread (tokenisation), then computed on
-// the context's own thread; requests hold views that their submitter keeps alive until the job is done.
+// The work an engine takes, as plain structs. A job is prepared on the text thread (tokenisation),
+// then computed on the context's own thread; requests hold views that their submitter keeps alive
+// until the job is done.
 #pragma once
 
 #include <atomic>
@@ -128,8 +129,10 @@ class GenerateJob : public Job {
   std::vector<std::unique_ptr<WindowText>> windows_;
 };
 
-// Indices of the prompts that can be answered, longest first, ties by index: neighbours share compute steps.
-std::vector<size_t> LongestFirst(const std::vector<Tokens>& prompts, const std::vector<uint8_t>& flags);
+// Indices of the prompts that can be answered, longest first, ties by index: neighbours share
+// compute steps.
+std::vector<size_t> LongestFirst(const std::vector<Tokens>& prompts,
+                                 const std::vector<uint8_t>& flags);
 
 // Tokens that all these prompts start with; at most one less than the shortest.
 int32_t CommonPrefix(const std::vector<Tokens>& prompts, const std::vector<size_t>& order);

@@ -1,4 +1,5 @@
-// Runs independent items on a few short-lived threads; the first exception wins and is thrown to the caller.
+// Runs independent items on a few short-lived threads; the first exception wins and is thrown to
+// the caller.
 #pragma once
 
 #include <algorithm>

@@ -22,7 +22,8 @@ constexpr int64_t kRowsAtOnce = 1024;
 
 void Expect(bool holds, const char* option, const char* expected, const std::string& received) {
   if (holds) return;
-  throw CodedError("OPTION_INVALID", {{"option", option}, {"expected", expected}, {"received", received}});
+  throw CodedError("OPTION_INVALID",
+                   {{"option", option}, {"expected", expected}, {"received", received}});
 }
 
 void Check(const RandomModelSpec& spec) {
@@ -32,9 +33,10 @@ void Check(const RandomModelSpec& spec) {
   };
   Expect(spec.architecture == "llama" || spec.architecture == "qwen3", "architecture",
          "llama or qwen3", spec.architecture);
-  Expect(spec.tokenizer == "spm" || spec.tokenizer == "bpe", "tokenizer", "spm or bpe", spec.tokenizer);
-  Expect(spec.type == "f32" || spec.type == "bf16" || spec.type == "q8_0", "type", "f32, bf16 or q8_0",
-         spec.type);
+  Expect(spec.tokenizer == "spm" || spec.tokenizer == "bpe", "tokenizer", "spm or bpe",
+         spec.tokenizer);
+  Expect(spec.type == "f32" || spec.type == "bf16" || spec.type == "q8_0", "type",
+         "f32, bf16 or q8_0", spec.type);
   range("nLayer", spec.n_layer, 1, 256);
   range("nEmbd", spec.n_embd, 32, 16384);
   range("nHead", spec.n_head, 1, 256);
@@ -86,7 +88,8 @@ std::vector<TensorSpec> TensorsOf(const RandomModelSpec& spec) {
   for (int32_t layer = 0; layer < spec.n_layer; ++layer) {
     const std::string block = "blk." + std::to_string(layer) + ".";
     tensors.push_back({block + "attn_norm.weight", n_embd, 0, 0});
-    // Twice the usual scale for queries and keys: attention that picks something, so that outputs depend on context.
+    // Twice the usual scale for queries and keys: attention that picks something, so that outputs
+    // depend on context.
     tensors.push_back({block + "attn_q.weight", n_embd, n_embd, 2 * fan_in(n_embd)});
     tensors.push_back({block + "attn_k.weight", n_embd, n_kv, 2 * fan_in(n_embd)});
     tensors.push_back({block + "attn_v.weight", n_embd, n_kv, fan_in(n_embd)});
@@ -125,8 +128,12 @@ void SetMetadata(gguf_context* gguf, const RandomModelSpec& spec) {
   };
   const int32_t head = spec.n_embd / spec.n_head;
   gguf_set_val_str(gguf, "general.architecture", arch.c_str());
-  gguf_set_val_str(gguf, "general.name", ("random model, seed " + std::to_string(spec.seed)).c_str());
-  gguf_set_val_u32(gguf, "general.file_type", spec.type == "f32" ? 0 : spec.type == "bf16" ? 32 : 7);
+  gguf_set_val_str(gguf, "general.name",
+                   ("random model, seed " + std::to_string(spec.seed)).c_str());
+  gguf_set_val_u32(gguf, "general.file_type",
+                   spec.type == "f32"    ? 0
+                   : spec.type == "bf16" ? 32
+                                         : 7);
   number("context_length", spec.n_ctx);
   number("embedding_length", spec.n_embd);
   number("block_count", spec.n_layer);
@@ -141,7 +148,8 @@ void SetMetadata(gguf_context* gguf, const RandomModelSpec& spec) {
   gguf_set_val_f32(gguf, (arch + ".attention.layer_norm_rms_epsilon").c_str(), 1e-5f);
 
   const bool spm = spec.tokenizer == "spm";
-  const RandomVocab vocab = spm ? SentencePieceVocab(spec.vocab_size) : ByteLevelVocab(spec.vocab_size);
+  const RandomVocab vocab =
+      spm ? SentencePieceVocab(spec.vocab_size) : ByteLevelVocab(spec.vocab_size);
   gguf_set_val_str(gguf, "tokenizer.ggml.model", spm ? "llama" : "gpt2");
   gguf_set_val_str(gguf, "tokenizer.ggml.pre", spm ? "default" : "qwen2");
   SetStrings(gguf, "tokenizer.ggml.tokens", vocab.tokens);
@@ -166,7 +174,9 @@ void SetMetadata(gguf_context* gguf, const RandomModelSpec& spec) {
 class OutputFile {
  public:
   explicit OutputFile(std::string path)
-      : path_(std::move(path)), partial_(path_ + ".partial"), file_(std::fopen(partial_.c_str(), "wb")) {
+      : path_(std::move(path)),
+        partial_(path_ + ".partial"),
+        file_(std::fopen(partial_.c_str(), "wb")) {
     if (file_ == nullptr) Fail();
   }
   ~OutputFile() {
@@ -192,7 +202,8 @@ class OutputFile {
 
  private:
   [[noreturn]] void Fail() {
-    throw CodedError("NATIVE_FAILED", {{"operation", "writing " + path_}, {"reason", std::strerror(errno)}});
+    throw CodedError("NATIVE_FAILED",
+                     {{"operation", "writing " + path_}, {"reason", std::strerror(errno)}});
   }
   std::string path_;
   std::string partial_;
@@ -238,9 +249,10 @@ void WriteRandomModel(const RandomModelSpec& spec) {
                  .no_alloc = true}),
       ggml_free);
   for (const TensorSpec& tensor : tensors) {
-    ggml_tensor* shape = tensor.rows == 0
-                             ? ggml_new_tensor_1d(context.get(), GGML_TYPE_F32, tensor.columns)
-                             : ggml_new_tensor_2d(context.get(), matrix_type, tensor.columns, tensor.rows);
+    ggml_tensor* shape =
+        tensor.rows == 0
+            ? ggml_new_tensor_1d(context.get(), GGML_TYPE_F32, tensor.columns)
+            : ggml_new_tensor_2d(context.get(), matrix_type, tensor.columns, tensor.rows);
     ggml_set_name(shape, tensor.name.c_str());
     gguf_add_tensor(gguf.get(), shape);
   }

@@ -1,5 +1,5 @@
-// Seeded random GGUF models: right in every shape, with a working tokenizer, worthless in every word. The same spec
-// gives the same bytes. For tests, benches and dry runs.
+// Seeded random GGUF models: right in every shape, with a working tokenizer, worthless in every
+// word. The same spec gives the same bytes. For tests, benches and dry runs.
 #pragma once
 
 #include <cstdint>

@@ -11,8 +11,10 @@ namespace {
 
 enum TokenType { kNormal = 1, kUnknown = 2, kControl = 3, kByte = 6 };
 
-// What the merges are learnt from: prose, page furniture, markup, maths and the programs of the dialects.
-constexpr char kText[] = R"(The mill stands where the river bends, and the miller opens the gate before the
+// What the merges are learnt from: prose, page furniture, markup, maths and the programs of the
+// dialects.
+constexpr char kText[] =
+    R"(The mill stands where the river bends, and the miller opens the gate before the
 sun is over the hill. Grain comes in sacks of rye and wheat and oats; what leaves is flour, bran and a little dust. A
 good mill is not the one that turns the fastest but the one that takes out the stones and leaves the kernel whole. The
 same is true of text: most of a page is worth keeping, some lines are noise, and a few words have to be set right. When
@@ -42,12 +44,18 @@ bread. In the evening there was music, and the old men told stories about the wi
 stood still for seven weeks. Nobody had flour then, and the baker closed his shop until the thaw came in the spring.
 )";
 
-bool IsLetter(char c) { return std::isalpha(static_cast<unsigned char>(c)) != 0; }
-bool IsDigit(char c) { return c >= '0' && c <= '9'; }
-bool IsSpace(char c) { return c == ' ' || c == '\n'; }
+bool IsLetter(char c) {
+  return std::isalpha(static_cast<unsigned char>(c)) != 0;
+}
+bool IsDigit(char c) {
+  return c >= '0' && c <= '9';
+}
+bool IsSpace(char c) {
+  return c == ' ' || c == '\n';
+}
 
-// Pieces inside which merges are learnt: one optional leading character and a run of letters, single digits, runs
-// of other characters. Close to what the pre-tokenisers of llama.cpp split.
+// Pieces inside which merges are learnt: one optional leading character and a run of letters,
+// single digits, runs of other characters. Close to what the pre-tokenisers of llama.cpp split.
 std::map<std::string, int64_t> CountPieces(const std::string& text) {
   std::map<std::string, int64_t> counts;
   for (size_t at = 0; at < text.size();) {
@@ -56,7 +64,9 @@ std::map<std::string, int64_t> CountPieces(const std::string& text) {
     if (IsLetter(text[at]) || (lead && end < text.size() && IsLetter(text[end]))) {
       while (end < text.size() && IsLetter(text[end])) ++end;
     } else if (lead && !IsSpace(text[at])) {
-      while (end < text.size() && !IsLetter(text[end]) && !IsDigit(text[end]) && !IsSpace(text[end])) ++end;
+      while (end < text.size() && !IsLetter(text[end]) && !IsDigit(text[end]) &&
+             !IsSpace(text[end]))
+        ++end;
     }
     counts[text.substr(at, end - at)] += 1;
     at = end;
@@ -101,7 +111,8 @@ std::vector<Merge> LearnMerges(size_t wanted) {
     for (Word& word : words) {
       std::vector<std::string> merged;
       for (const std::string& symbol : word.symbols) {
-        // The pair is joined where its right half follows a left half that is not part of a join itself.
+        // The pair is joined where its right half follows a left half that is not part of a join
+        // itself.
         if (!merged.empty() && merged.back() == left && symbol == right) {
           merged.back() += right;
         } else {
@@ -134,7 +145,8 @@ std::string ByteCharacter(uint8_t byte) {
     std::vector<uint32_t> table(256);
     uint32_t next = 256;
     for (uint32_t value = 0; value < 256; ++value) {
-      const bool printable = (value >= 33 && value <= 126) || (value >= 161 && value <= 172) || value >= 174;
+      const bool printable =
+          (value >= 33 && value <= 126) || (value >= 161 && value <= 172) || value >= 174;
       table[value] = printable ? value : next++;
     }
     return table;
@@ -152,8 +164,8 @@ std::string EscapeBytes(const std::string& text) {
 
 // Pieces that fill a vocabulary up to its size: syllables that no merge reaches.
 std::string FillerPiece(int32_t index) {
-  static const char* kOnsets[] = {"b", "br", "d", "dr", "f", "fl", "g", "gr", "k", "kl", "m", "n",
-                                  "p", "pl", "r", "s",  "st", "t", "tr", "v", "w", "z"};
+  static const char* kOnsets[] = {"b", "br", "d",  "dr", "f", "fl", "g", "gr", "k", "kl", "m",
+                                  "n", "p",  "pl", "r",  "s", "st", "t", "tr", "v", "w",  "z"};
   static const char* kNuclei[] = {"a", "e", "i", "o", "u", "ai", "au", "ei", "ia", "oa"};
   std::string piece;
   for (int32_t rest = index + 22 * 10; rest > 0; rest /= 220) {
@@ -198,7 +210,8 @@ RandomVocab SentencePieceVocab(int32_t size) {
   const auto merges = LearnMerges(static_cast<size_t>(size - 259 - kCharacters));
   float score = 0;
   for (const Merge& merge : merges) add(EscapeSpaces(merge.left + merge.right), score--, kNormal);
-  for (char byte = ' '; byte <= '~'; ++byte) add(EscapeSpaces(std::string(1, byte)), score--, kNormal);
+  for (char byte = ' '; byte <= '~'; ++byte)
+    add(EscapeSpaces(std::string(1, byte)), score--, kNormal);
   Fill(vocab, size, score);
   return vocab;
 }

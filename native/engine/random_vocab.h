@@ -1,5 +1,6 @@
-// Small working tokenizers for random models: byte pair encoding learnt from a text of ours, written either as a
-// SentencePiece vocabulary with byte fallback or as byte-level BPE with merges. Deterministic.
+// Small working tokenizers for random models: byte pair encoding learnt from a text of ours,
+// written either as a SentencePiece vocabulary with byte fallback or as byte-level BPE with merges.
+// Deterministic.
 #pragma once
 
 #include <cstdint>
@@ -10,9 +11,9 @@ namespace gristmill::engine {
 
 struct RandomVocab {
   std::vector<std::string> tokens;
-  std::vector<float> scores;       // SentencePiece: higher merges first
-  std::vector<int32_t> types;      // llama_token_type
-  std::vector<std::string> merges; // byte-level BPE: "left right"
+  std::vector<float> scores;        // SentencePiece: higher merges first
+  std::vector<int32_t> types;       // llama_token_type
+  std::vector<std::string> merges;  // byte-level BPE: "left right"
   int32_t bos = -1;
   int32_t eos = -1;
   int32_t unknown = -1;

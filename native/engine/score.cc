@@ -1,5 +1,5 @@
-// The document stage: one prefill per document, the decision read from the logits of the first token in which the
-// two answers differ (ProX, document-level refining).
+// The document stage: one prefill per document, the decision read from the logits of the first
+// token in which the two answers differ (ProX, document-level refining).
 #include <algorithm>
 #include <limits>
 

@@ -15,8 +15,9 @@ namespace {
 constexpr int32_t kMaxSlots = 256;  // LLAMA_MAX_SEQ of llama.cpp: the width of its sequence bitset
 constexpr int32_t kPrefillWidth = 128;
 
-// What one more compute step costs, in tokens of the same step: weights are read once per step whatever its width.
-// Measured on CPU (20M and 350M, bench `engine`); a GPU is bandwidth bound far beyond any decode step.
+// What one more compute step costs, in tokens of the same step: weights are read once per step
+// whatever its width. Measured on CPU (20M and 350M, bench `engine`); a GPU is bandwidth bound far
+// beyond any decode step.
 constexpr double kCpuStepCostTokens = 8;
 constexpr double kGpuStepCostTokens = 512;
 
@@ -27,11 +28,12 @@ ggml_type KvType(const std::string& name) {
   return GGML_TYPE_F16;
 }
 
-// Rows of a sequence from which on ggml's CPU kernel of fused attention works in tiles (ggml_fa_tile_config::Q).
+// Rows of a sequence from which on ggml's CPU kernel of fused attention works in tiles
+// (ggml_fa_tile_config::Q).
 constexpr int32_t kFusedTile = 64;
 
-// On the CPU fused attention is on unless switched off: it is faster for prompts (measured 1.3 x at 512 tokens), and
-// the engine has to know which kernels run (see the header).
+// On the CPU fused attention is on unless switched off: it is faster for prompts (measured 1.3 x at
+// 512 tokens), and the engine has to know which kernels run (see the header).
 llama_flash_attn_type FlashAttention(const std::string& name, bool on_cpu) {
   if (name == "off") return LLAMA_FLASH_ATTN_TYPE_DISABLED;
   if (name == "on" || on_cpu) return LLAMA_FLASH_ATTN_TYPE_ENABLED;
@@ -40,9 +42,9 @@ llama_flash_attn_type FlashAttention(const std::string& name, bool on_cpu) {
 
 void Expect(bool holds, const char* option, const std::string& expected, int64_t received) {
   if (holds) return;
-  throw CodedError("OPTION_INVALID", {{"option", option},
-                                      {"expected", expected},
-                                      {"received", std::to_string(received)}});
+  throw CodedError(
+      "OPTION_INVALID",
+      {{"option", option}, {"expected", expected}, {"received", std::to_string(received)}});
 }
 
 uint64_t FreeBytes(ggml_backend_dev_t device, bool on_cpu) {
@@ -67,7 +69,8 @@ int64_t NowNs() {
 SlotContext::SlotContext(const EngineOptions& options, Counters& counters,
                          const std::function<bool()>& cancelled)
     : counters_(counters), cancelled_(cancelled) {
-  Expect(options.n_threads >= 1 && options.n_threads <= 512, "nThreads", "1..512", options.n_threads);
+  Expect(options.n_threads >= 1 && options.n_threads <= 512, "nThreads", "1..512",
+         options.n_threads);
   Expect(options.n_slots >= 1 && options.n_slots <= kMaxSlots, "nSlots", "1..256", options.n_slots);
   Expect(options.n_ctx_slot >= 1 && options.n_ctx_slot <= (1 << 20), "nCtxSlot", "1..1048576",
          options.n_ctx_slot);
@@ -99,7 +102,8 @@ void SlotContext::LoadModel(const EngineOptions& options) {
   try {
     model_.reset(llama_model_load_from_file(options.model_path.c_str(), params));
   } catch (const std::exception& error) {
-    throw CodedError("ENGINE_MODEL_INVALID", {{"file", options.model_path}, {"reason", error.what()}});
+    throw CodedError("ENGINE_MODEL_INVALID",
+                     {{"file", options.model_path}, {"reason", error.what()}});
   }
   if (!model_) {
     const std::string reason = TakeLogErrors();
@@ -136,24 +140,28 @@ void SlotContext::MakeContext(const EngineOptions& options) {
   }
   // On the CPU: room for a neighbour of the only slot, and for the second token of a step.
   n_sequences_ = on_cpu_ ? std::max(2, n_slots_) : n_slots_;
-  const int32_t usable = (options.n_ctx_slot + 255) / 256 * 256;  // llama.cpp pads streams to 256 cells
+  const int32_t usable =
+      (options.n_ctx_slot + 255) / 256 * 256;  // llama.cpp pads streams to 256 cells
   const int32_t padded = on_cpu_ ? usable + 256 : usable;
-  fused_attention_ = FlashAttention(options.flash_attention, on_cpu_) != LLAMA_FLASH_ATTN_TYPE_DISABLED;
-  n_ubatch_ = std::max(options.n_ubatch, on_cpu_ ? std::max(kFusedTile, 2 * n_sequences_) : n_sequences_);
+  fused_attention_ =
+      FlashAttention(options.flash_attention, on_cpu_) != LLAMA_FLASH_ATTN_TYPE_DISABLED;
+  n_ubatch_ =
+      std::max(options.n_ubatch, on_cpu_ ? std::max(kFusedTile, 2 * n_sequences_) : n_sequences_);
   prefill_group_ = std::clamp(n_ubatch_ / kPrefillWidth, 1, n_slots_);
   step_cost_tokens_ = on_cpu_ ? kCpuStepCostTokens : kGpuStepCostTokens;
 
-  const uint64_t kv_bytes = uint64_t(n_sequences_) * padded * file_.n_layer * 2 *
-                            ggml_row_size(KvType(options.kv_type), file_.n_head_kv * file_.head_dim);
+  const uint64_t kv_bytes =
+      uint64_t(n_sequences_) * padded * file_.n_layer * 2 *
+      ggml_row_size(KvType(options.kv_type), file_.n_head_kv * file_.head_dim);
   const uint64_t available = FreeBytes(FindDevice(options.device), on_cpu_);
   if (kv_bytes > available) {
-    throw CodedError("ENGINE_OUT_OF_MEMORY",
-                     {{"file", options.model_path},
-                      {"device", options.device},
-                      {"reason", "a cache of " + std::to_string(kv_bytes >> 20) + " MiB for " +
-                                     std::to_string(n_slots_) + " slots of " +
-                                     std::to_string(padded) + " tokens, " +
-                                     std::to_string(available >> 20) + " MiB available"}});
+    throw CodedError(
+        "ENGINE_OUT_OF_MEMORY",
+        {{"file", options.model_path},
+         {"device", options.device},
+         {"reason", "a cache of " + std::to_string(kv_bytes >> 20) + " MiB for " +
+                        std::to_string(n_slots_) + " slots of " + std::to_string(padded) +
+                        " tokens, " + std::to_string(available >> 20) + " MiB available"}});
   }
 
   llama_context_params params = llama_context_default_params();
@@ -173,9 +181,9 @@ void SlotContext::MakeContext(const EngineOptions& options) {
   TakeLogErrors();
   context_.reset(llama_init_from_model(model_.get(), params));
   if (!context_) {
-    throw CodedError("ENGINE_OUT_OF_MEMORY", {{"file", options.model_path},
-                                              {"device", options.device},
-                                              {"reason", TakeLogErrors()}});
+    throw CodedError(
+        "ENGINE_OUT_OF_MEMORY",
+        {{"file", options.model_path}, {"device", options.device}, {"reason", TakeLogErrors()}});
   }
   if (on_cpu_) {
     pool_.reset(NewThreadPool(options.n_threads));
@@ -191,7 +199,8 @@ void SlotContext::Clear() {
   for (Slot& slot : slots_) slot = {};
 }
 
-void SlotContext::Restart(int32_t index, int32_t n_keep, const llama_token* tokens, size_t n_tokens) {
+void SlotContext::Restart(int32_t index, int32_t n_keep, const llama_token* tokens,
+                          size_t n_tokens) {
   Slot& slot = slots_[index];
   if (slot.held > n_keep) {
     llama_memory_seq_rm(llama_get_memory(context_.get()), index, n_keep, -1);
@@ -218,14 +227,15 @@ void SlotContext::Fail(int32_t code) {
   const std::string reason = TakeLogErrors();
   Clear();
   if (code == 2 || cancelled_()) throw CodedError("ABORTED", {{"what", "decoding"}});
-  throw CodedError(code == -2 ? "ENGINE_OUT_OF_MEMORY" : "ENGINE_DECODE_FAILED",
-                   {{"file", file_.path},
-                    {"device", device_name_},
-                    {"reason", reason.empty() ? "llama_decode returned " + std::to_string(code) : reason}});
+  throw CodedError(
+      code == -2 ? "ENGINE_OUT_OF_MEMORY" : "ENGINE_DECODE_FAILED",
+      {{"file", file_.path},
+       {"device", device_name_},
+       {"reason", reason.empty() ? "llama_decode returned " + std::to_string(code) : reason}});
 }
 
-// The width with the most progress for its cost; ties go to the wider step. Depends on the pending counts alone,
-// so that the composition of steps is a function of the call.
+// The width with the most progress for its cost; ties go to the wider step. Depends on the pending
+// counts alone, so that the composition of steps is a function of the call.
 int32_t SlotContext::ChooseWidth(int32_t first, int32_t last, const std::vector<int32_t>& taking) {
   const int32_t n_span = last - first;
   int32_t widest = n_ubatch_ / n_span;
@@ -264,7 +274,8 @@ void SlotContext::StepSpan(Phase phase, int32_t first, int32_t last,
                            const std::vector<int32_t>& active, const OnLogits& on_logits) {
   if (cancelled_()) Fail(2);
   const int64_t started = NowNs();
-  const bool one_token = last - first == 1 && !slots_[first].prompt && slots_[first].remaining() == 1;
+  const bool one_token =
+      last - first == 1 && !slots_[first].prompt && slots_[first].remaining() == 1;
   if (on_cpu_ && one_token) {
     if (last < n_sequences_) {
       ++last;
@@ -339,8 +350,10 @@ void SlotContext::StepSpan(Phase phase, int32_t first, int32_t last,
   counters_.host_ns += (computing - started) + (ended - computed);
 }
 
-// Spans of slots that share a step. A gap of other slots costs its dummies, a second span costs a step.
-void SlotContext::StepSome(Phase phase, const std::vector<int32_t>& active, const OnLogits& on_logits) {
+// Spans of slots that share a step. A gap of other slots costs its dummies, a second span costs a
+// step.
+void SlotContext::StepSome(Phase phase, const std::vector<int32_t>& active,
+                           const OnLogits& on_logits) {
   int32_t widest_span = on_cpu_ ? n_ubatch_ / 2 : n_ubatch_;
   if (on_cpu_ && phase == Phase::kPrefill) widest_span = n_ubatch_ / kFusedTile;
   size_t begin = 0;

@@ -1,25 +1,29 @@
-// One llama context whose sequences are slots: each slot holds the tokens it has seen and the tokens it still has to.
+// One llama context whose sequences are slots: each slot holds the tokens it has seen and the
+// tokens it still has to.
 //
-// Every llama_decode call is one ubatch of equal width: slots [first, first + n) each advance by `width` tokens.
-// Slots with fewer pending tokens are padded with dummies, which are removed from the cache right after the call
-// (llama_memory_seq_rm), so they never change a result:
+// Every llama_decode call is one ubatch of equal width: slots [first, first + n) each advance by
+// `width` tokens. Slots with fewer pending tokens are padded with dummies, which are removed from
+// the cache right after the call (llama_memory_seq_rm), so they never change a result:
 //
-//     slot 0 | a a a a |      a, b, c: pending tokens; the logits row of a slot is taken at its last pending token
-//     slot 1 | b b . . |      . : padding of a slot that has fewer
-//     slot 2 | - - - - |      -: dummies of an idle slot between active ones (only consecutive ids share an ubatch)
-//     slot 3 | c c c . |
+//     slot 0 | a a a a |      a, b, c: pending tokens; the logits row of a slot is taken at its
+//     last pending token slot 1 | b b . . |      . : padding of a slot that has fewer slot 2 | - -
+//     - - |      -: dummies of an idle slot between active ones (only consecutive ids share an
+//     ubatch) slot 3 | c c c . |
 //
-// On the CPU the bits of a document's logits do not depend on its neighbours. ggml has kernels that sum in different
-// orders and chooses among them by the shape of a step; each of them treats every row alike. Hence a step keeps to one
-// side of every such border:
-//  - matrices: one column is multiplied apart from two or more; a step has at least two tokens, and two outputs if any;
-//  - fused attention: 64 or more tokens of a sequence are tiled, fewer are not; prompts advance by at least 64 (padded
+// On the CPU the bits of a document's logits do not depend on its neighbours. ggml has kernels that
+// sum in different orders and chooses among them by the shape of a step; each of them treats every
+// row alike. Hence a step keeps to one side of every such border:
+//  - matrices: one column is multiplied apart from two or more; a step has at least two tokens, and
+//  two outputs if any;
+//  - fused attention: 64 or more tokens of a sequence are tiled, fewer are not; prompts advance by
+//  at least 64 (padded
 //    behind their end), answers by fewer;
-//  - plain attention: one token of a sequence is multiplied apart from two or more; single pending tokens are stepped
+//  - plain attention: one token of a sequence is multiplied apart from two or more; single pending
+//  tokens are stepped
 //    apart from all others, which advance by at least two.
 //
-// Invariants: all calls come from one thread; a slot never holds more than ctx_slot() tokens. After an error every
-// slot is empty.
+// Invariants: all calls come from one thread; a slot never holds more than ctx_slot() tokens. After
+// an error every slot is empty.
 #pragma once
 
 #include <llama.h>
@@ -70,13 +74,15 @@ int64_t NowNs();
 
 class SlotContext {
  public:
-  // Called for a slot whose pending tokens are all seen: its logits row [n_vocab], valid during the call.
+  // Called for a slot whose pending tokens are all seen: its logits row [n_vocab], valid during the
+  // call.
   using OnLogits = std::function<void(int32_t slot, const float* logits)>;
   enum class Phase { kPrefill, kDecode };
 
-  // Loads the model and makes the context; throws ENGINE_* errors. `cancelled` is asked between and, on the CPU,
-  // inside compute steps.
-  SlotContext(const EngineOptions& options, Counters& counters, const std::function<bool()>& cancelled);
+  // Loads the model and makes the context; throws ENGINE_* errors. `cancelled` is asked between
+  // and, on the CPU, inside compute steps.
+  SlotContext(const EngineOptions& options, Counters& counters,
+              const std::function<bool()>& cancelled);
   ~SlotContext();
   SlotContext(const SlotContext&) = delete;
   SlotContext& operator=(const SlotContext&) = delete;
@@ -102,8 +108,9 @@ class SlotContext {
   int32_t Held(int32_t slot) const { return slots_[slot].held; }
   bool HasPending(int32_t slot) const { return slots_[slot].next < slots_[slot].pending.size(); }
 
-  // One compute step for `active` slots (ascending, all with pending tokens); in kPrefill the slots are advanced
-  // as one group, in kDecode gaps between them are bridged where that is cheaper than another step.
+  // One compute step for `active` slots (ascending, all with pending tokens); in kPrefill the slots
+  // are advanced as one group, in kDecode gaps between them are bridged where that is cheaper than
+  // another step.
   void Step(Phase phase, const std::vector<int32_t>& active, const OnLogits& on_logits);
 
  private:

@@ -11,19 +11,22 @@ namespace gristmill::engine {
 
 namespace {
 
-// Most bytes handed to the tokenizer for one prompt of `max_tokens`: far more than any prompt of natural text
-// needs, so that a document of 100 MB does not cost its whole length for 2,000 tokens.
-constexpr size_t kMinCutBytes = 64 << 10;
-constexpr size_t kCutBytesPerToken = 64;
+// Most bytes handed to the tokenizer for one prompt of `max_tokens`: far more than any prompt of
+// natural text needs, so that a document of 100 MB does not cost its whole length for 2,000 tokens.
+constexpr size_t kMinCutBytes = 16 << 10;
+constexpr size_t kCutBytesPerToken = 16;
 
-bool IsContinuationByte(char byte) { return (static_cast<unsigned char>(byte) & 0xC0) == 0x80; }
+bool IsContinuationByte(char byte) {
+  return (static_cast<unsigned char>(byte) & 0xC0) == 0x80;
+}
 
 // Bytes of the white-space character at the start of `text`, 0 when there is none.
 size_t SpaceBytes(std::string_view text) {
   if (text.empty()) return 0;
   const auto byte = [&](size_t at) -> unsigned { return static_cast<unsigned char>(text[at]); };
   const unsigned first = byte(0);
-  if (first == ' ' || (first >= 0x09 && first <= 0x0D) || (first >= 0x1C && first <= 0x1F)) return 1;
+  if (first == ' ' || (first >= 0x09 && first <= 0x0D) || (first >= 0x1C && first <= 0x1F))
+    return 1;
   if (first == 0xC2 && text.size() > 1 && (byte(1) == 0x85 || byte(1) == 0xA0)) return 2;
   if (text.size() < 3) return 0;
   const unsigned code = (first & 0x0F) << 12 | (byte(1) & 0x3F) << 6 | (byte(2) & 0x3F);
@@ -39,7 +42,8 @@ struct SpecialSpan {
   const Tokenizer::SpecialToken* token;
 };
 
-// The specials of `text` in order, found as llama.cpp's partition finds them: longest token text first.
+// The specials of `text` in order, found as llama.cpp's partition finds them: longest token text
+// first.
 std::vector<SpecialSpan> FindSpecials(const Tokenizer& tokenizer, const std::string& text) {
   std::vector<SpecialSpan> spans;
   for (const auto& special : tokenizer.specials()) {
@@ -105,8 +109,8 @@ Tokenizer::Tokenizer(const llama_vocab* vocab)
   std::stable_sort(specials_.begin(), specials_.end(),
                    [](const auto& a, const auto& b) { return a.text.size() > b.text.size(); });
   const Tokens probe = Plain("a");
-  adds_space_prefix_ = !probe.empty() && !pieces_[probe.front()].empty() &&
-                       pieces_[probe.front()].front() == ' ';
+  adds_space_prefix_ =
+      !probe.empty() && !pieces_[probe.front()].empty() && pieces_[probe.front()].front() == ' ';
 }
 
 Tokens Tokenizer::Encode(std::string_view text, bool parse_special) const {
@@ -117,7 +121,8 @@ Tokens Tokenizer::Encode(std::string_view text, bool parse_special) const {
                                         {"received", std::to_string(text.size()) + " bytes"}});
   }
   try {
-    // llama.cpp only asserts that BOS exists when it is told to add it: we add it ourselves, always.
+    // llama.cpp only asserts that BOS exists when it is told to add it: we add it ourselves,
+    // always.
     Tokens tokens(text.size() / 2 + 16);
     int32_t count = llama_tokenize(vocab_, text.data(), static_cast<int32_t>(text.size()),
                                    tokens.data(), tokens.size(), false, parse_special);
@@ -137,7 +142,8 @@ Tokens Tokenizer::Encode(std::string_view text, bool parse_special) const {
 
 Tokens Tokenizer::Continuation(std::string_view text) const {
   if (!adds_space_prefix_ || text.empty()) return Plain(text);
-  // A line break never merges with what follows in the vocabularies we know; where it does, plain is as good.
+  // A line break never merges with what follows in the vocabularies we know; where it does, plain
+  // is as good.
   const Tokens anchor = Plain("\n");
   Tokens whole = Plain("\n" + std::string(text));
   if (!StartsWith(whole, anchor)) return Plain(text);
@@ -202,7 +208,8 @@ PromptBuilder::Prompt PromptBuilder::Build(std::string_view text, bool limit) co
     size_t end = cut_bytes;
     while (end > 0 && IsContinuationByte(content[end])) --end;
     prompt.tokens = Join(lead_ + content.substr(0, end) + trail_);
-    // A prefix that fills the prompt twice over stands for the whole; else the text is pathological.
+    // A prefix that fills the prompt twice over stands for the whole; else the text is
+    // pathological.
     if (prompt.tokens.size() < 2 * max_tokens) prompt.tokens.clear();
   }
   if (prompt.tokens.empty()) prompt.tokens = Join(lead_ + content + trail_);
@@ -213,7 +220,8 @@ PromptBuilder::Prompt PromptBuilder::Build(std::string_view text, bool limit) co
     prompt.tokens.resize(max_tokens);
     return prompt;
   }
-  // Cut the content: start from the bytes of as many tokens as fit, then shrink until the prompt fits.
+  // Cut the content: start from the bytes of as many tokens as fit, then shrink until the prompt
+  // fits.
   const size_t fixed = head_.size() + tail_.size() + tokenizer_.Continuation(trail_).size();
   size_t keep = max_tokens > fixed ? max_tokens - fixed : 0;
   for (int attempt = 0; attempt < 32; ++attempt) {

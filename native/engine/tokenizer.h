@@ -1,14 +1,14 @@
 // The vocabulary of a model: text to tokens and back, and prompts around untrusted text.
 //
-// Document text is only ever tokenised with special tokens switched off. A frame (rendered chat template) is split
-// at its last special token before the text and its first one after it:
+// Document text is only ever tokenised with special tokens switched off. A frame (rendered chat
+// template) is split at its last special token before the text and its first one after it:
 //
 //     prefix                          suffix
 //     | head (specials) | lead | text | trail | tail (specials) |
 //                       '---- plain ---------'
 //
-// so that the prompt equals the tokens of the whole string, except that specials inside the text stay plain.
-// All methods are const and thread safe.
+// so that the prompt equals the tokens of the whole string, except that specials inside the text
+// stay plain. All methods are const and thread safe.
 #pragma once
 
 #include <llama.h>
@@ -43,7 +43,8 @@ class Tokenizer {
   // SentencePiece vocabularies put a space in front of text that follows a special token.
   bool adds_space_prefix() const { return adds_space_prefix_; }
 
-  // Tokens of text in which specials are plain text. Appends nothing of its own but the space prefix.
+  // Tokens of text in which specials are plain text. Appends nothing of its own but the space
+  // prefix.
   Tokens Plain(std::string_view text) const { return Encode(text, false); }
   // Tokens of trusted text, specials parsed.
   Tokens Special(std::string_view text) const { return Encode(text, true); }
@@ -86,7 +87,8 @@ class PromptBuilder {
   // `limit`: false gives the whole prompt whatever max_tokens says.
   Prompt Build(std::string_view text, bool limit) const;
 
-  // Tokens of `answer` right after a prompt: the difference between the tokens of prompt + answer and of prompt.
+  // Tokens of `answer` right after a prompt: the difference between the tokens of prompt + answer
+  // and of prompt.
   Tokens AnswerTokens(std::string_view answer) const;
   // Tokens that every prompt starts with, whatever the text.
   size_t StaticPrefix() const { return head_.size(); }

@@ -54,7 +54,8 @@ VocabTrie::VocabTrie(const Tokenizer& tokenizer) {
     while (at < range.end) {
       const auto byte = static_cast<uint8_t>(entries[at].bytes[range.depth]);
       size_t end = at;
-      while (end < range.end && static_cast<uint8_t>(entries[end].bytes[range.depth]) == byte) ++end;
+      while (end < range.end && static_cast<uint8_t>(entries[end].bytes[range.depth]) == byte)
+        ++end;
       open.push_back({static_cast<uint32_t>(nodes_.size()), at, end, range.depth + 1});
       nodes_.push_back({.byte = byte});
       nodes_[range.node].n_children += 1;

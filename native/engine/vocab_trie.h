@@ -1,6 +1,7 @@
-// The vocabulary as a byte trie: every text token by its bytes (SentencePiece's U+2581 is a space, `<0xNN>` a byte,
-// byte-level BPE decoded). Control, unknown and user-defined tokens are left out. Where several tokens have the same
-// bytes, one stands for all: a normal token before a byte token, then the lowest id, as tokenisers choose.
+// The vocabulary as a byte trie: every text token by its bytes (SentencePiece's U+2581 is a space,
+// `<0xNN>` a byte, byte-level BPE decoded). Control, unknown and user-defined tokens are left out.
+// Where several tokens have the same bytes, one stands for all: a normal token before a byte token,
+// then the lowest id, as tokenisers choose.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +21,9 @@ class VocabTrie {
 
   uint32_t Child(uint32_t node, uint8_t byte) const;
   uint32_t ChildrenBegin(uint32_t node) const { return nodes_[node].children; }
-  uint32_t ChildrenEnd(uint32_t node) const { return nodes_[node].children + nodes_[node].n_children; }
+  uint32_t ChildrenEnd(uint32_t node) const {
+    return nodes_[node].children + nodes_[node].n_children;
+  }
   uint8_t Byte(uint32_t node) const { return nodes_[node].byte; }
   // The token that ends at `node`, -1 when none does.
   llama_token Token(uint32_t node) const { return nodes_[node].token; }

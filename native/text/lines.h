@@ -1,5 +1,6 @@
-// One definition of a line for renderer, window planner and engine: split at LF only; CR, U+2028 and the rest are
-// content. A text of n line feeds has n + 1 lines (an empty text has one empty line, as str.split gives).
+// One definition of a line for renderer, window planner and engine: split at LF only; CR, U+2028
+// and the rest are content. A text of n line feeds has n + 1 lines (an empty text has one empty
+// line, as str.split gives).
 #pragma once
 
 #include <cstdint>
@@ -15,9 +16,8 @@ inline std::vector<std::string_view> SplitLines(std::string_view text) {
   std::vector<std::string_view> lines;
   size_t begin = 0;
   for (;;) {
-    const void* found = begin < text.size()
-                            ? std::memchr(text.data() + begin, '\n', text.size() - begin)
-                            : nullptr;
+    const void* found =
+        begin < text.size() ? std::memchr(text.data() + begin, '\n', text.size() - begin) : nullptr;
     if (found == nullptr) break;
     const size_t end = static_cast<size_t>(static_cast<const char*>(found) - text.data());
     lines.push_back(text.substr(begin, end - begin));
@@ -47,8 +47,8 @@ struct LineFormat {
 };
 
 // Lines [begin, end) joined by LF, each with its marker.
-inline std::string RenderWindow(const std::vector<std::string_view>& lines, int32_t begin, int32_t end,
-                                const LineFormat& format) {
+inline std::string RenderWindow(const std::vector<std::string_view>& lines, int32_t begin,
+                                int32_t end, const LineFormat& format) {
   std::string rendered;
   for (int32_t line = begin; line < end; ++line) {
     if (line > begin) rendered += '\n';

@@ -1,4 +1,5 @@
-// Greedy windows of whole lines (ProX, chunk stage): a window closes before the line that would exceed it.
+// Greedy windows of whole lines (ProX, chunk stage): a window closes before the line that would
+// exceed it.
 #pragma once
 
 #include <cstdint>
@@ -10,11 +11,12 @@ struct Window {
   int32_t line_start;
   int32_t line_end;  // one past the last line
   int32_t tokens;
-  bool oversize;     // a single line longer than the window
+  bool oversize;  // a single line longer than the window
 };
 
 // Windows over lines whose token counts are given; at most `max_tokens` each.
-inline std::vector<Window> PlanWindows(const std::vector<int32_t>& line_tokens, int32_t max_tokens) {
+inline std::vector<Window> PlanWindows(const std::vector<int32_t>& line_tokens,
+                                       int32_t max_tokens) {
   std::vector<Window> windows;
   Window open{0, 0, 0, false};
   const auto close = [&] {
