@@ -61,7 +61,7 @@ export const bench: Bench = {
 };
 
 async function measure(modelPath: string, nSlots: number): Promise<(string | number)[][]> {
-  const options = { modelPath, device: 'cpu', nThreads: 1, nSlots, nCtxSlot: 1280, nUbatch: 4096 };
+  const options = { modelPath, device: 'cpu', nThreads: 1, nSlots, nCtxSlot: 2048, nUbatch: 4096 };
   const engine = await native().openEngine(options);
   try {
     const views = viewsOf(documentsOf(engine, nSlots * 2, 1000));
