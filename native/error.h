@@ -1,6 +1,8 @@
-// The one exception type of the native rooms: a code of src/errors.ts and the values of its message.
+// The one exception type of the native rooms: a code of src/errors.ts and the values of its
+// message.
 //
-// Native code never formats user-facing text: it names the code and the details, JS builds the message.
+// Native code never formats user-facing text: it names the code and the details, JS builds the
+// message.
 #pragma once
 
 #include <exception>

@@ -1,9 +1,11 @@
 // JS values to plain C++ structs and coded errors back; shared by every file of binding/.
 //
 // Lifetime rules
-//  1. Typed-array views may lie over SharedArrayBuffers: read them with Data()/ElementLength() and never ask
+//  1. Typed-array views may lie over SharedArrayBuffers: read them with Data()/ElementLength() and
+//  never ask
 //     for their ArrayBuffer (Node 20 answers napi_invalid_arg for shared ones).
-//  2. A view used off the JS thread is kept alive by a reference that is made and dropped on the JS thread.
+//  2. A view used off the JS thread is kept alive by a reference that is made and dropped on the JS
+//  thread.
 #pragma once
 
 #include <napi.h>

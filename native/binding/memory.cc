@@ -1,4 +1,5 @@
-// addressOf(view) -> bigint: where a view's bytes lie, so that tests can prove that nothing was copied.
+// addressOf(view) -> bigint: where a view's bytes lie, so that tests can prove that nothing was
+// copied.
 #include "binding/memory.h"
 
 #include "binding/convert.h"

@@ -17,9 +17,10 @@ void ForEachRow(const Napi::CallbackInfo& info, Visit&& visit) {
     const int32_t begin = offsets[row];
     const int32_t end = offsets[row + 1];
     if (begin < 0 || end < begin || static_cast<size_t>(end) > data.size()) {
-      throw CodedError("OPTION_INVALID", {{"option", "offsets[" + std::to_string(row) + "]"},
-                                          {"expected", "ascending offsets inside the data"},
-                                          {"received", std::to_string(begin) + ".." + std::to_string(end)}});
+      throw CodedError("OPTION_INVALID",
+                       {{"option", "offsets[" + std::to_string(row) + "]"},
+                        {"expected", "ascending offsets inside the data"},
+                        {"received", std::to_string(begin) + ".." + std::to_string(end)}});
     }
     visit(row, std::span<const uint8_t>(data.data() + begin, static_cast<size_t>(end - begin)));
   }

@@ -14,7 +14,8 @@ inline size_t CountCodePoints(std::span<const uint8_t> bytes) {
   return count;
 }
 
-// True when `bytes` is well-formed UTF-8 (RFC 3629: no overlong forms, no surrogates, at most U+10FFFF).
+// True when `bytes` is well-formed UTF-8 (RFC 3629: no overlong forms, no surrogates, at most
+// U+10FFFF).
 bool IsValidUtf8(std::span<const uint8_t> bytes);
 
 }  // namespace gristmill::text
