@@ -200,7 +200,7 @@ export async function openCore(
         maxPromptTokens,
       });
     }
-    const dropAnswer = document?.profile.document?.answers.drop ?? 'drop_doc()';
+    const dropAnswer = document?.profile.document?.answers.drop.trim() ?? 'drop_doc()';
     return { judge, write, dropAnswer, pool, engines, dispose };
   } catch (error) {
     await dispose();

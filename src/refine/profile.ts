@@ -67,8 +67,9 @@ const PROX: Profile = {
     user: '{text}',
     maxPromptTokens: 2000,
     truncate: 'prompt',
-    answers: { keep: 'keep_doc()', drop: 'drop_doc()' },
-    maxNewTokens: 32,
+    // SentencePiece models were trained on answers that begin with a space piece (`▁keep`, `▁drop`).
+    answers: { keep: ' keep_doc()', drop: ' drop_doc()' },
+    maxNewTokens: 2000,
   },
   chunk: {
     user: '[doc]\n{lines}\n[/doc]',
@@ -102,7 +103,11 @@ export const PROFILES: Readonly<Record<string, Profile>> = Object.freeze({
     ...PROX,
     name: 'prox-gguf',
     chat: { ...PROX.chat, template: 'gguf' },
-    document: { ...PROX.document!, truncate: 'content' },
+    document: {
+      ...PROX.document!,
+      truncate: 'content',
+      answers: { keep: 'keep_doc()', drop: 'drop_doc()' },
+    },
   },
   ultrax: ULTRAX,
 });
