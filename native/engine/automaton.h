@@ -42,6 +42,11 @@ struct Grammar {
   int32_t first_line = 0;
 };
 
+// Bytes that never stand inside a source or target string in `quote`.
+inline bool IsExcluded(uint8_t byte, char quote) {
+  return byte == static_cast<uint8_t>(quote) || byte == '\\' || byte == '\n' || byte == '\r';
+}
+
 // Throws OPTION_INVALID for a grammar that could not end or holds more than 64 ops.
 void CheckGrammar(const Grammar& grammar);
 
