@@ -4,6 +4,7 @@
 #include <llama.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 #include <deque>
 #include <filesystem>
@@ -99,6 +100,10 @@ void* CpuFunction(const char* name) {
 void LoadBackends() {
   static std::once_flag once;
   std::call_once(once, [] {
+    // libgomp reads this when it is loaded, with the CPU backend. Its threads then sleep at a
+    // barrier after about a microsecond: spinning ones cost up to 95 % of the throughput as soon as
+    // others use the cores too (bench/LOG.md).
+    if (std::getenv("OMP_WAIT_POLICY") == nullptr) setenv("GOMP_SPINCOUNT", "1000", 0);
     llama_log_set(LogSink, nullptr);
     // Beside the addon when installed; beside the llama library in a build tree.
     const std::vector<fs::path> folders = {
