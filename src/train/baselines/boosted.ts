@@ -45,11 +45,11 @@ export interface BoostedOptions {
 export const BOOSTED_DEFAULTS: BoostedOptions = Object.freeze({
   logistic: LOGISTIC_DEFAULTS,
   trees: {
-    nTrees: 200,
-    nLeaves: 31,
-    learningRate: 0.06,
-    minHessian: 20,
-    lambda: 5,
+    nTrees: 300,
+    nLeaves: 63,
+    learningRate: 0.05,
+    minHessian: 40,
+    lambda: 20,
     rowShare: 0.5,
     featureShare: 0.3,
     seed: 1,
