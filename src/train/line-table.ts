@@ -83,3 +83,20 @@ export function buildLineTable(
   starts[nRows] = idAt;
   return { nRows, pageStarts, features, words: { ids, starts, nearAt }, labels, weights };
 }
+
+/** One page of the table as views, without copying. */
+export function pageOf(
+  { pageStarts, features, words }: LineTable,
+  page: number,
+): Pick<MeasuredPage, 'features' | 'words'> {
+  const start = pageStarts[page]!;
+  const end = pageStarts[page + 1]!;
+  return {
+    features: features.subarray(start * N_LINE_FEATURES, end * N_LINE_FEATURES),
+    words: {
+      ids: words.ids,
+      starts: words.starts.subarray(start, end + 1),
+      nearAt: words.nearAt.subarray(start, end),
+    },
+  };
+}

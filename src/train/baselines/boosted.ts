@@ -25,7 +25,13 @@ import {
   trainLineLogistic,
 } from '../line-logistic.ts';
 import type { LineRefiner, LineScorer } from '../line-scorer.ts';
-import { buildLineTable, type LineWeights, type MeasuredPage, measurePage } from '../line-table.ts';
+import {
+  buildLineTable,
+  type LineWeights,
+  type MeasuredPage,
+  measurePage,
+  pageOf,
+} from '../line-table.ts';
 import { logitFeatures, N_LOGIT_FEATURES } from '../logit-features.ts';
 import { spreadScores } from '../page-scan.ts';
 import { LOGISTIC_DEFAULTS, probability } from './logistic.ts';
@@ -45,13 +51,13 @@ export interface BoostedOptions {
 export const BOOSTED_DEFAULTS: BoostedOptions = Object.freeze({
   logistic: LOGISTIC_DEFAULTS,
   trees: {
-    nTrees: 300,
+    nTrees: 200,
     nLeaves: 63,
-    learningRate: 0.05,
-    minHessian: 40,
+    learningRate: 0.07,
+    minHessian: 30,
     lambda: 20,
-    rowShare: 0.5,
-    featureShare: 0.3,
+    rowShare: 0.35,
+    featureShare: 0.25,
     seed: 1,
   },
   maxBins: 64,
@@ -96,7 +102,7 @@ export function fitBoosted(
 /** Log-odds of "keep" of a page's non-blank lines. */
 export function boostedLogits(
   { logistic, bins, trees }: BoostedModel,
-  page: MeasuredPage,
+  page: Pick<MeasuredPage, 'features' | 'words'>,
 ): Float32Array {
   const rows = stackRows(page.features, lineLogits(logistic, page));
   return treeLogits(trees, binRows(rows, bins));
@@ -125,14 +131,11 @@ export function trainBoosted(
       if (own === fold) others.fill(0, pageStarts[page]!, pageStarts[page + 1]!);
     });
     const model = trainLineLogistic({ ...table, weights: others }, first);
-    // Rows of the fold alone are scored.
-    pages.forEach((page, index) => {
-      if (foldOfPage[index] !== fold) return;
-      const measured = measurePage(page.lines, first.hashBits);
-      rows.set(
-        stackRows(measured.features, lineLogits(model, measured)),
-        pageStarts[index]! * WIDTH,
-      );
+    foldOfPage.forEach((own, page) => {
+      if (own !== fold) return;
+      const measured = pageOf(table, page);
+      const logits = lineLogits(model, measured);
+      rows.set(stackRows(measured.features, logits), pageStarts[page]! * WIDTH);
     });
   }
   const bins = quantileBins(rows, { nFeatures: WIDTH, maxBins });
