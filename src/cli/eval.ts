@@ -5,12 +5,14 @@ import { type DocumentReport, evaluateDocuments } from '../train/eval-documents.
 import type { LineMeasures } from '../train/eval-lines.ts';
 import { readGoldDocuments, readGoldPages } from '../train/gold.ts';
 import { documentRefiner, lineRefiner } from '../train/refiners.ts';
+import { thinNoise } from '../train/thin-noise.ts';
 
 interface Flags {
   readonly refiner: string;
   readonly data: string[];
   readonly train?: string[];
   readonly folds?: number;
+  readonly noiseShare?: number;
   readonly json?: boolean;
 }
 
@@ -27,7 +29,9 @@ export function evalCommand(): Command {
     command
       .command('lines')
       .description('keep or remove for every line: keep-all, c4, gopher, logistic, boosted'),
-  ).action(evalLines);
+  )
+    .option('--noise-share <r>', 'take out all but this share of the noise lines, 0..1', share)
+    .action(evalLines);
   options(
     command
       .command('documents')
@@ -36,10 +40,18 @@ export function evalCommand(): Command {
   return command;
 }
 
-async function evalLines({ refiner, data, train = [], folds, json }: Flags): Promise<void> {
+async function evalLines({
+  refiner,
+  data,
+  train = [],
+  folds,
+  noiseShare,
+  json,
+}: Flags): Promise<void> {
+  const pages = await collect(data, readGoldPages);
   const result = await evaluateLines({
     refiner: lineRefiner(refiner),
-    pages: await collect(data, readGoldPages),
+    pages: noiseShare === undefined ? pages : pages.map((page) => thinNoise(page, noiseShare)),
     trainPages: await collect(train, readGoldPages),
     nFolds: folds ?? null,
     onFold: (fold, nTrain, nScored) => {
@@ -133,6 +145,14 @@ function folds(text: string): number {
   const value = Number(text);
   if (!Number.isSafeInteger(value) || value < 2) {
     throw new InvalidArgumentError('expected a whole number of at least 2.');
+  }
+  return value;
+}
+
+function share(text: string): number {
+  const value = Number(text);
+  if (text.trim() === '' || !(value >= 0 && value <= 1)) {
+    throw new InvalidArgumentError('expected a number in 0..1.');
   }
   return value;
 }
