@@ -113,7 +113,7 @@ export interface DocumentLogisticOptions {
   readonly learningRate: number;
 }
 
-/** Options chosen by cross-validation on web-gold. */
+/** Plain values, not searched for. */
 export const DOCUMENT_LOGISTIC_DEFAULTS: DocumentLogisticOptions = Object.freeze({
   ridge: 0.03,
   nSteps: 400,
