@@ -59,6 +59,9 @@ export const ERRORS = {
   ENGINE_DEVICE_MISSING: 'device {device} is not there; available: {available}',
   ENGINE_OUT_OF_MEMORY: 'model {file} on {device}: out of memory: {reason}',
   ENGINE_DECODE_FAILED: 'model {file} on {device}: decoding failed: {reason}',
+  // train: labelled data and evaluation
+  TRAIN_GOLD_INVALID: 'file {file}, line {line}: {reason}',
+  TRAIN_DATA_TOO_SMALL: '{what}: expected at least {minimum}, received {received}',
   // batch
   BATCH_POOL_TOO_SMALL: 'slab pool: expected at least {minimum} slabs, received {received}',
 } as const;

@@ -55,4 +55,25 @@ export {
   type RefineProgress,
 } from './refine/run-options.ts';
 export type { RefineCounts, RunSummary } from './refine/statistics.ts';
+export {
+  type EvaluateLinesOptions,
+  evaluateLines,
+  type LineEvaluationResult,
+} from './train/cross-validate.ts';
+export {
+  type DocumentRefiner,
+  type DocumentReport,
+  type DocumentScorer,
+  type EvaluateDocumentsOptions,
+  evaluateDocuments,
+} from './train/eval-documents.ts';
+export type { Agreement, LineMeasures, LineReport } from './train/eval-lines.ts';
+export {
+  type GoldDocument,
+  type GoldPage,
+  readGoldDocuments,
+  readGoldPages,
+} from './train/gold.ts';
+export type { LineRefiner, LineScorer } from './train/line-scorer.ts';
+export { documentRefiner, lineRefiner } from './train/refiners.ts';
 export { version } from './version.ts';

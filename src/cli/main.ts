@@ -8,6 +8,7 @@ import { Command } from 'commander';
 import { version } from '../version.ts';
 import { buildNativeCommand } from './build-native.ts';
 import { reportFailure } from './errors.ts';
+import { evalCommand } from './eval.ts';
 import { executeCommand } from './execute.ts';
 import { modelsCommand } from './models.ts';
 import { refineCommand } from './refine.ts';
@@ -19,6 +20,7 @@ const program = new Command('gristmill')
 
 program.addCommand(refineCommand());
 program.addCommand(executeCommand());
+program.addCommand(evalCommand());
 program.addCommand(modelsCommand());
 program.addCommand(buildNativeCommand());
 throwUsageErrors(program);

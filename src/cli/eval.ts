@@ -1,0 +1,158 @@
+/** `gristmill eval`: how well refiners do on labelled pages and documents. Parsing and printing only. */
+import { Command, InvalidArgumentError } from 'commander';
+import { evaluateLines, type LineEvaluationResult } from '../train/cross-validate.ts';
+import { type DocumentReport, evaluateDocuments } from '../train/eval-documents.ts';
+import type { LineMeasures } from '../train/eval-lines.ts';
+import { readGoldDocuments, readGoldPages } from '../train/gold.ts';
+import { documentRefiner, lineRefiner } from '../train/refiners.ts';
+import { thinNoise } from '../train/thin-noise.ts';
+
+interface Flags {
+  readonly refiner: string;
+  readonly data: string[];
+  readonly train?: string[];
+  readonly folds?: number;
+  readonly noiseShare?: number;
+  readonly json?: boolean;
+}
+
+export function evalCommand(): Command {
+  const command = new Command('eval').description('measure refiners on labelled pages');
+  const options = (made: Command): Command =>
+    made
+      .requiredOption('--refiner <name>', 'what is measured')
+      .requiredOption('--data <file...>', 'labelled JSON lines (.jsonl, .jsonl.gz, .jsonl.zst)')
+      .option('--folds <k>', 'cross-validate over domains: train on the others, score each', folds)
+      .option('--train <file...>', 'labelled JSON lines to train on; shared domains are left out')
+      .option('--json', 'print one JSON object');
+  options(
+    command
+      .command('lines')
+      .description('keep or remove for every line: keep-all, c4, gopher, logistic, boosted'),
+  )
+    .option('--noise-share <r>', 'take out all but this share of the noise lines, 0..1', share)
+    .action(evalLines);
+  options(
+    command
+      .command('documents')
+      .description('keep or drop for every document: keep-all, words, logistic'),
+  ).action(evalDocuments);
+  return command;
+}
+
+async function evalLines({
+  refiner,
+  data,
+  train = [],
+  folds,
+  noiseShare,
+  json,
+}: Flags): Promise<void> {
+  const pages = await collect(data, readGoldPages);
+  const result = await evaluateLines({
+    refiner: lineRefiner(refiner),
+    pages: noiseShare === undefined ? pages : pages.map((page) => thinNoise(page, noiseShare)),
+    trainPages: await collect(train, readGoldPages),
+    nFolds: folds ?? null,
+    onFold: (fold, nTrain, nScored) => {
+      if (json || nTrain === 0) return;
+      process.stderr.write(
+        `gristmill: fold ${fold + 1}: ${nTrain} pages train, ${nScored} scored\n`,
+      );
+    },
+  });
+  process.stdout.write(json ? `${JSON.stringify(result)}\n` : linesTable(result));
+}
+
+async function evalDocuments({ refiner, data, train = [], folds, json }: Flags): Promise<void> {
+  const result = await evaluateDocuments({
+    refiner: documentRefiner(refiner),
+    documents: await collect(data, readGoldDocuments),
+    trainDocuments: await collect(train, readGoldDocuments),
+    nFolds: folds ?? null,
+  });
+  process.stdout.write(json ? `${JSON.stringify(result)}\n` : documentsTable(result));
+}
+
+async function collect<T>(
+  files: readonly string[],
+  read: (file: string) => AsyncIterable<T>,
+): Promise<T[]> {
+  const rows: T[] = [];
+  for (const file of files) for await (const row of read(file)) rows.push(row);
+  return rows;
+}
+
+const HEADER = [
+  '',
+  'docs',
+  'lines',
+  'macroF1',
+  'keep F1',
+  'remove F1',
+  'content kept',
+  'noise removed',
+];
+
+function linesTable(result: LineEvaluationResult): string {
+  const { bySource, byLanguage } = result;
+  const bounds = Object.keys(result.noiseCharsRemovedAt);
+  const row = (name: string, measures: LineMeasures): string[] => [
+    name,
+    String(measures.nDocs),
+    String(measures.nLines),
+    fixed(measures.macroF1),
+    fixed(measures.keep.f1),
+    fixed(measures.remove.f1),
+    fixed(measures.contentCharsKept),
+    fixed(measures.noiseCharsRemoved),
+    ...bounds.map((bound) => fixed(measures.noiseCharsRemovedAt[bound]!)),
+    measures.docWordF1 === null ? '-' : fixed(measures.docWordF1),
+  ];
+  const rows = [
+    [...HEADER, ...bounds.map((bound) => `at ${bound}`), 'docWordF1'],
+    row('all', result),
+    ...Object.entries(bySource).map(([name, measures]) => row(name, measures)),
+    ...Object.entries(byLanguage).map(([name, measures]) => row(name, measures)),
+  ];
+  return `${result.refiner}: ${result.secondsPerMB.toFixed(3)} s/MB\n${table(rows)}`;
+}
+
+function documentsTable(result: DocumentReport): string {
+  const { refiner, balancedAccuracy, auc, nDocs, nKeep } = result;
+  return table([
+    ['', 'docs', 'keep', 'balanced accuracy', 'auc'],
+    [refiner, String(nDocs), String(nKeep), fixed(balancedAccuracy), fixed(auc)],
+  ]);
+}
+
+function table(rows: readonly (readonly string[])[]): string {
+  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
+  return rows
+    .map((row) => `${row.map((cell, column) => pad(cell, widths[column]!, column)).join('  ')}\n`)
+    .join('');
+}
+
+function pad(cell: string, width: number, column: number): string {
+  return column === 0 ? cell.padEnd(width) : cell.padStart(width);
+}
+
+function fixed(value: number): string {
+  return value.toFixed(3);
+}
+
+function folds(text: string): number {
+  const value = Number(text);
+  if (!Number.isSafeInteger(value) || value < 2) {
+    throw new InvalidArgumentError('expected a whole number of at least 2.');
+  }
+  return value;
+}
+
+function share(text: string): number {
+  const value = Number(text);
+  if (text.trim() === '' || !(value >= 0 && value <= 1)) {
+    throw new InvalidArgumentError('expected a number in 0..1.');
+  }
+  return value;
+}

@@ -1,0 +1,206 @@
+/**
+ * Labelled pages: JSON lines, plain or compressed, read as a stream and checked row by row.
+ *
+ * Two shapes. Line gold is `{id, text, line_labels, line_mask, gold_text}` or, where people judged only some
+ * lines, `{id, text, partial_labels}` ("1" keep, "0" remove, "?" not judged); lines are split at LF.
+ * Document gold is `{id, text, label}` with 1 for keep. Other columns are ignored, `domain`, `language` and
+ * `source_dataset` are optional strings.
+ *
+ * Pages of one domain look alike, so folds never cut a domain: {@link foldOf} hashes the domain, or the id of a
+ * page without one.
+ */
+import { createHash } from 'node:crypto';
+import { readLines } from '../corpus/byte-lines.ts';
+import { GristmillError } from '../errors.ts';
+
+/** A line that people want removed. */
+export const REMOVE = 0;
+/** A line that people want kept. */
+export const KEEP = 1;
+/** A line that counts in no score: ambiguous or not judged. */
+export const UNSCORED = 2;
+
+/** A page with a label for each line. */
+export interface GoldPage {
+  readonly id: string;
+  /** Registered domain; empty when unknown. */
+  readonly domain: string;
+  /** ISO 639-1 code; empty when unknown. */
+  readonly language: string;
+  /** Name of the source data set; empty when unknown. */
+  readonly source: string;
+  readonly text: string;
+  /** `text` split at LF. */
+  readonly lines: readonly string[];
+  /** {@link REMOVE}, {@link KEEP} or {@link UNSCORED} for each line. */
+  readonly labels: Uint8Array;
+  /** What people wrote down as the page's main content; null when only single lines were judged. */
+  readonly goldText: string | null;
+}
+
+/** A whole document, judged. */
+export interface GoldDocument {
+  readonly id: string;
+  readonly domain: string;
+  readonly text: string;
+  /** {@link KEEP} or {@link REMOVE}. */
+  readonly label: 0 | 1;
+}
+
+/** Longest accepted row of a gold file. */
+const MAX_ROW_BYTES = 64 * 2 ** 20;
+
+type Row = Readonly<Record<string, unknown>>;
+
+/**
+ * Pages of one gold file, in order.
+ *
+ * @param file path of a .jsonl, .jsonl.gz or .jsonl.zst file
+ * @throws TRAIN_GOLD_INVALID naming file and line; CORPUS_READ_FAILED, CORPUS_FILE_INVALID
+ */
+export async function* readGoldPages(file: string, signal?: AbortSignal): AsyncGenerator<GoldPage> {
+  for await (const { row, line } of readRows(file, signal)) yield toPage(row, { file, line });
+}
+
+/**
+ * Judged documents of one gold file, in order.
+ *
+ * @throws as {@link readGoldPages}
+ */
+export async function* readGoldDocuments(
+  file: string,
+  signal?: AbortSignal,
+): AsyncGenerator<GoldDocument> {
+  for await (const { row, line } of readRows(file, signal)) {
+    const place = { file, line };
+    const { label } = row;
+    if (label !== 0 && label !== 1) refuse(place, 'label', '0 or 1', label);
+    yield {
+      id: requiredString(row, 'id', place),
+      domain: optionalString(row, 'domain', place),
+      text: requiredString(row, 'text', place),
+      label: label as 0 | 1,
+    };
+  }
+}
+
+/** What pages are grouped by: the domain, or the id where no domain is known. */
+export function groupOf({ id, domain }: { readonly id: string; readonly domain: string }): string {
+  return domain === '' ? `id:${id}` : `domain:${domain.toLowerCase()}`;
+}
+
+/**
+ * The fold of a page: sha256 of its group, first 48 bits, modulo `nFolds`. It depends on nothing else, so adding
+ * pages moves none of the others.
+ */
+export function foldOf(
+  page: { readonly id: string; readonly domain: string },
+  nFolds: number,
+): number {
+  const digest = createHash('sha256')
+    .update(`fold ${groupOf(page)}`)
+    .digest();
+  return digest.readUIntBE(0, 6) % nFolds;
+}
+
+interface Place {
+  readonly file: string;
+  readonly line: number;
+}
+
+async function* readRows(
+  file: string,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<{ row: Row; line: number }> {
+  const format = file.endsWith('.gz')
+    ? 'jsonl.gz'
+    : file.endsWith('.zst')
+      ? 'jsonl.zst'
+      : ('jsonl' as const);
+  const source = {
+    path: file,
+    format,
+    byteStart: null,
+    byteEnd: null,
+    maxLineBytes: MAX_ROW_BYTES,
+    signal,
+  } as const;
+  for await (const group of readLines(source)) {
+    for (const { bytes, line } of group) {
+      let row: unknown;
+      try {
+        row = JSON.parse(bytes.toString('utf8'));
+      } catch (cause) {
+        const reason = `no JSON: ${(cause as Error).message}`;
+        throw new GristmillError('TRAIN_GOLD_INVALID', { file, line, reason }, { cause });
+      }
+      if (typeof row !== 'object' || row === null || Array.isArray(row)) {
+        refuse({ file, line }, 'the row', 'a JSON object', row);
+      }
+      yield { row: row as Row, line };
+    }
+  }
+}
+
+function toPage(row: Row, place: Place): GoldPage {
+  const text = requiredString(row, 'text', place);
+  const lines = text.split('\n');
+  const partial = row['partial_labels'] !== undefined;
+  const labelColumn = partial ? 'partial_labels' : 'line_labels';
+  const given = flags(row, labelColumn, { alphabet: partial ? '01?' : '01', lines, place });
+  // Without a mask every line counts.
+  const hasMask = !partial && row['line_mask'] !== undefined;
+  const mask = hasMask ? flags(row, 'line_mask', { alphabet: '01', lines, place }) : null;
+  const labels = new Uint8Array(lines.length);
+  for (let line = 0; line < lines.length; line++) {
+    const scored = given[line] !== '?' && mask?.[line] !== '0';
+    labels[line] = !scored ? UNSCORED : given[line] === '1' ? KEEP : REMOVE;
+  }
+  return {
+    id: requiredString(row, 'id', place),
+    domain: optionalString(row, 'domain', place),
+    language: optionalString(row, 'language', place),
+    source: optionalString(row, 'source_dataset', place),
+    text,
+    lines,
+    labels,
+    goldText: row['gold_text'] === undefined ? null : requiredString(row, 'gold_text', place),
+  };
+}
+
+/** A column that holds one character for each line. */
+function flags(
+  row: Row,
+  column: string,
+  {
+    alphabet,
+    lines,
+    place,
+  }: { readonly alphabet: string; readonly lines: readonly string[]; readonly place: Place },
+): string {
+  const value = requiredString(row, column, place);
+  if (value.length !== lines.length) {
+    refuse(place, column, `${lines.length} characters, one a line`, value.length);
+  }
+  for (const flag of value) {
+    if (!alphabet.includes(flag)) refuse(place, column, `characters of ${alphabet}`, flag);
+  }
+  return value;
+}
+
+function requiredString(row: Row, column: string, place: Place): string {
+  const value = row[column];
+  if (typeof value !== 'string') refuse(place, column, 'a string', value);
+  return value as string;
+}
+
+function optionalString(row: Row, column: string, place: Place): string {
+  const value = row[column];
+  return value === undefined || value === null ? '' : requiredString(row, column, place);
+}
+
+function refuse({ file, line }: Place, column: string, expected: string, received: unknown): never {
+  const shown = received === undefined ? 'nothing' : JSON.stringify(received);
+  const reason = `${column}: expected ${expected}, found ${shown}`;
+  throw new GristmillError('TRAIN_GOLD_INVALID', { file, line, reason });
+}

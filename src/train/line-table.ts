@@ -1,0 +1,102 @@
+/**
+ * Labelled lines of many pages as one table for learners: features, hashed words, labels and weights by row.
+ *
+ * Rows are the pages' non-blank lines in order; unscored lines are in the table (neighbours need them) with
+ * weight 0.
+ */
+import { lineFeatures, N_LINE_FEATURES } from './features.ts';
+import { type GoldPage, KEEP, UNSCORED } from './gold.ts';
+import { type HashedWords, hashLines } from './hashed-words.ts';
+import { COUNTS, N_COUNTS, type PageScan, scanPage } from './page-scan.ts';
+
+/** The table. */
+export interface LineTable {
+  readonly nRows: number;
+  /** First row of each page, and the end. */
+  readonly pageStarts: Int32Array;
+  /** `[nRows × N_LINE_FEATURES]`, row-major. */
+  readonly features: Float32Array;
+  readonly words: HashedWords;
+  /** 1 keep, 0 remove. */
+  readonly labels: Uint8Array;
+  /** Weight in training; 0 for lines without a label. */
+  readonly weights: Float32Array;
+}
+
+/** How lines weigh in training. */
+export interface LineWeights {
+  /**
+   * A line of c characters weighs 1 + `perLogChars` × log2(1 + c / 40): the cost of an error grows with the text it
+   * takes. 0 weighs all lines alike.
+   */
+  readonly perLogChars: number;
+}
+
+/** A page as learners see it. */
+export interface MeasuredPage {
+  readonly scan: PageScan;
+  readonly features: Float32Array;
+  readonly words: HashedWords;
+}
+
+/** Measures one page. */
+export function measurePage(lines: readonly string[], hashBits: number): MeasuredPage {
+  const scan = scanPage(lines);
+  return { scan, features: lineFeatures(scan), words: hashLines(scan, hashBits) };
+}
+
+/** Builds the table of `pages`. */
+export function buildLineTable(
+  pages: readonly GoldPage[],
+  { hashBits, perLogChars }: LineWeights & { readonly hashBits: number },
+): LineTable {
+  const measured = pages.map(({ lines }) => measurePage(lines, hashBits));
+  const pageStarts = new Int32Array(pages.length + 1);
+  let nIds = 0;
+  measured.forEach(({ scan, words }, page) => {
+    pageStarts[page + 1] = pageStarts[page]! + scan.nLines;
+    nIds += words.ids.length;
+  });
+  const nRows = pageStarts[pages.length]!;
+  const features = new Float32Array(nRows * N_LINE_FEATURES);
+  const ids = new Int32Array(nIds);
+  const starts = new Int32Array(nRows + 1);
+  const nearAt = new Int32Array(nRows);
+  const labels = new Uint8Array(nRows);
+  const weights = new Float32Array(nRows);
+  let idAt = 0;
+  measured.forEach(({ scan, features: own, words }, page) => {
+    const first = pageStarts[page]!;
+    features.set(own, first * N_LINE_FEATURES);
+    ids.set(words.ids, idAt);
+    for (let line = 0; line < scan.nLines; line++) {
+      const row = first + line;
+      starts[row] = idAt + words.starts[line]!;
+      nearAt[row] = idAt + words.nearAt[line]!;
+      const label = pages[page]!.labels[scan.lineOf[line]!]!;
+      labels[row] = label === KEEP ? 1 : 0;
+      const chars = scan.counts[line * N_COUNTS + COUNTS.chars]!;
+      weights[row] = label === UNSCORED ? 0 : 1 + perLogChars * Math.log2(1 + chars / 40);
+    }
+    idAt += words.ids.length;
+  });
+  starts[nRows] = idAt;
+  return { nRows, pageStarts, features, words: { ids, starts, nearAt }, labels, weights };
+}
+
+/** One page of the table as views, without copying. */
+export function pageOf(
+  { pageStarts, features, words }: LineTable,
+  page: number,
+): Pick<MeasuredPage, 'features' | 'words'> {
+  const start = pageStarts[page]!;
+  const end = pageStarts[page + 1]!;
+  return {
+    features: features.subarray(start * N_LINE_FEATURES, end * N_LINE_FEATURES),
+    words: {
+      ids: words.ids,
+      starts: words.starts.subarray(start, end + 1),
+      nearAt: words.nearAt.subarray(start, end),
+    },
+  };
+}
