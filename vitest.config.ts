@@ -6,7 +6,8 @@ export default defineConfig({
     // Engines and workers are tested as processes and threads of their own: forks keep a crash in its file.
     pool: 'forks',
     maxWorkers: 2,
-    testTimeout: 60_000,
-    hookTimeout: 120_000,
+    // Sized for a machine whose cores are busy with something else too.
+    testTimeout: 300_000,
+    hookTimeout: 300_000,
   },
 });

@@ -17,7 +17,7 @@ const documented = readme
   .find((section) => section.startsWith('Errors\n'))!
   .split('\n')
   .flatMap((line) => {
-    const cells = /^\| `(\w+)` \| (.*) \|$/.exec(line);
+    const cells = /^\| `(\w+)` +\| (.*?) *\|$/.exec(line);
     return cells ? [[cells[1]!, cells[2]!.replaceAll('\\|', '|')]] : [];
   });
 

@@ -15,6 +15,14 @@ export interface EngineSizes {
   readonly nUbatch: number;
 }
 
+/**
+ * Documents of one batch: every slot is filled sixteen times, so that slots are seldom idle at a batch's end, and
+ * progress shows on a CPU too. Part of a run's identity through the number of slots.
+ */
+export function batchRows(nSlots: number): number {
+  return Math.min(Math.max(16 * nSlots, 64), 2048);
+}
+
 /** Beyond this many threads a sub-billion model on a CPU waits on barriers more than it computes. */
 const MAX_CPU_THREADS = 32;
 

@@ -12,7 +12,7 @@ import type { CorpusPlan, CorpusUnit, UnitBatch } from '../corpus/types.ts';
 import { openUnit } from '../corpus/unit.ts';
 import { isGristmillError } from '../errors.ts';
 import { type OpenCore, openCore, openExecution, type ResolvedRefiner } from './core.ts';
-import { parseDevices } from './devices.ts';
+import { batchRows, defaultSizes, parseDevices } from './devices.ts';
 import { isEngineGone } from './engine.ts';
 import type { Ledger } from './ledger.ts';
 import { mapOrdered } from './pipeline.ts';
@@ -22,8 +22,7 @@ import { addCounts, type RefineCounts, type RunSummary, ZERO_COUNTS } from './st
 import { emptyTally, runError, summarise, totalRows } from './tally.ts';
 import { type OutputSettings, openUnitWriter, type UnitWriter } from './unit-writer.ts';
 
-/** Documents of one batch: enough to fill 256 slots four times, little enough that three batches fit the slabs. */
-export const BATCH_ROWS = 1024;
+/** Bytes of text of one batch: three of them fit a slab many times over. */
 export const BATCH_BYTES = 8 * 2 ** 20;
 /** Batches that the engine, and the executors, have under way at a time: one is computed, one waits. */
 export const IN_FLIGHT = 2;
@@ -142,7 +141,7 @@ export class Run {
         (exit) => onNotice?.(`the engine on ${device} died (${exit}) and was started again`),
       );
       core = opened;
-      const batches = this.#read(queue, slabs);
+      const batches = this.#read(queue, slabs, device);
       const judged = mapOrdered(batches, IN_FLIGHT, (item) =>
         attempt(item, (input) => judgeBatch(opened, input.batch, input.rowStatus)),
       );
@@ -157,7 +156,11 @@ export class Run {
   }
 
   /** Batches of the units in the queue; asks for the next unit only when the last one is read. */
-  async *#read(queue: Iterator<LimitedUnit>, slabs: SlabPool): AsyncGenerator<LaneItem<null>> {
+  async *#read(
+    queue: Iterator<LimitedUnit>,
+    slabs: SlabPool,
+    device: string,
+  ): AsyncGenerator<LaneItem<null>> {
     let unknownLeft = this.#options.limit;
     for (let next = queue.next(); !next.done; next = queue.next()) {
       if (this.#options.signal?.aborted) {
@@ -171,7 +174,7 @@ export class Run {
         rowsLeft = Math.min(rowsLeft, unknownLeft);
       try {
         const unitBatches = openUnit(this.#plan, unit, slabs, {
-          batchRows: BATCH_ROWS,
+          batchRows: batchRows(this.#options.slots ?? defaultSizes(device).nSlots),
           batchBytes: BATCH_BYTES,
         });
         for await (const input of firstRows(unitBatches, rowsLeft)) {

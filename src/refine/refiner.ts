@@ -8,8 +8,8 @@ import { native } from '../native.ts';
 import type { EngineInfo, EngineStats } from '../native-engine.ts';
 import type { Outcome } from '../program/types.ts';
 import { openCore, openExecution, type RefineOptions, resolveRefiner } from './core.ts';
-import { parseDevices } from './devices.ts';
-import { BATCH_ROWS, IN_FLIGHT } from './lanes.ts';
+import { batchRows, defaultSizes, parseDevices } from './devices.ts';
+import { IN_FLIGHT } from './lanes.ts';
 import { mapOrdered } from './pipeline.ts';
 import { executeBatch, judgeBatch, type RefinedRows } from './refine-batch.ts';
 
@@ -61,7 +61,7 @@ export interface Refiner {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** Texts of one batch; bounded so that a long array streams through the slabs. */
+/** Characters of one batch, bounded so that a long array streams through the slabs. */
 const BATCH_CHARS = 4 * 2 ** 20;
 
 /**
@@ -136,7 +136,10 @@ export async function openRefiner(options: OpenRefinerOptions): Promise<Refiner>
     async refine(texts, refineOptions = {}) {
       const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
       const refined: RefinedDocument[] = [];
-      for await (const rows of stream(slicesOf(texts), refineOptions)) {
+      for await (const rows of stream(
+        slicesOf(texts, batchRows(options.slots ?? defaultSizes(device).nSlots)),
+        refineOptions,
+      )) {
         for (const [row, status] of rows.status.entries()) {
           const score = rows.score[row]!;
           refined.push({
@@ -170,12 +173,15 @@ function arrivalOf(batch: DocumentBatch): Uint8Array {
 }
 
 /** Consecutive slices of bounded rows and characters, one long text alone at worst. */
-async function* slicesOf(texts: readonly string[]): AsyncGenerator<readonly string[]> {
+async function* slicesOf(
+  texts: readonly string[],
+  maxRows: number,
+): AsyncGenerator<readonly string[]> {
   let start = 0;
   while (start < texts.length) {
     let end = start;
     let chars = 0;
-    while (end < texts.length && end - start < BATCH_ROWS) {
+    while (end < texts.length && end - start < maxRows) {
       chars += texts[end]!.length;
       if (chars > BATCH_CHARS && end > start) break;
       end++;

@@ -8,8 +8,8 @@ import { openSink } from '../corpus/sink.ts';
 import type { UnitBatch } from '../corpus/types.ts';
 import { openUnit } from '../corpus/unit.ts';
 import { openCore, openExecution, type ResolvedRefiner } from './core.ts';
-import { parseDevices } from './devices.ts';
-import { BATCH_BYTES, BATCH_ROWS, firstRows, IN_FLIGHT } from './lanes.ts';
+import { batchRows, defaultSizes, parseDevices } from './devices.ts';
+import { BATCH_BYTES, firstRows, IN_FLIGHT } from './lanes.ts';
 import { mapOrdered } from './pipeline.ts';
 import { executeBatch, judgeBatch } from './refine-batch.ts';
 import type { RefineCorpusOptions } from './run-options.ts';
@@ -48,7 +48,7 @@ export async function streamRun(
     for (const unit of plan.units) {
       if (rowsLeft <= 0) return;
       const batches = openUnit(plan, unit, slabs, {
-        batchRows: BATCH_ROWS,
+        batchRows: batchRows(options.slots ?? defaultSizes(device).nSlots),
         batchBytes: BATCH_BYTES,
       });
       for await (const input of firstRows(batches, rowsLeft)) {

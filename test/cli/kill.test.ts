@@ -83,5 +83,5 @@ describe('a run that is killed', () => {
     expect([last.code, last.stderr]).toEqual([0, '']);
     expect(JSON.parse(last.stdout.toString()).unitsResumed).toBe(before.size);
     expect(outputOf(out)).toEqual(outputOf(whole));
-  });
+  }, 600_000);
 });

@@ -11,14 +11,9 @@ import { outputOf, run, start } from './support.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'gristmill-refine-'));
 const corpus = join(folder, 'corpus.parquet');
-const MODELS = [
-  '--document-model',
-  'random:tiny',
-  '--chunk-model',
-  'random:tiny',
-  '--threads',
-  '1',
-];
+const ONE_THREAD = ['--threads', '1'];
+const CHUNK = ['--chunk-model', 'random:tiny', ...ONE_THREAD];
+const MODELS = ['--document-model', 'random:tiny', ...CHUNK];
 // Random scores lie around one half: this splits them.
 const SPLIT = ['--doc-threshold', '0.46'];
 let texts: string[];
@@ -165,15 +160,7 @@ describe('gristmill refine', () => {
       Buffer.concat([Buffer.from(`${lines.join('\n')}\n`), broken, Buffer.from('\n')]),
     );
     const out = join(folder, 'jsonl');
-    const { code, stdout, stderr } = await run([
-      'refine',
-      input,
-      '--out',
-      out,
-      '--chunk-model',
-      'random:tiny',
-      '--json',
-    ]);
+    const { code, stdout, stderr } = await run(['refine', input, '--out', out, ...CHUNK, '--json']);
     expect([code, stderr]).toEqual([0, '']);
     const summary = summaryOf(stdout);
     expectConserved(summary);
@@ -185,31 +172,13 @@ describe('gristmill refine', () => {
   });
 
   it('pipes Arrow IPC from stdin to stdout', async () => {
-    const parquet = [
-      'refine',
-      corpus,
-      '--out',
-      '-',
-      '--chunk-model',
-      'random:tiny',
-      '--limit',
-      '20',
-    ];
+    const parquet = ['refine', corpus, '--out', '-', ...CHUNK, '--limit', '20'];
     const first = await run(parquet);
     expect(first.code).toBe(0);
     const table = tableFromIPC(first.stdout);
     expect(table.numRows).toBeGreaterThan(0);
     expect(table.schema.fields.map((field) => field.name)).toContain('gristmill_status');
-    const piped = [
-      'refine',
-      '-',
-      '--out',
-      '-',
-      '--chunk-model',
-      'random:tiny',
-      '--executor',
-      'compat',
-    ];
+    const piped = ['refine', '-', '--out', '-', ...CHUNK, '--executor', 'compat'];
     const second = await run(piped, { stdin: first.stdout });
     expect([second.code, tableFromIPC(second.stdout).numRows <= table.numRows]).toEqual([0, true]);
   });
@@ -225,7 +194,16 @@ describe('gristmill refine', () => {
     damaged.fill(0xff, 60, 400);
     writeFileSync(join(mixed, 'c-damaged.parquet'), damaged);
     const out = join(folder, 'mixed-out');
-    const args = ['refine', mixed, '--out', out, '--document-model', 'random:tiny', '--json'];
+    const args = [
+      'refine',
+      mixed,
+      '--out',
+      out,
+      '--document-model',
+      'random:tiny',
+      ...ONE_THREAD,
+      '--json',
+    ];
     const { code, stdout } = await run(args);
     expect(code).toBe(3);
     const summary = summaryOf(stdout);
@@ -258,7 +236,7 @@ describe('gristmill refine', () => {
     [[corpus, '--device', 'tpu'], 'OPTION_INVALID'],
     [[corpus, '--dialect', 'ultrax'], 'OPTION_INVALID'],
   ])('%j is refused with %s', async (args, code) => {
-    const models = args.includes('--chunk-model') ? [] : ['--chunk-model', 'random:tiny'];
+    const models = args.includes('--chunk-model') ? [] : CHUNK;
     const { code: exit, stderr } = await run([
       'refine',
       ...args,

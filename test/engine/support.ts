@@ -23,6 +23,9 @@ export async function tinyModel(
   return path;
 }
 
+/** `GRISTMILL_TEST_DEVICE=cuda:0` runs the tests on a GPU; identity of bits is promised for CPUs only. */
+const device = process.env['GRISTMILL_TEST_DEVICE'] ?? 'cpu';
+
 /** Opens with one thread: spinning compute threads on a shared machine would be timed, not tested. */
 export function open(
   modelPath: string,
@@ -30,7 +33,7 @@ export function open(
 ): Promise<NativeEngine> {
   return native().openEngine({
     modelPath,
-    device: 'cpu',
+    device,
     nThreads: 1,
     nSlots: 4,
     nCtxSlot: 1024,
