@@ -9,7 +9,7 @@
 #define KERNEL_ROWS 6
 #define KERNEL_NAME "baseline"
 #define KERNEL_GETTER BaselineKernels
-#include "train/kernels.inc"
+#include "train/kernels_body.h"
 
 namespace gristmill::train {
 

@@ -1,8 +1,8 @@
 // CPU kernels of the trainer: a packed matrix product, row reductions and the element-wise parts.
 //
-// One source (kernels.inc) is compiled for three instruction sets; BestKernels() picks at run time.
-// Every kernel adds in an order that depends on the sizes alone, never on who calls it for which
-// rows, so a step has the same bits whatever the number of threads.
+// One source (kernels_body.h) is compiled for three instruction sets; BestKernels() picks at run
+// time. Every kernel adds in an order that depends on the sizes alone, never on who calls it for
+// which rows, so a step has the same bits whatever the number of threads.
 //
 // Packed operand B [k x n] of Multiply(): panels of `panel` columns, zero-padded on the right.
 //

@@ -17,7 +17,7 @@
 #define KERNEL_ROWS 6
 #define KERNEL_NAME "avx2"
 #define KERNEL_GETTER Avx2Kernels
-#include "train/kernels.inc"
+#include "train/kernels_body.h"
 
 #if defined(__clang__)
 #pragma clang attribute pop

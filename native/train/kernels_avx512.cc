@@ -18,7 +18,7 @@
 #define KERNEL_ROWS 12
 #define KERNEL_NAME "avx512"
 #define KERNEL_GETTER Avx512Kernels
-#include "train/kernels.inc"
+#include "train/kernels_body.h"
 
 #if defined(__clang__)
 #pragma clang attribute pop

@@ -17,9 +17,14 @@ typedef int32_t IntVec __attribute__((vector_size(KERNEL_WIDTH * 4)));
 KERNEL_INLINE Vec Load(const float* from) {
   return *reinterpret_cast<const VecInMemory*>(from);
 }
-KERNEL_INLINE void Store(float* to, Vec value) { *reinterpret_cast<VecInMemory*>(to) = value; }
-// Minus zero changes nothing, so this is one broadcast; plus zero would be an addition (-0 + 0 = 0).
-KERNEL_INLINE Vec All(float value) { return value - Vec{}; }
+KERNEL_INLINE void Store(float* to, Vec value) {
+  *reinterpret_cast<VecInMemory*>(to) = value;
+}
+// Minus zero changes nothing, so this is one broadcast; plus zero would be an addition (-0 + 0 =
+// 0).
+KERNEL_INLINE Vec All(float value) {
+  return value - Vec{};
+}
 
 KERNEL_INLINE float Sum(Vec value) {
   float sum = 0;
@@ -129,9 +134,8 @@ void TileOf(int rows, int64_t k, const float* a, int64_t row_stride, int64_t k_s
   }
 }
 
-void Multiply(int64_t m, int64_t n, int64_t k, const float* a, int64_t row_stride,
-              int64_t k_stride, const float* packed, int64_t panel_stride, float* c, int64_t ldc,
-              bool accumulate) {
+void Multiply(int64_t m, int64_t n, int64_t k, const float* a, int64_t row_stride, int64_t k_stride,
+              const float* packed, int64_t panel_stride, float* c, int64_t ldc, bool accumulate) {
   float edge[kRows * kPanel];
   for (int64_t first = 0; first < n; first += kPanel) {
     const float* panel = packed + first / kPanel * panel_stride;
@@ -269,7 +273,7 @@ void AdamW(int64_t n, const AdamStep& step, const float* grad, float* weight, fl
 }  // namespace
 
 const Kernels& KERNEL_GETTER() {
-  static constexpr Kernels kernels = {KERNEL_NAME, kPanel, Pack, Multiply, Dot,   Axpy,
+  static constexpr Kernels kernels = {KERNEL_NAME, kPanel, Pack,   Multiply,   Dot,  Axpy,
                                       ExpSum,      Max,    SwiGlu, SwiGluBack, AdamW};
   return kernels;
 }
