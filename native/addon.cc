@@ -6,6 +6,7 @@
 #include "binding/memory.h"
 #include "binding/model.h"
 #include "binding/text.h"
+#include "binding/train.h"
 
 namespace {
 
@@ -15,6 +16,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   gristmill::binding::ExportText(env, exports);
   gristmill::binding::ExportEngine(env, exports);
   gristmill::binding::ExportModel(env, exports);
+  gristmill::binding::ExportTrain(env, exports);
   return exports;
 }
 

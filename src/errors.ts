@@ -62,6 +62,17 @@ export const ERRORS = {
   // train: labelled data and evaluation
   TRAIN_GOLD_INVALID: 'file {file}, line {line}: {reason}',
   TRAIN_DATA_TOO_SMALL: '{what}: expected at least {minimum}, received {received}',
+  // train: the trainer
+  TRAIN_SHAPE_INVALID: 'model shape: {field}: expected {expected}, received {received}',
+  TRAIN_BATCH_INVALID: 'batch: {field}[{index}]: expected {expected}, received {received}',
+  TRAIN_NON_FINITE:
+    'step {step}: loss {loss}, gradient norm {gradNorm}: training stopped before the update',
+  TRAIN_OUT_OF_MEMORY: 'out of memory: {what}',
+  TRAIN_DEVICE_UNSUPPORTED: 'device {device}: training runs on the CPU in this release',
+  TRAIN_TENSOR_UNKNOWN: 'the model has no tensor {name}',
+  TRAIN_WRITE_FAILED: '{path}: {reason}',
+  TRAIN_CHECKPOINT_INVALID: 'checkpoint {path}: {reason}',
+  TRAIN_MODEL_UNSUPPORTED: 'model {path}: {reason}',
   // batch
   BATCH_POOL_TOO_SMALL: 'slab pool: expected at least {minimum} slabs, received {received}',
 } as const;

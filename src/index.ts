@@ -14,6 +14,15 @@ export {
 export { inspectModel, type ModelDescription } from './model/inspect.ts';
 export { RANDOM_MODEL_PRESETS, type RandomModelSpec, writeRandomModel } from './model/random.ts';
 export type { EngineInfo, EngineStats } from './native-engine.ts';
+export type {
+  ExportGgufOptions,
+  ForwardResult,
+  TrainBatch,
+  TrainerInfo,
+  TrainResult,
+  TrainShape,
+  TrainStep,
+} from './native-train.ts';
 export { type Decision, decideDocument } from './program/decide.ts';
 export type { Dialect } from './program/dialect.ts';
 export { DIALECTS } from './program/dialects.ts';
@@ -75,5 +84,21 @@ export {
   readGoldPages,
 } from './train/gold.ts';
 export type { LineRefiner, LineScorer } from './train/line-scorer.ts';
+export {
+  type BatchSize,
+  type LineScoreExample,
+  lineScoreBatch,
+  pretrainBatch,
+  type SftExample,
+  sftBatch,
+} from './train/objectives.ts';
 export { documentRefiner, lineRefiner } from './train/refiners.ts';
+export { type LrSchedule, learningRateAt } from './train/schedule.ts';
+export {
+  openTrainer,
+  TRAINER_DEFAULTS,
+  Trainer,
+  type TrainerOptions,
+  trainShapeOf,
+} from './train/trainer.ts';
 export { version } from './version.ts';

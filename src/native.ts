@@ -13,6 +13,13 @@ import {
   type NativeEngineOptions,
   openEngineWith,
 } from './native-engine.ts';
+import {
+  type NativeTrainer,
+  type NativeTrainerOptions,
+  openTrainerWith,
+  type TrainAddon,
+  type TrainShape,
+} from './native-train.ts';
 import { addonFile } from './paths.ts';
 
 /** Where the bytes of a view lie. */
@@ -39,6 +46,14 @@ export interface NativeModels {
 export interface NativeEngines {
   /** @throws ENGINE_* when the model or the device does not serve */
   openEngine(options: NativeEngineOptions): Promise<NativeEngine>;
+}
+
+/** Opening trainers; the trainer's own face is src/native-train.ts. */
+export interface NativeTraining {
+  /** @throws TRAIN_SHAPE_INVALID, TRAIN_DEVICE_UNSUPPORTED, TRAIN_OUT_OF_MEMORY */
+  openTrainer(options: NativeTrainerOptions): Promise<NativeTrainer>;
+  /** The shape of a GGUF file's llama model. @throws TRAIN_MODEL_UNSUPPORTED (as a native error) */
+  trainShapeOf(path: string): Promise<TrainShape>;
 }
 
 /** Block codecs of Parquet pages. */
@@ -166,6 +181,7 @@ export interface Native
     NativeText,
     NativeEngines,
     NativeModels,
+    NativeTraining,
     NativeCodec {}
 
 let loaded: Native | undefined;
@@ -181,8 +197,12 @@ export function native(): Native {
     throw new GristmillError('NATIVE_MISSING', { reason: `${addonFile} does not exist` });
   }
   try {
-    const addon = createRequire(import.meta.url)(addonFile) as Native & EngineAddon;
-    loaded = { ...addon, openEngine: (options) => openEngineWith(addon, options) };
+    const addon = createRequire(import.meta.url)(addonFile) as Native & EngineAddon & TrainAddon;
+    loaded = {
+      ...addon,
+      openEngine: (options) => openEngineWith(addon, options),
+      openTrainer: (options) => openTrainerWith(addon, options),
+    };
   } catch (cause) {
     throw new GristmillError('NATIVE_MISSING', { reason: (cause as Error).message }, { cause });
   }

@@ -1,0 +1,152 @@
+/**
+ * Case `train`: training steps against plain PyTorch on the same CPU, the same model, the same initial weights and
+ * tokens (bench/python/train_reference.py; `apt-get install python3-torch`).
+ *
+ * The runs take turns, so that both meet the same load. A step is forward, backward, clipping and AdamW. Whoever
+ * is faster must also be right: the losses of every step are compared.
+ */
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { availableParallelism, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pretrainBatch } from '../../src/train/objectives.ts';
+import { learningRateAt } from '../../src/train/schedule.ts';
+import { openTrainer, TRAINER_DEFAULTS } from '../../src/train/trainer.ts';
+import type { Bench, BenchContext, BenchTable } from '../types.ts';
+
+const SIZE = { nSeq: 8, nCtx: 256 };
+const COMMON = { ropeTheta: 10000, rmsEpsilon: 1e-5, tied: true, nClasses: 0 };
+const MODELS = [
+  { nVocab: 512, nEmbd: 64, nLayer: 2, nHead: 4, nHeadKv: 4, nHeadDim: 16, nFf: 160 },
+  { nVocab: 2048, nEmbd: 128, nLayer: 3, nHead: 4, nHeadKv: 4, nHeadDim: 32, nFf: 344 },
+  { nVocab: 4096, nEmbd: 320, nLayer: 6, nHead: 5, nHeadKv: 5, nHeadDim: 64, nFf: 864 },
+];
+const STEPS = { full: [200, 60, 16], quick: [30, 8, 3] };
+const ROUNDS = { full: 3, quick: 1 };
+
+interface Run {
+  readonly losses: ArrayLike<number>;
+  readonly seconds: ArrayLike<number>;
+}
+
+export const bench: Bench = {
+  name: 'train',
+  async run(context) {
+    const folder = mkdtempSync(join(tmpdir(), 'gristmill-bench-train-'));
+    const rows: (string | number)[][] = [];
+    try {
+      for (const [index, model] of MODELS.entries()) {
+        const nSteps = STEPS[context.quick ? 'quick' : 'full'][index]!;
+        const rounds = ROUNDS[context.quick ? 'quick' : 'full'];
+        rows.push(await compare({ ...COMMON, ...model }, nSteps, rounds, folder, context));
+      }
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+    const table: BenchTable = {
+      title: 'Training on the CPU, tokens per second (median step)',
+      columns: ['parameters', 'steps', 'gristmill', 'PyTorch', 'ratio', 'largest loss difference'],
+      rows,
+      notes: [
+        `${SIZE.nSeq} sequences of ${SIZE.nCtx} tokens per step, ${availableParallelism()} threads each, f32, tied embeddings.`,
+        'Tokens follow a random chain with four successors per token, so that there is something to learn.',
+      ],
+    };
+    return table;
+  },
+};
+
+async function compare(
+  shape: (typeof MODELS)[number] & typeof COMMON,
+  nSteps: number,
+  rounds: number,
+  folder: string,
+  context: BenchContext,
+): Promise<(string | number)[]> {
+  const lrs = Array.from({ length: nSteps }, (_, step) =>
+    learningRateAt(step, { kind: 'cosine', peakLr: 3e-3, warmupSteps: 2, totalSteps: nSteps }),
+  );
+  const tokens = chain(shape.nVocab, nSteps * SIZE.nSeq * SIZE.nCtx);
+  const base = join(folder, 'job');
+  const ours: Run[] = [];
+  const theirs: Run[] = [];
+  let nParams = 0;
+  for (let round = 0; round < rounds; round++) {
+    await using trainer = await openTrainer({ shape, ...SIZE, seed: 1 });
+    nParams = trainer.info.nParams;
+    context.log(`${nParams} parameters, round ${round + 1} of ${rounds}`);
+    if (round === 0) {
+      const weights: Float32Array[] = [];
+      for (const { name } of trainer.info.tensors) weights.push(await trainer.readTensor(name));
+      const { weightDecay, beta1, beta2, adamEpsilon, clipNorm } = TRAINER_DEFAULTS;
+      const adam = { weightDecay, beta1, beta2, adamEpsilon, clipNorm };
+      const job = { shape, ...SIZE, ...adam, lrs, tensors: trainer.info.tensors };
+      writeFileSync(`${base}.json`, JSON.stringify(job));
+      writeFileSync(
+        `${base}.bin`,
+        Buffer.concat(weights.map((values) => new Uint8Array(values.buffer))),
+      );
+      writeFileSync(`${base}.tokens`, new Uint8Array(tokens.buffer));
+    }
+    const perStep = SIZE.nSeq * SIZE.nCtx;
+    ours.push(
+      await trainer.steps(
+        lrs.map((lr, step) => ({
+          batches: [pretrainBatch(tokens.slice(step * perStep, (step + 1) * perStep), SIZE)],
+          lr,
+        })),
+      ),
+    );
+    const reference = pytorch(base, context);
+    if (reference) theirs.push(reference);
+  }
+  const ourSpeed = speed(ours);
+  const theirSpeed = speed(theirs);
+  let difference = Number.NaN;
+  if (theirs[0]) {
+    const expected = Array.from(theirs[0].losses);
+    difference = Math.max(...expected.map((loss, at) => Math.abs(loss - ours[0]!.losses[at]!)));
+  }
+  return [
+    nParams.toLocaleString('en'),
+    nSteps,
+    ourSpeed,
+    theirSpeed,
+    ourSpeed / theirSpeed,
+    Number.isNaN(difference) ? 'no PyTorch' : difference.toExponential(1),
+  ];
+}
+
+function pytorch(base: string, context: BenchContext): Run | null {
+  const script = join(process.env['GRISTMILL_BENCH_FOLDER']!, 'python', 'train_reference.py');
+  const python = process.env['PYTHON'] ?? 'python3';
+  const child = spawnSync(python, [script, base, String(availableParallelism())], {
+    encoding: 'utf8',
+    maxBuffer: 2 ** 26,
+  });
+  if (child.status !== 0) {
+    context.log(`PyTorch did not run: ${child.stderr?.trim().split('\n').at(-1) ?? child.error}`);
+    return null;
+  }
+  return JSON.parse(child.stdout) as Run;
+}
+
+/** Tokens per second of the median step over all rounds. */
+function speed(runs: readonly Run[]): number {
+  const seconds = runs.flatMap((run) => Array.from(run.seconds)).sort((a, b) => a - b);
+  return (SIZE.nSeq * SIZE.nCtx) / (seconds[seconds.length >> 1] ?? Number.NaN);
+}
+
+/** A seeded chain in which every token has four equally likely successors. */
+function chain(nVocab: number, length: number): Int32Array {
+  let state = 12345;
+  const next = () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return state >>> 8;
+  };
+  const tokens = new Int32Array(length);
+  for (let at = 1; at < length; at++) {
+    tokens[at] = (tokens[at - 1]! * 7 + (next() % 4) * 13 + 1) % nVocab;
+  }
+  return tokens;
+}

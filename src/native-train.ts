@@ -1,0 +1,245 @@
+/**
+ * Typed face of the native trainer (native/binding/train.cc): whole batches in, one promise per call.
+ *
+ * Calls run in order on the trainer's own thread. A step is a pure function of the trainer's state and its request:
+ * on the CPU the same requests give the same bits, whatever the number of threads.
+ */
+import { ERRORS, type ErrorCode, GristmillError } from './errors.ts';
+
+/** Shape of a llama model. */
+export interface TrainShape {
+  /** 2..1,048,576. */
+  readonly nVocab: number;
+  readonly nEmbd: number;
+  readonly nLayer: number;
+  readonly nHead: number;
+  /** Divides `nHead`. */
+  readonly nHeadKv: number;
+  /** Even; `nHead · nHeadDim` need not be `nEmbd`. */
+  readonly nHeadDim: number;
+  readonly nFf: number;
+  readonly ropeTheta: number;
+  readonly rmsEpsilon: number;
+  /** The head is the embedding table. */
+  readonly tied: boolean;
+  /** 0: the head predicts tokens; otherwise a matrix of so many classes. */
+  readonly nClasses: number;
+}
+
+/** Options of a trainer; every field is required here, defaults are in src/train/. */
+export interface NativeTrainerOptions {
+  readonly shape: TrainShape;
+  /** Tokens per sequence. */
+  readonly nCtx: number;
+  /** Sequences per micro-batch. */
+  readonly nSeq: number;
+  /** Targets per micro-batch, at most. */
+  readonly maxTargets: number;
+  readonly nThreads: number;
+  readonly device: string;
+  /** False: every token sees its whole segment (line scoring). */
+  readonly causal: boolean;
+  /** Of the initial weights; 0..2^53-1. */
+  readonly seed: number;
+  /** Standard deviation of the initial weights. */
+  readonly initDeviation: number;
+  readonly beta1: number;
+  readonly beta2: number;
+  readonly adamEpsilon: number;
+  /** Decoupled (AdamW); norms have none. */
+  readonly weightDecay: number;
+  /** Bound of the gradient's global norm; 0 for none. */
+  readonly clipNorm: number;
+  /** Share of a label that is spread over all classes, 0..1. */
+  readonly labelSmoothing: number;
+}
+
+/** One pass through the model: `nSeq` sequences and the positions that are learnt. */
+export interface TrainBatch {
+  /** `[nSeq × nCtx]`. */
+  readonly tokens: Int32Array;
+  /** `[nSeq × nCtx]`; attention stays within a run of equal values. One run per sequence without it. */
+  readonly segments?: Int32Array;
+  /** Index into `tokens` of every target. */
+  readonly positions: Int32Array;
+  /** Token or class that is right at each position. */
+  readonly labels: Int32Array;
+  /** Weight of each target, 0 or more; 1 without it. */
+  readonly weights?: Float32Array;
+}
+
+/** One optimiser step over any number of micro-batches. */
+export interface TrainStep {
+  readonly batches: readonly TrainBatch[];
+  /** Learning rate of this step. */
+  readonly lr: number;
+}
+
+/** One entry per step. */
+export interface TrainResult {
+  /** Mean over the step's targets by weight, label smoothing included. */
+  readonly losses: Float64Array;
+  /** Global norm before clipping. */
+  readonly gradNorms: Float64Array;
+  readonly seconds: Float64Array;
+  /** Steps since the start, after the call. */
+  readonly step: number;
+}
+
+/** A forward pass; no label smoothing. */
+export interface ForwardResult {
+  readonly loss: number;
+  /** Per target, unweighted. */
+  readonly losses: Float32Array;
+  /** `[nTargets × nOut]` when asked for, else empty. */
+  readonly logits: Float32Array;
+}
+
+/** What a trainer holds. */
+export interface TrainerInfo {
+  readonly nParams: number;
+  /** Weights, gradients, moments and activations. */
+  readonly bufferBytes: number;
+  /** Instruction set of the CPU kernels. */
+  readonly kernels: string;
+  readonly tensors: readonly {
+    readonly name: string;
+    readonly rows: number;
+    readonly columns: number;
+  }[];
+}
+
+/** A GGUF file to write. */
+export interface ExportGgufOptions {
+  readonly path: string;
+  /** GGUF file whose `tokenizer.*` entries are copied. */
+  readonly tokenizerPath: string;
+  readonly type: 'f32' | 'bf16' | 'q8_0';
+  readonly name: string;
+  /** `llama.context_length`. */
+  readonly nCtx: number;
+}
+
+/** A model in training. */
+export interface NativeTrainer {
+  readonly info: TrainerInfo;
+  /** @throws TRAIN_BATCH_INVALID, TRAIN_NON_FINITE (before the update), ABORTED (between steps) */
+  steps(
+    steps: readonly TrainStep[],
+    options?: { readonly signal?: AbortSignal },
+  ): Promise<TrainResult>;
+  /** Loss and gradients of a step that is not made. */
+  gradients(step: TrainStep): Promise<number>;
+  forward(batch: TrainBatch, options?: { readonly logits?: boolean }): Promise<ForwardResult>;
+  /** @throws TRAIN_TENSOR_UNKNOWN */
+  readTensor(
+    name: string,
+    array?: 'weight' | 'gradient' | 'firstMoment' | 'secondMoment',
+  ): Promise<Float32Array>;
+  /** @throws TRAIN_TENSOR_UNKNOWN, TRAIN_BATCH_INVALID when the length is wrong */
+  writeTensor(name: string, values: Float32Array): Promise<void>;
+  /** Writes weights, moments, step and `state` (the caller's own). @throws TRAIN_WRITE_FAILED */
+  saveCheckpoint(path: string, state: string): Promise<void>;
+  /** @throws TRAIN_CHECKPOINT_INVALID; the trainer is then unchanged */
+  loadCheckpoint(path: string): Promise<{ readonly step: number; readonly state: string }>;
+  /** @throws TRAIN_WRITE_FAILED, TRAIN_MODEL_UNSUPPORTED when the tokenizer does not fit */
+  exportGguf(options: ExportGgufOptions): Promise<void>;
+  /** Reads weights; moments and step stay. @throws TRAIN_MODEL_UNSUPPORTED */
+  importGguf(path: string): Promise<void>;
+  /** Frees everything; pending calls reject with DISPOSED or ABORTED. Again: does nothing. */
+  dispose(): Promise<void>;
+}
+
+interface TrainerHandle {
+  open(): Promise<TrainerInfo>;
+  steps(steps: readonly TrainStep[], call: number): Promise<TrainResult>;
+  gradients(step: TrainStep): Promise<number>;
+  forward(batch: TrainBatch, withLogits: boolean): Promise<ForwardResult>;
+  readTensor(name: string, array: string): Promise<Float32Array>;
+  writeTensor(name: string, values: Float32Array): Promise<void>;
+  saveCheckpoint(path: string, state: string): Promise<void>;
+  loadCheckpoint(path: string): Promise<{ step: number; state: string }>;
+  exportGguf(options: ExportGgufOptions): Promise<void>;
+  importGguf(path: string): Promise<void>;
+  cancel(call: number): void;
+  dispose(): Promise<void>;
+}
+
+/** What the addon exports for trainers. */
+export interface TrainAddon {
+  readonly Trainer: new (options: object) => TrainerHandle;
+}
+
+/**
+ * Opens a trainer: allocates everything and draws the initial weights.
+ *
+ * @throws OPTION_INVALID, TRAIN_SHAPE_INVALID, TRAIN_DEVICE_UNSUPPORTED, TRAIN_OUT_OF_MEMORY
+ */
+export async function openTrainerWith(
+  addon: TrainAddon,
+  options: NativeTrainerOptions,
+): Promise<NativeTrainer> {
+  if (!Number.isSafeInteger(options.seed) || options.seed < 0) {
+    throw new GristmillError('OPTION_INVALID', {
+      option: 'seed',
+      expected: 'a whole number in 0..2^53-1',
+      received: options.seed,
+    });
+  }
+  const handle = await coded(async () => new addon.Trainer(options));
+  const info = await coded(() => handle.open());
+  let lastCall = 0;
+
+  async function steps(
+    list: readonly TrainStep[],
+    { signal }: { readonly signal?: AbortSignal } = {},
+  ): Promise<TrainResult> {
+    if (signal?.aborted) throw new GristmillError('ABORTED', { what: 'the training call' });
+    for (const { lr } of list) checkLr(lr);
+    lastCall += 1;
+    const call = lastCall;
+    const cancel = () => handle.cancel(call);
+    signal?.addEventListener('abort', cancel, { once: true });
+    try {
+      return await coded(() => handle.steps(list, call));
+    } finally {
+      signal?.removeEventListener('abort', cancel);
+    }
+  }
+
+  return {
+    info,
+    steps,
+    gradients: (step) => coded(() => handle.gradients(step)),
+    forward: (batch, { logits = false } = {}) => coded(() => handle.forward(batch, logits)),
+    readTensor: (name, array = 'weight') => coded(() => handle.readTensor(name, array)),
+    writeTensor: (name, values) => coded(() => handle.writeTensor(name, values)),
+    saveCheckpoint: (path, state) => coded(() => handle.saveCheckpoint(path, state)),
+    loadCheckpoint: (path) => coded(() => handle.loadCheckpoint(path)),
+    exportGguf: (request) => coded(() => handle.exportGguf(request)),
+    importGguf: (path) => coded(() => handle.importGguf(path)),
+    dispose: () => coded(() => handle.dispose()),
+  };
+}
+
+function checkLr(lr: number): void {
+  if (Number.isFinite(lr) && lr >= 0) return;
+  throw new GristmillError('OPTION_INVALID', {
+    option: 'lr',
+    expected: 'a finite number, 0 or more',
+    received: lr,
+  });
+}
+
+// native.ts imports this file, so its fromNative() cannot be used here.
+async function coded<Result>(call: () => Promise<Result>): Promise<Result> {
+  try {
+    return await call();
+  } catch (error) {
+    if (!(error instanceof Error) || !('nativeCode' in error)) throw error;
+    const code = String(error.nativeCode);
+    const details = (error as Error & { details?: Record<string, unknown> }).details ?? {};
+    const known = code in ERRORS ? (code as ErrorCode) : 'NATIVE_FAILED';
+    throw new GristmillError(known, details, { cause: error });
+  }
+}

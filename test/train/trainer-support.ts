@@ -1,0 +1,88 @@
+/** What the trainer tests share: tiny shapes, seeded batches of every objective, a folder. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { native } from '../../src/native.ts';
+import type {
+  NativeTrainer,
+  NativeTrainerOptions,
+  TrainBatch,
+  TrainShape,
+} from '../../src/native-train.ts';
+
+export const folder = mkdtempSync(join(tmpdir(), 'gristmill-train-'));
+export const removeFolder = () => rmSync(folder, { recursive: true, force: true });
+
+/** Odd sizes everywhere: no width is a multiple of a vector or a panel. */
+export const tinyShape: TrainShape = {
+  nVocab: 37,
+  nEmbd: 20,
+  nLayer: 2,
+  nHead: 4,
+  nHeadKv: 2,
+  nHeadDim: 6,
+  nFf: 27,
+  ropeTheta: 10000,
+  rmsEpsilon: 1e-5,
+  tied: true,
+  nClasses: 0,
+};
+
+export const tinyOptions: NativeTrainerOptions = {
+  shape: tinyShape,
+  nCtx: 11,
+  nSeq: 2,
+  maxTargets: 22,
+  nThreads: 2,
+  device: 'cpu',
+  causal: true,
+  seed: 3,
+  initDeviation: 0.3,
+  beta1: 0.9,
+  beta2: 0.95,
+  adamEpsilon: 1e-8,
+  weightDecay: 0.1,
+  clipNorm: 1,
+  labelSmoothing: 0,
+};
+
+export const open = (changes: Partial<NativeTrainerOptions> = {}): Promise<NativeTrainer> =>
+  native().openTrainer({ ...tinyOptions, ...changes });
+
+/** Whole numbers below a bound, the same for the same seed. */
+export function randomBelow(seed: number): (below: number) => number {
+  let state = seed;
+  return (below) => {
+    state = (state * 1103515245 + 12345) % 2147483648;
+    return Math.floor((state / 2147483648) * below);
+  };
+}
+
+/** A batch whose targets are `every`-th positions, with uneven weights and, if asked, two documents per sequence. */
+export function randomBatch(
+  options: NativeTrainerOptions,
+  seed: number,
+  { every = 1, segments = false, weights = false } = {},
+): TrainBatch {
+  const next = randomBelow(seed);
+  const { shape, nCtx, nSeq } = options;
+  const nTokens = nCtx * nSeq;
+  const tokens = Int32Array.from({ length: nTokens }, () => next(shape.nVocab));
+  const positions = Int32Array.from({ length: Math.floor(nTokens / every) }, (_, at) => at * every);
+  const labels = positions.map(() => next(shape.nClasses || shape.nVocab));
+  return {
+    tokens,
+    positions,
+    labels,
+    ...(segments && {
+      segments: tokens.map((_, at) => (at % nCtx < 4 + Math.floor(at / nCtx) ? 0 : 1)),
+    }),
+    ...(weights && { weights: Float32Array.from(positions, () => next(5) / 2) }),
+  };
+}
+
+export async function weightsOf(trainer: NativeTrainer): Promise<Map<string, Float32Array>> {
+  const weights = new Map<string, Float32Array>();
+  for (const { name } of trainer.info.tensors) weights.set(name, await trainer.readTensor(name));
+  return weights;
+}
