@@ -62,7 +62,8 @@ describe('a run that is killed', () => {
     for (let attempt = 0; attempt < N_KILLS; attempt++) {
       const { process, finished } = start(commandFor(out));
       // From "hardly begun" to "well under way", so that the last kill still finds work to destroy.
-      await new Promise((resolve) => setTimeout(resolve, wholeMs * (0.2 + 0.5 * random())));
+      const killAfterMs = wholeMs * (0.2 + 0.5 * random());
+      await Promise.race([finished, new Promise((resolve) => setTimeout(resolve, killAfterMs))]);
       process.kill('SIGKILL');
       const { signal } = await finished;
       if (signal === 'SIGKILL') killed++;
