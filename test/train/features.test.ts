@@ -2,7 +2,6 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { LINE_FEATURES, lineFeatures, N_LINE_FEATURES } from '../../src/train/features.ts';
 import { COUNTS, N_COUNTS, scanPage, spreadScores } from '../../src/train/page-scan.ts';
-import { syntheticPages } from './support.ts';
 
 /** One feature of every line. */
 function feature(lines: readonly string[], name: string): number[] {
