@@ -31,7 +31,6 @@ export const ERRORS = {
   RUN_CONSERVATION:
     'unit {unit}: rows in {rowsIn} are not kept {kept} + edited {edited} + dropped {dropped} + failed {failed}',
   RUN_OUTPUT_FAILED: '{path}: {reason}',
-  RUN_UNITS_FAILED: '{failed} of {units} units failed; first: {first}',
   // corpus
   CORPUS_NO_FILES: 'no file matches {inputs}; known formats: {formats}',
   CORPUS_FORMAT_UNKNOWN: 'file {file}: its format is not known; known formats: {formats}',

@@ -7,6 +7,9 @@
 //  3. The threadsafe function and the object are referenced only while tasks are pending.
 //  4. dispose() lets the running task stop at its next step; tasks behind it reject with DISPOSED.
 //  5. A cleanup hook stops and joins the thread when the environment ends without dispose().
+//
+// Past 500 lines because queue, conversions and class are one lifetime: the rules above hold across
+// all of them.
 #include "binding/train.h"
 
 #include <atomic>

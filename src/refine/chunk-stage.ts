@@ -9,7 +9,7 @@ import type { LineFormat } from '../native-engine.ts';
 import type { ProgramGrammar } from '../program/grammar.ts';
 import type { WindowProgram } from '../program/types.ts';
 import { sum } from './document-stage.ts';
-import { FLAG_CRASHED, type RefinerEngine } from './engine.ts';
+import { FLAG_CRASHED, FLAG_DOES_NOT_FIT, type RefinerEngine } from './engine.ts';
 import type { Profile } from './profile.ts';
 import { promptFrame } from './prompt.ts';
 
@@ -33,8 +33,6 @@ export interface ChunkPrograms {
   readonly promptTokens: number;
   readonly newTokens: number;
 }
-
-const FLAG_DOES_NOT_FIT = 2;
 
 /** A function that writes programs for documents of a batch; the prompt is rendered once, here. */
 export function chunkStage(

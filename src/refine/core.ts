@@ -2,7 +2,7 @@
  * Opening what a refinement needs: models, engines with their profiles, and the stages over them.
  */
 
-import type { SlabPool } from '../batch/slab-pool.ts';
+import { SLAB_POOL_DEFAULTS, SlabPool, type SlabPoolOptions } from '../batch/slab-pool.ts';
 import { GristmillError } from '../errors.ts';
 import { DIALECTS } from '../program/dialects.ts';
 import type { ProgramGrammar } from '../program/grammar.ts';
@@ -206,6 +206,14 @@ export async function openCore(
     await dispose();
     throw error;
   }
+}
+
+/** The shared memory of a refinement; options that are left out have the pool's defaults. */
+export function openSlabs({
+  slabBytes = SLAB_POOL_DEFAULTS.slabBytes,
+  nSlabs = SLAB_POOL_DEFAULTS.nSlabs,
+}: SlabPoolOptions): SlabPool {
+  return new SlabPool({ slabBytes, nSlabs });
 }
 
 /** The pool that executes programs over batches of `slabs`. */

@@ -6,7 +6,7 @@
  * `generate` decodes the answer as the published script does and drops when it contains "drop"; its score is 0 or 1.
  */
 import type { BytesColumn } from '../batch/document-batch.ts';
-import { FLAG_CRASHED, type RefinerEngine } from './engine.ts';
+import { FLAG_CRASHED, FLAG_DOES_NOT_FIT, type RefinerEngine } from './engine.ts';
 import type { Profile } from './profile.ts';
 import { promptFrame } from './prompt.ts';
 import type { StageReason } from './reasons.ts';
@@ -33,9 +33,6 @@ export interface DocumentVerdicts {
   readonly promptTokens: number;
   readonly newTokens: number;
 }
-
-/** Flag bits of the engine's results. */
-const FLAG_DOES_NOT_FIT = 2;
 
 /** A function that judges documents of a batch; the prompt is rendered once, here. */
 export function documentStage(

@@ -24,6 +24,8 @@ import type {
 } from '../native-engine.ts';
 import { distFile } from '../paths.ts';
 
+/** Flag bit of a document or window whose prompt does not fit the context (set by native/engine). */
+export const FLAG_DOES_NOT_FIT = 2;
 /** Flag bit of a document or window whose processing killed the engine twice. */
 export const FLAG_CRASHED = 4;
 

@@ -7,11 +7,11 @@
  * lanes, workers or interruptions. A unit that fails (a corrupt page, say) is thrown away and named; the others go on.
  */
 import { DocumentBatch } from '../batch/document-batch.ts';
-import { SLAB_POOL_DEFAULTS, SlabPool } from '../batch/slab-pool.ts';
+import type { SlabPool } from '../batch/slab-pool.ts';
 import type { CorpusPlan, CorpusUnit, UnitBatch } from '../corpus/types.ts';
 import { openUnit } from '../corpus/unit.ts';
 import { isGristmillError } from '../errors.ts';
-import { type OpenCore, openCore, openExecution, type ResolvedRefiner } from './core.ts';
+import { type OpenCore, openCore, openExecution, openSlabs, type ResolvedRefiner } from './core.ts';
 import { batchRows, defaultSizes, parseDevices } from './devices.ts';
 import { isEngineGone } from './engine.ts';
 import type { Ledger } from './ledger.ts';
@@ -124,11 +124,8 @@ export class Run {
   }
 
   async #runLane(device: string, queue: Iterator<LimitedUnit>): Promise<void> {
-    const { slabBytes, nSlabs, workers, onNotice } = this.#options;
-    const slabs = new SlabPool({
-      slabBytes: slabBytes ?? SLAB_POOL_DEFAULTS.slabBytes,
-      nSlabs: nSlabs ?? SLAB_POOL_DEFAULTS.nSlabs,
-    });
+    const { workers, onNotice } = this.#options;
+    const slabs = openSlabs(this.#options);
     const pool = openExecution(this.#resolved, slabs, workers);
     let core: OpenCore | undefined;
     try {

@@ -2,12 +2,11 @@
  * The refiner as a library: texts or batches in, outcomes out; no files, no ledger.
  */
 import { buildBatch, type DocumentBatch } from '../batch/document-batch.ts';
-import { SLAB_POOL_DEFAULTS, SlabPool } from '../batch/slab-pool.ts';
 import { GristmillError } from '../errors.ts';
 import { native } from '../native.ts';
 import type { EngineInfo, EngineStats } from '../native-engine.ts';
 import type { Outcome } from '../program/types.ts';
-import { openCore, openExecution, type RefineOptions, resolveRefiner } from './core.ts';
+import { openCore, openExecution, openSlabs, type RefineOptions, resolveRefiner } from './core.ts';
 import { batchRows, defaultSizes, parseDevices } from './devices.ts';
 import { IN_FLIGHT } from './lanes.ts';
 import { mapOrdered } from './pipeline.ts';
@@ -71,10 +70,7 @@ const BATCH_CHARS = 4 * 2 ** 20;
  */
 export async function openRefiner(options: OpenRefinerOptions): Promise<Refiner> {
   const resolved = await resolveRefiner(options);
-  const slabs = new SlabPool({
-    slabBytes: options.slabBytes ?? SLAB_POOL_DEFAULTS.slabBytes,
-    nSlabs: options.nSlabs ?? SLAB_POOL_DEFAULTS.nSlabs,
-  });
+  const slabs = openSlabs(options);
   const pool = openExecution(resolved, slabs, options.workers);
   const device = parseDevices(options.device ?? 'cpu')[0]!;
   const core = await openCore(resolved, options, device, pool, options.isolate ?? false).catch(

@@ -2,12 +2,11 @@
  * A run without a ledger: an Arrow IPC stream to standard output, for pipes. Nothing is resumed; a unit that fails
  * ends the run, because what was written cannot be taken back. Dropped rows are left out of the stream.
  */
-import { SLAB_POOL_DEFAULTS, SlabPool } from '../batch/slab-pool.ts';
 import { planCorpus } from '../corpus/plan.ts';
 import { openSink } from '../corpus/sink.ts';
 import type { UnitBatch } from '../corpus/types.ts';
 import { openUnit } from '../corpus/unit.ts';
-import { openCore, openExecution, type ResolvedRefiner } from './core.ts';
+import { openCore, openExecution, openSlabs, type ResolvedRefiner } from './core.ts';
 import { batchRows, defaultSizes, parseDevices } from './devices.ts';
 import { BATCH_BYTES, firstRows, IN_FLIGHT } from './lanes.ts';
 import { mapOrdered } from './pipeline.ts';
@@ -28,10 +27,7 @@ export async function streamRun(
     ...(options.idColumn !== undefined && { idColumn: options.idColumn }),
     failFast: true,
   });
-  const slabs = new SlabPool({
-    slabBytes: options.slabBytes ?? SLAB_POOL_DEFAULTS.slabBytes,
-    nSlabs: options.nSlabs ?? SLAB_POOL_DEFAULTS.nSlabs,
-  });
+  const slabs = openSlabs(options);
   const pool = openExecution(resolved, slabs, options.workers);
   const device = parseDevices(options.device ?? 'cpu')[0]!;
   const settings = { keepOriginal: options.keepOriginal ?? false };
