@@ -56,11 +56,20 @@ export interface NativeTrainerOptions {
 
 /** One pass through the model: `nSeq` sequences and the positions that are learnt. */
 export interface TrainBatch {
-  /** `[nSeq × nCtx]`. */
-  readonly tokens: Int32Array;
+  /** `[nSeq × nCtx]`; absent where {@link bagStarts} is given. */
+  readonly tokens?: Int32Array;
+  /**
+   * `[nSeq × nCtx + 1]`, ascending from 0: a position's input is the weighted sum of the embeddings of
+   * `bagIds[bagStarts[position]] .. bagIds[bagStarts[position + 1] - 1]`, in place of one token's.
+   */
+  readonly bagStarts?: Int32Array;
+  /** Rows of the embedding table. */
+  readonly bagIds?: Int32Array;
+  /** One for each of `bagIds`. */
+  readonly bagWeights?: Float32Array;
   /** `[nSeq × nCtx]`; attention stays within a run of equal values. One run per sequence without it. */
   readonly segments?: Int32Array;
-  /** Index into `tokens` of every target. */
+  /** Index of every target, over all positions of the batch. */
   readonly positions: Int32Array;
   /** Token or class that is right at each position. */
   readonly labels: Int32Array;

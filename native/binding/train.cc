@@ -138,7 +138,10 @@ std::vector<T> CopyOf(const Napi::Object& object, const char* name, bool optiona
 
 MicroBatch ToBatch(const Napi::Object& object) {
   MicroBatch batch;
-  batch.tokens = CopyOf<int32_t>(object, "tokens", false);
+  batch.bag_starts = CopyOf<int32_t>(object, "bagStarts", true);
+  batch.tokens = CopyOf<int32_t>(object, "tokens", !batch.bag_starts.empty());
+  batch.bag_ids = CopyOf<int32_t>(object, "bagIds", batch.bag_starts.empty());
+  batch.bag_weights = CopyOf<float>(object, "bagWeights", batch.bag_starts.empty());
   batch.segments = CopyOf<int32_t>(object, "segments", true);
   batch.positions = CopyOf<int32_t>(object, "positions", false);
   batch.labels = CopyOf<int32_t>(object, "labels", false);

@@ -30,6 +30,13 @@ Slice ColumnsOf(int64_t columns, int64_t part, int64_t parts) {
           std::min(columns, lines * (part + 1) / parts * 16)};
 }
 
+template <typename Visit>
+void EachOfBag(const Feed& feed, int64_t position, const Visit& visit) {
+  const auto first = static_cast<size_t>(feed.bag_starts[static_cast<size_t>(position)]);
+  const auto last = static_cast<size_t>(feed.bag_starts[static_cast<size_t>(position) + 1]);
+  for (size_t at = first; at < last; ++at) visit(feed.bag_ids[at], feed.bag_weights[at]);
+}
+
 size_t NodeBound(const Shape& shape, int64_t chunks) {
   return static_cast<size_t>(shape.n_layer) * 64 + static_cast<size_t>(chunks) * 16 + 64;
 }
@@ -234,6 +241,16 @@ ggml_tensor* Graph::Embed() {
   ggml_tensor* table = Weight("token_embd.weight");
   return Node(width, n_tokens_, {table}, [=, this](float* to, int64_t part, int64_t parts) {
     const Slice slice = RowsOf(n_tokens_, part, parts);
+    if (!feed_->bag_starts.empty()) {
+      for (int64_t token = slice.first; token < slice.last; ++token) {
+        float* sum = to + token * width;
+        std::fill_n(sum, width, 0.0f);
+        EachOfBag(*feed_, token, [&](int32_t id, float weight) {
+          kernels_.axpy(width, weight, Data(table) + id * width, sum);
+        });
+      }
+      return;
+    }
     for (int64_t token = slice.first; token < slice.last; ++token) {
       std::memcpy(to + token * width,
                   Data(table) + feed_->tokens[static_cast<size_t>(token)] * width,
@@ -438,6 +455,15 @@ void Graph::BuildBackward(ggml_tensor* d_hidden) {
   NodeInto(Gradient("token_embd.weight"), {d_x}, [=, this](float* to, int64_t part, int64_t parts) {
     // By columns: a token may occur more than once.
     const Slice slice = ColumnsOf(width, part, parts);
+    if (!feed_->bag_starts.empty()) {
+      for (int64_t token = 0; token < n_tokens_; ++token) {
+        EachOfBag(*feed_, token, [&](int32_t id, float weight) {
+          kernels_.axpy(slice.last - slice.first, weight, Data(d_x) + token * width + slice.first,
+                        to + id * width + slice.first);
+        });
+      }
+      return;
+    }
     for (int64_t token = 0; token < n_tokens_; ++token) {
       kernels_.axpy(slice.last - slice.first, 1.0f, Data(d_x) + token * width + slice.first,
                     to + feed_->tokens[static_cast<size_t>(token)] * width + slice.first);

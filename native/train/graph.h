@@ -29,8 +29,15 @@ namespace gristmill::train {
 
 // What the nodes read besides tensors; set before each computation. Positions are flat over the
 // micro-batch; only the first n_targets entries count.
+//
+// A position's input is the embedding of its token, or, where bags are given, the weighted sum of
+// the embeddings of its bag's ids: bag `position` is [bag_starts[position], bag_starts[position +
+// 1]).
 struct Feed {
   std::vector<int32_t> tokens;
+  std::vector<int32_t> bag_starts;
+  std::vector<int32_t> bag_ids;
+  std::vector<float> bag_weights;
   KeyRanges ranges;
   int64_t n_targets = 0;
   std::vector<int32_t> positions;

@@ -41,6 +41,26 @@ void CheckRange(const char* field, const std::vector<int32_t>& values, int64_t b
   }
 }
 
+void CheckBags(const MicroBatch& batch, int64_t n_tokens, int64_t n_vocab) {
+  const auto n_ids = static_cast<int64_t>(batch.bag_ids.size());
+  CheckLength("bagStarts", batch.bag_starts.size(), n_tokens + 1);
+  CheckLength("bagWeights", batch.bag_weights.size(), n_ids);
+  CheckRange("bagIds", batch.bag_ids, n_vocab);
+  int32_t before = 0;
+  for (size_t index = 0; index < batch.bag_starts.size(); ++index) {
+    const int32_t start = batch.bag_starts[index];
+    if (start < before || start > n_ids || (index == 0 && start != 0)) {
+      BatchInvalid("bagStarts", index, start, "ascending from 0 to " + std::to_string(n_ids));
+    }
+    before = start;
+  }
+  for (size_t index = 0; index < batch.bag_weights.size(); ++index) {
+    if (!std::isfinite(batch.bag_weights[index])) {
+      BatchInvalid("bagWeights", index, -1, "a finite number");
+    }
+  }
+}
+
 double WeightOf(const MicroBatch& batch) {
   if (batch.weights.empty()) return static_cast<double>(batch.labels.size());
   double sum = 0;
@@ -139,7 +159,12 @@ void Trainer::WriteTensor(const std::string& name, std::span<const float> values
 void Trainer::CheckBatch(const MicroBatch& batch) const {
   const int64_t n_tokens = int64_t{options_.n_ctx} * options_.n_seq;
   const auto n_targets = static_cast<int64_t>(batch.labels.size());
-  CheckLength("tokens", batch.tokens.size(), n_tokens);
+  if (batch.bag_starts.empty()) {
+    CheckLength("tokens", batch.tokens.size(), n_tokens);
+  } else {
+    CheckLength("tokens", batch.tokens.size(), 0);
+    CheckBags(batch, n_tokens, options_.shape.n_vocab);
+  }
   if (!batch.segments.empty()) CheckLength("segments", batch.segments.size(), n_tokens);
   CheckLength("positions", batch.positions.size(), n_targets);
   if (!batch.weights.empty()) CheckLength("weights", batch.weights.size(), n_targets);
@@ -157,9 +182,12 @@ void Trainer::CheckBatch(const MicroBatch& batch) const {
 }
 
 void Trainer::SetFeed(const MicroBatch& batch) {
-  const size_t n_tokens = batch.tokens.size();
   const auto n_ctx = static_cast<size_t>(options_.n_ctx);
+  const size_t n_tokens = n_ctx * static_cast<size_t>(options_.n_seq);
   feed_.tokens = batch.tokens;
+  feed_.bag_starts = batch.bag_starts;
+  feed_.bag_ids = batch.bag_ids;
+  feed_.bag_weights = batch.bag_weights;
   feed_.n_targets = static_cast<int64_t>(batch.labels.size());
   feed_.positions = batch.positions;
   feed_.labels = batch.labels;

@@ -39,8 +39,12 @@ struct TrainerOptions {
 };
 
 // One pass through the graph. Empty segments: one document per sequence. Empty weights: all one.
+// Input is tokens or bags: of the two, one is empty.
 struct MicroBatch {
-  std::vector<int32_t> tokens;     // n_seq * n_ctx
+  std::vector<int32_t> tokens;      // n_seq * n_ctx
+  std::vector<int32_t> bag_starts;  // n_seq * n_ctx + 1, ascending from 0
+  std::vector<int32_t> bag_ids;     // rows of the embedding table
+  std::vector<float> bag_weights;   // as many
   std::vector<int32_t> segments;   // n_seq * n_ctx; attention stays within a run of equal values
   std::vector<int32_t> positions;  // flat index of every target
   std::vector<int32_t> labels;

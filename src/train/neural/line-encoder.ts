@@ -1,0 +1,134 @@
+/**
+ * A page's lines as bags of rows of an embedding table: what a neural line scorer reads.
+ *
+ *     rows   | bins of feature 0 | bins of feature 1 | … | 2 ** hashBits hashed words |
+ *     line   one row for each feature, weight 1; its words, weight min(1, 2/√n)
+ *
+ * A line is one position of the model: what a reader would count (length, shape, place, repetition) is told by the
+ * bins, what it says by its words, and the lines around it by attention. The words of a line share one unit of
+ * influence, else long lines would be decided by their length.
+ */
+import { type Bins, binRows } from '../bins.ts';
+import { lineFeatures, N_LINE_FEATURES } from '../features.ts';
+import { type HashedWords, hashLines } from '../hashed-words.ts';
+import { type PageScan, scanPage } from '../page-scan.ts';
+
+/** What turns lines into bags; part of a trained model. */
+export interface LineEncoder {
+  readonly bins: Bins;
+  /** The table has 2 ** hashBits rows for words. */
+  readonly hashBits: number;
+}
+
+/** A page, encoded. */
+export interface EncodedPage {
+  readonly scan: PageScan;
+  /** `[nLines × nFeatures]`, row-major. */
+  readonly binned: Uint8Array;
+  readonly words: HashedWords;
+}
+
+/** Bags of consecutive positions: bag `position` is `starts[position] .. starts[position + 1] - 1`. */
+export interface Bags {
+  readonly starts: Int32Array;
+  readonly ids: Int32Array;
+  readonly weights: Float32Array;
+}
+
+/** Rows of the embedding table. */
+export function tableRows({ bins, hashBits }: LineEncoder): number {
+  return bins.nFeatures * bins.maxBins + 2 ** hashBits;
+}
+
+/** Encodes a page's non-blank lines. */
+export function encodePage(lines: readonly string[], { bins, hashBits }: LineEncoder): EncodedPage {
+  const scan = scanPage(lines);
+  return {
+    scan,
+    binned: binRows(lineFeatures(scan), bins),
+    words: hashLines(scan, hashBits),
+  };
+}
+
+/** Scale of each of a line's words. */
+export function wordScale(nWords: number): number {
+  return nWords === 0 ? 0 : Math.min(1, 2 / Math.sqrt(nWords));
+}
+
+/** Collects bags; training drops some of their rows on the way. */
+export class BagWriter {
+  readonly #starts: Int32Array;
+  #ids: Int32Array;
+  #weights: Float32Array;
+  #nBags = 0;
+  #nIds = 0;
+
+  /** @param nBags bags that {@link finish} gives; those not written are empty */
+  constructor(nBags: number) {
+    this.#starts = new Int32Array(nBags + 1);
+    this.#ids = new Int32Array(nBags * (N_LINE_FEATURES + 32));
+    this.#weights = new Float32Array(this.#ids.length);
+  }
+
+  /**
+   * The next bag: a line of an encoded page.
+   *
+   * @param keep says of each row whether it stays; all stay without it
+   */
+  add({ binned, words }: EncodedPage, line: number, encoder: LineEncoder, keep?: Keep): void {
+    const { nFeatures, maxBins } = encoder.bins;
+    const start = words.starts[line]!;
+    const end = words.nearAt[line]!;
+    this.#reserve(nFeatures + end - start);
+    for (let feature = 0; feature < nFeatures; feature++) {
+      if (keep && !keep.feature()) continue;
+      this.#put(feature * maxBins + binned[line * nFeatures + feature]!, keep?.scale ?? 1);
+    }
+    const scale = wordScale(end - start);
+    const firstWord = nFeatures * maxBins;
+    for (let at = start; at < end; at++) {
+      if (keep && !keep.word()) continue;
+      this.#put(firstWord + words.ids[at]!, scale);
+    }
+    this.#nBags++;
+    this.#starts[this.#nBags] = this.#nIds;
+  }
+
+  /** Lets bags up to `nBags` be empty. */
+  skipTo(nBags: number): void {
+    while (this.#nBags < nBags) this.#starts[++this.#nBags] = this.#nIds;
+  }
+
+  finish(): Bags {
+    this.skipTo(this.#starts.length - 1);
+    return {
+      starts: this.#starts,
+      ids: this.#ids.slice(0, this.#nIds),
+      weights: this.#weights.slice(0, this.#nIds),
+    };
+  }
+
+  #put(id: number, weight: number): void {
+    this.#ids[this.#nIds] = id;
+    this.#weights[this.#nIds++] = weight;
+  }
+
+  #reserve(nMore: number): void {
+    if (this.#nIds + nMore <= this.#ids.length) return;
+    const capacity = Math.max(this.#nIds + nMore, this.#ids.length * 2);
+    const ids = new Int32Array(capacity);
+    ids.set(this.#ids);
+    this.#ids = ids;
+    const weights = new Float32Array(capacity);
+    weights.set(this.#weights);
+    this.#weights = weights;
+  }
+}
+
+/** Dropout of rows; see {@link BagWriter.add}. */
+export interface Keep {
+  readonly feature: () => boolean;
+  readonly word: () => boolean;
+  /** Makes up for the features that fall away. */
+  readonly scale: number;
+}
