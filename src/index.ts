@@ -15,8 +15,10 @@ export { inspectModel, type ModelDescription } from './model/inspect.ts';
 export { RANDOM_MODEL_PRESETS, type RandomModelSpec, writeRandomModel } from './model/random.ts';
 export type { EngineInfo, EngineStats } from './native-engine.ts';
 export type {
+  BagBatch,
   ExportGgufOptions,
   ForwardResult,
+  TokenBatch,
   TrainBatch,
   TrainerInfo,
   TrainResult,

@@ -54,19 +54,8 @@ export interface NativeTrainerOptions {
   readonly labelSmoothing: number;
 }
 
-/** One pass through the model: `nSeq` sequences and the positions that are learnt. */
-export interface TrainBatch {
-  /** `[nSeq × nCtx]`; absent where {@link bagStarts} is given. */
-  readonly tokens?: Int32Array;
-  /**
-   * `[nSeq × nCtx + 1]`, ascending from 0: a position's input is the weighted sum of the embeddings of
-   * `bagIds[bagStarts[position]] .. bagIds[bagStarts[position + 1] - 1]`, in place of one token's.
-   */
-  readonly bagStarts?: Int32Array;
-  /** Rows of the embedding table. */
-  readonly bagIds?: Int32Array;
-  /** One for each of `bagIds`. */
-  readonly bagWeights?: Float32Array;
+/** The positions of a batch that are learnt. */
+interface Targets {
   /** `[nSeq × nCtx]`; attention stays within a run of equal values. One run per sequence without it. */
   readonly segments?: Int32Array;
   /** Index of every target, over all positions of the batch. */
@@ -76,6 +65,28 @@ export interface TrainBatch {
   /** Weight of each target, 0 or more; 1 without it. */
   readonly weights?: Float32Array;
 }
+
+/** One pass through the model: `nSeq` sequences of tokens. */
+export interface TokenBatch extends Targets {
+  /** `[nSeq × nCtx]`. */
+  readonly tokens: Int32Array;
+}
+
+/**
+ * One pass through the model whose positions are bags: a position's input is the weighted sum of the embeddings of
+ * `bagIds[bagStarts[position]] .. bagIds[bagStarts[position + 1] - 1]`; an empty bag is all zeros.
+ */
+export interface BagBatch extends Targets {
+  /** `[nSeq × nCtx + 1]`, ascending from 0. */
+  readonly bagStarts: Int32Array;
+  /** Rows of the embedding table, 0..nVocab-1. */
+  readonly bagIds: Int32Array;
+  /** One for each of `bagIds`, finite. */
+  readonly bagWeights: Float32Array;
+}
+
+/** One pass through the model. */
+export type TrainBatch = TokenBatch | BagBatch;
 
 /** One optimiser step over any number of micro-batches. */
 export interface TrainStep {

@@ -5,11 +5,11 @@
  * - `sft`: only the answer's tokens are predicted (and its end, when the answer holds one).
  * - `line-score`: one class per line, read at a position of the window, from one pass.
  *
- * All become {@link TrainBatch}: tokens, target positions, labels, weights. Sequences are padded behind their end; the
+ * All become {@link TokenBatch}: tokens, target positions, labels, weights. Sequences are padded behind their end; the
  * padding is a segment of its own that nothing sees and nothing is learnt from.
  */
 import { GristmillError } from '../errors.ts';
-import type { TrainBatch } from '../native-train.ts';
+import type { TokenBatch } from '../native-train.ts';
 
 /** Size of a batch. */
 export interface BatchSize {
@@ -52,7 +52,7 @@ export function pretrainBatch(
   tokens: Int32Array,
   { nSeq, nCtx }: BatchSize,
   documents?: Int32Array,
-): TrainBatch {
+): TokenBatch {
   const nTokens = nSeq * nCtx;
   checkLength('tokens', tokens.length, nTokens);
   if (documents) checkLength('documents', documents.length, nTokens);
@@ -75,7 +75,7 @@ export function pretrainBatch(
  *
  * @throws OPTION_INVALID when there are too many examples or one does not fit `nCtx`
  */
-export function sftBatch(examples: readonly SftExample[], size: BatchSize): TrainBatch {
+export function sftBatch(examples: readonly SftExample[], size: BatchSize): TokenBatch {
   const batch = new Padded(examples.length, size);
   const positions: number[] = [];
   const labels: number[] = [];
@@ -98,7 +98,7 @@ export function sftBatch(examples: readonly SftExample[], size: BatchSize): Trai
  *
  * @throws OPTION_INVALID when there are too many windows, one does not fit `nCtx`, or a position lies outside
  */
-export function lineScoreBatch(examples: readonly LineScoreExample[], size: BatchSize): TrainBatch {
+export function lineScoreBatch(examples: readonly LineScoreExample[], size: BatchSize): TokenBatch {
   const batch = new Padded(examples.length, size);
   const positions: number[] = [];
   const labels: number[] = [];
@@ -146,7 +146,7 @@ class Padded {
     return start;
   }
 
-  finish(positions: number[], labels: number[], weights: number[]): TrainBatch {
+  finish(positions: number[], labels: number[], weights: number[]): TokenBatch {
     return {
       tokens: this.tokens,
       segments: this.segments,

@@ -8,6 +8,7 @@ import type { NativeTrainerOptions, TrainBatch } from '../../src/native-train.ts
 import { oracleLoss } from './oracle.ts';
 import {
   open,
+  randomBags,
   randomBatch,
   randomBelow,
   removeFolder,
@@ -58,6 +59,11 @@ const cases: Case[] = [
     name: 'line-score, non-causal, one key-value head',
     options: lineScore,
     batches: [randomBatch(lineScore, 4, { every: 4, segments: true, weights: true })],
+  },
+  {
+    name: 'line-score over bags of embeddings',
+    options: lineScore,
+    batches: [randomBags(lineScore, 6)],
   },
   {
     name: 'more than one panel and query block',

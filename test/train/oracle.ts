@@ -41,20 +41,34 @@ function rotate(x: Float64Array, shape: TrainShape, position: number): Float64Ar
 const add = (left: Float64Array, right: Float64Array) =>
   left.map((value, at) => value + right[at]!);
 
+/** What a position reads: rows of the embedding table with their weights. */
+export type Input = readonly (readonly [row: number, weight: number])[];
+
+/** The inputs of a batch, position by position. */
+export function inputsOf(batch: TrainBatch): Input[] {
+  if ('tokens' in batch) return Array.from(batch.tokens, (token) => [[token, 1]]);
+  const { bagStarts, bagIds, bagWeights } = batch;
+  return Array.from(bagStarts.subarray(1), (end, position) =>
+    Array.from(
+      bagIds.subarray(bagStarts[position], end),
+      (row, index) => [row, bagWeights[bagStarts[position]! + index]!] as const,
+    ),
+  );
+}
+
 /** Logits of every token of one sequence, and the loss over a batch's targets. */
 export function oracleLogits(
   shape: TrainShape,
   options: OracleOptions,
   weights: Weights,
-  tokens: Int32Array,
+  inputs: readonly Input[],
   segments: Int32Array | undefined,
 ): Float64Array[] {
   const get = (name: string) => weights.get(name)!;
   const table = get('token_embd.weight');
-  let stream = Array.from(tokens, (token) =>
-    Float64Array.from(
-      { length: shape.nEmbd },
-      (_, at) => table[token * shape.nEmbd + at] as number,
+  let stream = inputs.map((input) =>
+    Float64Array.from({ length: shape.nEmbd }, (_, at) =>
+      input.reduce((sum, [row, weight]) => sum + weight * table[row * shape.nEmbd + at]!, 0),
     ),
   );
   const sees = (query: number, key: number) => {
@@ -118,12 +132,11 @@ export function oracleLoss(
   let total = 0;
   for (const batch of batches) {
     const logits: Float64Array[] = [];
-    for (let start = 0; start < batch.tokens.length; start += options.nCtx) {
+    const inputs = inputsOf(batch);
+    for (let start = 0; start < inputs.length; start += options.nCtx) {
       const end = start + options.nCtx;
       const segments = batch.segments?.subarray(start, end);
-      logits.push(
-        ...oracleLogits(shape, options, weights, batch.tokens.subarray(start, end), segments),
-      );
+      logits.push(...oracleLogits(shape, options, weights, inputs.slice(start, end), segments));
     }
     for (const [target, position] of batch.positions.entries()) {
       const row = logits[position]!;

@@ -4,9 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { native } from '../../src/native.ts';
 import type {
+  BagBatch,
   NativeTrainer,
   NativeTrainerOptions,
-  TrainBatch,
+  TokenBatch,
   TrainShape,
 } from '../../src/native-train.ts';
 
@@ -63,7 +64,7 @@ export function randomBatch(
   options: NativeTrainerOptions,
   seed: number,
   { every = 1, segments = false, weights = false } = {},
-): TrainBatch {
+): TokenBatch {
   const next = randomBelow(seed);
   const { shape, nCtx, nSeq } = options;
   const nTokens = nCtx * nSeq;
@@ -78,6 +79,29 @@ export function randomBatch(
       segments: tokens.map((_, at) => (at % nCtx < 4 + Math.floor(at / nCtx) ? 0 : 1)),
     }),
     ...(weights && { weights: Float32Array.from(positions, () => next(5) / 2) }),
+  };
+}
+
+/** A batch of random bags, some of them empty, with the same id more than once here and there. */
+export function randomBags(options: NativeTrainerOptions, seed: number): BagBatch {
+  const { tokens: _, ...targets } = randomBatch(options, seed, {
+    every: 2,
+    segments: true,
+    weights: true,
+  });
+  const next = randomBelow(seed + 100);
+  const bagStarts = new Int32Array(options.nCtx * options.nSeq + 1);
+  const bagIds: number[] = [];
+  for (let position = 0; position + 1 < bagStarts.length; position++) {
+    const length = position % 5 === 3 ? 0 : 1 + next(6);
+    for (let index = 0; index < length; index++) bagIds.push(next(options.shape.nVocab));
+    bagStarts[position + 1] = bagIds.length;
+  }
+  return {
+    ...targets,
+    bagStarts,
+    bagIds: Int32Array.from(bagIds),
+    bagWeights: Float32Array.from(bagIds, () => (next(9) - 3) / 4),
   };
 }
 

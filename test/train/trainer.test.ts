@@ -8,6 +8,7 @@ import { openTrainer } from '../../src/train/trainer.ts';
 import {
   folder,
   open,
+  randomBags,
   randomBatch,
   removeFolder,
   tinyOptions,
@@ -174,6 +175,45 @@ describe('Trainer', () => {
       details: { step: '1' },
     });
     expect(await stateOf(trainer)).toEqual(before);
+    await trainer.dispose();
+  });
+
+  it('names what is wrong with bags', async () => {
+    const options = { ...tinyOptions, shape: { ...tinyShape, nClasses: 2 } };
+    const trainer = await open(options);
+    const good = randomBags(options, 1);
+    const wrong = [
+      [
+        { ...good, bagIds: good.bagIds.with(3, 37) },
+        { field: 'bagIds', index: '3' },
+      ],
+      [
+        { ...good, bagStarts: good.bagStarts.with(2, 0) },
+        { field: 'bagStarts', index: '2' },
+      ],
+      [
+        { ...good, bagStarts: good.bagStarts.with(22, good.bagIds.length + 1) },
+        { field: 'bagStarts', index: '22' },
+      ],
+      [
+        { ...good, bagStarts: good.bagStarts.slice(1) },
+        { field: 'bagStarts', index: 'length' },
+      ],
+      [
+        { ...good, bagWeights: good.bagWeights.slice(1) },
+        { field: 'bagWeights', index: 'length' },
+      ],
+      [
+        { ...good, bagWeights: good.bagWeights.with(4, Number.NaN) },
+        { field: 'bagWeights', index: '4' },
+      ],
+    ] as const;
+    for (const [batch, details] of wrong) {
+      await expect(trainer.gradients({ batches: [batch], lr: 0 })).rejects.toMatchObject({
+        code: 'TRAIN_BATCH_INVALID',
+        details,
+      });
+    }
     await trainer.dispose();
   });
 

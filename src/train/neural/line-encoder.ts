@@ -11,6 +11,7 @@
 import { type Bins, binRows } from '../bins.ts';
 import { lineFeatures, N_LINE_FEATURES } from '../features.ts';
 import { type HashedWords, hashLines } from '../hashed-words.ts';
+import { logitFeatures, N_LOGIT_FEATURES } from '../logit-features.ts';
 import { type PageScan, scanPage } from '../page-scan.ts';
 
 /** What turns lines into bags; part of a trained model. */
@@ -40,12 +41,43 @@ export function tableRows({ bins, hashBits }: LineEncoder): number {
   return bins.nFeatures * bins.maxBins + 2 ** hashBits;
 }
 
+/** Log-odds of "keep" by non-blank line, of the two models of a stack. */
+export interface StackLogits {
+  readonly first: Float32Array;
+  readonly second: Float32Array;
+}
+
+/** Columns of {@link stackedFeatures}. */
+export const N_STACKED_FEATURES = N_LINE_FEATURES + 2 * N_LOGIT_FEATURES;
+
+/** A page's features with those of a stack's log-odds behind them, `[nLines × N_STACKED_FEATURES]`. */
+export function stackedFeatures(scan: PageScan, { first, second }: StackLogits): Float32Array {
+  const features = lineFeatures(scan);
+  const logChars = new Float32Array(scan.nLines);
+  for (let line = 0; line < scan.nLines; line++) logChars[line] = features[line * N_LINE_FEATURES]!;
+  const parts = [features, logitFeatures(first, logChars), logitFeatures(second, logChars)];
+  const rows = new Float32Array(scan.nLines * N_STACKED_FEATURES);
+  let column = 0;
+  for (const part of parts) {
+    const width = part === features ? N_LINE_FEATURES : N_LOGIT_FEATURES;
+    for (let line = 0; line < scan.nLines; line++) {
+      rows.set(part.subarray(line * width, (line + 1) * width), line * N_STACKED_FEATURES + column);
+    }
+    column += width;
+  }
+  return rows;
+}
+
 /** Encodes a page's non-blank lines. */
-export function encodePage(lines: readonly string[], { bins, hashBits }: LineEncoder): EncodedPage {
+export function encodePage(
+  lines: readonly string[],
+  { bins, hashBits }: LineEncoder,
+  logits?: StackLogits,
+): EncodedPage {
   const scan = scanPage(lines);
   return {
     scan,
-    binned: binRows(lineFeatures(scan), bins),
+    binned: binRows(logits ? stackedFeatures(scan, logits) : lineFeatures(scan), bins),
     words: hashLines(scan, hashBits),
   };
 }

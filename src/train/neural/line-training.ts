@@ -2,7 +2,7 @@
  * Trains a neural line scorer: a llama model with non-causal attention over the lines of a page.
  */
 
-import type { TrainBatch } from '../../native-train.ts';
+import type { BagBatch } from '../../native-train.ts';
 import { quantileBins } from '../bins.ts';
 import { lineFeatures, N_LINE_FEATURES } from '../features.ts';
 import { type GoldPage, KEEP, UNSCORED } from '../gold.ts';
@@ -16,6 +16,9 @@ import {
   type EncodedPage,
   encodePage,
   type LineEncoder,
+  N_STACKED_FEATURES,
+  type StackLogits,
+  stackedFeatures,
   tableRows,
 } from './line-encoder.ts';
 
@@ -58,9 +61,9 @@ export function label(
   gold: GoldPage,
   encoder: LineEncoder,
   perLogChars: number,
-  scale = 1,
+  logits?: StackLogits,
 ): LabelledPage {
-  const page = encodePage(gold.lines, encoder);
+  const page = encodePage(gold.lines, encoder, logits);
   const { scan } = page;
   const labels = new Uint8Array(scan.nLines);
   const weights = new Float32Array(scan.nLines);
@@ -68,7 +71,7 @@ export function label(
     const own = gold.labels[scan.lineOf[line]!]!;
     labels[line] = own === KEEP ? 1 : 0;
     const chars = scan.counts[line * N_COUNTS + COUNTS.chars]!;
-    weights[line] = own === UNSCORED ? 0 : scale * (1 + perLogChars * Math.log2(1 + chars / 40));
+    weights[line] = own === UNSCORED ? 0 : 1 + perLogChars * Math.log2(1 + chars / 40);
   }
   return { page, labels, weights };
 }
@@ -76,26 +79,43 @@ export function label(
 export function makeEncoder(
   pages: readonly GoldPage[],
   { hashBits, maxBins }: LineTrainingOptions,
+  stack?: readonly StackLogits[],
 ): LineEncoder {
-  const all = pages.map(({ lines }) => lineFeatures(scanPage(lines)));
+  const all = pages.map(({ lines }, page) =>
+    stack ? stackedFeatures(scanPage(lines), stack[page]!) : lineFeatures(scanPage(lines)),
+  );
   const values = new Float32Array(all.reduce((sum, { length }) => sum + length, 0));
   let at = 0;
   for (const own of all) {
     values.set(own, at);
     at += own.length;
   }
-  return { bins: quantileBins(values, { nFeatures: N_LINE_FEATURES, maxBins }), hashBits };
+  return {
+    bins: quantileBins(values, {
+      nFeatures: stack ? N_STACKED_FEATURES : N_LINE_FEATURES,
+      maxBins,
+    }),
+    hashBits,
+  };
 }
 
 export async function trainLineModel(
   gold: readonly GoldPage[],
   options: LineTrainingOptions,
+  stack: { raw: readonly StackLogits[]; thin: readonly (readonly StackLogits[])[] } | null,
   onEpoch?: (epoch: number, loss: number, trainer: Trainer, encoder: LineEncoder) => Promise<void>,
 ): Promise<{ trainer: Trainer; encoder: LineEncoder }> {
-  const encoder = makeEncoder(gold, options);
-  const pages = gold.map((page) => label(page, encoder, options.perLogChars));
+  const encoder = makeEncoder(gold, options, stack?.raw);
+  const pages = gold.map((page, at) => label(page, encoder, options.perLogChars, stack?.raw[at]));
   const thinned = options.thinShares.map((share, index) =>
-    gold.map((page) => label(thinNoise(page, share, 100 + index), encoder, options.perLogChars)),
+    gold.map((page, at) =>
+      label(
+        thinNoise(page, share, 100 + index),
+        encoder,
+        options.perLogChars,
+        stack?.thin[index]![at],
+      ),
+    ),
   );
   const { nSeq, nCtx, seed } = options;
   const trainer = await openTrainer({
@@ -214,7 +234,7 @@ function buildBatch(
   encoder: LineEncoder,
   { nCtx, nSeq, wordDropout, featureDropout }: LineTrainingOptions,
   random: Random,
-): TrainBatch {
+): BagBatch {
   const nPositions = nCtx * nSeq;
   const bags = new BagWriter(nPositions);
   const segments = new Int32Array(nPositions).fill(-1);
