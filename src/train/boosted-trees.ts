@@ -9,6 +9,7 @@
  *     nodes     feature, cut, left child, right child (negative: leaf −1 − index)
  */
 import { GristmillError } from '../errors.ts';
+import type { BoostedTrees } from '../lines/trees.ts';
 import { type Random, seededRandom } from './seeded.ts';
 
 /** Options of {@link trainBoostedTrees}. */
@@ -40,23 +41,6 @@ export interface BinnedRows {
   readonly targets: Float32Array;
   /** Rows of weight 0 are left out. */
   readonly weights: Float32Array;
-}
-
-/** A trained ensemble; all trees one after another. */
-export interface BoostedTrees {
-  readonly base: number;
-  readonly nFeatures: number;
-  /** First node of each tree, and the end. */
-  readonly treeStarts: Int32Array;
-  readonly features: Uint16Array;
-  /** A row goes left when its bin is not above the cut. */
-  readonly cuts: Uint8Array;
-  /** Child nodes, relative to the tree; negative for leaf −1 − index. */
-  readonly lefts: Int16Array;
-  readonly rights: Int16Array;
-  /** First leaf of each tree, and the end. */
-  readonly leafStarts: Int32Array;
-  readonly leaves: Float32Array;
 }
 
 interface Leaf {
@@ -350,33 +334,6 @@ function bestLeaf(leaves: readonly Leaf[]): number {
     if (split && (best < 0 || split.gain > leaves[best]!.split!.gain)) best = index;
   });
   return best;
-}
-
-/**
- * Log-odds of "yes" of rows.
- *
- * @param binned `[nRows × nFeatures]`, row-major
- */
-export function treeLogits(trees: BoostedTrees, binned: Uint8Array): Float32Array {
-  const { base, nFeatures, treeStarts, features, cuts, lefts, rights, leafStarts, leaves } = trees;
-  const nRows = binned.length / nFeatures;
-  const logits = new Float32Array(nRows);
-  const nTrees = treeStarts.length - 1;
-  for (let row = 0; row < nRows; row++) {
-    const first = row * nFeatures;
-    let logit = base;
-    for (let tree = 0; tree < nTrees; tree++) {
-      const root = treeStarts[tree]!;
-      let at = treeStarts[tree + 1] === root ? -1 : 0;
-      while (at >= 0) {
-        const node = root + at;
-        at = binned[first + features[node]!]! <= cuts[node]! ? lefts[node]! : rights[node]!;
-      }
-      logit += leaves[leafStarts[tree]! - 1 - at]!;
-    }
-    logits[row] = logit;
-  }
-  return logits;
 }
 
 /** `[nRows × nFeatures]` as `[nFeatures × nRows]`. */

@@ -5,9 +5,9 @@
  * reordering of sums, so the same rows give the same weights. A line's words share one unit of influence: each
  * counts 1/√n, else long lines would be decided by their length.
  */
-import { type Bins, binRows, quantileBins } from './bins.ts';
+import { type LineLogistic, wordScale } from '../lines/logistic.ts';
+import { binRows, quantileBins } from './bins.ts';
 import { N_LINE_FEATURES } from './features.ts';
-import type { HashedWords } from './hashed-words.ts';
 import type { LineTable } from './line-table.ts';
 import { seededRandom, shuffle } from './seeded.ts';
 
@@ -21,19 +21,6 @@ export interface LineLogisticOptions {
   /** Pull of each used weight to zero, by step. */
   readonly l2: number;
   readonly seed: number;
-}
-
-/** A trained regression. */
-export interface LineLogistic {
-  readonly bins: Bins;
-  readonly wordWeights: Float32Array;
-  /** `[N_LINE_FEATURES × maxBins]`. */
-  readonly binWeights: Float32Array;
-}
-
-/** Scales of a row's own words and of its neighbours' words. */
-function wordScale(nWords: number): number {
-  return nWords === 0 ? 0 : Math.min(1, 2 / Math.sqrt(nWords));
 }
 
 /** Trains on the rows of `table` that have weight. */
@@ -87,31 +74,4 @@ export function trainLineLogistic(
     }
   }
   return { bins, wordWeights, binWeights };
-}
-
-/** Log-odds of "keep" of each row. */
-export function lineLogits(
-  { bins, wordWeights, binWeights }: LineLogistic,
-  { features, words }: { readonly features: Float32Array; readonly words: HashedWords },
-): Float32Array {
-  const { ids, starts, nearAt } = words;
-  const nRows = nearAt.length;
-  const binned = binRows(features, bins);
-  const logits = new Float32Array(nRows);
-  for (let row = 0; row < nRows; row++) {
-    const start = starts[row]!;
-    const near = nearAt[row]!;
-    const end = starts[row + 1]!;
-    let own = 0;
-    let around = 0;
-    let shape = 0;
-    for (let at = start; at < near; at++) own += wordWeights[ids[at]!]!;
-    for (let at = near; at < end; at++) around += wordWeights[ids[at]!]!;
-    const first = row * N_LINE_FEATURES;
-    for (let feature = 0; feature < N_LINE_FEATURES; feature++) {
-      shape += binWeights[feature * bins.maxBins + binned[first + feature]!]!;
-    }
-    logits[row] = wordScale(near - start) * own + wordScale(end - near) * around + shape;
-  }
-  return logits;
 }

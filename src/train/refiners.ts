@@ -5,10 +5,18 @@ import { documentLogistic, keepAllDocuments, wordCount } from './baselines/docum
 import { logistic } from './baselines/logistic.ts';
 import { c4, gopher, keepAll } from './baselines/rules.ts';
 import type { DocumentRefiner } from './eval-documents.ts';
+import { lineScore } from './line-score/refiner.ts';
 import type { LineRefiner } from './line-scorer.ts';
 
 /** Line refiners by name. */
-export const LINE_REFINERS: readonly LineRefiner[] = [keepAll, c4, gopher, logistic, boosted];
+export const LINE_REFINERS: readonly LineRefiner[] = [
+  keepAll,
+  c4,
+  gopher,
+  logistic,
+  boosted,
+  lineScore,
+];
 
 /** Document refiners by name. */
 export const DOCUMENT_REFINERS: readonly DocumentRefiner[] = [

@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
+import { treeLogits } from '../../src/lines/trees.ts';
 import { binOf, binRows, quantileBins } from '../../src/train/bins.ts';
 import {
   type BinnedRows,
   type BoostedTreesOptions,
   toColumns,
   trainBoostedTrees,
-  treeLogits,
 } from '../../src/train/boosted-trees.ts';
 import { seeded } from '../support/corpus.ts';
 

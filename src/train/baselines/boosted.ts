@@ -8,31 +8,15 @@
  * they come from one regression trained on all pages. The trees see log-odds of lines far around
  * (logit-features.ts), so they act on the page: stacked sequential learning (Cohen and Carvalho 2005).
  */
-import { type Bins, binRows, quantileBins } from '../bins.ts';
-import {
-  type BoostedTrees,
-  type BoostedTreesOptions,
-  toColumns,
-  trainBoostedTrees,
-  treeLogits,
-} from '../boosted-trees.ts';
-import { N_LINE_FEATURES } from '../features.ts';
+
+import { lineLogits } from '../../lines/logistic.ts';
+import { type LineStack, STACK_WIDTH, stackLogits, stackRows } from '../../lines/stack.ts';
+import { binRows, quantileBins } from '../bins.ts';
+import { type BoostedTreesOptions, toColumns, trainBoostedTrees } from '../boosted-trees.ts';
 import { foldOf, type GoldPage, groupOf } from '../gold.ts';
-import {
-  type LineLogistic,
-  type LineLogisticOptions,
-  lineLogits,
-  trainLineLogistic,
-} from '../line-logistic.ts';
+import { type LineLogisticOptions, trainLineLogistic } from '../line-logistic.ts';
 import type { LineRefiner, LineScorer } from '../line-scorer.ts';
-import {
-  buildLineTable,
-  type LineWeights,
-  type MeasuredPage,
-  measurePage,
-  pageOf,
-} from '../line-table.ts';
-import { logitFeatures, N_LOGIT_FEATURES } from '../logit-features.ts';
+import { buildLineTable, type LineWeights, measurePage, pageOf } from '../line-table.ts';
 import { spreadScores } from '../page-scan.ts';
 import { LOGISTIC_DEFAULTS, probability } from './logistic.ts';
 
@@ -65,21 +49,12 @@ export const BOOSTED_DEFAULTS: BoostedOptions = Object.freeze({
   threshold: 0.5,
 });
 
-const WIDTH = N_LINE_FEATURES + N_LOGIT_FEATURES;
-
 /** Trains the stack. */
 export const boosted: LineRefiner = {
   name: 'boosted',
   trainable: true,
   fit: (pages, options) => fitBoosted(pages, BOOSTED_DEFAULTS, options?.signal),
 };
-
-/** What scores a page: both models and the bins between them. */
-export interface BoostedModel {
-  readonly logistic: LineLogistic;
-  readonly bins: Bins;
-  readonly trees: BoostedTrees;
-}
 
 /** A scorer trained on `pages`. */
 export function fitBoosted(
@@ -93,19 +68,10 @@ export function fitBoosted(
     threshold: options.threshold,
     scoreLines: (lines) => {
       const page = measurePage(lines, options.logistic.hashBits);
-      const scores = boostedLogits(model, page).map(probability);
+      const scores = stackLogits(model, page).second.map(probability);
       return spreadScores(page.scan, scores, lines.length);
     },
   };
-}
-
-/** Log-odds of "keep" of a page's non-blank lines. */
-export function boostedLogits(
-  { logistic, bins, trees }: BoostedModel,
-  page: Pick<MeasuredPage, 'features' | 'words'>,
-): Float32Array {
-  const rows = stackRows(page.features, lineLogits(logistic, page));
-  return treeLogits(trees, binRows(rows, bins));
 }
 
 /**
@@ -117,10 +83,10 @@ export function trainBoosted(
   pages: readonly GoldPage[],
   { logistic: first, trees: second, maxBins, nInnerFolds }: BoostedOptions = BOOSTED_DEFAULTS,
   signal?: AbortSignal,
-): BoostedModel {
+): LineStack {
   const table = buildLineTable(pages, first);
   const { nRows, pageStarts, labels, weights } = table;
-  const rows = new Float32Array(nRows * WIDTH);
+  const rows = new Float32Array(nRows * STACK_WIDTH);
   // Other folds than those of the evaluation: a hash of the same domain would put all pages in a few.
   const foldOfPage = pages.map((page) =>
     foldOf({ id: page.id, domain: `inner ${groupOf(page)}` }, nInnerFolds),
@@ -135,33 +101,18 @@ export function trainBoosted(
       if (own !== fold) return;
       const measured = pageOf(table, page);
       const logits = lineLogits(model, measured);
-      rows.set(stackRows(measured.features, logits), pageStarts[page]! * WIDTH);
+      rows.set(stackRows(measured.features, logits), pageStarts[page]! * STACK_WIDTH);
     });
   }
-  const bins = quantileBins(rows, { nFeatures: WIDTH, maxBins });
-  const columns = toColumns(binRows(rows, bins), WIDTH);
+  const bins = quantileBins(rows, { nFeatures: STACK_WIDTH, maxBins });
+  const columns = toColumns(binRows(rows, bins), STACK_WIDTH);
   const targets = Float32Array.from(labels);
   return {
     logistic: trainLineLogistic(table, first),
     bins,
     trees: trainBoostedTrees(
-      { nRows, nFeatures: WIDTH, maxBins, columns, targets, weights },
+      { nRows, nFeatures: STACK_WIDTH, maxBins, columns, targets, weights },
       { ...second, signal },
     ),
   };
-}
-
-function stackRows(features: Float32Array, logits: Float32Array): Float32Array {
-  const nLines = logits.length;
-  const logChars = new Float32Array(nLines);
-  for (let line = 0; line < nLines; line++) logChars[line] = features[line * N_LINE_FEATURES]!;
-  const around = logitFeatures(logits, logChars);
-  const rows = new Float32Array(nLines * WIDTH);
-  for (let line = 0; line < nLines; line++) {
-    const own = features.subarray(line * N_LINE_FEATURES, (line + 1) * N_LINE_FEATURES);
-    rows.set(own, line * WIDTH);
-    const near = around.subarray(line * N_LOGIT_FEATURES, (line + 1) * N_LOGIT_FEATURES);
-    rows.set(near, line * WIDTH + N_LINE_FEATURES);
-  }
-  return rows;
 }

@@ -2,8 +2,10 @@
  * The bar that neural refiners must clear: logistic regression on shallow features and hashed words of a line and of
  * its neighbours (line-logistic.ts). Trains in seconds, needs no pre-training.
  */
+
+import { lineLogits } from '../../lines/logistic.ts';
 import type { GoldPage } from '../gold.ts';
-import { type LineLogisticOptions, lineLogits, trainLineLogistic } from '../line-logistic.ts';
+import { type LineLogisticOptions, trainLineLogistic } from '../line-logistic.ts';
 import type { LineRefiner, LineScorer } from '../line-scorer.ts';
 import { buildLineTable, type LineWeights, measurePage } from '../line-table.ts';
 import { spreadScores } from '../page-scan.ts';

@@ -8,17 +8,27 @@
  * bins, what it says by its words, and the lines around it by attention. The words of a line share one unit of
  * influence, else long lines would be decided by their length.
  */
+import { wordScale } from '../../lines/logistic.ts';
+import {
+  type LineStack,
+  type StackLogits,
+  stackHashBits,
+  stackLogits,
+  stackRows,
+} from '../../lines/stack.ts';
 import { type Bins, binRows } from '../bins.ts';
 import { lineFeatures, N_LINE_FEATURES } from '../features.ts';
 import { type HashedWords, hashLines } from '../hashed-words.ts';
-import { logitFeatures, N_LOGIT_FEATURES } from '../logit-features.ts';
 import { type PageScan, scanPage } from '../page-scan.ts';
 
 /** What turns lines into bags; part of a trained model. */
 export interface LineEncoder {
+  /** Of the features, and of the stack's log-odds behind them. */
   readonly bins: Bins;
   /** The table has 2 ** hashBits rows for words. */
   readonly hashBits: number;
+  /** Models whose opinion is told; null for none. Their words have at least `hashBits` bits. */
+  readonly stack: LineStack | null;
 }
 
 /** A page, encoded. */
@@ -41,50 +51,22 @@ export function tableRows({ bins, hashBits }: LineEncoder): number {
   return bins.nFeatures * bins.maxBins + 2 ** hashBits;
 }
 
-/** Log-odds of "keep" by non-blank line, of the two models of a stack. */
-export interface StackLogits {
-  readonly first: Float32Array;
-  readonly second: Float32Array;
-}
-
-/** Columns of {@link stackedFeatures}. */
-export const N_STACKED_FEATURES = N_LINE_FEATURES + 2 * N_LOGIT_FEATURES;
-
-/** A page's features with those of a stack's log-odds behind them, `[nLines × N_STACKED_FEATURES]`. */
-export function stackedFeatures(scan: PageScan, { first, second }: StackLogits): Float32Array {
-  const features = lineFeatures(scan);
-  const logChars = new Float32Array(scan.nLines);
-  for (let line = 0; line < scan.nLines; line++) logChars[line] = features[line * N_LINE_FEATURES]!;
-  const parts = [features, logitFeatures(first, logChars), logitFeatures(second, logChars)];
-  const rows = new Float32Array(scan.nLines * N_STACKED_FEATURES);
-  let column = 0;
-  for (const part of parts) {
-    const width = part === features ? N_LINE_FEATURES : N_LOGIT_FEATURES;
-    for (let line = 0; line < scan.nLines; line++) {
-      rows.set(part.subarray(line * width, (line + 1) * width), line * N_STACKED_FEATURES + column);
-    }
-    column += width;
-  }
-  return rows;
-}
-
-/** Encodes a page's non-blank lines. */
+/**
+ * Encodes a page's non-blank lines.
+ *
+ * @param logits what to take for the stack's opinion; without it the stack is asked
+ */
 export function encodePage(
   lines: readonly string[],
-  { bins, hashBits }: LineEncoder,
+  { bins, hashBits, stack }: LineEncoder,
   logits?: StackLogits,
 ): EncodedPage {
   const scan = scanPage(lines);
-  return {
-    scan,
-    binned: binRows(logits ? stackedFeatures(scan, logits) : lineFeatures(scan), bins),
-    words: hashLines(scan, hashBits),
-  };
-}
-
-/** Scale of each of a line's words. */
-export function wordScale(nWords: number): number {
-  return nWords === 0 ? 0 : Math.min(1, 2 / Math.sqrt(nWords));
+  const features = lineFeatures(scan);
+  if (!stack) return { scan, binned: binRows(features, bins), words: hashLines(scan, hashBits) };
+  const words = hashLines(scan, stackHashBits(stack));
+  const { first, second } = logits ?? stackLogits(stack, { features, words });
+  return { scan, binned: binRows(stackRows(features, first, second), bins), words };
 }
 
 /** Collects bags; training drops some of their rows on the way. */
@@ -118,9 +100,11 @@ export class BagWriter {
     }
     const scale = wordScale(end - start);
     const firstWord = nFeatures * maxBins;
+    // Hashes of more bits serve the stack; the lower ones are those of fewer bits.
+    const mask = 2 ** encoder.hashBits - 1;
     for (let at = start; at < end; at++) {
       if (keep && !keep.word()) continue;
-      this.#put(firstWord + words.ids[at]!, scale);
+      this.#put(firstWord + (words.ids[at]! & mask), scale);
     }
     this.#nBags++;
     this.#starts[this.#nBags] = this.#nIds;

@@ -84,8 +84,8 @@ export function logitFeatures(logits: Float32Array, logChars: Float32Array): Flo
     const outside = line < best.start ? best.start - line : line - best.end + 1;
     features[column++] = inside ? 1 : 0;
     features[column++] = inside ? 0 : Math.log2(1 + outside) * (line < best.start ? -1 : 1);
-    features[column++] = extreme(clamped, line, { from: 1, to: 8, sign: 1 });
-    features[column++] = extreme(clamped, line, { from: -8, to: -1, sign: 1 });
+    features[column++] = largest(clamped, line, { from: 1, to: 8 });
+    features[column++] = largest(clamped, line, { from: -8, to: -1 });
     if (clamped[line]! > 0) nextSure = line;
   }
   return features;
@@ -122,15 +122,16 @@ function rank(sorted: Float32Array, value: number): number {
   return low;
 }
 
-function extreme(
+/** The largest log-odds among the lines `from..to` away. */
+function largest(
   logits: Float32Array,
   line: number,
-  { from, to, sign }: { readonly from: number; readonly to: number; readonly sign: 1 | -1 },
+  { from, to }: { readonly from: number; readonly to: number },
 ): number {
-  let found = sign * OUTSIDE * sign;
+  let found = OUTSIDE;
   const end = Math.min(logits.length - 1, line + to);
   for (let other = Math.max(0, line + from); other <= end; other++) {
-    if (sign * logits[other]! > sign * found) found = logits[other]!;
+    if (logits[other]! > found) found = logits[other]!;
   }
   return found;
 }

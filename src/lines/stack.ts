@@ -1,0 +1,78 @@
+/**
+ * A regression and trees above it, as they are used: two opinions on every line of a page.
+ *
+ *     words, features ── logistic ──► first log-odds ──┐
+ *                        features ──────────────────── ┴─► trees ──► second log-odds
+ *
+ * The trees see the regression's log-odds of the lines around (logit-features.ts): stacked sequential learning (Cohen
+ * and Carvalho 2005). Trained by train/baselines/boosted.ts.
+ */
+import { type Bins, binRows } from '../train/bins.ts';
+import { N_LINE_FEATURES } from '../train/features.ts';
+import type { HashedWords } from '../train/hashed-words.ts';
+import { type LineLogistic, lineLogits } from './logistic.ts';
+import { logitFeatures, N_LOGIT_FEATURES } from './logit-features.ts';
+import { type BoostedTrees, treeLogits } from './trees.ts';
+
+/** Both models and the bins between them. */
+export interface LineStack {
+  readonly logistic: LineLogistic;
+  readonly bins: Bins;
+  readonly trees: BoostedTrees;
+}
+
+/** Log-odds of "keep" by non-blank line. */
+export interface StackLogits {
+  /** Of the regression. */
+  readonly first: Float32Array;
+  /** Of the trees. */
+  readonly second: Float32Array;
+}
+
+/** Columns of {@link stackRows} with one model's log-odds. */
+export const STACK_WIDTH = N_LINE_FEATURES + N_LOGIT_FEATURES;
+
+/** Bits of the words that a stack reads. */
+export function stackHashBits({ logistic }: LineStack): number {
+  return Math.log2(logistic.wordWeights.length);
+}
+
+/**
+ * What both models say of a page.
+ *
+ * @param features `[nLines × N_LINE_FEATURES]`
+ */
+export function stackLogits(
+  { logistic, bins, trees }: LineStack,
+  page: { readonly features: Float32Array; readonly words: HashedWords },
+): StackLogits {
+  const first = lineLogits(logistic, page);
+  const rows = stackRows(page.features, first);
+  return { first, second: treeLogits(trees, binRows(rows, bins)) };
+}
+
+/**
+ * Features of lines with those of models' log-odds behind them, `[nLines × (N_LINE_FEATURES + logits · N_LOGIT_FEATURES)]`.
+ */
+export function stackRows(
+  features: Float32Array,
+  ...logits: readonly Float32Array[]
+): Float32Array {
+  const nLines = features.length / N_LINE_FEATURES;
+  const logChars = new Float32Array(nLines);
+  for (let line = 0; line < nLines; line++) logChars[line] = features[line * N_LINE_FEATURES]!;
+  const around = logits.map((own) => logitFeatures(own, logChars));
+  const width = N_LINE_FEATURES + logits.length * N_LOGIT_FEATURES;
+  const rows = new Float32Array(nLines * width);
+  for (let line = 0; line < nLines; line++) {
+    const own = features.subarray(line * N_LINE_FEATURES, (line + 1) * N_LINE_FEATURES);
+    rows.set(own, line * width);
+    around.forEach((near, index) => {
+      rows.set(
+        near.subarray(line * N_LOGIT_FEATURES, (line + 1) * N_LOGIT_FEATURES),
+        line * width + N_LINE_FEATURES + index * N_LOGIT_FEATURES,
+      );
+    });
+  }
+  return rows;
+}

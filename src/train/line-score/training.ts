@@ -1,0 +1,259 @@
+/**
+ * Trains a line scorer: a llama model with non-causal attention over the lines of a page, one position a line.
+ *
+ * Every epoch shows each page twice: whole, and thinned to a share of its noise lines (thin-noise.ts), so that both
+ * raw pages and lightly noisy extracts are met. Rows of the bags are dropped at random, labels are smoothed: 1,600
+ * pages are few, and one label in many is wrong. A step's batch is a function of (seed, epoch, batch) alone, so that
+ * training resumes from a step number.
+ */
+import { type StackLogits, stackRows } from '../../lines/stack.ts';
+import type { BagBatch, TrainShape } from '../../native-train.ts';
+import type { BoostedOptions } from '../baselines/boosted.ts';
+import { BOOSTED_DEFAULTS } from '../baselines/boosted.ts';
+import { quantileBins } from '../bins.ts';
+import { lineFeatures } from '../features.ts';
+import { type GoldPage, KEEP, UNSCORED } from '../gold.ts';
+import { COUNTS, N_COUNTS, scanPage } from '../page-scan.ts';
+import { learningRateAt } from '../schedule.ts';
+import { seededRandom } from '../seeded.ts';
+import { thinNoise } from '../thin-noise.ts';
+import { openTrainer, type Trainer } from '../trainer.ts';
+import { encodePage, type LineEncoder, tableRows } from './line-encoder.ts';
+import {
+  type LabelledPage,
+  type LineBatchSize,
+  type LineDropout,
+  lineBatch,
+  type PageWindow,
+  packPages,
+} from './packing.ts';
+import { crossFit } from './stack.ts';
+
+/** Options of {@link trainLineScorer}. */
+export interface LineTrainingOptions extends LineBatchSize {
+  readonly nEmbd: number;
+  readonly nLayer: number;
+  readonly nHead: number;
+  readonly nFf: number;
+  /** The embedding table has 2 ** hashBits rows for words. */
+  readonly hashBits: number;
+  /** Bins of a feature. */
+  readonly maxBins: number;
+  /** Regression and trees below the model; null for none. */
+  readonly boosted: BoostedOptions | null;
+  readonly nEpochs: number;
+  readonly peakLr: number;
+  readonly weightDecay: number;
+  readonly dropout: LineDropout;
+  readonly labelSmoothing: number;
+  /** Weight of a line by its characters; see LineWeights. */
+  readonly perLogChars: number;
+  /** Shares of noise lines in the thinned copies, one copy an epoch in turn. */
+  readonly thinShares: readonly number[];
+  readonly seed: number;
+  readonly nThreads?: number;
+}
+
+/** Chosen on the first of five folds of web-gold; see models/README.md. */
+export const LINE_TRAINING_DEFAULTS: LineTrainingOptions = Object.freeze({
+  nEmbd: 128,
+  nLayer: 3,
+  nHead: 4,
+  nFf: 344,
+  hashBits: 13,
+  maxBins: 16,
+  boosted: BOOSTED_DEFAULTS,
+  nCtx: 512,
+  nSeq: 4,
+  nEpochs: 5,
+  peakLr: 1e-3,
+  weightDecay: 0.1,
+  dropout: { words: 0.4, features: 0.2 },
+  labelSmoothing: 0.05,
+  perLogChars: 0.5,
+  thinShares: [0.1, 0.3, 0.05],
+  seed: 1,
+});
+
+/** One optimiser step, as it is reported. */
+export interface LineTrainingStep {
+  /** From 1. */
+  readonly step: number;
+  readonly totalSteps: number;
+  readonly epoch: number;
+  readonly loss: number;
+  readonly lr: number;
+  readonly gradNorm: number;
+}
+
+/** Hooks of {@link trainLineScorer}. */
+export interface LineTrainingHooks {
+  readonly signal?: AbortSignal | undefined;
+  readonly onStep?: ((step: LineTrainingStep) => void) | undefined;
+}
+
+/** A trained model; the caller disposes of the trainer. */
+export interface TrainedLineScorer {
+  readonly trainer: Trainer;
+  readonly encoder: LineEncoder;
+}
+
+/**
+ * Trains on labelled pages.
+ *
+ * @throws TRAIN_DATA_TOO_SMALL, TRAIN_NON_FINITE, ABORTED
+ * @see ProX (arXiv 2409.17115) §2.2 for the task; FinerWeb (arXiv 2501.07314) for scores per line
+ */
+export async function trainLineScorer(
+  gold: readonly GoldPage[],
+  options: LineTrainingOptions,
+  { signal, onStep }: LineTrainingHooks = {},
+): Promise<TrainedLineScorer> {
+  const copies = [
+    gold,
+    ...options.thinShares.map((share, copy) =>
+      gold.map((page) => thinNoise(page, share, 100 + copy)),
+    ),
+  ];
+  const { boosted } = options;
+  const fitted = boosted ? await crossFit(gold, copies, { boosted, signal }) : null;
+  const encoder = makeEncoder(gold, options, fitted && { ...fitted, logits: fitted.logits[0]! });
+  const labelled = copies.map((pages, copy) =>
+    pages.map((page, at) => labelPage(page, encoder, options, fitted?.logits[copy]?.[at])),
+  );
+  const trainer = await openTrainer({
+    shape: lineModelShape(encoder, options),
+    nCtx: options.nCtx,
+    nSeq: options.nSeq,
+    causal: false,
+    seed: options.seed,
+    weightDecay: options.weightDecay,
+    labelSmoothing: options.labelSmoothing,
+    // Batches are few and alike: a shorter memory of squares than for language models.
+    beta2: 0.98,
+    ...(options.nThreads !== undefined && { nThreads: options.nThreads }),
+  });
+  try {
+    await runEpochs(trainer, encoder, { labelled, options, signal, onStep });
+  } catch (error) {
+    await trainer.dispose();
+    throw error;
+  }
+  return { trainer, encoder };
+}
+
+async function runEpochs(
+  trainer: Trainer,
+  encoder: LineEncoder,
+  {
+    labelled,
+    options,
+    signal,
+    onStep,
+  }: LineTrainingHooks & {
+    readonly labelled: readonly (readonly LabelledPage[])[];
+    readonly options: LineTrainingOptions;
+  },
+): Promise<void> {
+  const { nEpochs, peakLr, dropout, nCtx, nSeq, seed } = options;
+  const epochs = Array.from({ length: nEpochs }, (_, epoch) => {
+    const [whole, ...thinned] = labelled;
+    const pages = thinned.length === 0 ? whole! : [...whole!, ...thinned[epoch % thinned.length]!];
+    const nLines = pages.map(({ page }) => page.scan.nLines);
+    return { pages, batches: packPages(nLines, options, randomOf(seed, epoch, -1)) };
+  });
+  const totalSteps = epochs.reduce((sum, { batches }) => sum + batches.length, 0);
+  const plan = epochs.flatMap(({ pages, batches }, epoch) =>
+    batches.map((sequences, batch) => ({ pages, sequences, epoch, batch })),
+  );
+  const build = (at: number): BagBatch => {
+    const { pages, sequences, epoch, batch } = plan[at]!;
+    const random = randomOf(seed, epoch, batch);
+    return lineBatch(sequences as PageWindow[][], pages, { encoder, nCtx, nSeq, dropout, random });
+  };
+  let next = build(0);
+  for (let at = 0; at < totalSteps; at++) {
+    const lr = learningRateAt(at, {
+      kind: 'cosine',
+      peakLr,
+      minLr: peakLr * 0.02,
+      warmupSteps: Math.ceil(totalSteps * 0.03),
+      totalSteps,
+    });
+    const made = trainer.steps([{ batches: [next], lr }], signal ? { signal } : {});
+    // The next batch is built while the trainer's thread computes.
+    if (at + 1 < totalSteps) next = build(at + 1);
+    const { losses, gradNorms, step } = await made;
+    const { epoch } = plan[at]!;
+    onStep?.({ step, totalSteps, epoch, loss: losses[0]!, lr, gradNorm: gradNorms[0]! });
+  }
+}
+
+/** Shape of the model over an encoder's table. */
+export function lineModelShape(
+  encoder: LineEncoder,
+  { nEmbd, nLayer, nHead, nFf }: LineTrainingOptions,
+): TrainShape {
+  return {
+    nVocab: tableRows(encoder),
+    nEmbd,
+    nLayer,
+    nHead,
+    nHeadKv: nHead,
+    nHeadDim: nEmbd / nHead,
+    nFf,
+    ropeTheta: 10_000,
+    rmsEpsilon: 1e-5,
+    tied: true,
+    nClasses: 2,
+  };
+}
+
+function makeEncoder(
+  pages: readonly GoldPage[],
+  { hashBits, maxBins }: LineTrainingOptions,
+  fitted: {
+    readonly stack: LineEncoder['stack'];
+    readonly logits: readonly StackLogits[];
+  } | null,
+): LineEncoder {
+  const rows = pages.map(({ lines }, page) => {
+    const features = lineFeatures(scanPage(lines));
+    if (!fitted) return features;
+    const { first, second } = fitted.logits[page]!;
+    return stackRows(features, first, second);
+  });
+  const values = new Float32Array(rows.reduce((sum, { length }) => sum + length, 0));
+  let nLines = 0;
+  let at = 0;
+  rows.forEach((own, page) => {
+    values.set(own, at);
+    at += own.length;
+    nLines += scanPage(pages[page]!.lines).nLines;
+  });
+  const bins = quantileBins(values, { nFeatures: Math.round(values.length / nLines), maxBins });
+  return { bins, hashBits, stack: fitted?.stack ?? null };
+}
+
+function labelPage(
+  gold: GoldPage,
+  encoder: LineEncoder,
+  { perLogChars }: LineTrainingOptions,
+  logits: StackLogits | undefined,
+): LabelledPage {
+  const page = encodePage(gold.lines, encoder, logits);
+  const { scan } = page;
+  const labels = new Uint8Array(scan.nLines);
+  const weights = new Float32Array(scan.nLines);
+  for (let line = 0; line < scan.nLines; line++) {
+    const own = gold.labels[scan.lineOf[line]!]!;
+    labels[line] = own === KEEP ? 1 : 0;
+    const chars = scan.counts[line * N_COUNTS + COUNTS.chars]!;
+    weights[line] = own === UNSCORED ? 0 : 1 + perLogChars * Math.log2(1 + chars / 40);
+  }
+  return { page, labels, weights };
+}
+
+function randomOf(seed: number, epoch: number, batch: number): () => number {
+  return seededRandom(Math.imul(seed, 0x9e3779b1) ^ Math.imul(epoch + 1, 0x85ebca6b) ^ (batch + 2));
+}
