@@ -5,10 +5,9 @@
  * The regression standardises its features, weighs both classes alike (its threshold 0.5 then aims at balanced
  * accuracy), has a ridge penalty and runs full-batch gradient descent with momentum from zero: deterministic.
  */
+import { DOCUMENT_FEATURES, documentFeatures } from '../../lines/document-features.ts';
 import type { DocumentRefiner, DocumentScorer } from '../eval-documents.ts';
-import { LINE_FEATURES, lineFeatures, N_LINE_FEATURES } from '../features.ts';
 import { type GoldDocument, KEEP } from '../gold.ts';
-import { scanPage } from '../page-scan.ts';
 import { probability } from './logistic.ts';
 
 /** Keeps every document. */
@@ -31,79 +30,6 @@ export const wordCount: DocumentRefiner = {
     scoreDocument: (text) => text.split(/\s+/).filter((word) => word !== '').length,
   }),
 };
-
-/** Names of {@link documentFeatures}. */
-export const DOCUMENT_FEATURES = [
-  'logChars',
-  'logLines',
-  'logWords',
-  'meanLogLineChars',
-  'spreadLogLineChars',
-  'proseLineShare',
-  'proseCharShare',
-  'stopShare',
-  'sentenceEndLineShare',
-  'shortLineShare',
-  'letterShare',
-  'upperShare',
-  'digitShare',
-  'markShare',
-  'capitalWordShare',
-  'meanWordChars',
-  'copiedLineShare',
-  'distinctWords',
-  'separatorsPerLine',
-  'codeMarksPerLine',
-  'wordsPerSentence',
-] as const;
-
-/** What can be counted about a document; see {@link DOCUMENT_FEATURES}. */
-export function documentFeatures(text: string): Float64Array {
-  const scan = scanPage(text.split('\n'));
-  const lines = lineFeatures(scan);
-  const { nLines, words, isStop } = scan;
-  const column = (name: string): number => LINE_FEATURES.indexOf(name);
-  const mean = (name: string, byChars = false, of = (value: number) => value): number => {
-    const at = column(name);
-    let sum = 0;
-    let weights = 0;
-    for (let line = 0; line < nLines; line++) {
-      const weight = byChars ? 2 ** lines[line * N_LINE_FEATURES]! : 1;
-      sum += weight * of(lines[line * N_LINE_FEATURES + at]!);
-      weights += weight;
-    }
-    return weights === 0 ? 0 : sum / weights;
-  };
-  const meanLog = mean('logChars');
-  const nWords = words.length;
-  const nStop = isStop.reduce((sum, flag) => sum + flag, 0);
-  // The share of distinct words falls with length: Guiraud's root form does so less.
-  const distinct = new Set(words).size / Math.sqrt(Math.max(1, nWords));
-  const nSentences = mean('logSentenceEnds', false, (value) => 2 ** value - 1) * nLines;
-  return Float64Array.of(
-    Math.log2(1 + text.length),
-    Math.log2(1 + nLines),
-    Math.log2(1 + nWords),
-    meanLog,
-    Math.sqrt(mean('logChars', false, (value) => (value - meanLog) ** 2)),
-    mean('isProse'),
-    mean('isProse', true),
-    nStop / Math.max(1, nWords),
-    mean('endKind', false, (kind) => (kind === 5 ? 1 : 0)),
-    mean('logChars', false, (value) => (value < Math.log2(31) ? 1 : 0)),
-    mean('letterShare', true),
-    mean('upperShare', true),
-    mean('digitShare', true),
-    mean('markShare', true),
-    mean('capitalWordShare', true),
-    mean('meanWordChars', true),
-    mean('isFirstCopy', false, (value) => 1 - value),
-    distinct,
-    mean('logSeparators'),
-    mean('logCodeMarks'),
-    Math.log2(1 + nWords / Math.max(1, nSentences)),
-  );
-}
 
 /** Options of {@link fitDocumentLogistic}. */
 export interface DocumentLogisticOptions {

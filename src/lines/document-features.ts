@@ -1,0 +1,82 @@
+/**
+ * What can be counted about a document: its length, its form, the kind of its lines.
+ */
+import { LINE_FEATURES, lineFeatures, N_LINE_FEATURES } from '../train/features.ts';
+import { type PageScan, scanPage } from '../train/page-scan.ts';
+
+/** Names of {@link documentFeatures}. */
+export const DOCUMENT_FEATURES = [
+  'logChars',
+  'logLines',
+  'logWords',
+  'meanLogLineChars',
+  'spreadLogLineChars',
+  'proseLineShare',
+  'proseCharShare',
+  'stopShare',
+  'sentenceEndLineShare',
+  'shortLineShare',
+  'letterShare',
+  'upperShare',
+  'digitShare',
+  'markShare',
+  'capitalWordShare',
+  'meanWordChars',
+  'copiedLineShare',
+  'distinctWords',
+  'separatorsPerLine',
+  'codeMarksPerLine',
+  'wordsPerSentence',
+] as const;
+
+/** What can be counted about a document; see {@link DOCUMENT_FEATURES}. */
+export function documentFeatures(text: string): Float64Array {
+  return featuresOfScan(scanPage(text.split('\n')), text.length);
+}
+
+/** The same from a scan of the document's lines and its UTF-16 length. */
+export function featuresOfScan(scan: PageScan, nUnits: number): Float64Array {
+  const lines = lineFeatures(scan);
+  const { nLines, words, isStop } = scan;
+  const column = (name: string): number => LINE_FEATURES.indexOf(name);
+  const mean = (name: string, byChars = false, of = (value: number) => value): number => {
+    const at = column(name);
+    let sum = 0;
+    let weights = 0;
+    for (let line = 0; line < nLines; line++) {
+      const weight = byChars ? 2 ** lines[line * N_LINE_FEATURES]! : 1;
+      sum += weight * of(lines[line * N_LINE_FEATURES + at]!);
+      weights += weight;
+    }
+    return weights === 0 ? 0 : sum / weights;
+  };
+  const meanLog = mean('logChars');
+  const nWords = words.length;
+  const nStop = isStop.reduce((sum, flag) => sum + flag, 0);
+  // The share of distinct words falls with length: Guiraud's root form does so less.
+  const distinct = new Set(words).size / Math.sqrt(Math.max(1, nWords));
+  const nSentences = mean('logSentenceEnds', false, (value) => 2 ** value - 1) * nLines;
+  return Float64Array.of(
+    Math.log2(1 + nUnits),
+    Math.log2(1 + nLines),
+    Math.log2(1 + nWords),
+    meanLog,
+    Math.sqrt(mean('logChars', false, (value) => (value - meanLog) ** 2)),
+    mean('isProse'),
+    mean('isProse', true),
+    nStop / Math.max(1, nWords),
+    mean('endKind', false, (kind) => (kind === 5 ? 1 : 0)),
+    mean('logChars', false, (value) => (value < Math.log2(31) ? 1 : 0)),
+    mean('letterShare', true),
+    mean('upperShare', true),
+    mean('digitShare', true),
+    mean('markShare', true),
+    mean('capitalWordShare', true),
+    mean('meanWordChars', true),
+    mean('isFirstCopy', false, (value) => 1 - value),
+    distinct,
+    mean('logSeparators'),
+    mean('logCodeMarks'),
+    Math.log2(1 + nWords / Math.max(1, nSentences)),
+  );
+}
