@@ -50,7 +50,7 @@ export interface ChunkValidation {
 export interface DefaultChunkOptions extends LineTrainingHooks {
   /** Pages that are scored and learnt from. */
   readonly pages: readonly GoldPage[];
-  /** Pages that are learnt from only; those of a scored domain are left out of its fold. */
+  /** Pages that the neural model learns from too; those of a scored domain are left out of its fold. */
   readonly extraPages: readonly GoldPage[];
   readonly training: LineTrainingOptions;
   readonly nFolds: number;
@@ -78,8 +78,11 @@ export async function validateChunk(options: DefaultChunkOptions): Promise<Chunk
       });
     }
     onFold?.(fold);
-    const learning = [...pages, ...extraPages].filter((page) => !held.has(groupOf(page)));
-    const { trainer, encoder } = await trainLineScorer(learning, training, hooks);
+    const unseen = (page: GoldPage): boolean => !held.has(groupOf(page));
+    const { trainer, encoder } = await trainLineScorer(pages.filter(unseen), training, {
+      ...hooks,
+      extraPages: extraPages.filter(unseen),
+    });
     try {
       for (const [copy, list] of copies.entries()) {
         for (const [index, page] of list.entries()) {
@@ -150,5 +153,5 @@ export function trainDefaultChunk({
   signal,
   onStep,
 }: Omit<DefaultChunkOptions, 'nFolds' | 'onFold'>): Promise<TrainedLineScorer> {
-  return trainLineScorer([...pages, ...extraPages], training, { signal, onStep });
+  return trainLineScorer(pages, training, { extraPages, signal, onStep });
 }

@@ -9,8 +9,8 @@ import type { Trainer } from '../trainer.ts';
 import { BagWriter, type EncodedPage, encodePage, type LineEncoder } from './line-encoder.ts';
 import { LINE_TRAINING_DEFAULTS, type LineTrainingOptions, trainLineScorer } from './training.ts';
 
-/** Lines of context on each side of a window's own lines. */
-const OVERLAP = 64;
+/** Lines of context on each side of a window's own lines, at most; a quarter of the window where that is less. */
+const MAX_OVERLAP = 64;
 
 /** Trains the scorer with {@link LINE_TRAINING_DEFAULTS}. */
 export const lineScore: LineRefiner = {
@@ -47,11 +47,12 @@ export async function pageLogits(
 ): Promise<Float32Array> {
   const { nCtx, nSeq } = trainer.options;
   const { nLines } = page.scan;
+  const overlap = Math.min(MAX_OVERLAP, nCtx >> 2);
   const found = new Float32Array(nLines);
   for (let first = 0; first < nLines; ) {
-    const from = Math.max(0, first - OVERLAP);
+    const from = Math.max(0, first - overlap);
     const to = Math.min(nLines, from + nCtx);
-    const owned = to === nLines ? to : to - OVERLAP;
+    const owned = to === nLines ? to : to - overlap;
     const bags = new BagWriter(nCtx * nSeq);
     for (let line = from; line < to; line++) bags.add(page, line, encoder);
     const { starts, ids, weights } = bags.finish();

@@ -50,16 +50,18 @@ export interface LineTrainingOptions extends LineBatchSize {
   readonly perLogChars: number;
   /** Shares of noise lines in the thinned copies, one copy an epoch in turn. */
   readonly thinShares: readonly number[];
+  /** Weight of the lines of extra pages beside those of the pages, 1. */
+  readonly extraWeight: number;
   readonly seed: number;
   readonly nThreads?: number;
 }
 
 /** Chosen on the first of five folds of web-gold; see models/README.md. */
 export const LINE_TRAINING_DEFAULTS: LineTrainingOptions = Object.freeze({
-  nEmbd: 128,
+  nEmbd: 192,
   nLayer: 3,
   nHead: 4,
-  nFf: 344,
+  nFf: 512,
   hashBits: 13,
   maxBins: 16,
   boosted: BOOSTED_DEFAULTS,
@@ -72,6 +74,7 @@ export const LINE_TRAINING_DEFAULTS: LineTrainingOptions = Object.freeze({
   labelSmoothing: 0.05,
   perLogChars: 0.5,
   thinShares: [0.1, 0.3, 0.05],
+  extraWeight: 0.3,
   seed: 1,
 });
 
@@ -86,8 +89,13 @@ export interface LineTrainingStep {
   readonly gradNorm: number;
 }
 
-/** Hooks of {@link trainLineScorer}. */
+/** Further pages and hooks of {@link trainLineScorer}. */
 export interface LineTrainingHooks {
+  /**
+   * Pages of another kind (other languages, judged in part) that the neural model sees too. The stack does not learn
+   * from them: its log-odds of them are those of unseen pages.
+   */
+  readonly extraPages?: readonly GoldPage[] | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onStep?: ((step: LineTrainingStep) => void) | undefined;
 }
@@ -107,20 +115,27 @@ export interface TrainedLineScorer {
 export async function trainLineScorer(
   gold: readonly GoldPage[],
   options: LineTrainingOptions,
-  { signal, onStep }: LineTrainingHooks = {},
+  { extraPages = [], signal, onStep }: LineTrainingHooks = {},
 ): Promise<TrainedLineScorer> {
-  const copies = [
-    gold,
+  const copiesOf = (pages: readonly GoldPage[]) => [
+    pages,
     ...options.thinShares.map((share, copy) =>
-      gold.map((page) => thinNoise(page, share, 100 + copy)),
+      pages.map((page) => thinNoise(page, share, 100 + copy)),
     ),
   ];
+  const copies = copiesOf(gold);
   const { boosted } = options;
   const fitted = boosted ? await crossFit(gold, copies, { boosted, signal }) : null;
   const encoder = makeEncoder(gold, options, fitted && { ...fitted, logits: fitted.logits[0]! });
-  const labelled = copies.map((pages, copy) =>
-    pages.map((page, at) => labelPage(page, encoder, options, fitted?.logits[copy]?.[at])),
-  );
+  const extra = copiesOf(extraPages);
+  const labelled = copies.map((pages, copy) => [
+    ...pages.map((page, at) =>
+      labelPage(page, encoder, { ...options, scale: 1 }, fitted?.logits[copy]?.[at]),
+    ),
+    ...extra[copy]!.map((page) =>
+      labelPage(page, encoder, { ...options, scale: options.extraWeight }),
+    ),
+  ]);
   const trainer = await openTrainer({
     shape: lineModelShape(encoder, options),
     nCtx: options.nCtx,
@@ -238,8 +253,8 @@ function makeEncoder(
 function labelPage(
   gold: GoldPage,
   encoder: LineEncoder,
-  { perLogChars }: LineTrainingOptions,
-  logits: StackLogits | undefined,
+  { perLogChars, scale }: LineTrainingOptions & { readonly scale: number },
+  logits?: StackLogits,
 ): LabelledPage {
   const page = encodePage(gold.lines, encoder, logits);
   const { scan } = page;
@@ -249,7 +264,7 @@ function labelPage(
     const own = gold.labels[scan.lineOf[line]!]!;
     labels[line] = own === KEEP ? 1 : 0;
     const chars = scan.counts[line * N_COUNTS + COUNTS.chars]!;
-    weights[line] = own === UNSCORED ? 0 : 1 + perLogChars * Math.log2(1 + chars / 40);
+    weights[line] = own === UNSCORED ? 0 : scale * (1 + perLogChars * Math.log2(1 + chars / 40));
   }
   return { page, labels, weights };
 }
