@@ -44,6 +44,8 @@ export interface ChunkValidation {
   /** Measures at probability 0.5, calibrated. */
   readonly whole: LineReport;
   readonly light: LineReport;
+  /** By page and line: calibrated probability of "keep" from the model that did not see the page's domain. */
+  readonly scores: readonly Float32Array[];
 }
 
 /** Options of {@link validateChunk} and {@link trainDefaultChunk}. */
@@ -128,12 +130,17 @@ function summarise(
   });
   const calibration = fitCalibration(all.logits, all.labels, all.weights);
   const scores = Float64Array.from(all.logits, (logit) => calibrated(logit, calibration));
+  const scored = copies.map((pages, copy) =>
+    pages.map(({ lines }, index) => {
+      const { scan, own } = logits[copy]![index]!;
+      const probabilities = own.map((logit) => calibrated(logit, calibration));
+      return spreadScores(scan, probabilities, lines.length);
+    }),
+  );
   const [whole, light] = copies.map((pages, copy) => {
     const evaluation = new LineEvaluation();
     pages.forEach((page, index) => {
-      const { scan, own } = logits[copy]![index]!;
-      const scores = own.map((logit) => calibrated(logit, calibration));
-      evaluation.add(page, spreadScores(scan, scores, page.lines.length), 0.5);
+      evaluation.add(page, scored[copy]![index]!, 0.5);
     });
     return evaluation.report();
   });
@@ -142,6 +149,7 @@ function summarise(
     thresholds: retentionThresholds(scores, chars, RETENTIONS),
     whole: whole!,
     light: light!,
+    scores: scored[0]!,
   };
 }
 
