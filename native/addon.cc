@@ -3,6 +3,7 @@
 
 #include "binding/codec.h"
 #include "binding/engine.h"
+#include "binding/line_scorer.h"
 #include "binding/memory.h"
 #include "binding/model.h"
 #include "binding/text.h"
@@ -15,6 +16,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   gristmill::binding::ExportCodec(env, exports);
   gristmill::binding::ExportText(env, exports);
   gristmill::binding::ExportEngine(env, exports);
+  gristmill::binding::ExportLineScorer(env, exports);
   gristmill::binding::ExportModel(env, exports);
   gristmill::binding::ExportTrain(env, exports);
   return exports;

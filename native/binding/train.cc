@@ -496,23 +496,32 @@ class TrainerObject : public Napi::ObjectWrap<TrainerObject> {
     });
   }
 
-  // exportGguf({path, tokenizerPath, type, name, nCtx})
+  // exportGguf({path, type, name, nCtx, tokenizerPath} or {…, kind, encoder})
   Napi::Value ExportGguf(const Napi::CallbackInfo& info) {
     return Guarded(info.Env(), [&] {
       const Napi::Object object = info[0].ToObject();
-      const std::string path = object.Get("path").ToString();
-      const std::string tokenizer = object.Get("tokenizerPath").ToString();
-      const std::string type_name = object.Get("type").ToString();
-      const std::string name = object.Get("name").ToString();
-      const int32_t n_ctx = CountOf(object, "nCtx", 1, 1 << 20);
-      if (type_name != "f32" && type_name != "bf16" && type_name != "q8_0") {
-        Invalid("type", "f32, bf16 or q8_0", type_name);
+      const std::string type = object.Get("type").ToString();
+      if (type != "f32" && type != "bf16" && type != "q8_0") {
+        Invalid("type", "f32, bf16 or q8_0", type);
       }
-      const ggml_type type = type_name == "f32"    ? GGML_TYPE_F32
-                             : type_name == "bf16" ? GGML_TYPE_BF16
-                                                   : GGML_TYPE_Q8_0;
-      return StartVoid(info, [this, path, tokenizer, type, name, n_ctx] {
-        Opened().ExportGguf(path, tokenizer, type, name, n_ctx);
+      train::ExportRequest request;
+      request.path = object.Get("path").ToString();
+      request.type = type == "f32"    ? GGML_TYPE_F32
+                     : type == "bf16" ? GGML_TYPE_BF16
+                                      : GGML_TYPE_Q8_0;
+      request.name = object.Get("name").ToString();
+      request.n_context = CountOf(object, "nCtx", 1, 1 << 20);
+      if (object.Get("kind").IsString()) {
+        request.kind = object.Get("kind").ToString();
+        if (request.kind != "line-score" && request.kind != "document-score") {
+          Invalid("kind", "line-score or document-score", request.kind);
+        }
+        request.encoder = CopyOf<uint8_t>(object, "encoder", false);
+      } else {
+        request.tokenizer_path = object.Get("tokenizerPath").ToString();
+      }
+      return StartVoid(info, [this, request = std::move(request)] {
+        Opened().ExportGguf(request);
       });
     });
   }

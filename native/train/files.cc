@@ -178,43 +178,64 @@ std::string Trainer::LoadCheckpoint(const std::string& path) {
   return header.substr(line2 + 1);
 }
 
-void Trainer::ExportGguf(const std::string& path, const std::string& tokenizer_path, ggml_type type,
-                         const std::string& name, int64_t n_context) const {
-  const Shape& shape = options_.shape;
-  Context source_tensors(nullptr, ggml_free);
-  const Gguf source = OpenGguf(tokenizer_path, &source_tensors);
+namespace {
+
+void CopyTokenizer(const std::string& path, const Shape& shape, gguf_context* to) {
+  Context tensors(nullptr, ggml_free);
+  const Gguf source = OpenGguf(path, &tensors);
   const int64_t tokens = gguf_find_key(source.get(), "tokenizer.ggml.tokens");
-  if (tokens < 0) Unsupported(tokenizer_path, "it holds no tokenizer");
+  if (tokens < 0) Unsupported(path, "it holds no tokenizer");
   const size_t n_tokens = gguf_get_arr_n(source.get(), tokens);
   if (n_tokens != static_cast<size_t>(shape.n_vocab)) {
-    Unsupported(tokenizer_path, "its tokenizer has " + std::to_string(n_tokens) +
-                                    " tokens, the model " + std::to_string(shape.n_vocab));
+    Unsupported(path, "its tokenizer has " + std::to_string(n_tokens) + " tokens, the model " +
+                          std::to_string(shape.n_vocab));
   }
+  gguf_set_kv(to, source.get());
+  for (int64_t id = gguf_get_n_kv(to) - 1; id >= 0; --id) {
+    const std::string key = gguf_get_key(to, id);
+    if (key.rfind("tokenizer.", 0) != 0) gguf_remove_key(to, key.c_str());
+  }
+}
+
+}  // namespace
+
+void Trainer::ExportGguf(const ExportRequest& request) const {
+  const Shape& shape = options_.shape;
+  const ggml_type type = request.type;
   const Gguf gguf(gguf_init_empty(), gguf_free);
-  gguf_set_kv(gguf.get(), source.get());
-  for (int64_t id = gguf_get_n_kv(gguf.get()) - 1; id >= 0; --id) {
-    const std::string key = gguf_get_key(gguf.get(), id);
-    if (key.rfind("tokenizer.", 0) != 0) gguf_remove_key(gguf.get(), key.c_str());
+  const bool scores = !request.kind.empty();
+  if (scores) {
+    if (shape.n_classes != 2) {
+      Unsupported(request.path, "a scorer has 2 classes, the model " +
+                                    std::to_string(shape.n_classes));
+    }
+    gguf_set_val_str(gguf.get(), "tokenizer.ggml.model", "none");
+    gguf_set_val_str(gguf.get(), "gristmill.kind", request.kind.c_str());
+    gguf_set_arr_data(gguf.get(), "gristmill.encoder", GGUF_TYPE_UINT8, request.encoder.data(),
+                      request.encoder.size());
+  } else {
+    CopyTokenizer(request.tokenizer_path, shape, gguf.get());
   }
-  const auto number = [&](const char* key, int64_t value) {
-    gguf_set_val_u32(gguf.get(), key, static_cast<uint32_t>(value));
+  const std::string prefix = scores ? "llama-embed." : "llama.";
+  const auto number = [&](const std::string& key, int64_t value) {
+    gguf_set_val_u32(gguf.get(), key.c_str(), static_cast<uint32_t>(value));
   };
-  gguf_set_val_str(gguf.get(), "general.architecture", "llama");
-  gguf_set_val_str(gguf.get(), "general.name", name.c_str());
+  gguf_set_val_str(gguf.get(), "general.architecture", scores ? "llama-embed" : "llama");
+  gguf_set_val_str(gguf.get(), "general.name", request.name.c_str());
   number("general.file_type", type == GGML_TYPE_F32 ? 0 : type == GGML_TYPE_BF16 ? 32 : 7);
-  number("llama.context_length", n_context);
-  number("llama.embedding_length", shape.n_embd);
-  number("llama.block_count", shape.n_layer);
-  number("llama.feed_forward_length", shape.n_ff);
-  number("llama.attention.head_count", shape.n_head);
-  number("llama.attention.head_count_kv", shape.n_head_kv);
-  number("llama.attention.key_length", shape.n_head_dim);
-  number("llama.attention.value_length", shape.n_head_dim);
-  number("llama.rope.dimension_count", shape.n_head_dim);
-  number("llama.vocab_size", shape.n_vocab);
-  gguf_set_val_f32(gguf.get(), "llama.rope.freq_base", shape.rope_theta);
-  gguf_set_val_f32(gguf.get(), "llama.attention.layer_norm_rms_epsilon", shape.rms_epsilon);
-  gguf_set_val_bool(gguf.get(), "llama.attention.causal", options_.causal);
+  number(prefix + "context_length", request.n_context);
+  number(prefix + "embedding_length", shape.n_embd);
+  number(prefix + "block_count", shape.n_layer);
+  number(prefix + "feed_forward_length", shape.n_ff);
+  number(prefix + "attention.head_count", shape.n_head);
+  number(prefix + "attention.head_count_kv", shape.n_head_kv);
+  number(prefix + "attention.key_length", shape.n_head_dim);
+  number(prefix + "attention.value_length", shape.n_head_dim);
+  number(prefix + "rope.dimension_count", shape.n_head_dim);
+  number(prefix + "vocab_size", shape.n_vocab);
+  gguf_set_val_f32(gguf.get(), (prefix + "rope.freq_base").c_str(), shape.rope_theta);
+  gguf_set_val_f32(gguf.get(), (prefix + "attention.layer_norm_rms_epsilon").c_str(), shape.rms_epsilon);
+  gguf_set_val_bool(gguf.get(), (prefix + "attention.causal").c_str(), options_.causal);
 
   const Context context(ggml_init({.mem_size = ggml_tensor_overhead() * (tensors_.size() + 1),
                                    .mem_buffer = nullptr,
@@ -240,7 +261,7 @@ void Trainer::ExportGguf(const std::string& path, const std::string& tokenizer_p
     gguf_add_tensor(gguf.get(), entry);
     written.emplace_back(&tensor, stored);
   }
-  Output file(path);
+  Output file(request.path);
   std::vector<char> metadata(gguf_get_meta_size(gguf.get()));
   gguf_get_meta_data(gguf.get(), metadata.data());
   file.Write(metadata.data(), metadata.size());
@@ -264,12 +285,14 @@ Shape ShapeOfGguf(const std::string& path) {
   Context tensors(nullptr, ggml_free);
   const Gguf gguf = OpenGguf(path, &tensors);
   const int64_t id = gguf_find_key(gguf.get(), "general.architecture");
-  if (id < 0 || gguf_get_kv_type(gguf.get(), id) != GGUF_TYPE_STRING ||
-      std::strcmp(gguf_get_val_str(gguf.get(), id), "llama") != 0) {
-    Unsupported(path, "only the llama architecture is trained");
+  const bool is_text = id >= 0 && gguf_get_kv_type(gguf.get(), id) == GGUF_TYPE_STRING;
+  const std::string architecture = is_text ? gguf_get_val_str(gguf.get(), id) : "";
+  if (architecture != "llama" && architecture != "llama-embed") {
+    Unsupported(path, "only the architectures llama and llama-embed are trained");
   }
+  const std::string prefix = architecture + ".";
   const auto number = [&](const char* key, int64_t otherwise) {
-    return static_cast<int32_t>(Number(gguf.get(), std::string("llama.") + key, otherwise));
+    return static_cast<int32_t>(Number(gguf.get(), prefix + key, otherwise));
   };
   const ggml_tensor* embedding = ggml_get_tensor(tensors.get(), "token_embd.weight");
   if (embedding == nullptr) Unsupported(path, "it has no token_embd.weight");
@@ -282,14 +305,14 @@ Shape ShapeOfGguf(const std::string& path) {
   shape.n_head_dim =
       number("attention.key_length", shape.n_head > 0 ? shape.n_embd / shape.n_head : 0);
   shape.n_ff = number("feed_forward_length", 0);
-  shape.rope_theta = Real(gguf.get(), "llama.rope.freq_base", 10000.0f);
-  shape.rms_epsilon = Real(gguf.get(), "llama.attention.layer_norm_rms_epsilon", 1e-5f);
+  shape.rope_theta = Real(gguf.get(), prefix + "rope.freq_base", 10000.0f);
+  shape.rms_epsilon = Real(gguf.get(), prefix + "attention.layer_norm_rms_epsilon", 1e-5f);
   shape.tied = ggml_get_tensor(tensors.get(), "output.weight") == nullptr;
   shape.n_classes = static_cast<int32_t>(Number(gguf.get(), "gristmill.class_count", 0));
   if (number("rope.dimension_count", shape.n_head_dim) != shape.n_head_dim) {
     Unsupported(path, "only a part of each head is rotated");
   }
-  if (gguf_find_key(gguf.get(), "llama.rope.scaling.type") >= 0) {
+  if (gguf_find_key(gguf.get(), (prefix + "rope.scaling.type").c_str()) >= 0) {
     Unsupported(path, "scaled rotary positions");
   }
   CheckShape(shape);

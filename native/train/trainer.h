@@ -68,6 +68,18 @@ struct ForwardResult {
   std::vector<float> logits;  // n_targets * n_out when asked for
 };
 
+// Weights as GGUF: a language model with the tokenizer of `tokenizer_path`, or, where `kind` is
+// given, a scorer of lines or documents (engine/line_scorer.h) with its encoder.
+struct ExportRequest {
+  std::string path;
+  std::string tokenizer_path;
+  ggml_type type = GGML_TYPE_F32;
+  std::string name;
+  int64_t n_context = 0;
+  std::string kind;
+  std::vector<uint8_t> encoder;
+};
+
 enum class Which { kWeight, kGradient, kFirstMoment, kSecondMoment };
 
 class Trainer {
@@ -93,9 +105,7 @@ class Trainer {
   // `state` is the caller's (data position, random state): stored and given back as it is.
   void SaveCheckpoint(const std::string& path, const std::string& state) const;
   std::string LoadCheckpoint(const std::string& path);
-  // Weights only; `tokenizer_path` is the GGUF whose tokenizer the new file gets.
-  void ExportGguf(const std::string& path, const std::string& tokenizer_path, ggml_type type,
-                  const std::string& name, int64_t context) const;
+  void ExportGguf(const ExportRequest& request) const;
   void ImportGguf(const std::string& path);
 
  private:

@@ -5,11 +5,11 @@
  *
  * The same table as that of lines (line-encoder.ts), with features of the whole document and its distinct words.
  */
-import { binRows } from '../train/bins.ts';
-import { mixHashes } from '../train/hash.ts';
-import type { EncodedPage, LineEncoder } from '../train/line-score/line-encoder.ts';
-import { scanPage } from '../train/page-scan.ts';
+import { binRows } from './bins.ts';
 import { DOCUMENT_FEATURES, featuresOfScan } from './document-features.ts';
+import { mixHashes } from './hash.ts';
+import type { EncodedPage, LineEncoder } from './line-encoder.ts';
+import { scanPage } from './page-scan.ts';
 
 /** Distinct words that are looked at, the first ones of the document. */
 const MAX_WORDS = 512;

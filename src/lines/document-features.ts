@@ -1,8 +1,8 @@
 /**
  * What can be counted about a document: its length, its form, the kind of its lines.
  */
-import { LINE_FEATURES, lineFeatures, N_LINE_FEATURES } from '../train/features.ts';
-import { type PageScan, scanPage } from '../train/page-scan.ts';
+import { LINE_FEATURES, lineFeatures, N_LINE_FEATURES } from './features.ts';
+import { type PageScan, scanPage } from './page-scan.ts';
 
 /** Names of {@link documentFeatures}. */
 export const DOCUMENT_FEATURES = [

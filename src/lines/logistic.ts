@@ -2,9 +2,9 @@
  * A logistic regression over lines, as it is used: bins of features and hashed words of a line and of its neighbours.
  * Trained by train/line-logistic.ts.
  */
-import { type Bins, binRows } from '../train/bins.ts';
-import { N_LINE_FEATURES } from '../train/features.ts';
-import type { HashedWords } from '../train/hashed-words.ts';
+import { type Bins, binRows } from './bins.ts';
+import { N_LINE_FEATURES } from './features.ts';
+import type { HashedWords } from './hashed-words.ts';
 
 /** A trained regression. */
 export interface LineLogistic {

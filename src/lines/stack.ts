@@ -7,9 +7,9 @@
  * The trees see the regression's log-odds of the lines around (logit-features.ts): stacked sequential learning (Cohen
  * and Carvalho 2005). Trained by train/baselines/boosted.ts.
  */
-import { type Bins, binRows } from '../train/bins.ts';
-import { N_LINE_FEATURES } from '../train/features.ts';
-import type { HashedWords } from '../train/hashed-words.ts';
+import { type Bins, binRows } from './bins.ts';
+import { N_LINE_FEATURES } from './features.ts';
+import type { HashedWords } from './hashed-words.ts';
 import { type LineLogistic, lineLogits } from './logistic.ts';
 import { logitFeatures, N_LOGIT_FEATURES } from './logit-features.ts';
 import { type BoostedTrees, treeLogits } from './trees.ts';

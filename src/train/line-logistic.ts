@@ -5,9 +5,10 @@
  * reordering of sums, so the same rows give the same weights. A line's words share one unit of influence: each
  * counts 1/√n, else long lines would be decided by their length.
  */
+
+import { binRows, quantileBins } from '../lines/bins.ts';
+import { N_LINE_FEATURES } from '../lines/features.ts';
 import { type LineLogistic, wordScale } from '../lines/logistic.ts';
-import { binRows, quantileBins } from './bins.ts';
-import { N_LINE_FEATURES } from './features.ts';
 import type { LineTable } from './line-table.ts';
 import { seededRandom, shuffle } from './seeded.ts';
 

@@ -4,10 +4,10 @@
  * Rows are the pages' non-blank lines in order; unscored lines are in the table (neighbours need them) with
  * weight 0.
  */
-import { lineFeatures, N_LINE_FEATURES } from './features.ts';
+import { lineFeatures, N_LINE_FEATURES } from '../lines/features.ts';
+import { type HashedWords, hashLines } from '../lines/hashed-words.ts';
+import { COUNTS, N_COUNTS, type PageScan, scanPage } from '../lines/page-scan.ts';
 import { type GoldPage, KEEP, UNSCORED } from './gold.ts';
-import { type HashedWords, hashLines } from './hashed-words.ts';
-import { COUNTS, N_COUNTS, type PageScan, scanPage } from './page-scan.ts';
 
 /** The table. */
 export interface LineTable {

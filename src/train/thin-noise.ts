@@ -6,8 +6,8 @@
  * is thinned the same way whatever other pages there are.
  */
 
+import { hashWord } from '../lines/hash.ts';
 import { type GoldPage, REMOVE } from './gold.ts';
-import { hashWord } from './hash.ts';
 import { seededRandom } from './seeded.ts';
 
 /**

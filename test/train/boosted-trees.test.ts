@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import { binOf, binRows, quantileBins } from '../../src/lines/bins.ts';
 import { treeLogits } from '../../src/lines/trees.ts';
-import { binOf, binRows, quantileBins } from '../../src/train/bins.ts';
 import {
   type BinnedRows,
   type BoostedTreesOptions,

@@ -9,15 +9,15 @@
  * (logit-features.ts), so they act on the page: stacked sequential learning (Cohen and Carvalho 2005).
  */
 
+import { binRows, quantileBins } from '../../lines/bins.ts';
 import { lineLogits } from '../../lines/logistic.ts';
+import { spreadScores } from '../../lines/page-scan.ts';
 import { type LineStack, STACK_WIDTH, stackLogits, stackRows } from '../../lines/stack.ts';
-import { binRows, quantileBins } from '../bins.ts';
 import { type BoostedTreesOptions, toColumns, trainBoostedTrees } from '../boosted-trees.ts';
 import { foldOf, type GoldPage, groupOf } from '../gold.ts';
 import { type LineLogisticOptions, trainLineLogistic } from '../line-logistic.ts';
 import type { LineRefiner, LineScorer } from '../line-scorer.ts';
 import { buildLineTable, type LineWeights, measurePage, pageOf } from '../line-table.ts';
-import { spreadScores } from '../page-scan.ts';
 import { LOGISTIC_DEFAULTS, probability } from './logistic.ts';
 
 /** Options of {@link fitBoosted}. */

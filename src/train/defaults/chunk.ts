@@ -9,6 +9,8 @@
  * weight: the model is to be right on raw pages and on extracts.
  */
 import { GristmillError } from '../../errors.ts';
+import { encodePage } from '../../lines/line-encoder.ts';
+import { type PageScan, spreadScores } from '../../lines/page-scan.ts';
 import {
   type Calibration,
   calibrated,
@@ -18,7 +20,6 @@ import {
 } from '../calibration.ts';
 import { countCodePoints, LineEvaluation, type LineReport } from '../eval-lines.ts';
 import { foldOf, type GoldPage, groupOf, KEEP, UNSCORED } from '../gold.ts';
-import { encodePage } from '../line-score/line-encoder.ts';
 import { pageLogits } from '../line-score/refiner.ts';
 import {
   type LineTrainingHooks,
@@ -26,7 +27,6 @@ import {
   type TrainedLineScorer,
   trainLineScorer,
 } from '../line-score/training.ts';
-import { type PageScan, spreadScores } from '../page-scan.ts';
 import { thinNoise } from '../thin-noise.ts';
 
 /** Shares of content characters that the model knows thresholds for. */

@@ -7,18 +7,18 @@
  * it. The student sees features and words of the noisy text only.
  */
 
+import { quantileBins } from '../../lines/bins.ts';
 import { encodeDocument } from '../../lines/document-encoder.ts';
 import { DOCUMENT_FEATURES, documentFeatures } from '../../lines/document-features.ts';
-import type { BagBatch } from '../../native-train.ts';
-import { fitDocumentLogistic } from '../baselines/documents.ts';
-import { quantileBins } from '../bins.ts';
-import { type GoldDocument, type GoldPage, KEEP } from '../gold.ts';
 import {
   BagWriter,
   type EncodedPage,
   type LineEncoder,
   tableRows,
-} from '../line-score/line-encoder.ts';
+} from '../../lines/line-encoder.ts';
+import type { BagBatch } from '../../native-train.ts';
+import { fitDocumentLogistic } from '../baselines/documents.ts';
+import { type GoldDocument, type GoldPage, KEEP } from '../gold.ts';
 import type { LineDropout } from '../line-score/packing.ts';
 import { learningRateAt } from '../schedule.ts';
 import { seededRandom, shuffle } from '../seeded.ts';

@@ -7,9 +7,10 @@
  *
  * The order of pages and the borders of windows are drawn anew for every epoch.
  */
+
+import { BagWriter, type EncodedPage, type LineEncoder } from '../../lines/line-encoder.ts';
 import type { BagBatch } from '../../native-train.ts';
 import { type Random, shuffle } from '../seeded.ts';
-import { BagWriter, type EncodedPage, type LineEncoder } from './line-encoder.ts';
 
 /** A page to learn from. */
 export interface LabelledPage {

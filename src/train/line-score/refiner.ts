@@ -2,11 +2,17 @@
  * The neural line scorer as cross-validation sees it: trained on pages, scoring pages with the trainer's own forward
  * pass. The engine gives the same scores from the exported file.
  */
+
+import {
+  BagWriter,
+  type EncodedPage,
+  encodePage,
+  type LineEncoder,
+} from '../../lines/line-encoder.ts';
+import { spreadScores } from '../../lines/page-scan.ts';
 import type { GoldPage } from '../gold.ts';
 import type { LineRefiner, LineScorer } from '../line-scorer.ts';
-import { spreadScores } from '../page-scan.ts';
 import type { Trainer } from '../trainer.ts';
-import { BagWriter, type EncodedPage, encodePage, type LineEncoder } from './line-encoder.ts';
 import { LINE_TRAINING_DEFAULTS, type LineTrainingOptions, trainLineScorer } from './training.ts';
 
 /** Lines of context on each side of a window's own lines, at most; a quarter of the window where that is less. */

@@ -6,19 +6,20 @@
  * pages are few, and one label in many is wrong. A step's batch is a function of (seed, epoch, batch) alone, so that
  * training resumes from a step number.
  */
+
+import { quantileBins } from '../../lines/bins.ts';
+import { lineFeatures } from '../../lines/features.ts';
+import { encodePage, type LineEncoder, tableRows } from '../../lines/line-encoder.ts';
+import { COUNTS, N_COUNTS, scanPage } from '../../lines/page-scan.ts';
 import { type StackLogits, stackRows } from '../../lines/stack.ts';
 import type { BagBatch, TrainShape } from '../../native-train.ts';
 import type { BoostedOptions } from '../baselines/boosted.ts';
 import { BOOSTED_DEFAULTS } from '../baselines/boosted.ts';
-import { quantileBins } from '../bins.ts';
-import { lineFeatures } from '../features.ts';
 import { type GoldPage, KEEP, UNSCORED } from '../gold.ts';
-import { COUNTS, N_COUNTS, scanPage } from '../page-scan.ts';
 import { learningRateAt } from '../schedule.ts';
 import { seededRandom } from '../seeded.ts';
 import { thinNoise } from '../thin-noise.ts';
 import { openTrainer, type Trainer } from '../trainer.ts';
-import { encodePage, type LineEncoder, tableRows } from './line-encoder.ts';
 import {
   type LabelledPage,
   type LineBatchSize,

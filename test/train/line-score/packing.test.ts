@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { quantileBins } from '../../../src/train/bins.ts';
-import { lineFeatures, N_LINE_FEATURES } from '../../../src/train/features.ts';
-import { encodePage, type LineEncoder } from '../../../src/train/line-score/line-encoder.ts';
+import { quantileBins } from '../../../src/lines/bins.ts';
+import { lineFeatures, N_LINE_FEATURES } from '../../../src/lines/features.ts';
+import { encodePage, type LineEncoder } from '../../../src/lines/line-encoder.ts';
+import { scanPage } from '../../../src/lines/page-scan.ts';
 import { lineBatch, packPages } from '../../../src/train/line-score/packing.ts';
-import { scanPage } from '../../../src/train/page-scan.ts';
 import { seededRandom } from '../../../src/train/seeded.ts';
 import { syntheticPages } from '../support.ts';
 

@@ -8,18 +8,19 @@
  * bins, what it says by its words, and the lines around it by attention. The words of a line share one unit of
  * influence, else long lines would be decided by their length.
  */
-import { wordScale } from '../../lines/logistic.ts';
+
+import { type Bins, binRows } from './bins.ts';
+import { lineFeatures, N_LINE_FEATURES } from './features.ts';
+import { type HashedWords, hashLines } from './hashed-words.ts';
+import { wordScale } from './logistic.ts';
+import { type PageScan, scanPage } from './page-scan.ts';
 import {
   type LineStack,
   type StackLogits,
   stackHashBits,
   stackLogits,
   stackRows,
-} from '../../lines/stack.ts';
-import { type Bins, binRows } from '../bins.ts';
-import { lineFeatures, N_LINE_FEATURES } from '../features.ts';
-import { type HashedWords, hashLines } from '../hashed-words.ts';
-import { type PageScan, scanPage } from '../page-scan.ts';
+} from './stack.ts';
 
 /** What turns lines into bags; part of a trained model. */
 export interface LineEncoder {

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { LINE_FEATURES, lineFeatures, N_LINE_FEATURES } from '../../src/train/features.ts';
-import { COUNTS, N_COUNTS, scanPage, spreadScores } from '../../src/train/page-scan.ts';
+import { LINE_FEATURES, lineFeatures, N_LINE_FEATURES } from '../../src/lines/features.ts';
+import { COUNTS, N_COUNTS, scanPage, spreadScores } from '../../src/lines/page-scan.ts';
 
 /** One feature of every line. */
 function feature(lines: readonly string[], name: string): number[] {
