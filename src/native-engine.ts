@@ -5,7 +5,8 @@
  * served in order by the engine's own thread. Views may lie over shared memory and must stay untouched until the
  * promise settles. All methods throw DISPOSED after {@link NativeEngine.dispose}.
  */
-import { ERRORS, type ErrorCode, GristmillError } from './errors.ts';
+import { GristmillError } from './errors.ts';
+import { codedCall, fromNative } from './native-error.ts';
 import type { ProgramGrammar } from './program/grammar.ts';
 
 /** How an engine is opened. Sizes are tokens. */
@@ -235,7 +236,7 @@ export async function openEngineWith(
 ): Promise<NativeEngine> {
   checkOptions(options);
   const handle = coded(() => new addon.Engine(options));
-  await codedPromise(() => handle.open());
+  await codedCall(() => handle.open());
   let lastCall = 0;
 
   async function call<Result>(
@@ -248,7 +249,7 @@ export async function openEngineWith(
     const cancel = () => handle.cancel(id);
     signal?.addEventListener('abort', cancel, { once: true });
     try {
-      return await codedPromise(() => start(id));
+      return await codedCall(() => start(id));
     } finally {
       signal?.removeEventListener('abort', cancel);
     }
@@ -265,7 +266,7 @@ export async function openEngineWith(
       call((id) => handle.generatePrograms(request, id), options),
     generateText: (request, options) => call((id) => handle.generateText(request, id), options),
     stats: () => coded(() => handle.stats()),
-    dispose: () => codedPromise(() => handle.dispose()),
+    dispose: () => codedCall(() => handle.dispose()),
   };
 }
 
@@ -306,23 +307,6 @@ function coded<Result>(call: () => Result): Result {
   try {
     return call();
   } catch (error) {
-    throw toCoded(error);
+    throw fromNative(error);
   }
-}
-
-async function codedPromise<Result>(call: () => Promise<Result>): Promise<Result> {
-  try {
-    return await call();
-  } catch (error) {
-    throw toCoded(error);
-  }
-}
-
-// native.ts imports this file, so its fromNative() cannot be used here.
-function toCoded(error: unknown): unknown {
-  if (!(error instanceof Error) || !('nativeCode' in error)) return error;
-  const code = String(error.nativeCode);
-  const details = (error as Error & { details?: Record<string, unknown> }).details ?? {};
-  const known = code in ERRORS ? (code as ErrorCode) : 'NATIVE_FAILED';
-  return new GristmillError(known, details, { cause: error });
 }

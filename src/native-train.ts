@@ -4,7 +4,8 @@
  * Calls run in order on the trainer's own thread. A step is a pure function of the trainer's state and its request:
  * on the CPU the same requests give the same bits, whatever the number of threads.
  */
-import { ERRORS, type ErrorCode, GristmillError } from './errors.ts';
+import { GristmillError } from './errors.ts';
+import { codedCall } from './native-error.ts';
 
 /** Shape of a llama model. */
 export interface TrainShape {
@@ -129,16 +130,29 @@ export interface TrainerInfo {
   }[];
 }
 
-/** A GGUF file to write. */
-export interface ExportGgufOptions {
+interface ExportedFile {
   readonly path: string;
-  /** GGUF file whose `tokenizer.*` entries are copied. */
-  readonly tokenizerPath: string;
   readonly type: 'f32' | 'bf16' | 'q8_0';
   readonly name: string;
-  /** `llama.context_length`. */
+  /** `context_length`. */
   readonly nCtx: number;
 }
+
+/** A language model to write as GGUF. */
+export interface ExportModelOptions extends ExportedFile {
+  /** GGUF file whose `tokenizer.*` entries are copied. */
+  readonly tokenizerPath: string;
+}
+
+/** A model that scores lines or documents, to write as GGUF (architecture `llama-embed`); two classes. */
+export interface ExportScorerOptions extends ExportedFile {
+  readonly kind: 'line-score' | 'document-score';
+  /** What turns texts into bags; see lines/encoder-file.ts. */
+  readonly encoder: Uint8Array;
+}
+
+/** A GGUF file to write. */
+export type ExportGgufOptions = ExportModelOptions | ExportScorerOptions;
 
 /** A model in training. */
 export interface NativeTrainer {
@@ -206,8 +220,8 @@ export async function openTrainerWith(
       received: options.seed,
     });
   }
-  const handle = await coded(async () => new addon.Trainer(options));
-  const info = await coded(() => handle.open());
+  const handle = await codedCall(async () => new addon.Trainer(options));
+  const info = await codedCall(() => handle.open());
   let lastCall = 0;
 
   async function steps(
@@ -221,7 +235,7 @@ export async function openTrainerWith(
     const cancel = () => handle.cancel(call);
     signal?.addEventListener('abort', cancel, { once: true });
     try {
-      return await coded(() => handle.steps(list, call));
+      return await codedCall(() => handle.steps(list, call));
     } finally {
       signal?.removeEventListener('abort', cancel);
     }
@@ -230,15 +244,15 @@ export async function openTrainerWith(
   return {
     info,
     steps,
-    gradients: (step) => coded(() => handle.gradients(step)),
-    forward: (batch, { logits = false } = {}) => coded(() => handle.forward(batch, logits)),
-    readTensor: (name, array = 'weight') => coded(() => handle.readTensor(name, array)),
-    writeTensor: (name, values) => coded(() => handle.writeTensor(name, values)),
-    saveCheckpoint: (path, state) => coded(() => handle.saveCheckpoint(path, state)),
-    loadCheckpoint: (path) => coded(() => handle.loadCheckpoint(path)),
-    exportGguf: (request) => coded(() => handle.exportGguf(request)),
-    importGguf: (path) => coded(() => handle.importGguf(path)),
-    dispose: () => coded(() => handle.dispose()),
+    gradients: (step) => codedCall(() => handle.gradients(step)),
+    forward: (batch, { logits = false } = {}) => codedCall(() => handle.forward(batch, logits)),
+    readTensor: (name, array = 'weight') => codedCall(() => handle.readTensor(name, array)),
+    writeTensor: (name, values) => codedCall(() => handle.writeTensor(name, values)),
+    saveCheckpoint: (path, state) => codedCall(() => handle.saveCheckpoint(path, state)),
+    loadCheckpoint: (path) => codedCall(() => handle.loadCheckpoint(path)),
+    exportGguf: (request) => codedCall(() => handle.exportGguf(request)),
+    importGguf: (path) => codedCall(() => handle.importGguf(path)),
+    dispose: () => codedCall(() => handle.dispose()),
   };
 }
 
@@ -249,17 +263,4 @@ function checkLr(lr: number): void {
     expected: 'a finite number, 0 or more',
     received: lr,
   });
-}
-
-// native.ts imports this file, so its fromNative() cannot be used here.
-async function coded<Result>(call: () => Promise<Result>): Promise<Result> {
-  try {
-    return await call();
-  } catch (error) {
-    if (!(error instanceof Error) || !('nativeCode' in error)) throw error;
-    const code = String(error.nativeCode);
-    const details = (error as Error & { details?: Record<string, unknown> }).details ?? {};
-    const known = code in ERRORS ? (code as ErrorCode) : 'NATIVE_FAILED';
-    throw new GristmillError(known, details, { cause: error });
-  }
 }

@@ -6,13 +6,19 @@
  */
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { ERRORS, type ErrorCode, GristmillError } from './errors.ts';
+import { GristmillError } from './errors.ts';
 import {
   type EngineAddon,
   type NativeEngine,
   type NativeEngineOptions,
   openEngineWith,
 } from './native-engine.ts';
+import {
+  type LineScorerAddon,
+  type LineScorerOptions,
+  type NativeLineScorer,
+  openLineScorerWith,
+} from './native-lines.ts';
 import {
   type NativeTrainer,
   type NativeTrainerOptions,
@@ -21,6 +27,8 @@ import {
   type TrainShape,
 } from './native-train.ts';
 import { addonFile } from './paths.ts';
+
+export { callNative, fromNative } from './native-error.ts';
 
 /** Where the bytes of a view lie. */
 export interface NativeMemory {
@@ -46,6 +54,12 @@ export interface NativeModels {
 export interface NativeEngines {
   /** @throws ENGINE_* when the model or the device does not serve */
   openEngine(options: NativeEngineOptions): Promise<NativeEngine>;
+}
+
+/** Opening models that score lines or documents; their own face is src/native-lines.ts. */
+export interface NativeLineScorers {
+  /** @throws ENGINE_* when the model or the device does not serve */
+  openLineScorer(options: LineScorerOptions): Promise<NativeLineScorer>;
 }
 
 /** Opening trainers; the trainer's own face is src/native-train.ts. */
@@ -180,6 +194,7 @@ export interface Native
   extends NativeMemory,
     NativeText,
     NativeEngines,
+    NativeLineScorers,
     NativeModels,
     NativeTraining,
     NativeCodec {}
@@ -197,41 +212,18 @@ export function native(): Native {
     throw new GristmillError('NATIVE_MISSING', { reason: `${addonFile} does not exist` });
   }
   try {
-    const addon = createRequire(import.meta.url)(addonFile) as Native & EngineAddon & TrainAddon;
+    const addon = createRequire(import.meta.url)(addonFile) as Native &
+      EngineAddon &
+      TrainAddon &
+      LineScorerAddon;
     loaded = {
       ...addon,
       openEngine: (options) => openEngineWith(addon, options),
       openTrainer: (options) => openTrainerWith(addon, options),
+      openLineScorer: (options) => openLineScorerWith(addon, options),
     };
   } catch (cause) {
     throw new GristmillError('NATIVE_MISSING', { reason: (cause as Error).message }, { cause });
   }
   return loaded;
-}
-
-/**
- * Turns an error of the addon into a {@link GristmillError}: `{nativeCode, details}` become code and message.
- * Anything else is returned as it is.
- */
-export function fromNative(error: unknown): unknown {
-  if (!(error instanceof Error) || !('nativeCode' in error)) return error;
-  const code = String(error.nativeCode);
-  const details = (error as Error & { details?: Record<string, unknown> }).details ?? {};
-  if (!(code in ERRORS)) {
-    return new GristmillError(
-      'NATIVE_FAILED',
-      { operation: code, reason: error.message },
-      { cause: error },
-    );
-  }
-  return new GristmillError(code as ErrorCode, details, { cause: error });
-}
-
-/** Awaits a native promise, with its errors coded and this call on the stack. */
-export async function callNative<T>(promise: Promise<T>): Promise<T> {
-  try {
-    return await promise;
-  } catch (error) {
-    throw fromNative(error);
-  }
 }

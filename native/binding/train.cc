@@ -520,9 +520,8 @@ class TrainerObject : public Napi::ObjectWrap<TrainerObject> {
       } else {
         request.tokenizer_path = object.Get("tokenizerPath").ToString();
       }
-      return StartVoid(info, [this, request = std::move(request)] {
-        Opened().ExportGguf(request);
-      });
+      return StartVoid(info,
+                       [this, request = std::move(request)] { Opened().ExportGguf(request); });
     });
   }
 

@@ -24,9 +24,8 @@ constexpr int32_t kMaxContext = 1 << 14;
 }
 
 [[noreturn]] void Unsupported(const ModelFile& file, const std::string& reason) {
-  throw CodedError(
-      "ENGINE_ARCHITECTURE_UNSUPPORTED",
-      {{"file", file.path}, {"architecture", file.architecture}, {"reason", reason}});
+  throw CodedError("ENGINE_ARCHITECTURE_UNSUPPORTED",
+                   {{"file", file.path}, {"architecture", file.architecture}, {"reason", reason}});
 }
 
 void CheckStarts(const std::vector<int32_t>& starts, const char* option, int64_t end) {
@@ -163,9 +162,8 @@ void LineScorer::LoadModel(const LineScorerOptions& options) {
   settings.no_perf = true;
   context_.reset(llama_init_from_model(model_.get(), settings));
   if (!context_) {
-    throw CodedError(
-        "ENGINE_OUT_OF_MEMORY",
-        {{"file", path_}, {"device", options.device}, {"reason", TakeLogErrors()}});
+    throw CodedError("ENGINE_OUT_OF_MEMORY",
+                     {{"file", path_}, {"device", options.device}, {"reason", TakeLogErrors()}});
   }
   if (on_cpu) {
     pool_.reset(NewThreadPool(options.n_threads));

@@ -206,8 +206,8 @@ void Trainer::ExportGguf(const ExportRequest& request) const {
   const bool scores = !request.kind.empty();
   if (scores) {
     if (shape.n_classes != 2) {
-      Unsupported(request.path, "a scorer has 2 classes, the model " +
-                                    std::to_string(shape.n_classes));
+      Unsupported(request.path,
+                  "a scorer has 2 classes, the model " + std::to_string(shape.n_classes));
     }
     gguf_set_val_str(gguf.get(), "tokenizer.ggml.model", "none");
     gguf_set_val_str(gguf.get(), "gristmill.kind", request.kind.c_str());
@@ -234,7 +234,8 @@ void Trainer::ExportGguf(const ExportRequest& request) const {
   number(prefix + "rope.dimension_count", shape.n_head_dim);
   number(prefix + "vocab_size", shape.n_vocab);
   gguf_set_val_f32(gguf.get(), (prefix + "rope.freq_base").c_str(), shape.rope_theta);
-  gguf_set_val_f32(gguf.get(), (prefix + "attention.layer_norm_rms_epsilon").c_str(), shape.rms_epsilon);
+  gguf_set_val_f32(gguf.get(), (prefix + "attention.layer_norm_rms_epsilon").c_str(),
+                   shape.rms_epsilon);
   gguf_set_val_bool(gguf.get(), (prefix + "attention.causal").c_str(), options_.causal);
 
   const Context context(ggml_init({.mem_size = ggml_tensor_overhead() * (tensors_.size() + 1),

@@ -45,8 +45,8 @@ struct MicroBatch {
   std::vector<int32_t> bag_starts;  // n_seq * n_ctx + 1, ascending from 0
   std::vector<int32_t> bag_ids;     // rows of the embedding table
   std::vector<float> bag_weights;   // as many
-  std::vector<int32_t> segments;   // n_seq * n_ctx; attention stays within a run of equal values
-  std::vector<int32_t> positions;  // flat index of every target
+  std::vector<int32_t> segments;    // n_seq * n_ctx; attention stays within a run of equal values
+  std::vector<int32_t> positions;   // flat index of every target
   std::vector<int32_t> labels;
   std::vector<float> weights;
 };

@@ -4,22 +4,7 @@
  * Both are fitted on scores of pages that the model did not learn from.
  */
 import { GristmillError } from '../errors.ts';
-
-/** probability = 1 / (1 + exp(−(slope · logit + intercept))) (Platt 1999). */
-export interface Calibration {
-  readonly slope: number;
-  readonly intercept: number;
-}
-
-/** What a threshold does to content and noise. */
-export interface RetentionThreshold {
-  /** Share of content characters that stay, 0..1. */
-  readonly retention: number;
-  /** Lines whose calibrated probability is below it are removed. */
-  readonly threshold: number;
-  /** Share of noise characters that go, 0..1. */
-  readonly noiseRemoved: number;
-}
+import type { Calibration, RetentionThreshold } from '../lines/calibration.ts';
 
 const NEWTON_STEPS = 50;
 
@@ -73,11 +58,6 @@ export function fitCalibration(
     if (Math.abs(bySlope) + Math.abs(byIntercept) < 1e-9) break;
   }
   return { slope, intercept };
-}
-
-/** The probability of "yes". */
-export function calibrated(logit: number, { slope, intercept }: Calibration): number {
-  return 1 / (1 + Math.exp(-(slope * logit + intercept)));
 }
 
 /**

@@ -108,8 +108,8 @@ export class Trainer {
   }
 
   /**
-   * Writes the model as GGUF for the engine and every other llama.cpp. A class head lies in the metadata
-   * (`gristmill.class_head`, `[nClasses × nEmbd]`).
+   * Writes the model as GGUF for the engine and every other llama.cpp; a scorer of lines or documents with its
+   * encoder. A class head lies in the metadata (`gristmill.class_head`, `[nClasses × nEmbd]`).
    *
    * @throws TRAIN_WRITE_FAILED, TRAIN_MODEL_UNSUPPORTED when the tokenizer does not fit the vocabulary, DISPOSED
    */

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { calibrated, fitCalibration, retentionThresholds } from '../../src/train/calibration.ts';
+import { calibrated } from '../../src/lines/calibration.ts';
+import { fitCalibration, retentionThresholds } from '../../src/train/calibration.ts';
 import { noiseRemovedAt } from '../../src/train/eval-lines.ts';
 import { seededRandom } from '../../src/train/seeded.ts';
 

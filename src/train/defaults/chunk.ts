@@ -9,15 +9,10 @@
  * weight: the model is to be right on raw pages and on extracts.
  */
 import { GristmillError } from '../../errors.ts';
+import { type Calibration, calibrated, type RetentionThreshold } from '../../lines/calibration.ts';
 import { encodePage } from '../../lines/line-encoder.ts';
 import { type PageScan, spreadScores } from '../../lines/page-scan.ts';
-import {
-  type Calibration,
-  calibrated,
-  fitCalibration,
-  type RetentionThreshold,
-  retentionThresholds,
-} from '../calibration.ts';
+import { fitCalibration, retentionThresholds } from '../calibration.ts';
 import { countCodePoints, LineEvaluation, type LineReport } from '../eval-lines.ts';
 import { foldOf, type GoldPage, groupOf, KEEP, UNSCORED } from '../gold.ts';
 import { pageLogits } from '../line-score/refiner.ts';

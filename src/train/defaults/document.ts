@@ -4,7 +4,8 @@
  * Five folds over the judged documents give honest log-odds, from which come the measures and the calibration (both
  * classes alike, so that probability 0.5 aims at balanced accuracy); one model on everything gets that calibration.
  */
-import { type Calibration, calibrated, fitCalibration } from '../calibration.ts';
+import { type Calibration, calibrated } from '../../lines/calibration.ts';
+import { fitCalibration } from '../calibration.ts';
 import {
   DOCUMENT_TRAINING_DEFAULTS,
   type DocumentTrainingData,

@@ -10,13 +10,11 @@ import {
   type LineEncoder,
 } from '../../lines/line-encoder.ts';
 import { spreadScores } from '../../lines/page-scan.ts';
+import { planLineWindows } from '../../lines/windows.ts';
 import type { GoldPage } from '../gold.ts';
 import type { LineRefiner, LineScorer } from '../line-scorer.ts';
 import type { Trainer } from '../trainer.ts';
 import { LINE_TRAINING_DEFAULTS, type LineTrainingOptions, trainLineScorer } from './training.ts';
-
-/** Lines of context on each side of a window's own lines, at most; a quarter of the window where that is less. */
-const MAX_OVERLAP = 64;
 
 /** Trains the scorer with {@link LINE_TRAINING_DEFAULTS}. */
 export const lineScore: LineRefiner = {
@@ -52,13 +50,8 @@ export async function pageLogits(
   encoder: LineEncoder,
 ): Promise<Float32Array> {
   const { nCtx, nSeq } = trainer.options;
-  const { nLines } = page.scan;
-  const overlap = Math.min(MAX_OVERLAP, nCtx >> 2);
-  const found = new Float32Array(nLines);
-  for (let first = 0; first < nLines; ) {
-    const from = Math.max(0, first - overlap);
-    const to = Math.min(nLines, from + nCtx);
-    const owned = to === nLines ? to : to - overlap;
+  const found = new Float32Array(page.scan.nLines);
+  for (const { from, to, first, last } of planLineWindows(page.scan.nLines, nCtx)) {
     const bags = new BagWriter(nCtx * nSeq);
     for (let line = from; line < to; line++) bags.add(page, line, encoder);
     const { starts, ids, weights } = bags.finish();
@@ -68,16 +61,15 @@ export async function pageLogits(
         bagIds: ids,
         bagWeights: weights,
         segments: new Int32Array(nCtx * nSeq).fill(-1).fill(0, 0, to - from),
-        positions: Int32Array.from({ length: owned - first }, (_, line) => first - from + line),
-        labels: new Int32Array(owned - first),
+        positions: Int32Array.from({ length: last - first }, (_, line) => first - from + line),
+        labels: new Int32Array(last - first),
       },
       { logits: true },
     );
-    for (let line = first; line < owned; line++) {
+    for (let line = first; line < last; line++) {
       const at = (line - first) * 2;
       found[line] = logits[at + 1]! - logits[at]!;
     }
-    first = owned;
   }
   return found;
 }

@@ -47,11 +47,13 @@ export async function crossFit(
   const logits = copies.map((): StackLogits[] => []);
   for (let part = 0; part < nParts; part++) {
     const others = pages.filter((_, page) => partOf[page] !== part);
-    if (others.length === 0 || others.length === pages.length) {
+    // Few domains may leave a part without pages.
+    if (others.length === pages.length) continue;
+    if (others.length === 0) {
       throw new GristmillError('TRAIN_DATA_TOO_SMALL', {
-        what: `pages of different domains in part ${part + 1} of ${nParts}`,
-        minimum: 1,
-        received: pages.length - others.length,
+        what: 'domains to cross-fit over',
+        minimum: 2,
+        received: 1,
       });
     }
     // Minutes of computing on this thread: let signals and timers in between.

@@ -1,0 +1,121 @@
+/**
+ * Scores of the lines of pages, or of documents, by a scoring model: encoder, windows, one forward pass each.
+ */
+import { GristmillError } from '../errors.ts';
+import { native } from '../native.ts';
+import type { LineScorerInfo, NativeLineScorer } from '../native-lines.ts';
+import { calibrated, type RetentionThreshold } from './calibration.ts';
+import { encodeDocument } from './document-encoder.ts';
+import { type ScoringEncoder, unpackEncoder } from './encoder-file.ts';
+import { BagWriter, type EncodedPage, encodePage, tableRows } from './line-encoder.ts';
+import { spreadScores } from './page-scan.ts';
+import { planLineWindows } from './windows.ts';
+
+/** Options of {@link openPageScorer}. */
+export interface PageScorerOptions {
+  /** GGUF file of kind line-score or document-score. */
+  readonly modelPath: string;
+  /** `cpu` (default) or `cuda:<index>`. */
+  readonly device?: string;
+  /** CPU threads. Default 1. */
+  readonly nThreads?: number;
+}
+
+/** An open scoring model; see {@link openPageScorer}. */
+export class PageScorer {
+  readonly info: LineScorerInfo;
+  readonly #inner: NativeLineScorer;
+  readonly #scoring: ScoringEncoder;
+
+  /** Use {@link openPageScorer}. */
+  constructor(inner: NativeLineScorer, scoring: ScoringEncoder) {
+    this.info = inner.info;
+    this.#inner = inner;
+    this.#scoring = scoring;
+  }
+
+  get kind(): 'line-score' | 'document-score' {
+    return this.info.kind;
+  }
+
+  /** Thresholds by retention; empty for documents. */
+  get thresholds(): readonly RetentionThreshold[] {
+    return this.#scoring.thresholds;
+  }
+
+  /**
+   * Probability of "keep" for every line of a page.
+   *
+   * @param lines the text split at LF, empty lines included
+   * @returns one number in 0..1 a line
+   */
+  async scoreLines(lines: readonly string[]): Promise<Float32Array> {
+    const { encoder, calibration } = this.#scoring;
+    const page = encodePage(lines, encoder);
+    const { nLines } = page.scan;
+    const windows = planLineWindows(nLines, this.info.nCtx);
+    const nSeen = windows.reduce((sum, { from, to }) => sum + to - from, 0);
+    const bags = new BagWriter(nSeen);
+    const windowStarts = new Int32Array(windows.length + 1);
+    windows.forEach(({ from, to }, window) => {
+      for (let line = from; line < to; line++) bags.add(page, line, encoder);
+      windowStarts[window + 1] = windowStarts[window]! + to - from;
+    });
+    const { starts: bagStarts, ids: bagIds, weights: bagWeights } = bags.finish();
+    const logits = await this.#inner.score({ windowStarts, bagStarts, bagIds, bagWeights });
+    const scores = new Float32Array(nLines);
+    windows.forEach(({ from, first, last }, window) => {
+      for (let line = first; line < last; line++) {
+        scores[line] = calibrated(logits[windowStarts[window]! + line - from]!, calibration);
+      }
+    });
+    return spreadScores(page.scan, scores, lines.length);
+  }
+
+  /** Probability of "keep" for every document. */
+  async scoreDocuments(texts: readonly string[]): Promise<Float32Array> {
+    const { encoder, calibration } = this.#scoring;
+    const bags = new BagWriter(texts.length);
+    for (const text of texts) {
+      const page: EncodedPage = encodeDocument(text, encoder);
+      bags.add(page, 0, encoder);
+    }
+    const { starts: bagStarts, ids: bagIds, weights: bagWeights } = bags.finish();
+    const windowStarts = Int32Array.from({ length: texts.length + 1 }, (_, window) => window);
+    const logits = await this.#inner.score({ windowStarts, bagStarts, bagIds, bagWeights });
+    return logits.map((logit) => calibrated(logit, calibration));
+  }
+
+  /** Frees the model; again: does nothing. */
+  dispose(): void {
+    this.#inner.dispose();
+  }
+}
+
+/**
+ * Opens a scoring model.
+ *
+ * @throws ENGINE_MODEL_MISSING, ENGINE_MODEL_INVALID, ENGINE_ARCHITECTURE_UNSUPPORTED, ENGINE_DEVICE_MISSING,
+ *   ENGINE_OUT_OF_MEMORY, OPTION_INVALID
+ */
+export async function openPageScorer({
+  modelPath,
+  device = 'cpu',
+  nThreads = 1,
+}: PageScorerOptions): Promise<PageScorer> {
+  const inner = await native().openLineScorer({ modelPath, device, nThreads });
+  try {
+    const scoring = unpackEncoder(inner.info.encoder, modelPath);
+    const nRows = tableRows(scoring.encoder);
+    if (scoring.kind !== inner.info.kind || nRows !== inner.info.nRows) {
+      throw new GristmillError('ENGINE_MODEL_INVALID', {
+        file: modelPath,
+        reason: `its encoder is for ${scoring.kind} with ${nRows} rows, the model for ${inner.info.kind} with ${inner.info.nRows}`,
+      });
+    }
+    return new PageScorer(inner, scoring);
+  } catch (error) {
+    inner.dispose();
+    throw error;
+  }
+}
