@@ -35,7 +35,7 @@ afterAll(async () => {
 describe('PageScorer over lines', () => {
   it('scores as the trainer does, over several windows', async () => {
     const scorer = await openPageScorer({ modelPath: f32 });
-    expect(scorer.info).toMatchObject({ kind: 'line-score', nEmbd: 32, nCtx: 64 });
+    expect(scorer.info).toMatchObject({ kind: 'line-score', nEmbd: 64, nCtx: 64 });
     expect(long.length).toBeGreaterThan(100);
     const page = encodePage(long, scoring.encoder);
     const logits = await pageLogits(page, trainer, scoring.encoder);
@@ -95,9 +95,10 @@ describe('PageScorer over lines', () => {
       openPageScorer({ modelPath: q8, nThreads: 2 }),
     ]);
     const [left, right] = await Promise.all([exact.scoreLines(long), quantised.scoreLines(long)]);
-    const worst = Math.max(...left.map((score, line) => Math.abs(score - right[line]!)));
-    expect(worst).toBeGreaterThan(0);
-    expect(worst).toBeLessThan(0.1);
+    const differences = left.map((score, line) => Math.abs(score - right[line]!));
+    const mean = differences.reduce((sum, difference) => sum + difference, 0) / left.length;
+    expect(mean).toBeGreaterThan(0);
+    expect(mean).toBeLessThan(0.02);
     exact.dispose();
     quantised.dispose();
   });

@@ -15,10 +15,10 @@ import { syntheticPages } from '../train/support.ts';
 
 export const smallLineTraining: LineTrainingOptions = {
   ...LINE_TRAINING_DEFAULTS,
-  nEmbd: 32,
+  nEmbd: 64,
   nLayer: 2,
   nHead: 2,
-  nFf: 64,
+  nFf: 128,
   hashBits: 8,
   maxBins: 8,
   nCtx: 64,
