@@ -23,6 +23,7 @@ class InspectWorker : public PromiseWorker {
     number("ggufVersion", model_.gguf_version);
     result.Set("architecture", model_.architecture);
     result.Set("name", model_.name);
+    result.Set("kind", model_.kind.empty() ? "language" : model_.kind);
     number("nParams", static_cast<double>(model_.n_params));
     number("nVocab", static_cast<double>(model_.n_vocab));
     number("nCtxTrain", static_cast<double>(model_.n_ctx_train));
@@ -50,7 +51,7 @@ class InspectWorker : public PromiseWorker {
     }
     result.Set("tensors", groups);
     try {
-      engine::CheckRunnable(model_);
+      if (model_.kind.empty()) engine::CheckRunnable(model_);
       result.Set("runnable", true);
     } catch (const CodedError&) {
       result.Set("runnable", false);

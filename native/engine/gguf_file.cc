@@ -156,6 +156,7 @@ ModelFile ReadModelFile(const std::string& path) {
   model.architecture = StringAt(gguf, "general.architecture").value_or("");
   if (model.architecture.empty()) Invalid(path, "no general.architecture");
   model.name = StringAt(gguf, "general.name").value_or("");
+  model.kind = StringAt(gguf, "gristmill.kind").value_or("");
   const std::string& prefix = model.architecture;
   model.n_ctx_train = IntegerAt(gguf, prefix + ".context_length");
   model.n_embd = IntegerAt(gguf, prefix + ".embedding_length");

@@ -26,6 +26,7 @@ struct ModelFile {
   uint32_t gguf_version = 0;
   std::string architecture;
   std::string name;
+  std::string kind;  // gristmill.kind; empty for language models
   uint64_t n_params = 0;
   int64_t n_vocab = 0;
   int64_t n_ctx_train = 0;

@@ -28,14 +28,18 @@ export function evalCommand(): Command {
   options(
     command
       .command('lines')
-      .description('keep or remove for every line: keep-all, c4, gopher, logistic, boosted'),
+      .description(
+        'keep or remove for every line: keep-all, c4, gopher, logistic, boosted, line-score, default, or a GGUF file',
+      ),
   )
     .option('--noise-share <r>', 'take out all but this share of the noise lines, 0..1', share)
     .action(evalLines);
   options(
     command
       .command('documents')
-      .description('keep or drop for every document: keep-all, words, logistic'),
+      .description(
+        'keep or drop for every document: keep-all, words, logistic, document-score, default, or a GGUF file',
+      ),
   ).action(evalDocuments);
   return command;
 }
@@ -50,7 +54,7 @@ async function evalLines({
 }: Flags): Promise<void> {
   const pages = await collect(data, readGoldPages);
   const result = await evaluateLines({
-    refiner: lineRefiner(refiner),
+    refiner: lineRefiner(refiner, { folds: folds !== undefined }),
     pages: noiseShare === undefined ? pages : pages.map((page) => thinNoise(page, noiseShare)),
     trainPages: await collect(train, readGoldPages),
     nFolds: folds ?? null,
@@ -66,7 +70,7 @@ async function evalLines({
 
 async function evalDocuments({ refiner, data, train = [], folds, json }: Flags): Promise<void> {
   const result = await evaluateDocuments({
-    refiner: documentRefiner(refiner),
+    refiner: documentRefiner(refiner, { folds: folds !== undefined }),
     documents: await collect(data, readGoldDocuments),
     trainDocuments: await collect(train, readGoldDocuments),
     nFolds: folds ?? null,

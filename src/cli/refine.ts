@@ -15,7 +15,9 @@ interface Flags {
   readonly dialect?: 'prox' | 'ultrax';
   readonly executor: 'strict' | 'compat';
   readonly docMode: 'score' | 'generate';
-  readonly docThreshold: number;
+  readonly docThreshold?: number;
+  readonly lineThreshold?: number;
+  readonly retention?: number;
   readonly freeDecoding?: boolean;
   readonly maxErrors?: number;
   readonly minKeptRatio?: number;
@@ -61,9 +63,13 @@ export function refineCommand(): Command {
       'files, folders or globs (.parquet, .jsonl[.gz|.zst], .arrow); - is Arrow IPC on stdin',
     )
     .requiredOption('--out <dir>', 'output folder; - writes Arrow IPC to stdout, without a ledger')
-    .option('--document-model <gguf>', 'model of the document stage, or random[:preset]')
-    .option('--chunk-model <gguf>', 'model of the chunk stage, or random[:preset]')
-    .option('--stages <list>', 'document, chunk or both (default: those that have a model)', list)
+    .option('--document-model <gguf>', 'model of the document stage, default or random[:preset]')
+    .option('--chunk-model <gguf>', 'model of the chunk stage, default or random[:preset]')
+    .option(
+      '--stages <list>',
+      'document, chunk or both (default: those that have a model; without any, both with the defaults)',
+      list,
+    )
     .option(
       '--profile <name|file>',
       `how the models are asked: ${Object.keys(PROFILES).join(', ')} or a JSON file`,
@@ -84,7 +90,17 @@ export function refineCommand(): Command {
         .choices(['score', 'generate'])
         .default('score'),
     )
-    .option('--doc-threshold <p>', 'drop documents that score below it, 0..1', share, 0.5)
+    .option(
+      '--doc-threshold <p>',
+      'drop documents that score below it, 0..1 (default: the model’s own, else 0.5)',
+      share,
+    )
+    .option(
+      '--retention <r>',
+      'share of content to keep, for models that score lines (0.99)',
+      share,
+    )
+    .option('--line-threshold <p>', 'or: remove lines that score below it, 0..1', share)
     .option('--free-decoding', 'decode programs without the grammar, as the published scripts do')
     .option('--max-errors <n>', 'refused ops tolerated per window', count(0))
     .option(

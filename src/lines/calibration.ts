@@ -11,11 +11,11 @@ export interface Calibration {
 
 /** What a threshold does to content and noise. */
 export interface RetentionThreshold {
-  /** Share of content characters that stay, 0..1. */
+  /** Share of content characters (or of the documents to keep) that stay, 0..1. */
   readonly retention: number;
-  /** Lines whose calibrated probability is below it are removed. */
+  /** Lines (or documents) whose calibrated probability is below it go. */
   readonly threshold: number;
-  /** Share of noise characters that go, 0..1. */
+  /** Share of noise characters (or of the documents to drop) that go, 0..1. */
   readonly noiseRemoved: number;
 }
 

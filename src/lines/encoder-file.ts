@@ -22,7 +22,7 @@ export interface ScoringEncoder {
   readonly kind: 'line-score' | 'document-score';
   readonly encoder: LineEncoder;
   readonly calibration: Calibration;
-  /** Empty for documents. */
+  /** By share of content characters kept; of documents to keep that stay, for documents. */
   readonly thresholds: readonly RetentionThreshold[];
 }
 

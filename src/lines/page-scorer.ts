@@ -38,7 +38,7 @@ export class PageScorer {
     return this.info.kind;
   }
 
-  /** Thresholds by retention; empty for documents. */
+  /** Thresholds by share of content characters (for documents: of the documents to keep) that stays. */
   get thresholds(): readonly RetentionThreshold[] {
     return this.#scoring.thresholds;
   }

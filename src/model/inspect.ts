@@ -20,6 +20,8 @@ export interface ModelDescription {
   readonly ggufVersion: number;
   readonly architecture: string;
   readonly name: string;
+  /** `language`, or what a scoring model judges: `line-score`, `document-score`. */
+  readonly kind: string;
   readonly nParams: number;
   readonly nVocab: number;
   readonly nCtxTrain: number;

@@ -16,17 +16,24 @@ import { openLocalEngine, openProcessEngine, type RefinerEngine } from './engine
 import { type ModelFile, resolveModel } from './model-file.ts';
 import { loadProfile, type Profile } from './profile.ts';
 import type { RefineCore } from './refine-batch.ts';
+import { openLocalScoring, openProcessScoring, type ScoringEngine } from './scoring-engine.ts';
+import {
+  checkLineThreshold,
+  DEFAULT_RETENTION,
+  lineStage,
+  scoredDocumentStage,
+} from './scoring-stages.ts';
 
 /** A stage of refining. */
 export type StageName = 'document' | 'chunk';
 
 /** Options that decide what a refinement does; shared by `openRefiner` and `refineCorpus`. */
 export interface RefineOptions {
-  /** GGUF of the document stage, or `random[:preset]`. */
+  /** GGUF of the document stage, `default`, or `random[:preset]`. */
   readonly documentModel?: string;
-  /** GGUF of the chunk stage, or `random[:preset]`. */
+  /** GGUF of the chunk stage, `default`, or `random[:preset]`. */
   readonly chunkModel?: string;
-  /** Stages to run; default: those that have a model. */
+  /** Stages to run; default: those that have a model. Where neither has one, both run the package's refiners. */
   readonly stages?: readonly StageName[];
   /** Built-in profile or JSON file for both models; default: the file beside each model, else `prox`. */
   readonly profile?: string;
@@ -38,8 +45,15 @@ export interface RefineOptions {
   readonly execute?: Omit<ExecuteOptions, 'dialect' | 'executor'>;
   /** Default `score`. */
   readonly documentMode?: DocumentMode;
-  /** Documents that score below it are dropped; 0..1, default 0.5. */
+  /**
+   * Documents that score below it are dropped; 0..1. Default 0.5; for models that score documents the threshold that
+   * kept 95 % of the documents to keep in validation.
+   */
   readonly documentThreshold?: number;
+  /** For models that score lines: lines below this probability are removed, 0..1. */
+  readonly lineThreshold?: number;
+  /** Share of content characters that models that score lines are to keep, 0..1; default 0.99. Not beside `lineThreshold`. */
+  readonly retention?: number;
   /** Decode programs under the dialect's grammar; default true. */
   readonly constrained?: boolean;
   /** `cpu` (default), `cuda`, `cuda:0` or `cuda:0,1`. */
@@ -54,18 +68,27 @@ export interface RefineOptions {
   readonly seed?: number;
 }
 
+/** The model of a stage. */
+export interface ResolvedStage {
+  readonly model: ModelFile;
+  /** How it is asked; null for models that score. */
+  readonly profile: Profile | null;
+}
+
 /** Models and profiles, found and checked, before anything is loaded. */
 export interface ResolvedRefiner {
-  readonly document: { readonly model: ModelFile; readonly profile: Profile } | null;
-  readonly chunk: { readonly model: ModelFile; readonly profile: Profile } | null;
+  readonly document: ResolvedStage | null;
+  readonly chunk: ResolvedStage | null;
   readonly dialect: DialectName;
   readonly grammar: ProgramGrammar;
   readonly options: Required<
-    Pick<
-      RefineOptions,
-      'executor' | 'execute' | 'documentMode' | 'documentThreshold' | 'constrained' | 'seed'
-    >
-  >;
+    Pick<RefineOptions, 'executor' | 'execute' | 'documentMode' | 'constrained' | 'seed'>
+  > & {
+    /** Null: the model's own. */
+    readonly documentThreshold: number | null;
+    readonly lineThreshold: number | null;
+    readonly retention: number | null;
+  };
 }
 
 /**
@@ -74,19 +97,22 @@ export interface ResolvedRefiner {
  * @throws OPTION_INVALID, ENGINE_MODEL_MISSING, PROFILE_*
  */
 export async function resolveRefiner(options: RefineOptions): Promise<ResolvedRefiner> {
-  const models = { document: options.documentModel, chunk: options.chunkModel };
+  const given = { document: options.documentModel, chunk: options.chunkModel };
+  const neither = given.document === undefined && given.chunk === undefined;
+  const models = neither ? { document: 'default', chunk: 'default' } : given;
   const present = (['document', 'chunk'] as const).filter((stage) => models[stage] !== undefined);
   const stages = options.stages ?? present;
   const seed = options.seed ?? 1;
   if (stages.length === 0) {
     throw new GristmillError('OPTION_INVALID', {
-      option: 'documentModel, chunkModel',
-      expected: 'at least one model',
+      option: 'stages',
+      expected: 'at least one stage',
       received: 'none',
     });
   }
-  const threshold = options.documentThreshold ?? 0.5;
-  if (!(threshold >= 0 && threshold <= 1)) {
+  checkLineThreshold(options);
+  const threshold = options.documentThreshold ?? null;
+  if (threshold !== null && !(threshold >= 0 && threshold <= 1)) {
     throw new GristmillError('OPTION_INVALID', {
       option: 'documentThreshold',
       expected: 'a number in 0..1',
@@ -103,7 +129,11 @@ export async function resolveRefiner(options: RefineOptions): Promise<ResolvedRe
         received: 'none',
       });
     }
-    const model = await resolveModel(spec, seed);
+    const model = await resolveModel(spec, seed, stage);
+    if (model.kind !== 'language') {
+      checkScoring(stage, model, options);
+      return { model, profile: null };
+    }
     const profile = loadProfile(options.profile, model.path);
     if (profile[stage] === null) {
       throw new GristmillError('OPTION_INVALID', {
@@ -116,13 +146,24 @@ export async function resolveRefiner(options: RefineOptions): Promise<ResolvedRe
   };
   const document = await resolveStage('document');
   const chunk = await resolveStage('chunk');
-  const dialect = (chunk ?? document)!.profile.dialect;
-  if (options.dialect !== undefined && options.dialect !== dialect) {
+  const profile = chunk?.profile ?? document?.profile ?? null;
+  const dialect = profile?.dialect ?? options.dialect ?? 'prox';
+  if (profile && options.dialect !== undefined && options.dialect !== dialect) {
     throw new GristmillError('OPTION_INVALID', {
       option: 'dialect',
-      expected: `${dialect}, the dialect of profile ${(chunk ?? document)!.profile.name}`,
+      expected: `${dialect}, the dialect of profile ${profile.name}`,
       received: options.dialect,
     });
+  }
+  const scoresLines = chunk?.model.kind === 'line-score';
+  for (const option of ['lineThreshold', 'retention'] as const) {
+    if (options[option] !== undefined && !scoresLines) {
+      throw new GristmillError('OPTION_INVALID', {
+        option,
+        expected: 'a chunk model that scores lines',
+        received: options[option],
+      });
+    }
   }
   return {
     document,
@@ -133,16 +174,40 @@ export async function resolveRefiner(options: RefineOptions): Promise<ResolvedRe
       executor: options.executor ?? 'strict',
       execute: options.execute ?? {},
       documentMode: options.documentMode ?? 'score',
-      documentThreshold: threshold,
+      documentThreshold: threshold ?? (document && !document.profile ? null : 0.5),
       constrained: options.constrained ?? true,
       seed,
+      lineThreshold: options.lineThreshold ?? null,
+      retention: scoresLines
+        ? (options.retention ?? (options.lineThreshold === undefined ? DEFAULT_RETENTION : null))
+        : null,
     },
   };
 }
 
+/** A model that scores must score what its stage asks for, and decodes nothing. */
+function checkScoring(stage: StageName, model: ModelFile, { documentMode }: RefineOptions): void {
+  const wanted = stage === 'chunk' ? 'line-score' : 'document-score';
+  if (model.kind !== wanted) {
+    throw new GristmillError('OPTION_INVALID', {
+      option: `${stage}Model`,
+      expected: `a language model or one of kind ${wanted}`,
+      received: `${model.path} of kind ${model.kind}`,
+    });
+  }
+  if (stage === 'document' && documentMode === 'generate') {
+    throw new GristmillError('OPTION_INVALID', {
+      option: 'documentMode',
+      expected: `score, as ${model.path} only scores`,
+      received: documentMode,
+    });
+  }
+}
+
 /** The stages of one device with the engines under them. */
 export interface OpenCore extends RefineCore {
-  readonly engines: readonly RefinerEngine[];
+  /** Document stage first. */
+  readonly engines: readonly (RefinerEngine | ScoringEngine)[];
   dispose(): Promise<void>;
 }
 
@@ -162,13 +227,26 @@ export async function openCore(
   isolate: boolean,
   onRestart?: (exit: string) => void,
 ): Promise<OpenCore> {
-  const engines: RefinerEngine[] = [];
+  const engines: (RefinerEngine | ScoringEngine)[] = [];
+  const host = onRestart ? { onRestart } : {};
+  const openScoring = async (modelPath: string): Promise<ScoringEngine> => {
+    const settings = {
+      modelPath,
+      device,
+      nThreads: defaultSizes(device, options.threads).nThreads,
+    };
+    const engine = isolate
+      ? await openProcessScoring(settings, host)
+      : await openLocalScoring(settings);
+    engines.push(engine);
+    return engine;
+  };
   const open = async (modelPath: string, nCtxSlot: number): Promise<RefinerEngine> => {
     const sizes = defaultSizes(device, options.threads);
     const nSlots = options.slots ?? sizes.nSlots;
     const settings = { ...sizes, nSlots, modelPath, device, nCtxSlot };
     const engine = isolate
-      ? await openProcessEngine(settings, onRestart ? { onRestart } : {})
+      ? await openProcessEngine(settings, host)
       : await openLocalEngine(settings);
     engines.push(engine);
     return engine;
@@ -181,17 +259,31 @@ export async function openCore(
     const { documentMode: mode, documentThreshold: threshold } = resolved.options;
     let judge: RefineCore['judge'] = null;
     let write: RefineCore['write'] = null;
-    if (document) {
+    if (document && !document.profile) {
+      judge = scoredDocumentStage(await openScoring(document.model.path), threshold);
+    } else if (document?.profile) {
       const { maxPromptTokens, maxNewTokens } = document.profile.document!;
       const answer = mode === 'generate' ? Math.min(maxNewTokens, 48) : 16;
       const engine = await open(document.model.path, maxPromptTokens + answer);
-      judge = documentStage({ engine, profile: document.profile, mode, threshold });
+      judge = documentStage({
+        engine,
+        profile: document.profile,
+        mode,
+        threshold: threshold ?? 0.5,
+      });
     }
-    if (chunk) {
+    const { dialect, grammar } = resolved;
+    if (chunk && !chunk.profile) {
+      const { lineThreshold, retention } = resolved.options;
+      const wanted = {
+        lineThreshold: lineThreshold ?? undefined,
+        retention: retention ?? undefined,
+      };
+      write = lineStage(await openScoring(chunk.model.path), wanted, dialect);
+    } else if (chunk?.profile) {
       const { maxWindowTokens, maxNewTokens } = chunk.profile.chunk!;
       const maxPromptTokens = maxWindowTokens + PROMPT_OVERHEAD_TOKENS;
       const engine = await open(chunk.model.path, maxPromptTokens + maxNewTokens);
-      const { grammar } = resolved;
       write = chunkStage({
         engine,
         profile: chunk.profile,
@@ -200,7 +292,7 @@ export async function openCore(
         maxPromptTokens,
       });
     }
-    const dropAnswer = document?.profile.document?.answers.drop.trim() ?? 'drop_doc()';
+    const dropAnswer = document?.profile?.document?.answers.drop.trim() ?? 'drop_doc()';
     return { judge, write, dropAnswer, pool, engines, dispose };
   } catch (error) {
     await dispose();

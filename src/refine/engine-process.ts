@@ -4,20 +4,24 @@
  * It leaves when the parent goes away. Nothing is printed: the parent ignores its output.
  */
 import { GristmillError } from '../errors.ts';
-import type { EngineMessage, EngineReply } from './engine.ts';
 import { openLocalEngine, type RefinerEngine } from './engine.ts';
+import type { EngineMessage, EngineReply } from './engine-host.ts';
+import { openLocalScoring, type ScoringEngine } from './scoring-engine.ts';
 
-let engine: RefinerEngine | null = null;
+let engine: RefinerEngine | ScoringEngine | null = null;
 
 async function answer(message: EngineMessage): Promise<unknown> {
   if (message.kind === 'open') {
-    engine = await openLocalEngine(message.options);
+    engine =
+      message.engine === 'language'
+        ? await openLocalEngine(message.options)
+        : await openLocalScoring(message.options);
     return engine.info;
   }
   if (!engine) throw new GristmillError('DISPOSED', { object: 'engine' });
-  // The request was built by the typed face in engine.ts; the method names are a closed set there.
-  const method = engine[message.method] as (request: unknown) => Promise<unknown>;
-  return method(message.request);
+  // The request was built by a typed face (engine.ts, scoring-engine.ts); the method names are a closed set there.
+  const methods = engine as unknown as Record<string, (request: unknown) => Promise<unknown>>;
+  return methods[message.method]!(message.request);
 }
 
 process.on('message', (message: EngineMessage) => {

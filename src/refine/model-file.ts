@@ -6,11 +6,15 @@ import { createReadStream, existsSync, mkdirSync, renameSync, statSync } from 'n
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { GristmillError } from '../errors.ts';
+import { inspectModel } from '../model/inspect.ts';
 import { RANDOM_MODEL_PRESETS, type RandomModelPreset, writeRandomModel } from '../model/random.ts';
+import { defaultModelFile } from '../paths.ts';
 import type { ModelIdentity } from './run-identity.ts';
 
 /** A model that is there, with what identifies it. */
 export interface ModelFile extends ModelIdentity {
+  /** `language`, `line-score` or `document-score`. */
+  readonly kind: string;
   /** Set when the weights are random: its verdicts mean nothing. */
   readonly random: string | null;
 }
@@ -23,20 +27,30 @@ export function cacheFolder(): string {
 /**
  * Finds a model, or makes a random one.
  *
- * @param spec a GGUF file, or `random`, `random:tiny`, `random:20m`, `random:350m`
+ * @param spec a GGUF file, `default` (the package's refiner of the stage), or `random`, `random:tiny`, `random:20m`,
+ *   `random:350m`
  * @param seed of a random model
- * @throws ENGINE_MODEL_MISSING, OPTION_INVALID
+ * @throws ENGINE_MODEL_MISSING, ENGINE_MODEL_INVALID, OPTION_INVALID
  */
-export async function resolveModel(spec: string, seed: number): Promise<ModelFile> {
+export async function resolveModel(
+  spec: string,
+  seed: number,
+  stage: 'document' | 'chunk',
+): Promise<ModelFile> {
   const random = /^random(?::(.*))?$/.exec(spec);
-  const path = random ? await randomModel(random[1] ?? 'tiny', seed) : resolve(spec);
+  const path = random
+    ? await randomModel(random[1] ?? 'tiny', seed)
+    : spec === 'default'
+      ? defaultModelFile(stage)
+      : resolve(spec);
   if (!existsSync(path) || !statSync(path).isFile()) {
     throw new GristmillError('ENGINE_MODEL_MISSING', { file: path });
   }
   const hash = createHash('sha256');
   for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 })) hash.update(chunk);
   const bytes = statSync(path).size;
-  return { path, bytes, sha256: hash.digest('hex'), random: random ? spec : null };
+  const { kind } = await inspectModel(path);
+  return { path, bytes, sha256: hash.digest('hex'), random: random ? spec : null, kind };
 }
 
 async function randomModel(preset: string, seed: number): Promise<string> {

@@ -11,6 +11,7 @@ import { batchRows, defaultSizes, parseDevices } from './devices.ts';
 import { IN_FLIGHT } from './lanes.ts';
 import { mapOrdered } from './pipeline.ts';
 import { executeBatch, judgeBatch, type RefinedRows } from './refine-batch.ts';
+import type { ScoringInfo, ScoringStats } from './scoring-engine.ts';
 
 /** Options of {@link openRefiner}. */
 export interface OpenRefinerOptions extends RefineOptions {
@@ -35,7 +36,7 @@ export interface RefinedDocument extends Outcome {
 /** A refiner in memory. Owns native memory: call {@link Refiner.dispose}, or use `await using`. */
 export interface Refiner {
   /** What the loaded models say of themselves, document stage first. */
-  readonly models: readonly EngineInfo[];
+  readonly models: readonly (EngineInfo | ScoringInfo)[];
   /**
    * Refines texts, in order. Lone surrogates become U+FFFD.
    *
@@ -55,7 +56,7 @@ export interface Refiner {
     options?: { readonly signal?: AbortSignal },
   ): AsyncGenerator<RefinedRows>;
   /** Counters of the engines, by model. */
-  stats(): Promise<EngineStats[]>;
+  stats(): Promise<(EngineStats | ScoringStats)[]>;
   dispose(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
 }
@@ -68,7 +69,7 @@ const BATCH_CHARS = 4 * 2 ** 20;
  *
  * @throws OPTION_INVALID, ENGINE_*, PROFILE_*, NATIVE_MISSING
  */
-export async function openRefiner(options: OpenRefinerOptions): Promise<Refiner> {
+export async function openRefiner(options: OpenRefinerOptions = {}): Promise<Refiner> {
   const resolved = await resolveRefiner(options);
   const slabs = openSlabs(options);
   const pool = openExecution(resolved, slabs, options.workers);

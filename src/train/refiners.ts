@@ -1,9 +1,12 @@
 /** Refiners that `eval` knows by name. */
 import { GristmillError } from '../errors.ts';
+import { openPageScorer, type PageScorer } from '../lines/page-scorer.ts';
+import { defaultModelFile } from '../paths.ts';
 import { boosted } from './baselines/boosted.ts';
 import { documentLogistic, keepAllDocuments, wordCount } from './baselines/documents.ts';
 import { logistic } from './baselines/logistic.ts';
 import { c4, gopher, keepAll } from './baselines/rules.ts';
+import { documentScore } from './document-score/refiner.ts';
 import type { DocumentRefiner } from './eval-documents.ts';
 import { lineScore } from './line-score/refiner.ts';
 import type { LineRefiner } from './line-scorer.ts';
@@ -23,16 +26,79 @@ export const DOCUMENT_REFINERS: readonly DocumentRefiner[] = [
   keepAllDocuments,
   wordCount,
   documentLogistic,
+  documentScore,
 ];
 
-/** @throws OPTION_INVALID naming what is known */
-export function lineRefiner(name: string): LineRefiner {
+/**
+ * A line refiner by name, or by the GGUF file of a model that scores lines.
+ *
+ * `default` is the package's model; with folds it is trained anew for each of them, as the package's model was.
+ *
+ * @throws OPTION_INVALID naming what is known
+ */
+export function lineRefiner(name: string, { folds = false } = {}): LineRefiner {
+  if (name === 'default') {
+    return folds ? { ...lineScore, name } : lineModel(name, defaultModelFile('chunk'));
+  }
+  if (name.endsWith('.gguf')) return lineModel(name, name);
   return find(LINE_REFINERS, name);
 }
 
-/** @throws OPTION_INVALID naming what is known */
-export function documentRefiner(name: string): DocumentRefiner {
+/**
+ * A document refiner by name, or by the GGUF file of a model that scores documents; `default` is the package's.
+ *
+ * @throws OPTION_INVALID naming what is known
+ */
+export function documentRefiner(name: string, { folds = false } = {}): DocumentRefiner {
+  if (name === 'default') {
+    return folds ? { ...documentScore, name } : documentModel(name, defaultModelFile('document'));
+  }
+  if (name.endsWith('.gguf')) return documentModel(name, name);
   return find(DOCUMENT_REFINERS, name);
+}
+
+function lineModel(name: string, modelPath: string): LineRefiner {
+  return {
+    name,
+    trainable: false,
+    fit: async () => {
+      const scorer = await openModel(modelPath, 'line-score');
+      return {
+        name,
+        threshold: 0.5,
+        scoreLines: (lines) => scorer.scoreLines(lines),
+        dispose: () => scorer.dispose(),
+      };
+    },
+  };
+}
+
+function documentModel(name: string, modelPath: string): DocumentRefiner {
+  return {
+    name,
+    trainable: false,
+    fit: async () => {
+      const scorer = await openModel(modelPath, 'document-score');
+      return {
+        name,
+        threshold: 0.5,
+        scoreDocument: async (text) => (await scorer.scoreDocuments([text]))[0]!,
+        dispose: () => scorer.dispose(),
+      };
+    },
+  };
+}
+
+async function openModel(modelPath: string, kind: PageScorer['kind']): Promise<PageScorer> {
+  const scorer = await openPageScorer({ modelPath });
+  if (scorer.kind === kind) return scorer;
+  const received = `${modelPath} of kind ${scorer.kind}`;
+  scorer.dispose();
+  throw new GristmillError('OPTION_INVALID', {
+    option: 'refiner',
+    expected: `a model of kind ${kind}`,
+    received,
+  });
 }
 
 function find<T extends { readonly name: string }>(refiners: readonly T[], name: string): T {
@@ -40,7 +106,7 @@ function find<T extends { readonly name: string }>(refiners: readonly T[], name:
   if (found) return found;
   throw new GristmillError('OPTION_INVALID', {
     option: 'refiner',
-    expected: `one of ${refiners.map((refiner) => refiner.name).join(', ')}`,
+    expected: `default, a GGUF file, or one of ${refiners.map((refiner) => refiner.name).join(', ')}`,
     received: name,
   });
 }

@@ -4,8 +4,8 @@
  * Five folds over the judged documents give honest log-odds, from which come the measures and the calibration (both
  * classes alike, so that probability 0.5 aims at balanced accuracy); one model on everything gets that calibration.
  */
-import { type Calibration, calibrated } from '../../lines/calibration.ts';
-import { fitCalibration } from '../calibration.ts';
+import { type Calibration, calibrated, type RetentionThreshold } from '../../lines/calibration.ts';
+import { fitCalibration, retentionThresholds } from '../calibration.ts';
 import {
   DOCUMENT_TRAINING_DEFAULTS,
   type DocumentTrainingData,
@@ -16,9 +16,14 @@ import {
 import { type DocumentMeasures, measureDocuments } from '../eval-documents.ts';
 import { foldOf } from '../gold.ts';
 
+/** Shares of the documents to keep that the model knows thresholds for. */
+export const DOCUMENT_RETENTIONS = [0.99, 0.98, 0.97, 0.95, 0.9, 0.8, 0.7] as const;
+
 /** What the folds say. */
 export interface DocumentValidation extends DocumentMeasures {
   readonly calibration: Calibration;
+  /** Thresholds by share of the documents to keep that stay. */
+  readonly thresholds: readonly RetentionThreshold[];
 }
 
 /** Options of {@link validateDocument}. */
@@ -70,9 +75,13 @@ export async function validateDocument({
       if (folds[at] === fold) decisions[at] = calibrated(logits[at]!, calibration) >= 0.5 ? 1 : 0;
     });
   }
+  const calibration = fitCalibration(logits, labels, weights);
+  const scores = logits.map((logit) => calibrated(logit, calibration));
+  const signed = labels.map((label) => (label === 1 ? 1 : -1));
   return {
     ...measureDocuments(logits, labels, decisions),
-    calibration: fitCalibration(logits, labels, weights),
+    calibration,
+    thresholds: retentionThresholds(scores, signed, DOCUMENT_RETENTIONS),
   };
 }
 

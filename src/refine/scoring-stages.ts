@@ -1,0 +1,140 @@
+/**
+ * The stages over scoring models: a verdict instead of a program, the same ops and the same execution.
+ *
+ * Chunk stage: lines whose probability of "keep" is below the threshold are removed, run by run, by `remove_lines`
+ * ops of the run's dialect. Document stage: a document below the threshold is dropped.
+ * Counts: a scored line (or document) is one position of the model and counts as one prompt token.
+ */
+import type { BytesColumn } from '../batch/document-batch.ts';
+import { GristmillError } from '../errors.ts';
+import { thresholdFor } from '../lines/calibration.ts';
+import { print } from '../program/parse.ts';
+import type { DialectName, Op, WindowProgram } from '../program/types.ts';
+import type { ChunkPrograms } from './chunk-stage.ts';
+import type { DocumentVerdicts } from './document-stage.ts';
+import { FLAG_CRASHED } from './engine-host.ts';
+import type { ScoringEngine } from './scoring-engine.ts';
+
+/** Ops of one window's program; executors refuse programs of more than 256. */
+const OPS_PER_WINDOW = 200;
+
+/** How sharply lines are judged; at most one of the two. */
+export interface LineThreshold {
+  /** Lines below this probability are removed, 0..1. */
+  readonly lineThreshold?: number | undefined;
+  /** Share of content characters to keep, as measured on validation pages; default 0.99. */
+  readonly retention?: number | undefined;
+}
+
+/** Share of content characters that the default threshold keeps. */
+export const DEFAULT_RETENTION = 0.99;
+
+/** Checks a {@link LineThreshold} before anything is loaded. @throws OPTION_INVALID */
+export function checkLineThreshold({ lineThreshold, retention }: LineThreshold): void {
+  for (const [option, value] of Object.entries({ lineThreshold, retention })) {
+    if (value !== undefined && !(value >= 0 && value <= 1)) {
+      throw new GristmillError('OPTION_INVALID', {
+        option,
+        expected: 'a number in 0..1',
+        received: value,
+      });
+    }
+  }
+  if (lineThreshold !== undefined && retention !== undefined) {
+    throw new GristmillError('OPTION_INVALID', {
+      option: 'retention',
+      expected: 'nothing beside lineThreshold: each of them sets the threshold',
+      received: retention,
+    });
+  }
+}
+
+/**
+ * The chunk stage over a line-score model.
+ *
+ * @throws OPTION_INVALID for a retention that the model has no threshold for
+ */
+export function lineStage(
+  engine: ScoringEngine,
+  { lineThreshold, retention = DEFAULT_RETENTION }: LineThreshold,
+  dialect: DialectName,
+): (text: BytesColumn, docs: Int32Array) => Promise<ChunkPrograms> {
+  const threshold = lineThreshold ?? thresholdFor(retention, engine.info.thresholds);
+  return async ({ data, offsets }, docs) => {
+    const { lineStarts, scores, flags } = await engine.scoreLines({ data, offsets, docs });
+    const programs = Array.from(docs, (_, index) => {
+      if (flags[index]! & FLAG_CRASHED) return null;
+      const own = scores.subarray(lineStarts[index], lineStarts[index + 1]);
+      return linePrograms(own, threshold, dialect);
+    });
+    return {
+      programs,
+      windows: docs.length,
+      windowsSkipped: 0,
+      promptTokens: scores.length,
+      newTokens: 0,
+    };
+  };
+}
+
+/**
+ * Programs that remove the lines below a threshold; several windows where one program would have too many ops.
+ *
+ * @param scores probability of "keep" by line
+ */
+export function linePrograms(
+  scores: ArrayLike<number>,
+  threshold: number,
+  dialect: DialectName,
+): WindowProgram[] {
+  const windows: WindowProgram[] = [];
+  const nLines = scores.length;
+  let ops: Op[] = [];
+  let windowStart = 0;
+  const close = (lineEnd: number): void => {
+    const program = print(ops.length > 0 ? ops : [KEEP[dialect]], dialect);
+    windows.push({ lineStart: windowStart, lineEnd, program });
+    windowStart = lineEnd;
+    ops = [];
+  };
+  for (let line = 0; line < nLines; line++) {
+    if (scores[line]! >= threshold) continue;
+    let end = line + 1;
+    while (end < nLines && scores[end]! < threshold) end++;
+    if (ops.length === OPS_PER_WINDOW) close(line);
+    ops.push({ op: 'remove_lines', lineStart: line, lineEnd: end });
+    line = end;
+  }
+  close(nLines);
+  return windows;
+}
+
+const KEEP: Readonly<Record<DialectName, Op>> = {
+  prox: { op: 'keep_chunk' },
+  ultrax: { op: 'keep_all' },
+};
+
+/** Share of the documents to keep that the default threshold of a document-score model keeps. */
+export const DEFAULT_DOCUMENT_RETENTION = 0.95;
+
+/**
+ * The document stage over a document-score model.
+ *
+ * @param given documents below this probability are dropped; null for the model's default
+ */
+export function scoredDocumentStage(
+  engine: ScoringEngine,
+  given: number | null,
+): (text: BytesColumn, docs: Int32Array) => Promise<DocumentVerdicts> {
+  const threshold = given ?? thresholdFor(DEFAULT_DOCUMENT_RETENTION, engine.info.thresholds);
+  return async ({ data, offsets }, docs) => {
+    const { scores, flags } = await engine.scoreDocuments({ data, offsets, docs });
+    return {
+      keep: Uint8Array.from(scores, (score) => (score >= threshold ? 1 : 0)),
+      score: Float64Array.from(scores),
+      failed: Array.from(flags, (flag) => (flag & FLAG_CRASHED ? 'engine_crashed' : null)),
+      promptTokens: docs.length,
+      newTokens: 0,
+    };
+  };
+}
