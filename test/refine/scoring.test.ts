@@ -1,0 +1,180 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { openPageScorer } from '../../src/lines/page-scorer.ts';
+import { execute } from '../../src/program/execute.ts';
+import { openRefiner } from '../../src/refine/refiner.ts';
+import { openLocalScoring, openProcessScoring } from '../../src/refine/scoring-engine.ts';
+import { linePrograms } from '../../src/refine/scoring-stages.ts';
+import { syntheticDocuments, writeDocumentScorer, writeLineScorer } from '../lines/support.ts';
+import { syntheticPages } from '../train/support.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'gristmill-scoring-'));
+const lines = join(folder, 'lines.gguf');
+const documents = join(folder, 'documents.gguf');
+const pages = syntheticPages(12, 21);
+const texts = pages.map(({ text }) => text);
+
+beforeAll(async () => {
+  const made = [await writeLineScorer(lines), await writeDocumentScorer(documents)];
+  for (const { trainer } of made) await trainer.dispose();
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+describe('linePrograms', () => {
+  it('removes the lines below the threshold and no other', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.double({ min: 0, max: 1, noNaN: true }), { minLength: 1, maxLength: 40 }),
+        fc.double({ min: 0, max: 1, noNaN: true }),
+        fc.constantFrom('prox' as const, 'ultrax' as const),
+        (scores, threshold, dialect) => {
+          const windows = linePrograms(scores, threshold, dialect);
+          expect(windows).toHaveLength(1);
+          const all = scores.map((_, line) => `line number ${line}`);
+          const kept = all.filter((_, line) => scores[line]! >= threshold);
+          const outcome = execute(all.join('\n'), windows[0]!.program, {
+            dialect,
+            minKeptRatio: 0,
+          });
+          if (kept.length > 0) expect(outcome.text).toBe(kept.join('\n'));
+          else expect(outcome.status).toBe('dropped');
+        },
+      ),
+    );
+  });
+
+  it('gives a page of very many runs several programs', () => {
+    const scores = Array.from({ length: 1001 }, (_, line) => line % 2);
+    const windows = linePrograms(scores, 0.5, 'prox');
+    expect(windows.map(({ lineStart, lineEnd }) => [lineStart, lineEnd])).toEqual([
+      [0, 400],
+      [400, 800],
+      [800, 1001],
+    ]);
+    const ops = windows.flatMap(({ program }) => program.split('\n'));
+    expect(ops).toHaveLength(501);
+    expect(ops[500]).toBe('remove_lines(start=1000, end=1000)');
+  });
+});
+
+describe('a refiner over models that score', () => {
+  it('removes what the model scores below the threshold, in this process and in one of its own', async () => {
+    const scorer = await openPageScorer({ modelPath: lines });
+    const expected = await Promise.all(
+      pages.map(async (page) => {
+        const scores = await scorer.scoreLines(page.lines);
+        return page.lines.filter((_, line) => scores[line]! >= 0.2).join('\n');
+      }),
+    );
+    scorer.dispose();
+    expect(expected.some((text, index) => text !== texts[index])).toBe(true);
+    for (const isolate of [false, true]) {
+      // 0.2 is what the model's table says of a retention of 0.99, the default.
+      for (const choice of [{}, { retention: 0.99 }, { lineThreshold: 0.2 }]) {
+        await using refiner = await openRefiner({ chunkModel: lines, isolate, ...choice });
+        const refined = await refiner.refine(texts);
+        expect(refined.map(({ text }) => text)).toEqual(expected);
+        for (const [index, { status, program }] of refined.entries()) {
+          expect(status).toBe(expected[index] === texts[index] ? 'kept' : 'edited');
+          expect(program).toMatch(/^(keep_chunk\(\)|remove_lines\()/);
+        }
+        expect((await refiner.stats())[0]).toMatchObject({ documents: texts.length });
+      }
+    }
+  });
+
+  it('keeps more with a higher retention', async () => {
+    const kept = async (retention: number) => {
+      await using refiner = await openRefiner({ chunkModel: lines, retention });
+      const refined = await refiner.refine(texts);
+      return refined.reduce((sum, { text }) => sum + text.length, 0);
+    };
+    const [most, less, least] = [await kept(0.999), await kept(0.95), await kept(0.9)];
+    expect(most).toBeGreaterThanOrEqual(less);
+    expect(less).toBeGreaterThanOrEqual(least);
+    expect(most).toBeGreaterThan(least);
+  });
+
+  it('drops documents that score below the threshold', async () => {
+    await using refiner = await openRefiner({ documentModel: documents });
+    const judged = syntheticDocuments(20, 31);
+    const refined = await refiner.refine(judged.map(({ text }) => text));
+    const right = refined.filter(
+      ({ status }, index) => (status === 'kept') === (judged[index]!.label === 1),
+    );
+    expect(right.length).toBeGreaterThan(17);
+    for (const { status, score, reason } of refined) {
+      expect(status).toBe(score! >= 0.4 ? 'kept' : 'dropped');
+      if (status === 'dropped') expect(reason).toBe('doc_refiner');
+    }
+    await using all = await openRefiner({ documentModel: documents, documentThreshold: 0 });
+    const kept = await all.refine(judged.map(({ text }) => text));
+    expect(kept.every(({ status }) => status === 'kept')).toBe(true);
+  });
+
+  it('uses the package’s refiners where no model is named', async () => {
+    await using refiner = await openRefiner();
+    expect(refiner.models.map((model) => 'kind' in model && model.kind)).toEqual([
+      'document-score',
+      'line-score',
+    ]);
+    const article = pages.flatMap(({ lines }) => lines.filter((line) => line.length > 60));
+    const menu = ['Home', 'About us', 'Sign in', 'Cart (0)', 'Contact'];
+    const text = [...menu, ...article.slice(0, 12), '© 2024 All rights reserved', ...menu].join(
+      '\n',
+    );
+    const [refined] = await refiner.refine([text]);
+    expect(refined!.status).toBe('edited');
+    expect(refined!.text).toContain(article[3]!);
+    expect(refined!.text).not.toContain('Cart (0)');
+  });
+
+  it('names options that do not fit', async () => {
+    const wrong = [
+      [{ chunkModel: lines, retention: 0.99, lineThreshold: 0.2 }, 'retention'],
+      [{ chunkModel: lines, retention: 0.5 }, 'retention'],
+      [{ chunkModel: lines, retention: 1.5 }, 'retention'],
+      [{ chunkModel: lines, lineThreshold: -1 }, 'lineThreshold'],
+      [{ chunkModel: 'random', lineThreshold: 0.5 }, 'lineThreshold'],
+      [{ documentModel: documents, retention: 0.99 }, 'retention'],
+      [{ chunkModel: documents }, 'chunkModel'],
+      [{ documentModel: lines }, 'documentModel'],
+      [{ documentModel: documents, documentMode: 'generate' }, 'documentMode'],
+    ] as const;
+    for (const [options, option] of wrong) {
+      await expect(openRefiner(options)).rejects.toMatchObject({
+        code: 'OPTION_INVALID',
+        details: { option },
+      });
+    }
+  });
+});
+
+describe('openProcessScoring', () => {
+  it('answers as the engine of this process does', async () => {
+    const encoder = new TextEncoder();
+    const bytes = [...texts, '', '\n\n'].map((text) => encoder.encode(text));
+    const offsets = new Int32Array(bytes.length + 1);
+    bytes.forEach((part, index) => {
+      offsets[index + 1] = offsets[index]! + part.length;
+    });
+    const data = new Uint8Array(offsets.at(-1)!);
+    bytes.forEach((part, index) => {
+      data.set(part, offsets[index]);
+    });
+    const request = { data, offsets, docs: Int32Array.of(0, 3, 12, 13) };
+    const options = { modelPath: lines, device: 'cpu', nThreads: 1 };
+    const local = await openLocalScoring(options);
+    const remote = await openProcessScoring(options);
+    expect(remote.info).toEqual(local.info);
+    const scores = await local.scoreLines(request);
+    expect(scores.lineStarts.at(-1)).toBe(pages[0]!.lines.length + pages[3]!.lines.length + 4);
+    expect(await remote.scoreLines(request)).toEqual(scores);
+    await Promise.all([local.dispose(), remote.dispose()]);
+    await remote.dispose();
+    await expect(remote.scoreLines(request)).rejects.toMatchObject({ code: 'DISPOSED' });
+  });
+});
