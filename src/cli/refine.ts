@@ -4,6 +4,7 @@ import { GristmillError } from '../errors.ts';
 import { PROFILES } from '../refine/profile.ts';
 import { refineCorpus } from '../refine/run.ts';
 import type { RefineCorpusOptions } from '../refine/run-options.ts';
+import { BeforeAfter, wantsColour } from './before-after.ts';
 import { progressPrinter, summaryTable } from './progress.ts';
 
 interface Flags {
@@ -40,6 +41,7 @@ interface Flags {
   readonly inProcess?: boolean;
   readonly failFast?: boolean;
   readonly plan?: boolean;
+  readonly show?: number;
   readonly json?: boolean;
 }
 
@@ -132,19 +134,29 @@ export function refineCommand(): Command {
     .option('--in-process', 'run the engine in this process instead of one of its own')
     .option('--fail-fast', 'stop at the first bad file')
     .option('--plan', 'print the plan and stop')
+    .option(
+      '--show <n>',
+      'print what was removed from the first n edited and dropped documents',
+      count(0),
+    )
     .option('--json', 'print one JSON object instead of a table')
     .action(async (inputs: string[], flags: Flags) => {
       const controller = new AbortController();
       const restore = onInterrupt(controller);
       const progress = progressPrinter({ json: flags.json ?? false });
+      const toTable = flags.out !== '-' && !flags.json;
+      const shown =
+        toTable && flags.show ? new BeforeAfter(flags.show, wantsColour(process.stdout)) : null;
       try {
         const summary = await refineCorpus({
           ...options(inputs, flags),
           signal: controller.signal,
           onProgress: progress.update,
           onNotice: progress.notice,
+          ...(shown && { onDocument: (document) => shown.add(document) }),
         });
         progress.stop();
+        if (shown) process.stdout.write(shown.text());
         if (flags.out === '-') process.stderr.write(summaryTable(summary));
         else
           process.stdout.write(flags.json ? `${JSON.stringify(summary)}\n` : summaryTable(summary));
@@ -174,7 +186,7 @@ function options(inputs: string[], flags: Flags): RefineCorpusOptions {
   }
   const { out, stages, docMode, docThreshold, freeDecoding, inProcess, plan, slabMb, ...rest } =
     flags;
-  const { maxErrors, minKeptRatio, slabs, json: _, ...same } = rest;
+  const { maxErrors, minKeptRatio, slabs, json: _, show: _show, ...same } = rest;
   const chosen = {
     ...same,
     inputs,

@@ -6,7 +6,7 @@
  * Batches never cross a unit and their composition is a function of the unit alone, so the output does not depend on
  * lanes, workers or interruptions. A unit that fails (a corrupt page, say) is thrown away and named; the others go on.
  */
-import { DocumentBatch } from '../batch/document-batch.ts';
+import { bytesAt, DocumentBatch, isNullAt } from '../batch/document-batch.ts';
 import type { SlabPool } from '../batch/slab-pool.ts';
 import type { CorpusPlan, CorpusUnit, UnitBatch } from '../corpus/types.ts';
 import { openUnit } from '../corpus/unit.ts';
@@ -220,6 +220,7 @@ export class Run {
           if (item.kind === 'batch') {
             try {
               await open.writer.write(item.input, item.value);
+              tellDocuments(item.input, item.value, this.#options.onDocument);
               open.counts = addCounts(open.counts, item.value.counts);
             } finally {
               releaseItem(item.input, item.value);
@@ -330,6 +331,29 @@ async function attempt<In, Out>(
   } catch (error) {
     releaseItem(input, null);
     return { kind: 'failed', unit, error };
+  }
+}
+
+function tellDocuments(
+  { batch, firstRow }: UnitBatch,
+  rows: RefinedRows,
+  onDocument: RefineCorpusOptions['onDocument'],
+): void {
+  if (!onDocument) return;
+  const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
+  const { id, text } = batch;
+  for (const [row, status] of rows.status.entries()) {
+    onDocument({
+      id: id && !isNullAt(id, row) ? decoder.decode(bytesAt(id, row)) : null,
+      row: firstRow + row,
+      status,
+      reason: rows.reason[row]!,
+      before: () => decoder.decode(bytesAt(text, row)),
+      after: () => {
+        const left = rows.texts[row];
+        return status === 'dropped' || !left ? null : decoder.decode(left);
+      },
+    });
   }
 }
 

@@ -1,6 +1,7 @@
 /**
  * What a run is asked, and how it says how far it is.
  */
+import type { Status } from '../program/types.ts';
 import type { RefineOptions } from './core.ts';
 
 /** Options of {@link refineCorpus}. */
@@ -40,9 +41,25 @@ export interface RefineCorpusOptions extends RefineOptions {
   readonly planOnly?: boolean;
   /** Aborted: units in flight are finished, then the run returns with `interrupted`. */
   readonly signal?: AbortSignal;
+  /** Told of every document that was written; for looking at a few, not for collecting a corpus. */
+  readonly onDocument?: (document: RefinedRow) => void;
   readonly onProgress?: (progress: RefineProgress) => void;
   /** One line that a person should see: random models, restarts, the plan. */
   readonly onNotice?: (line: string) => void;
+}
+
+/** What became of a document; its texts are decoded on demand and only during the call. */
+export interface RefinedRow {
+  /** Value of the id column; null without one. */
+  readonly id: string | null;
+  /** Row of the input file, from 0. */
+  readonly row: number;
+  readonly status: Status;
+  readonly reason: string;
+  /** The text as it came. */
+  before(): string;
+  /** The text that is written; null when the document was dropped or had none. */
+  after(): string | null;
 }
 
 /** How far a run is. */

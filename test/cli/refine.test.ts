@@ -262,8 +262,21 @@ describe('gristmill refine', () => {
     ]);
     const usage = await run(['refine', corpus, '--out', join(folder, 'u'), '--doc-threshold', '7']);
     expect([usage.code, usage.stderr]).toEqual([2, expect.stringContaining('0..1')]);
-    const none = await run(['refine', corpus, '--out', join(folder, 'u')]);
-    expect([none.code, none.stderr]).toEqual([1, expect.stringContaining('at least one model')]);
+    const both = ['--retention', '0.99', '--line-threshold', '0.1'];
+    const two = await run(['refine', corpus, '--out', join(folder, 'u'), ...both]);
+    expect([two.code, two.stderr]).toEqual([1, expect.stringContaining('lineThreshold')]);
+  });
+
+  it('refines with the package’s refiners when no model is named, and shows what it did', async () => {
+    const out = join(folder, 'defaults');
+    const { code, stdout } = await run(['refine', corpus, '--out', out, '--show', '2']);
+    expect(code).toBe(0);
+    const text = stdout.toString();
+    expect(text).toMatch(/row \d+ .*edited: \d+ of \d+ lines removed\n/);
+    expect(text).toMatch(/^- /m);
+    // Not a terminal: no escape may stand in the output.
+    expect(text).not.toContain('\u001b');
+    expect(outputOf(out).size ?? Object.keys(outputOf(out)).length).toBeGreaterThan(0);
   });
 
   it('finishes the units in flight at the first interrupt, and the rest when run again', async () => {
