@@ -7,6 +7,7 @@
 #include "binding/memory.h"
 #include "binding/model.h"
 #include "binding/text.h"
+#include "binding/tokenizer.h"
 #include "binding/train.h"
 
 namespace {
@@ -18,6 +19,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   gristmill::binding::ExportEngine(env, exports);
   gristmill::binding::ExportLineScorer(env, exports);
   gristmill::binding::ExportModel(env, exports);
+  gristmill::binding::ExportTokenizer(env, exports);
   gristmill::binding::ExportTrain(env, exports);
   return exports;
 }

@@ -72,6 +72,7 @@ export const ERRORS = {
   TRAIN_WRITE_FAILED: '{path}: {reason}',
   TRAIN_CHECKPOINT_INVALID: 'checkpoint {path}: {reason}',
   TRAIN_MODEL_UNSUPPORTED: 'model {path}: {reason}',
+  MODEL_WRITE_FAILED: '{path}: {reason}',
   // batch
   BATCH_POOL_TOO_SMALL: 'slab pool: expected at least {minimum} slabs, received {received}',
 } as const;

@@ -20,6 +20,11 @@ import {
   openLineScorerWith,
 } from './native-lines.ts';
 import {
+  type NativeTokenizer,
+  openTokenizerWith,
+  type TokenizerAddon,
+} from './native-tokenizer.ts';
+import {
   type NativeTrainer,
   type NativeTrainerOptions,
   openTrainerWith,
@@ -60,6 +65,12 @@ export interface NativeEngines {
 export interface NativeLineScorers {
   /** @throws ENGINE_* when the model or the device does not serve */
   openLineScorer(options: LineScorerOptions): Promise<NativeLineScorer>;
+}
+
+/** Opening vocabularies; their own face is src/native-tokenizer.ts. */
+export interface NativeTokenizers {
+  /** @throws ENGINE_MODEL_MISSING, ENGINE_MODEL_INVALID */
+  openTokenizer(path: string): Promise<NativeTokenizer>;
 }
 
 /** Opening trainers; the trainer's own face is src/native-train.ts. */
@@ -195,6 +206,7 @@ export interface Native
     NativeText,
     NativeEngines,
     NativeLineScorers,
+    NativeTokenizers,
     NativeModels,
     NativeTraining,
     NativeCodec {}
@@ -215,12 +227,14 @@ export function native(): Native {
     const addon = createRequire(import.meta.url)(addonFile) as Native &
       EngineAddon &
       TrainAddon &
-      LineScorerAddon;
+      LineScorerAddon &
+      TokenizerAddon;
     loaded = {
       ...addon,
       openEngine: (options) => openEngineWith(addon, options),
       openTrainer: (options) => openTrainerWith(addon, options),
       openLineScorer: (options) => openLineScorerWith(addon, options),
+      openTokenizer: (path) => openTokenizerWith(addon, path),
     };
   } catch (cause) {
     throw new GristmillError('NATIVE_MISSING', { reason: (cause as Error).message }, { cause });

@@ -1,0 +1,185 @@
+// class Tokenizer: the vocabulary of a GGUF file without its weights, for training data.
+//
+// Lifetime rules
+//  1. The vocabulary is shared by the object and by the workers that use it; it is const and thread
+//     safe. dispose() lets go of it, the last worker frees it.
+//  2. Columns are used in place: workers keep references to their views.
+#include "binding/tokenizer.h"
+
+#include <memory>
+
+#include "binding/convert.h"
+#include "binding/promise_worker.h"
+#include "engine/backend.h"
+#include "engine/gguf_file.h"
+#include "engine/jobs.h"
+#include "engine/tokenizer.h"
+
+namespace gristmill::binding {
+
+namespace {
+
+struct Vocabulary {
+  explicit Vocabulary(const std::string& path) : model(nullptr, llama_model_free) {
+    const engine::ModelFile file = engine::ReadModelFile(path);
+    const auto invalid = [&](const std::string& reason) {
+      throw CodedError("ENGINE_MODEL_INVALID", {{"file", path}, {"reason", reason}});
+    };
+    if (file.tokenizer != "llama" && file.tokenizer != "gpt2") {
+      invalid("it holds no tokenizer that can be used");
+    }
+    if (file.n_vocab <= 0) invalid("tokenizer.ggml.tokens is missing");
+    if (file.bos_id >= file.n_vocab || file.eos_id >= file.n_vocab) {
+      invalid("a special token lies outside the vocabulary");
+    }
+    llama_model_params params = llama_model_default_params();
+    params.vocab_only = true;
+    engine::TakeLogErrors();
+    try {
+      model.reset(llama_model_load_from_file(path.c_str(), params));
+    } catch (const std::exception& error) {
+      invalid(error.what());
+    }
+    if (!model) {
+      const std::string reason = engine::TakeLogErrors();
+      invalid(reason.empty() ? "llama.cpp could not load its vocabulary" : reason);
+    }
+    tokenizer = std::make_unique<engine::Tokenizer>(llama_model_get_vocab(model.get()));
+  }
+
+  std::unique_ptr<llama_model, void (*)(llama_model*)> model;
+  std::unique_ptr<engine::Tokenizer> tokenizer;
+};
+using Shared = std::shared_ptr<const Vocabulary>;
+
+class EncodeWorker : public PromiseWorker {
+ public:
+  EncodeWorker(Napi::Env env, Shared vocabulary, engine::Documents documents)
+      : PromiseWorker(env), vocabulary_(std::move(vocabulary)), documents_(documents) {}
+
+ private:
+  void Work() override {
+    starts_.push_back(0);
+    for (int32_t document = 0; document < documents_.size(); ++document) {
+      const engine::Tokens tokens = vocabulary_->tokenizer->Plain(documents_.At(document));
+      ids_.insert(ids_.end(), tokens.begin(), tokens.end());
+      starts_.push_back(static_cast<int32_t>(ids_.size()));
+    }
+  }
+  Napi::Value Result(Napi::Env env) override {
+    Napi::Object result = Napi::Object::New(env);
+    auto ids = Napi::Int32Array::New(env, ids_.size());
+    std::copy(ids_.begin(), ids_.end(), ids.Data());
+    auto starts = Napi::Int32Array::New(env, starts_.size());
+    std::copy(starts_.begin(), starts_.end(), starts.Data());
+    result.Set("ids", ids);
+    result.Set("starts", starts);
+    return result;
+  }
+
+  Shared vocabulary_;
+  engine::Documents documents_;
+  std::vector<int32_t> ids_;
+  std::vector<int32_t> starts_;
+};
+
+class TokenizerObject : public Napi::ObjectWrap<TokenizerObject> {
+ public:
+  static Napi::Function Define(Napi::Env env) {
+    return DefineClass(env, "Tokenizer",
+                       {InstanceMethod("open", &TokenizerObject::Open),
+                        InstanceMethod("encode", &TokenizerObject::Encode),
+                        InstanceMethod("decode", &TokenizerObject::Decode),
+                        InstanceMethod("dispose", &TokenizerObject::Dispose)});
+  }
+
+  explicit TokenizerObject(const Napi::CallbackInfo& info)
+      : Napi::ObjectWrap<TokenizerObject>(info), path_(info[0].ToString()) {}
+
+ private:
+  class OpenWorker : public PromiseWorker {
+   public:
+    OpenWorker(Napi::Env env, TokenizerObject* owner)
+        : PromiseWorker(env), owner_(owner), path_(owner->path_) {
+      Keep(owner->Value());
+    }
+
+   private:
+    void Work() override { vocabulary_ = std::make_shared<const Vocabulary>(path_); }
+    Napi::Value Result(Napi::Env env) override {
+      const engine::Tokenizer& tokenizer = *vocabulary_->tokenizer;
+      Napi::Object object = Napi::Object::New(env);
+      object.Set("nTokens", tokenizer.n_tokens());
+      object.Set("bos", tokenizer.bos());
+      object.Set("eos", llama_vocab_eos(tokenizer.vocab()));
+      object.Set("addBos", tokenizer.add_bos());
+      if (!owner_->disposed_) owner_->vocabulary_ = std::move(vocabulary_);
+      return object;
+    }
+
+    TokenizerObject* owner_;
+    std::string path_;
+    Shared vocabulary_;
+  };
+
+  const Shared& Opened() const {
+    if (!vocabulary_) throw CodedError("DISPOSED", {{"object", "the tokenizer"}});
+    return vocabulary_;
+  }
+
+  Napi::Value Open(const Napi::CallbackInfo& info) {
+    return (new OpenWorker(info.Env(), this))->Start();
+  }
+
+  // encode({data, offsets}) -> {ids, starts}
+  Napi::Value Encode(const Napi::CallbackInfo& info) {
+    return Guarded(info.Env(), [&]() -> Napi::Value {
+      const Napi::Object request = info[0].ToObject();
+      const engine::Documents documents{ViewOf<uint8_t>(request.Get("data"), "data"),
+                                        ViewOf<int32_t>(request.Get("offsets"), "offsets")};
+      engine::CheckDocuments(documents);
+      auto* worker = new EncodeWorker(info.Env(), Opened(), documents);
+      worker->Keep(request.Get("data"));
+      worker->Keep(request.Get("offsets"));
+      return worker->Start();
+    });
+  }
+
+  // decode(ids) -> bytes
+  Napi::Value Decode(const Napi::CallbackInfo& info) {
+    return Guarded(info.Env(), [&]() -> Napi::Value {
+      const engine::Tokenizer& tokenizer = *Opened()->tokenizer;
+      const std::span<int32_t> ids = ViewOf<int32_t>(info[0], "ids");
+      for (const int32_t id : ids) {
+        if (id < 0 || id >= tokenizer.n_tokens()) {
+          throw CodedError("OPTION_INVALID",
+                           {{"option", "ids"},
+                            {"expected", "ids below " + std::to_string(tokenizer.n_tokens())},
+                            {"received", std::to_string(id)}});
+        }
+      }
+      const std::string text = tokenizer.Detokenize(engine::Tokens(ids.begin(), ids.end()));
+      auto bytes = Napi::Uint8Array::New(info.Env(), text.size());
+      std::copy(text.begin(), text.end(), bytes.Data());
+      return bytes;
+    });
+  }
+
+  Napi::Value Dispose(const Napi::CallbackInfo& info) {
+    disposed_ = true;
+    vocabulary_.reset();
+    return info.Env().Undefined();
+  }
+
+  std::string path_;
+  Shared vocabulary_;  // JS thread only
+  bool disposed_ = false;
+};
+
+}  // namespace
+
+void ExportTokenizer(Napi::Env env, Napi::Object exports) {
+  exports.Set("Tokenizer", TokenizerObject::Define(env));
+}
+
+}  // namespace gristmill::binding

@@ -1,0 +1,69 @@
+/**
+ * Typed face of the native tokenizer (native/binding/tokenizer.cc): the vocabulary of a GGUF file, by llama.cpp itself.
+ */
+
+import type { DocumentViews } from './native-engine.ts';
+import { codedCall } from './native-error.ts';
+
+/** What a vocabulary says of itself. */
+export interface TokenizerInfo {
+  readonly nTokens: number;
+  /** −1 where there is none. */
+  readonly bos: number;
+  readonly eos: number;
+  /** The model expects BOS in front of a text. */
+  readonly addBos: boolean;
+}
+
+/** Tokens of a column of documents. */
+export interface EncodedColumn {
+  readonly ids: Int32Array;
+  /** First token of each document, and the end. */
+  readonly starts: Int32Array;
+}
+
+/** A vocabulary. */
+export interface NativeTokenizer {
+  readonly info: TokenizerInfo;
+  /**
+   * Tokens of documents; special tokens in a text are plain text, nothing is put in front or behind.
+   *
+   * @throws OPTION_INVALID, DISPOSED
+   */
+  encode(documents: DocumentViews): Promise<EncodedColumn>;
+  /** Bytes of tokens, control tokens left out. @throws OPTION_INVALID, DISPOSED */
+  decode(ids: Int32Array): Promise<Uint8Array>;
+  /** Again: does nothing. */
+  dispose(): void;
+}
+
+interface TokenizerHandle {
+  open(): Promise<TokenizerInfo>;
+  encode(documents: DocumentViews): Promise<EncodedColumn>;
+  decode(ids: Int32Array): Uint8Array;
+  dispose(): void;
+}
+
+/** What the addon exports for tokenizers. */
+export interface TokenizerAddon {
+  readonly Tokenizer: new (path: string) => TokenizerHandle;
+}
+
+/**
+ * Opens the vocabulary of a GGUF file.
+ *
+ * @throws ENGINE_MODEL_MISSING, ENGINE_MODEL_INVALID
+ */
+export async function openTokenizerWith(
+  addon: TokenizerAddon,
+  path: string,
+): Promise<NativeTokenizer> {
+  const handle = new addon.Tokenizer(path);
+  const info = await codedCall(() => handle.open());
+  return {
+    info,
+    encode: (documents) => codedCall(() => handle.encode(documents)),
+    decode: (ids) => codedCall(async () => handle.decode(ids)),
+    dispose: () => handle.dispose(),
+  };
+}
