@@ -72,6 +72,9 @@ export const ERRORS = {
   TRAIN_WRITE_FAILED: '{path}: {reason}',
   TRAIN_CHECKPOINT_INVALID: 'checkpoint {path}: {reason}',
   TRAIN_MODEL_UNSUPPORTED: 'model {path}: {reason}',
+  TRAIN_CONFIG_INVALID: 'configuration {file}: {reason}',
+  TRAIN_RUN_CHANGED:
+    '{out} holds a training run with other settings; changed: {changes}. Use another out, or remove it',
   MODEL_WRITE_FAILED: '{path}: {reason}',
   // batch
   BATCH_POOL_TOO_SMALL: 'slab pool: expected at least {minimum} slabs, received {received}',

@@ -11,8 +11,14 @@ export {
   GristmillError,
   isGristmillError,
 } from './errors.ts';
+export { openPageScorer, PageScorer, type PageScorerOptions } from './lines/page-scorer.ts';
 export { inspectModel, type ModelDescription } from './model/inspect.ts';
 export { RANDOM_MODEL_PRESETS, type RandomModelSpec, writeRandomModel } from './model/random.ts';
+export {
+  type TokenizerTrainingOptions,
+  type TrainedTokenizer,
+  trainTokenizer,
+} from './model/tokenizer-training.ts';
 export type { EngineInfo, EngineStats } from './native-engine.ts';
 export type {
   BagBatch,
@@ -60,12 +66,19 @@ export {
   type Refiner,
 } from './refine/refiner.ts';
 export { refineCorpus } from './refine/run.ts';
+export type { RefinedRow } from './refine/run-options.ts';
 export {
   REFINE_DEFAULTS,
   type RefineCorpusOptions,
   type RefineProgress,
 } from './refine/run-options.ts';
 export type { RefineCounts, RunSummary } from './refine/statistics.ts';
+export {
+  checkTrainConfig,
+  readTrainConfig,
+  type TrainConfig,
+  type TrainConfigInput,
+} from './train/config.ts';
 export {
   type EvaluateLinesOptions,
   evaluateLines,
@@ -79,6 +92,7 @@ export {
   evaluateDocuments,
 } from './train/eval-documents.ts';
 export type { Agreement, LineMeasures, LineReport } from './train/eval-lines.ts';
+export { type EvaluateLmOptions, evaluateLm, type LmMeasures } from './train/eval-lm.ts';
 export {
   type GoldDocument,
   type GoldPage,
@@ -96,6 +110,13 @@ export {
 } from './train/objectives.ts';
 export { documentRefiner, lineRefiner } from './train/refiners.ts';
 export { type LrSchedule, learningRateAt } from './train/schedule.ts';
+export {
+  type TrainHooks,
+  type TrainProgress,
+  type TrainRecord,
+  type TrainSummary,
+  trainModel,
+} from './train/train-run.ts';
 export {
   openTrainer,
   TRAINER_DEFAULTS,

@@ -3,6 +3,7 @@ import { Command, InvalidArgumentError } from 'commander';
 import { evaluateLines, type LineEvaluationResult } from '../train/cross-validate.ts';
 import { type DocumentReport, evaluateDocuments } from '../train/eval-documents.ts';
 import type { LineMeasures } from '../train/eval-lines.ts';
+import { evaluateLm } from '../train/eval-lm.ts';
 import { readGoldDocuments, readGoldPages } from '../train/gold.ts';
 import { documentRefiner, lineRefiner } from '../train/refiners.ts';
 import { thinNoise } from '../train/thin-noise.ts';
@@ -41,7 +42,45 @@ export function evalCommand(): Command {
         'keep or drop for every document: keep-all, words, logistic, document-score, default, or a GGUF file',
       ),
   ).action(evalDocuments);
+  command
+    .command('lm')
+    .description('loss of a language model on the texts of a corpus, by token and by byte')
+    .requiredOption('--model <gguf>', 'llama model with its tokenizer')
+    .requiredOption('--data <file...>', 'files, folders and globs of a corpus')
+    .option('--text-column <name>', 'column that holds the text')
+    .option('--json', 'print one JSON object')
+    .action(evalLm);
   return command;
+}
+
+async function evalLm({
+  model,
+  data,
+  textColumn,
+  json,
+}: {
+  readonly model: string;
+  readonly data: string[];
+  readonly textColumn?: string;
+  readonly json?: boolean;
+}): Promise<void> {
+  const result = await evaluateLm({ model, data, ...(textColumn !== undefined && { textColumn }) });
+  process.stdout.write(
+    json
+      ? `${JSON.stringify(result)}\n`
+      : table([
+          ['', 'docs', 'tokens', 'bytes', 'loss/token', 'perplexity', 'bits/byte'],
+          [
+            'all',
+            String(result.nDocs),
+            String(result.nTokens),
+            String(result.nBytes),
+            fixed(result.lossPerToken),
+            fixed(result.perplexity),
+            fixed(result.bitsPerByte),
+          ],
+        ]),
+  );
 }
 
 async function evalLines({

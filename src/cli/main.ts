@@ -12,6 +12,7 @@ import { evalCommand } from './eval.ts';
 import { executeCommand } from './execute.ts';
 import { modelsCommand } from './models.ts';
 import { refineCommand } from './refine.ts';
+import { trainCommand } from './train.ts';
 
 const program = new Command('gristmill')
   .description('Turns raw text corpora into better language models.')
@@ -20,6 +21,7 @@ const program = new Command('gristmill')
 
 program.addCommand(refineCommand());
 program.addCommand(executeCommand());
+program.addCommand(trainCommand());
 program.addCommand(evalCommand());
 program.addCommand(modelsCommand());
 program.addCommand(buildNativeCommand());

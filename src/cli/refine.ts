@@ -5,6 +5,7 @@ import { PROFILES } from '../refine/profile.ts';
 import { refineCorpus } from '../refine/run.ts';
 import type { RefineCorpusOptions } from '../refine/run-options.ts';
 import { BeforeAfter, wantsColour } from './before-after.ts';
+import { onInterrupt } from './interrupt.ts';
 import { progressPrinter, summaryTable } from './progress.ts';
 
 interface Flags {
@@ -142,7 +143,7 @@ export function refineCommand(): Command {
     .option('--json', 'print one JSON object instead of a table')
     .action(async (inputs: string[], flags: Flags) => {
       const controller = new AbortController();
-      const restore = onInterrupt(controller);
+      const restore = onInterrupt(controller, 'finishing the units in flight');
       const progress = progressPrinter({ json: flags.json ?? false });
       const toTable = flags.out !== '-' && !flags.json;
       const shown =
@@ -208,21 +209,4 @@ function defined<T extends object>(values: T): Partial<T> {
   return Object.fromEntries(
     Object.entries(values).filter(([, value]) => value !== undefined),
   ) as Partial<T>;
-}
-
-/** The first interrupt finishes the units in flight, the second stops at once. */
-function onInterrupt(controller: AbortController): () => void {
-  const handler = (): void => {
-    if (controller.signal.aborted) process.exit(130);
-    controller.abort();
-    process.stderr.write(
-      '\ngristmill: finishing the units in flight; interrupt again to stop at once\n',
-    );
-  };
-  process.on('SIGINT', handler);
-  process.on('SIGTERM', handler);
-  return () => {
-    process.off('SIGINT', handler);
-    process.off('SIGTERM', handler);
-  };
 }

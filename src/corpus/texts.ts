@@ -1,0 +1,67 @@
+/**
+ * The texts of a corpus and nothing else, for what learns from them: batches in the order of the plan.
+ */
+import type { BytesColumn } from '../batch/document-batch.ts';
+import { SlabPool } from '../batch/slab-pool.ts';
+import { planCorpus } from './plan.ts';
+import { type CorpusPlan, ROW_OK } from './types.ts';
+import { openUnit } from './unit.ts';
+
+/** Options of {@link readTexts}. */
+export interface ReadTextsOptions {
+  /** Files, folders and globs. */
+  readonly inputs: readonly string[];
+  /** Default `text`. */
+  readonly textColumn?: string;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** A batch of texts; its memory is valid until the next one is asked for. */
+export interface TextBatch {
+  readonly text: BytesColumn;
+  /** 1 where a row is a text; 0 for null and for what is not UTF-8. */
+  readonly usable: Uint8Array;
+}
+
+const SLAB_BYTES = 32 * 2 ** 20;
+
+/** Plans a corpus of which every file must be readable. @throws CORPUS_* */
+export function planTexts({ inputs, textColumn, signal }: ReadTextsOptions): Promise<CorpusPlan> {
+  return planCorpus({
+    inputs,
+    failFast: true,
+    ...(textColumn !== undefined && { textColumn }),
+    ...(signal && { signal }),
+  });
+}
+
+/** Reads the texts of a plan in order. @throws CORPUS_*, ABORTED */
+export async function* readTexts(
+  plan: CorpusPlan,
+  signal?: AbortSignal,
+): AsyncGenerator<TextBatch> {
+  const slabs = new SlabPool({ slabBytes: SLAB_BYTES, nSlabs: 2 });
+  for (const unit of plan.units) {
+    for await (const { batch, carry, rowStatus } of openUnit(plan, unit, slabs, {
+      ...(signal && { signal }),
+    })) {
+      try {
+        yield { text: batch.text, usable: rowStatus.map((status) => (status === ROW_OK ? 1 : 0)) };
+      } finally {
+        batch.release();
+        carry.release();
+      }
+    }
+  }
+}
+
+/** The same as strings. */
+export async function* readStrings(plan: CorpusPlan, signal?: AbortSignal): AsyncGenerator<string> {
+  const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
+  for await (const { text, usable } of readTexts(plan, signal)) {
+    for (const [row, flag] of usable.entries()) {
+      if (flag === 0) continue;
+      yield decoder.decode(text.data.subarray(text.offsets[row], text.offsets[row + 1]));
+    }
+  }
+}

@@ -1,0 +1,196 @@
+/**
+ * What a training run learns from, as a function of the step: the same seed and step give the same batches, whatever
+ * came before.
+ */
+import { readLines } from '../corpus/byte-lines.ts';
+import { planTexts } from '../corpus/texts.ts';
+import { GristmillError } from '../errors.ts';
+import type { NativeTokenizer } from '../native-tokenizer.ts';
+import type { TokenBatch } from '../native-train.ts';
+import type { TrainConfig } from './config.ts';
+import { pretrainBatch, type SftExample, sftBatch } from './objectives.ts';
+import { documentsOf, SequenceOrder, tokenizeCorpus } from './token-data.ts';
+
+/** Batches of a run. */
+export interface BatchSource {
+  /** Sequences (or examples) of an epoch. */
+  readonly nSequences: number;
+  /** Tokens that can be learnt from. */
+  readonly nTokens: number;
+  /** Rows and examples that were left out, with the reason. */
+  readonly skipped: Readonly<Record<string, number>>;
+  /** Micro-batches of a step, counted from 0. */
+  batches(step: number): TokenBatch[];
+  /** Everything once, in order; for validation. */
+  all(): Generator<TokenBatch>;
+}
+
+/** Settings of a source. */
+export interface SourceSettings {
+  readonly tokenizer: NativeTokenizer;
+  readonly batch: TrainConfig['batch'];
+  readonly seed: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Packed sequences of a corpus. @throws CORPUS_*, TRAIN_DATA_TOO_SMALL */
+export async function pretrainSource(
+  {
+    inputs,
+    textColumn,
+    maskDocuments,
+  }: {
+    readonly inputs: readonly string[];
+    readonly textColumn?: string | undefined;
+    readonly maskDocuments: boolean;
+  },
+  { tokenizer, batch: { nSeq, nCtx, accumulate }, seed, signal }: SourceSettings,
+): Promise<BatchSource> {
+  const plan = await planTexts({ inputs, signal, ...(textColumn !== undefined && { textColumn }) });
+  const data = await tokenizeCorpus(plan, tokenizer, signal);
+  const nSequences = Math.floor(data.tokens.length / nCtx);
+  if (nSequences === 0) {
+    throw new GristmillError('TRAIN_DATA_TOO_SMALL', {
+      what: `tokens of ${inputs.join(', ')} for one sequence`,
+      minimum: nCtx,
+      received: data.tokens.length,
+    });
+  }
+  const order = new SequenceOrder(nSequences, seed);
+  const batchOf = (sequences: readonly number[]): TokenBatch => {
+    const tokens = new Int32Array(sequences.length * nCtx);
+    const documents = new Int32Array(maskDocuments ? tokens.length : 0);
+    sequences.forEach((sequence, row) => {
+      const start = sequence * nCtx;
+      tokens.set(data.tokens.subarray(start, start + nCtx), row * nCtx);
+      if (maskDocuments) documents.set(documentsOf(data, start, start + nCtx), row * nCtx);
+    });
+    const size = { nSeq: sequences.length, nCtx };
+    return pretrainBatch(tokens, size, maskDocuments ? documents : undefined);
+  };
+  return {
+    nSequences,
+    nTokens: data.tokens.length,
+    skipped: data.nSkipped > 0 ? { 'rows without a text': data.nSkipped } : {},
+    batches: (step) =>
+      Array.from({ length: accumulate }, (_, micro) =>
+        batchOf(order.at((step * accumulate + micro) * nSeq, nSeq)),
+      ),
+    *all() {
+      for (let first = 0; first < nSequences; first += nSeq) {
+        const count = Math.min(nSeq, nSequences - first);
+        yield padded(batchOf(Array.from({ length: count }, (_, row) => first + row)), {
+          nSeq,
+          nCtx,
+        });
+      }
+    },
+  };
+}
+
+/** Prompts with answers. @throws CORPUS_*, TRAIN_GOLD_INVALID naming file and line, TRAIN_DATA_TOO_SMALL */
+export async function sftSource(
+  files: readonly string[],
+  { tokenizer, batch: { nSeq, nCtx, accumulate }, seed, signal }: SourceSettings,
+): Promise<BatchSource> {
+  const { eos } = tokenizer.info;
+  const encoder = new TextEncoder();
+  const encode = async (text: string): Promise<Int32Array> => {
+    const data = encoder.encode(text);
+    return (await tokenizer.encode({ data, offsets: Int32Array.of(0, data.length) })).ids;
+  };
+  const examples: SftExample[] = [];
+  let nTokens = 0;
+  let nTooLong = 0;
+  for (const file of files) {
+    for await (const { prompt, answer } of readPairs(file, signal)) {
+      const own = await encode(prompt);
+      const ids = await encode(answer);
+      const ended = eos >= 0 ? Int32Array.of(...ids, eos) : ids;
+      if (own.length === 0 || own.length + ended.length > nCtx) {
+        nTooLong++;
+        continue;
+      }
+      nTokens += own.length + ended.length;
+      examples.push({ prompt: own, answer: ended });
+    }
+  }
+  if (examples.length === 0) {
+    throw new GristmillError('TRAIN_DATA_TOO_SMALL', {
+      what: `examples of ${files.join(', ')} that fit ${nCtx} tokens`,
+      minimum: 1,
+      received: 0,
+    });
+  }
+  const order = new SequenceOrder(examples.length, seed);
+  const size = { nSeq, nCtx };
+  const batchOf = (chosen: readonly number[]): TokenBatch =>
+    sftBatch(
+      chosen.map((index) => examples[index]!),
+      size,
+    );
+  return {
+    nSequences: examples.length,
+    nTokens,
+    skipped: nTooLong > 0 ? { [`examples empty or beyond ${nCtx} tokens`]: nTooLong } : {},
+    batches: (step) =>
+      Array.from({ length: accumulate }, (_, micro) =>
+        batchOf(order.at((step * accumulate + micro) * nSeq, nSeq)),
+      ),
+    *all() {
+      for (let first = 0; first < examples.length; first += nSeq) {
+        const count = Math.min(nSeq, examples.length - first);
+        yield batchOf(Array.from({ length: count }, (_, row) => first + row));
+      }
+    },
+  };
+}
+
+/** A batch of fewer sequences, filled up with ones that nothing is learnt from. */
+function padded(batch: TokenBatch, { nSeq, nCtx }: { nSeq: number; nCtx: number }): TokenBatch {
+  if (batch.tokens.length === nSeq * nCtx) return batch;
+  const tokens = new Int32Array(nSeq * nCtx);
+  tokens.set(batch.tokens);
+  const segments = new Int32Array(nSeq * nCtx).fill(-1);
+  if (batch.segments) segments.set(batch.segments);
+  else segments.fill(0, 0, batch.tokens.length);
+  return { ...batch, tokens, segments };
+}
+
+async function* readPairs(
+  file: string,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<{ readonly prompt: string; readonly answer: string }> {
+  const format = file.endsWith('.gz') ? 'jsonl.gz' : file.endsWith('.zst') ? 'jsonl.zst' : 'jsonl';
+  const source = {
+    path: file,
+    format,
+    byteStart: null,
+    byteEnd: null,
+    maxLineBytes: 2 ** 26,
+    signal,
+  } as const;
+  for await (const group of readLines(source)) {
+    for (const { bytes, line } of group) {
+      let row: unknown;
+      try {
+        row = JSON.parse(bytes.toString('utf8'));
+      } catch (cause) {
+        throw new GristmillError(
+          'TRAIN_GOLD_INVALID',
+          { file, line, reason: `no JSON: ${(cause as Error).message}` },
+          { cause },
+        );
+      }
+      const { prompt, answer } = (row ?? {}) as Record<string, unknown>;
+      if (typeof prompt !== 'string' || typeof answer !== 'string') {
+        throw new GristmillError('TRAIN_GOLD_INVALID', {
+          file,
+          line,
+          reason: 'expected the strings prompt and answer',
+        });
+      }
+      yield { prompt, answer };
+    }
+  }
+}

@@ -1,0 +1,147 @@
+/**
+ * The configuration of `gristmill train`: YAML or JSON, checked whole before anything starts.
+ */
+import { readFileSync } from 'node:fs';
+import { parse as parseYaml } from 'yaml';
+import { z } from 'zod';
+import { GristmillError } from '../errors.ts';
+
+const shape = z.strictObject({
+  nEmbd: z.int().min(1),
+  nLayer: z.int().min(1),
+  nHead: z.int().min(1),
+  /** Default: `nHead`. */
+  nHeadKv: z.int().min(1).optional(),
+  /** Default: `nEmbd / nHead`. */
+  nHeadDim: z.int().min(2).optional(),
+  /** Default: 8/3 of `nEmbd`, rounded up to a multiple of 32. */
+  nFf: z.int().min(1).optional(),
+  ropeTheta: z.number().positive().default(10_000),
+  rmsEpsilon: z.number().positive().default(1e-5),
+  tied: z.boolean().default(true),
+});
+
+const common = {
+  /** Folder of everything that comes out. */
+  out: z.string().min(1),
+  model: z.union([z.strictObject({ from: z.string().min(1) }), z.strictObject({ shape })]),
+  /** A GGUF file with a tokenizer; not needed where the model comes from one. */
+  tokenizer: z
+    .union([
+      z.strictObject({ path: z.string().min(1) }),
+      z.strictObject({ train: z.strictObject({ vocabSize: z.int().min(257) }) }),
+    ])
+    .optional(),
+  steps: z.int().min(1).optional(),
+  epochs: z.number().positive().optional(),
+  batch: z.strictObject({
+    /** Sequences of a micro-batch. */
+    nSeq: z.int().min(1),
+    /** Tokens of a sequence. */
+    nCtx: z.int().min(2),
+    /** Micro-batches of a step. */
+    accumulate: z.int().min(1).default(1),
+  }),
+  schedule: z.strictObject({
+    kind: z.enum(['constant', 'cosine']).default('cosine'),
+    peakLr: z.number().min(0),
+    minLr: z.number().min(0).default(0),
+    warmupSteps: z.int().min(0).default(0),
+  }),
+  optimizer: z
+    .strictObject({
+      beta1: z.number().min(0).max(0.99999).default(0.9),
+      beta2: z.number().min(0).max(0.9999999).default(0.95),
+      weightDecay: z.number().min(0).default(0.1),
+      clipNorm: z.number().min(0).default(1),
+    })
+    .prefault({}),
+  seed: z.int().min(0).default(0),
+  /** CPU threads; all cores without it. Not part of the run: the result is the same. */
+  nThreads: z.int().min(1).optional(),
+  /** Steps between checkpoints; 0 for none but the last. */
+  checkpointEvery: z.int().min(0).default(100),
+  /** Steps between measurements of the validation data; 0 for the end only. */
+  evalEvery: z.int().min(0).default(100),
+  export: z
+    .strictObject({
+      type: z.enum(['f32', 'bf16', 'q8_0']).default('bf16'),
+      name: z.string().default('gristmill model'),
+    })
+    .prefault({}),
+};
+
+const corpus = z.strictObject({
+  inputs: z.array(z.string().min(1)).min(1),
+  textColumn: z.string().min(1).optional(),
+});
+
+const schema = z
+  .discriminatedUnion('objective', [
+    z.strictObject({
+      objective: z.literal('pretrain'),
+      data: corpus.extend({
+        /** Neither attention nor prediction crosses the border of a document. */
+        maskDocuments: z.boolean().default(false),
+      }),
+      validation: corpus.optional(),
+      ...common,
+    }),
+    z.strictObject({
+      objective: z.literal('sft'),
+      /** JSON lines of `{prompt, answer}`. */
+      data: z.strictObject({ inputs: z.array(z.string().min(1)).min(1) }),
+      validation: z.strictObject({ inputs: z.array(z.string().min(1)).min(1) }).optional(),
+      ...common,
+    }),
+  ])
+  .refine((config) => (config.steps === undefined) !== (config.epochs === undefined), {
+    path: ['steps'],
+    error: 'exactly one of steps and epochs',
+  })
+  .refine((config) => 'from' in config.model || config.tokenizer !== undefined, {
+    path: ['tokenizer'],
+    error: 'a new model needs a tokenizer: path or train',
+  })
+  .refine(
+    (config) => !('from' in config.model && config.tokenizer && 'train' in config.tokenizer),
+    {
+      path: ['tokenizer'],
+      error: 'a model that comes from a file keeps its tokenizer',
+    },
+  );
+
+/** A checked configuration with all defaults filled in. */
+export type TrainConfig = z.infer<typeof schema>;
+/** A configuration as it is written. */
+export type TrainConfigInput = z.input<typeof schema>;
+
+/**
+ * Checks a configuration.
+ *
+ * @param source named in the error
+ * @throws TRAIN_CONFIG_INVALID naming every key that is wrong
+ */
+export function checkTrainConfig(input: unknown, source = 'the configuration'): TrainConfig {
+  const parsed = schema.safeParse(input);
+  if (parsed.success) return parsed.data;
+  throw new GristmillError('TRAIN_CONFIG_INVALID', {
+    file: source,
+    reason: z.prettifyError(parsed.error),
+  });
+}
+
+/** Reads a configuration file. @throws TRAIN_CONFIG_INVALID */
+export function readTrainConfig(file: string): TrainConfig {
+  let input: unknown;
+  try {
+    input = parseYaml(readFileSync(file, 'utf8'));
+  } catch (cause) {
+    throw new GristmillError(
+      'TRAIN_CONFIG_INVALID',
+      { file, reason: (cause as Error).message },
+      { cause },
+    );
+  }
+  return checkTrainConfig(input, file);
+}

@@ -1,0 +1,212 @@
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { inspectModel } from '../../src/model/inspect.ts';
+import { native } from '../../src/native.ts';
+import { readTrainConfig, type TrainConfigInput } from '../../src/train/config.ts';
+import { evaluateLm } from '../../src/train/eval-lm.ts';
+import { documentsOf, SequenceOrder } from '../../src/train/token-data.ts';
+import { trainModel } from '../../src/train/train-run.ts';
+import { openTrainer, trainShapeOf } from '../../src/train/trainer.ts';
+import { testTexts } from '../support/corpus.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'gristmill-train-run-'));
+const corpus = join(folder, 'corpus.jsonl');
+const held = join(folder, 'held.jsonl');
+const pairs = join(folder, 'pairs.jsonl');
+const jsonl = (rows: readonly object[]) => rows.map((row) => `${JSON.stringify(row)}\n`).join('');
+
+beforeAll(() => {
+  const texts = testTexts(60, 9);
+  writeFileSync(corpus, jsonl([...texts.slice(0, 50).map((text) => ({ text })), { text: null }]));
+  writeFileSync(held, jsonl(texts.slice(50).map((text) => ({ text }))));
+  const rows = Array.from({ length: 40 }, (_, index) => ({
+    prompt: `Is ${index} even?\n`,
+    answer: index % 2 === 0 ? 'yes' : 'no',
+  }));
+  writeFileSync(pairs, jsonl([...rows, { prompt: 'x '.repeat(200), answer: 'too long' }]));
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const pretrain = (out: string): TrainConfigInput => ({
+  objective: 'pretrain',
+  out: join(folder, out),
+  model: { shape: { nEmbd: 32, nLayer: 1, nHead: 2 } },
+  tokenizer: { train: { vocabSize: 400 } },
+  data: { inputs: [corpus], maskDocuments: true },
+  validation: { inputs: [held] },
+  steps: 30,
+  batch: { nSeq: 4, nCtx: 32, accumulate: 2 },
+  schedule: { peakLr: 5e-3, warmupSteps: 3 },
+  checkpointEvery: 10,
+  evalEvery: 10,
+  seed: 5,
+  export: { type: 'f32', name: 'tiny <mill>' },
+});
+const fileOf = (out: string, name: string) => readFileSync(join(folder, out, name));
+
+describe('trainModel', () => {
+  it('trains tokenizer and model, and measures what it has learnt', async () => {
+    const summary = await trainModel(pretrain('whole'));
+    expect(summary).toMatchObject({ steps: 30, resumedAt: 0, interrupted: false });
+    expect(summary.skipped).toEqual({ 'rows without a text': 1 });
+    const records = fileOf('whole', 'losses.jsonl').toString().trim().split('\n');
+    const parsed = records.map((line) => JSON.parse(line) as Record<string, number>);
+    expect(parsed.filter(({ loss }) => loss !== undefined)).toHaveLength(30);
+    const measured = parsed.filter(({ validationLoss }) => validationLoss !== undefined);
+    expect(measured.map(({ step }) => step)).toEqual([10, 20, 30]);
+    expect(parsed[0]!['loss']).toBeGreaterThan(5.5);
+    expect(summary.validationLoss).toBeLessThan(parsed[0]!['loss']! - 0.5);
+    expect(fileOf('whole', 'loss.svg').toString()).toContain('tiny &lt;mill&gt;');
+    const model = await inspectModel(summary.model);
+    expect(model).toMatchObject({ architecture: 'llama', nVocab: 400, runnable: true });
+    // Again: nothing is left to do.
+    expect(await trainModel(pretrain('whole'))).toMatchObject({ steps: 30, resumedAt: 30 });
+  });
+
+  it('gives the same bytes when it is stopped and resumed', async () => {
+    const controller = new AbortController();
+    const stopped = await trainModel(pretrain('stopped'), {
+      signal: controller.signal,
+      onProgress: ({ step }) => {
+        if (step === 13) controller.abort();
+      },
+    });
+    expect(stopped).toMatchObject({ steps: 13, interrupted: true });
+    expect(existsSync(stopped.model)).toBe(false);
+    const finished = await trainModel({ ...pretrain('stopped'), nThreads: 1 });
+    expect(finished).toMatchObject({ steps: 30, resumedAt: 13, interrupted: false });
+    for (const name of ['losses.jsonl', 'model.gguf', 'loss.svg']) {
+      expect(fileOf('stopped', name).equals(fileOf('whole', name)), name).toBe(true);
+    }
+  });
+
+  it('refuses a folder of another run and names what changed', async () => {
+    const other = { ...pretrain('whole'), seed: 6 };
+    await expect(trainModel(other)).rejects.toMatchObject({
+      code: 'TRAIN_RUN_CHANGED',
+      details: { changes: 'config.seed: 5 -> 6' },
+    });
+  });
+
+  it('fine-tunes on answers only', async () => {
+    const config: TrainConfigInput = {
+      objective: 'sft',
+      out: join(folder, 'sft'),
+      model: { from: join(folder, 'whole', 'model.gguf') },
+      data: { inputs: [pairs] },
+      epochs: 12,
+      batch: { nSeq: 4, nCtx: 32 },
+      schedule: { kind: 'constant', peakLr: 3e-3 },
+    };
+    const summary = await trainModel(config);
+    expect(summary.skipped).toEqual({ 'examples empty or beyond 32 tokens': 1 });
+    expect(summary.steps).toBe(120);
+    const first = JSON.parse(fileOf('sft', 'losses.jsonl').toString().split('\n')[0]!) as {
+      loss: number;
+    };
+    expect(summary.loss).toBeLessThan(first.loss / 4);
+  });
+
+  it('names what is wrong with a configuration', async () => {
+    const file = join(folder, 'wrong.yaml');
+    const bad: [string, RegExp][] = [
+      ['objective: sleep', /objective/],
+      ['objective: [', /wrong|flow|YAML|collection/i],
+      [JSON.stringify({ ...pretrain('x'), steps: undefined }), /exactly one of steps and epochs/],
+      [JSON.stringify({ ...pretrain('x'), epochs: 1 }), /exactly one of steps and epochs/],
+      [JSON.stringify({ ...pretrain('x'), tokenizer: undefined }), /needs a tokenizer/],
+      [JSON.stringify({ ...pretrain('x'), typo: 1 }), /typo/],
+      [JSON.stringify({ ...pretrain('x'), batch: { nSeq: 0, nCtx: 8 } }), /nSeq/],
+    ];
+    for (const [text, reason] of bad) {
+      writeFileSync(file, text);
+      expect(() => readTrainConfig(file)).toThrow(
+        expect.objectContaining({
+          code: 'TRAIN_CONFIG_INVALID',
+          details: { file, reason: expect.stringMatching(reason) },
+        }),
+      );
+    }
+    const rows = join(folder, 'rows.jsonl');
+    writeFileSync(rows, '{"prompt":"a","answer":"b"}\n{"prompt":3}\n');
+    const config: TrainConfigInput = {
+      objective: 'sft',
+      out: join(folder, 'rows'),
+      model: { from: join(folder, 'whole', 'model.gguf') },
+      data: { inputs: [rows] },
+      steps: 1,
+      batch: { nSeq: 1, nCtx: 16 },
+      schedule: { peakLr: 1e-3 },
+    };
+    await expect(trainModel(config)).rejects.toMatchObject({
+      code: 'TRAIN_GOLD_INVALID',
+      details: { file: rows, line: 2 },
+    });
+  });
+});
+
+describe('evaluateLm', () => {
+  it('predicts every token once, as a plain sum over documents says', async () => {
+    const model = join(folder, 'whole', 'model.gguf');
+    const found = await evaluateLm({ model, data: [held], nCtx: 16, nSeq: 3 });
+    const tokenizer = await native().openTokenizer(model);
+    await using trainer = await openTrainer({
+      shape: await trainShapeOf(model),
+      nCtx: 16,
+      nSeq: 1,
+    });
+    await trainer.importGguf(model);
+    const encoder = new TextEncoder();
+    let sum = 0;
+    let nTokens = 0;
+    let nBytes = 0;
+    for (const line of readFileSync(held, 'utf8').trim().split('\n')) {
+      const data = encoder.encode((JSON.parse(line) as { text: string }).text);
+      const { ids } = await tokenizer.encode({ data, offsets: Int32Array.of(0, data.length) });
+      const tokens = [0, ...ids, 0];
+      nBytes += data.length;
+      for (let at = 0; at + 1 < tokens.length; at += 15) {
+        const window = tokens.slice(at, at + 16);
+        const nTargets = window.length - 1;
+        const { losses } = await trainer.forward({
+          tokens: Int32Array.from({ length: 16 }, (_, index) => window[index] ?? 0),
+          positions: Int32Array.from({ length: nTargets }, (_, index) => index),
+          labels: Int32Array.from(window.slice(1)),
+        });
+        sum += losses.reduce((all, loss) => all + loss, 0);
+        nTokens += nTargets;
+      }
+    }
+    tokenizer.dispose();
+    expect(found).toMatchObject({ nDocs: 10, nTokens, nBytes });
+    expect(found.lossPerToken).toBeCloseTo(sum / nTokens, 4);
+    expect(found.bitsPerByte).toBeCloseTo(sum / nBytes / Math.LN2, 4);
+  });
+});
+
+describe('SequenceOrder', () => {
+  it('visits every sequence once an epoch, in another order each time', () => {
+    const order = new SequenceOrder(10, 3);
+    const positions = Array.from({ length: 6 }, (_, step) => order.at(step * 5, 5)).flat();
+    for (const epoch of [0, 1, 2]) {
+      const own = positions.slice(epoch * 10, epoch * 10 + 10);
+      expect([...own].sort((a, b) => a - b)).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    }
+    expect(positions.slice(0, 10)).not.toEqual(positions.slice(10, 20));
+    // Any place can be asked for at any time, also across epochs.
+    expect(new SequenceOrder(10, 3).at(17, 6)).toEqual(positions.slice(17, 23));
+  });
+
+  it('knows the documents of tokens', () => {
+    const data = {
+      tokens: new Int32Array(10),
+      documentStarts: Int32Array.of(0, 3, 3, 7, 10),
+      nBytes: 0,
+      nSkipped: 0,
+    };
+    expect([...documentsOf(data, 0, 10)]).toEqual([0, 0, 0, 2, 2, 2, 2, 3, 3, 3]);
+    expect([...documentsOf(data, 5, 8)]).toEqual([2, 2, 3]);
+  });
+});
