@@ -2,6 +2,7 @@
 #include <napi.h>
 
 #include "binding/codec.h"
+#include "binding/end_hook.h"
 #include "binding/engine.h"
 #include "binding/line_scorer.h"
 #include "binding/memory.h"
@@ -13,6 +14,7 @@
 namespace {
 
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
+  gristmill::binding::EndHook::Install(env);
   gristmill::binding::ExportMemory(env, exports);
   gristmill::binding::ExportCodec(env, exports);
   gristmill::binding::ExportText(env, exports);

@@ -7,16 +7,17 @@
 //  2. The threadsafe function is referenced only while calls are pending, so that an idle engine
 //  does not keep the
 //     process alive.
-//  3. A cleanup hook stops and joins the threads when the environment ends without dispose()
-//  (worker_threads); what
+//  3. An EndHook stops and joins the threads when the environment ends without dispose(); what
 //     the threads report after that is dropped.
 //  4. After dispose() every call throws DISPOSED; the context is freed on its own thread.
 #include "binding/engine.h"
 
 #include <map>
 #include <memory>
+#include <optional>
 
 #include "binding/convert.h"
+#include "binding/end_hook.h"
 #include "binding/engine_values.h"
 #include "engine/engine.h"
 
@@ -56,8 +57,7 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
     done_ = DoneFunction::New(info.Env(), "gristmill.engine", 0, 1, this);
     done_.Unref(info.Env());
     // Registered after the threadsafe function, hence run before that one closes.
-    napi_add_env_cleanup_hook(env_, OnEnvironmentEnds, this);
-    hooked_ = true;
+    end_hook_.emplace(info.Env(), OnEnvironmentEnds, this);
     engine_ = std::make_unique<engine::Engine>(options_, [this](std::shared_ptr<Job> job) {
       auto* report = new std::shared_ptr<Job>(std::move(job));
       if (done_.NonBlockingCall(report) != napi_ok) delete report;
@@ -83,8 +83,8 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
     if (env_ == nullptr) return;
     engine_.reset();  // stops, joins
     pending_.clear();
-    if (hooked_) napi_remove_env_cleanup_hook(env_, OnEnvironmentEnds, this);
-    hooked_ = false;
+    if (end_hook_) end_hook_->Remove();
+    disposed_ = true;
     env_ = nullptr;
     done_.Abort();
   }
@@ -267,7 +267,7 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
 
   napi_env env_;
   engine::EngineOptions options_;
-  bool hooked_ = false;
+  std::optional<EndHook> end_hook_;
   bool started_ = false;
   bool opened_ = false;
   bool disposed_ = false;

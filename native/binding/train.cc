@@ -6,7 +6,7 @@
 //  2. The trainer is made, used and freed on its own thread; a task is the only way to it.
 //  3. The threadsafe function and the object are referenced only while tasks are pending.
 //  4. dispose() lets the running task stop at its next step; tasks behind it reject with DISPOSED.
-//  5. A cleanup hook stops and joins the thread when the environment ends without dispose().
+//  5. An EndHook stops and joins the thread when the environment ends without dispose().
 //
 // Past 500 lines because queue, conversions and class are one lifetime: the rules above hold across
 // all of them.
@@ -23,6 +23,7 @@
 #include <thread>
 
 #include "binding/convert.h"
+#include "binding/end_hook.h"
 #include "binding/promise_worker.h"
 #include "train/trainer.h"
 
@@ -197,7 +198,7 @@ class TrainerObject : public Napi::ObjectWrap<TrainerObject> {
     done_ = DoneFunction::New(info.Env(), "gristmill.trainer", 0, 1, this);
     done_.Unref(info.Env());
     // Registered after the threadsafe function, hence run before that one closes.
-    napi_add_env_cleanup_hook(env_, OnEnvironmentEnds, this);
+    end_hook_.emplace(info.Env(), OnEnvironmentEnds, this);
     thread_ = std::thread([this] { Loop(); });
   }
 
@@ -266,7 +267,8 @@ class TrainerObject : public Napi::ObjectWrap<TrainerObject> {
     wake_.notify_all();
     if (thread_.joinable()) thread_.join();
     pending_.clear();
-    napi_remove_env_cleanup_hook(env_, OnEnvironmentEnds, this);
+    if (end_hook_) end_hook_->Remove();
+    disposed_ = true;
     env_ = nullptr;
     done_.Abort();
   }
@@ -560,6 +562,7 @@ class TrainerObject : public Napi::ObjectWrap<TrainerObject> {
   }
 
   napi_env env_;
+  std::optional<EndHook> end_hook_;
   train::TrainerOptions options_;
   bool disposed_ = false;
   DoneFunction done_;

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
@@ -182,5 +183,25 @@ describe('the end', () => {
       await worker.terminate();
     }
     expect([0, 1]).toContain(await exited);
+  });
+
+  // process.exit() runs no cleanup hook: threads that went on computing met destroyed objects (SIGSEGV).
+  it('of the process, in the middle of a call', () => {
+    const options = { modelPath: path, device: 'cpu', nThreads: 2, nSlots: 4 };
+    const request = { text: [...long.data], offsets: [...long.offsets], frame: long.frame };
+    const script = `
+      const { Engine } = require(${JSON.stringify(addonFile)});
+      const engine = new Engine(${JSON.stringify({ ...options, nCtxSlot: 1024, nUbatch: 128 })});
+      const { text, offsets, frame } = ${JSON.stringify(request)};
+      const docs = { data: Uint8Array.from(text), offsets: Int32Array.from(offsets), docs: null, frame };
+      engine.open().then(() => {
+        engine.generateText({ ...docs, maxNewTokens: 200 }, 1).catch(() => {});
+        setTimeout(() => process.exit(7), 30);
+      });`;
+    const { status, stderr } = spawnSync(process.execPath, ['-'], {
+      input: script,
+      encoding: 'utf8',
+    });
+    expect([status, stderr]).toEqual([7, '']);
   });
 });
