@@ -1,5 +1,5 @@
 /**
- * Makes the package's refiners again: `npm run models:train -- DATA [OUT] [chunk|document …]`.
+ * Makes the package's refiners again: `npm run models:train -- DATA [OUT] [chunk|document|programs …]`.
  *
  * DATA holds dev.jsonl.gz, dev-math.jsonl.gz, dev-snippets.jsonl.gz and dev-docquality.jsonl.gz (models/README.md says
  * of what form); OUT is this folder unless given. About 45 minutes on two cores.
@@ -7,16 +7,24 @@
 import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { buildDefaultChunk, buildDefaultDocument } from '../dist/train/defaults/build.js';
+import {
+  buildDefaultChunk,
+  buildDefaultDocument,
+  buildDefaultPrograms,
+} from '../dist/train/defaults/build.js';
 
-const BUILDERS = { chunk: buildDefaultChunk, document: buildDefaultDocument };
+const BUILDERS = {
+  chunk: buildDefaultChunk,
+  document: buildDefaultDocument,
+  programs: buildDefaultPrograms,
+};
 const [data, ...rest] = process.argv.slice(2);
 const chosen = rest.filter((word) => word in BUILDERS);
 const [out = dirname(fileURLToPath(import.meta.url)), ...unknown] = rest.filter(
   (word) => !(word in BUILDERS),
 );
 if (data === undefined || unknown.length > 0) {
-  process.stderr.write('usage: npm run models:train -- DATA [OUT] [chunk|document ...]\n');
+  process.stderr.write('usage: npm run models:train -- DATA [OUT] [chunk|document|programs ...]\n');
   process.exit(2);
 }
 mkdirSync(out, { recursive: true });

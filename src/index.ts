@@ -109,14 +109,10 @@ export {
   sftBatch,
 } from './train/objectives.ts';
 export { documentRefiner, lineRefiner } from './train/refiners.ts';
+export type { TrainRecord } from './train/run-folder.ts';
+export type { TrainHooks, TrainProgress, TrainSummary } from './train/run-types.ts';
 export { type LrSchedule, learningRateAt } from './train/schedule.ts';
-export {
-  type TrainHooks,
-  type TrainProgress,
-  type TrainRecord,
-  type TrainSummary,
-  trainModel,
-} from './train/train-run.ts';
+export { trainModel } from './train/train-run.ts';
 export {
   openTrainer,
   TRAINER_DEFAULTS,

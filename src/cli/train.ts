@@ -1,7 +1,8 @@
 /** `gristmill train`: parsing and printing around trainModel(). */
 import { Command } from 'commander';
 import { readTrainConfig } from '../train/config.ts';
-import { type TrainProgress, type TrainSummary, trainModel } from '../train/train-run.ts';
+import type { TrainProgress, TrainSummary } from '../train/run-types.ts';
+import { trainModel } from '../train/train-run.ts';
 import { onInterrupt } from './interrupt.ts';
 
 interface Flags {
@@ -26,6 +27,7 @@ export function trainCommand(): Command {
         const summary = await trainModel(out === undefined ? config : { ...config, out }, {
           signal: controller.signal,
           onProgress: printer.update,
+          onPhase: printer.phase,
         });
         printer.stop();
         process.stdout.write(json ? `${JSON.stringify(summary)}\n` : summaryText(summary));
@@ -58,6 +60,12 @@ function progressLine(json: boolean) {
         stream.write(`gristmill: ${text(progress)}\n`);
       }
     },
+    phase: (line: string): void => {
+      if (json) return;
+      if (open) stream.write('\n');
+      open = false;
+      stream.write(`gristmill: ${line}\n`);
+    },
     stop: (): void => {
       if (open) stream.write('\n');
       open = false;
@@ -83,13 +91,19 @@ function summaryText(summary: TrainSummary): string {
       'steps',
       `${summary.steps}${summary.resumedAt > 0 ? ` (resumed at ${summary.resumedAt})` : ''}`,
     ],
-    ['tokens of data', summary.nTokens.toLocaleString('en')],
+    [summary.validation ? 'lines' : 'tokens of data', summary.nTokens.toLocaleString('en')],
     ...Object.entries(summary.skipped).map(([what, count]): [string, string] => [
       'left out',
       `${count} ${what}`,
     ]),
     ['loss', summary.loss?.toFixed(4) ?? '-'],
-    ['validation loss', summary.validationLoss?.toFixed(4) ?? '-'],
+    ...(summary.validationLoss === null
+      ? []
+      : [['validation loss', summary.validationLoss.toFixed(4)] satisfies [string, string]]),
+    ...Object.entries(summary.validation ?? {}).map(([copy, measures]): [string, string] => [
+      `${copy} pages`,
+      `macro-F1 ${measures.macroF1.toFixed(3)}, noise removed at 0.99 ${measures.noiseCharsRemovedAt['0.99']?.toFixed(3)}`,
+    ]),
     summary.interrupted
       ? ['interrupted', 'run the same command again to finish']
       : ['model', summary.model],

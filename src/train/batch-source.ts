@@ -7,7 +7,7 @@ import { planTexts } from '../corpus/texts.ts';
 import { GristmillError } from '../errors.ts';
 import type { NativeTokenizer } from '../native-tokenizer.ts';
 import type { TokenBatch } from '../native-train.ts';
-import type { TrainConfig } from './config.ts';
+import type { LmTrainConfig } from './config.ts';
 import { pretrainBatch, type SftExample, sftBatch } from './objectives.ts';
 import { documentsOf, SequenceOrder, tokenizeCorpus } from './token-data.ts';
 
@@ -28,7 +28,7 @@ export interface BatchSource {
 /** Settings of a source. */
 export interface SourceSettings {
   readonly tokenizer: NativeTokenizer;
-  readonly batch: TrainConfig['batch'];
+  readonly batch: LmTrainConfig['batch'];
   readonly seed: number;
   readonly signal?: AbortSignal | undefined;
 }

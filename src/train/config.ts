@@ -21,9 +21,17 @@ const shape = z.strictObject({
   tied: z.boolean().default(true),
 });
 
-const common = {
+const everyRun = {
   /** Folder of everything that comes out. */
   out: z.string().min(1),
+  /** CPU threads; all cores without it. Not part of the run: the result is the same. */
+  nThreads: z.int().min(1).optional(),
+  /** Steps between checkpoints; 0 for none but the last. */
+  checkpointEvery: z.int().min(0).default(100),
+};
+
+const common = {
+  ...everyRun,
   model: z.union([z.strictObject({ from: z.string().min(1) }), z.strictObject({ shape })]),
   /** A GGUF file with a tokenizer; not needed where the model comes from one. */
   tokenizer: z
@@ -57,10 +65,6 @@ const common = {
     })
     .prefault({}),
   seed: z.int().min(0).default(0),
-  /** CPU threads; all cores without it. Not part of the run: the result is the same. */
-  nThreads: z.int().min(1).optional(),
-  /** Steps between checkpoints; 0 for none but the last. */
-  checkpointEvery: z.int().min(0).default(100),
   /** Steps between measurements of the validation data; 0 for the end only. */
   evalEvery: z.int().min(0).default(100),
   export: z
@@ -74,6 +78,31 @@ const common = {
 const corpus = z.strictObject({
   inputs: z.array(z.string().min(1)).min(1),
   textColumn: z.string().min(1).optional(),
+});
+
+const share = z.number().min(0).max(1);
+
+/** Options of the line scorer (LineTrainingOptions) that a run may set; the others have their defaults. */
+const lineTraining = z.strictObject({
+  nEmbd: z.int().min(2).optional(),
+  nLayer: z.int().min(1).optional(),
+  nHead: z.int().min(1).optional(),
+  nFf: z.int().min(1).optional(),
+  hashBits: z.int().min(1).max(20).optional(),
+  maxBins: z.int().min(2).max(256).optional(),
+  /** False: neither regression nor trees below the network. */
+  stack: z.boolean().default(true),
+  nCtx: z.int().min(2).optional(),
+  nSeq: z.int().min(1).optional(),
+  nEpochs: z.int().min(1).optional(),
+  peakLr: z.number().min(0).optional(),
+  weightDecay: z.number().min(0).optional(),
+  dropout: z.strictObject({ words: share, features: share }).optional(),
+  labelSmoothing: z.number().min(0).max(0.999).optional(),
+  perLogChars: z.number().min(0).optional(),
+  thinShares: z.array(share).optional(),
+  extraWeight: z.number().min(0).optional(),
+  seed: z.int().min(0).optional(),
 });
 
 const schema = z
@@ -94,17 +123,45 @@ const schema = z
       validation: z.strictObject({ inputs: z.array(z.string().min(1)).min(1) }).optional(),
       ...common,
     }),
+    z.strictObject({
+      objective: z.literal('line-score'),
+      ...everyRun,
+      /** Labelled pages: JSON lines as gold.ts describes them. */
+      data: z.strictObject({ inputs: z.array(z.string().min(1)).min(1) }),
+      /** Pages of another kind or judged in part, at `training.extraWeight`. */
+      extra: z.strictObject({ inputs: z.array(z.string().min(1)).min(1) }).optional(),
+      /** Folds by domain that calibration, thresholds and measures come from. */
+      folds: z.int().min(2).default(5),
+      training: lineTraining.prefault({}),
+      export: z
+        .strictObject({
+          type: z.enum(['f32', 'bf16', 'q8_0']).default('q8_0'),
+          name: z.string().default('gristmill line scorer'),
+        })
+        .prefault({}),
+    }),
   ])
-  .refine((config) => (config.steps === undefined) !== (config.epochs === undefined), {
-    path: ['steps'],
-    error: 'exactly one of steps and epochs',
-  })
-  .refine((config) => 'from' in config.model || config.tokenizer !== undefined, {
-    path: ['tokenizer'],
-    error: 'a new model needs a tokenizer: path or train',
-  })
   .refine(
-    (config) => !('from' in config.model && config.tokenizer && 'train' in config.tokenizer),
+    (config) =>
+      config.objective === 'line-score' ||
+      (config.steps === undefined) !== (config.epochs === undefined),
+    {
+      path: ['steps'],
+      error: 'exactly one of steps and epochs',
+    },
+  )
+  .refine(
+    (config) =>
+      config.objective === 'line-score' || 'from' in config.model || config.tokenizer !== undefined,
+    {
+      path: ['tokenizer'],
+      error: 'a new model needs a tokenizer: path or train',
+    },
+  )
+  .refine(
+    (config) =>
+      config.objective === 'line-score' ||
+      !('from' in config.model && config.tokenizer && 'train' in config.tokenizer),
     {
       path: ['tokenizer'],
       error: 'a model that comes from a file keeps its tokenizer',
@@ -113,6 +170,10 @@ const schema = z
 
 /** A checked configuration with all defaults filled in. */
 export type TrainConfig = z.infer<typeof schema>;
+/** Of a language model. */
+export type LmTrainConfig = Exclude<TrainConfig, { objective: 'line-score' }>;
+/** Of a line scorer. */
+export type LineTrainConfig = Extract<TrainConfig, { objective: 'line-score' }>;
 /** A configuration as it is written. */
 export type TrainConfigInput = z.input<typeof schema>;
 

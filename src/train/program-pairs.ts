@@ -31,6 +31,75 @@ export interface ProgramPairOptions {
   readonly maxOps?: number;
 }
 
+/** A window of a page and the ops that are to be written for it. */
+export interface ProgramWindow {
+  readonly lineStart: number;
+  /** One past the last line. */
+  readonly lineEnd: number;
+  /** None: the window is kept as it is. */
+  readonly ops: readonly Op[];
+}
+
+/** Bounds of {@link programWindows}. */
+export interface ProgramWindowOptions {
+  readonly maxWindowTokens: number;
+  /** Of the first window only; drawn at random it moves all borders. Default `maxWindowTokens`. */
+  readonly firstWindowTokens?: number;
+  readonly maxOps: number;
+}
+
+/**
+ * Windows of one page, in order; lines that alone exceed a window have none.
+ *
+ * @param nTokens of each line with its marker and line feed
+ * @param removed 1 for each line that is to go
+ */
+export function programWindows(
+  nTokens: ArrayLike<number>,
+  removed: Uint8Array,
+  { maxWindowTokens, firstWindowTokens = maxWindowTokens, maxOps }: ProgramWindowOptions,
+): ProgramWindow[] {
+  const windows: ProgramWindow[] = [];
+  const put = (start: number, end: number): void => {
+    const ops = removals(removed, start, end);
+    if (ops.length > maxOps) {
+      const middle = (start + end) >> 1;
+      put(start, middle);
+      put(middle, end);
+    } else if (end > start) {
+      windows.push({ lineStart: start, lineEnd: end, ops });
+    }
+  };
+  let bound = firstWindowTokens;
+  let start = 0;
+  let sum = 0;
+  const restart = (line: number): void => {
+    bound = maxWindowTokens;
+    start = line;
+    sum = 0;
+  };
+  for (let line = 0; line < nTokens.length; line++) {
+    const own = nTokens[line]!;
+    if (own > maxWindowTokens) {
+      put(start, line);
+      restart(line + 1);
+      continue;
+    }
+    if (sum + own > bound && sum > 0) {
+      put(start, line);
+      restart(line);
+    }
+    sum += own;
+  }
+  put(start, nTokens.length);
+  return windows;
+}
+
+/** The program of a window. */
+export function programOf(ops: readonly Op[], dialect: DialectName): string {
+  return print(ops.length > 0 ? ops : [{ op: 'keep_chunk' }], dialect);
+}
+
 /** Pairs of one page, in order; lines that alone exceed a window have none. */
 export function programPairs(
   page: GoldPage,
@@ -45,43 +114,14 @@ export function programPairs(
 ): ProgramPair[] {
   const { lineMarker } = DIALECTS[dialect];
   const rendered = page.lines.map((line, index) => `${lineMarker(index)}${line}`);
-  const removed = removedLines(page.labels);
   const [before, after] = user.split('{lines}') as [string, string];
-  const pairs: ProgramPair[] = [];
-  const put = (start: number, end: number): void => {
-    const ops = removals(removed, start, end);
-    if (ops.length > maxOps) {
-      const middle = (start + end) >> 1;
-      put(start, middle);
-      put(middle, end);
-      return;
-    }
-    const lines = rendered.slice(start, end).join('\n');
-    const answer = print(ops.length > 0 ? ops : [{ op: 'keep_chunk' }], dialect);
-    pairs.push({ prompt: `${before}${lines}${after}`, answer });
-  };
-  let start = 0;
-  let nTokens = 0;
-  const close = (end: number): void => {
-    if (end > start) put(start, end);
-  };
-  rendered.forEach((line, index) => {
-    const own = countTokens(`${line}\n`) + (countBos ? 1 : 0);
-    if (own > maxWindowTokens) {
-      close(index);
-      start = index + 1;
-      nTokens = 0;
-      return;
-    }
-    if (nTokens + own > maxWindowTokens) {
-      close(index);
-      start = index;
-      nTokens = 0;
-    }
-    nTokens += own;
-  });
-  close(rendered.length);
-  return pairs;
+  const nTokens = rendered.map((line) => countTokens(`${line}\n`) + (countBos ? 1 : 0));
+  return programWindows(nTokens, removedLines(page.labels), { maxWindowTokens, maxOps }).map(
+    ({ lineStart, lineEnd, ops }) => ({
+      prompt: `${before}${rendered.slice(lineStart, lineEnd).join('\n')}${after}`,
+      answer: programOf(ops, dialect),
+    }),
+  );
 }
 
 /** 1 where a line is removed. */

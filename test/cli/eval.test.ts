@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { syntheticPages } from '../train/support.ts';
+import { goldRows } from '../train/support.ts';
 import { run } from './support.ts';
 
 let folder: string;
@@ -13,15 +13,7 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'gristmill-eval-'));
   pages = join(folder, 'pages.jsonl');
   documents = join(folder, 'documents.jsonl');
-  const rows = syntheticPages(60, 1).map(({ id, domain, language, text, goldText, labels }) => ({
-    id,
-    domain,
-    language,
-    text,
-    gold_text: goldText,
-    line_labels: labels.join(''),
-    line_mask: labels.map(() => 1).join(''),
-  }));
+  const rows = goldRows(60, 1);
   await writeFile(pages, rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
   const judged = [250, 3, 199].map((nWords, at) => ({
     id: `d${at}`,

@@ -49,3 +49,16 @@ export function syntheticPages(nPages: number, seed: number): GoldPage[] {
     };
   });
 }
+
+/** The same as rows of a gold file. */
+export function goldRows(nPages: number, seed: number): object[] {
+  return syntheticPages(nPages, seed).map(({ id, domain, language, text, goldText, labels }) => ({
+    id,
+    domain,
+    language,
+    text,
+    gold_text: goldText,
+    line_labels: labels.join(''),
+    line_mask: labels.map(() => 1).join(''),
+  }));
+}

@@ -2,6 +2,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { openPageScorer } from '../../src/lines/page-scorer.ts';
 import { inspectModel } from '../../src/model/inspect.ts';
 import { native } from '../../src/native.ts';
 import { readTrainConfig, type TrainConfigInput } from '../../src/train/config.ts';
@@ -10,11 +11,13 @@ import { documentsOf, SequenceOrder } from '../../src/train/token-data.ts';
 import { trainModel } from '../../src/train/train-run.ts';
 import { openTrainer, trainShapeOf } from '../../src/train/trainer.ts';
 import { testTexts } from '../support/corpus.ts';
+import { goldRows } from './support.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'gristmill-train-run-'));
 const corpus = join(folder, 'corpus.jsonl');
 const held = join(folder, 'held.jsonl');
 const pairs = join(folder, 'pairs.jsonl');
+const gold = join(folder, 'gold.jsonl');
 const jsonl = (rows: readonly object[]) => rows.map((row) => `${JSON.stringify(row)}\n`).join('');
 
 beforeAll(() => {
@@ -25,6 +28,7 @@ beforeAll(() => {
     prompt: `Is ${index} even?\n`,
     answer: index % 2 === 0 ? 'yes' : 'no',
   }));
+  writeFileSync(gold, jsonl(goldRows(24, 3)));
   writeFileSync(pairs, jsonl([...rows, { prompt: 'x '.repeat(200), answer: 'too long' }]));
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -107,6 +111,45 @@ describe('trainModel', () => {
       loss: number;
     };
     expect(summary.loss).toBeLessThan(first.loss / 4);
+  });
+
+  const scorer = (out: string): TrainConfigInput => ({
+    objective: 'line-score',
+    out: join(folder, out),
+    data: { inputs: [gold] },
+    folds: 2,
+    training: { nEmbd: 16, nLayer: 1, nHead: 2, nFf: 32, hashBits: 8, stack: false, nEpochs: 4 },
+    checkpointEvery: 2,
+  });
+
+  it('trains a line scorer: folds, thresholds, a model that scores', async () => {
+    const phases: string[] = [];
+    const summary = await trainModel(scorer('lines'), { onPhase: (line) => phases.push(line) });
+    expect(phases).toEqual(['fold 1 of 2', 'fold 2 of 2', 'training on all pages']);
+    expect(summary.validation!.whole.macroF1).toBeGreaterThan(0.6);
+    expect(await inspectModel(summary.model)).toMatchObject({ kind: 'line-score' });
+    const pageScorer = await openPageScorer({ modelPath: summary.model });
+    try {
+      expect(pageScorer.thresholds.length).toBeGreaterThan(0);
+    } finally {
+      pageScorer.dispose();
+    }
+  });
+
+  it('gives the same line scorer when it is stopped and resumed', async () => {
+    const controller = new AbortController();
+    const stopped = await trainModel(scorer('halted'), {
+      signal: controller.signal,
+      onProgress: ({ step }) => {
+        if (step === 3) controller.abort();
+      },
+    });
+    expect(stopped).toMatchObject({ steps: 3, interrupted: true });
+    const finished = await trainModel(scorer('halted'));
+    expect(finished).toMatchObject({ resumedAt: 3, interrupted: false });
+    for (const name of ['losses.jsonl', 'validation.json', 'model.gguf']) {
+      expect(fileOf('halted', name).equals(fileOf('lines', name)), name).toBe(true);
+    }
   });
 
   it('names what is wrong with a configuration', async () => {

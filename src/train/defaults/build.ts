@@ -14,6 +14,7 @@ import { type GoldPage, readGoldDocuments, readGoldPages } from '../gold.ts';
 import { LINE_TRAINING_DEFAULTS } from '../line-score/training.ts';
 import { trainDefaultChunk, validateChunk } from './chunk.ts';
 import { validateDocument } from './document.ts';
+import { PROGRAM_TRAINING_DEFAULTS, PROGRAM_VOCABULARY, trainDefaultPrograms } from './programs.ts';
 
 /** Options of {@link buildDefaultChunk} and {@link buildDefaultDocument}. */
 export interface BuildOptions {
@@ -119,6 +120,37 @@ export async function buildDefaultDocument(options: BuildOptions): Promise<void>
   } finally {
     await trainer.dispose();
   }
+}
+
+/** Builds `default-programs.gguf` and its profile; see programs.ts. @throws TRAIN_*, CORPUS_*, ENGINE_* */
+export async function buildDefaultPrograms(options: BuildOptions): Promise<void> {
+  const { data, out, nFolds = 5, signal, log = () => undefined } = options;
+  const started = performance.now();
+  const pages = await pagesOf(join(data, 'dev.jsonl.gz'));
+  const curve = new Curve();
+  const validation = await trainDefaultPrograms({
+    pages,
+    out,
+    nFolds,
+    signal,
+    onStep: ({ step, totalSteps, loss, tokensPerSecond }) => {
+      curve.add(loss);
+      if (step % 20 === 0) {
+        const speed = Math.round(tokensPerSecond);
+        log(`default-programs: step ${step} of ${totalSteps}, loss ${loss}, ${speed} tokens/s`);
+      }
+    },
+  });
+  log(`default-programs: whole pages ${figures(validation.whole)}`);
+  log(`default-programs: lightly noisy ${figures(validation.light)}`);
+  writeRecord(join(out, 'default-programs.json'), {
+    training: PROGRAM_TRAINING_DEFAULTS,
+    vocabulary: PROGRAM_VOCABULARY,
+    nFolds,
+    validation,
+    curve: curve.points(),
+    seconds: Math.round((performance.now() - started) / 1000),
+  });
 }
 
 class Curve {

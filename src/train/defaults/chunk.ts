@@ -155,6 +155,7 @@ export function trainDefaultChunk({
   training,
   signal,
   onStep,
+  checkpoint,
 }: Omit<DefaultChunkOptions, 'nFolds' | 'onFold'>): Promise<TrainedLineScorer> {
-  return trainLineScorer(pages, training, { extraPages, signal, onStep });
+  return trainLineScorer(pages, training, { extraPages, signal, onStep, checkpoint });
 }

@@ -7,6 +7,8 @@
  * training resumes from a step number.
  */
 
+import { existsSync } from 'node:fs';
+import { GristmillError } from '../../errors.ts';
 import { quantileBins } from '../../lines/bins.ts';
 import { lineFeatures } from '../../lines/features.ts';
 import { encodePage, type LineEncoder, tableRows } from '../../lines/line-encoder.ts';
@@ -88,6 +90,18 @@ export interface LineTrainingStep {
   readonly loss: number;
   readonly lr: number;
   readonly gradNorm: number;
+  readonly seconds: number;
+}
+
+/** Where a training is kept, so that it goes on after an interruption. */
+export interface LineCheckpoint {
+  /** File; where it exists the training continues from it. */
+  readonly path: string;
+  /** Steps between checkpoints; 0 for the last only. */
+  readonly every: number;
+  /** Told the step that the training starts from. */
+  readonly onStart?: (step: number) => void;
+  readonly onSaved?: () => void;
 }
 
 /** Further pages and hooks of {@link trainLineScorer}. */
@@ -99,6 +113,8 @@ export interface LineTrainingHooks {
   readonly extraPages?: readonly GoldPage[] | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onStep?: ((step: LineTrainingStep) => void) | undefined;
+  /** With it, an abort finishes the step under way and saves before ABORTED is thrown. */
+  readonly checkpoint?: LineCheckpoint | undefined;
 }
 
 /** A trained model; the caller disposes of the trainer. */
@@ -116,7 +132,7 @@ export interface TrainedLineScorer {
 export async function trainLineScorer(
   gold: readonly GoldPage[],
   options: LineTrainingOptions,
-  { extraPages = [], signal, onStep }: LineTrainingHooks = {},
+  { extraPages = [], signal, onStep, checkpoint }: LineTrainingHooks = {},
 ): Promise<TrainedLineScorer> {
   const copiesOf = (pages: readonly GoldPage[]) => [
     pages,
@@ -150,7 +166,7 @@ export async function trainLineScorer(
     ...(options.nThreads !== undefined && { nThreads: options.nThreads }),
   });
   try {
-    await runEpochs(trainer, encoder, { labelled, options, signal, onStep });
+    await runEpochs(trainer, encoder, { labelled, options, signal, onStep, checkpoint });
   } catch (error) {
     await trainer.dispose();
     throw error;
@@ -166,6 +182,7 @@ async function runEpochs(
     options,
     signal,
     onStep,
+    checkpoint,
   }: LineTrainingHooks & {
     readonly labelled: readonly (readonly LabelledPage[])[];
     readonly options: LineTrainingOptions;
@@ -187,8 +204,18 @@ async function runEpochs(
     const random = randomOf(seed, epoch, batch);
     return lineBatch(sequences as PageWindow[][], pages, { encoder, nCtx, nSeq, dropout, random });
   };
-  let next = build(0);
-  for (let at = 0; at < totalSteps; at++) {
+  const start =
+    checkpoint && existsSync(checkpoint.path)
+      ? (await trainer.loadCheckpoint(checkpoint.path)).step
+      : 0;
+  checkpoint?.onStart?.(start);
+  const save = async (): Promise<void> => {
+    if (!checkpoint) return;
+    await trainer.saveCheckpoint(checkpoint.path);
+    checkpoint.onSaved?.();
+  };
+  let next = start < totalSteps ? build(start) : null;
+  for (let at = start; at < totalSteps; at++) {
     const lr = learningRateAt(at, {
       kind: 'cosine',
       peakLr,
@@ -196,12 +223,20 @@ async function runEpochs(
       warmupSteps: Math.ceil(totalSteps * 0.03),
       totalSteps,
     });
-    const made = trainer.steps([{ batches: [next], lr }], signal ? { signal } : {});
+    const made = trainer.steps([{ batches: [next!], lr }], signal && !checkpoint ? { signal } : {});
     // The next batch is built while the trainer's thread computes.
     if (at + 1 < totalSteps) next = build(at + 1);
-    const { losses, gradNorms, step } = await made;
+    const { losses, gradNorms, seconds, step } = await made;
     const { epoch } = plan[at]!;
-    onStep?.({ step, totalSteps, epoch, loss: losses[0]!, lr, gradNorm: gradNorms[0]! });
+    const [loss, gradNorm, own] = [losses[0]!, gradNorms[0]!, seconds[0]!];
+    onStep?.({ step, totalSteps, epoch, loss, lr, gradNorm, seconds: own });
+    const isLast = at + 1 === totalSteps;
+    if (signal?.aborted && !isLast) {
+      await save();
+      throw new GristmillError('ABORTED', { what: 'training' });
+    }
+    if (isLast || (checkpoint && checkpoint.every > 0 && step % checkpoint.every === 0))
+      await save();
   }
 }
 

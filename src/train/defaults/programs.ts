@@ -1,0 +1,151 @@
+/**
+ * The default refiner that writes programs: how `models/default-programs.gguf` comes to be.
+ *
+ * The published form of ProX at a size that any CPU runs: windows, a generating model, decoding under the grammar,
+ * execution. One fold of the pages is held out, for the measures; the model that is shipped is the one that was
+ * measured. Beside it lies its profile, which the chunk stage finds by the model's name.
+ */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { trainTokenizer } from '../../model/tokenizer-training.ts';
+import { native } from '../../native.ts';
+import type { Profile } from '../../refine/profile.ts';
+import { evaluateLines, type LineEvaluationResult } from '../cross-validate.ts';
+import { foldOf, type GoldPage } from '../gold.ts';
+import type { ChunkFormat } from '../program-writer/examples.ts';
+import { programRefiner } from '../program-writer/refiner.ts';
+import {
+  type ProgramTrainingOptions,
+  type ProgramTrainingStep,
+  trainProgramWriter,
+} from '../program-writer/training.ts';
+import { thinNoise } from '../thin-noise.ts';
+import { LIGHT_SHARE } from './chunk.ts';
+
+/** Chosen for half an hour on two cores; see models/README.md for what they reach. */
+export const PROGRAM_TRAINING_DEFAULTS: ProgramTrainingOptions = Object.freeze({
+  nEmbd: 192,
+  nLayer: 4,
+  nHead: 4,
+  nHeadKv: 4,
+  nFf: 512,
+  nCtx: 704,
+  nSeq: 8,
+  nPasses: 1,
+  peakLr: 2e-3,
+  weightDecay: 0.1,
+  maxOps: 12,
+  thinShares: [0.2, 0.1],
+  verdictWeight: 0.5,
+  textWeight: 0.1,
+  textShare: 0.15,
+  seed: 1,
+});
+
+/** Tokens of the vocabulary. */
+export const PROGRAM_VOCABULARY = 4096;
+
+/** How the model is asked: ProX's windows with plain numbers, which are the same tokens in markers and in programs. */
+export const PROGRAM_PROFILE: Profile & { readonly chunk: ChunkFormat } = Object.freeze({
+  name: 'default-programs',
+  dialect: 'prox',
+  chat: { template: "{{ messages[0]['content'] }}", system: null },
+  document: null,
+  chunk: {
+    user: '[doc]\n{lines}\n[/doc]\n',
+    line: { prefix: '[', minDigits: 1, suffix: ']' },
+    maxWindowTokens: 512,
+    countBos: true,
+    maxNewTokens: 176,
+  },
+});
+
+/** Options of {@link trainDefaultPrograms}. */
+export interface DefaultProgramsOptions {
+  readonly pages: readonly GoldPage[];
+  readonly out: string;
+  /** Pages of the first of so many folds are held out. */
+  readonly nFolds: number;
+  readonly training?: ProgramTrainingOptions;
+  readonly signal?: AbortSignal | undefined;
+  readonly onStep?: ((step: ProgramTrainingStep) => void) | undefined;
+}
+
+/** Measures of the model on the pages that it did not learn from. */
+export interface ProgramsValidation {
+  readonly nParams: number;
+  readonly nTrainPages: number;
+  readonly whole: LineEvaluationResult;
+  readonly light: LineEvaluationResult;
+}
+
+/** Trains, exports and measures. @throws TRAIN_*, MODEL_WRITE_FAILED, ENGINE_* */
+export async function trainDefaultPrograms({
+  pages,
+  out,
+  nFolds,
+  training = PROGRAM_TRAINING_DEFAULTS,
+  signal,
+  onStep,
+}: DefaultProgramsOptions): Promise<ProgramsValidation> {
+  const held = pages.filter((page) => foldOf(page, nFolds) === 0);
+  const learning = pages.filter((page) => foldOf(page, nFolds) !== 0);
+  const { chunk } = PROGRAM_PROFILE;
+  const modelPath = join(out, 'default-programs.gguf');
+  const tokenizerPath = join(out, 'default-programs.tokenizer.gguf');
+  await trainTokenizer({
+    texts: renderedTexts(learning, chunk),
+    vocabSize: PROGRAM_VOCABULARY,
+    path: tokenizerPath,
+    ...(signal && { signal }),
+  });
+  const tokenizer = await native().openTokenizer(tokenizerPath);
+  let nParams: number;
+  try {
+    const trainer = await trainProgramWriter(learning, {
+      tokenizer,
+      format: chunk,
+      options: training,
+      signal,
+      onStep,
+    });
+    try {
+      nParams = trainer.info.nParams;
+      await trainer.exportGguf({
+        path: modelPath,
+        type: 'q8_0',
+        name: 'gristmill default-programs',
+        nCtx: training.nCtx,
+        tokenizerPath,
+      });
+    } finally {
+      await trainer.dispose();
+    }
+  } finally {
+    tokenizer.dispose();
+  }
+  const profile = `${JSON.stringify(PROGRAM_PROFILE, null, 2)}\n`;
+  writeFileSync(join(out, 'default-programs.profile.json'), profile);
+  const refiner = programRefiner('default-programs', modelPath);
+  const measure = (of: readonly GoldPage[]): Promise<LineEvaluationResult> =>
+    evaluateLines({ refiner, pages: of, nFolds: null, signal });
+  return {
+    nParams,
+    nTrainPages: learning.length,
+    whole: await measure(held),
+    light: await measure(held.map((page) => thinNoise(page, LIGHT_SHARE))),
+  };
+}
+
+/** Pages as windows show them, so that markers and programs have their numbers as tokens. */
+function* renderedTexts(pages: readonly GoldPage[], { line }: ChunkFormat): Generator<string> {
+  for (const { lines } of pages) {
+    yield lines
+      .map(
+        (text, index) =>
+          `${line.prefix}${String(index).padStart(line.minDigits, '0')}${line.suffix}${text}`,
+      )
+      .join('\n');
+    yield `remove_lines(start=${lines.length >> 1}, end=${lines.length})\nkeep_chunk()`;
+  }
+}

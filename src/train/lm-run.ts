@@ -1,0 +1,230 @@
+/**
+ * Training of language models, `pretrain` and `sft`: data, steps, measurements, export.
+ *
+ * `tokenizer.gguf` lies in the run's folder where one is trained; run-folder.ts has the other files.
+ */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { planTexts, readStrings } from '../corpus/texts.ts';
+import { GristmillError } from '../errors.ts';
+import { trainTokenizer } from '../model/tokenizer-training.ts';
+import { native } from '../native.ts';
+import type { TrainShape } from '../native-train.ts';
+import {
+  type BatchSource,
+  pretrainSource,
+  type SourceSettings,
+  sftSource,
+} from './batch-source.ts';
+import type { LmTrainConfig } from './config.ts';
+import { hashOf, RunFolder } from './run-folder.ts';
+import type { TrainHooks, TrainSummary } from './run-types.ts';
+import { learningRateAt } from './schedule.ts';
+import { openTrainer, type Trainer, trainShapeOf } from './trainer.ts';
+
+/** Runs a checked configuration. @throws as trainModel() */
+export async function runLmTraining(
+  config: LmTrainConfig,
+  hooks: TrainHooks,
+): Promise<TrainSummary> {
+  const folder = await claim(config);
+  const tokenizerPath = await tokenizerOf(config);
+  const tokenizer = await native().openTokenizer(tokenizerPath);
+  try {
+    const settings = { tokenizer, batch: config.batch, seed: config.seed };
+    const source = await sourceOf(config, settings);
+    const validation = await validationOf(config, settings);
+    const shape = await shapeOf(config, tokenizer.info.nTokens);
+    const { nSeq, nCtx } = config.batch;
+    await using trainer = await openTrainer({
+      shape,
+      nSeq,
+      nCtx,
+      seed: config.seed,
+      ...config.optimizer,
+      ...(config.nThreads !== undefined && { nThreads: config.nThreads }),
+    });
+    if ('from' in config.model) await trainer.importGguf(config.model.from);
+    const data = { source, validation, tokenizerPath };
+    return await new LmRun(config, folder, trainer, data).execute(hooks);
+  } finally {
+    tokenizer.dispose();
+  }
+}
+
+class LmRun {
+  readonly #config: LmTrainConfig;
+  readonly #folder: RunFolder;
+  readonly #trainer: Trainer;
+  readonly #source: BatchSource;
+  readonly #validation: BatchSource | null;
+  readonly #tokenizerPath: string;
+
+  constructor(
+    config: LmTrainConfig,
+    folder: RunFolder,
+    trainer: Trainer,
+    data: {
+      readonly source: BatchSource;
+      readonly validation: BatchSource | null;
+      readonly tokenizerPath: string;
+    },
+  ) {
+    this.#config = config;
+    this.#folder = folder;
+    this.#trainer = trainer;
+    this.#source = data.source;
+    this.#validation = data.validation;
+    this.#tokenizerPath = data.tokenizerPath;
+  }
+
+  async execute({ signal, onProgress }: TrainHooks): Promise<TrainSummary> {
+    const { batch, schedule, checkpointEvery, evalEvery } = this.#config;
+    const perStep = batch.nSeq * batch.accumulate;
+    const totalSteps =
+      this.#config.steps ??
+      Math.max(1, Math.round((this.#config.epochs! * this.#source.nSequences) / perStep));
+    const resumedAt = await this.#resume();
+    let step = resumedAt;
+    let next = step < totalSteps ? this.#source.batches(step) : [];
+    while (step < totalSteps && !signal?.aborted) {
+      const lr = learningRateAt(step, { ...schedule, totalSteps });
+      const made = this.#trainer.steps([{ batches: next, lr }]);
+      // The next batches are built while the trainer's thread computes.
+      if (step + 1 < totalSteps) next = this.#source.batches(step + 1);
+      const { losses, gradNorms, seconds } = await made;
+      step++;
+      const record = { step, loss: losses[0]!, lr, gradNorm: gradNorms[0]! };
+      this.#folder.add(record);
+      const tokensPerSecond = (perStep * batch.nCtx) / seconds[0]!;
+      onProgress?.({ ...record, totalSteps, tokensPerSecond });
+      const atEnd = step === totalSteps;
+      if (this.#validation && (atEnd || (evalEvery > 0 && step % evalEvery === 0))) {
+        const validationLoss = await this.#measure(this.#validation);
+        this.#folder.add({ step, validationLoss });
+        onProgress?.({ step, validationLoss, totalSteps, tokensPerSecond });
+      }
+      if (atEnd || (checkpointEvery > 0 && step % checkpointEvery === 0)) await this.#checkpoint();
+    }
+    if (step < totalSteps) await this.#checkpoint();
+    const { model } = this.#folder;
+    if (step >= totalSteps && !existsSync(model)) await this.#export(model);
+    return {
+      out: this.#config.out,
+      model,
+      nParams: this.#trainer.info.nParams,
+      steps: step,
+      resumedAt,
+      ...this.#folder.last(),
+      nTokens: this.#source.nTokens,
+      skipped: this.#source.skipped,
+      interrupted: step < totalSteps,
+    };
+  }
+
+  /** Continues from the checkpoint, if there is one; losses behind it are made again. */
+  async #resume(): Promise<number> {
+    const { checkpoint } = this.#folder;
+    const step = existsSync(checkpoint) ? (await this.#trainer.loadCheckpoint(checkpoint)).step : 0;
+    this.#folder.resumeAt(step);
+    return step;
+  }
+
+  async #measure(validation: BatchSource): Promise<number> {
+    let sum = 0;
+    let weight = 0;
+    for (const batch of validation.all()) {
+      const { losses } = await this.#trainer.forward(batch);
+      for (const loss of losses) sum += loss;
+      weight += losses.length;
+    }
+    return weight === 0 ? Number.NaN : sum / weight;
+  }
+
+  async #checkpoint(): Promise<void> {
+    await this.#trainer.saveCheckpoint(this.#folder.checkpoint);
+    this.#folder.plot();
+  }
+
+  async #export(path: string): Promise<void> {
+    const { type, name } = this.#config.export;
+    await this.#trainer.exportGguf({
+      path,
+      type,
+      name,
+      nCtx: this.#config.batch.nCtx,
+      tokenizerPath: this.#tokenizerPath,
+    });
+  }
+}
+
+async function claim(config: LmTrainConfig): Promise<RunFolder> {
+  const { out, nThreads: _, checkpointEvery: __, ...same } = config;
+  const files: Record<string, string> = {};
+  const inputs = [...config.data.inputs, ...(config.validation?.inputs ?? [])];
+  if (config.objective === 'pretrain') {
+    const { files: found } = await planTexts({
+      inputs,
+      ...(config.data.textColumn !== undefined && { textColumn: config.data.textColumn }),
+    });
+    for (const { path, fingerprint } of found) files[path] = fingerprint;
+  } else {
+    for (const path of inputs) files[path] = await hashOf(path);
+  }
+  for (const path of [
+    'from' in config.model ? config.model.from : null,
+    config.tokenizer && 'path' in config.tokenizer ? config.tokenizer.path : null,
+  ]) {
+    if (path !== null && path !== undefined) files[path] = await hashOf(path);
+  }
+  return RunFolder.claim(out, { config: same, files }, config.export.name);
+}
+
+async function tokenizerOf(config: LmTrainConfig): Promise<string> {
+  const { tokenizer, out } = config;
+  if (!tokenizer) return (config.model as { readonly from: string }).from;
+  if ('path' in tokenizer) return tokenizer.path;
+  const path = join(out, 'tokenizer.gguf');
+  if (existsSync(path)) return path;
+  if (config.objective !== 'pretrain') {
+    throw new GristmillError('TRAIN_CONFIG_INVALID', {
+      file: 'the configuration',
+      reason: 'tokenizer.train needs the objective pretrain; give the path of a tokenizer',
+    });
+  }
+  const { inputs, textColumn } = config.data;
+  const plan = await planTexts({ inputs, ...(textColumn !== undefined && { textColumn }) });
+  await trainTokenizer({ texts: readStrings(plan), vocabSize: tokenizer.train.vocabSize, path });
+  return path;
+}
+
+function sourceOf(config: LmTrainConfig, settings: SourceSettings): Promise<BatchSource> {
+  return config.objective === 'pretrain'
+    ? pretrainSource(config.data, settings)
+    : sftSource(config.data.inputs, settings);
+}
+
+async function validationOf(
+  config: LmTrainConfig,
+  settings: SourceSettings,
+): Promise<BatchSource | null> {
+  if (!config.validation) return null;
+  return config.objective === 'pretrain'
+    ? pretrainSource({ ...config.validation, maskDocuments: config.data.maskDocuments }, settings)
+    : sftSource(config.validation.inputs, settings);
+}
+
+async function shapeOf({ model }: LmTrainConfig, nVocab: number): Promise<TrainShape> {
+  if ('from' in model) return trainShapeOf(model.from);
+  const { nEmbd, nHead, nHeadKv, nHeadDim, nFf, ...rest } = model.shape;
+  return {
+    ...rest,
+    nVocab,
+    nEmbd,
+    nHead,
+    nHeadKv: nHeadKv ?? nHead,
+    nHeadDim: nHeadDim ?? Math.floor(nEmbd / nHead),
+    nFf: nFf ?? Math.ceil((8 * nEmbd) / 3 / 32) * 32,
+    nClasses: 0,
+  };
+}
