@@ -19,7 +19,7 @@ export function distFile(relativePath: string): string {
 /** The native addon as CMake leaves it; backends (ggml-cpu, ggml-cuda) lie beside it. */
 export const addonFile = join(packageRoot, 'build', 'Release', 'gristmill.node');
 
-/** The refiner of a stage that comes with the package. */
-export function defaultModelFile(stage: 'document' | 'chunk'): string {
-  return join(packageRoot, 'models', `default-${stage}.gguf`);
+/** A refiner that comes with the package: the one of a stage, or the chunk refiner that writes programs. */
+export function defaultModelFile(name: 'document' | 'chunk' | 'programs'): string {
+  return join(packageRoot, 'models', `default-${name}.gguf`);
 }

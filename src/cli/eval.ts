@@ -30,7 +30,7 @@ export function evalCommand(): Command {
     command
       .command('lines')
       .description(
-        'keep or remove for every line: keep-all, c4, gopher, logistic, boosted, line-score, default, or a GGUF file',
+        'keep or remove for every line: keep-all, c4, gopher, logistic, boosted, line-score, default, programs, or a GGUF file',
       ),
   )
     .option('--noise-share <r>', 'take out all but this share of the noise lines, 0..1', share)

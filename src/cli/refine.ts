@@ -67,7 +67,10 @@ export function refineCommand(): Command {
     )
     .requiredOption('--out <dir>', 'output folder; - writes Arrow IPC to stdout, without a ledger')
     .option('--document-model <gguf>', 'model of the document stage, default or random[:preset]')
-    .option('--chunk-model <gguf>', 'model of the chunk stage, default or random[:preset]')
+    .option(
+      '--chunk-model <gguf>',
+      'model of the chunk stage, default, programs (writes them) or random[:preset]',
+    )
     .option(
       '--stages <list>',
       'document, chunk or both (default: those that have a model; without any, both with the defaults)',

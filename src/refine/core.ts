@@ -31,7 +31,7 @@ export type StageName = 'document' | 'chunk';
 export interface RefineOptions {
   /** GGUF of the document stage, `default`, or `random[:preset]`. */
   readonly documentModel?: string;
-  /** GGUF of the chunk stage, `default`, or `random[:preset]`. */
+  /** GGUF of the chunk stage, `default`, `programs` (the package's that writes programs), or `random[:preset]`. */
   readonly chunkModel?: string;
   /** Stages to run; default: those that have a model. Where neither has one, both run the package's refiners. */
   readonly stages?: readonly StageName[];

@@ -27,8 +27,8 @@ export function cacheFolder(): string {
 /**
  * Finds a model, or makes a random one.
  *
- * @param spec a GGUF file, `default` (the package's refiner of the stage), or `random`, `random:tiny`, `random:20m`,
- *   `random:350m`
+ * @param spec a GGUF file, `default` (the package's refiner of the stage), `programs` (the package's chunk refiner
+ *   that writes programs), or `random`, `random:tiny`, `random:20m`, `random:350m`
  * @param seed of a random model
  * @throws ENGINE_MODEL_MISSING, ENGINE_MODEL_INVALID, OPTION_INVALID
  */
@@ -42,7 +42,9 @@ export async function resolveModel(
     ? await randomModel(random[1] ?? 'tiny', seed)
     : spec === 'default'
       ? defaultModelFile(stage)
-      : resolve(spec);
+      : spec === 'programs' && stage === 'chunk'
+        ? defaultModelFile('programs')
+        : resolve(spec);
   if (!existsSync(path) || !statSync(path).isFile()) {
     throw new GristmillError('ENGINE_MODEL_MISSING', { file: path });
   }

@@ -1,6 +1,7 @@
 /** Refiners that `eval` knows by name. */
 import { GristmillError } from '../errors.ts';
 import { openPageScorer, type PageScorer } from '../lines/page-scorer.ts';
+import { inspectModel } from '../model/inspect.ts';
 import { defaultModelFile } from '../paths.ts';
 import { boosted } from './baselines/boosted.ts';
 import { documentLogistic, keepAllDocuments, wordCount } from './baselines/documents.ts';
@@ -10,6 +11,7 @@ import { documentScore } from './document-score/refiner.ts';
 import type { DocumentRefiner } from './eval-documents.ts';
 import { lineScore } from './line-score/refiner.ts';
 import type { LineRefiner } from './line-scorer.ts';
+import { programRefiner } from './program-writer/refiner.ts';
 
 /** Line refiners by name. */
 export const LINE_REFINERS: readonly LineRefiner[] = [
@@ -30,9 +32,10 @@ export const DOCUMENT_REFINERS: readonly DocumentRefiner[] = [
 ];
 
 /**
- * A line refiner by name, or by the GGUF file of a model that scores lines.
+ * A line refiner by name, or by the GGUF file of a model that scores lines or writes programs.
  *
  * `default` is the package's model; with folds it is trained anew for each of them, as the package's model was.
+ * `programs` is the package's model that writes programs.
  *
  * @throws OPTION_INVALID naming what is known
  */
@@ -40,6 +43,7 @@ export function lineRefiner(name: string, { folds = false } = {}): LineRefiner {
   if (name === 'default') {
     return folds ? { ...lineScore, name } : lineModel(name, defaultModelFile('chunk'));
   }
+  if (name === 'programs') return lineModel(name, defaultModelFile('programs'));
   if (name.endsWith('.gguf')) return lineModel(name, name);
   return find(LINE_REFINERS, name);
 }
@@ -62,6 +66,8 @@ function lineModel(name: string, modelPath: string): LineRefiner {
     name,
     trainable: false,
     fit: async () => {
+      const { kind } = await inspectModel(modelPath);
+      if (kind === 'language') return programRefiner(name, modelPath).fit([]);
       const scorer = await openModel(modelPath, 'line-score');
       return {
         name,
@@ -106,7 +112,7 @@ function find<T extends { readonly name: string }>(refiners: readonly T[], name:
   if (found) return found;
   throw new GristmillError('OPTION_INVALID', {
     option: 'refiner',
-    expected: `default, a GGUF file, or one of ${refiners.map((refiner) => refiner.name).join(', ')}`,
+    expected: `default, programs, a GGUF file, or one of ${refiners.map((refiner) => refiner.name).join(', ')}`,
     received: name,
   });
 }

@@ -24,13 +24,13 @@ import { LIGHT_SHARE } from './chunk.ts';
 
 /** Chosen for half an hour on two cores; see models/README.md for what they reach. */
 export const PROGRAM_TRAINING_DEFAULTS: ProgramTrainingOptions = Object.freeze({
-  nEmbd: 192,
-  nLayer: 4,
+  nEmbd: 128,
+  nLayer: 5,
   nHead: 4,
   nHeadKv: 4,
-  nFf: 512,
-  nCtx: 704,
-  nSeq: 8,
+  nFf: 352,
+  nCtx: 576,
+  nSeq: 5,
   nPasses: 1,
   peakLr: 2e-3,
   weightDecay: 0.1,
@@ -45,6 +45,9 @@ export const PROGRAM_TRAINING_DEFAULTS: ProgramTrainingOptions = Object.freeze({
 /** Tokens of the vocabulary. */
 export const PROGRAM_VOCABULARY = 4096;
 
+/** `context_length` of the file: a window, its frame, a program, and what the chunk stage leaves free for templates. */
+const CONTEXT = 768;
+
 /** How the model is asked: ProX's windows with plain numbers, which are the same tokens in markers and in programs. */
 export const PROGRAM_PROFILE: Profile & { readonly chunk: ChunkFormat } = Object.freeze({
   name: 'default-programs',
@@ -54,9 +57,9 @@ export const PROGRAM_PROFILE: Profile & { readonly chunk: ChunkFormat } = Object
   chunk: {
     user: '[doc]\n{lines}\n[/doc]\n',
     line: { prefix: '[', minDigits: 1, suffix: ']' },
-    maxWindowTokens: 512,
+    maxWindowTokens: 384,
     countBos: true,
-    maxNewTokens: 176,
+    maxNewTokens: 160,
   },
 });
 
@@ -115,7 +118,7 @@ export async function trainDefaultPrograms({
         path: modelPath,
         type: 'q8_0',
         name: 'gristmill default-programs',
-        nCtx: training.nCtx,
+        nCtx: CONTEXT,
         tokenizerPath,
       });
     } finally {
