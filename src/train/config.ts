@@ -32,13 +32,18 @@ const everyRun = {
 
 const common = {
   ...everyRun,
-  model: z.union([z.strictObject({ from: z.string().min(1) }), z.strictObject({ shape })]),
+  model: z.union([z.strictObject({ from: z.string().min(1) }), z.strictObject({ shape })], {
+    error: 'expected { from: FILE } or { shape: { nEmbd, nLayer, nHead, … } }',
+  }),
   /** A GGUF file with a tokenizer; not needed where the model comes from one. */
   tokenizer: z
-    .union([
-      z.strictObject({ path: z.string().min(1) }),
-      z.strictObject({ train: z.strictObject({ vocabSize: z.int().min(257) }) }),
-    ])
+    .union(
+      [
+        z.strictObject({ path: z.string().min(1) }),
+        z.strictObject({ train: z.strictObject({ vocabSize: z.int().min(257) }) }),
+      ],
+      { error: 'expected { path: FILE } or { train: { vocabSize: 257 or more } }' },
+    )
     .optional(),
   steps: z.int().min(1).optional(),
   epochs: z.number().positive().optional(),
@@ -188,7 +193,9 @@ export function checkTrainConfig(input: unknown, source = 'the configuration'): 
   if (parsed.success) return parsed.data;
   throw new GristmillError('TRAIN_CONFIG_INVALID', {
     file: source,
-    reason: z.prettifyError(parsed.error),
+    reason: parsed.error.issues
+      .map(({ path, message }) => `${path.join('.') || 'configuration'}: ${message}`)
+      .join('; '),
   });
 }
 
