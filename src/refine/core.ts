@@ -47,7 +47,7 @@ export interface RefineOptions {
   readonly documentMode?: DocumentMode;
   /**
    * Documents that score below it are dropped; 0..1. Default 0.5; for models that score documents the threshold that
-   * kept 95 % of the documents to keep in validation.
+   * kept 97 % of the documents to keep in validation.
    */
   readonly documentThreshold?: number;
   /** For models that score lines: lines below this probability are removed, 0..1. */

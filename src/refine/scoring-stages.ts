@@ -114,8 +114,12 @@ const KEEP: Readonly<Record<DialectName, Op>> = {
   ultrax: { op: 'keep_all' },
 };
 
-/** Share of the documents to keep that the default threshold of a document-score model keeps. */
-export const DEFAULT_DOCUMENT_RETENTION = 0.95;
+/**
+ * Share of the documents to keep that the default threshold of a document-score model keeps. Dropping a good document
+ * is the dear error: at 0.95 the raw pages of the example corpus lost 21 % of the good and 85 % of the bad ones, at 0.97
+ * 6 % and 82 %.
+ */
+export const DEFAULT_DOCUMENT_RETENTION = 0.97;
 
 /**
  * The document stage over a document-score model.
