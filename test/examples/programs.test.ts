@@ -1,11 +1,12 @@
 /** The example programs do what they say: as processes, from the compiled package, by its own name. */
 import { execFile } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, describe, expect, it } from 'vitest';
 import { packageRoot } from '../../src/paths.ts';
+import { readTrainConfig } from '../../src/train/config.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'gristmill-examples-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -16,6 +17,12 @@ const node = (name: string, ...args: string[]) =>
   });
 
 describe('examples', () => {
+  it('train.yaml is a configuration over the example corpus', () => {
+    const config = readTrainConfig(join(packageRoot, 'examples', 'train.yaml'));
+    expect(config.objective).toBe('pretrain');
+    for (const input of config.data.inputs) expect(existsSync(join(packageRoot, input))).toBe(true);
+  });
+
   it('embed.mjs executes a program and refines texts', async () => {
     const { stdout } = await node('embed.mjs');
     const lines = stdout.trim().split('\n');
