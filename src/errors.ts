@@ -67,7 +67,7 @@ export const ERRORS = {
   TRAIN_NON_FINITE:
     'step {step}: loss {loss}, gradient norm {gradNorm}: training stopped before the update',
   TRAIN_OUT_OF_MEMORY: 'out of memory: {what}',
-  TRAIN_DEVICE_UNSUPPORTED: 'device {device}: training runs on the CPU in this release',
+  TRAIN_DEVICE_UNSUPPORTED: 'device {device} cannot train this model: it lacks operator {operator}',
   TRAIN_TENSOR_UNKNOWN: 'the model has no tensor {name}',
   TRAIN_WRITE_FAILED: '{path}: {reason}',
   TRAIN_CHECKPOINT_INVALID: 'checkpoint {path}: {reason}',

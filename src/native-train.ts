@@ -2,7 +2,7 @@
  * Typed face of the native trainer (native/binding/train.cc): whole batches in, one promise per call.
  *
  * Calls run in order on the trainer's own thread. A step is a pure function of the trainer's state and its request:
- * on the CPU the same requests give the same bits, whatever the number of threads.
+ * with the kernels the same requests give the same bits, whatever the number of threads.
  */
 import { GristmillError } from './errors.ts';
 import { codedCall } from './native-error.ts';
@@ -37,7 +37,13 @@ export interface NativeTrainerOptions {
   /** Targets per micro-batch, at most. */
   readonly maxTargets: number;
   readonly nThreads: number;
+  /** `cpu` or `cuda:<index>`. */
   readonly device: string;
+  /**
+   * Operators of the training graph on the CPU: our own kernels, or ggml's, which are slower there and the same that
+   * every other device runs. Devices other than the CPU have ggml's only, whatever is asked for.
+   */
+  readonly graph: 'kernels' | 'ggml';
   /** False: every token sees its whole segment (line scoring). */
   readonly causal: boolean;
   /** Of the initial weights; 0..2^53-1. */
@@ -121,6 +127,8 @@ export interface TrainerInfo {
   readonly nParams: number;
   /** Weights, gradients, moments and activations. */
   readonly bufferBytes: number;
+  /** Operators of the graph. */
+  readonly graph: 'kernels' | 'ggml';
   /** Instruction set of the CPU kernels. */
   readonly kernels: string;
   readonly tensors: readonly {

@@ -117,6 +117,9 @@ train::TrainerOptions ToOptions(const Napi::Object& object) {
   options.max_targets = CountOf(object, "maxTargets", 1, 1 << 22);
   options.n_threads = CountOf(object, "nThreads", 1, 512);
   options.device = object.Get("device").ToString();
+  const std::string graph = object.Get("graph").ToString();
+  if (graph != "kernels" && graph != "ggml") Invalid("graph", "kernels or ggml", graph);
+  options.stock_operators = graph == "ggml";
   options.causal = object.Get("causal").ToBoolean();
   options.seed = static_cast<uint64_t>(NumberOf(object, "seed"));
   options.deviation = RealOf(object, "initDeviation", 0, 10);
@@ -356,6 +359,7 @@ class TrainerObject : public Napi::ObjectWrap<TrainerObject> {
             Napi::Object object = Napi::Object::New(env);
             object.Set("nParams", static_cast<double>(trainer_->n_params()));
             object.Set("bufferBytes", static_cast<double>(trainer_->buffer_bytes()));
+            object.Set("graph", trainer_->stock_operators() ? "ggml" : "kernels");
             object.Set("kernels", train::BestKernels().name);
             Napi::Array tensors = Napi::Array::New(env);
             for (const train::TensorSpec& tensor : trainer_->tensors()) {

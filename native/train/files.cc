@@ -22,6 +22,7 @@ namespace {
 
 constexpr char kMagic[9] = "GRISTCK1";
 constexpr uint64_t kMaxHeaderBytes = 1 << 28;
+constexpr int64_t kPieceFloats = 1 << 22;  // what is read from the device at a time
 
 using Gguf = std::unique_ptr<gguf_context, void (*)(gguf_context*)>;
 using Context = std::unique_ptr<ggml_context, void (*)(ggml_context*)>;
@@ -127,9 +128,14 @@ void Trainer::SaveCheckpoint(const std::string& path, const std::string& state) 
   file.Write(header.data(), header.size());
   file.PadTo(64);
   uint64_t checksum = 0xCBF29CE484222325ull;
+  std::vector<float> piece(static_cast<size_t>(std::min(flat_size_, kPieceFloats)));
   for (const Which which : {Which::kWeight, Which::kFirstMoment, Which::kSecondMoment}) {
-    checksum = Checksum(checksum, Array(which), flat_size_);
-    file.Write(Array(which), static_cast<size_t>(flat_size_) * sizeof(float));
+    for (int64_t start = 0; start < flat_size_; start += kPieceFloats) {
+      const int64_t length = std::min(kPieceFloats, flat_size_ - start);
+      Read(which, start, std::span(piece).first(static_cast<size_t>(length)));
+      checksum = Checksum(checksum, piece.data(), length);
+      file.Write(piece.data(), static_cast<size_t>(length) * sizeof(float));
+    }
   }
   file.Write(&checksum, sizeof checksum);
   file.Commit();
@@ -171,9 +177,10 @@ std::string Trainer::LoadCheckpoint(const std::string& path) {
   if (checksum != Checksum(0xCBF29CE484222325ull, arrays.data(), 3 * flat_size_)) {
     CheckpointInvalid(path, "its checksum does not match");
   }
-  std::memcpy(Array(Which::kWeight), arrays.data(), length * sizeof(float));
-  std::memcpy(Array(Which::kFirstMoment), arrays.data() + length, length * sizeof(float));
-  std::memcpy(Array(Which::kSecondMoment), arrays.data() + 2 * length, length * sizeof(float));
+  const std::span<const float> loaded(arrays);
+  Write(Which::kWeight, 0, loaded.first(length));
+  Write(Which::kFirstMoment, 0, loaded.subspan(length, length));
+  Write(Which::kSecondMoment, 0, loaded.last(length));
   step_ = step;
   return header.substr(line2 + 1);
 }
@@ -244,12 +251,11 @@ void Trainer::ExportGguf(const ExportRequest& request) const {
                         ggml_free);
   std::vector<std::pair<const TensorSpec*, ggml_type>> written;
   for (const TensorSpec& tensor : tensors_) {
-    const float* values = Array(Which::kWeight) + tensor.offset;
     if (tensor.name == kClassHead) {
       // llama.cpp refuses tensors it does not know; a head of a few rows fits the metadata.
+      const std::vector<float> values = ReadTensor(tensor.name, Which::kWeight);
       number("gristmill.class_count", tensor.rows);
-      gguf_set_arr_data(gguf.get(), kClassHeadKey, GGUF_TYPE_FLOAT32, values,
-                        static_cast<size_t>(tensor.size()));
+      gguf_set_arr_data(gguf.get(), kClassHeadKey, GGUF_TYPE_FLOAT32, values.data(), values.size());
       continue;
     }
     ggml_type stored = tensor.is_norm ? GGML_TYPE_F32 : type;
@@ -268,12 +274,12 @@ void Trainer::ExportGguf(const ExportRequest& request) const {
   file.Write(metadata.data(), metadata.size());
   std::vector<char> converted;
   for (const auto& [tensor, stored] : written) {
-    const float* values = Array(Which::kWeight) + tensor->offset;
+    const std::vector<float> values = ReadTensor(tensor->name, Which::kWeight);
     converted.resize(ggml_row_size(stored, tensor->columns) * static_cast<size_t>(tensor->rows));
     if (stored == GGML_TYPE_F32) {
-      std::memcpy(converted.data(), values, converted.size());
+      std::memcpy(converted.data(), values.data(), converted.size());
     } else {
-      ggml_quantize_chunk(stored, values, converted.data(), 0, tensor->rows, tensor->columns,
+      ggml_quantize_chunk(stored, values.data(), converted.data(), 0, tensor->rows, tensor->columns,
                           nullptr);
     }
     file.Write(converted.data(), converted.size());
@@ -327,7 +333,8 @@ void Trainer::ImportGguf(const std::string& path) {
   const Gguf gguf = OpenGguf(path, &shapes);
   const File file(fopen(path.c_str(), "rb"), fclose);
   if (!file) Unsupported(path, std::strerror(errno));
-  std::vector<float> loaded(Array(Which::kWeight), Array(Which::kWeight) + flat_size_);
+  std::vector<float> loaded(static_cast<size_t>(flat_size_));
+  Read(Which::kWeight, 0, loaded);
   std::vector<char> stored;
   std::map<std::string, bool> used;
   for (const TensorSpec& tensor : tensors_) {
@@ -384,7 +391,7 @@ void Trainer::ImportGguf(const std::string& path) {
       Unsupported(path, "tensor " + name + " has no place in the model");
     }
   }
-  std::copy(loaded.begin(), loaded.end(), Array(Which::kWeight));
+  Write(Which::kWeight, 0, loaded);
 }
 
 }  // namespace gristmill::train

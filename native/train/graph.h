@@ -1,4 +1,5 @@
-// The training graph: forward, loss and backward of a llama model as one static ggml graph.
+// The training graph of the CPU: forward, loss and backward of a llama model as one static ggml
+// graph.
 //
 // Built once per trainer and computed again for every micro-batch. Its nodes are custom operators
 // over kernels.h on ggml's CPU backend: ggml's own operators lack a blocked kernel for weight
@@ -24,49 +25,19 @@
 #include "train/attention.h"
 #include "train/kernels.h"
 #include "train/shape.h"
+#include "train/train_graph.h"
 
 namespace gristmill::train {
 
-// What the nodes read besides tensors; set before each computation. Positions are flat over the
-// micro-batch; only the first n_targets entries count.
-//
-// A position's input is the embedding of its token, or, where bags are given, the weighted sum of
-// the embeddings of its bag's ids: bag `position` is [bag_starts[position], bag_starts[position +
-// 1]).
-struct Feed {
-  std::vector<int32_t> tokens;
-  std::vector<int32_t> bag_starts;
-  std::vector<int32_t> bag_ids;
-  std::vector<float> bag_weights;
-  KeyRanges ranges;
-  int64_t n_targets = 0;
-  std::vector<int32_t> positions;
-  std::vector<int32_t> labels;
-  std::vector<float> weights;
-  float gradient_scale = 1;  // 1 / sum of all weights of the step
-  float smoothing = 0;
-  // Out: loss per target, unweighted; logits when the caller gives room for them.
-  std::vector<float> losses;
-  float* logits = nullptr;
-};
-
-struct GraphSizes {
-  int64_t n_ctx;
-  int64_t n_seq;
-  int64_t max_targets;
-
-  int64_t tokens() const { return n_ctx * n_seq; }
-};
-
-class Graph {
+class Graph : public TrainGraph {
  public:
   // `weights` and `gradients` are flat arrays on the backend, laid out as `tensors`; without
   // gradients the graph ends at the loss.
   Graph(const Shape& shape, const GraphSizes& sizes, const std::vector<TensorSpec>& tensors,
         ggml_tensor* weights, ggml_tensor* gradients, ggml_backend_t backend, Feed* feed);
 
-  void Compute();
-  size_t buffer_bytes() const { return ggml_gallocr_get_buffer_size(allocator_.get(), 0); }
+  void Compute() override;
+  size_t buffer_bytes() const override { return ggml_gallocr_get_buffer_size(allocator_.get(), 0); }
 
  private:
   using Body = std::function<void(float* out, int64_t part, int64_t parts)>;

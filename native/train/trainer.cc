@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <cstring>
 
 #include "error.h"
+#include "train/device_graph.h"
 
 namespace gristmill::train {
 
@@ -80,21 +80,7 @@ Trainer::Trainer(const TrainerOptions& options)
   tensors_ = TensorsOf(options_.shape, options_.deviation);
   flat_size_ = FlatSize(tensors_);
 
-  ggml_backend_dev_t device = engine::FindDevice(options_.device);
-  if (ggml_backend_dev_type(device) != GGML_BACKEND_DEVICE_TYPE_CPU) {
-    throw CodedError("TRAIN_DEVICE_UNSUPPORTED", {{"device", options_.device}});
-  }
-  backend_.reset(ggml_backend_dev_init(device, nullptr));
-  if (!backend_) throw CodedError("TRAIN_OUT_OF_MEMORY", {{"what", "the backend"}});
-  using SetThreads = void (*)(ggml_backend_t, int);
-  using SetPool = void (*)(ggml_backend_t, ggml_threadpool*);
-  if (auto set = reinterpret_cast<SetThreads>(CpuFunction(device, "ggml_backend_set_n_threads"))) {
-    set(backend_.get(), options_.n_threads);
-  }
-  pool_.reset(engine::NewThreadPool(options_.n_threads));
-  auto set_pool = reinterpret_cast<SetPool>(CpuFunction(device, "ggml_backend_cpu_set_threadpool"));
-  if (pool_ && set_pool != nullptr) set_pool(backend_.get(), pool_.get());
-
+  OpenBackend();
   context_.reset(
       ggml_init({.mem_size = 8 * ggml_tensor_overhead(), .mem_buffer = nullptr, .no_alloc = true}));
   for (ggml_tensor** tensor : {&weights_, &gradients_, &first_, &second_}) {
@@ -103,17 +89,51 @@ Trainer::Trainer(const TrainerOptions& options)
   buffer_.reset(ggml_backend_alloc_ctx_tensors(context_.get(), backend_.get()));
   if (!buffer_) throw CodedError("TRAIN_OUT_OF_MEMORY", {{"what", "the weights"}});
   ggml_backend_buffer_clear(buffer_.get(), 0);
-  Initialise(tensors_, options_.seed, Array(Which::kWeight));
+  std::vector<float> initial(static_cast<size_t>(flat_size_));
+  Initialise(tensors_, options_.seed, initial.data());
+  Write(Which::kWeight, 0, initial);
+  if (options_.stock_operators) {
+    optimiser_ = std::make_unique<DeviceOptimiser>(
+        tensors_, FlatArrays{weights_, gradients_, first_, second_},
+        Device{backend_.get(), options_.device});
+  }
+  training_ = MakeGraph(true);
+}
 
+void Trainer::OpenBackend() {
+  ggml_backend_dev_t device = engine::FindDevice(options_.device);
+  const bool is_cpu = ggml_backend_dev_type(device) == GGML_BACKEND_DEVICE_TYPE_CPU;
+  if (!is_cpu) options_.stock_operators = true;
+  backend_.reset(ggml_backend_dev_init(device, nullptr));
+  if (!backend_) throw CodedError("TRAIN_OUT_OF_MEMORY", {{"what", "the backend"}});
+  if (!is_cpu) return;
+  using SetThreads = void (*)(ggml_backend_t, int);
+  using SetPool = void (*)(ggml_backend_t, ggml_threadpool*);
+  if (auto set = reinterpret_cast<SetThreads>(CpuFunction(device, "ggml_backend_set_n_threads"))) {
+    set(backend_.get(), options_.n_threads);
+  }
+  pool_.reset(engine::NewThreadPool(options_.n_threads));
+  auto set_pool = reinterpret_cast<SetPool>(CpuFunction(device, "ggml_backend_cpu_set_threadpool"));
+  if (pool_ && set_pool != nullptr) set_pool(backend_.get(), pool_.get());
+}
+
+std::unique_ptr<TrainGraph> Trainer::MakeGraph(bool with_gradients) {
   const GraphSizes sizes{options_.n_ctx, options_.n_seq, options_.max_targets};
-  training_ = std::make_unique<Graph>(options_.shape, sizes, tensors_, weights_, gradients_,
-                                      backend_.get(), &feed_);
+  ggml_tensor* gradients = with_gradients ? gradients_ : nullptr;
+  if (!options_.stock_operators) {
+    return std::make_unique<Graph>(options_.shape, sizes, tensors_, weights_, gradients,
+                                   backend_.get(), &feed_);
+  }
+  return std::make_unique<DeviceGraph>(options_.shape, sizes, tensors_, weights_, gradients,
+                                       Device{backend_.get(), options_.device},
+                                       with_gradients ? options_.smoothing : 0.0f, &feed_);
 }
 
 // The backend goes before the pool that it computes on.
 Trainer::~Trainer() {
   training_.reset();
   forward_.reset();
+  optimiser_.reset();
   buffer_.reset();
   backend_.reset();
 }
@@ -129,12 +149,25 @@ size_t Trainer::buffer_bytes() const {
          (forward_ ? forward_->buffer_bytes() : 0);
 }
 
-float* Trainer::Array(Which which) const {
-  ggml_tensor* tensor = which == Which::kWeight        ? weights_
-                        : which == Which::kGradient    ? gradients_
-                        : which == Which::kFirstMoment ? first_
-                                                       : second_;
-  return static_cast<float*>(tensor->data);
+ggml_tensor* Trainer::Array(Which which) const {
+  return which == Which::kWeight        ? weights_
+         : which == Which::kGradient    ? gradients_
+         : which == Which::kFirstMoment ? first_
+                                        : second_;
+}
+
+float* Trainer::Host(Which which) const {
+  return static_cast<float*>(Array(which)->data);
+}
+
+void Trainer::Read(Which which, int64_t offset, std::span<float> into) const {
+  ggml_backend_tensor_get(Array(which), into.data(), static_cast<size_t>(offset) * sizeof(float),
+                          into.size_bytes());
+}
+
+void Trainer::Write(Which which, int64_t offset, std::span<const float> from) {
+  ggml_backend_tensor_set(Array(which), from.data(), static_cast<size_t>(offset) * sizeof(float),
+                          from.size_bytes());
 }
 
 const TensorSpec& Trainer::Find(const std::string& name) const {
@@ -146,14 +179,15 @@ const TensorSpec& Trainer::Find(const std::string& name) const {
 
 std::vector<float> Trainer::ReadTensor(const std::string& name, Which which) const {
   const TensorSpec& tensor = Find(name);
-  const float* start = Array(which) + tensor.offset;
-  return {start, start + tensor.size()};
+  std::vector<float> values(static_cast<size_t>(tensor.size()));
+  Read(which, tensor.offset, values);
+  return values;
 }
 
 void Trainer::WriteTensor(const std::string& name, std::span<const float> values) {
   const TensorSpec& tensor = Find(name);
   CheckLength(tensor.name.c_str(), values.size(), tensor.size());
-  std::copy(values.begin(), values.end(), Array(Which::kWeight) + tensor.offset);
+  Write(Which::kWeight, tensor.offset, values);
 }
 
 void Trainer::CheckBatch(const MicroBatch& batch) const {
@@ -224,7 +258,7 @@ double Trainer::Accumulate(const StepRequest& request) {
                                              {"expected", "above 0"},
                                              {"received", std::to_string(weight)}});
   }
-  std::memset(Array(Which::kGradient), 0, static_cast<size_t>(flat_size_) * sizeof(float));
+  ggml_backend_tensor_memset(gradients_, 0, 0, ggml_nbytes(gradients_));
   double loss = 0;
   for (const MicroBatch& batch : request.batches) {
     SetFeed(batch);
@@ -242,7 +276,8 @@ double Trainer::Accumulate(const StepRequest& request) {
 
 // Blocks of fixed length, added in order: the same bits for any number of threads.
 double Trainer::GradNorm() const {
-  const float* gradient = Array(Which::kGradient);
+  if (optimiser_) return optimiser_->GradNorm();
+  const float* gradient = Host(Which::kGradient);
   const Kernels& kernels = BestKernels();
   double sum = 0;
   for (int64_t start = 0; start < flat_size_; start += kNormBlock) {
@@ -265,13 +300,19 @@ void Trainer::Update(double rate, double grad_norm) {
   adam.root_scale = static_cast<float>(1.0 / std::sqrt(1.0 - std::pow(beta2, t)));
   adam.grad_scale =
       clip > 0 && grad_norm > clip ? static_cast<float>(clip / (grad_norm + 1e-6)) : 1.0f;
+  if (optimiser_) {
+    optimiser_->Update(
+        {rate, beta1, beta2, t, options_.epsilon, options_.weight_decay, adam.grad_scale});
+    step_ += 1;
+    return;
+  }
   const Kernels& kernels = BestKernels();
   for (const TensorSpec& tensor : tensors_) {
     const double decay = tensor.is_norm ? 0.0 : static_cast<double>(options_.weight_decay);
     adam.keep = static_cast<float>(1.0 - rate * decay);
-    kernels.adamw(tensor.size(), adam, Array(Which::kGradient) + tensor.offset,
-                  Array(Which::kWeight) + tensor.offset, Array(Which::kFirstMoment) + tensor.offset,
-                  Array(Which::kSecondMoment) + tensor.offset);
+    kernels.adamw(tensor.size(), adam, Host(Which::kGradient) + tensor.offset,
+                  Host(Which::kWeight) + tensor.offset, Host(Which::kFirstMoment) + tensor.offset,
+                  Host(Which::kSecondMoment) + tensor.offset);
   }
   step_ += 1;
 }
@@ -298,11 +339,7 @@ double Trainer::Gradients(const StepRequest& request) {
 
 ForwardResult Trainer::Forward(const MicroBatch& batch, bool with_logits) {
   CheckBatch(batch);
-  if (!forward_) {
-    const GraphSizes sizes{options_.n_ctx, options_.n_seq, options_.max_targets};
-    forward_ = std::make_unique<Graph>(options_.shape, sizes, tensors_, weights_, nullptr,
-                                       backend_.get(), &feed_);
-  }
+  if (!forward_) forward_ = MakeGraph(false);
   SetFeed(batch);
   ForwardResult result;
   if (with_logits) {

@@ -1,9 +1,10 @@
 // A llama model in training: weights, gradients, moments and the two graphs that compute them.
 //
 // Everything here runs on one thread at a time (the owner's, see binding/train.cc); ggml's pool
-// helps inside a computation. All state that a later step depends on is {weights, first and second
-// moment, step}: a checkpoint holds it exactly, and a step is a pure function of it and its
-// request.
+// helps inside a computation. On the CPU graph and optimiser are our kernels; on other devices, and
+// where it is asked for, they are ggml's operators (DeviceGraph, DeviceOptimiser). All state that a
+// later step depends on is {weights, first and second moment, step}: a checkpoint holds it exactly,
+// and a step is a pure function of it and its request.
 #pragma once
 
 #include <ggml-backend.h>
@@ -15,6 +16,7 @@
 #include <vector>
 
 #include "engine/backend.h"
+#include "train/device_optimiser.h"
 #include "train/graph.h"
 #include "train/shape.h"
 
@@ -27,6 +29,7 @@ struct TrainerOptions {
   int32_t max_targets = 0;  // per micro-batch
   int32_t n_threads = 1;
   std::string device = "cpu";
+  bool stock_operators = false;  // DeviceGraph on the CPU too; other devices have nothing else
   bool causal = true;
   uint64_t seed = 0;
   float deviation = 0.02f;
@@ -101,6 +104,7 @@ class Trainer {
   int64_t step() const { return step_; }
   uint64_t n_params() const;
   size_t buffer_bytes() const;
+  bool stock_operators() const { return optimiser_ != nullptr; }
 
   // `state` is the caller's (data position, random state): stored and given back as it is.
   void SaveCheckpoint(const std::string& path, const std::string& state) const;
@@ -110,7 +114,13 @@ class Trainer {
 
  private:
   const TensorSpec& Find(const std::string& name) const;
-  float* Array(Which which) const;
+  ggml_tensor* Array(Which which) const;
+  // Arrays may lie on a device: floats come and go by copies.
+  void Read(Which which, int64_t offset, std::span<float> into) const;
+  void Write(Which which, int64_t offset, std::span<const float> from);
+  float* Host(Which which) const;  // with the kernels only
+  void OpenBackend();
+  std::unique_ptr<TrainGraph> MakeGraph(bool with_gradients);
   void CheckBatch(const MicroBatch& batch) const;
   void SetFeed(const MicroBatch& batch);
   double Accumulate(const StepRequest& request);
@@ -131,8 +141,9 @@ class Trainer {
   ggml_tensor* gradients_ = nullptr;
   ggml_tensor* first_ = nullptr;
   ggml_tensor* second_ = nullptr;
-  std::unique_ptr<Graph> training_;
-  std::unique_ptr<Graph> forward_;  // built when it is first needed
+  std::unique_ptr<DeviceOptimiser> optimiser_;  // with stock operators only
+  std::unique_ptr<TrainGraph> training_;
+  std::unique_ptr<TrainGraph> forward_;  // built when it is first needed
 };
 
 // The shape a GGUF file's weights need; throws TRAIN_MODEL_UNSUPPORTED.

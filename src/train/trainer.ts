@@ -23,6 +23,7 @@ import type {
 export const TRAINER_DEFAULTS = Object.freeze({
   nThreads: availableParallelism(),
   device: 'cpu',
+  graph: 'kernels' as const,
   causal: true,
   seed: 0,
   initDeviation: 0.02,

@@ -36,6 +36,7 @@ export const tinyOptions: NativeTrainerOptions = {
   maxTargets: 22,
   nThreads: 2,
   device: 'cpu',
+  graph: 'kernels',
   causal: true,
   seed: 3,
   initDeviation: 0.3,
