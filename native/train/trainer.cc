@@ -6,6 +6,7 @@
 
 #include "error.h"
 #include "train/device_graph.h"
+#include "train/graph.h"
 
 namespace gristmill::train {
 

@@ -17,8 +17,8 @@
 
 #include "engine/backend.h"
 #include "train/device_optimiser.h"
-#include "train/graph.h"
 #include "train/shape.h"
+#include "train/train_graph.h"
 
 namespace gristmill::train {
 
