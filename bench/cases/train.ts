@@ -1,9 +1,10 @@
 /**
- * Case `train`: training steps against plain PyTorch on the same CPU, the same model, the same initial weights and
- * tokens (bench/python/train_reference.py; `apt-get install python3-torch`).
+ * Case `train`: training steps against ggml's own operators and plain PyTorch on the same CPU, the same model, the same
+ * initial weights and tokens (bench/python/train_reference.py; `apt-get install python3-torch`).
  *
  * The runs take turns, so that both meet the same load. A step is forward, backward, clipping and AdamW. Whoever
- * is faster must also be right: the losses of every step are compared.
+ * is faster must also be right: the losses of every step are compared. GRISTMILL_BENCH_DEVICE measures the graph of
+ * ggml's operators on that device instead (train-device.ts).
  */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -13,6 +14,8 @@ import { pretrainBatch } from '../../src/train/objectives.ts';
 import { learningRateAt } from '../../src/train/schedule.ts';
 import { openTrainer, TRAINER_DEFAULTS } from '../../src/train/trainer.ts';
 import type { Bench, BenchContext, BenchTable } from '../types.ts';
+import { benchOnDevice } from './train-device.ts';
+import { chain } from './train-tokens.ts';
 
 const SIZE = { nSeq: 8, nCtx: 256 };
 const COMMON = { ropeTheta: 10000, rmsEpsilon: 1e-5, tied: true, nClasses: 0 };
@@ -32,6 +35,8 @@ interface Run {
 export const bench: Bench = {
   name: 'train',
   async run(context) {
+    const device = process.env['GRISTMILL_BENCH_DEVICE'];
+    if (device !== undefined) return benchOnDevice(context, device);
     const folder = mkdtempSync(join(tmpdir(), 'gristmill-bench-train-'));
     const rows: (string | number)[][] = [];
     try {
@@ -45,10 +50,20 @@ export const bench: Bench = {
     }
     const table: BenchTable = {
       title: 'Training on the CPU, tokens per second (median step)',
-      columns: ['parameters', 'steps', 'gristmill', 'PyTorch', 'ratio', 'largest loss difference'],
+      columns: [
+        'parameters',
+        'steps',
+        'gristmill',
+        'plain ggml graph',
+        'ratio to it',
+        'PyTorch',
+        'ratio to it',
+        'largest loss difference',
+      ],
       rows,
       notes: [
         `${SIZE.nSeq} sequences of ${SIZE.nCtx} tokens per step, ${availableParallelism()} threads each, f32, tied embeddings.`,
+        'The plain ggml graph is the one that GPUs run, on the CPU backend; it makes a quarter of the steps.',
         'Tokens follow a random chain with four successors per token, so that there is something to learn.',
       ],
     };
@@ -69,8 +84,14 @@ async function compare(
   const tokens = chain(shape.nVocab, nSteps * SIZE.nSeq * SIZE.nCtx);
   const base = join(folder, 'job');
   const ours: Run[] = [];
+  const plain: Run[] = [];
   const theirs: Run[] = [];
   let nParams = 0;
+  const perStep = SIZE.nSeq * SIZE.nCtx;
+  const steps = lrs.map((lr, step) => ({
+    batches: [pretrainBatch(tokens.slice(step * perStep, (step + 1) * perStep), SIZE)],
+    lr,
+  }));
   for (let round = 0; round < rounds; round++) {
     await using trainer = await openTrainer({ shape, ...SIZE, seed: 1 });
     nParams = trainer.info.nParams;
@@ -88,32 +109,27 @@ async function compare(
       );
       writeFileSync(`${base}.tokens`, new Uint8Array(tokens.buffer));
     }
-    const perStep = SIZE.nSeq * SIZE.nCtx;
-    ours.push(
-      await trainer.steps(
-        lrs.map((lr, step) => ({
-          batches: [pretrainBatch(tokens.slice(step * perStep, (step + 1) * perStep), SIZE)],
-          lr,
-        })),
-      ),
-    );
+    ours.push(await trainer.steps(steps));
+    await using ggml = await openTrainer({ shape, ...SIZE, seed: 1, graph: 'ggml' });
+    plain.push(await ggml.steps(steps.slice(0, Math.ceil(nSteps / 4))));
     const reference = pytorch(base, context);
     if (reference) theirs.push(reference);
   }
   const ourSpeed = speed(ours);
+  const plainSpeed = speed(plain);
   const theirSpeed = speed(theirs);
-  let difference = Number.NaN;
-  if (theirs[0]) {
-    const expected = Array.from(theirs[0].losses);
-    difference = Math.max(...expected.map((loss, at) => Math.abs(loss - ours[0]!.losses[at]!)));
-  }
+  const differences = [plain[0], theirs[0]].flatMap((run) =>
+    Array.from(run?.losses ?? []).map((loss, at) => Math.abs(loss - ours[0]!.losses[at]!)),
+  );
   return [
     nParams.toLocaleString('en'),
     nSteps,
     ourSpeed,
-    theirSpeed,
-    ourSpeed / theirSpeed,
-    Number.isNaN(difference) ? 'no PyTorch' : difference.toExponential(1),
+    plainSpeed,
+    ourSpeed / plainSpeed,
+    theirs[0] ? theirSpeed : 'no PyTorch',
+    theirs[0] ? ourSpeed / theirSpeed : '',
+    Math.max(...differences).toExponential(1),
   ];
 }
 
@@ -135,18 +151,4 @@ function pytorch(base: string, context: BenchContext): Run | null {
 function speed(runs: readonly Run[]): number {
   const seconds = runs.flatMap((run) => Array.from(run.seconds)).sort((a, b) => a - b);
   return (SIZE.nSeq * SIZE.nCtx) / (seconds[seconds.length >> 1] ?? Number.NaN);
-}
-
-/** A seeded chain in which every token has four equally likely successors. */
-function chain(nVocab: number, length: number): Int32Array {
-  let state = 12345;
-  const next = () => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return state >>> 8;
-  };
-  const tokens = new Int32Array(length);
-  for (let at = 1; at < length; at++) {
-    tokens[at] = (tokens[at - 1]! * 7 + (next() % 4) * 13 + 1) % nVocab;
-  }
-  return tokens;
 }
