@@ -50,7 +50,7 @@ DeviceGraph::DeviceGraph(const Shape& shape, const GraphSizes& sizes,
 
 void DeviceGraph::Compute() {
   const Form form = FormOf(*feed_);
-  if (!form_.Serves(form)) Build(form);
+  if (!built_ || !form_.Serves(form)) Build(form);
   inputs_->Upload(*feed_);
   plan_->Run();
   inputs_->Download(feed_);
@@ -58,6 +58,7 @@ void DeviceGraph::Compute() {
 
 void DeviceGraph::Build(const Form& form) {
   // The old buffers go first: both may not fit.
+  built_ = false;
   plan_.reset();
   inputs_.reset();
   layers_.clear();
@@ -69,6 +70,7 @@ void DeviceGraph::Build(const Form& form) {
   ggml_tensor* d_hidden = BuildHead(BuildForward());
   if (gradients_ != nullptr) BuildBackward(d_hidden);
   plan_->Allocate();
+  built_ = true;
 }
 
 size_t DeviceGraph::NodeBound() const {

@@ -30,7 +30,9 @@ class DeviceGraph : public TrainGraph {
               Feed* feed);
 
   void Compute() override;
-  size_t buffer_bytes() const override { return plan_->buffer_bytes() + inputs_->buffer_bytes(); }
+  size_t buffer_bytes() const override {
+    return built_ ? plan_->buffer_bytes() + inputs_->buffer_bytes() : 0;
+  }
 
  private:
   struct Normed {
@@ -84,6 +86,7 @@ class DeviceGraph : public TrainGraph {
   const float smoothing_;
   Feed* feed_;
   Form form_;
+  bool built_ = false;  // false again when a build ran out of memory
   std::unique_ptr<DeviceInputs> inputs_;
   std::unique_ptr<DevicePlan> plan_;
   ggml_context* context_ = nullptr;  // of the plan

@@ -70,6 +70,11 @@ const common = {
     })
     .prefault({}),
   seed: z.int().min(0).default(0),
+  /** `cpu` or `cuda:<index>`; part of the run, as another device rounds differently. The CPU without it. */
+  device: z
+    .string()
+    .regex(/^(cpu|cuda:\d+)$/)
+    .optional(),
   /** Steps between measurements of the validation data; 0 for the end only. */
   evalEvery: z.int().min(0).default(100),
   export: z

@@ -43,6 +43,7 @@ export async function runLmTraining(
       seed: config.seed,
       ...config.optimizer,
       ...(config.nThreads !== undefined && { nThreads: config.nThreads }),
+      ...(config.device !== undefined && { device: config.device }),
     });
     if ('from' in config.model) await trainer.importGguf(config.model.from);
     const data = { source, validation, tokenizerPath };

@@ -80,7 +80,7 @@ const cases: [string, NativeTrainerOptions, TrainBatch[]][] = [
     [randomBatch(tinyOptions, 1, { segments: true })],
   ],
   [
-    'sft, untied, masked and weighted, smoothing, three micro-batches of as many targets as they have',
+    'sft, untied, masked and weighted, smoothing, three micro-batches of unequally many targets',
     sft,
     [
       randomBatch(sft, 2, { every: 3, weights: true }),

@@ -94,6 +94,14 @@ describe('trainModel', () => {
     });
   });
 
+  it('names a device that is not there', async () => {
+    const elsewhere = { ...pretrain('device'), device: 'cuda:99' } as TrainConfigInput;
+    await expect(trainModel(elsewhere)).rejects.toMatchObject({
+      code: 'ENGINE_DEVICE_MISSING',
+      details: { device: 'cuda:99' },
+    });
+  });
+
   it('fine-tunes on answers only', async () => {
     const config: TrainConfigInput = {
       objective: 'sft',
