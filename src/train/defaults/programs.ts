@@ -5,7 +5,8 @@
  * execution. One fold of the pages is held out, for the measures; the model that is shipped is the one that was
  * measured. Beside it lies its profile, which the chunk stage finds by the model's name.
  */
-import { writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { trainTokenizer } from '../../model/tokenizer-training.ts';
 import { native } from '../../native.ts';
@@ -83,49 +84,20 @@ export interface ProgramsValidation {
 }
 
 /** Trains, exports and measures. @throws TRAIN_*, MODEL_WRITE_FAILED, ENGINE_* */
-export async function trainDefaultPrograms({
-  pages,
-  out,
-  nFolds,
-  training = PROGRAM_TRAINING_DEFAULTS,
-  signal,
-  onStep,
-}: DefaultProgramsOptions): Promise<ProgramsValidation> {
+export async function trainDefaultPrograms(
+  options: DefaultProgramsOptions,
+): Promise<ProgramsValidation> {
+  const { pages, out, nFolds, signal } = options;
   const held = pages.filter((page) => foldOf(page, nFolds) === 0);
   const learning = pages.filter((page) => foldOf(page, nFolds) !== 0);
-  const { chunk } = PROGRAM_PROFILE;
   const modelPath = join(out, 'default-programs.gguf');
-  const tokenizerPath = join(out, 'default-programs.tokenizer.gguf');
-  await trainTokenizer({
-    texts: renderedTexts(learning, chunk),
-    vocabSize: PROGRAM_VOCABULARY,
-    path: tokenizerPath,
-    ...(signal && { signal }),
-  });
-  const tokenizer = await native().openTokenizer(tokenizerPath);
+  const scratch = mkdtempSync(join(tmpdir(), 'gristmill-programs-'));
   let nParams: number;
   try {
-    const trainer = await trainProgramWriter(learning, {
-      tokenizer,
-      format: chunk,
-      options: training,
-      signal,
-      onStep,
-    });
-    try {
-      nParams = trainer.info.nParams;
-      await trainer.exportGguf({
-        path: modelPath,
-        type: 'q8_0',
-        name: 'gristmill default-programs',
-        nCtx: CONTEXT,
-        tokenizerPath,
-      });
-    } finally {
-      await trainer.dispose();
-    }
+    const tokenizerPath = join(scratch, 'tokenizer.gguf');
+    nParams = await makeModel({ ...options, pages: learning, modelPath, tokenizerPath });
   } finally {
-    tokenizer.dispose();
+    rmSync(scratch, { recursive: true, force: true });
   }
   const profile = `${JSON.stringify(PROGRAM_PROFILE, null, 2)}\n`;
   writeFileSync(join(out, 'default-programs.profile.json'), profile);
@@ -138,6 +110,47 @@ export async function trainDefaultPrograms({
     whole: await measure(held),
     light: await measure(held.map((page) => thinNoise(page, LIGHT_SHARE))),
   };
+}
+
+/** Tokenizer, training, export; gives the number of parameters. */
+async function makeModel({
+  pages,
+  modelPath,
+  tokenizerPath,
+  training = PROGRAM_TRAINING_DEFAULTS,
+  signal,
+  onStep,
+}: DefaultProgramsOptions & {
+  readonly modelPath: string;
+  readonly tokenizerPath: string;
+}): Promise<number> {
+  const { chunk: format } = PROGRAM_PROFILE;
+  await trainTokenizer({
+    texts: renderedTexts(pages, format),
+    vocabSize: PROGRAM_VOCABULARY,
+    path: tokenizerPath,
+    ...(signal && { signal }),
+  });
+  const tokenizer = await native().openTokenizer(tokenizerPath);
+  try {
+    const hooks = { signal, onStep };
+    const settings = { tokenizer, format, options: training, ...hooks };
+    const trainer = await trainProgramWriter(pages, settings);
+    try {
+      await trainer.exportGguf({
+        path: modelPath,
+        type: 'q8_0',
+        name: 'gristmill default-programs',
+        nCtx: CONTEXT,
+        tokenizerPath,
+      });
+      return trainer.info.nParams;
+    } finally {
+      await trainer.dispose();
+    }
+  } finally {
+    tokenizer.dispose();
+  }
 }
 
 /** Pages as windows show them, so that markers and programs have their numbers as tokens. */
