@@ -6,14 +6,15 @@
  * the package's recipe and refine the other, and the other way round. No page is refined by a model that saw its
  * domain, and no model sees a held-out page. Thresholds need scores of unseen pages: those of a half's labels come
  * from the sibling model, which did not see them; they are the package's retentions (0.99 of the content characters,
- * 0.95 of the documents). Calibration is fitted on whole pages alone (the package's: whole and thinned), as whole
- * pages are what is refined here.
+ * 0.95 of the documents). A second arm keeps 0.95 of the characters. Calibration is fitted on whole pages alone (the
+ * package's: whole and thinned), as whole pages are what is refined here.
  */
 import { join } from 'node:path';
 import { calibrated } from '../../src/lines/calibration.ts';
 import { packEncoder } from '../../src/lines/encoder-file.ts';
 import { encodePage } from '../../src/lines/line-encoder.ts';
 import { type OpenRefinerOptions, openRefiner } from '../../src/refine/refiner.ts';
+import { DEFAULT_RETENTION } from '../../src/refine/scoring-stages.ts';
 import { passesC4 } from '../../src/train/baselines/rules.ts';
 import { fitCalibration, retentionThresholds } from '../../src/train/calibration.ts';
 import { RETENTIONS, trainDefaultChunk } from '../../src/train/defaults/chunk.ts';
@@ -43,6 +44,8 @@ export interface Arm {
 }
 
 const HALVES = [0, 1] as const;
+/** A model that learns from what is left may mind noise more than lost content. */
+const LOWER_RETENTION = 0.95;
 /** Smaller than the package's: a smoke run only has to pass through. */
 const QUICK_TRAINING: LineTrainingOptions = {
   ...LINE_TRAINING_DEFAULTS,
@@ -72,15 +75,12 @@ export async function makeArms(
     { name: 'refined, package', texts: await refined(texts, {}) },
   ];
   const models = await crossFitted(data, folder, context);
-  const found: string[] = texts.map(() => '');
-  for (const half of HALVES) {
-    const others = pages.flatMap((page, at) => (foldOf(page, 2) === half ? [] : [at]));
-    const some = others.map((at) => texts[at]!);
-    for (const [index, text] of (await refined(some, models[half]!)).entries()) {
-      found[others[index]!] = text;
-    }
+  for (const retention of [DEFAULT_RETENTION, LOWER_RETENTION]) {
+    arms.push({
+      name: `refined, cross-fitted, retention ${retention}`,
+      texts: await crossRefined(pages, models, retention),
+    });
   }
-  arms.push({ name: 'refined, cross-fitted', texts: found });
   arms.push({
     name: 'main content by people',
     texts: pages.map((page) => foldText(page.goldText!)),
@@ -103,6 +103,24 @@ async function refined(texts: readonly string[], options: OpenRefinerOptions): P
   await using refiner = await openRefiner(options);
   const outcomes = await refiner.refine(texts);
   return outcomes.map(({ text }) => text);
+}
+
+/** Every page refined by the models of the other half. */
+async function crossRefined(
+  pages: readonly GoldPage[],
+  models: readonly Models[],
+  retention: number,
+): Promise<string[]> {
+  const found = pages.map(() => '');
+  for (const half of HALVES) {
+    const others = pages.flatMap((page, at) => (foldOf(page, 2) === half ? [] : [at]));
+    const texts = others.map((at) => pages[at]!.text);
+    const left = await refined(texts, { ...models[half]!, retention });
+    others.forEach((at, index) => {
+      found[at] = left[index]!;
+    });
+  }
+  return found;
 }
 
 type Models = Required<Pick<OpenRefinerOptions, 'documentModel' | 'chunkModel'>>;
@@ -169,8 +187,10 @@ async function crossFitLines(
     for (const half of HALVES) {
       // The labels that this half's model learnt from, as its sibling sees those pages.
       const fitted = await fitThresholds(halves[half]!, scorers[1 - half]!);
-      const at = fitted.thresholds.find(({ retention }) => retention === 0.99)!;
-      context.log(`  half ${half + 1}: threshold ${at.threshold.toFixed(3)} at retention 0.99`);
+      const at = fitted.thresholds.find(({ retention }) => retention === DEFAULT_RETENTION)!;
+      context.log(
+        `  half ${half + 1}: threshold ${at.threshold.toFixed(3)} at retention ${DEFAULT_RETENTION}`,
+      );
       const { trainer, encoder } = scorers[half]!;
       const kind = 'line-score';
       const path = join(folder, `chunk-${half}.gguf`);
