@@ -30,7 +30,7 @@ const SHAPE = { nEmbd: 128, nLayer: 4, nHead: 4, nFf: 352 };
 const BATCH = { nSeq: 4, nCtx: 256 };
 const PEAK_LR = 3e-3;
 const SIZES = {
-  full: { maxSteps: 1000, seeds: [1, 2, 3] },
+  full: { maxSteps: 2000, seeds: [1, 2, 3] },
   quick: { maxSteps: 20, seeds: [1] },
 };
 const COLUMNS = [

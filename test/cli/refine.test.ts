@@ -279,6 +279,25 @@ describe('gristmill refine', () => {
     expect(outputOf(out).size ?? Object.keys(outputOf(out)).length).toBeGreaterThan(0);
   });
 
+  it('runs the published form of ProX with the package’s model that writes programs', async () => {
+    const out = join(folder, 'programs');
+    const rows = ['--limit', '12', '--id-column', 'id'];
+    const command = [
+      'refine',
+      'examples/corpus.parquet',
+      '--out',
+      out,
+      '--chunk-model',
+      'programs',
+    ];
+    const { code, stdout, stderr } = await run([...command, ...rows, '--json']);
+    expect([code, stderr]).toEqual([0, '']);
+    const summary = JSON.parse(stdout.toString());
+    expect(summary.rowsIn).toBe(12);
+    expect(summary.edited).toBeGreaterThan(0);
+    expect(summary.newTokens).toBeGreaterThan(0);
+  });
+
   it('finishes the units in flight at the first interrupt, and the rest when run again', async () => {
     const out = join(folder, 'interrupted');
     const args = ['refine', corpus, '--out', out, ...MODELS, ...SPLIT, '--unit-rows', '30'];
