@@ -2,12 +2,12 @@
  * What a training run learns from, as a function of the step: the same seed and step give the same batches, whatever
  * came before.
  */
-import { readLines } from '../corpus/byte-lines.ts';
 import { planTexts } from '../corpus/texts.ts';
 import { GristmillError } from '../errors.ts';
 import type { NativeTokenizer } from '../native-tokenizer.ts';
 import type { TokenBatch } from '../native-train.ts';
 import type { LmTrainConfig } from './config.ts';
+import { readRows, requiredString } from './gold.ts';
 import { pretrainBatch, type SftExample, sftBatch } from './objectives.ts';
 import { documentsOf, SequenceOrder, tokenizeCorpus } from './token-data.ts';
 
@@ -161,36 +161,11 @@ async function* readPairs(
   file: string,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<{ readonly prompt: string; readonly answer: string }> {
-  const format = file.endsWith('.gz') ? 'jsonl.gz' : file.endsWith('.zst') ? 'jsonl.zst' : 'jsonl';
-  const source = {
-    path: file,
-    format,
-    byteStart: null,
-    byteEnd: null,
-    maxLineBytes: 2 ** 26,
-    signal,
-  } as const;
-  for await (const group of readLines(source)) {
-    for (const { bytes, line } of group) {
-      let row: unknown;
-      try {
-        row = JSON.parse(bytes.toString('utf8'));
-      } catch (cause) {
-        throw new GristmillError(
-          'TRAIN_GOLD_INVALID',
-          { file, line, reason: `no JSON: ${(cause as Error).message}` },
-          { cause },
-        );
-      }
-      const { prompt, answer } = (row ?? {}) as Record<string, unknown>;
-      if (typeof prompt !== 'string' || typeof answer !== 'string') {
-        throw new GristmillError('TRAIN_GOLD_INVALID', {
-          file,
-          line,
-          reason: 'expected the strings prompt and answer',
-        });
-      }
-      yield { prompt, answer };
-    }
+  for await (const { row, line } of readRows(file, signal)) {
+    const place = { file, line };
+    yield {
+      prompt: requiredString(row, 'prompt', place),
+      answer: requiredString(row, 'answer', place),
+    };
   }
 }

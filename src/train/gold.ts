@@ -108,7 +108,8 @@ interface Place {
   readonly line: number;
 }
 
-async function* readRows(
+/** Rows of a file of JSON objects with the number of their line. @throws as {@link readGoldPages} */
+export async function* readRows(
   file: string,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<{ row: Row; line: number }> {
@@ -188,7 +189,7 @@ function flags(
   return value;
 }
 
-function requiredString(row: Row, column: string, place: Place): string {
+export function requiredString(row: Row, column: string, place: Place): string {
   const value = row[column];
   if (typeof value !== 'string') refuse(place, column, 'a string', value);
   return value as string;

@@ -9,12 +9,15 @@ import { afterAll, describe, expect, it } from 'vitest';
 import type { NativeTrainer, NativeTrainerOptions, TrainBatch } from '../../src/native-train.ts';
 import {
   folder,
+  lineScoreOptions as lineScore,
   open,
   randomBags,
   randomBatch,
   removeFolder,
+  sftOptions as sft,
   tinyOptions,
   tinyShape,
+  wideOptions as wide,
 } from './trainer-support.ts';
 
 afterAll(removeFolder);
@@ -50,20 +53,6 @@ async function expectSame(
   }
 }
 
-const sft = { ...tinyOptions, shape: { ...tinyShape, tied: false }, labelSmoothing: 0.1 };
-const lineScore = {
-  ...tinyOptions,
-  shape: { ...tinyShape, nClasses: 2, nHeadKv: 1, nLayer: 1 },
-  causal: false,
-  labelSmoothing: 0.05,
-};
-const wide = {
-  ...tinyOptions,
-  shape: { ...tinyShape, nEmbd: 40, nHead: 3, nHeadKv: 3, nHeadDim: 34, nFf: 70, nVocab: 70 },
-  nCtx: 70,
-  nSeq: 1,
-  maxTargets: 70,
-};
 // More tokens, targets and rows of the table than a chunk of 1024.
 const chunked = {
   ...tinyOptions,

@@ -7,14 +7,16 @@ import { afterAll, describe, expect, it } from 'vitest';
 import type { NativeTrainerOptions, TrainBatch } from '../../src/native-train.ts';
 import { oracleLoss } from './oracle.ts';
 import {
+  lineScoreOptions as lineScore,
   open,
   randomBags,
   randomBatch,
   randomBelow,
   removeFolder,
+  sftOptions as sft,
   tinyOptions,
-  tinyShape,
   weightsOf,
+  wideOptions as wide,
 } from './trainer-support.ts';
 
 afterAll(removeFolder);
@@ -26,20 +28,6 @@ interface Case {
 }
 
 const pretrain = tinyOptions;
-const sft = { ...tinyOptions, shape: { ...tinyShape, tied: false }, labelSmoothing: 0.1 };
-const lineScore = {
-  ...tinyOptions,
-  shape: { ...tinyShape, nClasses: 2, nHeadKv: 1, nLayer: 1 },
-  causal: false,
-  labelSmoothing: 0.05,
-};
-const wide = {
-  ...tinyOptions,
-  shape: { ...tinyShape, nEmbd: 40, nHead: 3, nHeadKv: 3, nHeadDim: 34, nFf: 70, nVocab: 70 },
-  nCtx: 70,
-  nSeq: 1,
-  maxTargets: 70,
-};
 
 const cases: Case[] = [
   {

@@ -48,6 +48,28 @@ export const tinyOptions: NativeTrainerOptions = {
   labelSmoothing: 0,
 };
 
+/** Untied, with label smoothing. */
+export const sftOptions: NativeTrainerOptions = {
+  ...tinyOptions,
+  shape: { ...tinyShape, tied: false },
+  labelSmoothing: 0.1,
+};
+/** Non-causal, one key-value head, classes. */
+export const lineScoreOptions: NativeTrainerOptions = {
+  ...tinyOptions,
+  shape: { ...tinyShape, nClasses: 2, nHeadKv: 1, nLayer: 1 },
+  causal: false,
+  labelSmoothing: 0.05,
+};
+/** As many key-value heads as heads, wider and longer than a block of attention. */
+export const wideOptions: NativeTrainerOptions = {
+  ...tinyOptions,
+  shape: { ...tinyShape, nEmbd: 40, nHead: 3, nHeadKv: 3, nHeadDim: 34, nFf: 70, nVocab: 70 },
+  nCtx: 70,
+  nSeq: 1,
+  maxTargets: 70,
+};
+
 export const open = (changes: Partial<NativeTrainerOptions> = {}): Promise<NativeTrainer> =>
   native().openTrainer({ ...tinyOptions, ...changes });
 

@@ -10,6 +10,7 @@
 
 import { BagWriter, type EncodedPage, type LineEncoder } from '../../lines/line-encoder.ts';
 import type { BagBatch } from '../../native-train.ts';
+import { packFirstFit } from '../first-fit.ts';
 import { type Random, shuffle } from '../seeded.ts';
 
 /** A page to learn from. */
@@ -41,9 +42,6 @@ export interface LineDropout {
   readonly features: number;
 }
 
-/** Open sequences a window is tried on; more would pack little tighter. */
-const OPEN_SEQUENCES = 24;
-
 /**
  * Windows of one epoch by batch and sequence.
  *
@@ -56,21 +54,11 @@ export function packPages(
 ): PageWindow[][][] {
   const order = Int32Array.from(nLines, (_, page) => page);
   shuffle(order, random);
-  const sequences: PageWindow[][] = [];
-  const room: number[] = [];
-  for (const page of order) {
-    for (const window of cut(page, nLines[page]!, nCtx, random)) {
-      const size = window.end - window.start;
-      let at = Math.max(0, sequences.length - OPEN_SEQUENCES);
-      while (at < sequences.length && room[at]! < size) at++;
-      if (at === sequences.length) {
-        sequences.push([]);
-        room.push(nCtx);
-      }
-      sequences[at]!.push(window);
-      room[at]! -= size;
-    }
-  }
+  const windows = [...order].flatMap((page) => cut(page, nLines[page]!, nCtx, random));
+  const sequences = packFirstFit(
+    windows.map(({ start, end }) => end - start),
+    nCtx,
+  ).map((chosen) => chosen.map((window) => windows[window]!));
   const shuffled = Int32Array.from(sequences, (_, index) => index);
   shuffle(shuffled, random);
   const batches: PageWindow[][][] = [];

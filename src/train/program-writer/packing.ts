@@ -21,32 +21,6 @@ export interface PromptTargets {
   readonly textShare: number;
 }
 
-/** Open sequences that a window is tried on; more would pack little tighter. */
-const OPEN_SEQUENCES = 16;
-
-/**
- * Windows by sequence, in an order that follows from `lengths` alone.
- *
- * @param lengths tokens of each window, in the order to learn from
- */
-export function packWindows(lengths: ArrayLike<number>, nCtx: number): number[][] {
-  const sequences: number[][] = [];
-  const room: number[] = [];
-  for (let window = 0; window < lengths.length; window++) {
-    const size = lengths[window]!;
-    if (size > nCtx) continue;
-    let at = Math.max(0, sequences.length - OPEN_SEQUENCES);
-    while (at < sequences.length && room[at]! < size) at++;
-    if (at === sequences.length) {
-      sequences.push([]);
-      room.push(nCtx);
-    }
-    sequences[at]!.push(window);
-    room[at]! -= size;
-  }
-  return sequences;
-}
-
 /** One batch; `sequences` holds up to `nSeq` lists of windows that fit `nCtx`. */
 export function windowBatch(
   sequences: readonly (readonly WindowExample[])[],

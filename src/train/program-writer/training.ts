@@ -6,6 +6,7 @@
  * (seed, pass, batch) alone.
  */
 import type { NativeTokenizer } from '../../native-tokenizer.ts';
+import { packFirstFit } from '../first-fit.ts';
 import type { GoldPage } from '../gold.ts';
 import { programWindows } from '../program-pairs.ts';
 import { learningRateAt } from '../schedule.ts';
@@ -18,7 +19,10 @@ import {
   type TokenizedPage,
   type WindowExample,
 } from './examples.ts';
-import { type PromptTargets, packWindows, windowBatch } from './packing.ts';
+import { type PromptTargets, windowBatch } from './packing.ts';
+
+/** Sequences a window is tried on. */
+const OPEN_SEQUENCES = 16;
 
 /** Options of {@link trainProgramWriter}. */
 export interface ProgramTrainingOptions extends PromptTargets {
@@ -175,7 +179,9 @@ function batchesOf(
   const order = Int32Array.from(examples, (_, index) => index);
   shuffle(order, random);
   const lengths = order.map((index) => examples[index]!.tokens.length);
-  const sequences = packWindows(lengths, nCtx).map((windows) => windows.map((at) => order[at]!));
+  const sequences = packFirstFit(lengths, nCtx, OPEN_SEQUENCES).map((windows) =>
+    windows.map((at) => order[at]!),
+  );
   const batches: number[][][] = [];
   for (let at = 0; at < sequences.length; at += nSeq) batches.push(sequences.slice(at, at + nSeq));
   return batches;

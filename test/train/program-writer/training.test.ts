@@ -9,10 +9,11 @@ import {
   PROGRAM_PROFILE,
   PROGRAM_TRAINING_DEFAULTS,
 } from '../../../src/train/defaults/programs.ts';
+import { packFirstFit } from '../../../src/train/first-fit.ts';
 import { REMOVE } from '../../../src/train/gold.ts';
 import { programOf, programWindows } from '../../../src/train/program-pairs.ts';
 import { ExampleEncoder } from '../../../src/train/program-writer/examples.ts';
-import { packWindows, windowBatch } from '../../../src/train/program-writer/packing.ts';
+import { windowBatch } from '../../../src/train/program-writer/packing.ts';
 import { programRefiner } from '../../../src/train/program-writer/refiner.ts';
 import { trainProgramWriter } from '../../../src/train/program-writer/training.ts';
 import { syntheticPages } from '../support.ts';
@@ -75,7 +76,7 @@ describe('examples', () => {
 
 describe('batches', () => {
   it('pack windows whole, and learn answers, verdicts and a share of the text', async () => {
-    const sequences = packWindows([5, 6, 4, 11, 2, 9], 10);
+    const sequences = packFirstFit([5, 6, 4, 11, 2, 9], 10);
     expect(sequences.flat().sort()).toEqual([0, 1, 2, 4, 5]);
     for (const windows of sequences) {
       const total = windows.reduce((sum, window) => sum + [5, 6, 4, 11, 2, 9][window]!, 0);
