@@ -6,7 +6,7 @@
  * the package's recipe and refine the other, and the other way round. No page is refined by a model that saw its
  * domain, and no model sees a held-out page. Thresholds need scores of unseen pages: those of a half's labels come
  * from the sibling model, which did not see them; they are the package's retentions (0.99 of the content characters,
- * 0.95 of the documents). A second arm keeps 0.95 of the characters. Calibration is fitted on whole pages alone (the
+ * 0.97 of the documents). A second arm keeps 0.95 of the characters. Calibration is fitted on whole pages alone (the
  * package's: whole and thinned), as whole pages are what is refined here.
  */
 import { join } from 'node:path';
