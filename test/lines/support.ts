@@ -73,7 +73,7 @@ export async function writeDocumentScorer(path: string) {
     kind: 'document-score',
     encoder,
     calibration: { slope: 1, intercept: 0 },
-    thresholds: [{ retention: 0.95, threshold: 0.4, noiseRemoved: 0.9 }],
+    thresholds: [{ retention: 0.97, threshold: 0.4, noiseRemoved: 0.9 }],
   };
   const { kind } = scoring;
   const bytes = packEncoder(scoring);
