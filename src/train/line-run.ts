@@ -5,7 +5,7 @@
  * `validation.json` in the run's folder keeps what the folds said, so that a resumed run does not ask them again. The
  * stack below the network is fitted anew on resuming: it is a function of the pages alone.
  */
-import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { isGristmillError } from '../errors.ts';
 import { packEncoder } from '../lines/encoder-file.ts';
 import { BOOSTED_DEFAULTS } from './baselines/boosted.ts';
@@ -118,11 +118,7 @@ async function validationOf(
   const file = folder.file('validation.json');
   if (existsSync(file)) return JSON.parse(readFileSync(file, 'utf8')) as KeptValidation;
   const { scores: _, ...validation } = await make();
-  writeFileSync(
-    `${file}.partial`,
-    `${JSON.stringify({ nFolds: folds, ...validation }, null, 2)}\n`,
-  );
-  renameSync(`${file}.partial`, file);
+  folder.write('validation.json', `${JSON.stringify({ nFolds: folds, ...validation }, null, 2)}\n`);
   return validation;
 }
 

@@ -83,6 +83,11 @@ export class RunFolder {
     return join(this.#out, name);
   }
 
+  /** Writes a file of the run's own, whole or not at all. */
+  write(name: string, text: string): void {
+    writeWhole(this.file(name), text);
+  }
+
   /** Reads the records up to a step; those behind it are made again. */
   resumeAt(step: number): void {
     this.#records =
@@ -109,7 +114,7 @@ export class RunFolder {
       points(({ loss }) => loss),
       points(({ validationLoss }) => validationLoss),
     );
-    writeWhole(this.file('loss.svg'), picture);
+    this.write('loss.svg', picture);
   }
 
   /** Last losses, null before the first. */

@@ -18,7 +18,7 @@ import type { BagBatch, TrainShape } from '../../native-train.ts';
 import type { BoostedOptions } from '../baselines/boosted.ts';
 import { BOOSTED_DEFAULTS } from '../baselines/boosted.ts';
 import { type GoldPage, KEEP, UNSCORED } from '../gold.ts';
-import { learningRateAt } from '../schedule.ts';
+import { shortCosineAt } from '../schedule.ts';
 import { seededRandom } from '../seeded.ts';
 import { thinNoise } from '../thin-noise.ts';
 import { openTrainer, type Trainer } from '../trainer.ts';
@@ -216,13 +216,7 @@ async function runEpochs(
   };
   let next = start < totalSteps ? build(start) : null;
   for (let at = start; at < totalSteps; at++) {
-    const lr = learningRateAt(at, {
-      kind: 'cosine',
-      peakLr,
-      minLr: peakLr * 0.02,
-      warmupSteps: Math.ceil(totalSteps * 0.03),
-      totalSteps,
-    });
+    const lr = shortCosineAt(at, peakLr, totalSteps);
     const made = trainer.steps([{ batches: [next!], lr }], signal && !checkpoint ? { signal } : {});
     // The next batch is built while the trainer's thread computes.
     if (at + 1 < totalSteps) next = build(at + 1);

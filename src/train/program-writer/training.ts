@@ -9,7 +9,7 @@ import type { NativeTokenizer } from '../../native-tokenizer.ts';
 import { packFirstFit } from '../first-fit.ts';
 import type { GoldPage } from '../gold.ts';
 import { programWindows } from '../program-pairs.ts';
-import { learningRateAt } from '../schedule.ts';
+import { shortCosineAt } from '../schedule.ts';
 import { seededRandom, shuffle } from '../seeded.ts';
 import { thinNoise } from '../thin-noise.ts';
 import { openTrainer, type Trainer } from '../trainer.ts';
@@ -118,13 +118,7 @@ export async function trainProgramWriter(
     const totalSteps = plan.length;
     let next = build(0);
     for (let at = 0; at < totalSteps; at++) {
-      const lr = learningRateAt(at, {
-        kind: 'cosine',
-        peakLr,
-        minLr: peakLr * 0.02,
-        warmupSteps: Math.ceil(totalSteps * 0.03),
-        totalSteps,
-      });
+      const lr = shortCosineAt(at, peakLr, totalSteps);
       const made = trainer.steps([{ batches: [next], lr }], signal ? { signal } : {});
       // The next batch is built while the trainer's thread computes.
       if (at + 1 < totalSteps) next = build(at + 1);
