@@ -2,6 +2,7 @@
  * Where the package's own files lie, whether this code runs from src/ (tests), from dist/ (ESM) or from the
  * bundle dist/index.cjs. Every path to a worker, the addon or a shipped model goes through here.
  */
+import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -22,4 +23,9 @@ export const addonFile = join(packageRoot, 'build', 'Release', 'gristmill.node')
 /** A refiner that comes with the package: the one of a stage, or the chunk refiner that writes programs. */
 export function defaultModelFile(name: 'document' | 'chunk' | 'programs'): string {
   return join(packageRoot, 'models', `default-${name}.gguf`);
+}
+
+/** The folder of files that can be made again: `$XDG_CACHE_HOME/gristmill` or `~/.cache/gristmill`. */
+export function cacheFolder(): string {
+  return join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'gristmill');
 }

@@ -3,12 +3,11 @@
  */
 import { createHash } from 'node:crypto';
 import { createReadStream, existsSync, mkdirSync, renameSync, statSync } from 'node:fs';
-import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { GristmillError } from '../errors.ts';
 import { inspectModel } from '../model/inspect.ts';
 import { RANDOM_MODEL_PRESETS, type RandomModelPreset, writeRandomModel } from '../model/random.ts';
-import { defaultModelFile } from '../paths.ts';
+import { cacheFolder, defaultModelFile } from '../paths.ts';
 import type { ModelIdentity } from './run-identity.ts';
 
 /** A model that is there, with what identifies it. */
@@ -17,11 +16,6 @@ export interface ModelFile extends ModelIdentity {
   readonly kind: string;
   /** Set when the weights are random: its verdicts mean nothing. */
   readonly random: string | null;
-}
-
-/** The folder of files that can be made again: `$XDG_CACHE_HOME/gristmill` or `~/.cache/gristmill`. */
-export function cacheFolder(): string {
-  return join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'gristmill');
 }
 
 /**
