@@ -58,6 +58,8 @@ export function printProgram(ops: readonly Op[], dialect: DialectName): string {
   return print(ops.length > 0 ? ops : [keep], dialect);
 }
 
+const BEHIND = '\nbehind';
+
 /** Checks a candidate. */
 export function checkExample(
   candidate: Candidate,
@@ -84,7 +86,8 @@ export function checkExample(
 /**
  * Executes the program of one window alone, in the strict executor, with nothing tolerated.
  *
- * The window is put behind as many empty lines as its document has before it, so that the program's numbers hold.
+ * The window is put behind as many empty lines as its document has before it, so that the program's numbers hold, and
+ * in front of a line with a word, so that the executor's guard for emptied documents has nothing to say.
  */
 export function executeWindow(
   {
@@ -96,7 +99,7 @@ export function executeWindow(
   program: string,
 ): { readonly refined: string; readonly allEffective: boolean } {
   const padding = '\n'.repeat(lineStart);
-  const outcome = execute(padding + text, [{ lineStart, lineEnd, program }], {
+  const outcome = execute(padding + text + BEHIND, [{ lineStart, lineEnd, program }], {
     dialect,
     maxErrors: 0,
     minKeptRatio: 0,
@@ -104,8 +107,8 @@ export function executeWindow(
     maxGrowthRatio: Number.MAX_SAFE_INTEGER,
   });
   return {
-    // Where the window's last line is gone, the line feed in front of it is gone too.
-    refined: outcome.status === 'dropped' ? '' : outcome.text.slice(lineStart),
+    // Where every line is gone, the line feed that begins BEHIND is gone too.
+    refined: outcome.text.slice(lineStart, -BEHIND.length),
     allEffective: outcome.ops.every((record) => record.skipped === null && record.count > 0),
   };
 }

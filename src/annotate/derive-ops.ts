@@ -184,7 +184,10 @@ function settleSites(
     const next = sites[index + 1];
     const ceiling = next?.line === site.line ? next.start : lines[site.line]!.length;
     let grown: Site | null = site;
-    while (grown !== null && !isUnique(grown)) {
+    // Executors refuse to look for white space alone.
+    const isBlank = ({ start, end }: Site): boolean =>
+      lines[site.line]!.slice(start, end).trim() === '';
+    while (grown !== null && (isBlank(grown) || !isUnique(grown))) {
       grown = grows ? grow(lines[site.line]!, grown, floor, ceiling) : null;
     }
     if (grown === null) nAmbiguous++;
