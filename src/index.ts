@@ -2,6 +2,12 @@
  * The public API. Re-exports only.
  */
 
+export {
+  type ExampleFileResult,
+  readWindowExamples,
+  writeWindowExamples,
+} from './annotate/example-file.ts';
+export { CHUNK_WAYS, type ChunkWay, type Split, type WindowExample } from './annotate/types.ts';
 export { type BytesColumn, buildBatch, bytesAt, DocumentBatch } from './batch/document-batch.ts';
 export { type Lane, SlabPool, type SlabPoolOptions } from './batch/slab-pool.ts';
 export {
