@@ -3,7 +3,6 @@
 /** One line each. */
 export const REJECT_REASONS = Object.freeze({
   // the window
-  line_too_long: 'a line is longer than a window; it is in none',
   too_short: 'the window has fewer characters than allowed',
   // the expert
   expert_failed: 'the expert gave no answer after all retries',

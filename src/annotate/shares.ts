@@ -3,7 +3,6 @@
  * and sets the combinations of ops).
  */
 import { createHash } from 'node:crypto';
-import { GristmillError } from '../errors.ts';
 import type { Op } from '../program/types.ts';
 
 /**
@@ -29,21 +28,11 @@ export function kindOf(ops: readonly Op[], refined: string): ExampleKind {
  * How many of each kind the largest set holds in which no kind exceeds its share.
  *
  * @param available examples of each kind
- * @throws OPTION_INVALID for a share outside 0..1, or when bounded shares leave no room for a set
  */
 export function quotas(
   available: Readonly<Record<ExampleKind, number>>,
   shares: ExampleShares,
 ): Record<ExampleKind, number> {
-  for (const [kind, share] of Object.entries(shares)) {
-    if (!EXAMPLE_KINDS.includes(kind as ExampleKind) || !(share >= 0 && share <= 1)) {
-      throw new GristmillError('OPTION_INVALID', {
-        option: 'shares',
-        expected: `numbers in 0..1 of ${EXAMPLE_KINDS.join(', ')}`,
-        received: `${kind}: ${share}`,
-      });
-    }
-  }
   const quota = { ...available };
   // A set of `total` admits min(available, share × total) of each kind: the total falls until it is what they sum to.
   for (;;) {
