@@ -2,6 +2,7 @@
  * `statistics.html`: the numbers of a run as one self-contained page, no script, nothing fetched. Every string that
  * comes from documents, options or experts is escaped.
  */
+import { escapeMarkup } from '../markup.ts';
 import type { ChunkStatistics, PartStatistics } from './chunk-statistics.ts';
 import { REJECT_REASONS, type RejectReason } from './reject-reasons.ts';
 import { EXAMPLE_KINDS } from './shares.ts';
@@ -22,7 +23,7 @@ export function statisticsPage(statistics: ChunkStatistics): string {
   const counts = Object.entries(rejected).sort(([, one], [, other]) => other - one);
   return [
     '<!doctype html><html lang="en"><meta charset="utf-8">',
-    `<title>${escapeHtml(title)}</title><style>${STYLE}</style><h1>${escapeHtml(title)}</h1>`,
+    `<title>${escapeMarkup(title)}</title><style>${STYLE}</style><h1>${escapeMarkup(title)}</h1>`,
     statistics.stopped === null
       ? ''
       : '<p class="note">The budget was spent before the inputs ended: this set is a part of what was asked for.</p>',
@@ -91,11 +92,11 @@ function table(caption: string, rows: readonly (readonly (string | Markup)[])[])
   if (rows.length === 0) return '';
   const body = rows.map((row) => {
     const cells = row.map(
-      (cell) => `<td>${typeof cell === 'string' ? escapeHtml(cell) : cell.html}</td>`,
+      (cell) => `<td>${typeof cell === 'string' ? escapeMarkup(cell) : cell.html}</td>`,
     );
     return `<tr>${cells.join('')}</tr>`;
   });
-  return `<table><caption>${escapeHtml(caption)}</caption>${body.join('')}</table>`;
+  return `<table><caption>${escapeMarkup(caption)}</caption>${body.join('')}</table>`;
 }
 
 function each(
@@ -121,16 +122,4 @@ function whole(count: number): string {
 
 function share(part: number, all: number): string {
   return all === 0 ? '–' : `${((100 * part) / all).toFixed(1)} %`;
-}
-
-/** Text as it may stand in HTML, in elements and in quoted attributes. */
-export function escapeHtml(text: string): string {
-  const entities: Record<string, string> = {
-    '&': '&amp;',
-    '<': '&lt;',
-    '>': '&gt;',
-    '"': '&quot;',
-    "'": '&#39;',
-  };
-  return text.replace(/[&<>"']/g, (character) => entities[character]!);
 }
