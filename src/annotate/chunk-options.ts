@@ -58,11 +58,11 @@ export interface AnnotateChunksOptions {
   /** Ends the run with ABORTED; answers that are paid for stay in the cache, nothing else is written. */
   readonly signal?: AbortSignal;
   /** Called about twice a second. */
-  readonly onProgress?: (progress: AnnotateProgress) => void;
+  readonly onProgress?: (progress: AnnotateChunksProgress) => void;
 }
 
 /** How far a run is. */
-export interface AnnotateProgress {
+export interface AnnotateChunksProgress {
   readonly nDocuments: number;
   readonly nWindows: number;
   readonly nExamples: number;
@@ -138,6 +138,9 @@ export function chunkSettings(options: AnnotateChunksOptions): ChunkSettings {
   }
   if (way !== 'gold' && options.expert === undefined) {
     refuse('expert', `an expert, as the way ${way} asks one`, 'none');
+  }
+  if (way === 'gold' && options.expert !== undefined) {
+    refuse('expert', 'none, as the way gold asks nobody', 'an expert');
   }
   if (options.inputs.length === 0) refuse('inputs', 'at least one', 'none');
   return settings;

@@ -11,6 +11,7 @@
  *  3. Nothing has its public name before all of it is whole (output-files.ts).
  *  4. Memory holds a few numbers an example, never its text.
  */
+import { setMaxListeners } from 'node:events';
 import { join } from 'node:path';
 import { GristmillError, isGristmillError } from '../errors.ts';
 import { native } from '../native.ts';
@@ -78,7 +79,7 @@ const ANSWER_SLACK = 4;
  * @see ProX, arXiv 2409.17115 §2.3 and appendix A
  */
 export async function annotateChunks(options: AnnotateChunksOptions): Promise<ChunkStatistics> {
-  const settings = chunkSettings(options);
+  const settings = { ...chunkSettings(options), ...ownSignal(options.signal) };
   const programs = defaultModelFile('programs');
   const profile = loadProfile(options.profile, programs);
   if (profile.chunk === null) {
@@ -101,6 +102,14 @@ export async function annotateChunks(options: AnnotateChunksOptions): Promise<Ch
   } finally {
     tokenizer.dispose();
   }
+}
+
+/** The caller's signal as one of our own, which every request under way may listen to. */
+function ownSignal(signal: AbortSignal | undefined): { readonly signal?: AbortSignal } {
+  if (signal === undefined) return {};
+  const own = AbortSignal.any([signal]);
+  setMaxListeners(0, own);
+  return { signal: own };
 }
 
 /** The expert of the ways that have one, with its answers beside the output. */

@@ -4,7 +4,7 @@
 import { bytesAt, isNullAt } from '../batch/document-batch.ts';
 import { SlabPool } from '../batch/slab-pool.ts';
 import { planCorpus } from '../corpus/plan.ts';
-import { ROW_OK } from '../corpus/types.ts';
+import { type CorpusPlan, ROW_OK } from '../corpus/types.ts';
 import { openUnit } from '../corpus/unit.ts';
 import { GristmillError } from '../errors.ts';
 import { type SourceDocument, sourceDocument } from './windows.ts';
@@ -45,7 +45,7 @@ export async function* readDocuments({
     ...(signal && { signal }),
   });
   const known = new Set(['domain', 'url', 'language', whole.textColumn, whole.idColumn]);
-  const plan = { ...whole, columns: whole.columns.filter(({ name }) => known.has(name)) };
+  const plan = onlyColumns(whole, known);
   const slabs = new SlabPool(SLABS);
   const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
   let row = 0;
@@ -80,6 +80,15 @@ export async function* readDocuments({
       }
     }
   }
+}
+
+/**
+ * The plan without columns that nobody will look at. Readers of JSON lines hold rows against all columns of the plan
+ * and read whole rows anyway.
+ */
+export function onlyColumns(plan: CorpusPlan, wanted: ReadonlySet<string | null>): CorpusPlan {
+  if (plan.files.some(({ format }) => format.startsWith('jsonl'))) return plan;
+  return { ...plan, columns: plan.columns.filter(({ name }) => wanted.has(name)) };
 }
 
 /** The host of a URL without `www.`; empty for what is none. */

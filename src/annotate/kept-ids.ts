@@ -5,6 +5,7 @@ import { SlabPool } from '../batch/slab-pool.ts';
 import { planCorpus } from '../corpus/plan.ts';
 import { openUnit } from '../corpus/unit.ts';
 import { GristmillError } from '../errors.ts';
+import { onlyColumns } from './documents.ts';
 
 const SLABS = { slabBytes: 32 * 2 ** 20, nSlabs: 2 };
 
@@ -32,8 +33,7 @@ export async function readKeptIds(
       columns: whole.columns.map(({ name }) => name).join(', '),
     });
   }
-  const wanted = new Set([whole.textColumn, 'id', 'label']);
-  const plan = { ...whole, columns: whole.columns.filter(({ name }) => wanted.has(name)) };
+  const plan = onlyColumns(whole, new Set([whole.textColumn, 'id', 'label']));
   const slabs = new SlabPool(SLABS);
   const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
   const kept = new Set<string>();
