@@ -21,15 +21,13 @@ const needle = fc.string({
 const proxOps = (target: fc.Arbitrary<string>): fc.Arbitrary<Op[]> =>
   fc.array(
     fc.oneof(
-      fc
-        .tuple(fc.nat(5), fc.nat(2))
-        .map(
-          ([start, more]): Op => ({
-            op: 'remove_lines',
-            lineStart: start,
-            lineEnd: start + 1 + more,
-          }),
-        ),
+      fc.tuple(fc.nat(5), fc.nat(2)).map(
+        ([start, more]): Op => ({
+          op: 'remove_lines',
+          lineStart: start,
+          lineEnd: start + 1 + more,
+        }),
+      ),
       fc.tuple(needle, target).map(([source, to]): Op => ({ op: 'normalize', source, target: to })),
     ),
     { maxLength: 4 },
