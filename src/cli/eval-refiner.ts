@@ -2,7 +2,7 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { readWindowExamples } from '../annotate/example-file.ts';
 import type { WindowExample } from '../annotate/types.ts';
-import { GristmillError, printable } from '../errors.ts';
+import { GristmillError, isGristmillError, printable } from '../errors.ts';
 import { type AnnotatorComparison, compareAnnotators } from '../train/compare-annotators.ts';
 import { evaluateRefiner, type RefinerEvaluationResult } from '../train/eval-refiner.ts';
 import type { RefinerMeasures, WindowMeasures } from '../train/eval-refiner-measures.ts';
@@ -84,6 +84,10 @@ async function evalRefiner(flags: Flags): Promise<void> {
       },
     });
     process.stdout.write(json ? `${JSON.stringify(result)}\n` : refinerText(result));
+  } catch (error) {
+    if (!signal.aborted || !isGristmillError(error, 'ABORTED')) throw error;
+    process.stderr.write('gristmill: interrupted: nothing was measured\n');
+    process.exitCode = 130;
   } finally {
     release();
   }

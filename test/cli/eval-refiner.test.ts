@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { writeWindowExamples } from '../../src/annotate/example-file.ts';
 import type { WindowExample } from '../../src/annotate/types.ts';
-import { run } from './support.ts';
+import { run, start } from './support.ts';
 
 let folder: string;
 let chunks: string;
@@ -107,6 +107,22 @@ describe('gristmill eval refiner', () => {
     expect(table.stdout.toString()).toMatch(
       /^2 windows in both \(0 joined by text\); 1 only in --data/,
     );
+  });
+
+  it('ends with 130 when it is interrupted', async () => {
+    const many = join(folder, 'many.parquet');
+    const [text, program] = WINDOWS[0]!;
+    await writeWindowExamples(
+      many,
+      Array.from({ length: 3000 }, (_, id) => example(text, program, id)),
+    );
+    const args = ['eval', 'refiner', '--refiner', 'programs', '--data', many, '--threads', '1'];
+    const { process: child, finished } = start(args);
+    // The first batch is through, so the handler is there and the work goes on.
+    child.stderr!.once('data', () => child.kill('SIGINT'));
+    const { code, stdout, stderr } = await finished;
+    expect([code, stdout.length]).toEqual([130, 0]);
+    expect(stderr).toContain('interrupted: nothing was measured');
   });
 
   it('refuses bad usage, bad files and empty selections with codes', async () => {
