@@ -80,6 +80,11 @@ export {
 } from './refine/run-options.ts';
 export type { RefineCounts, RunSummary } from './refine/statistics.ts';
 export {
+  type AnnotatorComparison,
+  type CompareAnnotatorsOptions,
+  compareAnnotators,
+} from './train/compare-annotators.ts';
+export {
   checkTrainConfig,
   readTrainConfig,
   type TrainConfig,
@@ -99,6 +104,19 @@ export {
 } from './train/eval-documents.ts';
 export type { Agreement, LineMeasures, LineReport } from './train/eval-lines.ts';
 export { type EvaluateLmOptions, evaluateLm, type LmMeasures } from './train/eval-lm.ts';
+export {
+  type EvaluateRefinerOptions,
+  type ExampleSelection,
+  evaluateRefiner,
+  type RefinerEvaluationResult,
+  type TokenCounts,
+} from './train/eval-refiner.ts';
+export type {
+  OpCounts,
+  RefinerMeasures,
+  RemovedCounts,
+  WindowMeasures,
+} from './train/eval-refiner-measures.ts';
 export {
   type GoldDocument,
   type GoldPage,
@@ -126,4 +144,6 @@ export {
   type TrainerOptions,
   trainShapeOf,
 } from './train/trainer.ts';
+export { WINDOW_EXECUTE_DEFAULTS, type WindowExecuteOptions } from './train/window-execution.ts';
+export type { PredictorOptions } from './train/window-predictor.ts';
 export { version } from './version.ts';

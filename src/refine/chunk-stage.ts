@@ -5,7 +5,12 @@
  * as the paper's Algorithm 1 has it (FlagAsSkipped); the published script sends it to the model all the same.
  */
 import type { BytesColumn } from '../batch/document-batch.ts';
-import type { LineFormat } from '../native-engine.ts';
+import type {
+  DocumentViews,
+  GenerateProgramsRequest,
+  GenerateResult,
+  LineFormat,
+} from '../native-engine.ts';
 import type { ProgramGrammar } from '../program/grammar.ts';
 import type { WindowProgram } from '../program/types.ts';
 import { sum } from './document-stage.ts';
@@ -34,19 +39,39 @@ export interface ChunkPrograms {
   readonly newTokens: number;
 }
 
-/** A function that writes programs for documents of a batch; the prompt is rendered once, here. */
-export function chunkStage(
+/** A function that writes a program for each of the given windows; the prompt is rendered once, here. */
+export function windowWriter(
   settings: ChunkStageSettings,
-): (text: BytesColumn, docs: Int32Array) => Promise<ChunkPrograms> {
-  const { engine, profile, grammar, firstLine, maxPromptTokens } = settings;
-  const chunk = profile.chunk!;
-  const lineFormat: LineFormat = { ...chunk.line, firstLine };
-  const frame = promptFrame(profile, engine.info, chunk.user, '{lines}', {
+): (text: DocumentViews, windows: GenerateProgramsRequest['windows']) => Promise<GenerateResult> {
+  const { engine, profile, grammar, maxPromptTokens } = settings;
+  const { maxNewTokens, user } = profile.chunk!;
+  const lineFormat = lineFormatOf(settings);
+  const frame = promptFrame(profile, engine.info, user, '{lines}', {
     maxTokens: maxPromptTokens,
     truncate: 'content',
   });
+  return ({ data, offsets }, windows) =>
+    engine.generatePrograms({ data, offsets, windows, frame, lineFormat, grammar, maxNewTokens });
+}
+
+function lineFormatOf({ profile, firstLine }: ChunkStageSettings): LineFormat {
+  return { ...profile.chunk!.line, firstLine };
+}
+
+/** A program as executors read it: without the spaces around it. */
+export function trimProgram(program: string): string {
+  return program.replace(/^ +| +$/g, '');
+}
+
+/** A function that writes programs for documents of a batch. */
+export function chunkStage(
+  settings: ChunkStageSettings,
+): (text: BytesColumn, docs: Int32Array) => Promise<ChunkPrograms> {
+  const { engine, profile } = settings;
+  const { maxWindowTokens: maxTokens, countBos } = profile.chunk!;
+  const lineFormat = lineFormatOf(settings);
+  const write = windowWriter(settings);
   return async ({ data, offsets }, docs) => {
-    const { maxWindowTokens: maxTokens, countBos, maxNewTokens } = chunk;
     const request = { data, offsets, docs, lineFormat, maxTokens, countBos };
     const plan = await engine.planWindows(request);
     const asked = Int32Array.from(plan.doc.keys()).filter((window) => plan.oversize[window] === 0);
@@ -56,15 +81,7 @@ export function chunkStage(
       lineStart: pick(plan.lineStart),
       lineEnd: pick(plan.lineEnd),
     };
-    const result = await engine.generatePrograms({
-      data,
-      offsets,
-      windows,
-      frame,
-      lineFormat,
-      grammar,
-      maxNewTokens,
-    });
+    const result = await write({ data, offsets }, windows);
     const programs = new Map<number, WindowProgram[] | null>(Array.from(docs, (doc) => [doc, []]));
     let windowsSkipped = plan.doc.length - asked.length;
     for (const [index, doc] of windows.doc.entries()) {
@@ -75,7 +92,7 @@ export function chunkStage(
         programs.get(doc)?.push({
           lineStart: windows.lineStart[index]!,
           lineEnd: windows.lineEnd[index]!,
-          program: result.programs[index]!.replace(/^ +| +$/g, ''),
+          program: trimProgram(result.programs[index]!),
         });
       }
     }

@@ -212,7 +212,7 @@ export interface OpenCore extends RefineCore {
 }
 
 /** Room that a prompt takes besides its text and markers: template, system text, a second BOS. */
-const PROMPT_OVERHEAD_TOKENS = 128;
+export const PROMPT_OVERHEAD_TOKENS = 128;
 
 /**
  * Loads the models on one device and sets the stages up.
