@@ -3,11 +3,30 @@
  */
 
 export {
+  type AnnotatorComparison,
+  type CompareAnnotatorsOptions,
+  compareAnnotators,
+} from './annotate/compare-annotators.ts';
+export {
+  type EvaluateRefinerOptions,
+  type ExampleSelection,
+  evaluateRefiner,
+  type RefinerEvaluationResult,
+  type TokenCounts,
+} from './annotate/eval-refiner.ts';
+export type {
+  OpCounts,
+  RefinerMeasures,
+  RemovedCounts,
+  WindowMeasures,
+} from './annotate/eval-refiner-measures.ts';
+export {
   type ExampleFileResult,
   readWindowExamples,
   writeWindowExamples,
 } from './annotate/example-file.ts';
 export { CHUNK_WAYS, type ChunkWay, type Split, type WindowExample } from './annotate/types.ts';
+export type { PredictorOptions } from './annotate/window-predictor.ts';
 export { type BytesColumn, buildBatch, bytesAt, DocumentBatch } from './batch/document-batch.ts';
 export { type Lane, SlabPool, type SlabPoolOptions } from './batch/slab-pool.ts';
 export {
@@ -61,6 +80,7 @@ export {
   type Status,
   type WindowProgram,
 } from './program/types.ts';
+export { WINDOW_EXECUTE_DEFAULTS, type WindowExecuteOptions } from './program/window-execution.ts';
 export type { RefineOptions, StageName } from './refine/core.ts';
 export { PROFILES, type Profile } from './refine/profile.ts';
 export { ALL_REASONS } from './refine/reasons.ts';
@@ -79,11 +99,6 @@ export {
   type RefineProgress,
 } from './refine/run-options.ts';
 export type { RefineCounts, RunSummary } from './refine/statistics.ts';
-export {
-  type AnnotatorComparison,
-  type CompareAnnotatorsOptions,
-  compareAnnotators,
-} from './train/compare-annotators.ts';
 export {
   checkTrainConfig,
   readTrainConfig,
@@ -104,19 +119,6 @@ export {
 } from './train/eval-documents.ts';
 export type { Agreement, LineMeasures, LineReport } from './train/eval-lines.ts';
 export { type EvaluateLmOptions, evaluateLm, type LmMeasures } from './train/eval-lm.ts';
-export {
-  type EvaluateRefinerOptions,
-  type ExampleSelection,
-  evaluateRefiner,
-  type RefinerEvaluationResult,
-  type TokenCounts,
-} from './train/eval-refiner.ts';
-export type {
-  OpCounts,
-  RefinerMeasures,
-  RemovedCounts,
-  WindowMeasures,
-} from './train/eval-refiner-measures.ts';
 export {
   type GoldDocument,
   type GoldPage,
@@ -144,6 +146,4 @@ export {
   type TrainerOptions,
   trainShapeOf,
 } from './train/trainer.ts';
-export { WINDOW_EXECUTE_DEFAULTS, type WindowExecuteOptions } from './train/window-execution.ts';
-export type { PredictorOptions } from './train/window-predictor.ts';
 export { version } from './version.ts';

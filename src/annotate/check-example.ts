@@ -8,9 +8,9 @@
  *  3. every op changes something, none is refused (so every source string exists)
  *  4. executing the program gives the intended text
  */
-import { execute } from '../program/execute.ts';
 import { parse, print } from '../program/parse.ts';
 import type { DialectName, Op } from '../program/types.ts';
+import { WindowExecutor } from '../program/window-execution.ts';
 import type { RejectReason } from './reject-reasons.ts';
 
 /** Bounds of {@link checkExample}. */
@@ -32,6 +32,9 @@ export const EXAMPLE_BOUNDS: ExampleBounds = Object.freeze({
   minChars: 20,
   maxRemovedShare: 1,
 });
+
+/** Ops are few and their strings bounded, so this bounds nothing that is allowed. */
+const MAX_GROWTH = 1000;
 
 /** An example to check. */
 export interface Candidate {
@@ -58,7 +61,7 @@ export function printProgram(ops: readonly Op[], dialect: DialectName): string {
   return print(ops.length > 0 ? ops : [keep], dialect);
 }
 
-const BEHIND = '\nbehind';
+const EXECUTOR = new WindowExecutor({ maxErrors: 0, maxGrowthRatio: MAX_GROWTH });
 
 /** Checks a candidate. */
 export function checkExample(
@@ -83,32 +86,14 @@ export function checkExample(
   return { program, refined };
 }
 
-/**
- * Executes the program of one window alone, in the strict executor, with nothing tolerated.
- *
- * The window is put behind as many empty lines as its document has before it, so that the program's numbers hold, and
- * in front of a line with a word, so that the executor's guard for emptied documents has nothing to say.
- */
+/** Executes the program of one window alone: no error is tolerated, growth is the deriving side's matter. */
 export function executeWindow(
-  {
-    text,
-    lineStart,
-    lineEnd,
-    dialect,
-  }: Pick<Candidate, 'text' | 'lineStart' | 'lineEnd' | 'dialect'>,
+  { text, lineStart, lineEnd, dialect }: Omit<Candidate, 'ops' | 'intended'>,
   program: string,
 ): { readonly refined: string; readonly allEffective: boolean } {
-  const padding = '\n'.repeat(lineStart);
-  const outcome = execute(padding + text + BEHIND, [{ lineStart, lineEnd, program }], {
-    dialect,
-    maxErrors: 0,
-    minKeptRatio: 0,
-    // Growth is bounded by what the ops hold; whether it is wanted is the deriving side's matter.
-    maxGrowthRatio: Number.MAX_SAFE_INTEGER,
-  });
+  const outcome = EXECUTOR.run({ text, lineStart }, [{ lineStart, lineEnd, program }], dialect);
   return {
-    // Where every line is gone, the line feed that begins BEHIND is gone too.
-    refined: outcome.text.slice(lineStart, -BEHIND.length),
+    refined: outcome.text,
     allEffective: outcome.ops.every((record) => record.skipped === null && record.count > 0),
   };
 }

@@ -3,12 +3,16 @@
  * and what they do is compared (ProX, arXiv 2409.17115, Table 4 and more: eval-refiner-measures.ts has the formulas).
  */
 import { performance } from 'node:perf_hooks';
-import type { Split, WindowExample } from '../annotate/types.ts';
 import { GristmillError } from '../errors.ts';
 import type { ResolvedOptions } from '../program/options.ts';
 import type { DialectName } from '../program/types.ts';
+import {
+  MAX_LINE_START,
+  type WindowExecuteOptions,
+  WindowExecutor,
+} from '../program/window-execution.ts';
 import { RefinerEvaluation, type RefinerMeasures } from './eval-refiner-measures.ts';
-import { MAX_LINE_START, type WindowExecuteOptions, WindowExecutor } from './window-execution.ts';
+import type { Split, WindowExample } from './types.ts';
 import {
   openPredictor,
   type Prediction,

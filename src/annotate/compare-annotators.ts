@@ -6,11 +6,11 @@
  * sets whose documents were numbered or named differently still meet. Each program runs in its own numbering.
  */
 import { createHash } from 'node:crypto';
-import type { Split, WindowExample } from '../annotate/types.ts';
 import type { ResolvedOptions } from '../program/options.ts';
+import { type WindowExecuteOptions, WindowExecutor } from '../program/window-execution.ts';
 import { type ExampleSelection, executeLabel, selectExamples } from './eval-refiner.ts';
 import { RefinerEvaluation, type RefinerMeasures } from './eval-refiner-measures.ts';
-import { type WindowExecuteOptions, WindowExecutor } from './window-execution.ts';
+import type { Split, WindowExample } from './types.ts';
 
 /** Options of {@link compareAnnotators}. */
 export interface CompareAnnotatorsOptions extends ExampleSelection {

@@ -1,18 +1,18 @@
 /** Refiners measured end to end, with the package's own models. */
 import { describe, expect, it } from 'vitest';
+import { evaluateRefiner } from '../../src/annotate/eval-refiner.ts';
 import type { WindowExample } from '../../src/annotate/types.ts';
+import { openPredictor } from '../../src/annotate/window-predictor.ts';
 import { GristmillError } from '../../src/errors.ts';
 import { defaultModelFile } from '../../src/paths.ts';
 import { DIALECTS } from '../../src/program/dialects.ts';
+import { MAX_LINE_START, WINDOW_EXECUTE_DEFAULTS } from '../../src/program/window-execution.ts';
 import { chunkStage } from '../../src/refine/chunk-stage.ts';
 import { PROMPT_OVERHEAD_TOKENS } from '../../src/refine/core.ts';
 import { openLocalEngine } from '../../src/refine/engine.ts';
 import { loadProfile } from '../../src/refine/profile.ts';
 import { openRefiner } from '../../src/refine/refiner.ts';
-import { evaluateRefiner } from '../../src/train/eval-refiner.ts';
-import { MAX_LINE_START, WINDOW_EXECUTE_DEFAULTS } from '../../src/train/window-execution.ts';
-import { openPredictor } from '../../src/train/window-predictor.ts';
-import { syntheticPages } from './support.ts';
+import { syntheticPages } from '../train/support.ts';
 
 const PAGES = syntheticPages(6, 5).map(({ text }) => text);
 

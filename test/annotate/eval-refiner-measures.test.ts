@@ -1,10 +1,10 @@
 /** The measures against sets and strings written out, and on refiners whose faults are known. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { RefinerEvaluation, type WritingFlaw } from '../../src/annotate/eval-refiner-measures.ts';
 import type { WindowExample } from '../../src/annotate/types.ts';
 import type { DialectName } from '../../src/program/types.ts';
-import { RefinerEvaluation, type WritingFlaw } from '../../src/train/eval-refiner-measures.ts';
-import { WindowExecutor } from '../../src/train/window-execution.ts';
+import { WindowExecutor } from '../../src/program/window-execution.ts';
 
 const LINES = [
   'Home | About',

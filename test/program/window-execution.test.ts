@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { print } from '../../src/program/parse.ts';
 import type { Op } from '../../src/program/types.ts';
-import { WindowExecutor } from '../../src/train/window-execution.ts';
+import { WindowExecutor } from '../../src/program/window-execution.ts';
 
 const text = fc
   .array(

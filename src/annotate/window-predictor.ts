@@ -8,6 +8,7 @@
  */
 import { thresholdFor } from '../lines/calibration.ts';
 import type { DialectName, WindowProgram } from '../program/types.ts';
+import type { WindowText } from '../program/window-execution.ts';
 import { trimProgram, windowWriter } from '../refine/chunk-stage.ts';
 import { PROMPT_OVERHEAD_TOKENS, type RefineOptions, resolveRefiner } from '../refine/core.ts';
 import { batchRows, defaultSizes, parseDevices } from '../refine/devices.ts';
@@ -15,7 +16,6 @@ import { FLAG_DOES_NOT_FIT, FLAG_STOPPED, openLocalEngine } from '../refine/engi
 import { openLocalScoring } from '../refine/scoring-engine.ts';
 import { DEFAULT_RETENTION, linePrograms } from '../refine/scoring-stages.ts';
 import type { WritingFlaw } from './eval-refiner-measures.ts';
-import type { WindowText } from './window-execution.ts';
 
 /** Options of a refiner that is measured; defaults as for `openRefiner`. */
 export interface PredictorOptions

@@ -3,13 +3,15 @@
  *
  * The strict executor of src/program runs over the window with `lineStart` empty lines in front, so that a program's
  * line numbers mean what they meant to who wrote it. Lines come from the op records, bytes from the executor's claims.
- * A window is no document: by default it may lose all but its last word ({@link WINDOW_EXECUTE_DEFAULTS}).
+ * A window is no document: by default it may lose all its words ({@link WINDOW_EXECUTE_DEFAULTS}), and then one line
+ * with a word stands behind it, so that the executor's guards for emptied documents have nothing to say.
  */
-import { toByteString } from '../program/byte-string.ts';
-import { executeWith } from '../program/execute.ts';
-import { type ExecuteOptions, type ResolvedOptions, resolveOptions } from '../program/options.ts';
-import { StrictExecutor } from '../program/strict.ts';
-import type { DialectName, OpRecord, Status, WindowProgram } from '../program/types.ts';
+import { toByteString } from './byte-string.ts';
+import { executeWith } from './execute.ts';
+import { type ExecuteOptions, type ResolvedOptions, resolveOptions } from './options.ts';
+import type { Reason } from './reasons.ts';
+import { StrictExecutor } from './strict.ts';
+import type { DialectName, OpRecord, Status, WindowProgram } from './types.ts';
 
 /** Options of the executor that differ for windows: no guard against removing nearly everything. */
 export const WINDOW_EXECUTE_DEFAULTS: Readonly<Pick<ExecuteOptions, 'minKeptRatio'>> =
@@ -47,6 +49,8 @@ export interface JudgedWindow {
   readonly adds: boolean;
 }
 
+const BEHIND = '\nbehind';
+
 const REMOVING = new Set(['remove_lines', 'drop_chunk', 'drop_doc', 'remove_all']);
 
 /** Runs programs over windows, one after the other; buffers are reused. */
@@ -72,10 +76,14 @@ export class WindowExecutor {
     dialect: DialectName,
   ): JudgedWindow {
     const bytes = toByteString(text);
-    const executor = this.#executorFor(dialect, lineStart, bytes.length);
-    const padded = '\n'.repeat(lineStart) + text;
+    const { executor, behind } = this.#executorFor(dialect, lineStart, bytes.length);
+    const padded = '\n'.repeat(lineStart) + text + behind;
     const outcome = executeWith(executor, padded, programs);
-    const { status, reason, ops } = outcome;
+    const { ops } = outcome;
+    // Where every line is gone, the line feed that begins BEHIND is gone too.
+    const isEmptied = behind !== '' && outcome.text.length === lineStart + behind.length - 1;
+    const status = isEmptied ? 'dropped' : outcome.status;
+    const reason = isEmptied ? emptiedBy(ops) : outcome.reason;
     const nLines = text.split('\n').length;
     const removedLines = new Uint8Array(nLines);
     const removedBytes = new Uint8Array(bytes.length);
@@ -105,24 +113,38 @@ export class WindowExecutor {
       const base = Math.max(0, from);
       removedBytes.fill(1, base + head, base + source.length - tail);
     }
-    return { ...judged, text: withoutPadding(outcome.text, lineStart), adds };
+    const end = outcome.text.length - behind.length;
+    return { ...judged, text: withoutPadding(outcome.text.slice(0, end), lineStart), adds };
   }
 
-  #executorFor(dialect: DialectName, lineStart: number, nBytes: number): StrictExecutor {
+  /** The executor, and what stands behind the window. */
+  #executorFor(
+    dialect: DialectName,
+    lineStart: number,
+    nBytes: number,
+  ): { readonly executor: StrictExecutor; readonly behind: string } {
     const options = this.resolved(dialect);
-    if (options.maxGrowthRatio !== 1 && lineStart > 0) {
+    const behind = options.minKeptRatio === 0 && options.minWords === 0 ? BEHIND : '';
+    const nPadding = lineStart + behind.length;
+    if (options.maxGrowthRatio !== 1 && nPadding > 0) {
       // The bound is on the window: its padding may not grow.
-      const most = lineStart + Math.floor(nBytes * options.maxGrowthRatio);
-      const maxGrowthRatio = (most + 0.5) / (lineStart + nBytes);
-      return new StrictExecutor({ ...options, maxGrowthRatio });
+      const most = nPadding + Math.floor(nBytes * options.maxGrowthRatio);
+      const maxGrowthRatio = (most + 0.5) / (nPadding + nBytes);
+      return { executor: new StrictExecutor({ ...options, maxGrowthRatio }), behind };
     }
     let executor = this.#executors.get(dialect);
     if (!executor) {
       executor = new StrictExecutor(options);
       this.#executors.set(dialect, executor);
     }
-    return executor;
+    return { executor, behind };
   }
+}
+
+/** The executor's own reason for a document of which every line is gone. */
+function emptiedBy(ops: readonly OpRecord[]): Reason {
+  const byLines = ops.some(({ op, count }) => op === 'remove_lines' && count > 0);
+  return byLines ? 'all_removed' : 'drop_doc';
 }
 
 /** The text behind the empty lines; when the window's last line went, its line feed was the padding's. */

@@ -21,10 +21,11 @@
  *   (no call), malformed (every call was refused). `paperFailureRatio` is the share of windows with what the paper
  *   counts: repeated or empty output (repeated_ops, token_cap, empty_program) or a string that does not exist.
  */
-import type { WindowExample } from '../annotate/types.ts';
+
+import type { JudgedWindow } from '../program/window-execution.ts';
 import { listWords } from '../program/words.ts';
-import { type Agreement, agreement } from './eval-lines.ts';
-import type { JudgedWindow } from './window-execution.ts';
+import { type Agreement, agreement } from '../train/eval-lines.ts';
+import type { WindowExample } from './types.ts';
 
 /** Why a refiner wrote no program, or one that was cut off; null otherwise. */
 export type WritingFlaw = 'does_not_fit' | 'token_cap' | null;

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import { compareAnnotators } from '../../src/annotate/compare-annotators.ts';
 import type { WindowExample } from '../../src/annotate/types.ts';
 import { isGristmillError } from '../../src/errors.ts';
-import { compareAnnotators } from '../../src/train/compare-annotators.ts';
 
 const TEXT = 'Home | About\nA sentence.\nAnother one.\n(c) 2024';
 
