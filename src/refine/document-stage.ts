@@ -43,6 +43,8 @@ export function documentStage(
   const frame = promptFrame(profile, engine.info, document.user, '{text}', {
     maxTokens: document.maxPromptTokens,
     truncate: document.truncate,
+    bos: document.bos,
+    spacePrefix: document.spacePrefix,
   });
   return async ({ data, offsets }, docs) => {
     if (mode === 'generate') {

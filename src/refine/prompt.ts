@@ -18,6 +18,16 @@ export interface PromptModel {
   readonly addBos: boolean;
 }
 
+/** How long a prompt may be and how it begins. */
+export interface PromptLimits {
+  readonly maxTokens: number;
+  readonly truncate: 'prompt' | 'content';
+  /** See the profile's schema. Default `model`. */
+  readonly bos?: 'model' | 'none' | 'once' | 'twice' | undefined;
+  /** Default true. */
+  readonly spacePrefix?: boolean | undefined;
+}
+
 /** Private-use characters around a name: nothing a template contains or changes by accident. */
 const MARKER = '\ue000gristmill-text\ue001';
 
@@ -34,7 +44,7 @@ export function promptFrame(
   model: PromptModel,
   user: string,
   placeholder: '{text}' | '{lines}',
-  limits: { readonly maxTokens: number; readonly truncate: 'prompt' | 'content' },
+  { maxTokens, truncate, bos = 'model', spacePrefix = true }: PromptLimits,
 ): PromptFrame {
   const source = profile.chat.template === 'gguf' ? model.chatTemplate : profile.chat.template;
   if (source === null) {
@@ -59,12 +69,13 @@ export function promptFrame(
   const trimEnd = !suffix.startsWith(' ');
   if (!trimStart) prefix = prefix.slice(0, -1);
   if (!trimEnd) suffix = suffix.slice(1);
-  let addBos = model.addBos;
+  let addBos: PromptFrame['addBos'] = model.addBos;
   if (model.bosToken !== '' && prefix.startsWith(model.bosToken)) {
     prefix = prefix.slice(model.bosToken.length);
     addBos = true;
   }
-  return { prefix, suffix, addBos, trimStart, trimEnd, ...limits };
+  if (bos !== 'model') addBos = bos === 'twice' ? 'twice' : bos === 'once';
+  return { prefix, suffix, addBos, spacePrefix, trimStart, trimEnd, maxTokens, truncate };
 }
 
 function render(profile: Profile, model: PromptModel, source: string, content: string): string {
