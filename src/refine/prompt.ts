@@ -75,7 +75,8 @@ export function promptFrame(
     addBos = true;
   }
   if (bos !== 'model') addBos = bos === 'twice' ? 'twice' : bos === 'once';
-  return { prefix, suffix, addBos, spacePrefix, trimStart, trimEnd, maxTokens, truncate };
+  const frame = { prefix, suffix, addBos, trimStart, trimEnd, maxTokens, truncate };
+  return spacePrefix ? frame : { ...frame, spacePrefix };
 }
 
 function render(profile: Profile, model: PromptModel, source: string, content: string): string {

@@ -50,7 +50,7 @@ describe('defects of the published executor', () => {
 
   test('strings are data', () => {
     // Was: a Python function made from the ops, run with exec().
-    const source = String.raw`'); import os; os.system("id") # \ ${'${x}'}`;
+    const source = String.raw`'); import os; os.system("id") # \ %s {0}`;
     const escaped = source.replaceAll('\\', String.raw`\\`).replaceAll("'", String.raw`\'`);
     const program = `replace_str(1, '${escaped}', '')`;
     expect(run(`x ${source} ${WORDS}`, program).text).toBe(`x  ${WORDS}`);
