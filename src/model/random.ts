@@ -44,7 +44,7 @@ export interface RandomModelSpec extends RandomModelShape {
 
 /** ChatML, an answer without a thought begun. */
 const CHATML =
-  "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}<|im_start|>assistant\n<think>\n\n</think>\n\n";
+  "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}{{ '<|im_start|>assistant\\n<think>\\n\\n</think>\\n\\n' }}";
 
 /**
  * Shapes by name. `350m` is that of the published 0.3B ProX refiners (354,284,800 parameters), `qwen3-0.6b` that of the

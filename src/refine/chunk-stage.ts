@@ -7,13 +7,13 @@
  * published script sends the line all the same).
  */
 import type { BytesColumn } from '../batch/document-batch.ts';
-import type { GenerateProgramsRequest, LineFormat } from '../native-engine.ts';
+import type { GenerateProgramsRequest, LineFormat, PromptFrame } from '../native-engine.ts';
 import type { ProgramGrammar } from '../program/grammar.ts';
 import type { WindowProgram } from '../program/types.ts';
 import { sum } from './document-stage.ts';
 import { FLAG_CRASHED, FLAG_DOES_NOT_FIT, type RefinerEngine } from './engine.ts';
 import type { Profile } from './profile.ts';
-import { promptFrame } from './prompt.ts';
+import { type PromptModel, promptFrame } from './prompt.ts';
 
 /** Settings of the stage. */
 export interface ChunkStageSettings {
@@ -36,6 +36,14 @@ export interface ChunkPrograms {
   readonly newTokens: number;
 }
 
+/** The stage's prompt around the lines of a window. @throws PROFILE_TEMPLATE_FAILED */
+export function chunkFrame(profile: Profile, model: PromptModel, maxTokens: number): PromptFrame {
+  const { user, bos, spacePrefix } = profile.chunk!;
+  // A window is never cut, so that `truncate` says nothing here.
+  const limits = { maxTokens, truncate: 'content', bos, spacePrefix } as const;
+  return promptFrame(profile, model, user, '{lines}', limits);
+}
+
 /** A function that writes programs for documents of a batch; the prompt is rendered once, here. */
 export function chunkStage(
   settings: ChunkStageSettings,
@@ -43,12 +51,7 @@ export function chunkStage(
   const { engine, profile, grammar, firstLine, maxPromptTokens } = settings;
   const chunk = profile.chunk!;
   const lineFormat: LineFormat = { ...chunk.line, firstLine };
-  const frame = promptFrame(profile, engine.info, chunk.user, '{lines}', {
-    maxTokens: maxPromptTokens,
-    truncate: 'content',
-    bos: chunk.bos,
-    spacePrefix: chunk.spacePrefix,
-  });
+  const frame = chunkFrame(profile, engine.info, maxPromptTokens);
   return async ({ data, offsets }, docs) => {
     const { windows: rule, maxNewTokens } = chunk;
     const plan = await engine.planWindows({ data, offsets, docs, lineFormat, windows: rule });

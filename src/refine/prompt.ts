@@ -53,8 +53,8 @@ export function promptFrame(
       reason: 'the profile asks for the model’s own chat template, but the model has none',
     });
   }
-  // Spaces around the marker show whether the template trims the message.
-  const content = user.split(placeholder).join(` ${MARKER} `);
+  // Tabs around the marker show whether the template trims the message; its own text has spaces and line feeds there.
+  const content = user.split(placeholder).join(`\t${MARKER}\t`);
   const rendered = render(profile, model, source, content);
   const at = rendered.indexOf(MARKER);
   if (at < 0 || rendered.indexOf(MARKER, at + 1) >= 0) {
@@ -65,8 +65,8 @@ export function promptFrame(
   }
   let prefix = rendered.slice(0, at);
   let suffix = rendered.slice(at + MARKER.length);
-  const trimStart = !prefix.endsWith(' ');
-  const trimEnd = !suffix.startsWith(' ');
+  const trimStart = !prefix.endsWith('\t');
+  const trimEnd = !suffix.startsWith('\t');
   if (!trimStart) prefix = prefix.slice(0, -1);
   if (!trimEnd) suffix = suffix.slice(1);
   let addBos: PromptFrame['addBos'] = model.addBos;
