@@ -29,6 +29,7 @@ Napi::Value FromEngineInfo(Napi::Env env, const engine::SlotContext& slots);
 Napi::Value FromPlanJob(Napi::Env env, const engine::PlanJob& job);
 Napi::Value FromScoreJob(Napi::Env env, const engine::ScoreJob& job);
 Napi::Value FromGenerateJob(Napi::Env env, const engine::GenerateJob& job);
+Napi::Value FromPromptJob(Napi::Env env, const engine::PromptJob& job);
 Napi::Value FromCounters(Napi::Env env, const engine::Counters& counters);
 
 }  // namespace gristmill::binding

@@ -25,8 +25,8 @@ export interface AnnotateChunksOptions {
   readonly profile?: string;
   /** GGUF file whose tokenizer counts; default: the package's refiner that writes programs. */
   readonly tokenizer?: string;
-  /** Largest window in tokens; default the profile's. */
-  readonly windowTokens?: number;
+  /** Largest window in the profile's unit, tokens or characters; default the profile's. */
+  readonly windowSize?: number;
   /** Default `text`. */
   readonly textColumn?: string;
   /** Default: the column `id`, else the row's number. */
@@ -104,7 +104,7 @@ const COUNTS = {
   minChars: 0,
   maxRewordedChars: 0,
   seed: 0,
-  windowTokens: 16,
+  windowSize: 16,
   limit: 1,
 } as const;
 

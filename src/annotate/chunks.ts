@@ -92,7 +92,7 @@ export async function annotateChunks(options: AnnotateChunksOptions): Promise<Ch
   const tokenizer = await native().openTokenizer(options.tokenizer ?? programs);
   try {
     await prepareFolder(settings.out);
-    const cutter = new WindowCutter(tokenizer, profile, options.windowTokens);
+    const cutter = new WindowCutter(tokenizer, profile, options.windowSize);
     const expert = await expertOf(settings);
     try {
       return await new ChunkRun({ settings, profile, cutter, expert }).execute();

@@ -9,9 +9,9 @@
 import { thresholdFor } from '../lines/calibration.ts';
 import type { DialectName, WindowProgram } from '../program/types.ts';
 import type { WindowText } from '../program/window-execution.ts';
-import { trimProgram, windowWriter } from '../refine/chunk-stage.ts';
-import { PROMPT_OVERHEAD_TOKENS, type RefineOptions, resolveRefiner } from '../refine/core.ts';
-import { batchRows, defaultSizes, parseDevices } from '../refine/devices.ts';
+import { answerOf, windowWriter } from '../refine/chunk-stage.ts';
+import { longestChunkPrompt, type RefineOptions, resolveRefiner } from '../refine/core.ts';
+import { batchRows, defaultSizes, defaultSlots, parseDevices } from '../refine/devices.ts';
 import { FLAG_DOES_NOT_FIT, FLAG_STOPPED, openLocalEngine } from '../refine/engine.ts';
 import { openLocalScoring } from '../refine/scoring-engine.ts';
 import { DEFAULT_RETENTION, linePrograms } from '../refine/scoring-stages.ts';
@@ -112,9 +112,9 @@ export async function openPredictor(options: PredictorOptions): Promise<WindowPr
       dispose: () => engine.dispose(),
     };
   }
-  const { maxWindowTokens, maxNewTokens } = profile.chunk!;
-  const maxPromptTokens = maxWindowTokens + PROMPT_OVERHEAD_TOKENS;
-  const nSlots = options.slots ?? sizes.nSlots;
+  const { maxNewTokens } = profile.chunk!;
+  const maxPromptTokens = longestChunkPrompt(profile);
+  const nSlots = options.slots ?? defaultSlots(device, maxPromptTokens + maxNewTokens);
   const engine = await openLocalEngine({
     ...sizes,
     nSlots,
@@ -159,7 +159,7 @@ export async function openPredictor(options: PredictorOptions): Promise<WindowPr
         if (flags & FLAG_DOES_NOT_FIT) {
           return { programs: [], flaw: 'does_not_fit', promptTokens: 0, newTokens };
         }
-        const program = trimProgram(result.programs[window]!);
+        const program = answerOf(result.programs[window]!);
         return {
           programs: [{ lineStart, lineEnd: ends[window]!, program }],
           flaw: flags & FLAG_STOPPED ? 'token_cap' : null,

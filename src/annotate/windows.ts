@@ -5,6 +5,7 @@ import type { NativeTokenizer } from '../native-tokenizer.ts';
 import { DIALECTS } from '../program/dialects.ts';
 import type { Op } from '../program/types.ts';
 import type { Profile } from '../refine/profile.ts';
+import { countCodePoints } from '../train/eval-lines.ts';
 import { programWindows } from '../train/program-pairs.ts';
 
 /** How windows are shown; the `chunk` part of a profile. */
@@ -50,15 +51,15 @@ export class WindowCutter {
   readonly #tokenizer: NativeTokenizer;
   readonly #chunk: ChunkFormat;
   readonly #firstLine: number;
-  readonly #maxWindowTokens: number;
+  readonly #maxSize: number;
   readonly #encoder = new TextEncoder();
 
-  /** @param windowTokens largest window; default the profile's */
-  constructor(tokenizer: NativeTokenizer, profile: Profile, windowTokens?: number) {
+  /** @param windowSize largest window in the profile's unit, tokens or characters; default the profile's */
+  constructor(tokenizer: NativeTokenizer, profile: Profile, windowSize?: number) {
     this.#tokenizer = tokenizer;
     this.#chunk = profile.chunk!;
     this.#firstLine = DIALECTS[profile.dialect].lineBase;
-    this.#maxWindowTokens = windowTokens ?? this.#chunk.maxWindowTokens;
+    this.#maxSize = windowSize ?? this.#chunk.windows.max;
   }
 
   /**
@@ -71,19 +72,28 @@ export class WindowCutter {
     { removed, maxOps }: { readonly removed?: Uint8Array; readonly maxOps: number },
   ): Promise<{ readonly windows: readonly DocumentWindow[]; readonly nTooLong: number }> {
     const { lines } = document;
-    const rendered = lines.map((line, index) => `${this.#marker(index)}${line}`);
-    const extra = 1 + (this.#chunk.countBos ? 1 : 0);
-    const nTokens = (await this.countAll(rendered)).map((count) => count + extra);
-    const windows = programWindows(nTokens, removed ?? new Uint8Array(lines.length), {
-      maxWindowTokens: this.#maxWindowTokens,
+    const sizes = await this.#sizesOf(lines);
+    const windows = programWindows(sizes, removed ?? new Uint8Array(lines.length), {
+      maxWindowTokens: this.#maxSize,
       maxOps,
     });
     return {
       windows: windows.map(({ lineStart, lineEnd, ops }) => {
         return { document, lineStart, lineEnd, removals: ops };
       }),
-      nTooLong: nTokens.reduce((sum, count) => sum + (count > this.#maxWindowTokens ? 1 : 0), 0),
+      nTooLong: sizes.reduce((sum, size) => sum + (size > this.#maxSize ? 1 : 0), 0),
     };
+  }
+
+  /** Sizes of lines with their markers and line feeds. */
+  async #sizesOf(lines: readonly string[]): Promise<Int32Array> {
+    const { windows } = this.#chunk;
+    const rendered = lines.map((line, index) => `${this.#marker(index)}${line}`);
+    if (windows.unit === 'characters') {
+      return Int32Array.from(rendered, (line) => countCodePoints(line) + 1);
+    }
+    const extra = windows.countBos ? 2 : 1;
+    return (await this.countAll(rendered)).map((count) => count + extra);
   }
 
   /** Tokens of each text; special tokens in it are plain text. */

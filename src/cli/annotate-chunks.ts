@@ -25,7 +25,7 @@ interface Flags extends ExpertFlags {
   readonly way: ChunkWay;
   readonly profile?: string;
   readonly tokenizer?: string;
-  readonly windowTokens?: number;
+  readonly windowSize?: number;
   readonly textColumn?: string;
   readonly idColumn?: string;
   readonly limit?: number;
@@ -66,7 +66,11 @@ export function addChunksCommand(annotate: Command): void {
       'how the refiner will be asked (the package’s programs refiner)',
     )
     .option('--tokenizer <gguf>', 'what counts tokens (the package’s programs refiner)')
-    .option('--window-tokens <n>', 'largest window (the profile’s)', wholeNumber(16))
+    .option(
+      '--window-size <n>',
+      'largest window, in the profile’s unit: tokens or characters (the profile’s)',
+      wholeNumber(16),
+    )
     .option('--text-column <name>', 'column that holds the text (text)')
     .option('--id-column <name>', 'column that names a document')
     .option('--limit <n>', 'stop after n documents', wholeNumber(1))
@@ -133,8 +137,7 @@ async function chunks(inputs: string[], flags: Flags): Promise<void> {
 }
 
 function optionsOf(flags: Flags): Omit<AnnotateChunksOptions, 'inputs'> {
-  const { out, way, profile, tokenizer, windowTokens, textColumn, idColumn, limit, onlyKept } =
-    flags;
+  const { out, way, profile, tokenizer, windowSize, textColumn, idColumn, limit, onlyKept } = flags;
   const { maxOps, maxSourceChars, minChars, maxRemovedShare, allowReplacements } = flags;
   const { maxRewordedChars, nearDuplicate, validation, seed, prompts } = flags;
   const asksExpert =
@@ -143,7 +146,7 @@ function optionsOf(flags: Flags): Omit<AnnotateChunksOptions, 'inputs'> {
     out,
     way,
     ...(asksExpert && { expert: expertFrom(flags) }),
-    ...defined({ profile, tokenizer, windowTokens, textColumn, idColumn, limit, onlyKept }),
+    ...defined({ profile, tokenizer, windowSize, textColumn, idColumn, limit, onlyKept }),
     ...defined({ maxOps, maxSourceChars, minChars, maxRemovedShare, allowReplacements }),
     ...defined({ maxRewordedChars, nearDuplicate, validation, seed, prompts }),
     ...defined({ shares: flags.shares }),

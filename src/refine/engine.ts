@@ -182,8 +182,9 @@ function mergePlans(plans: readonly WindowPlan[]): WindowPlan {
   return {
     doc: join((plan) => plan.doc),
     lineStart: join((plan) => plan.lineStart),
+    ownStart: join((plan) => plan.ownStart),
     lineEnd: join((plan) => plan.lineEnd),
-    tokens: join((plan) => plan.tokens),
+    size: join((plan) => plan.size),
     oversize: Uint8Array.from(plans.flatMap((plan) => [...plan.oversize])),
   };
 }

@@ -136,7 +136,7 @@ describe('annotateChunks, gold', () => {
     const statistics = await gold({
       inputs: [writePages('doubled.jsonl', doubled)],
       nearDuplicate: 0.8,
-      windowTokens: 100,
+      windowSize: 100,
       shares: { keep: 0.1 },
       validation: 0,
     });
@@ -288,7 +288,7 @@ describe('annotateChunks, experts', () => {
     const statistics = await annotateChunks({
       ...options,
       profile: 'ultrax',
-      windowTokens: 200,
+      windowSize: 200,
       maxOps: 40,
     });
     const examples = await examplesOf(join(folder, 'set'));

@@ -8,7 +8,7 @@ import { defaultModelFile } from '../../src/paths.ts';
 import { DIALECTS } from '../../src/program/dialects.ts';
 import { MAX_LINE_START, WINDOW_EXECUTE_DEFAULTS } from '../../src/program/window-execution.ts';
 import { chunkStage } from '../../src/refine/chunk-stage.ts';
-import { PROMPT_OVERHEAD_TOKENS } from '../../src/refine/core.ts';
+import { longestChunkPrompt } from '../../src/refine/core.ts';
 import { openLocalEngine } from '../../src/refine/engine.ts';
 import { loadProfile } from '../../src/refine/profile.ts';
 import { openRefiner } from '../../src/refine/refiner.ts';
@@ -51,7 +51,7 @@ describe('evaluateRefiner', () => {
     const modelPath = defaultModelFile('programs');
     const profile = loadProfile(undefined, modelPath);
     const grammar = DIALECTS.prox.grammar;
-    const maxPromptTokens = profile.chunk!.maxWindowTokens + PROMPT_OVERHEAD_TOKENS;
+    const maxPromptTokens = longestChunkPrompt(profile);
     const engine = await openLocalEngine({
       modelPath,
       device: 'cpu',
