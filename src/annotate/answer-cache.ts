@@ -119,9 +119,7 @@ export class AnswerCache {
       const done = (error?: unknown): void =>
         error === undefined ? resolve() : reject(failed(this.#folder, error));
       this.#waiting.push({ hash, line, done });
-      this.#writing ??= this.#write().finally(() => {
-        this.#writing = null;
-      });
+      this.#writing ??= this.#write();
     });
   }
 
@@ -156,6 +154,8 @@ export class AnswerCache {
         for (const { done } of group) done(error);
       }
     }
+    // In the same step as the last look at what waits: a later put must find nobody writing.
+    this.#writing = null;
   }
 
   /** A file that no other run has. */

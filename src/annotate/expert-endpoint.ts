@@ -139,8 +139,12 @@ export function openEndpoint(options: EndpointOptions): Transport {
           throw new GristmillError('ANNOTATE_EXPERT_REFUSED', { expert: model, status, reason });
         }
         if (outcome.kind === 'failed' || tried >= settings.maxRetries) {
-          const attempts = tried + 1;
-          throw new GristmillError('ANNOTATE_EXPERT_FAILED', { expert: model, attempts, reason });
+          throw new GristmillError('ANNOTATE_EXPERT_FAILED', {
+            expert: model,
+            attempts: tried + 1,
+            reason,
+            ofPrompt: outcome.kind === 'failed',
+          });
         }
         if (outcome.pauseMs !== null) pacer.pause(outcome.pauseMs);
         else await pacer.backOff(tried, signal);

@@ -126,9 +126,7 @@ class LocalExpert implements Transport {
     await control.admit();
     return new Promise((resolve, reject) => {
       this.#waiting.push({ request, control, resolve, reject });
-      this.#working ??= this.#work().finally(() => {
-        this.#working = null;
-      });
+      this.#working ??= this.#work();
     });
   }
 
@@ -145,14 +143,22 @@ class LocalExpert implements Transport {
       // One frame and one bound serve a whole call.
       const fits = ({ request: { system, maxTokens } }: Ask): boolean =>
         system === first.system && maxTokens === first.maxTokens;
-      const group = this.#waiting.filter(fits);
+      const chosen = this.#waiting.filter(fits);
       this.#waiting = this.#waiting.filter((ask) => !fits(ask));
+      const group = chosen.filter(({ control }) => !control.signal?.aborted);
+      for (const ask of chosen) {
+        if (!group.includes(ask)) {
+          ask.reject(new GristmillError('ABORTED', { what: 'asking the expert' }));
+        }
+      }
       try {
-        await this.#answer(group);
+        if (group.length > 0) await this.#answer(group);
       } catch (error) {
         for (const ask of group) ask.reject(error);
       }
     }
+    // In the same step as the last look at what waits: a later ask must find nobody working.
+    this.#working = null;
   }
 
   async #answer(asks: readonly Ask[]): Promise<void> {
@@ -175,10 +181,10 @@ class LocalExpert implements Transport {
       });
     for (const [index, ask] of asks.entries()) {
       const flags = result.flags[index]!;
-      if (flags & FLAG_CRASHED) ask.reject(this.#failed('the engine died of this prompt'));
+      if (flags & FLAG_CRASHED) ask.reject(this.#failed('the engine died of this prompt', true));
       else if (flags & FLAG_DOES_NOT_FIT) {
         const reason = `the prompt does not fit the context of ${this.#nCtxSlot} tokens`;
-        ask.reject(this.#failed(reason));
+        ask.reject(this.#failed(reason, true));
       } else {
         ask.resolve({
           text: result.programs[index]!,
@@ -190,7 +196,12 @@ class LocalExpert implements Transport {
     }
   }
 
-  #failed(reason: string): GristmillError {
-    return new GristmillError('ANNOTATE_EXPERT_FAILED', { expert: this.name, attempts: 1, reason });
+  #failed(reason: string, ofPrompt = false): GristmillError {
+    return new GristmillError('ANNOTATE_EXPERT_FAILED', {
+      expert: this.name,
+      attempts: 1,
+      reason,
+      ofPrompt,
+    });
   }
 }

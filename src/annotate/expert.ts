@@ -16,6 +16,7 @@
  * answers. The identity of a local model is the digest of its file.
  */
 import { createHash } from 'node:crypto';
+import { setMaxListeners } from 'node:events';
 import { GristmillError } from '../errors.ts';
 import { AnswerCache } from './answer-cache.ts';
 import { Budget } from './budget.ts';
@@ -96,7 +97,7 @@ export interface CommonExpertOptions {
   readonly maxRequests?: number;
   /** Most tokens to pay for, prompts and answers together. A request counts in full until its answer is there. */
   readonly maxTokens?: number;
-  /** Failed requests in a row that end the run. Default 20. */
+  /** Failed requests in a row that end the run; those whose prompt is at fault do not count. Default 20. */
   readonly maxFailures?: number;
 }
 
@@ -150,6 +151,8 @@ class CachedExpert implements Expert {
     answerTokens: 0,
     estimated: 0,
   };
+  /** Signals of callers, with those of ours that any number of waiting requests may listen to. */
+  readonly #signals = new WeakMap<AbortSignal, AbortSignal>();
   /** What ended the run; see invariant 4. */
   #fatal: GristmillError | null = null;
   #failuresInARow = 0;
@@ -195,7 +198,9 @@ class CachedExpert implements Expert {
         if (!(error instanceof GristmillError && error.code === 'ABORTED')) throw error;
       }
     }
-    const answering = this.#send(request, hash, signal).finally(() => this.#underWay.delete(hash));
+    const answering = this.#send(request, hash, this.#shared(signal)).finally(() =>
+      this.#underWay.delete(hash),
+    );
     this.#underWay.set(hash, answering);
     return answering;
   }
@@ -249,11 +254,24 @@ class CachedExpert implements Expert {
     });
   }
 
+  #shared(signal: AbortSignal | undefined): AbortSignal | undefined {
+    if (!signal) return undefined;
+    let own = this.#signals.get(signal);
+    if (!own) {
+      own = AbortSignal.any([signal]);
+      setMaxListeners(0, own);
+      this.#signals.set(signal, own);
+    }
+    return own;
+  }
+
   /** Counts a failure and decides whether it ends the run. */
   #failed(error: unknown): unknown {
     if (!(error instanceof GristmillError) || error === this.#fatal) return error;
     if (error.code === 'ANNOTATE_EXPERT_FAILED') {
       this.#stats.failed++;
+      // A prompt that is too long says nothing of the expert.
+      if (error.details['ofPrompt'] === true) return error;
       this.#failuresInARow++;
       if (this.#failuresInARow >= this.#maxFailures) {
         this.#fatal ??= new GristmillError(

@@ -74,8 +74,8 @@ export function requestedPauseMs(headers: Headers, nowMs: number): number | null
   const after = headers.get('retry-after');
   const seconds = plainNumber(after);
   if (seconds !== null) return seconds * 1000;
-  const date = after === null ? Number.NaN : Date.parse(after.slice(0, 64));
-  if (!Number.isNaN(date)) return Math.max(0, date - nowMs);
+  const date = after === null ? null : untilDate(after, nowMs);
+  if (date !== null) return date;
   const resets = ['requests', 'tokens'].map((limit) => resetMs(headers, limit, nowMs));
   const usedUp = usedUpMs(headers, nowMs);
   return usedUp ?? minimum(resets);
@@ -121,6 +121,12 @@ export function parseReset(value: string | null, nowMs: number): number | null {
     const parts = text.matchAll(/(\d+(?:\.\d+)?)(ms|h|m|s)/g);
     return [...parts].reduce((sum, [, amount, unit]) => sum + Number(amount) * UNIT_MS[unit!]!, 0);
   }
+  return untilDate(text, nowMs);
+}
+
+/** Milliseconds until an HTTP or ISO date. `Date.parse` alone takes nearly anything for a date. */
+function untilDate(text: string, nowMs: number): number | null {
+  if (text.length > 64 || !/^(?:[A-Za-z]{3,9}, |\d{4}-\d\d-\d\dT)/.test(text)) return null;
   const date = Date.parse(text);
   return Number.isNaN(date) ? null : Math.max(0, date - nowMs);
 }
