@@ -56,6 +56,7 @@ export {
   type WindowProgram,
 } from './program/types.ts';
 export type { RefineOptions, StageName } from './refine/core.ts';
+export { NAMED_REFINERS, type RefinerName } from './refine/named-refiners.ts';
 export { PROFILES, type Profile } from './refine/profile.ts';
 export { ALL_REASONS } from './refine/reasons.ts';
 export type { RefinedRows } from './refine/refine-batch.ts';
