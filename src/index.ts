@@ -82,6 +82,7 @@ export {
 } from './program/types.ts';
 export { WINDOW_EXECUTE_DEFAULTS, type WindowExecuteOptions } from './program/window-execution.ts';
 export type { RefineOptions, StageName } from './refine/core.ts';
+export { NAMED_REFINERS, type RefinerName } from './refine/named-refiners.ts';
 export { PROFILES, type Profile } from './refine/profile.ts';
 export { ALL_REASONS } from './refine/reasons.ts';
 export type { RefinedRows } from './refine/refine-batch.ts';
