@@ -20,6 +20,10 @@ export const ERRORS = {
   PROFILE_UNKNOWN: 'profile {profile} is neither a file nor one of: {known}',
   PROFILE_INVALID: 'profile {file}: {reason}',
   PROFILE_TEMPLATE_FAILED: 'profile {profile}: chat template: {reason}',
+  REFINER_NOT_PULLED:
+    'refiner {refiner}: model {repo} is not in the cache; run `gristmill models pull {repo}`',
+  REFINER_NO_SYSTEM:
+    'refiner {refiner}: its model was taught with a system text that is not part of this package: {source}; give it with --system',
   ENGINE_PROCESS_DIED:
     'the engine process on {device} died ({exit}) {count} times in a row without finishing anything',
   RUN_OUTPUT_IN_USE:

@@ -64,7 +64,10 @@ export interface DocumentViews {
 export interface PromptFrame {
   readonly prefix: string;
   readonly suffix: string;
-  readonly addBos: boolean;
+  /** BOS in front of the prompt: none, one, or two (a rendered BOS that a second tokenisation adds to). */
+  readonly addBos: boolean | 'twice';
+  /** SentencePiece: the tokenizer's own space in front of the text after BOS. Default true. */
+  readonly spacePrefix?: boolean;
   /** Strip white space at the start/end of the text, as the chat template does. */
   readonly trimStart: boolean;
   readonly trimEnd: boolean;
@@ -82,22 +85,42 @@ export interface LineFormat {
   readonly firstLine: 0 | 1;
 }
 
+/** How documents are cut into windows of whole lines; markers count. */
+export type WindowRule =
+  | {
+      readonly unit: 'tokens';
+      readonly max: number;
+      /** One more token per line, for the BOS that the published ProX script counts. */
+      readonly countBos: boolean;
+      readonly overlap?: number | undefined;
+    }
+  | {
+      /** Code points, with a line feed between lines. */
+      readonly unit: 'characters';
+      readonly max: number;
+      /** Share of a window that the next one shows again, 0..0.5; default 0. */
+      readonly overlap?: number | undefined;
+    };
+
 /** Request of {@link NativeEngine.planWindows}. */
 export interface PlanWindowsRequest extends DocumentViews {
   /** Indices of the documents to plan, ascending; null for all. */
   readonly docs: Int32Array | null;
   readonly lineFormat: LineFormat;
-  readonly maxTokens: number;
-  readonly countBos: boolean;
+  readonly windows: WindowRule;
 }
 
 /** Windows of whole lines, document by document, in order. Arrays have one entry per window. */
 export interface WindowPlan {
   readonly doc: Int32Array;
+  /** First line that the window shows. */
   readonly lineStart: Int32Array;
-  /** One past the last line. */
+  /** First line that it owns; the lines before are another window's, shown again as context. */
+  readonly ownStart: Int32Array;
+  /** One past the last line, shown and owned. */
   readonly lineEnd: Int32Array;
-  readonly tokens: Int32Array;
+  /** Tokens or characters that it shows. */
+  readonly size: Int32Array;
   /** 1 where a single line is longer than the window. */
   readonly oversize: Uint8Array;
 }
@@ -145,6 +168,19 @@ export interface GenerateResult {
   readonly flags: Uint8Array;
 }
 
+/** Request of {@link NativeEngine.renderPrompts}: what {@link NativeEngine.generatePrograms} or, without windows, `generateText` gets. */
+export type RenderPromptsRequest =
+  | Omit<GenerateProgramsRequest, 'grammar' | 'maxNewTokens'>
+  | Omit<GenerateTextRequest, 'maxNewTokens'>;
+
+/** Prompts as the model would read them: prompt `p` is `tokens[offsets[p] .. offsets[p + 1])`. */
+export interface RenderedPrompts {
+  readonly tokens: Int32Array;
+  readonly offsets: Int32Array;
+  /** As {@link GenerateResult.flags}; bit 1 tells of a cut prompt. */
+  readonly flags: Uint8Array;
+}
+
 /** Counters since the engine was opened. Times are nanoseconds. */
 export interface EngineStats {
   // decodeSteps: logits rows sampled from; decodeCalls: llama_decode calls, one ubatch each; idealUbatches: the same
@@ -180,8 +216,8 @@ export interface NativeEngine {
   /** Bytes of tokens, control tokens left out; SentencePiece's leading space is kept. */
   detokenize(tokens: Int32Array): Uint8Array;
   /**
-   * Greedy windows of whole lines: a window closes before the line that would exceed `maxTokens` (ProX, chunk stage).
-   * A line counts the tokens of its marker and text, plus one with `countBos`, as published.
+   * Greedy windows of whole lines: a window closes before the line that would exceed its rule's `max` (ProX, chunk
+   * stage); with an overlap it starts with the last lines of the one before, which stay that one's (UltraX).
    */
   planWindows(request: PlanWindowsRequest, options?: EngineCallOptions): Promise<WindowPlan>;
   /**
@@ -199,6 +235,11 @@ export interface NativeEngine {
   ): Promise<GenerateResult>;
   /** One free answer per document, greedy, until the model ends it. */
   generateText(request: GenerateTextRequest, options?: EngineCallOptions): Promise<GenerateResult>;
+  /** The prompts that `generatePrograms`, `generateText` and `scoreDocuments` compute, without computing them. */
+  renderPrompts(
+    request: RenderPromptsRequest,
+    options?: EngineCallOptions,
+  ): Promise<RenderedPrompts>;
   stats(): EngineStats;
   /** Frees the model; pending calls reject with DISPOSED. Calling it again does nothing. */
   dispose(): Promise<void>;
@@ -214,6 +255,7 @@ interface EngineHandle {
   scoreDocuments(request: ScoreRequest, call: number): Promise<ScoreResult>;
   generatePrograms(request: GenerateProgramsRequest, call: number): Promise<GenerateResult>;
   generateText(request: GenerateTextRequest, call: number): Promise<GenerateResult>;
+  renderPrompts(request: RenderPromptsRequest, call: number): Promise<RenderedPrompts>;
   cancel(call: number): void;
   stats(): EngineStats;
   dispose(): Promise<void>;
@@ -265,6 +307,7 @@ export async function openEngineWith(
     generatePrograms: (request, options) =>
       call((id) => handle.generatePrograms(request, id), options),
     generateText: (request, options) => call((id) => handle.generateText(request, id), options),
+    renderPrompts: (request, options) => call((id) => handle.renderPrompts(request, id), options),
     stats: () => coded(() => handle.stats()),
     dispose: () => codedCall(() => handle.dispose()),
   };

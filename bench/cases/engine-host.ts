@@ -79,8 +79,7 @@ async function measure(modelPath: string, nSlots: number): Promise<(string | num
       ...views,
       docs: null,
       lineFormat: LINE_FORMAT,
-      maxTokens: 1000,
-      countBos: true,
+      windows: { unit: 'tokens', max: 1000, countBos: true },
     });
     const { grammar } = DIALECTS.prox;
     const maxNewTokens = PROFILE.chunk!.maxNewTokens;

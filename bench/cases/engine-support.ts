@@ -83,7 +83,7 @@ export function framesOf(engine: NativeEngine): { document: PromptFrame; chunk: 
       truncate: document!.truncate,
     }),
     chunk: promptFrame(PROFILE, info, chunk!.user, '{lines}', {
-      maxTokens: chunk!.maxWindowTokens + 128,
+      maxTokens: chunk!.windows.max + 128,
       truncate: 'content',
     }),
   };

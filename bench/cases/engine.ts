@@ -32,7 +32,10 @@ import { openPeer } from './node-llama-cpp.ts';
 const DOC_TOKENS = 1000;
 const LINE_FORMAT = { prefix: '[', minDigits: 3, suffix: ']', firstLine: 0 } as const;
 const ANSWERS = ['keep_doc()', 'drop_doc()'] as const;
-const { maxNewTokens: MAX_NEW_TOKENS, maxWindowTokens: WINDOW_TOKENS } = PROFILE.chunk!;
+const {
+  maxNewTokens: MAX_NEW_TOKENS,
+  windows: { max: WINDOW_TOKENS },
+} = PROFILE.chunk!;
 
 interface Plan {
   readonly preset: RandomModelPreset;
@@ -169,7 +172,11 @@ async function chunkRows(
   const views = viewsOf(texts);
   const frame = framesOf(engine).chunk;
   const request = { lineFormat: LINE_FORMAT, frame, maxNewTokens: MAX_NEW_TOKENS };
-  const plan = { ...views, docs: null, maxTokens: WINDOW_TOKENS, countBos: true };
+  const plan = {
+    ...views,
+    docs: null,
+    windows: { unit: 'tokens', max: WINDOW_TOKENS, countBos: true } as const,
+  };
   const { grammar } = DIALECTS.prox;
   const rates: Record<'constrained' | 'free', number[]> = { constrained: [], free: [] };
   const seconds = { document: [] as number[], chunk: [] as number[] };

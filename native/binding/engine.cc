@@ -46,6 +46,7 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
          InstanceMethod("scoreDocuments", &EngineObject::ScoreDocuments),
          InstanceMethod("generatePrograms", &EngineObject::GeneratePrograms),
          InstanceMethod("generateText", &EngineObject::GenerateText),
+         InstanceMethod("renderPrompts", &EngineObject::RenderPrompts),
          InstanceMethod("cancel", &EngineObject::Cancel),
          InstanceMethod("stats", &EngineObject::Stats),
          InstanceMethod("dispose", &EngineObject::Dispose)});
@@ -231,6 +232,20 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
 
   Napi::Value GeneratePrograms(const Napi::CallbackInfo& info) { return Generate(info, true); }
   Napi::Value GenerateText(const Napi::CallbackInfo& info) { return Generate(info, false); }
+
+  // The prompts of generatePrograms (with windows) or generateText, as tokens.
+  Napi::Value RenderPrompts(const Napi::CallbackInfo& info) {
+    return Guarded(info.Env(), [&]() -> Napi::Value {
+      engine::Engine& engine = Ready();
+      auto job = std::make_shared<engine::PromptJob>();
+      const Napi::Object request = info[0].As<Napi::Object>();
+      ToGenerateJob(request, engine.slots(), request.Get("windows").IsObject(), *job);
+      const Napi::Value promise =
+          Expect(info, job, [job](Napi::Env env) { return FromPromptJob(env, *job); });
+      engine.Submit(job);
+      return promise;
+    });
+  }
 
   // cancel(call): the call whose second argument was `call` rejects with ABORTED, unless it is
   // done.

@@ -86,27 +86,42 @@ text::LineFormat LineFormatOf(const Napi::Object& request) {
   return format;
 }
 
-engine::Frame FrameOf(const Napi::Object& request, const engine::SlotContext& slots) {
-  const Napi::Object object = ObjectOf(request, "frame");
+}  // namespace
+
+engine::Frame ToFrame(const Napi::Object& object) {
   engine::Frame frame;
   frame.prefix = StringOf(object, "prefix");
   frame.suffix = StringOf(object, "suffix");
-  frame.add_bos = BooleanOf(object, "addBos");
+  const Napi::Value bos = object.Get("addBos");
+  if (bos.IsString() && bos.As<Napi::String>().Utf8Value() == "twice") {
+    frame.n_bos = 2;
+  } else {
+    frame.n_bos = BooleanOf(object, "addBos") ? 1 : 0;
+  }
+  if (!object.Get("spacePrefix").IsUndefined())
+    frame.space_prefix = BooleanOf(object, "spacePrefix");
   frame.trim_start = object.Get("trimStart").ToBoolean();
   frame.trim_end = object.Get("trimEnd").ToBoolean();
   frame.max_tokens = IntegerOf(object, "maxTokens");
   if (frame.max_tokens < 1)
     Invalid("frame.maxTokens", "at least 1", std::to_string(frame.max_tokens));
-  if (frame.max_tokens > slots.ctx_slot()) {
-    throw CodedError("ENGINE_CONTEXT_TOO_SMALL", {{"file", slots.file().path},
-                                                  {"context", std::to_string(slots.ctx_slot())},
-                                                  {"needed", std::to_string(frame.max_tokens)}});
-  }
   const std::string truncate = StringOf(object, "truncate");
   if (truncate != "prompt" && truncate != "content") {
     Invalid("frame.truncate", "prompt or content", truncate);
   }
   frame.truncate_content = truncate == "content";
+  return frame;
+}
+
+namespace {
+
+engine::Frame FrameOf(const Napi::Object& request, const engine::SlotContext& slots) {
+  const engine::Frame frame = ToFrame(ObjectOf(request, "frame"));
+  if (frame.max_tokens > slots.ctx_slot()) {
+    throw CodedError("ENGINE_CONTEXT_TOO_SMALL", {{"file", slots.file().path},
+                                                  {"context", std::to_string(slots.ctx_slot())},
+                                                  {"needed", std::to_string(frame.max_tokens)}});
+  }
   return frame;
 }
 
@@ -195,9 +210,23 @@ void ToPlanJob(const Napi::Object& request, engine::PlanJob& job) {
   job.documents = DocumentsOf(request);
   job.docs = DocsOf(request, job.documents.size());
   job.format = LineFormatOf(request);
-  job.max_tokens = IntegerOf(request, "maxTokens");
-  if (job.max_tokens < 1) Invalid("maxTokens", "at least 1", std::to_string(job.max_tokens));
-  job.count_bos = BooleanOf(request, "countBos");
+  const Napi::Object rule = ObjectOf(request, "windows");
+  const std::string unit = StringOf(rule, "unit");
+  if (unit != "tokens" && unit != "characters") {
+    Invalid("windows.unit", "tokens or characters", unit);
+  }
+  job.in_characters = unit == "characters";
+  job.rule.separator = job.in_characters ? 1 : 0;
+  job.rule.max_size = IntegerOf(rule, "max");
+  if (job.rule.max_size < 1) {
+    Invalid("windows.max", "at least 1", std::to_string(job.rule.max_size));
+  }
+  const Napi::Value overlap = rule.Get("overlap");
+  job.rule.overlap = overlap.IsNumber() ? overlap.As<Napi::Number>().DoubleValue() : 0;
+  if (!(job.rule.overlap >= 0 && job.rule.overlap <= 0.5)) {
+    Invalid("windows.overlap", "0 to 0.5", std::to_string(job.rule.overlap));
+  }
+  job.count_bos = rule.Get("countBos").ToBoolean();
 }
 
 void ToScoreJob(const Napi::Object& request, const engine::SlotContext& slots,
@@ -217,9 +246,11 @@ void ToGenerateJob(const Napi::Object& request, const engine::SlotContext& slots
                    engine::GenerateJob& job) {
   job.documents = DocumentsOf(request);
   job.frame = FrameOf(request, slots);
-  job.max_new_tokens = IntegerOf(request, "maxNewTokens");
-  if (job.max_new_tokens < 1)
-    Invalid("maxNewTokens", "at least 1", std::to_string(job.max_new_tokens));
+  if (job.NeedsModel()) {
+    job.max_new_tokens = IntegerOf(request, "maxNewTokens");
+    if (job.max_new_tokens < 1)
+      Invalid("maxNewTokens", "at least 1", std::to_string(job.max_new_tokens));
+  }
   if (!windowed) {
     job.doc = DocsOf(request, job.documents.size());
     return;
@@ -271,8 +302,9 @@ Napi::Value FromPlanJob(Napi::Env env, const engine::PlanJob& job) {
   Napi::Object plan = Napi::Object::New(env);
   plan.Set("doc", FromVector(env, job.doc));
   plan.Set("lineStart", FromVector(env, job.line_start));
+  plan.Set("ownStart", FromVector(env, job.own_start));
   plan.Set("lineEnd", FromVector(env, job.line_end));
-  plan.Set("tokens", FromVector(env, job.tokens));
+  plan.Set("size", FromVector(env, job.size));
   plan.Set("oversize", FromVector(env, job.oversize));
   return plan;
 }
@@ -294,6 +326,20 @@ Napi::Value FromGenerateJob(Napi::Env env, const engine::GenerateJob& job) {
   result.Set("programs", programs);
   result.Set("promptTokens", FromVector(env, job.prompt_tokens));
   result.Set("newTokens", FromVector(env, job.new_tokens));
+  result.Set("flags", FromVector(env, job.flags));
+  return result;
+}
+
+Napi::Value FromPromptJob(Napi::Env env, const engine::PromptJob& job) {
+  std::vector<int32_t> tokens;
+  std::vector<int32_t> offsets{0};
+  for (const engine::Tokens& prompt : job.prompts()) {
+    tokens.insert(tokens.end(), prompt.begin(), prompt.end());
+    offsets.push_back(static_cast<int32_t>(tokens.size()));
+  }
+  Napi::Object result = Napi::Object::New(env);
+  result.Set("tokens", FromVector(env, tokens));
+  result.Set("offsets", FromVector(env, offsets));
   result.Set("flags", FromVector(env, job.flags));
   return result;
 }

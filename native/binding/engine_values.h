@@ -19,6 +19,7 @@ Napi::Value FromVector(Napi::Env env, const std::vector<T>& values) {
 }
 
 engine::EngineOptions ToEngineOptions(const Napi::Value& value);
+engine::Frame ToFrame(const Napi::Object& frame);
 void ToPlanJob(const Napi::Object& request, engine::PlanJob& job);
 void ToScoreJob(const Napi::Object& request, const engine::SlotContext& slots,
                 engine::ScoreJob& job);
@@ -29,6 +30,7 @@ Napi::Value FromEngineInfo(Napi::Env env, const engine::SlotContext& slots);
 Napi::Value FromPlanJob(Napi::Env env, const engine::PlanJob& job);
 Napi::Value FromScoreJob(Napi::Env env, const engine::ScoreJob& job);
 Napi::Value FromGenerateJob(Napi::Env env, const engine::GenerateJob& job);
+Napi::Value FromPromptJob(Napi::Env env, const engine::PromptJob& job);
 Napi::Value FromCounters(Napi::Env env, const engine::Counters& counters);
 
 }  // namespace gristmill::binding

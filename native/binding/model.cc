@@ -96,6 +96,10 @@ Napi::Value WriteRandomModel(const Napi::CallbackInfo& info) {
   spec.vocab_size = number("vocabSize");
   spec.type = text("type");
   spec.seed = static_cast<uint64_t>(request.Get("seed").ToNumber().Int64Value());
+  if (request.Get("headDim").IsNumber()) spec.head_dim = number("headDim");
+  spec.tied_embeddings = request.Get("tiedEmbeddings").ToBoolean();
+  if (request.Get("ropeBase").IsNumber())
+    spec.rope_base = request.Get("ropeBase").ToNumber().DoubleValue();
   if (request.Get("chatTemplate").IsString()) spec.chat_template = text("chatTemplate");
   return (new RandomModelWorker(info.Env(), std::move(spec)))->Start();
 }

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "engine/parallel.h"
-#include "text/windows.h"
 
 namespace gristmill::engine {
 
@@ -56,23 +55,25 @@ void PlanJob::Prepare(const TextContext& context) {
   ParallelFor(context.n_threads, docs.size(), 1, [&](size_t index) {
     if (cancelled) throw CodedError("ABORTED", {{"what", "window planning"}});
     const auto lines = text::SplitLines(documents.At(docs[index]));
-    std::vector<int32_t> counts(lines.size());
+    std::vector<int64_t> sizes(lines.size());
     std::string rendered;
     for (size_t line = 0; line < lines.size(); ++line) {
       rendered.clear();
       format.AppendMarker(rendered, static_cast<int32_t>(line));
       rendered += lines[line];
-      counts[line] =
-          static_cast<int32_t>(context.tokenizer.Plain(rendered).size()) + (count_bos ? 1 : 0);
+      sizes[line] = in_characters ? text::CountCharacters(rendered)
+                                  : static_cast<int64_t>(context.tokenizer.Plain(rendered).size()) +
+                                        (count_bos ? 1 : 0);
     }
-    planned[index] = text::PlanWindows(counts, max_tokens);
+    planned[index] = text::PlanWindows(sizes, rule);
   });
   for (size_t index = 0; index < docs.size(); ++index) {
     for (const text::Window& window : planned[index]) {
       doc.push_back(docs[index]);
       line_start.push_back(window.line_start);
+      own_start.push_back(window.own_start);
       line_end.push_back(window.line_end);
-      tokens.push_back(window.tokens);
+      size.push_back(static_cast<int32_t>(std::min<int64_t>(window.size, INT32_MAX)));
       oversize.push_back(window.oversize ? 1 : 0);
     }
   }

@@ -17,6 +17,7 @@
 #include "engine/tokenizer.h"
 #include "error.h"
 #include "text/lines.h"
+#include "text/windows.h"
 
 namespace gristmill::engine {
 
@@ -73,10 +74,11 @@ class PlanJob : public Job {
   Documents documents;
   std::vector<int32_t> docs;
   text::LineFormat format;
-  int32_t max_tokens = 0;
-  bool count_bos = false;
+  text::WindowRule rule;
+  bool in_characters = false;  // sizes are code points, else tokens
+  bool count_bos = false;      // tokens only: one more per line
 
-  std::vector<int32_t> doc, line_start, line_end, tokens;
+  std::vector<int32_t> doc, line_start, own_start, line_end, size;
   std::vector<uint8_t> oversize;
 
   bool NeedsModel() const override { return false; }
@@ -121,12 +123,19 @@ class GenerateJob : public Job {
 
   void Prepare(const TextContext& context) override;
   void Compute(ComputeContext& context) override;
+  const std::vector<Tokens>& prompts() const { return prompts_; }
 
  private:
   friend class Generation;
   std::unique_ptr<PromptBuilder> builder_;
   std::vector<Tokens> prompts_;
   std::vector<std::unique_ptr<WindowText>> windows_;
+};
+
+// The prompts that generation would compute, and nothing more.
+class PromptJob : public GenerateJob {
+ public:
+  bool NeedsModel() const override { return false; }
 };
 
 // Indices of the prompts that can be answered, longest first, ties by index: neighbours share

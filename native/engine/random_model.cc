@@ -46,8 +46,17 @@ void Check(const RandomModelSpec& spec) {
   range("vocabSize", spec.vocab_size, kMinVocab, 1 << 20);
   Expect(spec.n_embd % 32 == 0, "nEmbd", "a multiple of 32", std::to_string(spec.n_embd));
   Expect(spec.n_ff % 32 == 0, "nFf", "a multiple of 32", std::to_string(spec.n_ff));
-  Expect(spec.n_embd % (2 * spec.n_head) == 0, "nHead", "heads of an even size that divide nEmbd",
-         std::to_string(spec.n_head));
+  if (spec.head_dim == 0) {
+    Expect(spec.n_embd % (2 * spec.n_head) == 0, "nHead", "heads of an even size that divide nEmbd",
+           std::to_string(spec.n_head));
+  } else {
+    range("headDim", spec.head_dim, 2, 512);
+    Expect(spec.head_dim * spec.n_head % 32 == 0 && spec.head_dim % 2 == 0, "headDim",
+           "an even size of which the heads together are a multiple of 32",
+           std::to_string(spec.head_dim));
+  }
+  Expect(spec.rope_base >= 1 && spec.rope_base <= 1e9, "ropeBase", "1..1e9",
+         std::to_string(spec.rope_base));
   Expect(spec.n_head % spec.n_head_kv == 0, "nHeadKv", "a divisor of nHead",
          std::to_string(spec.n_head_kv));
 }
@@ -71,6 +80,10 @@ class Random {
   uint64_t state_;
 };
 
+int32_t HeadSize(const RandomModelSpec& spec) {
+  return spec.head_dim > 0 ? spec.head_dim : spec.n_embd / spec.n_head;
+}
+
 struct TensorSpec {
   std::string name;
   int64_t columns;
@@ -80,20 +93,25 @@ struct TensorSpec {
 
 std::vector<TensorSpec> TensorsOf(const RandomModelSpec& spec) {
   const int64_t n_embd = spec.n_embd;
-  const int64_t head = n_embd / spec.n_head;
+  const int64_t head = HeadSize(spec);
+  const int64_t n_query = head * spec.n_head;
   const int64_t n_kv = head * spec.n_head_kv;
   const auto fan_in = [](int64_t width) { return 1.0f / std::sqrt(static_cast<float>(width)); };
   std::vector<TensorSpec> tensors;
-  tensors.push_back({"token_embd.weight", n_embd, spec.vocab_size, 1.0f});
+  // Logits with a standard deviation of about 3: neither flat nor decided by one token. Embeddings
+  // may have any scale, as a norm follows.
+  const float logits = 3 * fan_in(n_embd);
+  tensors.push_back(
+      {"token_embd.weight", n_embd, spec.vocab_size, spec.tied_embeddings ? logits : 1.0f});
   for (int32_t layer = 0; layer < spec.n_layer; ++layer) {
     const std::string block = "blk." + std::to_string(layer) + ".";
     tensors.push_back({block + "attn_norm.weight", n_embd, 0, 0});
     // Twice the usual scale for queries and keys: attention that picks something, so that outputs
     // depend on context.
-    tensors.push_back({block + "attn_q.weight", n_embd, n_embd, 2 * fan_in(n_embd)});
+    tensors.push_back({block + "attn_q.weight", n_embd, n_query, 2 * fan_in(n_embd)});
     tensors.push_back({block + "attn_k.weight", n_embd, n_kv, 2 * fan_in(n_embd)});
     tensors.push_back({block + "attn_v.weight", n_embd, n_kv, fan_in(n_embd)});
-    tensors.push_back({block + "attn_output.weight", n_embd, n_embd, fan_in(n_embd)});
+    tensors.push_back({block + "attn_output.weight", n_query, n_embd, fan_in(n_query)});
     if (spec.architecture == "qwen3") {
       tensors.push_back({block + "attn_q_norm.weight", head, 0, 0});
       tensors.push_back({block + "attn_k_norm.weight", head, 0, 0});
@@ -104,8 +122,9 @@ std::vector<TensorSpec> TensorsOf(const RandomModelSpec& spec) {
     tensors.push_back({block + "ffn_down.weight", spec.n_ff, n_embd, fan_in(spec.n_ff)});
   }
   tensors.push_back({"output_norm.weight", n_embd, 0, 0});
-  // Logits with a standard deviation of about 3: neither flat nor decided by one token.
-  tensors.push_back({"output.weight", n_embd, spec.vocab_size, 3 * fan_in(n_embd)});
+  if (!spec.tied_embeddings) {
+    tensors.push_back({"output.weight", n_embd, spec.vocab_size, logits});
+  }
   return tensors;
 }
 
@@ -126,7 +145,7 @@ void SetMetadata(gguf_context* gguf, const RandomModelSpec& spec) {
   const auto number = [&](const char* key, int64_t value) {
     gguf_set_val_u32(gguf, (arch + "." + key).c_str(), static_cast<uint32_t>(value));
   };
-  const int32_t head = spec.n_embd / spec.n_head;
+  const int32_t head = HeadSize(spec);
   gguf_set_val_str(gguf, "general.architecture", arch.c_str());
   gguf_set_val_str(gguf, "general.name",
                    ("random model, seed " + std::to_string(spec.seed)).c_str());
@@ -144,7 +163,7 @@ void SetMetadata(gguf_context* gguf, const RandomModelSpec& spec) {
   number("attention.value_length", head);
   number("rope.dimension_count", head);
   number("vocab_size", spec.vocab_size);
-  gguf_set_val_f32(gguf, (arch + ".rope.freq_base").c_str(), 10000.0f);
+  gguf_set_val_f32(gguf, (arch + ".rope.freq_base").c_str(), static_cast<float>(spec.rope_base));
   gguf_set_val_f32(gguf, (arch + ".attention.layer_norm_rms_epsilon").c_str(), 1e-5f);
 
   const bool spm = spec.tokenizer == "spm";

@@ -168,9 +168,9 @@ PromptBuilder::PromptBuilder(const Tokenizer& tokenizer, const Frame& frame)
   head_ = tokenizer.Special(std::string_view(frame.prefix).substr(0, split));
   lead_ = frame.prefix.substr(split);
   const llama_token bos = tokenizer.bos();
-  if (frame.add_bos && bos >= 0 && (head_.empty() || head_.front() != bos)) {
-    head_.insert(head_.begin(), bos);
-  }
+  const auto first = std::find_if(head_.begin(), head_.end(), [&](auto id) { return id != bos; });
+  const auto present = static_cast<int32_t>(first - head_.begin());
+  if (bos >= 0 && present < frame.n_bos) head_.insert(head_.begin(), frame.n_bos - present, bos);
   const auto after = FindSpecials(tokenizer, frame.suffix);
   size_t cut = frame.suffix.size();
   if (!after.empty()) {
@@ -193,7 +193,8 @@ Tokens PromptBuilder::Join(const std::string& plain) const {
   if (strip_plain_left_) body = TrimStart(body);
   if (strip_plain_right_) body = TrimEnd(body);
   Tokens tokens = head_;
-  const Tokens middle = tokenizer_.Plain(body);
+  const Tokens middle =
+      frame_.space_prefix ? tokenizer_.Plain(body) : tokenizer_.Continuation(body);
   tokens.insert(tokens.end(), middle.begin(), middle.end());
   tokens.insert(tokens.end(), tail_.begin(), tail_.end());
   return tokens;
@@ -230,7 +231,7 @@ PromptBuilder::Prompt PromptBuilder::Build(std::string_view text, bool limit) co
     for (size_t index = head_.size(); index < last; ++index) {
       bytes += tokenizer_.Piece(prompt.tokens[index]).size();
     }
-    const size_t space = tokenizer_.adds_space_prefix() ? 1 : 0;
+    const size_t space = adds_space() ? 1 : 0;
     bytes = bytes > space + lead_.size() ? bytes - space - lead_.size() : 0;
     bytes = std::min(bytes, content.size());
     while (bytes > 0 && bytes < content.size() && IsContinuationByte(content[bytes])) --bytes;

@@ -24,7 +24,9 @@ using Tokens = std::vector<llama_token>;
 struct Frame {
   std::string prefix;
   std::string suffix;
-  bool add_bos = false;
+  int32_t n_bos = 0;  // BOS tokens that stand at the start of the prompt
+  // SentencePiece: a space of the tokenizer's own in front of the text after BOS.
+  bool space_prefix = true;
   bool trim_start = false;
   bool trim_end = false;
   int32_t max_tokens = 0;
@@ -98,6 +100,7 @@ class PromptBuilder {
  private:
   std::string Trimmed(std::string_view text) const;
   Tokens Join(const std::string& plain) const;
+  bool adds_space() const { return frame_.space_prefix && tokenizer_.adds_space_prefix(); }
 
   const Tokenizer& tokenizer_;
   Frame frame_;

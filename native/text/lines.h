@@ -27,6 +27,13 @@ inline std::vector<std::string_view> SplitLines(std::string_view text) {
   return lines;
 }
 
+// Code points of valid UTF-8: bytes that do not continue one.
+inline int64_t CountCharacters(std::string_view text) {
+  int64_t count = 0;
+  for (const char byte : text) count += (static_cast<unsigned char>(byte) & 0xC0) != 0x80 ? 1 : 0;
+  return count;
+}
+
 // The marker in front of a rendered line.
 struct LineFormat {
   std::string prefix;

@@ -1,6 +1,8 @@
 /** `gristmill refine`: parsing and printing around refineCorpus(). */
+import { readFileSync } from 'node:fs';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { GristmillError } from '../errors.ts';
+import { NAMED_REFINERS, type RefinerName } from '../refine/named-refiners.ts';
 import { PROFILES } from '../refine/profile.ts';
 import { refineCorpus } from '../refine/run.ts';
 import type { RefineCorpusOptions } from '../refine/run-options.ts';
@@ -10,6 +12,8 @@ import { progressPrinter, summaryTable } from './progress.ts';
 
 interface Flags {
   readonly out: string;
+  readonly refiner?: RefinerName;
+  readonly system?: string;
   readonly documentModel?: string;
   readonly chunkModel?: string;
   readonly stages?: string[];
@@ -66,6 +70,12 @@ export function refineCommand(): Command {
       'files, folders or globs (.parquet, .jsonl[.gz|.zst], .arrow); - is Arrow IPC on stdin',
     )
     .requiredOption('--out <dir>', 'output folder; - writes Arrow IPC to stdout, without a ledger')
+    .addOption(
+      new Option(
+        '--refiner <name>',
+        'models and profile by name; published ones are pulled first (gristmill models pull)',
+      ).choices(Object.keys(NAMED_REFINERS)),
+    )
     .option('--document-model <gguf>', 'model of the document stage, default or random[:preset]')
     .option(
       '--chunk-model <gguf>',
@@ -80,6 +90,7 @@ export function refineCommand(): Command {
       '--profile <name|file>',
       `how the models are asked: ${Object.keys(PROFILES).join(', ')} or a JSON file`,
     )
+    .option('--system <file>', 'system text of the chat in place of the profile’s, UTF-8')
     .addOption(
       new Option('--dialect <name>', 'dialect of the programs (default: the profile’s)').choices([
         'prox',
@@ -173,6 +184,23 @@ export function refineCommand(): Command {
     });
 }
 
+/** A text file without the line feed at its end. */
+function readSystem(file: string): string {
+  try {
+    return readFileSync(file, 'utf8').replace(/\r?\n$/, '');
+  } catch (cause) {
+    throw new GristmillError(
+      'OPTION_INVALID',
+      {
+        option: '--system',
+        expected: 'a text file',
+        received: `${file}: ${(cause as Error).message}`,
+      },
+      { cause },
+    );
+  }
+}
+
 function list(text: string): string[] {
   return text.split(',').map((part) => part.trim());
 }
@@ -190,9 +218,10 @@ function options(inputs: string[], flags: Flags): RefineCorpusOptions {
   }
   const { out, stages, docMode, docThreshold, freeDecoding, inProcess, plan, slabMb, ...rest } =
     flags;
-  const { maxErrors, minKeptRatio, slabs, json: _, show: _show, ...same } = rest;
+  const { maxErrors, minKeptRatio, slabs, system, json: _, show: _show, ...same } = rest;
   const chosen = {
     ...same,
+    system: system === undefined ? undefined : readSystem(system),
     inputs,
     out,
     stages: stages as RefineCorpusOptions['stages'],

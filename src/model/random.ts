@@ -10,9 +10,11 @@ import { callNative, native } from '../native.ts';
 export interface RandomModelShape {
   readonly architecture: 'llama' | 'qwen3';
   readonly nLayer: number;
-  /** Width; a multiple of 32 and of `2 · nHead`. */
+  /** Width; a multiple of 32 and, without `headDim`, of `2 · nHead`. */
   readonly nEmbd: number;
   readonly nHead: number;
+  /** Size of a head, even. Default `nEmbd / nHead`. */
+  readonly headDim?: number;
   /** Key-value heads; divides `nHead`. */
   readonly nHeadKv: number;
   /** Width of the feed-forward layer; a multiple of 32. */
@@ -25,6 +27,12 @@ export interface RandomModelShape {
   readonly vocabSize: number;
   /** Type of the matrices; norms are always f32. */
   readonly type: 'f32' | 'bf16' | 'q8_0';
+  /** The embeddings serve as output matrix. Default false. */
+  readonly tiedEmbeddings?: boolean;
+  /** Base of the rotary angles, 1..1e9. Default 10,000. */
+  readonly ropeBase?: number;
+  /** Jinja text for `tokenizer.chat_template`; none by default. */
+  readonly chatTemplate?: string;
 }
 
 /** A model to write. */
@@ -32,11 +40,16 @@ export interface RandomModelSpec extends RandomModelShape {
   readonly path: string;
   /** 0..2^53-1. */
   readonly seed: number;
-  /** Jinja text for `tokenizer.chat_template`; none by default. */
-  readonly chatTemplate?: string;
 }
 
-/** Shapes by name. `350m` is that of the published 0.3B ProX refiners (354 M parameters). */
+/** ChatML, an answer without a thought begun. */
+const CHATML =
+  "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}{{ '<|im_start|>assistant\\n<think>\\n\\n</think>\\n\\n' }}";
+
+/**
+ * Shapes by name. `350m` is that of the published 0.3B ProX refiners (354,284,800 parameters), `qwen3-0.6b` that of the
+ * published UltraX refiner (596,049,920, the tied embeddings counted once).
+ */
 export const RANDOM_MODEL_PRESETS = Object.freeze({
   tiny: {
     architecture: 'llama',
@@ -73,6 +86,22 @@ export const RANDOM_MODEL_PRESETS = Object.freeze({
     tokenizer: 'spm',
     vocabSize: 32000,
     type: 'bf16',
+  },
+  'qwen3-0.6b': {
+    architecture: 'qwen3',
+    nLayer: 28,
+    nEmbd: 1024,
+    nHead: 16,
+    headDim: 128,
+    nHeadKv: 8,
+    nFf: 3072,
+    nCtx: 40_960,
+    tokenizer: 'bpe',
+    vocabSize: 151_936,
+    type: 'bf16',
+    tiedEmbeddings: true,
+    ropeBase: 1e6,
+    chatTemplate: CHATML,
   },
 } as const satisfies Record<string, RandomModelShape>);
 

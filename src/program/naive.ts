@@ -42,6 +42,7 @@ interface Call {
 
 interface Window {
   readonly start: number;
+  readonly ownStart: number;
   readonly end: number;
   readonly calls: Call[];
   ignored: Reason | null;
@@ -66,8 +67,9 @@ export function executeNaively(
   const whole = typeof program === 'string';
   const given = whole ? [{ lineStart: 0, lineEnd: nLines, program }] : program;
   let previousEnd = 0;
-  for (const { lineStart, lineEnd } of given) {
-    if (lineStart < previousEnd || lineEnd <= lineStart) return outcome('failed', 'window_invalid');
+  for (const { lineStart, ownStart = lineStart, lineEnd } of given) {
+    const inOrder = 0 <= lineStart && lineStart <= ownStart && previousEnd <= ownStart;
+    if (!inOrder || lineEnd <= ownStart) return outcome('failed', 'window_invalid');
     previousEnd = lineEnd;
   }
   const windows = given.map((window) => readWindow(window, options));
@@ -86,10 +88,18 @@ export function executeNaively(
     }
     for (const window of windows) {
       if (window.ignored !== null) continue;
+      if (replacesTooOften(window.calls, text, options)) {
+        ignore(window, 'repeated_ops');
+        continue;
+      }
       for (const { op, record } of window.calls) {
-        if (op === null || isInside(op, window)) continue;
-        record.skipped = 'out_of_window';
-        window.nErrors++;
+        if (op === null) continue;
+        if (!isInside(op, window)) {
+          record.skipped = 'out_of_window';
+          window.nErrors++;
+        } else if (!isOwned(op, window)) {
+          record.skipped = 'not_owned';
+        }
       }
       if (window.nErrors > options.maxErrors) ignore(window, 'too_many_errors');
     }
@@ -135,15 +145,19 @@ export function executeNaively(
     for (const window of active) {
       for (const { op, record } of window.calls) {
         if (op === null || record.skipped !== null) continue;
-        if (op.op === 'remove_lines') removeLines(op.lineStart, op.lineEnd, record);
-        else if (DROPS.includes(op.op)) removeLines(window.start, window.end, record);
+        const { ownStart, end } = window;
+        if (op.op === 'remove_lines') {
+          removeLines(Math.max(op.lineStart, ownStart), op.lineEnd, record);
+        } else if (DROPS.includes(op.op)) {
+          removeLines(ownStart, end, record);
+        }
       }
     }
     for (const window of active) {
       for (const { op, record } of window.calls) {
         if (op === null || record.skipped !== null) continue;
         if (op.op === 'normalize') {
-          replace(window.start, window.end, op.source, op.target, false, record);
+          replace(window.ownStart, window.end, op.source, op.target, false, record);
         } else if (op.op === 'replace_str') {
           replace(op.line, op.line + 1, op.source, op.target, true, record);
         } else if (op.op === 'add_line') {
@@ -243,8 +257,68 @@ export function executeNaively(
   }
 }
 
+/** `edits` that concern a line of the window's own, one line at a time. */
+function isOwned(op: Op, { ownStart }: Window): boolean {
+  if (op.op === 'remove_lines') {
+    const named = Array.from({ length: op.lineEnd - op.lineStart }, (_, at) => op.lineStart + at);
+    return named.some((line) => line >= ownStart);
+  }
+  if (op.op === 'replace_str') return op.line >= ownStart;
+  // The line that it stands behind; the place before the first line is the first window's.
+  if (op.op === 'add_line') return op.line === 0 ? ownStart === 0 : op.line - 1 >= ownStart;
+  return true;
+}
+
+function replacesTooOften(calls: readonly Call[], text: string, options: ResolvedOptions): boolean {
+  if (options.dialect !== 'ultrax') return false;
+  const ops = calls.flatMap(({ op }) => (op?.op === 'replace_str' ? [op] : []));
+  return ops.some(({ source, target }) => {
+    const same = ops.filter((op) => op.source === source && op.target === target).length;
+    const inText = text.split(source).length - 1;
+    return same > options.maxSameReplaces && inText < same * options.legitReplaceRatio;
+  });
+}
+
+function addsTooOften(ops: readonly Op[], options: ResolvedOptions): boolean {
+  if (options.dialect !== 'ultrax') return false;
+  const adds = ops.flatMap((op) => (op.op === 'add_line' ? [op] : []));
+  const repeats = adds.some(({ line, content }) => {
+    const same = adds.filter((add) => add.content === content);
+    const here = same.filter((add) => add.line === line);
+    const places = new Set(same.map((add) => add.line));
+    return here.length > options.maxSameAdds || places.size > options.maxAddPlaces;
+  });
+  if (repeats) return true;
+  const groups: string[][] = [];
+  for (const { content } of adds.slice(0, 64)) {
+    const compared = content.slice(0, 199);
+    const group = groups.find(([first]) => ratio(first!, compared) >= options.addSimilarity);
+    if (group) group.push(compared);
+    else groups.push([compared]);
+  }
+  return groups.some((group) => group.length > options.maxSimilarAdds);
+}
+
+/** difflib's ratio by its definition. */
+function ratio(left: string, right: string): number {
+  if (left === '' && right === '') return 1;
+  return (2 * matching(left, right)) / (left.length + right.length);
+}
+
+function matching(left: string, right: string): number {
+  for (let length = Math.min(left.length, right.length); length > 0; length--) {
+    for (let at = 0; at + length <= left.length; at++) {
+      const other = right.indexOf(left.slice(at, at + length));
+      if (other < 0) continue;
+      const before = matching(left.slice(0, at), right.slice(0, other));
+      return before + length + matching(left.slice(at + length), right.slice(other + length));
+    }
+  }
+  return 0;
+}
+
 function readWindow(window: WindowProgram, options: ResolvedOptions): Window {
-  const { program, lineStart: start, lineEnd: end } = window;
+  const { program, lineStart: start, ownStart = start, lineEnd: end } = window;
   const tooLong = program.length > options.maxProgramChars;
   const parsed = parseProgram(DIALECTS[options.dialect], tooLong ? '' : program, options);
   const calls = parsed.statements.map(({ name, op, problem }): Call => {
@@ -255,7 +329,7 @@ function readWindow(window: WindowProgram, options: ResolvedOptions): Window {
   });
   const problems = parsed.statements.map(({ problem }) => problem);
   const nErrors = problems.filter((problem) => problem !== null && problem !== 'truncated').length;
-  const read: Window = { start, end, calls, ignored: null, nErrors };
+  const read: Window = { start, ownStart, end, calls, ignored: null, nErrors };
 
   const ops = calls.flatMap(({ op }) => (op === null ? [] : [op]));
   const spelled = ops.map((op) => JSON.stringify(op));
@@ -265,6 +339,7 @@ function readWindow(window: WindowProgram, options: ResolvedOptions): Window {
   if (tooLong) ignore(read, 'program_too_long');
   else if (parsed.tooManyOps) ignore(read, 'too_many_ops');
   else if (most > options.maxRepeats) ignore(read, 'repeated_ops');
+  else if (addsTooOften(ops, options)) ignore(read, 'repeated_ops');
   else if (keeps && drops) ignore(read, 'contradiction');
   else if (nErrors > options.maxErrors) ignore(read, 'too_many_errors');
   else if (problems.length === 1 && problems[0] === 'truncated') ignore(read, 'truncated');

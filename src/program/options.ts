@@ -14,6 +14,19 @@ export interface ExecuteOptions {
   readonly maxErrors?: number;
   /** Times one op may occur in a window's program; ≥ 1, default 3. More is a decoding loop. */
   readonly maxRepeats?: number;
+  // The loops of UltraX's refiners, as its published post-processing tells them (`ultrax` only).
+  /** Times one content may be added at one place; ≥ 1, default 2. */
+  readonly maxSameAdds?: number;
+  /** Places at which one content may be added; ≥ 1, default 3. */
+  readonly maxAddPlaces?: number;
+  /** Added contents that may resemble one another; ≥ 1, default 3. */
+  readonly maxSimilarAdds?: number;
+  /** Share of two contents that must match for them to resemble one another; 0..1, default 0.85. */
+  readonly addSimilarity?: number;
+  /** Times one replacement may occur, whatever its line; ≥ 1, default 30. */
+  readonly maxSameReplaces?: number;
+  /** More are no loop where the text holds the string at least this many times per replacement; ≥ 0, default 0.8. */
+  readonly legitReplaceRatio?: number;
   /** Most calls of one window's program; ≥ 1, default 256. */
   readonly maxOps?: number;
   /** Most characters of one window's program; ≥ 1, default 65,536. */
@@ -39,6 +52,12 @@ export const EXECUTE_DEFAULTS: ResolvedOptions = Object.freeze({
   executor: 'strict',
   maxErrors: 1,
   maxRepeats: 3,
+  maxSameAdds: 2,
+  maxAddPlaces: 3,
+  maxSimilarAdds: 3,
+  addSimilarity: 0.85,
+  maxSameReplaces: 30,
+  legitReplaceRatio: 0.8,
   maxOps: 256,
   maxProgramChars: 65_536,
   maxArgumentChars: 2_048,
@@ -57,6 +76,10 @@ const CHOICES = {
 const MINIMA = {
   maxErrors: 0,
   maxRepeats: 1,
+  maxSameAdds: 1,
+  maxAddPlaces: 1,
+  maxSimilarAdds: 1,
+  maxSameReplaces: 1,
   maxOps: 1,
   maxProgramChars: 1,
   maxArgumentChars: 1,
@@ -83,8 +106,12 @@ export function resolveOptions(options: ExecuteOptions = {}): ResolvedOptions {
       refuse(option, `a whole number of at least ${minimum}`, received);
     }
   }
-  if (!(resolved.minKeptRatio >= 0 && resolved.minKeptRatio <= 1)) {
-    refuse('minKeptRatio', 'a number in 0..1', resolved.minKeptRatio);
+  for (const option of ['minKeptRatio', 'addSimilarity'] as const) {
+    const received = resolved[option];
+    if (!(received >= 0 && received <= 1)) refuse(option, 'a number in 0..1', received);
+  }
+  if (!(resolved.legitReplaceRatio >= 0)) {
+    refuse('legitReplaceRatio', 'a number of at least 0', resolved.legitReplaceRatio);
   }
   if (!(resolved.maxGrowthRatio >= 1 && Number.isFinite(resolved.maxGrowthRatio))) {
     refuse('maxGrowthRatio', 'a finite number of at least 1', resolved.maxGrowthRatio);

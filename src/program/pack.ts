@@ -23,7 +23,7 @@ export interface PackedPrograms {
   readonly text: string;
   /** End of every program in `text`, in UTF-16 code units. */
   readonly ends: Int32Array;
-  /** First and one-past-last line of every program's window; -1, -1 for a program of the whole document. */
+  /** First, first owned and one-past-last line of every program's window; all -1 for one of the whole document. */
   readonly windows: Int32Array;
   /** `Int32Array[nDocs + 1]`: programs of document d are `firstProgram[d] .. firstProgram[d + 1]`. */
   readonly firstProgram: Int32Array;
@@ -42,11 +42,11 @@ export function packPrograms(
     const own = programs[doc] ?? null;
     if (typeof own === 'string') {
       texts.push(own);
-      windows.push(-1, -1);
+      windows.push(-1, -1, -1);
     } else if (own !== null) {
-      for (const { lineStart, lineEnd, program } of own) {
+      for (const { lineStart, ownStart = lineStart, lineEnd, program } of own) {
         texts.push(program);
-        windows.push(lineStart, lineEnd);
+        windows.push(lineStart, ownStart, lineEnd);
       }
     }
     firstProgram[doc - start + 1] = texts.length;
@@ -68,12 +68,15 @@ export function unpackPrograms(packed: PackedPrograms, doc: number): DocumentPro
   if (first === end) return null;
   const programAt = (index: number): string =>
     text.slice(index === 0 ? 0 : ends[index - 1]!, ends[index]!);
-  if (windows[first * 2 + 1] === -1 && windows[first * 2] === -1) return programAt(first);
+  if (windows.subarray(first * 3, first * 3 + 3).every((line) => line === -1)) {
+    return programAt(first);
+  }
   const unpacked = [];
   for (let index = first; index < end; index++) {
     unpacked.push({
-      lineStart: windows[index * 2]!,
-      lineEnd: windows[index * 2 + 1]!,
+      lineStart: windows[index * 3]!,
+      ownStart: windows[index * 3 + 1]!,
+      lineEnd: windows[index * 3 + 2]!,
       program: programAt(index),
     });
   }

@@ -5,6 +5,7 @@
  * budget is ignored as a whole; its lines stay as they are. Other windows are not affected.
  */
 import type { Dialect } from './dialect.ts';
+import { addsLoop, type SuspectReplacement, suspectReplacements } from './loops.ts';
 import type { ResolvedOptions } from './options.ts';
 import { parseProgram, type Statement } from './parse.ts';
 import type { OpReason, Reason } from './reasons.ts';
@@ -14,11 +15,15 @@ import type { OpenRecord } from './verdict.ts';
 /** One window's program, ready to run. */
 export interface WindowPlan {
   readonly lineStart: number;
+  /** First line that ops may change. */
+  readonly ownStart: number;
   /** One past the last line; `Infinity` for a program of the whole document. */
   readonly lineEnd: number;
   readonly statements: readonly Statement[];
   /** Index of the first record of this window; one record per statement. */
   readonly firstRecord: number;
+  /** Replacements that are a loop unless the text holds their strings often enough. */
+  readonly suspects: readonly SuspectReplacement[];
   /** Refused ops so far. */
   nErrors: number;
   /** Why the program is ignored as a whole, or null. */
@@ -27,12 +32,13 @@ export interface WindowPlan {
   edits: boolean;
 }
 
-/** True when the windows are in order, disjoint and not empty. */
+/** True when the windows are in order, own no line twice and own at least one each. */
 export function windowsAreOrdered(windows: readonly WindowProgram[]): boolean {
   let end = 0;
-  for (const { lineStart, lineEnd } of windows) {
-    if (!Number.isSafeInteger(lineStart) || !Number.isSafeInteger(lineEnd)) return false;
-    if (lineStart < end || lineEnd <= lineStart) return false;
+  for (const { lineStart, ownStart = lineStart, lineEnd } of windows) {
+    if (![lineStart, ownStart, lineEnd].every(Number.isSafeInteger)) return false;
+    if (lineStart < 0 || ownStart < lineStart || ownStart < end || lineEnd <= ownStart)
+      return false;
     end = lineEnd;
   }
   return true;
@@ -40,9 +46,7 @@ export function windowsAreOrdered(windows: readonly WindowProgram[]): boolean {
 
 /** Parses and judges one program, and adds one record per statement. */
 export function planWindow(
-  program: string,
-  lineStart: number,
-  lineEnd: number,
+  { program, lineStart, ownStart = lineStart, lineEnd }: WindowProgram,
   dialect: Dialect,
   options: ResolvedOptions,
   records: OpenRecord[],
@@ -67,11 +71,15 @@ export function planWindow(
       if (isDrop(op)) drops = true;
     }
   }
-  const plan = { lineStart, lineEnd, statements, firstRecord, nErrors, ignored: null, edits };
+  const isUltrax = dialect.name === 'ultrax';
+  const suspects = isUltrax ? suspectReplacements(statements, options) : [];
+  const lines = { lineStart, ownStart, lineEnd };
+  const plan = { ...lines, statements, firstRecord, suspects, nErrors, ignored: null, edits };
   let ignored: Reason | null = null;
   if (tooLong) ignored = 'program_too_long';
   else if (tooManyOps) ignored = 'too_many_ops';
   else if (repeats(statements, options.maxRepeats)) ignored = 'repeated_ops';
+  else if (isUltrax && addsLoop(statements, options)) ignored = 'repeated_ops';
   else if (keeps && drops) ignored = 'contradiction';
   else if (nErrors > options.maxErrors) ignored = 'too_many_errors';
   else if (statements.length === 1 && statements[0]!.problem === 'truncated') ignored = 'truncated';

@@ -21,7 +21,7 @@ export const REASONS = Object.freeze({
   too_few_words: 'fewer words remain than the smallest number allowed',
   // failed: the text is returned unchanged
   too_many_errors: 'more ops were refused than the error budget of a window allows',
-  repeated_ops: 'the program repeats one op: the refiner was looping',
+  repeated_ops: 'the program repeats itself: the refiner was looping',
   too_many_ops: 'the program has more ops than a window may have',
   program_too_long: 'the program is longer than allowed',
   contradiction: 'the program both keeps and drops its window',
@@ -65,6 +65,7 @@ export const OP_REASONS = Object.freeze({
   window_ignored: 'the program of the window was ignored as a whole',
   over_removal: 'the whole document was kept because too much would have been removed',
   ignored: 'the published executor ignores this call',
+  not_owned: 'the line belongs to another window, which decides about it',
 } as const);
 
 /** A code of {@link OP_REASONS}. */

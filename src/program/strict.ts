@@ -2,7 +2,8 @@
  * The strict executor: what our refiners' programs mean.
  *
  * Semantics (src/program/naive.ts says the same in plain strings and is tested to agree)
- *  1. Ops act inside their window only. Lines are the original ones; blank lines count and stay.
+ *  1. Ops act inside their window only, and on lines that it owns. Lines are the original ones; blank lines count
+ *     and stay.
  *  2. Removals claim whole lines first. Then, in program order, replacements claim their occurrences on the
  *     remaining original lines, left to right; what an earlier op claimed is not replaced again.
  *  3. An op that would take the text beyond `maxGrowthRatio` is not applied.
@@ -18,6 +19,7 @@ import type { Dialect } from './dialect.ts';
 import { DIALECTS } from './dialects.ts';
 import { Needle } from './find.ts';
 import { LineIndex } from './lines.ts';
+import { replacesLoop } from './loops.ts';
 import type { ResolvedOptions } from './options.ts';
 import {
   ignoreWindow,
@@ -77,6 +79,15 @@ export class StrictExecutor implements Executor {
     this.#dialect = DIALECTS[options.dialect];
   }
 
+  /**
+   * What the last document lost, valid until the next one and only where its status is `edited`: stretches of its
+   * bytes, ascending, each with what stands there instead. A removed line's stretch has its line feed, the last line's
+   * the one that it lacks. Added lines are not among them.
+   */
+  get claims(): Pick<Claims, 'starts' | 'ends' | 'texts'> {
+    return this.#claims;
+  }
+
   execute(programs: DocumentPrograms, source: TextSource): Verdict {
     const verdict = this.#verdict;
     verdict.records = [];
@@ -96,12 +107,11 @@ export class StrictExecutor implements Executor {
   #plan(programs: string | Exclude<DocumentPrograms, string | null>): WindowPlan[] | null {
     const { records } = this.#verdict;
     if (typeof programs === 'string') {
-      return [planWindow(programs, 0, Infinity, this.#dialect, this.#options, records)];
+      const whole = { program: programs, lineStart: 0, lineEnd: Infinity };
+      return [planWindow(whole, this.#dialect, this.#options, records)];
     }
     if (!windowsAreOrdered(programs)) return null;
-    return programs.map(({ lineStart, lineEnd, program }) =>
-      planWindow(program, lineStart, lineEnd, this.#dialect, this.#options, records),
-    );
+    return programs.map((window) => planWindow(window, this.#dialect, this.#options, records));
   }
 
   #begin(text: ByteString): void {
@@ -125,11 +135,20 @@ export class StrictExecutor implements Executor {
     }
     for (const plan of plans) {
       if (!plan.edits) continue;
+      if (replacesLoop(this.#text, plan.suspects, this.#options)) {
+        ignoreWindow(plan, 'repeated_ops', records);
+        continue;
+      }
       for (let index = 0; index < plan.statements.length; index++) {
         const { op } = plan.statements[index]!;
-        if (op === null || this.#isInside(op, plan)) continue;
-        records[plan.firstRecord + index]!.skipped = 'out_of_window';
-        plan.nErrors++;
+        if (op === null) continue;
+        const record = records[plan.firstRecord + index]!;
+        if (!this.#isInside(op, plan)) {
+          record.skipped = 'out_of_window';
+          plan.nErrors++;
+        } else if (!isOwned(op, plan)) {
+          record.skipped = 'not_owned';
+        }
       }
       if (plan.nErrors > this.#options.maxErrors) ignoreWindow(plan, 'too_many_errors', records);
     }
@@ -165,10 +184,10 @@ export class StrictExecutor implements Executor {
       let start: number;
       let end: number;
       if (op.op === 'remove_lines') {
-        start = op.lineStart;
+        start = Math.max(op.lineStart, plan.ownStart);
         end = op.lineEnd;
       } else if (isDrop(op)) {
-        start = plan.lineStart;
+        start = plan.ownStart;
         end = plan.lineEnd === Infinity ? this.#lines.nLines : plan.lineEnd;
       } else {
         continue;
@@ -208,7 +227,7 @@ export class StrictExecutor implements Executor {
       record.skipped = 'no_change';
       return;
     }
-    const start = plan.lineStart === 0 ? 0 : this.#lines.startOf(plan.lineStart);
+    const start = plan.ownStart === 0 ? 0 : this.#lines.startOf(plan.ownStart);
     const end =
       plan.lineEnd === Infinity ? this.#text.length : this.#lines.startOf(plan.lineEnd) - 1;
     this.#replaceIn(start, end, op, false, record);
@@ -417,6 +436,20 @@ export class StrictExecutor implements Executor {
       nLost += maxWords(end - start) + 3;
     }
     return Math.floor((ratio * nLost) / (1 - ratio)) + 1;
+  }
+}
+
+/** True when the window may change a line that the op names; ops of whole windows name all that it owns. */
+function isOwned(op: Op, { ownStart }: WindowPlan): boolean {
+  switch (op.op) {
+    case 'remove_lines':
+      return op.lineEnd > ownStart;
+    case 'replace_str':
+      return op.line >= ownStart;
+    case 'add_line':
+      return op.line === 0 ? ownStart === 0 : op.line > ownStart;
+    default:
+      return true;
   }
 }
 

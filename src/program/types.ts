@@ -20,6 +20,11 @@ export type Status = (typeof STATUSES)[number];
 export interface WindowProgram {
   /** First line of the window, 0-based in the document. */
   readonly lineStart: number;
+  /**
+   * First line that the window owns, default `lineStart`. The lines before belong to an earlier window and were shown
+   * as context: ops on them are left out (`not_owned`), removals that reach into them are cut short.
+   */
+  readonly ownStart?: number;
   /** One past the last line of the window. */
   readonly lineEnd: number;
   /** The program as the refiner wrote it. */

@@ -1,17 +1,25 @@
 /**
  * The chunk stage: a program for every window of a kept document (ProX §2.2, chunk-level programming; Algorithm 1).
  *
- * A window whose prompt cannot fit the context (one line longer than a window) gets no program and stays as it is,
- * as the paper's Algorithm 1 has it (FlagAsSkipped); the published script sends it to the model all the same.
+ * Windows may overlap (UltraX): a line belongs to the first window that shows it, and ops of later windows on it are
+ * left out at execution. A window whose prompt does not fit the context beside a program is halved until it does; a
+ * single line that does not fit gets no program and stays as it is, as ProX's Algorithm 1 has it (FlagAsSkipped; its
+ * published script sends the line all the same).
  */
 import type { BytesColumn } from '../batch/document-batch.ts';
-import type { LineFormat } from '../native-engine.ts';
+import type {
+  DocumentViews,
+  GenerateProgramsRequest,
+  GenerateResult,
+  LineFormat,
+  PromptFrame,
+} from '../native-engine.ts';
 import type { ProgramGrammar } from '../program/grammar.ts';
 import type { WindowProgram } from '../program/types.ts';
 import { sum } from './document-stage.ts';
 import { FLAG_CRASHED, FLAG_DOES_NOT_FIT, type RefinerEngine } from './engine.ts';
 import type { Profile } from './profile.ts';
-import { promptFrame } from './prompt.ts';
+import { type PromptModel, promptFrame } from './prompt.ts';
 
 /** Settings of the stage. */
 export interface ChunkStageSettings {
@@ -34,57 +42,121 @@ export interface ChunkPrograms {
   readonly newTokens: number;
 }
 
-/** A function that writes programs for documents of a batch; the prompt is rendered once, here. */
+/** The stage's prompt around the lines of a window. @throws PROFILE_TEMPLATE_FAILED */
+export function chunkFrame(profile: Profile, model: PromptModel, maxTokens: number): PromptFrame {
+  const { user, bos, spacePrefix } = profile.chunk!;
+  // A window is never cut, so that `truncate` says nothing here.
+  const limits = { maxTokens, truncate: 'content', bos, spacePrefix } as const;
+  return promptFrame(profile, model, user, '{lines}', limits);
+}
+
+/** A function that writes a program for each of the given windows; the prompt is rendered once, here. */
+export function windowWriter(
+  settings: ChunkStageSettings,
+): (text: DocumentViews, windows: GenerateProgramsRequest['windows']) => Promise<GenerateResult> {
+  const { engine, profile, grammar, maxPromptTokens } = settings;
+  const { maxNewTokens } = profile.chunk!;
+  const lineFormat = lineFormatOf(settings);
+  const frame = chunkFrame(profile, engine.info, maxPromptTokens);
+  return ({ data, offsets }, windows) =>
+    engine.generatePrograms({ data, offsets, windows, frame, lineFormat, grammar, maxNewTokens });
+}
+
+function lineFormatOf({ profile, firstLine }: ChunkStageSettings): LineFormat {
+  return { ...profile.chunk!.line, firstLine };
+}
+
+/** A function that writes programs for documents of a batch. */
 export function chunkStage(
   settings: ChunkStageSettings,
 ): (text: BytesColumn, docs: Int32Array) => Promise<ChunkPrograms> {
-  const { engine, profile, grammar, firstLine, maxPromptTokens } = settings;
-  const chunk = profile.chunk!;
-  const lineFormat: LineFormat = { ...chunk.line, firstLine };
-  const frame = promptFrame(profile, engine.info, chunk.user, '{lines}', {
-    maxTokens: maxPromptTokens,
-    truncate: 'content',
-  });
+  const { engine, profile } = settings;
+  const { windows: rule } = profile.chunk!;
+  const lineFormat = lineFormatOf(settings);
+  const write = windowWriter(settings);
   return async ({ data, offsets }, docs) => {
-    const { maxWindowTokens: maxTokens, countBos, maxNewTokens } = chunk;
-    const request = { data, offsets, docs, lineFormat, maxTokens, countBos };
-    const plan = await engine.planWindows(request);
-    const asked = Int32Array.from(plan.doc.keys()).filter((window) => plan.oversize[window] === 0);
-    const pick = (values: Int32Array): Int32Array => asked.map((window) => values[window]!);
-    const windows = {
-      doc: pick(plan.doc),
-      lineStart: pick(plan.lineStart),
-      lineEnd: pick(plan.lineEnd),
-    };
-    const result = await engine.generatePrograms({
-      data,
-      offsets,
-      windows,
-      frame,
-      lineFormat,
-      grammar,
-      maxNewTokens,
-    });
+    const plan = await engine.planWindows({ data, offsets, docs, lineFormat, windows: rule });
     const programs = new Map<number, WindowProgram[] | null>(Array.from(docs, (doc) => [doc, []]));
-    let windowsSkipped = plan.doc.length - asked.length;
-    for (const [index, doc] of windows.doc.entries()) {
-      const flags = result.flags[index]!;
-      if (flags & FLAG_CRASHED) programs.set(doc, null);
-      if (flags & FLAG_DOES_NOT_FIT) windowsSkipped++;
+    const totals = { windows: plan.doc.length, windowsSkipped: 0, promptTokens: 0, newTokens: 0 };
+    let asked: StageWindow[] = [];
+    for (const [index, doc] of plan.doc.entries()) {
+      // By its own measure such a line does not fit; by another one the engine finds out.
+      if (rule.unit === 'tokens' && plan.oversize[index] !== 0) totals.windowsSkipped++;
       else {
-        programs.get(doc)?.push({
-          lineStart: windows.lineStart[index]!,
-          lineEnd: windows.lineEnd[index]!,
-          program: result.programs[index]!.replace(/^ +| +$/g, ''),
+        asked.push({
+          doc,
+          lineStart: plan.lineStart[index]!,
+          ownStart: plan.ownStart[index]!,
+          lineEnd: plan.lineEnd[index]!,
         });
       }
     }
+    while (asked.length > 0) {
+      const halves: StageWindow[] = [];
+      const result = await write({ data, offsets }, columnsOf(asked));
+      for (const [index, window] of asked.entries()) {
+        const { doc, lineStart, ownStart, lineEnd } = window;
+        const flags = result.flags[index]!;
+        if (flags & FLAG_CRASHED) programs.set(doc, null);
+        if (flags & FLAG_DOES_NOT_FIT) {
+          const smaller = halve(window);
+          if (smaller.length === 0) totals.windowsSkipped++;
+          else totals.windows += smaller.length - 1;
+          halves.push(...smaller);
+        } else {
+          const program = answerOf(result.programs[index]!);
+          const own = ownStart > lineStart ? { ownStart } : {};
+          programs.get(doc)?.push({ lineStart, ...own, lineEnd, program });
+        }
+      }
+      totals.promptTokens += sum(result.promptTokens);
+      totals.newTokens += sum(result.newTokens);
+      asked = halves;
+    }
     return {
-      programs: Array.from(docs, (doc) => programs.get(doc) ?? null),
-      windows: plan.doc.length,
-      windowsSkipped,
-      promptTokens: sum(result.promptTokens),
-      newTokens: sum(result.newTokens),
+      programs: Array.from(docs, (doc) => inOrder(programs.get(doc) ?? null)),
+      ...totals,
     };
   };
+}
+
+interface StageWindow {
+  readonly doc: number;
+  readonly lineStart: number;
+  readonly ownStart: number;
+  readonly lineEnd: number;
+}
+
+function columnsOf(windows: readonly StageWindow[]): GenerateProgramsRequest['windows'] {
+  return {
+    doc: Int32Array.from(windows, ({ doc }) => doc),
+    lineStart: Int32Array.from(windows, ({ lineStart }) => lineStart),
+    lineEnd: Int32Array.from(windows, ({ lineEnd }) => lineEnd),
+  };
+}
+
+/** Smaller windows that own the same lines: two halves, or the last line without its context; none for a bare line. */
+function halve(window: StageWindow): StageWindow[] {
+  const { ownStart, lineEnd, lineStart } = window;
+  if (lineEnd - ownStart > 1) {
+    const middle = (ownStart + lineEnd) >> 1;
+    return [
+      { ...window, lineEnd: middle },
+      { ...window, lineStart: middle, ownStart: middle },
+    ];
+  }
+  return ownStart > lineStart ? [{ ...window, lineStart: ownStart }] : [];
+}
+
+function inOrder(programs: WindowProgram[] | null): WindowProgram[] | null {
+  return programs?.sort((left, right) => left.lineEnd - right.lineEnd) ?? null;
+}
+
+const THINK_END = '</think>';
+
+/** The program of an answer: what follows a thought that the model opens with, without spaces around it. */
+export function answerOf(text: string): string {
+  const thought = text.startsWith('<think>') ? text.indexOf(THINK_END) : -1;
+  if (thought >= 0) return text.slice(thought + THINK_END.length).trim();
+  return text.replace(/^ +| +$/g, '');
 }

@@ -10,10 +10,11 @@ import type { ExecuteOptions } from '../program/options.ts';
 import { ExecutionPool } from '../program/pool.ts';
 import type { DialectName, ExecutorName } from '../program/types.ts';
 import { chunkStage } from './chunk-stage.ts';
-import { defaultSizes } from './devices.ts';
+import { defaultSizes, defaultSlots } from './devices.ts';
 import { type DocumentMode, documentStage } from './document-stage.ts';
 import { openLocalEngine, openProcessEngine, type RefinerEngine } from './engine.ts';
 import { type ModelFile, resolveModel } from './model-file.ts';
+import { type RefinerName, withNamedRefiner } from './named-refiners.ts';
 import { loadProfile, type Profile } from './profile.ts';
 import type { RefineCore } from './refine-batch.ts';
 import { openLocalScoring, openProcessScoring, type ScoringEngine } from './scoring-engine.ts';
@@ -29,6 +30,11 @@ export type StageName = 'document' | 'chunk';
 
 /** Options that decide what a refinement does; shared by `openRefiner` and `refineCorpus`. */
 export interface RefineOptions {
+  /**
+   * A refiner by name: `prox-web`, `prox-math`, `ultrax` (published ones, pulled before), `default`, `programs`. Names
+   * the models, the stages and the profile; a model, stages or a profile given beside it take its place.
+   */
+  readonly refiner?: RefinerName;
   /** GGUF of the document stage, `default`, or `random[:preset]`. */
   readonly documentModel?: string;
   /** GGUF of the chunk stage, `default`, `programs` (the package's that writes programs), or `random[:preset]`. */
@@ -37,6 +43,8 @@ export interface RefineOptions {
   readonly stages?: readonly StageName[];
   /** Built-in profile or JSON file for both models; default: the file beside each model, else `prox`. */
   readonly profile?: string;
+  /** System text of the chat in place of the profile's; `ultrax` has none of its own. */
+  readonly system?: string;
   /** Must be the profile's dialect when given. */
   readonly dialect?: DialectName;
   /** Default `strict`. */
@@ -60,7 +68,10 @@ export interface RefineOptions {
   readonly device?: string;
   /** CPU threads of one engine; default: all cores, at most 32. */
   readonly threads?: number;
-  /** Sequences decoded side by side, 1..256; default 16 on a CPU, 256 on a GPU. Part of a run's identity. */
+  /**
+   * Sequences decoded side by side, 1..256; default 16 on a CPU, 256 on a GPU, fewer for contexts beyond 4,096 tokens.
+   * Part of a run's identity.
+   */
   readonly slots?: number;
   /** Threads that execute programs; default 2, at most the cores. */
   readonly workers?: number;
@@ -94,9 +105,10 @@ export interface ResolvedRefiner {
 /**
  * Finds models and profiles and checks that they fit each other.
  *
- * @throws OPTION_INVALID, ENGINE_MODEL_MISSING, PROFILE_*
+ * @throws OPTION_INVALID, ENGINE_MODEL_MISSING, PROFILE_*, REFINER_NOT_PULLED, REFINER_NO_SYSTEM
  */
-export async function resolveRefiner(options: RefineOptions): Promise<ResolvedRefiner> {
+export async function resolveRefiner(asked: RefineOptions): Promise<ResolvedRefiner> {
+  const options = withNamedRefiner(asked);
   const given = { document: options.documentModel, chunk: options.chunkModel };
   const neither = given.document === undefined && given.chunk === undefined;
   const models = neither ? { document: 'default', chunk: 'default' } : given;
@@ -134,7 +146,7 @@ export async function resolveRefiner(options: RefineOptions): Promise<ResolvedRe
       checkScoring(stage, model, options);
       return { model, profile: null };
     }
-    const profile = loadProfile(options.profile, model.path);
+    const profile = withSystem(loadProfile(options.profile, model.path), options.system);
     if (profile[stage] === null) {
       throw new GristmillError('OPTION_INVALID', {
         option: 'stages',
@@ -169,7 +181,9 @@ export async function resolveRefiner(options: RefineOptions): Promise<ResolvedRe
     document,
     chunk,
     dialect,
-    grammar: DIALECTS[dialect].grammar,
+    grammar: DIALECTS[dialect].makeGrammar({
+      deletionOnly: chunk?.profile?.chunk?.deletionOnly ?? true,
+    }),
     options: {
       executor: options.executor ?? 'strict',
       execute: options.execute ?? {},
@@ -183,6 +197,11 @@ export async function resolveRefiner(options: RefineOptions): Promise<ResolvedRe
         : null,
     },
   };
+}
+
+function withSystem(profile: Profile, system: string | undefined): Profile {
+  if (system === undefined) return profile;
+  return { ...profile, chat: { ...profile.chat, system } };
 }
 
 /** A model that scores must score what its stage asks for, and decodes nothing. */
@@ -214,6 +233,14 @@ export interface OpenCore extends RefineCore {
 /** Room that a prompt takes besides its text and markers: template, system text, a second BOS. */
 const PROMPT_OVERHEAD_TOKENS = 128;
 
+/** Longest prompt of the chunk stage, in tokens. */
+export function longestChunkPrompt({ chunk }: Profile): number {
+  const { windows, maxNewTokens } = chunk!;
+  return windows.unit === 'tokens'
+    ? windows.max + PROMPT_OVERHEAD_TOKENS
+    : windows.maxContextTokens - maxNewTokens;
+}
+
 /**
  * Loads the models on one device and sets the stages up.
  *
@@ -243,7 +270,7 @@ export async function openCore(
   };
   const open = async (modelPath: string, nCtxSlot: number): Promise<RefinerEngine> => {
     const sizes = defaultSizes(device, options.threads);
-    const nSlots = options.slots ?? sizes.nSlots;
+    const nSlots = options.slots ?? defaultSlots(device, nCtxSlot);
     const settings = { ...sizes, nSlots, modelPath, device, nCtxSlot };
     const engine = isolate
       ? await openProcessEngine(settings, host)
@@ -281,8 +308,8 @@ export async function openCore(
       };
       write = lineStage(await openScoring(chunk.model.path), wanted, dialect);
     } else if (chunk?.profile) {
-      const { maxWindowTokens, maxNewTokens } = chunk.profile.chunk!;
-      const maxPromptTokens = maxWindowTokens + PROMPT_OVERHEAD_TOKENS;
+      const maxPromptTokens = longestChunkPrompt(chunk.profile);
+      const { maxNewTokens } = chunk.profile.chunk!;
       const engine = await open(chunk.model.path, maxPromptTokens + maxNewTokens);
       write = chunkStage({
         engine,

@@ -58,3 +58,18 @@ export function defaultSizes(device: string, threads?: number): EngineSizes {
   }
   return { nThreads: threads ?? 1, nSlots: 256, nUbatch: 4096 };
 }
+
+/** Contexts up to this many tokens get all the slots of their device. */
+const FULL_SLOTS_CONTEXT = 4096;
+/** Tokens of a slot that the default number of slots is made for. */
+const SLOT_TOKENS = 2048;
+
+/**
+ * Default number of slots for contexts of `contextTokens`: as many as take the memory that short contexts take, at
+ * least one. A context of 32,768 tokens gets 1 slot on a CPU and 16 on a GPU.
+ */
+export function defaultSlots(device: string, contextTokens: number): number {
+  const { nSlots } = defaultSizes(device);
+  if (contextTokens <= FULL_SLOTS_CONTEXT) return nSlots;
+  return Math.max(1, Math.floor((nSlots * SLOT_TOKENS) / contextTokens));
+}

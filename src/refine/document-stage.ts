@@ -6,9 +6,10 @@
  * `generate` decodes the answer as the published script does and drops when it contains "drop"; its score is 0 or 1.
  */
 import type { BytesColumn } from '../batch/document-batch.ts';
+import type { PromptFrame } from '../native-engine.ts';
 import { FLAG_CRASHED, FLAG_DOES_NOT_FIT, type RefinerEngine } from './engine.ts';
 import type { Profile } from './profile.ts';
-import { promptFrame } from './prompt.ts';
+import { type PromptModel, promptFrame } from './prompt.ts';
 import type { StageReason } from './reasons.ts';
 
 /** How documents are judged. */
@@ -34,16 +35,20 @@ export interface DocumentVerdicts {
   readonly newTokens: number;
 }
 
+/** The stage's prompt around a text. @throws PROFILE_TEMPLATE_FAILED */
+export function documentFrame(profile: Profile, model: PromptModel): PromptFrame {
+  const { user, maxPromptTokens: maxTokens, truncate, bos, spacePrefix } = profile.document!;
+  const limits = { maxTokens, truncate, bos, spacePrefix };
+  return promptFrame(profile, model, user, '{text}', limits);
+}
+
 /** A function that judges documents of a batch; the prompt is rendered once, here. */
 export function documentStage(
   settings: DocumentStageSettings,
 ): (text: BytesColumn, docs: Int32Array) => Promise<DocumentVerdicts> {
   const { engine, profile, mode, threshold } = settings;
   const document = profile.document!;
-  const frame = promptFrame(profile, engine.info, document.user, '{text}', {
-    maxTokens: document.maxPromptTokens,
-    truncate: document.truncate,
-  });
+  const frame = documentFrame(profile, engine.info);
   return async ({ data, offsets }, docs) => {
     if (mode === 'generate') {
       const { maxNewTokens } = document;

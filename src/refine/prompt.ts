@@ -18,6 +18,16 @@ export interface PromptModel {
   readonly addBos: boolean;
 }
 
+/** How long a prompt may be and how it begins. */
+export interface PromptLimits {
+  readonly maxTokens: number;
+  readonly truncate: 'prompt' | 'content';
+  /** See the profile's schema. Default `model`. */
+  readonly bos?: 'model' | 'none' | 'once' | 'twice' | undefined;
+  /** Default true. */
+  readonly spacePrefix?: boolean | undefined;
+}
+
 /** Private-use characters around a name: nothing a template contains or changes by accident. */
 const MARKER = '\ue000gristmill-text\ue001';
 
@@ -30,11 +40,11 @@ const MARKER = '\ue000gristmill-text\ue001';
  * @throws PROFILE_TEMPLATE_FAILED when the template does not render or loses or repeats the text
  */
 export function promptFrame(
-  profile: Profile,
+  profile: Pick<Profile, 'name' | 'chat'>,
   model: PromptModel,
   user: string,
   placeholder: '{text}' | '{lines}',
-  limits: { readonly maxTokens: number; readonly truncate: 'prompt' | 'content' },
+  { maxTokens, truncate, bos = 'model', spacePrefix = true }: PromptLimits,
 ): PromptFrame {
   const source = profile.chat.template === 'gguf' ? model.chatTemplate : profile.chat.template;
   if (source === null) {
@@ -43,8 +53,8 @@ export function promptFrame(
       reason: 'the profile asks for the model’s own chat template, but the model has none',
     });
   }
-  // Spaces around the marker show whether the template trims the message.
-  const content = user.split(placeholder).join(` ${MARKER} `);
+  // Tabs around the marker show whether the template trims the message; its own text has spaces and line feeds there.
+  const content = user.split(placeholder).join(`\t${MARKER}\t`);
   const rendered = render(profile, model, source, content);
   const at = rendered.indexOf(MARKER);
   if (at < 0 || rendered.indexOf(MARKER, at + 1) >= 0) {
@@ -55,19 +65,26 @@ export function promptFrame(
   }
   let prefix = rendered.slice(0, at);
   let suffix = rendered.slice(at + MARKER.length);
-  const trimStart = !prefix.endsWith(' ');
-  const trimEnd = !suffix.startsWith(' ');
+  const trimStart = !prefix.endsWith('\t');
+  const trimEnd = !suffix.startsWith('\t');
   if (!trimStart) prefix = prefix.slice(0, -1);
   if (!trimEnd) suffix = suffix.slice(1);
-  let addBos = model.addBos;
+  let addBos: PromptFrame['addBos'] = model.addBos;
   if (model.bosToken !== '' && prefix.startsWith(model.bosToken)) {
     prefix = prefix.slice(model.bosToken.length);
     addBos = true;
   }
-  return { prefix, suffix, addBos, trimStart, trimEnd, ...limits };
+  if (bos !== 'model') addBos = bos === 'twice' ? 'twice' : bos === 'once';
+  const frame = { prefix, suffix, addBos, trimStart, trimEnd, maxTokens, truncate };
+  return spacePrefix ? frame : { ...frame, spacePrefix };
 }
 
-function render(profile: Profile, model: PromptModel, source: string, content: string): string {
+function render(
+  profile: Pick<Profile, 'name' | 'chat'>,
+  model: PromptModel,
+  source: string,
+  content: string,
+): string {
   const system = profile.chat.system;
   const withSystem = [
     ...(system === null ? [] : [{ role: 'system', content: system }]),

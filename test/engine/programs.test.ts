@@ -93,8 +93,7 @@ async function programs(
     ...views,
     docs: null,
     lineFormat: format,
-    maxTokens: 150,
-    countBos: true,
+    windows: { unit: 'tokens', max: 150, countBos: true },
   });
   const result = await engine.generatePrograms({
     ...views,

@@ -152,8 +152,7 @@ describe('planWindows', () => {
         ...documents(texts),
         docs: null,
         lineFormat,
-        maxTokens,
-        countBos: true,
+        windows: { unit: 'tokens', max: maxTokens, countBos: true },
       });
       const expected = texts.flatMap((text, doc) =>
         oracle(text, maxTokens).map((window) => ({ doc, ...window })),
@@ -162,7 +161,7 @@ describe('planWindows', () => {
         doc,
         lineStart: plan.lineStart[index]!,
         lineEnd: plan.lineEnd[index]!,
-        tokens: plan.tokens[index]!,
+        tokens: plan.size[index]!,
         oversize: plan.oversize[index]!,
       }));
       expect(received).toEqual(expected);
@@ -174,8 +173,7 @@ describe('planWindows', () => {
       ...documents(raggedTexts(6, 3)),
       docs: Int32Array.of(1, 4),
       lineFormat,
-      maxTokens: 1500,
-      countBos: true,
+      windows: { unit: 'tokens', max: 1500, countBos: true },
     });
     expect([...plan.doc]).toEqual([1, 4]);
   });

@@ -4,7 +4,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { inspectModel } from '../../src/model/inspect.ts';
-import { RANDOM_MODEL_PRESETS, writeRandomModel } from '../../src/model/random.ts';
+import {
+  RANDOM_MODEL_PRESETS,
+  type RandomModelShape,
+  writeRandomModel,
+} from '../../src/model/random.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'gristmill-model-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -46,11 +50,35 @@ describe('writeRandomModel', () => {
     await writeRandomModel({ ...RANDOM_MODEL_PRESETS['20m'], path, seed: 1 });
     const { nParams } = await inspectModel(path);
     expect(Math.abs(nParams - 20e6)).toBeLessThan(1.5e6);
-    // 24 layers, width 1280, one key-value head of 80: the published 0.3B refiner.
-    const { nLayer, nEmbd, nHead, nHeadKv, nFf, vocabSize } = RANDOM_MODEL_PRESETS['350m'];
-    const kv = (nEmbd / nHead) * nHeadKv;
-    const layer = 2 * nEmbd * nEmbd + 2 * nEmbd * kv + 3 * nEmbd * nFf + 2 * nEmbd;
-    expect(nLayer * layer + nEmbd + 2 * vocabSize * nEmbd).toBe(354_284_800);
+  });
+
+  it('has the exact parameters of the published refiners', async () => {
+    const parameters = (shape: RandomModelShape): number => {
+      const { nLayer, nEmbd, nHead, nHeadKv, nFf, vocabSize } = shape;
+      const head = shape.headDim ?? nEmbd / nHead;
+      const attention = 2 * nEmbd * head * (nHead + nHeadKv);
+      const norms = 2 * nEmbd + (shape.architecture === 'qwen3' ? 2 * head : 0);
+      const matrices = shape.tiedEmbeddings ? 1 : 2;
+      return nLayer * (attention + 3 * nEmbd * nFf + norms) + nEmbd + matrices * vocabSize * nEmbd;
+    };
+    // ProX: 24 layers, width 1280, one key-value head of 80. UltraX: Qwen3-0.6B, 16 heads of 128 on a width of 1024.
+    expect(parameters(RANDOM_MODEL_PRESETS['350m'])).toBe(354_284_800);
+    expect(parameters(RANDOM_MODEL_PRESETS['qwen3-0.6b'])).toBe(596_049_920);
+    // The files have what the formula says: the same shapes with fewer layers and pieces.
+    for (const preset of ['350m', 'qwen3-0.6b'] as const) {
+      const path = join(folder, `${preset}-thin.gguf`);
+      const thin = { ...RANDOM_MODEL_PRESETS[preset], nLayer: 2, vocabSize: 3000 };
+      await writeRandomModel({ ...thin, type: 'q8_0', path, seed: 1 });
+      const { nParams, nEmbd, nHead, nHeadKv, nFf, nCtxTrain } = await inspectModel(path);
+      expect(nParams).toBe(parameters(thin));
+      expect({ nEmbd, nHead, nHeadKv, nFf, nCtx: nCtxTrain }).toEqual({
+        nEmbd: thin.nEmbd,
+        nHead: thin.nHead,
+        nHeadKv: thin.nHeadKv,
+        nFf: thin.nFf,
+        nCtx: thin.nCtx,
+      });
+    }
   });
 
   it('refuses shapes that do not work', async () => {
@@ -63,6 +91,9 @@ describe('writeRandomModel', () => {
       { seed: -1 },
       { nFf: 100 },
       { path: '' },
+      { headDim: 3 },
+      { headDim: 1024 },
+      { ropeBase: 0 },
     ]) {
       await expect(
         writeRandomModel({ ...RANDOM_MODEL_PRESETS.tiny, path, seed: 1, ...change }),

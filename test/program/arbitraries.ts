@@ -110,19 +110,21 @@ export function programs(dialect: DialectName): fc.Arbitrary<string> {
     .map(([whole, cut]) => (cut < 8 ? whole.slice(0, Math.max(0, whole.length - cut)) : whole));
 }
 
-/** Windows in order with their programs; now and then beyond the last line. */
+/** Windows in order with their programs, some with lines of the one before; now and then beyond the last line. */
 export function windows(dialect: DialectName): fc.Arbitrary<WindowProgram[]> {
   const step = fc.tuple(
     fc.constantFrom(0, 0, 0, 1),
     fc.integer({ min: 1, max: 6 }),
     programs(dialect),
+    fc.constantFrom(0, 0, 1, 2),
   );
   return fc.array(step, { minLength: 1, maxLength: 3 }).map((steps) => {
     let end = 0;
-    return steps.map(([gap, length, program]) => {
-      const lineStart = end + gap;
-      end = lineStart + length;
-      return { lineStart, lineEnd: end, program };
+    return steps.map(([gap, length, program, nShown]) => {
+      const ownStart = end + gap;
+      const lineStart = Math.max(0, ownStart - nShown);
+      end = ownStart + length;
+      return { lineStart, ...(nShown > 0 && { ownStart }), lineEnd: end, program };
     });
   });
 }

@@ -18,6 +18,12 @@ const optionSets: fc.Arbitrary<ExecuteOptions> = fc.record({
   minWords: fc.constantFrom(0, 0, 2),
   onOverRemoval: fc.constantFrom('drop' as const, 'keep' as const),
   maxGrowthRatio: fc.constantFrom(1, 1, 1.2, 4),
+  maxSameAdds: fc.constantFrom(1, 2),
+  maxAddPlaces: fc.constantFrom(1, 3),
+  maxSimilarAdds: fc.constantFrom(1, 3),
+  addSimilarity: fc.constantFrom(0.5, 0.85),
+  maxSameReplaces: fc.constantFrom(1, 2, 30),
+  legitReplaceRatio: fc.constantFrom(0.8, 1.5),
 });
 
 describe('against the naive oracle', () => {

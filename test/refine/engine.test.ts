@@ -55,8 +55,7 @@ async function everything(engine: RefinerEngine, views: ReturnType<typeof docume
     ...views,
     docs,
     lineFormat,
-    maxTokens: 64,
-    countBos: true,
+    windows: { unit: 'tokens', max: 64, countBos: true },
   });
   const programs = await engine.generatePrograms({
     ...views,

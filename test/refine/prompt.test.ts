@@ -80,6 +80,27 @@ describe('loadProfile', () => {
     expect(loadProfile(undefined, join(folder, 'other.gguf')).name).toBe('prox');
   });
 
+  it('reads the window keys of earlier versions', () => {
+    const file = join(folder, 'old.json');
+    const { windows: _, ...chunk } = PROFILES['prox']!.chunk!;
+    const old = { ...PROFILES['prox'], chunk: { ...chunk, maxWindowTokens: 384, countBos: true } };
+    writeFileSync(file, JSON.stringify(old));
+    const windows = { unit: 'tokens', max: 384, countBos: true };
+    expect(loadProfile(file, undefined).chunk).toEqual({ ...chunk, windows });
+    writeFileSync(file, JSON.stringify({ ...old, chunk: { ...old.chunk, windows } }));
+    expect(loadProfile(file, undefined).chunk!.windows).toEqual(windows);
+    writeFileSync(file, JSON.stringify({ ...old, chunk: { ...old.chunk, maxWindowTokens: 3 } }));
+    expect(() => loadProfile(file, undefined)).toThrow(/windows/);
+  });
+
+  it('reads back every built-in profile', () => {
+    const file = join(folder, 'built-in.json');
+    for (const profile of Object.values(PROFILES)) {
+      writeFileSync(file, JSON.stringify(profile));
+      expect(loadProfile(file, undefined)).toEqual(profile);
+    }
+  });
+
   it('names what is wrong with a profile', () => {
     const file = join(folder, 'bad.json');
     writeFileSync(file, JSON.stringify({ ...PROFILES['prox'], dialect: 'cobol' }));

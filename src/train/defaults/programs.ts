@@ -58,8 +58,7 @@ export const PROGRAM_PROFILE: Profile & { readonly chunk: ChunkFormat } = Object
   chunk: {
     user: '[doc]\n{lines}\n[/doc]\n',
     line: { prefix: '[', minDigits: 1, suffix: ']' },
-    maxWindowTokens: 384,
-    countBos: true,
+    windows: { unit: 'tokens', max: 384, countBos: true } as const,
     maxNewTokens: 160,
   },
 });

@@ -138,7 +138,9 @@ async function examplesOf(
   pass: number,
   {
     encoder,
-    format: { maxWindowTokens },
+    format: {
+      windows: { max: maxWindowTokens },
+    },
     options: { thinShares, maxOps, seed },
   }: {
     readonly encoder: ExampleEncoder;

@@ -21,7 +21,10 @@ import { syntheticPages } from '../support.ts';
 const folder = mkdtempSync(join(tmpdir(), 'gristmill-programs-'));
 const tokenizerPath = join(folder, 'tokenizer.gguf');
 const pages = syntheticPages(40, 3);
-const format = { ...PROGRAM_PROFILE.chunk, maxWindowTokens: 120 };
+const format = {
+  ...PROGRAM_PROFILE.chunk,
+  windows: { unit: 'tokens', max: 120, countBos: true },
+} as const;
 let tokenizer: NativeTokenizer;
 
 beforeAll(async () => {
