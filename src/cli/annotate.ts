@@ -8,6 +8,7 @@ import {
 } from '../annotate/label-documents.ts';
 import { writeTemplates } from '../annotate/templates.ts';
 import { isGristmillError } from '../errors.ts';
+import { addChunksCommand } from './annotate-chunks.ts';
 import {
   defined,
   type ExpertFlags,
@@ -62,6 +63,7 @@ export function annotateCommand(): Command {
     .option('--prompts <dir>', 'folder of edited prompts')
     .option('--json', 'print one JSON object instead of a table')
     .action(documents);
+  addChunksCommand(command);
   command
     .command('prompts')
     .description('write copies of the prompts, to edit and to use with --prompts')

@@ -2,7 +2,7 @@
  * `gristmill execute`: programs without a model. JSON lines in, JSON lines out, in order.
  *
  * Input lines are `{"text", "program"}`; `program` is a string, or a list of windows
- * `{"lineStart", "lineEnd", "program"}`. Output lines are `{"text", "status", "reason"}`, with `"ops"` under
+ * `{"lineStart", "lineEnd", "program"}` (and `"ownStart"`). Output lines are `{"text", "status", "reason"}`, with `"ops"` under
  * `--ops`. Memory is bounded by the longest line: a slow reader stops the reading.
  */
 import { once } from 'node:events';
@@ -109,10 +109,8 @@ function parseCase(line: string, lineNumber: number): Case {
 
 function isWindow(value: unknown): value is WindowProgram {
   if (typeof value !== 'object' || value === null) return false;
-  const { lineStart, lineEnd, program } = value as Record<string, unknown>;
-  return (
-    Number.isSafeInteger(lineStart) && Number.isSafeInteger(lineEnd) && typeof program === 'string'
-  );
+  const { lineStart, ownStart = lineStart, lineEnd, program } = value as Record<string, unknown>;
+  return [lineStart, ownStart, lineEnd].every(Number.isSafeInteger) && typeof program === 'string';
 }
 
 function refuse(line: number, expected: string, received: unknown): never {

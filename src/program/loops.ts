@@ -21,7 +21,7 @@ export interface SuspectReplacement {
 }
 
 /** Added contents that are compared with one another. */
-export const MAX_COMPARED = 64;
+export const MAX_COMPARED = 32;
 /** Characters of an added content that are compared; below 200, where difflib begins to leave common ones out. */
 export const MAX_COMPARED_CHARS = 199;
 
@@ -84,7 +84,7 @@ function resembleMoreThan(most: number, contents: readonly string[], ratio: numb
     const group = groups.find(
       (one) =>
         upperBound(one.first, one.counts, content, counts) >= ratio &&
-        similarity(one.first, content) >= ratio,
+        similarity(one.first, content, ratio) >= ratio,
     );
     if (!group) groups.push({ first: content, counts, size: 1 });
     else if (++group.size > most) return true;
@@ -117,45 +117,71 @@ function upperBound(
 /**
  * Ratcliff and Obershelp's measure as Python's difflib computes it: twice the characters of the longest common block
  * and, recursively, of the blocks to its left and right, over both lengths. 0..1.
+ *
+ * @param atLeast gives up, with 0, as soon as the measure cannot reach it; default 0: never
  */
-export function similarity(left: string, right: string): number {
-  if (left.length + right.length === 0) return 1;
+export function similarity(left: string, right: string, atLeast = 0): number {
+  const total = left.length + right.length;
+  if (total === 0) return 1;
+  const leftUnits = unitsOf(left);
+  const rightUnits = unitsOf(right);
   let matched = 0;
-  const pending: [number, number, number, number][] = [[0, left.length, 0, right.length]];
+  // Characters that the pending stretches could still match.
+  let open = Math.min(left.length, right.length);
+  const pending: Stretch[] = [[0, left.length, 0, right.length]];
   for (let next = pending.pop(); next; next = pending.pop()) {
     const [leftStart, leftEnd, rightStart, rightEnd] = next;
-    const block = longestBlock(left, leftStart, leftEnd, right, rightStart, rightEnd);
-    if (block.length === 0) continue;
-    matched += block.length;
-    pending.push([leftStart, block.left, rightStart, block.right]);
-    pending.push([block.left + block.length, leftEnd, block.right + block.length, rightEnd]);
+    open -= shorter(next);
+    const [leftAt, rightAt, length] = longestBlock(leftUnits, rightUnits, next);
+    if (length === 0) continue;
+    matched += length;
+    const before: Stretch = [leftStart, leftAt, rightStart, rightAt];
+    const after: Stretch = [leftAt + length, leftEnd, rightAt + length, rightEnd];
+    for (const stretch of [before, after]) {
+      if (shorter(stretch) === 0) continue;
+      open += shorter(stretch);
+      pending.push(stretch);
+    }
+    if (2 * (matched + open) < atLeast * total) return 0;
   }
-  return (2 * matched) / (left.length + right.length);
+  return (2 * matched) / total;
 }
 
-/** The longest common block; of equal ones the first in `left`, then the first in `right`. */
+function unitsOf(text: string): Uint16Array {
+  return Uint16Array.from({ length: text.length }, (_, at) => text.charCodeAt(at));
+}
+
+/** A range of both texts. */
+type Stretch = readonly [leftStart: number, leftEnd: number, rightStart: number, rightEnd: number];
+
+function shorter([leftStart, leftEnd, rightStart, rightEnd]: Stretch): number {
+  return Math.min(leftEnd - leftStart, rightEnd - rightStart);
+}
+
+/** The longest common block, its places and length; of equal ones the first in `left`, then the first in `right`. */
 function longestBlock(
-  left: string,
-  leftStart: number,
-  leftEnd: number,
-  right: string,
-  rightStart: number,
-  rightEnd: number,
-): { left: number; right: number; length: number } {
-  const best = { left: leftStart, right: rightStart, length: 0 };
-  // Lengths of the blocks that end at the line above, by column.
-  let above = new Uint16Array(rightEnd - rightStart + 1);
+  left: Uint16Array,
+  right: Uint16Array,
+  [leftStart, leftEnd, rightStart, rightEnd]: Stretch,
+): readonly [left: number, right: number, length: number] {
+  let bestLeft = leftStart;
+  let bestRight = rightStart;
+  let best = 0;
+  // Length of the block that ends at each column of the row above; from right to left, so that one array does.
+  const lengths = new Uint16Array(rightEnd - rightStart + 1);
   for (let row = leftStart; row < leftEnd; row++) {
-    const own = new Uint16Array(above.length);
-    for (let column = rightStart; column < rightEnd; column++) {
-      if (left.charCodeAt(row) !== right.charCodeAt(column)) continue;
-      const length = above[column - rightStart]! + 1;
-      own[column - rightStart + 1] = length;
-      if (length > best.length) {
-        Object.assign(best, { left: row - length + 1, right: column - length + 1, length });
+    const unit = left[row];
+    for (let column = rightEnd - 1; column >= rightStart; column--) {
+      const at = column - rightStart;
+      const length = right[column] === unit ? lengths[at]! + 1 : 0;
+      lengths[at + 1] = length;
+      // `>=` in the row of the best block: columns come in descending order.
+      if (length > best || (length === best && length > 0 && row - length + 1 === bestLeft)) {
+        best = length;
+        bestLeft = row - length + 1;
+        bestRight = column - length + 1;
       }
     }
-    above = own;
   }
-  return best;
+  return [bestLeft, bestRight, best];
 }

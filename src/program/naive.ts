@@ -290,7 +290,7 @@ function addsTooOften(ops: readonly Op[], options: ResolvedOptions): boolean {
   });
   if (repeats) return true;
   const groups: string[][] = [];
-  for (const { content } of adds.slice(0, 64)) {
+  for (const { content } of adds.slice(0, 32)) {
     const compared = content.slice(0, 199);
     const group = groups.find(([first]) => ratio(first!, compared) >= options.addSimilarity);
     if (group) group.push(compared);

@@ -26,7 +26,7 @@ export const REASONS = Object.freeze({
   program_too_long: 'the program is longer than allowed',
   contradiction: 'the program both keeps and drops its window',
   truncated: 'the program holds nothing but one call that was cut off',
-  window_invalid: 'windows overlap, are not in order or lie outside the document',
+  window_invalid: 'windows own a line twice, are not in order or lie outside the document',
   over_removal:
     'more words would be removed than the smallest kept ratio allows; the text was kept',
   text_grew: 'the text would have grown beyond the bound of the published executor',

@@ -7,6 +7,7 @@ import { existsSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { planTexts, readStrings } from '../corpus/texts.ts';
 import { GristmillError } from '../errors.ts';
+import { inspectModel } from '../model/inspect.ts';
 import { trainTokenizer } from '../model/tokenizer-training.ts';
 import { native } from '../native.ts';
 import type { TrainShape } from '../native-train.ts';
@@ -152,12 +153,13 @@ class LmRun {
   }
 
   async #export(path: string): Promise<void> {
-    const { type, name } = this.#config.export;
+    const { batch, export: wanted, model } = this.#config;
+    // A model that comes from a file keeps its context, where the examples were shorter.
+    const given = 'from' in model ? (await inspectModel(model.from)).nCtxTrain : 0;
     await this.#trainer.exportGguf({
       path,
-      type,
-      name,
-      nCtx: this.#config.batch.nCtx,
+      ...wanted,
+      nCtx: Math.max(batch.nCtx, given),
       tokenizerPath: this.#tokenizerPath,
     });
   }
