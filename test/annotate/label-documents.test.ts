@@ -2,10 +2,8 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
-import {
-  type AnnotateDocumentsOptions,
-  annotateDocuments,
-} from '../../src/annotate/label-documents.ts';
+import { annotateDocuments } from '../../src/annotate/label-documents.ts';
+import type { AnnotateDocumentsOptions } from '../../src/annotate/label-types.ts';
 import { writeTemplates } from '../../src/annotate/templates.ts';
 import { readGoldDocuments } from '../../src/train/gold.ts';
 import { writeTestCorpus } from '../support/corpus.ts';
@@ -270,6 +268,23 @@ describe('annotateDocuments', () => {
     const finished = await annotate(file, { out });
     expect(finished).toMatchObject({ labelled: 40, expert: { cached: nSent } });
     expect([...server.counts().values()]).toEqual(Array(80).fill(1));
+  });
+
+  it('takes the host of a page for its domain, and keeps a second run out meanwhile', async () => {
+    const out = fresh();
+    const url = 'https://www.pages.example/a?b=c';
+    let second: Promise<unknown> | null = null;
+    const file = corpus([{ url, id: '', text: 'E3 F3' }]);
+    server.behave(async (request, response) => {
+      second ??= annotate(file, { out }).catch((error: unknown) => error);
+      await second;
+      scoring(request, response);
+    });
+    await annotate(file, { out });
+    expect(await second).toMatchObject({ code: 'RUN_OUTPUT_IN_USE' });
+    const gold = [];
+    for await (const row of readGoldDocuments(join(out, 'documents.jsonl.zst'))) gold.push(row);
+    expect(gold).toEqual([{ id: 'row:0', text: 'E3 F3', domain: 'pages.example', label: 1 }]);
   });
 
   it('uses edited prompts, and refuses broken ones before anything is sent', async () => {
