@@ -25,6 +25,35 @@ export {
   readWindowExamples,
   writeWindowExamples,
 } from './annotate/example-file.ts';
+export {
+  type CommonExpertOptions,
+  type EndpointOptions,
+  EXPERT_DEFAULTS,
+  type Expert,
+  type ExpertAnswer,
+  type ExpertOptions,
+  type ExpertRequest,
+  type ExpertStats,
+  type LocalExpertOptions,
+  openExpert,
+} from './annotate/expert.ts';
+export { ENDPOINT_DEFAULTS } from './annotate/expert-endpoint.ts';
+export { annotateDocuments } from './annotate/label-documents.ts';
+export { LABEL_COLUMNS } from './annotate/label-files.ts';
+export {
+  ANNOTATE_DOCUMENTS_DEFAULTS,
+  type AnnotateDocumentsOptions,
+  type AnnotateDocumentsStatistics,
+  type AnnotateProgress,
+  type DocumentFailure,
+} from './annotate/label-types.ts';
+export {
+  loadTemplate,
+  type PromptTemplate,
+  TEMPLATES,
+  type TemplateName,
+  writeTemplates,
+} from './annotate/templates.ts';
 export { CHUNK_WAYS, type ChunkWay, type Split, type WindowExample } from './annotate/types.ts';
 export type { PredictorOptions } from './annotate/window-predictor.ts';
 export { type BytesColumn, buildBatch, bytesAt, DocumentBatch } from './batch/document-batch.ts';

@@ -92,7 +92,7 @@ export function onlyColumns(plan: CorpusPlan, wanted: ReadonlySet<string | null>
 }
 
 /** The host of a URL without `www.`; empty for what is none. */
-function hostOf(url: string): string {
+export function hostOf(url: string): string {
   if (!URL.canParse(url)) return '';
   return new URL(url).hostname.replace(/^www\./, '');
 }

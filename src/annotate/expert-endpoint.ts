@@ -9,6 +9,7 @@
 import { GristmillError, printable } from '../errors.ts';
 import { parseCompletion } from './completion.ts';
 import type { ExpertRequest } from './expert.ts';
+import { checkCount, given, refuseOption } from './options.ts';
 import { Pacer, requestedPauseMs, usedUpMs } from './pacing.ts';
 import type { Reply, SendControl, Transport } from './transport.ts';
 
@@ -66,13 +67,13 @@ type Attempt =
 /** @throws OPTION_INVALID */
 export function openEndpoint(options: EndpointOptions): Transport {
   const { model } = options;
-  const settings = { ...ENDPOINT_DEFAULTS, ...withoutUndefined(options) };
-  check('timeoutMs', settings.timeoutMs, 1, 300_000);
-  check('maxRetries', settings.maxRetries, 0, 1000);
-  check('concurrency', settings.concurrency, 1, 1024);
-  check('backOffMs', settings.backOffMs, 0, 60_000);
+  const settings = { ...ENDPOINT_DEFAULTS, ...given(options) };
+  checkCount('timeoutMs', settings.timeoutMs, 1, 300_000);
+  checkCount('maxRetries', settings.maxRetries, 0, 1000);
+  checkCount('concurrency', settings.concurrency, 1, 1024);
+  checkCount('backOffMs', settings.backOffMs, 0, 60_000);
   if (typeof model !== 'string' || model === '') {
-    invalid('model', 'the name of a model at the endpoint', model);
+    refuseOption('model', 'the name of a model at the endpoint', model);
   }
   const url = completionsUrl(options.url);
   const key = readKey(options.apiKeyEnv);
@@ -184,9 +185,13 @@ function says(text: string, needles: readonly string[]): boolean {
 function completionsUrl(base: string): string {
   const url = typeof base === 'string' && URL.canParse(base) ? new URL(base) : null;
   const web = url?.protocol === 'http:' || url?.protocol === 'https:';
-  if (!url || !web) return invalid('url', 'an http or https address', base);
+  if (!url || !web) return refuseOption('url', 'an http or https address', base);
   if (url.username !== '' || url.password !== '') {
-    invalid('url', 'an address without credentials (name a variable with apiKeyEnv)', url.host);
+    refuseOption(
+      'url',
+      'an address without credentials (name a variable with apiKeyEnv)',
+      url.host,
+    );
   }
   url.pathname = `${url.pathname.replace(/\/+$/, '')}/chat/completions`;
   url.hash = '';
@@ -198,10 +203,10 @@ function readKey(variable: string | undefined): string | null {
   const key = process.env[name]?.trim() ?? '';
   if (key === '') {
     if (variable === undefined) return null;
-    return invalid('apiKeyEnv', 'a variable that is set', name);
+    return refuseOption('apiKeyEnv', 'a variable that is set', name);
   }
   if (!/^[\x21-\x7e]+$/.test(key)) {
-    invalid('apiKeyEnv', 'a key of printable ASCII characters', `${name}, which holds others`);
+    refuseOption('apiKeyEnv', 'a key of printable ASCII characters', `${name}, which holds others`);
   }
   return key;
 }
@@ -214,21 +219,8 @@ function requestHeaders(extra: Readonly<Record<string, string>>, key: string | n
       headers.set(name, value);
     } catch {
       // The value may be a secret: it is not repeated.
-      invalid('headers', 'names and values that HTTP allows', name);
+      refuseOption('headers', 'names and values that HTTP allows', name);
     }
   }
   return headers;
-}
-
-function check(option: string, value: number, low: number, high: number): void {
-  if (Number.isSafeInteger(value) && value >= low && value <= high) return;
-  invalid(option, `a whole number in ${low}..${high}`, value);
-}
-
-function invalid(option: string, expected: string, received: unknown): never {
-  throw new GristmillError('OPTION_INVALID', { option, expected, received });
-}
-
-function withoutUndefined<T extends object>(values: T): T {
-  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as T;
 }

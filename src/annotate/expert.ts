@@ -23,6 +23,7 @@ import { Budget } from './budget.ts';
 import { type EndpointOptions, openEndpoint } from './expert-endpoint.ts';
 import { type LocalExpertOptions, openLocalExpert } from './expert-local.ts';
 import { Lanes } from './lanes.ts';
+import { checkCount, given } from './options.ts';
 import type { Transport } from './transport.ts';
 
 export type { EndpointOptions } from './expert-endpoint.ts';
@@ -117,9 +118,10 @@ export const EXPERT_DEFAULTS = Object.freeze({
  * @throws OPTION_INVALID, ANNOTATE_CACHE_INVALID, ANNOTATE_CACHE_FAILED; for a local model ENGINE_*, PROFILE_TEMPLATE_FAILED
  */
 export async function openExpert(options: ExpertOptions): Promise<Expert> {
-  const settings = { ...EXPERT_DEFAULTS, ...defined(options) };
-  checkCount('maxRequests', settings.maxRequests, 0);
-  checkCount('maxTokens', settings.maxTokens, 0);
+  const settings = { ...EXPERT_DEFAULTS, ...given(options) };
+  for (const name of ['maxRequests', 'maxTokens'] as const) {
+    if (settings[name] !== Number.POSITIVE_INFINITY) checkCount(name, settings[name], 0);
+  }
   checkCount('maxFailures', settings.maxFailures, 1);
   const cache = options.cacheDir === undefined ? null : await AnswerCache.open(options.cacheDir);
   try {
@@ -329,18 +331,4 @@ function withoutThinking(text: string): string {
 
 function aborted(): GristmillError {
   return new GristmillError('ABORTED', { what: 'asking the expert' });
-}
-
-function checkCount(option: string, value: number, minimum: number): void {
-  if (value === Number.POSITIVE_INFINITY || (Number.isSafeInteger(value) && value >= minimum)) {
-    return;
-  }
-  const expected = `a whole number of at least ${minimum}`;
-  throw new GristmillError('OPTION_INVALID', { option, expected, received: value });
-}
-
-function defined<T extends object>(values: T): Partial<T> {
-  return Object.fromEntries(
-    Object.entries(values).filter(([, value]) => value !== undefined),
-  ) as Partial<T>;
 }

@@ -2,8 +2,8 @@
  * `annotate documents`: an expert scores every document of a corpus, and the scores decide keep or drop (ProX,
  * arXiv 2409.17115 §3 and appendix).
  *
- *     documents.parquet     every row, in order: `id`, `text`, the corpus's other columns, and LABEL_COLUMNS
- *     documents.jsonl.zst   labelled rows as document gold: {text, id, domain, language, label} with 1 for keep
+ *     documents.parquet     every row, in order, with its label, scores and justifications (label-files.ts)
+ *     documents.jsonl.zst   labelled rows as document gold
  *     statistics.json       comes last; a folder without it holds no finished set
  *     _annotate/            answers of the expert, and files in the making
  *
@@ -11,24 +11,23 @@
  * not written. Running the same command again asks for nothing that was answered before.
  */
 import { join } from 'node:path';
-import { bytesAt, isNullAt } from '../batch/document-batch.ts';
 import { SlabPool } from '../batch/slab-pool.ts';
 import { planCorpus } from '../corpus/plan.ts';
-import { isTextColumn, stringColumn } from '../corpus/schema.ts';
-import { openSink } from '../corpus/sink.ts';
-import {
-  type CorpusPlan,
-  type CorpusSink,
-  type ExtraColumn,
-  ROW_NULL,
-  ROW_OK,
-  type UnitBatch,
-} from '../corpus/types.ts';
+import { type CorpusPlan, ROW_NULL, ROW_OK, type UnitBatch } from '../corpus/types.ts';
 import { openUnit } from '../corpus/unit.ts';
 import { GristmillError, isGristmillError } from '../errors.ts';
 import { mapOrdered } from '../refine/pipeline.ts';
-import { type Expert, type ExpertOptions, type ExpertStats, openExpert } from './expert.ts';
-import { discard, pendingFile, prepareFolder, publish, workFolder } from './output-files.ts';
+import { type Expert, openExpert } from './expert.ts';
+import { LABEL_FILES, LabelFiles, textAt } from './label-files.ts';
+import {
+  ANNOTATE_DOCUMENTS_DEFAULTS,
+  type AnnotateDocumentsOptions,
+  type AnnotateDocumentsStatistics,
+  type DocumentFailure,
+  type Verdict,
+} from './label-types.ts';
+import { checkCount, given } from './options.ts';
+import { lockFolder, prepareFolder, publish, workFolder } from './output-files.ts';
 import {
   cutText,
   isKept,
@@ -37,102 +36,10 @@ import {
   parseKeepRule,
   parseScore,
   type ScoreName,
-  type ScoreProblem,
   scoresOf,
 } from './scores.ts';
 import { loadTemplate, type PromptTemplate } from './templates.ts';
 
-/** Options of {@link annotateDocuments}. */
-export interface AnnotateDocumentsOptions {
-  /** Files, folders and globs of a corpus. */
-  readonly inputs: readonly string[];
-  /** Output folder. */
-  readonly out: string;
-  /** Who is asked. Answers are kept in `<out>/_annotate/answers` unless `cacheDir` says otherwise. */
-  readonly expert: ExpertOptions;
-  /** Default `text`. */
-  readonly textColumn?: string;
-  /** Default: `id` where there is one, else ids are `row:<number>`. */
-  readonly idColumn?: string;
-  /** Most rows to read. */
-  readonly limit?: number;
-  /** Characters of a text that the expert sees; longer ones are cut. Default 10 000. */
-  readonly maxChars?: number;
-  /** Longest answer in tokens. Default 512. */
-  readonly answerTokens?: number;
-  /** `prox` (default): educational ≥ 3, or 2 and format ≥ 4. `edu:N`: educational ≥ N; the format is not asked for. */
-  readonly keepRule?: string;
-  /** Folder of edited prompts. */
-  readonly prompts?: string;
-  readonly signal?: AbortSignal;
-  readonly onProgress?: (progress: AnnotateProgress) => void;
-}
-
-/** Defaults of {@link AnnotateDocumentsOptions}. */
-export const ANNOTATE_DOCUMENTS_DEFAULTS = Object.freeze({
-  textColumn: 'text',
-  maxChars: 10_000,
-  answerTokens: 512,
-  keepRule: 'prox',
-});
-
-/** How far a run is. */
-export interface AnnotateProgress {
-  readonly rows: number;
-  /** Null where the corpus does not say. */
-  readonly nRows: number | null;
-  readonly labelled: number;
-  readonly failed: number;
-  readonly expert: ExpertStats;
-}
-
-/** Columns added to a row. Scores are whole numbers 0..5. */
-export const LABEL_COLUMNS: readonly ExtraColumn[] = Object.freeze([
-  { name: 'label', type: 'string' },
-  { name: 'edu_score', type: 'double' },
-  { name: 'format_score', type: 'double' },
-  { name: 'edu_justification', type: 'string' },
-  { name: 'format_justification', type: 'string' },
-  { name: 'expert', type: 'string' },
-  { name: 'requests', type: 'string' },
-  { name: 'reason', type: 'string' },
-] as const);
-
-/** Why a row failed: a problem of its text, or, behind `edu_` or `format_`, of an answer. */
-export type DocumentFailure =
-  | 'null_text'
-  | 'invalid_utf8'
-  | 'empty_text'
-  | `${'edu' | 'format'}_${'expert_failed' | ScoreProblem}`;
-
-/** What {@link annotateDocuments} did; statistics.json. */
-export interface AnnotateDocumentsStatistics {
-  readonly out: string;
-  /** `budget`: the rest of the corpus is left for another run. */
-  readonly stopped: 'budget' | null;
-  /** Rows read. */
-  readonly rowsIn: number;
-  readonly labelled: number;
-  readonly failed: number;
-  /** Rows for which the budget did not suffice. */
-  readonly unfinished: number;
-  readonly keep: number;
-  readonly drop: number;
-  /** Rows of which the expert saw the beginning only. */
-  readonly cut: number;
-  /** Rows by score, 0 to 5. */
-  readonly eduScores: readonly number[];
-  readonly formatScores: readonly number[];
-  readonly failures: Readonly<Record<string, number>>;
-  readonly keepRule: string;
-  readonly maxChars: number;
-  readonly answerTokens: number;
-  readonly expert: ExpertStats & { readonly name: string };
-  readonly seconds: number;
-}
-
-const PARQUET = 'documents.parquet';
-const GOLD = 'documents.jsonl.zst';
 const COLUMN_OF = { educational: 'edu', format: 'format' } as const;
 /** Small batches: a batch stays in memory until its last document is answered. */
 const BATCH = { batchRows: 256, batchBytes: 2 * 2 ** 20 };
@@ -146,15 +53,15 @@ export function answersFolder(out: string): string {
 /**
  * Labels the documents of a corpus.
  *
- * @throws OPTION_INVALID, CORPUS_*, ENGINE_*, RUN_OUTPUT_FAILED, ANNOTATE_TEMPLATE_INVALID, ANNOTATE_CACHE_*,
- *   ANNOTATE_EXPERT_REFUSED, ANNOTATE_EXPERT_DOWN; ABORTED when `signal` fires: no result is written then, the answers
+ * @throws OPTION_INVALID, CORPUS_*, ENGINE_*, RUN_OUTPUT_FAILED, RUN_OUTPUT_IN_USE, ANNOTATE_TEMPLATE_INVALID,
+ *   ANNOTATE_CACHE_*, ANNOTATE_EXPERT_REFUSED, ANNOTATE_EXPERT_DOWN; ABORTED when `signal` fires: no result is written then, the answers
  *   stay
  */
 export async function annotateDocuments(
   options: AnnotateDocumentsOptions,
 ): Promise<AnnotateDocumentsStatistics> {
   const started = performance.now();
-  const settings = { ...ANNOTATE_DOCUMENTS_DEFAULTS, ...defined(options) };
+  const settings = { ...ANNOTATE_DOCUMENTS_DEFAULTS, ...given(options) };
   for (const name of ['maxChars', 'answerTokens'] as const) checkCount(name, settings[name], 1);
   if (options.limit !== undefined) checkCount('limit', options.limit, 0);
   const rule = parseKeepRule(settings.keepRule);
@@ -168,6 +75,7 @@ export async function annotateDocuments(
     ...(signal && { signal }),
   });
   await prepareFolder(out);
+  using _lock = lockFolder(out);
   const { maxChars, answerTokens, keepRule } = settings;
   await using expert = await openExpert({ cacheDir: answersFolder(out), ...options.expert });
   const judge = { expert, templates, rule, maxChars, answerTokens, signal };
@@ -181,7 +89,7 @@ export async function annotateDocuments(
     expert: { name: expert.name, ...expert.stats() },
     seconds: (performance.now() - started) / 1000,
   };
-  await publish(out, [PARQUET, GOLD], statistics);
+  await publish(out, LABEL_FILES, statistics);
   return statistics;
 }
 
@@ -194,15 +102,6 @@ interface Judge {
   readonly answerTokens: number;
   readonly signal: AbortSignal | undefined;
 }
-
-/** A row that was judged; null: the budget did not suffice. */
-type Verdict = {
-  readonly reason: DocumentFailure | null;
-  readonly keep: boolean | null;
-  readonly scores: Readonly<Partial<Record<ScoreName, ParsedScore>>>;
-  readonly requests: string;
-  readonly cut: boolean;
-} | null;
 
 const UNREAD = { keep: null, scores: {}, requests: '', cut: false } as const;
 
@@ -279,16 +178,17 @@ class LabelRun {
 
   async execute() {
     const { out, signal } = this.#options;
-    const files = await this.#openFiles();
+    const { expert } = this.#judge;
+    const files = await LabelFiles.open(this.#plan, out, expert.name);
     try {
-      const judged = mapOrdered(this.#read(), this.#judge.expert.concurrency, async (item) => ({
+      const judged = mapOrdered(this.#read(), expert.concurrency, async (item) => ({
         item,
         verdict: await this.#judgeRow(item),
       }));
       let verdicts: Verdict[] = [];
       let open: Item | null = null;
       const flush = async ({ input, number }: Item): Promise<void> => {
-        await this.#write(files, input, verdicts, number - verdicts.length + 1);
+        await files.write(input, verdicts, number - verdicts.length + 1);
         input.batch.release();
         input.carry.release();
         verdicts = [];
@@ -302,11 +202,9 @@ class LabelRun {
       }
       if (open) await flush(open);
       if (signal?.aborted) throw new GristmillError('ABORTED', { what: 'annotating' });
-      await files.parquet.close();
-      await files.gold.close();
+      await files.close();
     } catch (error) {
-      await Promise.allSettled([files.parquet.abort(), files.gold.abort()]);
-      await discard(out, [PARQUET, GOLD]);
+      await files.abort();
       throw error;
     }
     const { rowsIn, labelled, failed, unfinished } = this.#counts;
@@ -376,119 +274,4 @@ class LabelRun {
       expert: this.#judge.expert.stats(),
     });
   }
-
-  async #openFiles(): Promise<{ parquet: CorpusSink; gold: CorpusSink }> {
-    const { out } = this.#options;
-    const { columns, textColumn } = this.#plan;
-    const own = new Set(['id', 'text', textColumn, ...LABEL_COLUMNS.map(({ name }) => name)]);
-    const text = stringColumn('text');
-    const parquet = await openSink({
-      format: 'parquet',
-      path: pendingFile(out, PARQUET),
-      columns: [text, ...columns.filter(({ name }) => !own.has(name))],
-      textColumn: 'text',
-      extra: [{ name: 'id', type: 'string' }, ...LABEL_COLUMNS],
-    });
-    try {
-      const gold = await openSink({
-        format: 'jsonl.zst',
-        path: pendingFile(out, GOLD),
-        columns: [text],
-        textColumn: 'text',
-        extra: [
-          { name: 'id', type: 'string' },
-          ...this.#originColumns().map((name) => ({ name, type: 'string' }) as const),
-          { name: 'label', type: 'double' },
-        ],
-      });
-      return { parquet, gold };
-    } catch (error) {
-      await parquet.abort();
-      throw error;
-    }
-  }
-
-  /** Columns that say where a document comes from, for folds by domain. */
-  #originColumns(): string[] {
-    return this.#plan.columns
-      .filter((column) => ['domain', 'language'].includes(column.name) && isTextColumn(column))
-      .map(({ name }) => name);
-  }
-
-  /** Writes the judged rows of a batch; those that the budget left out are not written. */
-  async #write(
-    { parquet, gold }: { parquet: CorpusSink; gold: CorpusSink },
-    input: UnitBatch,
-    verdicts: readonly Verdict[],
-    firstNumber: number,
-  ): Promise<void> {
-    const { batch, carry } = input;
-    const rowsWhere = (wanted: (verdict: Verdict) => boolean): Int32Array =>
-      Int32Array.from(verdicts.keys()).filter((row) => wanted(verdicts[row]!));
-    const text = verdicts.map((_, row) =>
-      isNullAt(batch.text, row) ? null : Buffer.from(textAt(input, row)),
-    );
-    const id = verdicts.map((_, row) =>
-      batch.id && !isNullAt(batch.id, row)
-        ? decoder.decode(bytesAt(batch.id, row))
-        : `row:${firstNumber + row}`,
-    );
-    const score = (name: ScoreName) => verdicts.map((verdict) => verdict?.scores[name] ?? null);
-    const educational = score('educational');
-    const format = score('format');
-    await parquet.write({
-      text,
-      rows: rowsWhere((verdict) => verdict !== null),
-      carry,
-      extra: {
-        id,
-        label: verdicts.map((verdict) =>
-          verdict?.keep === true ? 'keep' : verdict?.keep === false ? 'drop' : null,
-        ),
-        edu_score: educational.map((parsed) => parsed?.score ?? null),
-        format_score: format.map((parsed) => parsed?.score ?? null),
-        edu_justification: educational.map((parsed) => parsed?.justification ?? null),
-        format_justification: format.map((parsed) => parsed?.justification ?? null),
-        expert: verdicts.map(() => this.#judge.expert.name),
-        requests: verdicts.map((verdict) => verdict?.requests ?? null),
-        reason: verdicts.map((verdict) => verdict?.reason ?? null),
-      },
-    });
-    const origins = this.#originColumns();
-    const plain = origins.length > 0 ? await carry.select(null).plain() : null;
-    const origin = origins.map((name): [string, (string | null)[]] => {
-      const values = plain?.get(name);
-      return [
-        name,
-        verdicts.map((_, row) => (typeof values?.[row] === 'string' ? values[row] : null)),
-      ];
-    });
-    await gold.write({
-      text,
-      rows: rowsWhere((verdict) => typeof verdict?.keep === 'boolean'),
-      carry: null,
-      extra: {
-        id,
-        ...Object.fromEntries(origin),
-        label: verdicts.map((verdict) => (verdict?.keep ? 1 : 0)),
-      },
-    });
-  }
-}
-
-const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
-
-/** The text of a row; what is not UTF-8 becomes U+FFFD. */
-function textAt({ batch }: UnitBatch, row: number): string {
-  return decoder.decode(bytesAt(batch.text, row));
-}
-
-function checkCount(option: string, value: number, minimum: number): void {
-  if (Number.isSafeInteger(value) && value >= minimum) return;
-  const expected = `a whole number of at least ${minimum}`;
-  throw new GristmillError('OPTION_INVALID', { option, expected, received: value });
-}
-
-function defined<T extends object>(values: T): T {
-  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as T;
 }

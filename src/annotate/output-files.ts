@@ -7,6 +7,7 @@ import { mkdir, open, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { finished } from 'node:stream/promises';
 import { GristmillError } from '../errors.ts';
+import { lock } from '../refine/ledger.ts';
 
 /** Name of the file that says the set is complete. */
 export const STATISTICS_FILE = 'statistics.json';
@@ -24,6 +25,12 @@ export function pendingFile(out: string, name: string): string {
 /** Makes the folders. @throws RUN_OUTPUT_FAILED */
 export async function prepareFolder(out: string): Promise<void> {
   await coded(workFolder(out), () => mkdir(workFolder(out), { recursive: true }));
+}
+
+/** Keeps other runs out of a prepared folder until it is disposed of. @throws RUN_OUTPUT_IN_USE */
+export function lockFolder(out: string): Disposable {
+  const unlock = lock(out, join(workFolder(out), 'lock'));
+  return { [Symbol.dispose]: unlock };
 }
 
 /**

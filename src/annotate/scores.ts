@@ -111,7 +111,8 @@ function wholeScore(text: string): number | null {
     /^["'([{<]*([+-]?\d{1,9})(?:\s*\/\s*5|\s+out\s+of\s+5)?(?:\s+points?)?\s*(?:\([^()\d]*\))?[\s.!;,"')\]}>]*$/i.exec(
       undecorated(text),
     );
-  return match ? Number(match[1]) : null;
+  // `+ 0` makes a 0 of "-0".
+  return match ? Number(match[1]) + 0 : null;
 }
 
 /** Without markdown. */

@@ -1,11 +1,11 @@
 /** `gristmill annotate`: parsing and printing around the annotate room. */
 import { Command } from 'commander';
+import { annotateDocuments } from '../annotate/label-documents.ts';
 import {
   ANNOTATE_DOCUMENTS_DEFAULTS,
   type AnnotateDocumentsStatistics,
   type AnnotateProgress,
-  annotateDocuments,
-} from '../annotate/label-documents.ts';
+} from '../annotate/label-types.ts';
 import { writeTemplates } from '../annotate/templates.ts';
 import { isGristmillError } from '../errors.ts';
 import { addChunksCommand } from './annotate-chunks.ts';

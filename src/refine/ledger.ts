@@ -206,8 +206,13 @@ function readJson(file: string): unknown {
   }
 }
 
-/** Takes the lock file; a lock whose process is gone from this host is taken over. */
-function lock(out: string, file: string): () => void {
+/**
+ * Takes the lock file of a folder; a lock whose process is gone from this host is taken over.
+ *
+ * @returns gives it back
+ * @throws RUN_OUTPUT_IN_USE
+ */
+export function lock(out: string, file: string): () => void {
   const mine = JSON.stringify({ pid: process.pid, host: hostname() });
   for (let attempt = 0; ; attempt++) {
     try {
