@@ -3,12 +3,13 @@
  *
  *   src/**.ts  ── tsc ──►  dist/**.js, .d.ts       (ESM; workers are started from here)
  *              ── esbuild ──►  dist/index.cjs      (the public API for require())
+ *   src/annotate/prompts/  ──►  dist/annotate/prompts/
  *
  * In the CommonJS bundle packages that can be required stay external; those that are ESM only are bundled.
  * Both forms of the library share dist/program/worker.js and the native addon.
  */
 import { execFileSync } from 'node:child_process';
-import { chmodSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -22,6 +23,9 @@ const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
 const ESM_ONLY = new Set(['hyparquet', 'hyparquet-writer']);
 
 compile();
+// Prompts are read at run time, from beside the code that names them.
+rmSync(join(dist, 'annotate/prompts'), { recursive: true, force: true });
+cpSync(join(root, 'src/annotate/prompts'), join(dist, 'annotate/prompts'), { recursive: true });
 await bundle();
 // What `require` of the bundle sees: the same declarations (TypeScript reads ESM from CommonJS since 5.8).
 writeFileSync(join(dist, 'index.d.cts'), "export * from './index.js';\n");

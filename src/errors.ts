@@ -80,6 +80,14 @@ export const ERRORS = {
   TRAIN_RUN_CHANGED:
     '{out} holds a training run with other settings; changed: {changes}. Use another out, or remove it',
   MODEL_WRITE_FAILED: '{path}: {reason}',
+  // annotate
+  ANNOTATE_EXPERT_FAILED: 'expert {expert}: no answer after {attempts} attempts: {reason}',
+  ANNOTATE_EXPERT_REFUSED: 'expert {expert} refused with status {status}: {reason}',
+  ANNOTATE_EXPERT_DOWN: 'expert {expert}: {count} requests failed in a row; the last: {reason}',
+  ANNOTATE_BUDGET_SPENT: 'the budget of {limit} is spent',
+  ANNOTATE_CACHE_INVALID: 'answers {file}, {place}: {reason}',
+  ANNOTATE_CACHE_FAILED: 'answers {path}: {reason}',
+  ANNOTATE_TEMPLATE_INVALID: 'prompt template {file}: {reason}',
   // batch
   BATCH_POOL_TOO_SMALL: 'slab pool: expected at least {minimum} slabs, received {received}',
 } as const;

@@ -2,6 +2,31 @@
  * The public API. Re-exports only.
  */
 
+export {
+  type AnnotatorComparison,
+  type CompareAnnotatorsOptions,
+  compareAnnotators,
+} from './annotate/compare-annotators.ts';
+export {
+  type EvaluateRefinerOptions,
+  type ExampleSelection,
+  evaluateRefiner,
+  type RefinerEvaluationResult,
+  type TokenCounts,
+} from './annotate/eval-refiner.ts';
+export type {
+  OpCounts,
+  RefinerMeasures,
+  RemovedCounts,
+  WindowMeasures,
+} from './annotate/eval-refiner-measures.ts';
+export {
+  type ExampleFileResult,
+  readWindowExamples,
+  writeWindowExamples,
+} from './annotate/example-file.ts';
+export { CHUNK_WAYS, type ChunkWay, type Split, type WindowExample } from './annotate/types.ts';
+export type { PredictorOptions } from './annotate/window-predictor.ts';
 export { type BytesColumn, buildBatch, bytesAt, DocumentBatch } from './batch/document-batch.ts';
 export { type Lane, SlabPool, type SlabPoolOptions } from './batch/slab-pool.ts';
 export {
@@ -55,6 +80,7 @@ export {
   type Status,
   type WindowProgram,
 } from './program/types.ts';
+export { WINDOW_EXECUTE_DEFAULTS, type WindowExecuteOptions } from './program/window-execution.ts';
 export type { RefineOptions, StageName } from './refine/core.ts';
 export { NAMED_REFINERS, type RefinerName } from './refine/named-refiners.ts';
 export { PROFILES, type Profile } from './refine/profile.ts';

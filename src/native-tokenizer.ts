@@ -2,7 +2,7 @@
  * Typed face of the native tokenizer (native/binding/tokenizer.cc): the vocabulary of a GGUF file, by llama.cpp itself.
  */
 
-import type { DocumentViews } from './native-engine.ts';
+import type { DocumentViews, PromptFrame } from './native-engine.ts';
 import { codedCall } from './native-error.ts';
 
 /** What a vocabulary says of itself. */
@@ -22,6 +22,20 @@ export interface EncodedColumn {
   readonly starts: Int32Array;
 }
 
+/** Prompts with the answers that follow them. */
+export interface ChatColumn {
+  /** What stands around every prompt; prompts are cut to its `maxTokens`. */
+  readonly frame: PromptFrame;
+  readonly prompts: DocumentViews;
+  /** One for each prompt. */
+  readonly answers: DocumentViews;
+}
+
+/** Tokens of {@link ChatColumn}: example `e` is `ids[starts[e] .. starts[e + 1])`, its answer from `answerStarts[e]` on. */
+export interface EncodedChats extends EncodedColumn {
+  readonly answerStarts: Int32Array;
+}
+
 /** A vocabulary. */
 export interface NativeTokenizer {
   readonly info: TokenizerInfo;
@@ -31,6 +45,13 @@ export interface NativeTokenizer {
    * @throws OPTION_INVALID, DISPOSED
    */
   encode(documents: DocumentViews): Promise<EncodedColumn>;
+  /**
+   * Tokens of prompts as the engine builds them around the same texts, and of answers as it writes them; nothing is
+   * put behind an answer.
+   *
+   * @throws OPTION_INVALID, DISPOSED
+   */
+  encodeChats(chats: ChatColumn): Promise<EncodedChats>;
   /** Bytes of tokens, control tokens left out. @throws OPTION_INVALID, DISPOSED */
   decode(ids: Int32Array): Promise<Uint8Array>;
   /** Again: does nothing. */
@@ -40,6 +61,7 @@ export interface NativeTokenizer {
 interface TokenizerHandle {
   open(): Promise<TokenizerInfo>;
   encode(documents: DocumentViews): Promise<EncodedColumn>;
+  encodeChats(chats: ChatColumn): Promise<EncodedChats>;
   decode(ids: Int32Array): Uint8Array;
   dispose(): void;
 }
@@ -63,6 +85,7 @@ export async function openTokenizerWith(
   return {
     info,
     encode: (documents) => codedCall(() => handle.encode(documents)),
+    encodeChats: (chats) => codedCall(() => handle.encodeChats(chats)),
     decode: (ids) => codedCall(async () => handle.decode(ids)),
     dispose: () => handle.dispose(),
   };

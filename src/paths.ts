@@ -17,6 +17,9 @@ export function distFile(relativePath: string): string {
   return join(packageRoot, 'dist', relativePath);
 }
 
+/** The package's prompt templates; the build copies them beside the compiled code. */
+export const promptFolder = join(here, 'annotate', 'prompts');
+
 /** The native addon as CMake leaves it; backends (ggml-cpu, ggml-cuda) lie beside it. */
 export const addonFile = join(packageRoot, 'build', 'Release', 'gristmill.node');
 

@@ -86,8 +86,9 @@ text::LineFormat LineFormatOf(const Napi::Object& request) {
   return format;
 }
 
-engine::Frame FrameOf(const Napi::Object& request, const engine::SlotContext& slots) {
-  const Napi::Object object = ObjectOf(request, "frame");
+}  // namespace
+
+engine::Frame ToFrame(const Napi::Object& object) {
   engine::Frame frame;
   frame.prefix = StringOf(object, "prefix");
   frame.suffix = StringOf(object, "suffix");
@@ -104,16 +105,23 @@ engine::Frame FrameOf(const Napi::Object& request, const engine::SlotContext& sl
   frame.max_tokens = IntegerOf(object, "maxTokens");
   if (frame.max_tokens < 1)
     Invalid("frame.maxTokens", "at least 1", std::to_string(frame.max_tokens));
-  if (frame.max_tokens > slots.ctx_slot()) {
-    throw CodedError("ENGINE_CONTEXT_TOO_SMALL", {{"file", slots.file().path},
-                                                  {"context", std::to_string(slots.ctx_slot())},
-                                                  {"needed", std::to_string(frame.max_tokens)}});
-  }
   const std::string truncate = StringOf(object, "truncate");
   if (truncate != "prompt" && truncate != "content") {
     Invalid("frame.truncate", "prompt or content", truncate);
   }
   frame.truncate_content = truncate == "content";
+  return frame;
+}
+
+namespace {
+
+engine::Frame FrameOf(const Napi::Object& request, const engine::SlotContext& slots) {
+  const engine::Frame frame = ToFrame(ObjectOf(request, "frame"));
+  if (frame.max_tokens > slots.ctx_slot()) {
+    throw CodedError("ENGINE_CONTEXT_TOO_SMALL", {{"file", slots.file().path},
+                                                  {"context", std::to_string(slots.ctx_slot())},
+                                                  {"needed", std::to_string(frame.max_tokens)}});
+  }
   return frame;
 }
 

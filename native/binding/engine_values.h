@@ -19,6 +19,7 @@ Napi::Value FromVector(Napi::Env env, const std::vector<T>& values) {
 }
 
 engine::EngineOptions ToEngineOptions(const Napi::Value& value);
+engine::Frame ToFrame(const Napi::Object& frame);
 void ToPlanJob(const Napi::Object& request, engine::PlanJob& job);
 void ToScoreJob(const Napi::Object& request, const engine::SlotContext& slots,
                 engine::ScoreJob& job);

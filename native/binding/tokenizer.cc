@@ -9,6 +9,7 @@
 #include <memory>
 
 #include "binding/convert.h"
+#include "binding/engine_values.h"
 #include "binding/promise_worker.h"
 #include "engine/backend.h"
 #include "engine/gguf_file.h"
@@ -83,12 +84,55 @@ class EncodeWorker : public PromiseWorker {
   std::vector<int32_t> starts_;
 };
 
+// Prompts with their answers, as the engine would read and write them: the same builder.
+class ChatWorker : public PromiseWorker {
+ public:
+  ChatWorker(Napi::Env env, Shared vocabulary, engine::Frame frame, engine::Documents prompts,
+             engine::Documents answers)
+      : PromiseWorker(env),
+        vocabulary_(std::move(vocabulary)),
+        frame_(std::move(frame)),
+        prompts_(prompts),
+        answers_(answers) {}
+
+ private:
+  void Work() override {
+    const engine::PromptBuilder builder(*vocabulary_->tokenizer, frame_);
+    starts_.push_back(0);
+    for (int32_t document = 0; document < prompts_.size(); ++document) {
+      Append(builder.Build(prompts_.At(document), true).tokens);
+      answer_starts_.push_back(static_cast<int32_t>(ids_.size()));
+      Append(builder.AnswerTokens(answers_.At(document)));
+      starts_.push_back(static_cast<int32_t>(ids_.size()));
+    }
+  }
+  Napi::Value Result(Napi::Env env) override {
+    Napi::Object result = Napi::Object::New(env);
+    result.Set("ids", FromVector(env, ids_));
+    result.Set("starts", FromVector(env, starts_));
+    result.Set("answerStarts", FromVector(env, answer_starts_));
+    return result;
+  }
+  void Append(const engine::Tokens& tokens) {
+    ids_.insert(ids_.end(), tokens.begin(), tokens.end());
+  }
+
+  Shared vocabulary_;
+  engine::Frame frame_;
+  engine::Documents prompts_;
+  engine::Documents answers_;
+  std::vector<int32_t> ids_;
+  std::vector<int32_t> starts_;
+  std::vector<int32_t> answer_starts_;
+};
+
 class TokenizerObject : public Napi::ObjectWrap<TokenizerObject> {
  public:
   static Napi::Function Define(Napi::Env env) {
     return DefineClass(env, "Tokenizer",
                        {InstanceMethod("open", &TokenizerObject::Open),
                         InstanceMethod("encode", &TokenizerObject::Encode),
+                        InstanceMethod("encodeChats", &TokenizerObject::EncodeChats),
                         InstanceMethod("decode", &TokenizerObject::Decode),
                         InstanceMethod("dispose", &TokenizerObject::Dispose)});
   }
@@ -131,16 +175,47 @@ class TokenizerObject : public Napi::ObjectWrap<TokenizerObject> {
     return (new OpenWorker(info.Env(), this))->Start();
   }
 
+  static engine::Documents DocumentsIn(const Napi::Object& column) {
+    const engine::Documents documents{ViewOf<uint8_t>(column.Get("data"), "data"),
+                                      ViewOf<int32_t>(column.Get("offsets"), "offsets")};
+    engine::CheckDocuments(documents);
+    return documents;
+  }
+
+  static void KeepColumn(PromiseWorker* worker, const Napi::Object& column) {
+    worker->Keep(column.Get("data"));
+    worker->Keep(column.Get("offsets"));
+  }
+
   // encode({data, offsets}) -> {ids, starts}
   Napi::Value Encode(const Napi::CallbackInfo& info) {
     return Guarded(info.Env(), [&]() -> Napi::Value {
+      const Napi::Object column = info[0].ToObject();
+      auto* worker = new EncodeWorker(info.Env(), Opened(), DocumentsIn(column));
+      KeepColumn(worker, column);
+      return worker->Start();
+    });
+  }
+
+  // encodeChats({frame, prompts: {data, offsets}, answers: {data, offsets}})
+  //   -> {ids, starts, answerStarts}
+  Napi::Value EncodeChats(const Napi::CallbackInfo& info) {
+    return Guarded(info.Env(), [&]() -> Napi::Value {
       const Napi::Object request = info[0].ToObject();
-      const engine::Documents documents{ViewOf<uint8_t>(request.Get("data"), "data"),
-                                        ViewOf<int32_t>(request.Get("offsets"), "offsets")};
-      engine::CheckDocuments(documents);
-      auto* worker = new EncodeWorker(info.Env(), Opened(), documents);
-      worker->Keep(request.Get("data"));
-      worker->Keep(request.Get("offsets"));
+      const Napi::Object prompts = request.Get("prompts").ToObject();
+      const Napi::Object answers = request.Get("answers").ToObject();
+      const engine::Documents asked = DocumentsIn(prompts);
+      const engine::Documents answered = DocumentsIn(answers);
+      if (asked.size() != answered.size()) {
+        throw CodedError("OPTION_INVALID",
+                         {{"option", "answers"},
+                          {"expected", std::to_string(asked.size()) + ", one a prompt"},
+                          {"received", std::to_string(answered.size())}});
+      }
+      auto* worker = new ChatWorker(info.Env(), Opened(), ToFrame(request.Get("frame").ToObject()),
+                                    asked, answered);
+      KeepColumn(worker, prompts);
+      KeepColumn(worker, answers);
       return worker->Start();
     });
   }

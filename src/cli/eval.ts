@@ -7,6 +7,7 @@ import { evaluateLm } from '../train/eval-lm.ts';
 import { readGoldDocuments, readGoldPages } from '../train/gold.ts';
 import { documentRefiner, lineRefiner } from '../train/refiners.ts';
 import { thinNoise } from '../train/thin-noise.ts';
+import { evalRefinerCommand, table } from './eval-refiner.ts';
 
 interface Flags {
   readonly refiner: string;
@@ -50,6 +51,7 @@ export function evalCommand(): Command {
     .option('--text-column <name>', 'column that holds the text')
     .option('--json', 'print one JSON object')
     .action(evalLm);
+  command.addCommand(evalRefinerCommand());
   return command;
 }
 
@@ -167,17 +169,6 @@ function documentsTable(result: DocumentReport): string {
     ['', 'docs', 'keep', 'balanced accuracy', 'auc'],
     [refiner, String(nDocs), String(nKeep), fixed(balancedAccuracy), fixed(auc)],
   ]);
-}
-
-function table(rows: readonly (readonly string[])[]): string {
-  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
-  return rows
-    .map((row) => `${row.map((cell, column) => pad(cell, widths[column]!, column)).join('  ')}\n`)
-    .join('');
-}
-
-function pad(cell: string, width: number, column: number): string {
-  return column === 0 ? cell.padEnd(width) : cell.padStart(width);
 }
 
 function fixed(value: number): string {

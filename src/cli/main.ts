@@ -2,10 +2,12 @@
 /**
  * The `gristmill` command: parsing and printing only; the work is in the library.
  *
- * Exit codes: 0 done, 1 a coded error, 2 bad usage, 3 finished with failed units, 130 interrupted.
+ * Exit codes: 0 done, 1 a coded error, 2 bad usage, 3 finished with failed units or stopped at a budget,
+ * 130 interrupted.
  */
 import { Command } from 'commander';
 import { version } from '../version.ts';
+import { annotateCommand } from './annotate.ts';
 import { buildNativeCommand } from './build-native.ts';
 import { reportFailure } from './errors.ts';
 import { evalCommand } from './eval.ts';
@@ -21,6 +23,7 @@ const program = new Command('gristmill')
 
 program.addCommand(refineCommand());
 program.addCommand(executeCommand());
+program.addCommand(annotateCommand());
 program.addCommand(trainCommand());
 program.addCommand(evalCommand());
 program.addCommand(modelsCommand());

@@ -79,6 +79,15 @@ export class StrictExecutor implements Executor {
     this.#dialect = DIALECTS[options.dialect];
   }
 
+  /**
+   * What the last document lost, valid until the next one and only where its status is `edited`: stretches of its
+   * bytes, ascending, each with what stands there instead. A removed line's stretch has its line feed, the last line's
+   * the one that it lacks. Added lines are not among them.
+   */
+  get claims(): Pick<Claims, 'starts' | 'ends' | 'texts'> {
+    return this.#claims;
+  }
+
   execute(programs: DocumentPrograms, source: TextSource): Verdict {
     const verdict = this.#verdict;
     verdict.records = [];

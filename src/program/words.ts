@@ -8,6 +8,8 @@
  *
  * Every count takes a limit and stops there. {@link maxWords} bounds a count from above by the size alone:
  * two neighbouring words have white space or a three-byte character between or in them.
+ *
+ * {@link listWords} gives the words themselves, for measures; it is not on the way of a refinement.
  */
 import { type ByteString, fromByteString } from './byte-string.ts';
 
@@ -21,6 +23,28 @@ const THREE_BYTE_LEAD = 0xe0;
 const SPACE_KIND = makeSpaceKinds();
 
 let segmenter: Intl.Segmenter | null = null;
+
+/** Python's white space. */
+const SPACES =
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: U+001C..001F separate words in Python
+  /[\t-\r\u001c-\u0020\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+/u;
+
+/** The words of a text, in order: as many as {@link countWords} counts. */
+export function listWords(text: string): string[] {
+  const words: string[] = [];
+  for (const run of text.split(SPACES)) {
+    if (run === '') continue;
+    const before = words.length;
+    if (UNSPACED.test(run)) {
+      segmenter ??= new Intl.Segmenter('en', { granularity: 'word' });
+      for (const { segment, isWordLike } of segmenter.segment(run)) {
+        if (isWordLike) words.push(segment);
+      }
+    }
+    if (words.length === before) words.push(run);
+  }
+  return words;
+}
 
 /** The most words a text of `nBytes` can have. */
 export function maxWords(nBytes: number): number {

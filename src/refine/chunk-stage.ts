@@ -7,7 +7,13 @@
  * published script sends the line all the same).
  */
 import type { BytesColumn } from '../batch/document-batch.ts';
-import type { GenerateProgramsRequest, LineFormat, PromptFrame } from '../native-engine.ts';
+import type {
+  DocumentViews,
+  GenerateProgramsRequest,
+  GenerateResult,
+  LineFormat,
+  PromptFrame,
+} from '../native-engine.ts';
 import type { ProgramGrammar } from '../program/grammar.ts';
 import type { WindowProgram } from '../program/types.ts';
 import { sum } from './document-stage.ts';
@@ -44,16 +50,31 @@ export function chunkFrame(profile: Profile, model: PromptModel, maxTokens: numb
   return promptFrame(profile, model, user, '{lines}', limits);
 }
 
-/** A function that writes programs for documents of a batch; the prompt is rendered once, here. */
+/** A function that writes a program for each of the given windows; the prompt is rendered once, here. */
+export function windowWriter(
+  settings: ChunkStageSettings,
+): (text: DocumentViews, windows: GenerateProgramsRequest['windows']) => Promise<GenerateResult> {
+  const { engine, profile, grammar, maxPromptTokens } = settings;
+  const { maxNewTokens } = profile.chunk!;
+  const lineFormat = lineFormatOf(settings);
+  const frame = chunkFrame(profile, engine.info, maxPromptTokens);
+  return ({ data, offsets }, windows) =>
+    engine.generatePrograms({ data, offsets, windows, frame, lineFormat, grammar, maxNewTokens });
+}
+
+function lineFormatOf({ profile, firstLine }: ChunkStageSettings): LineFormat {
+  return { ...profile.chunk!.line, firstLine };
+}
+
+/** A function that writes programs for documents of a batch. */
 export function chunkStage(
   settings: ChunkStageSettings,
 ): (text: BytesColumn, docs: Int32Array) => Promise<ChunkPrograms> {
-  const { engine, profile, grammar, firstLine, maxPromptTokens } = settings;
-  const chunk = profile.chunk!;
-  const lineFormat: LineFormat = { ...chunk.line, firstLine };
-  const frame = chunkFrame(profile, engine.info, maxPromptTokens);
+  const { engine, profile } = settings;
+  const { windows: rule } = profile.chunk!;
+  const lineFormat = lineFormatOf(settings);
+  const write = windowWriter(settings);
   return async ({ data, offsets }, docs) => {
-    const { windows: rule, maxNewTokens } = chunk;
     const plan = await engine.planWindows({ data, offsets, docs, lineFormat, windows: rule });
     const programs = new Map<number, WindowProgram[] | null>(Array.from(docs, (doc) => [doc, []]));
     const totals = { windows: plan.doc.length, windowsSkipped: 0, promptTokens: 0, newTokens: 0 };
@@ -72,9 +93,7 @@ export function chunkStage(
     }
     while (asked.length > 0) {
       const halves: StageWindow[] = [];
-      const windows = columnsOf(asked);
-      const request = { data, offsets, windows, frame, lineFormat, grammar, maxNewTokens };
-      const result = await engine.generatePrograms(request);
+      const result = await write({ data, offsets }, columnsOf(asked));
       for (const [index, window] of asked.entries()) {
         const { doc, lineStart, ownStart, lineEnd } = window;
         const flags = result.flags[index]!;
@@ -136,7 +155,7 @@ function inOrder(programs: WindowProgram[] | null): WindowProgram[] | null {
 const THINK_END = '</think>';
 
 /** The program of an answer: what follows a thought that the model opens with, without spaces around it. */
-function answerOf(text: string): string {
+export function answerOf(text: string): string {
   const thought = text.startsWith('<think>') ? text.indexOf(THINK_END) : -1;
   if (thought >= 0) return text.slice(thought + THINK_END.length).trim();
   return text.replace(/^ +| +$/g, '');

@@ -233,6 +233,14 @@ export interface OpenCore extends RefineCore {
 /** Room that a prompt takes besides its text and markers: template, system text, a second BOS. */
 const PROMPT_OVERHEAD_TOKENS = 128;
 
+/** Longest prompt of the chunk stage, in tokens. */
+export function longestChunkPrompt({ chunk }: Profile): number {
+  const { windows, maxNewTokens } = chunk!;
+  return windows.unit === 'tokens'
+    ? windows.max + PROMPT_OVERHEAD_TOKENS
+    : windows.maxContextTokens - maxNewTokens;
+}
+
 /**
  * Loads the models on one device and sets the stages up.
  *
@@ -300,11 +308,8 @@ export async function openCore(
       };
       write = lineStage(await openScoring(chunk.model.path), wanted, dialect);
     } else if (chunk?.profile) {
-      const { windows, maxNewTokens } = chunk.profile.chunk!;
-      const maxPromptTokens =
-        windows.unit === 'tokens'
-          ? windows.max + PROMPT_OVERHEAD_TOKENS
-          : windows.maxContextTokens - maxNewTokens;
+      const maxPromptTokens = longestChunkPrompt(chunk.profile);
+      const { maxNewTokens } = chunk.profile.chunk!;
       const engine = await open(chunk.model.path, maxPromptTokens + maxNewTokens);
       write = chunkStage({
         engine,

@@ -28,6 +28,8 @@ import {
 
 export { FLAG_CRASHED } from './engine-host.ts';
 
+/** Flag bit of a window whose program stopped at the most tokens it may have (set by native/engine). */
+export const FLAG_STOPPED = 1;
 /** Flag bit of a document or window whose prompt does not fit the context (set by native/engine). */
 export const FLAG_DOES_NOT_FIT = 2;
 

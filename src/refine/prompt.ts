@@ -40,7 +40,7 @@ const MARKER = '\ue000gristmill-text\ue001';
  * @throws PROFILE_TEMPLATE_FAILED when the template does not render or loses or repeats the text
  */
 export function promptFrame(
-  profile: Profile,
+  profile: Pick<Profile, 'name' | 'chat'>,
   model: PromptModel,
   user: string,
   placeholder: '{text}' | '{lines}',
@@ -79,7 +79,12 @@ export function promptFrame(
   return spacePrefix ? frame : { ...frame, spacePrefix };
 }
 
-function render(profile: Profile, model: PromptModel, source: string, content: string): string {
+function render(
+  profile: Pick<Profile, 'name' | 'chat'>,
+  model: PromptModel,
+  source: string,
+  content: string,
+): string {
   const system = profile.chat.system;
   const withSystem = [
     ...(system === null ? [] : [{ role: 'system', content: system }]),

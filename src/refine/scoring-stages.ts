@@ -81,11 +81,13 @@ export function lineStage(
  * Programs that remove the lines below a threshold; several windows where one program would have too many ops.
  *
  * @param scores probability of "keep" by line
+ * @param firstLine number of the first of them in the document, from 0
  */
 export function linePrograms(
   scores: ArrayLike<number>,
   threshold: number,
   dialect: DialectName,
+  firstLine = 0,
 ): WindowProgram[] {
   const windows: WindowProgram[] = [];
   const nLines = scores.length;
@@ -93,7 +95,7 @@ export function linePrograms(
   let windowStart = 0;
   const close = (lineEnd: number): void => {
     const program = print(ops.length > 0 ? ops : [KEEP[dialect]], dialect);
-    windows.push({ lineStart: windowStart, lineEnd, program });
+    windows.push({ lineStart: firstLine + windowStart, lineEnd: firstLine + lineEnd, program });
     windowStart = lineEnd;
     ops = [];
   };
@@ -102,7 +104,7 @@ export function linePrograms(
     let end = line + 1;
     while (end < nLines && scores[end]! < threshold) end++;
     if (ops.length === OPS_PER_WINDOW) close(line);
-    ops.push({ op: 'remove_lines', lineStart: line, lineEnd: end });
+    ops.push({ op: 'remove_lines', lineStart: firstLine + line, lineEnd: firstLine + end });
     line = end;
   }
   close(nLines);

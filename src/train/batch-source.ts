@@ -6,6 +6,7 @@ import { planTexts } from '../corpus/texts.ts';
 import { GristmillError } from '../errors.ts';
 import type { NativeTokenizer } from '../native-tokenizer.ts';
 import type { TokenBatch } from '../native-train.ts';
+import { type Chat, ChatEncoder, type ChatOptions, chatOf } from './chat-examples.ts';
 import type { LmTrainConfig } from './config.ts';
 import { readRows, requiredString } from './gold.ts';
 import { pretrainBatch, type SftExample, sftBatch } from './objectives.ts';
@@ -88,31 +89,52 @@ export async function pretrainSource(
   };
 }
 
-/** Prompts with answers. @throws CORPUS_*, TRAIN_GOLD_INVALID naming file and line, TRAIN_DATA_TOO_SMALL */
+/** Settings of {@link sftSource}. */
+export interface SftSettings extends SourceSettings {
+  /** The file of the tokenizer. */
+  readonly tokenizerPath: string;
+  /** For rows of messages. */
+  readonly chat: ChatOptions;
+}
+
+/**
+ * Prompts with answers: rows of `{prompt, answer}`, taken as they are, or of chat `{messages}`.
+ *
+ * @throws CORPUS_*, TRAIN_GOLD_INVALID naming file and line, TRAIN_DATA_TOO_SMALL, PROFILE_*
+ */
 export async function sftSource(
   files: readonly string[],
-  { tokenizer, batch: { nSeq, nCtx, accumulate }, seed, signal }: SourceSettings,
+  { tokenizer, tokenizerPath, chat, batch, seed, signal }: SftSettings,
 ): Promise<BatchSource> {
+  const { nSeq, nCtx, accumulate } = batch;
   const { eos } = tokenizer.info;
   const encoder = new TextEncoder();
   const encode = async (text: string): Promise<Int32Array> => {
     const data = encoder.encode(text);
     return (await tokenizer.encode({ data, offsets: Int32Array.of(0, data.length) })).ids;
   };
+  let chats: ChatEncoder | null = null;
   const examples: SftExample[] = [];
   let nTokens = 0;
   let nTooLong = 0;
   for (const file of files) {
-    for await (const { prompt, answer } of readPairs(file, signal)) {
-      const own = await encode(prompt);
-      const ids = await encode(answer);
-      const ended = eos >= 0 ? Int32Array.of(...ids, eos) : ids;
-      if (own.length === 0 || own.length + ended.length > nCtx) {
+    for await (const row of readPairs(file, signal)) {
+      let example: SftExample;
+      if ('assistant' in row) {
+        chats ??= await ChatEncoder.open(tokenizer, tokenizerPath, chat, nCtx);
+        example = await chats.encode(row);
+      } else {
+        const prompt = await encode(row.prompt);
+        const answer = await encode(row.answer);
+        example = { prompt, answer: eos >= 0 ? Int32Array.of(...answer, eos) : answer };
+      }
+      const length = example.prompt.length + example.answer.length;
+      if (example.prompt.length === 0 || length > nCtx) {
         nTooLong++;
         continue;
       }
-      nTokens += own.length + ended.length;
-      examples.push({ prompt: own, answer: ended });
+      nTokens += length;
+      examples.push(example);
     }
   }
   if (examples.length === 0) {
@@ -160,9 +182,18 @@ function padded(batch: TokenBatch, { nSeq, nCtx }: { nSeq: number; nCtx: number 
 async function* readPairs(
   file: string,
   signal: AbortSignal | undefined,
-): AsyncGenerator<{ readonly prompt: string; readonly answer: string }> {
+): AsyncGenerator<{ readonly prompt: string; readonly answer: string } | Chat> {
   for await (const { row, line } of readRows(file, signal)) {
     const place = { file, line };
+    if (row['messages'] !== undefined) {
+      const chat = chatOf(row['messages']);
+      if (typeof chat === 'string') {
+        const reason = `messages: expected ${chat}`;
+        throw new GristmillError('TRAIN_GOLD_INVALID', { file, line, reason });
+      }
+      yield chat;
+      continue;
+    }
     yield {
       prompt: requiredString(row, 'prompt', place),
       answer: requiredString(row, 'answer', place),

@@ -128,8 +128,14 @@ const schema = z
     }),
     z.strictObject({
       objective: z.literal('sft'),
-      /** JSON lines of `{prompt, answer}`. */
-      data: z.strictObject({ inputs: z.array(z.string().min(1)).min(1) }),
+      /** JSON lines of `{prompt, answer}`, or of chat `{messages}` as `annotate chunks` writes them. */
+      data: z.strictObject({
+        inputs: z.array(z.string().min(1)).min(1),
+        /** For messages: whose template; default the one in the tokenizer's file. */
+        profile: z.string().min(1).optional(),
+        /** For messages: the stage of the profile. Default `chunk`. */
+        stage: z.enum(['document', 'chunk']).optional(),
+      }),
       validation: z.strictObject({ inputs: z.array(z.string().min(1)).min(1) }).optional(),
       ...common,
     }),

@@ -2,7 +2,8 @@
  * Labelled pages: JSON lines, plain or compressed, read as a stream and checked row by row.
  *
  * Two shapes. Line gold is `{id, text, line_labels, line_mask, gold_text}` or, where people judged only some
- * lines, `{id, text, partial_labels}` ("1" keep, "0" remove, "?" not judged); lines are split at LF.
+ * lines, `{id, text, partial_labels}` ("1" keep, "0" remove, "?" not judged); lines are split at LF. Where only
+ * the clean text is known, `{id, text, gold_text}`, the labels are read off it (align-gold.ts).
  * Document gold is `{id, text, label}` with 1 for keep. Other columns are ignored, `domain`, `language` and
  * `source_dataset` are optional strings.
  *
@@ -12,13 +13,10 @@
 import { createHash } from 'node:crypto';
 import { readLines } from '../corpus/byte-lines.ts';
 import { GristmillError } from '../errors.ts';
+import { labelsFromGold } from './align-gold.ts';
+import { KEEP, REMOVE, UNSCORED } from './gold-labels.ts';
 
-/** A line that people want removed. */
-export const REMOVE = 0;
-/** A line that people want kept. */
-export const KEEP = 1;
-/** A line that counts in no score: ambiguous or not judged. */
-export const UNSCORED = 2;
+export { KEEP, REMOVE, UNSCORED };
 
 /** A page with a label for each line. */
 export interface GoldPage {
@@ -146,6 +144,24 @@ export async function* readRows(
 function toPage(row: Row, place: Place): GoldPage {
   const text = requiredString(row, 'text', place);
   const lines = text.split('\n');
+  const goldText = row['gold_text'] === undefined ? null : requiredString(row, 'gold_text', place);
+  const isLabelled = row['line_labels'] !== undefined || row['partial_labels'] !== undefined;
+  return {
+    id: requiredString(row, 'id', place),
+    domain: optionalString(row, 'domain', place),
+    language: optionalString(row, 'language', place),
+    source: optionalString(row, 'source_dataset', place),
+    text,
+    lines,
+    labels:
+      goldText === null || isLabelled
+        ? givenLabels(row, lines, place)
+        : labelsFromGold(lines, goldText),
+    goldText,
+  };
+}
+
+function givenLabels(row: Row, lines: readonly string[], place: Place): Uint8Array {
   const partial = row['partial_labels'] !== undefined;
   const labelColumn = partial ? 'partial_labels' : 'line_labels';
   const given = flags(row, labelColumn, { alphabet: partial ? '01?' : '01', lines, place });
@@ -157,16 +173,7 @@ function toPage(row: Row, place: Place): GoldPage {
     const scored = given[line] !== '?' && mask?.[line] !== '0';
     labels[line] = !scored ? UNSCORED : given[line] === '1' ? KEEP : REMOVE;
   }
-  return {
-    id: requiredString(row, 'id', place),
-    domain: optionalString(row, 'domain', place),
-    language: optionalString(row, 'language', place),
-    source: optionalString(row, 'source_dataset', place),
-    text,
-    lines,
-    labels,
-    goldText: row['gold_text'] === undefined ? null : requiredString(row, 'gold_text', place),
-  };
+  return labels;
 }
 
 /** A column that holds one character for each line. */

@@ -3,13 +3,15 @@
  *
  * `tokenizer.gguf` lies in the run's folder where one is trained; run-folder.ts has the other files.
  */
-import { existsSync } from 'node:fs';
+import { existsSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { planTexts, readStrings } from '../corpus/texts.ts';
 import { GristmillError } from '../errors.ts';
+import { inspectModel } from '../model/inspect.ts';
 import { trainTokenizer } from '../model/tokenizer-training.ts';
 import { native } from '../native.ts';
 import type { TrainShape } from '../native-train.ts';
+import { loadProfile } from '../refine/profile.ts';
 import {
   type BatchSource,
   pretrainSource,
@@ -31,7 +33,7 @@ export async function runLmTraining(
   const tokenizerPath = await tokenizerOf(config);
   const tokenizer = await native().openTokenizer(tokenizerPath);
   try {
-    const settings = { tokenizer, batch: config.batch, seed: config.seed };
+    const settings = { tokenizer, tokenizerPath, batch: config.batch, seed: config.seed };
     const source = await sourceOf(config, settings);
     const validation = await validationOf(config, settings);
     const shape = await shapeOf(config, tokenizer.info.nTokens);
@@ -109,7 +111,10 @@ class LmRun {
     }
     if (step < totalSteps) await this.#checkpoint();
     const { model } = this.#folder;
-    if (step >= totalSteps && !existsSync(model)) await this.#export(model);
+    if (step >= totalSteps && !existsSync(model)) {
+      this.#describe(model);
+      await this.#export(model);
+    }
     return {
       out: this.#config.out,
       model,
@@ -148,14 +153,25 @@ class LmRun {
   }
 
   async #export(path: string): Promise<void> {
-    const { type, name } = this.#config.export;
+    const { batch, export: wanted, model } = this.#config;
+    // A model that comes from a file keeps its context, where the examples were shorter.
+    const given = 'from' in model ? (await inspectModel(model.from)).nCtxTrain : 0;
     await this.#trainer.exportGguf({
       path,
-      type,
-      name,
-      nCtx: this.#config.batch.nCtx,
+      ...wanted,
+      nCtx: Math.max(batch.nCtx, given),
       tokenizerPath: this.#tokenizerPath,
     });
+  }
+
+  /** Says beside the model how it was asked, so that `refine` asks it the same way. */
+  #describe(path: string): void {
+    const { data, objective } = this.#config;
+    if (objective !== 'sft' || data.profile === undefined) return;
+    const profile = loadProfile(data.profile, undefined);
+    const beside = path.replace(/\.gguf$/, '.profile.json');
+    writeFileSync(`${beside}.partial`, `${JSON.stringify(profile, null, 2)}\n`);
+    renameSync(`${beside}.partial`, beside);
   }
 }
 
@@ -171,6 +187,8 @@ async function claim(config: LmTrainConfig): Promise<RunFolder> {
     for (const { path, fingerprint } of found) files[path] = fingerprint;
   } else {
     for (const path of inputs) files[path] = await hashOf(path);
+    const { profile } = config.data;
+    if (profile !== undefined && existsSync(profile)) files[profile] = await hashOf(profile);
   }
   for (const path of [
     'from' in config.model ? config.model.from : null,
@@ -199,20 +217,22 @@ async function tokenizerOf(config: LmTrainConfig): Promise<string> {
   return path;
 }
 
-function sourceOf(config: LmTrainConfig, settings: SourceSettings): Promise<BatchSource> {
+type LmSettings = SourceSettings & { readonly tokenizerPath: string };
+
+function sourceOf(config: LmTrainConfig, settings: LmSettings): Promise<BatchSource> {
   return config.objective === 'pretrain'
     ? pretrainSource(config.data, settings)
-    : sftSource(config.data.inputs, settings);
+    : sftSource(config.data.inputs, { ...settings, chat: config.data });
 }
 
 async function validationOf(
   config: LmTrainConfig,
-  settings: SourceSettings,
+  settings: LmSettings,
 ): Promise<BatchSource | null> {
   if (!config.validation) return null;
   return config.objective === 'pretrain'
     ? pretrainSource({ ...config.validation, maskDocuments: config.data.maskDocuments }, settings)
-    : sftSource(config.validation.inputs, settings);
+    : sftSource(config.validation.inputs, { ...settings, chat: config.data });
 }
 
 async function shapeOf({ model }: LmTrainConfig, nVocab: number): Promise<TrainShape> {

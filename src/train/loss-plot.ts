@@ -1,5 +1,7 @@
 /** The loss curve of a run as SVG: training losses as a line, validation losses as dots, both over the step. */
 
+import { escapeMarkup } from '../markup.ts';
+
 /** A point of a curve. */
 export interface LossPoint {
   readonly step: number;
@@ -40,7 +42,7 @@ export function lossPlot(
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" font-family="sans-serif" font-size="12">`,
     `<rect width="${WIDTH}" height="${HEIGHT}" fill="white"/>`,
-    `<text x="${LEFT}" y="20">${escaped(title)}</text>`,
+    `<text x="${LEFT}" y="20">${escapeMarkup(title)}</text>`,
     ...ticks.flatMap((loss) => [
       `<line x1="${LEFT}" x2="${WIDTH - RIGHT}" y1="${y(loss)}" y2="${y(loss)}" stroke="#ddd"/>`,
       `<text x="${LEFT - 6}" y="${y(loss)}" text-anchor="end">${loss.toFixed(3)}</text>`,
@@ -66,9 +68,4 @@ function thinned(points: readonly LossPoint[]): LossPoint[] {
     kept.push({ step: group.at(-1)!.step, loss });
   }
   return kept;
-}
-
-function escaped(text: string): string {
-  const named: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' };
-  return text.replace(/[&<>"]/g, (character) => named[character]!);
 }

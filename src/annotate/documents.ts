@@ -1,0 +1,98 @@
+/**
+ * Documents to annotate: rows of a corpus with what is known of them, or pages with gold labels.
+ */
+import { bytesAt, isNullAt } from '../batch/document-batch.ts';
+import { SlabPool } from '../batch/slab-pool.ts';
+import { planCorpus } from '../corpus/plan.ts';
+import { type CorpusPlan, ROW_OK } from '../corpus/types.ts';
+import { openUnit } from '../corpus/unit.ts';
+import { GristmillError } from '../errors.ts';
+import { type SourceDocument, sourceDocument } from './windows.ts';
+
+/** Options of {@link readDocuments}. */
+export interface ReadDocumentsOptions {
+  /** Files, folders and globs of a corpus. */
+  readonly inputs: readonly string[];
+  /** Default `text`. */
+  readonly textColumn?: string;
+  /** Default: the corpus's own choice, else the row's number. */
+  readonly idColumn?: string;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** A row: a document, or none where the text is null or no UTF-8. */
+export type DocumentRow = SourceDocument | null;
+
+const SLABS = { slabBytes: 32 * 2 ** 20, nSlabs: 2 };
+
+/**
+ * Rows of a corpus in the order of its plan. `domain` (or the host of `url`) and `language` are read where the corpus
+ * has such columns of strings.
+ *
+ * @throws CORPUS_*, ABORTED
+ */
+export async function* readDocuments({
+  inputs,
+  textColumn,
+  idColumn,
+  signal,
+}: ReadDocumentsOptions): AsyncGenerator<DocumentRow> {
+  const whole = await planCorpus({
+    inputs,
+    failFast: true,
+    ...(textColumn !== undefined && { textColumn }),
+    ...(idColumn !== undefined && { idColumn }),
+    ...(signal && { signal }),
+  });
+  const known = new Set(['domain', 'url', 'language', whole.textColumn, whole.idColumn]);
+  const plan = onlyColumns(whole, known);
+  const slabs = new SlabPool(SLABS);
+  const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
+  let row = 0;
+  for (const unit of plan.units) {
+    for await (const { batch, carry, rowStatus } of openUnit(plan, unit, slabs, {
+      ...(signal && { signal }),
+    })) {
+      try {
+        const columns = await carry.select(null).plain();
+        const stringAt = (name: string, batchRow: number): string => {
+          const value = columns.get(name)?.[batchRow];
+          return typeof value === 'string' ? value : '';
+        };
+        for (const [batchRow, status] of rowStatus.entries()) {
+          if (signal?.aborted) throw new GristmillError('ABORTED', { what: 'reading documents' });
+          const { id } = batch;
+          const own = id && !isNullAt(id, batchRow) ? decoder.decode(bytesAt(id, batchRow)) : '';
+          yield status === ROW_OK
+            ? sourceDocument({
+                id: own === '' ? `row:${row}` : own,
+                domain: stringAt('domain', batchRow) || hostOf(stringAt('url', batchRow)),
+                language: stringAt('language', batchRow),
+                source: '',
+                text: decoder.decode(bytesAt(batch.text, batchRow)),
+              })
+            : null;
+          row++;
+        }
+      } finally {
+        batch.release();
+        carry.release();
+      }
+    }
+  }
+}
+
+/**
+ * The plan without columns that nobody will look at. Readers of JSON lines hold rows against all columns of the plan
+ * and read whole rows anyway.
+ */
+export function onlyColumns(plan: CorpusPlan, wanted: ReadonlySet<string | null>): CorpusPlan {
+  if (plan.files.some(({ format }) => format.startsWith('jsonl'))) return plan;
+  return { ...plan, columns: plan.columns.filter(({ name }) => wanted.has(name)) };
+}
+
+/** The host of a URL without `www.`; empty for what is none. */
+function hostOf(url: string): string {
+  if (!URL.canParse(url)) return '';
+  return new URL(url).hostname.replace(/^www\./, '');
+}

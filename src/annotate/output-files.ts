@@ -1,0 +1,139 @@
+/**
+ * The folder of an annotated set: every file is written under `_annotate/` and gets its name when all are whole;
+ * `statistics.json` goes first and comes last, so that a folder without it is no set.
+ */
+import { createWriteStream, type WriteStream } from 'node:fs';
+import { mkdir, open, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { finished } from 'node:stream/promises';
+import { GristmillError } from '../errors.ts';
+
+/** Name of the file that says the set is complete. */
+export const STATISTICS_FILE = 'statistics.json';
+
+/** Folder of pending files and of the expert's answers. */
+export function workFolder(out: string): string {
+  return join(out, '_annotate');
+}
+
+/** Where a file is written before it is published. */
+export function pendingFile(out: string, name: string): string {
+  return join(workFolder(out), `${name}.partial`);
+}
+
+/** Makes the folders. @throws RUN_OUTPUT_FAILED */
+export async function prepareFolder(out: string): Promise<void> {
+  await coded(workFolder(out), () => mkdir(workFolder(out), { recursive: true }));
+}
+
+/**
+ * Gives finished files their names.
+ *
+ * @param statistics last of all, as JSON
+ * @throws RUN_OUTPUT_FAILED
+ */
+export async function publish(
+  out: string,
+  names: readonly string[],
+  statistics: object,
+): Promise<void> {
+  const last = pendingFile(out, STATISTICS_FILE);
+  await writeDurably(last, `${JSON.stringify(statistics, null, 2)}\n`);
+  await coded(join(out, STATISTICS_FILE), () => rm(join(out, STATISTICS_FILE), { force: true }));
+  for (const name of names) {
+    await coded(join(out, name), () => rename(pendingFile(out, name), join(out, name)));
+  }
+  await syncFolder(out);
+  await coded(join(out, STATISTICS_FILE), () => rename(last, join(out, STATISTICS_FILE)));
+  await syncFolder(out);
+}
+
+/** Takes pending files away. */
+export async function discard(out: string, names: readonly string[]): Promise<void> {
+  for (const name of names) await rm(pendingFile(out, name), { force: true });
+}
+
+/** Writes a file that is on the disk when this resolves. @throws RUN_OUTPUT_FAILED */
+export async function writeDurably(path: string, text: string): Promise<void> {
+  await coded(path, async () => {
+    const file = await open(path, 'w');
+    try {
+      await file.writeFile(text);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+  });
+}
+
+/** A file of JSON lines, written in order. */
+export class JsonLinesFile {
+  readonly path: string;
+  nRows = 0;
+  readonly #stream: WriteStream;
+  #failure: Error | null = null;
+
+  constructor(path: string) {
+    this.path = path;
+    this.#stream = createWriteStream(path, { flush: true });
+    this.#stream.on('error', (error) => {
+      this.#failure ??= error;
+    });
+  }
+
+  /** Resolves when more may be written. @throws RUN_OUTPUT_FAILED */
+  async write(row: object): Promise<void> {
+    this.#check();
+    this.nRows++;
+    if (this.#stream.write(`${JSON.stringify(row)}\n`)) return;
+    await new Promise<void>((resolve) => {
+      const done = (): void => {
+        this.#stream.off('drain', done);
+        this.#stream.off('close', done);
+        resolve();
+      };
+      this.#stream.on('drain', done);
+      this.#stream.on('close', done);
+    });
+    this.#check();
+  }
+
+  /** The file is on the disk when this resolves. @throws RUN_OUTPUT_FAILED */
+  async close(): Promise<void> {
+    this.#stream.end();
+    await finished(this.#stream).catch((error: Error) => {
+      this.#failure ??= error;
+    });
+    this.#check();
+  }
+
+  #check(): void {
+    if (this.#failure === null) return;
+    const { path } = this;
+    throw new GristmillError(
+      'RUN_OUTPUT_FAILED',
+      { path, reason: this.#failure.message },
+      { cause: this.#failure },
+    );
+  }
+}
+
+async function syncFolder(folder: string): Promise<void> {
+  await coded(folder, async () => {
+    const handle = await open(folder, 'r');
+    try {
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+  });
+}
+
+async function coded<T>(path: string, run: () => Promise<T>): Promise<T> {
+  try {
+    return await run();
+  } catch (cause) {
+    const reason = (cause as Error).message;
+    throw new GristmillError('RUN_OUTPUT_FAILED', { path, reason }, { cause });
+  }
+}

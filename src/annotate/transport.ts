@@ -1,0 +1,30 @@
+/** What the expert's cache and budget (expert.ts) ask of the thing that answers: an endpoint or a local engine. */
+import type { ExpertRequest } from './expert.ts';
+
+/** An answer as it arrived. */
+export interface Reply {
+  readonly text: string;
+  readonly finish: 'stop' | 'length';
+  /** Null where the expert does not count tokens. */
+  readonly promptTokens: number | null;
+  readonly answerTokens: number | null;
+}
+
+/** How a request is called off and counted. */
+export interface SendControl {
+  /** Nothing is sent after it has fired; what was sent before is waited for. */
+  readonly signal: AbortSignal | undefined;
+  /** Awaited before every attempt. @throws what ends the run */
+  admit(): Promise<void>;
+}
+
+/** See the file's header. */
+export interface Transport {
+  readonly name: string;
+  /** Everything besides the request that the answer depends on; JSON. */
+  readonly identity: object;
+  readonly concurrency: number;
+  /** @throws ANNOTATE_EXPERT_FAILED, ANNOTATE_EXPERT_REFUSED, ABORTED, and what `admit` throws */
+  send(request: ExpertRequest, control: SendControl): Promise<Reply>;
+  dispose(): Promise<void>;
+}

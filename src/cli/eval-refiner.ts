@@ -1,0 +1,184 @@
+/** `gristmill eval refiner`: measures of programs on annotated windows. Parsing and printing only. */
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { type AnnotatorComparison, compareAnnotators } from '../annotate/compare-annotators.ts';
+import { evaluateRefiner, type RefinerEvaluationResult } from '../annotate/eval-refiner.ts';
+import type { RefinerMeasures, WindowMeasures } from '../annotate/eval-refiner-measures.ts';
+import { readWindowExamples } from '../annotate/example-file.ts';
+import type { WindowExample } from '../annotate/types.ts';
+import { GristmillError, isGristmillError, printable } from '../errors.ts';
+import { onInterrupt } from './interrupt.ts';
+
+interface Flags {
+  readonly refiner?: string;
+  readonly against?: string;
+  readonly data: string[];
+  readonly split: 'train' | 'validation' | 'all';
+  readonly profile?: string;
+  readonly limit?: number;
+  readonly device: string;
+  readonly threads?: number;
+  readonly slots?: number;
+  readonly freeDecoding?: boolean;
+  readonly json?: boolean;
+}
+
+export function evalRefinerCommand(): Command {
+  return new Command('refiner')
+    .description('programs of a refiner, or of a second annotator, against annotated windows')
+    .requiredOption('--data <file...>', 'annotated windows (.parquet, .jsonl[.gz|.zst])')
+    .option(
+      '--refiner <name|gguf>',
+      'programs, default, or the file of a model that writes programs or scores lines',
+    )
+    .option('--against <file>', 'compare with the programs of this file instead')
+    .addOption(
+      new Option('--split <part>', 'which part is measured')
+        .choices(['validation', 'train', 'all'])
+        .default('validation'),
+    )
+    .option('--profile <name|file>', 'how the refiner is asked (default: the file beside it)')
+    .option('--limit <n>', 'windows to measure, at most', count)
+    .option('--device <device>', 'cpu, cuda or cuda:<index>', 'cpu')
+    .option('--threads <n>', 'CPU threads', count)
+    .option('--slots <n>', 'sequences decoded side by side', count)
+    .option('--free-decoding', 'decode without the grammar')
+    .option('--json', 'print one JSON object')
+    .action(evalRefiner);
+}
+
+async function evalRefiner(flags: Flags): Promise<void> {
+  const { refiner, against, data, split, limit, json } = flags;
+  if ((refiner === undefined) === (against === undefined)) {
+    throw new GristmillError('OPTION_INVALID', {
+      option: 'refiner',
+      expected: 'one of --refiner and --against',
+      received: refiner === undefined ? 'neither' : 'both',
+    });
+  }
+  const controller = new AbortController();
+  const release = onInterrupt(controller, 'stopping the evaluation');
+  const { signal } = controller;
+  const chosen = { split, signal, ...(limit !== undefined && { limit }) };
+  try {
+    if (against !== undefined) {
+      const result = await compareAnnotators({
+        ...chosen,
+        examples: readAll(data, signal),
+        against: readWindowExamples(against, signal),
+      });
+      process.stdout.write(json ? `${JSON.stringify(result)}\n` : comparisonText(result));
+      return;
+    }
+    const { profile, device, threads, slots, freeDecoding } = flags;
+    const result = await evaluateRefiner({
+      ...chosen,
+      refiner: refiner!,
+      examples: readAll(data, signal),
+      device,
+      ...(profile !== undefined && { profile }),
+      ...(threads !== undefined && { threads }),
+      ...(slots !== undefined && { slots }),
+      ...(freeDecoding && { constrained: false }),
+      onProgress: (nWindows) => {
+        if (!json) process.stderr.write(`gristmill: ${nWindows} windows\n`);
+      },
+    });
+    process.stdout.write(json ? `${JSON.stringify(result)}\n` : refinerText(result));
+  } catch (error) {
+    if (!signal.aborted || !isGristmillError(error, 'ABORTED')) throw error;
+    process.stderr.write('gristmill: interrupted: nothing was measured\n');
+    process.exitCode = 130;
+  } finally {
+    release();
+  }
+}
+
+async function* readAll(
+  files: readonly string[],
+  signal: AbortSignal,
+): AsyncGenerator<WindowExample> {
+  for (const file of files) yield* readWindowExamples(file, signal);
+}
+
+function refinerText(result: RefinerEvaluationResult): string {
+  const { refiner, kind, dialect, promptTokens, newTokens, secondsPerMB, random } = result;
+  const cost = [
+    `${fixed(promptTokens.perWindow, 1)} + ${fixed(newTokens.perWindow, 1)} tokens a window`,
+    `${fixed(promptTokens.perMB, 0)} + ${fixed(newTokens.perMB, 0)} a MB`,
+    `${fixed(secondsPerMB, 3)} s/MB`,
+  ];
+  const head = `${printable(refiner)} (${kind}, ${dialect}): ${cost.join(', ')}\n`;
+  const warning = random === null ? '' : 'its weights are random: the measures mean nothing\n';
+  return head + warning + measuresText(result);
+}
+
+function comparisonText(result: AnnotatorComparison): string {
+  const { nWindows, nJoinedByText, nOnlyInExamples, nOnlyInAgainst } = result;
+  const only = `${nOnlyInExamples} only in --data, ${nOnlyInAgainst ?? '?'} only in --against`;
+  return `${nWindows} windows in both (${nJoinedByText} joined by text); ${only}\n${measuresText(result)}`;
+}
+
+const COLUMNS: readonly (readonly [string, (measures: WindowMeasures) => number | null])[] = [
+  ['line F1', ({ lines }) => lines.f1],
+  ['precision', ({ lines }) => lines.precision],
+  ['recall', ({ lines }) => lines.recall],
+  ['window F1', ({ lineF1Mean }) => lineF1Mean],
+  ['kappa', ({ kappa }) => kappa],
+  ['char F1', ({ chars }) => chars.f1],
+  ['over-deleted', ({ overDeletion }) => overDeletion.chars],
+  ['failed', ({ failureRatio }) => failureRatio],
+  ['unchanged', ({ unchangedRate }) => unchangedRate],
+  ['exact', ({ exactMatchRate }) => exactMatchRate],
+  ['words kept', ({ keptWords }) => keptWords],
+];
+
+function measuresText(measures: RefinerMeasures): string {
+  const row = (name: string, of: WindowMeasures): string[] => [
+    printable(name),
+    String(of.nWindows),
+    ...COLUMNS.map(([, value]) => fixed(value(of), 3)),
+  ];
+  const groups = [measures.byWay, measures.byLanguage, measures.byDialect];
+  const rows = [
+    ['', 'windows', ...COLUMNS.map(([name]) => name)],
+    row('all', measures),
+    ...groups.flatMap((group) => Object.entries(group).map(([name, of]) => row(name, of))),
+  ];
+  const { failures, paperFailureRatio, nTokenCap, ops, newWords, labels, overDeletion } = measures;
+  const byFunction = Object.entries(ops.byFunction).map(
+    ([name, { written, applied }]) => `${name} ${applied}/${written}`,
+  );
+  const reasons = Object.entries(failures).map(([reason, number]) => `${reason} ${number}`);
+  const lines = [
+    `failures: ${reasons.join(', ') || 'none'}; as the paper counts them ${fixed(paperFailureRatio, 4)}; at the token cap ${nTokenCap}`,
+    `ops a window: mean ${fixed(ops.mean, 2)}, p50 ${ops.p50}, p95 ${ops.p95}; applied/written: ${byFunction.join(', ') || 'none'}`,
+    `over-deletion: ${fixed(overDeletion.windows, 3)} of windows, ${fixed(overDeletion.lines, 4)} of kept lines`,
+    `new words per 1000: ${fixed(newWords.addedPer1000, 3)} added, ${fixed(newWords.cutPer1000, 3)} cut`,
+    `labels: ${labels.nFailed} failed, ${labels.nNotReproduced} not reproduced, unchanged ${fixed(labels.unchangedRate, 3)}, words kept ${fixed(labels.keptWords, 3)}`,
+  ];
+  return `${table(rows)}${lines.map((line) => `${line}\n`).join('')}`;
+}
+
+/** Rows as text columns, the first to the left and the others to the right. */
+export function table(rows: readonly (readonly string[])[]): string {
+  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
+  return rows
+    .map((row) => `${row.map((cell, column) => pad(cell, widths[column]!, column)).join('  ')}\n`)
+    .join('');
+}
+
+function pad(cell: string, width: number, column: number): string {
+  return column === 0 ? cell.padEnd(width) : cell.padStart(width);
+}
+
+function fixed(value: number | null, digits: number): string {
+  return value === null ? '-' : value.toFixed(digits);
+}
+
+function count(text: string): number {
+  const value = Number(text);
+  if (!Number.isSafeInteger(value) || value < 1) {
+    throw new InvalidArgumentError('expected a whole number of at least 1.');
+  }
+  return value;
+}
