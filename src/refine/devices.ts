@@ -64,12 +64,16 @@ const FULL_SLOTS_CONTEXT = 4096;
 /** Tokens of a slot that the default number of slots is made for. */
 const SLOT_TOKENS = 2048;
 
+/** Sequences that an engine holds at the least, asked for or not. */
+const leastSlots = (device: string): number => (device === 'cpu' ? 2 : 1);
+
 /**
  * Default number of slots for contexts of `contextTokens`: as many as take the memory that short contexts take, at
- * least one. A context of 32,768 tokens gets 1 slot on a CPU and 16 on a GPU.
+ * least as many as the engine holds anyway. A context of 32,768 tokens gets 2 slots on a CPU and 16 on a GPU.
  */
 export function defaultSlots(device: string, contextTokens: number): number {
   const { nSlots } = defaultSizes(device);
   if (contextTokens <= FULL_SLOTS_CONTEXT) return nSlots;
-  return Math.max(1, Math.floor((nSlots * SLOT_TOKENS) / contextTokens));
+  const affordable = Math.floor((nSlots * SLOT_TOKENS) / contextTokens);
+  return Math.max(leastSlots(device), affordable);
 }

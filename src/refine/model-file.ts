@@ -22,7 +22,7 @@ export interface ModelFile extends ModelIdentity {
  * Finds a model, or makes a random one.
  *
  * @param spec a GGUF file, `default` (the package's refiner of the stage), `programs` (the package's chunk refiner
- *   that writes programs), or `random`, `random:tiny`, `random:20m`, `random:350m`
+ *   that writes programs), or `random`, `random:tiny`, `random:20m`, `random:350m`, `random:qwen3-0.6b`
  * @param seed of a random model
  * @throws ENGINE_MODEL_MISSING, ENGINE_MODEL_INVALID, OPTION_INVALID
  */

@@ -141,7 +141,8 @@ const PUBLISHED_PROX: Profile = {
 
 /**
  * The published model also has a system message of 1,398 characters, which is its authors' text and not in this package:
- * `--system` gives it (see named-refiners.ts for where it stands).
+ * `--system` gives it (see named-refiners.ts for where it stands). Its context holds prompt and answer; the published run
+ * let a prompt of up to 32,767 tokens leave the answer less than 4,096, here such a window is halved.
  */
 const ULTRAX: Profile = {
   name: 'ultrax',

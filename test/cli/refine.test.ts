@@ -42,6 +42,38 @@ function expectConserved({ rowsIn, kept, edited, dropped, failed, reasons }: Run
 }
 
 describe('gristmill refine', () => {
+  it('names the command that brings a published refiner, and the text that UltraX needs', async () => {
+    const env = { XDG_CACHE_HOME: join(folder, 'empty-cache') };
+    const out = join(folder, 'unpulled');
+    const args = ['refine', corpus, '--out', out, '--refiner'];
+    const missing = await run([...args, 'prox-math'], { env });
+    expect(missing.code).toBe(1);
+    expect(missing.stderr).toContain('REFINER_NOT_PULLED');
+    expect(missing.stderr).toContain('gristmill models pull gair-prox/math-doc-refining-lm');
+    const bare = await run([...args, 'ultrax', '--chunk-model', 'random:tiny'], { env });
+    expect(bare.stderr).toContain('--system');
+    const absent = await run([...args, 'ultrax', '--system', join(folder, 'none.txt')], { env });
+    expect(absent.stderr).toContain('none.txt');
+  });
+
+  it('refines by the name of a refiner', async () => {
+    const out = join(folder, 'named');
+    const args = [
+      'refine',
+      corpus,
+      '--out',
+      out,
+      '--refiner',
+      'programs',
+      '--limit',
+      '6',
+      '--json',
+    ];
+    const { code, stdout } = await run([...args, ...ONE_THREAD]);
+    expect(code).toBe(0);
+    expectConserved(summaryOf(stdout));
+  });
+
   it('refines the example corpus: rows conserved, other columns untouched, DuckDB reads it', async () => {
     const input = join(packageRoot, 'examples/corpus.parquet');
     const out = join(folder, 'example');

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { DIALECTS } from '../../src/program/dialects.ts';
 import { execute } from '../../src/program/execute.ts';
 import { chunkStage } from '../../src/refine/chunk-stage.ts';
+import { defaultSlots } from '../../src/refine/devices.ts';
 import { openLocalEngine, type RefinerEngine } from '../../src/refine/engine.ts';
 import { PROFILES, type Profile } from '../../src/refine/profile.ts';
 import { documents, removeFolder, tinyModel } from '../engine/support.ts';
@@ -81,6 +82,17 @@ describe('chunkStage', () => {
     expect(owned).toEqual([
       [0, 1],
       [2, 3],
+    ]);
+  });
+});
+
+describe('defaultSlots', () => {
+  it('shrinks with long contexts, by the kind of device only', () => {
+    expect([2048, 4096, 8192, 32_768].map((tokens) => defaultSlots('cpu', tokens))).toEqual([
+      16, 16, 4, 2,
+    ]);
+    expect([2048, 4096, 8192, 32_768].map((tokens) => defaultSlots('cuda:0', tokens))).toEqual([
+      256, 256, 64, 16,
     ]);
   });
 });
