@@ -3,6 +3,13 @@
  */
 
 export {
+  ANNOTATE_CHUNKS_DEFAULTS,
+  type AnnotateChunksOptions,
+  type AnnotateChunksProgress,
+} from './annotate/chunk-options.ts';
+export type { ChunkStatistics, PartStatistics } from './annotate/chunk-statistics.ts';
+export { annotateChunks } from './annotate/chunks.ts';
+export {
   type AnnotatorComparison,
   type CompareAnnotatorsOptions,
   compareAnnotators,
@@ -47,6 +54,8 @@ export {
   type AnnotateProgress,
   type DocumentFailure,
 } from './annotate/label-types.ts';
+export { REJECT_REASONS, type RejectReason } from './annotate/reject-reasons.ts';
+export { EXAMPLE_KINDS, type ExampleKind, type ExampleShares } from './annotate/shares.ts';
 export {
   loadTemplate,
   type PromptTemplate,

@@ -13,6 +13,7 @@ import { answerOf, windowWriter } from '../refine/chunk-stage.ts';
 import { longestChunkPrompt, type RefineOptions, resolveRefiner } from '../refine/core.ts';
 import { batchRows, defaultSizes, defaultSlots, parseDevices } from '../refine/devices.ts';
 import { FLAG_DOES_NOT_FIT, FLAG_STOPPED, openLocalEngine } from '../refine/engine.ts';
+import { NAMED_REFINERS, type RefinerName } from '../refine/named-refiners.ts';
 import { openLocalScoring } from '../refine/scoring-engine.ts';
 import { DEFAULT_RETENTION, linePrograms } from '../refine/scoring-stages.ts';
 import type { WritingFlaw } from './eval-refiner-measures.ts';
@@ -22,6 +23,7 @@ export interface PredictorOptions
   extends Pick<
     RefineOptions,
     | 'profile'
+    | 'system'
     | 'lineThreshold'
     | 'retention'
     | 'constrained'
@@ -30,7 +32,10 @@ export interface PredictorOptions
     | 'slots'
     | 'seed'
   > {
-  /** `programs`, `default`, a GGUF file of a language model or one that scores lines, or `random[:preset]`. */
+  /**
+   * A refiner by name (`default`, `programs`, `prox-web`, `prox-math`, `ultrax`: its chunk model), the GGUF file of a
+   * language model or of one that scores lines, or `random[:preset]`.
+   */
   readonly refiner: string;
 }
 
@@ -75,7 +80,9 @@ const SCORING_BATCH_WINDOWS = 64;
  */
 export async function openPredictor(options: PredictorOptions): Promise<WindowPredictor> {
   const { refiner, ...rest } = options;
-  const resolved = await resolveRefiner({ ...rest, chunkModel: refiner, stages: ['chunk'] });
+  const isNamed = Object.hasOwn(NAMED_REFINERS, refiner);
+  const chosen = isNamed ? { refiner: refiner as RefinerName } : { chunkModel: refiner };
+  const resolved = await resolveRefiner({ ...rest, ...chosen, stages: ['chunk'] });
   const { model, profile } = resolved.chunk!;
   const device = parseDevices(options.device ?? 'cpu')[0]!;
   const sizes = defaultSizes(device, options.threads);

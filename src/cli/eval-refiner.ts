@@ -7,6 +7,7 @@ import { readWindowExamples } from '../annotate/example-file.ts';
 import type { WindowExample } from '../annotate/types.ts';
 import { GristmillError, isGristmillError, printable } from '../errors.ts';
 import { onInterrupt } from './interrupt.ts';
+import { readSystem } from './refine.ts';
 
 interface Flags {
   readonly refiner?: string;
@@ -14,6 +15,7 @@ interface Flags {
   readonly data: string[];
   readonly split: 'train' | 'validation' | 'all';
   readonly profile?: string;
+  readonly system?: string;
   readonly limit?: number;
   readonly device: string;
   readonly threads?: number;
@@ -28,7 +30,7 @@ export function evalRefinerCommand(): Command {
     .requiredOption('--data <file...>', 'annotated windows (.parquet, .jsonl[.gz|.zst])')
     .option(
       '--refiner <name|gguf>',
-      'programs, default, or the file of a model that writes programs or scores lines',
+      'programs, default, prox-web, prox-math, ultrax, or the file of a model that writes programs or scores lines',
     )
     .option('--against <file>', 'compare with the programs of this file instead')
     .addOption(
@@ -37,6 +39,7 @@ export function evalRefinerCommand(): Command {
         .default('validation'),
     )
     .option('--profile <name|file>', 'how the refiner is asked (default: the file beside it)')
+    .option('--system <file>', 'system text of the chat in place of the profile’s, UTF-8')
     .option('--limit <n>', 'windows to measure, at most', count)
     .option('--device <device>', 'cpu, cuda or cuda:<index>', 'cpu')
     .option('--threads <n>', 'CPU threads', count)
@@ -69,13 +72,14 @@ async function evalRefiner(flags: Flags): Promise<void> {
       process.stdout.write(json ? `${JSON.stringify(result)}\n` : comparisonText(result));
       return;
     }
-    const { profile, device, threads, slots, freeDecoding } = flags;
+    const { profile, system, device, threads, slots, freeDecoding } = flags;
     const result = await evaluateRefiner({
       ...chosen,
       refiner: refiner!,
       examples: readAll(data, signal),
       device,
       ...(profile !== undefined && { profile }),
+      ...(system !== undefined && { system: readSystem(system) }),
       ...(threads !== undefined && { threads }),
       ...(slots !== undefined && { slots }),
       ...(freeDecoding && { constrained: false }),

@@ -185,7 +185,7 @@ export function refineCommand(): Command {
 }
 
 /** A text file without the line feed at its end. */
-function readSystem(file: string): string {
+export function readSystem(file: string): string {
   try {
     return readFileSync(file, 'utf8').replace(/\r?\n$/, '');
   } catch (cause) {
