@@ -1,9 +1,9 @@
 /**
  * Options of `annotateChunks`: one object, one table of defaults, one check.
  */
-import { GristmillError } from '../errors.ts';
 import { EXAMPLE_BOUNDS } from './check-example.ts';
 import type { ExpertOptions } from './expert.ts';
+import { checkCount, given, refuseOption } from './options.ts';
 import { EXAMPLE_KINDS, type ExampleShares } from './shares.ts';
 import { CHUNK_WAYS, type ChunkWay } from './types.ts';
 
@@ -98,7 +98,7 @@ export type ChunkSettings = AnnotateChunksOptions &
     >
   >;
 
-const COUNTS = {
+const MINIMA = {
   maxOps: 1,
   maxSourceChars: 1,
   minChars: 0,
@@ -111,41 +111,35 @@ const COUNTS = {
 /** Fills in the defaults. @throws OPTION_INVALID */
 export function chunkSettings(options: AnnotateChunksOptions): ChunkSettings {
   const { way } = options;
-  if (!CHUNK_WAYS.includes(way)) refuse('way', `one of ${CHUNK_WAYS.join(', ')}`, way);
-  const given = Object.entries(options).filter(([, value]) => value !== undefined);
-  const settings = {
+  if (!CHUNK_WAYS.includes(way)) refuseOption('way', `one of ${CHUNK_WAYS.join(', ')}`, way);
+  const settings: ChunkSettings = {
     ...ANNOTATE_CHUNKS_DEFAULTS,
     maxRemovedShare: ANNOTATE_CHUNKS_DEFAULTS.maxRemovedShare[way],
-    ...Object.fromEntries(given),
-  } as ChunkSettings;
-  for (const [option, minimum] of Object.entries(COUNTS)) {
-    const value = settings[option as keyof typeof COUNTS];
-    if (value === undefined || (Number.isSafeInteger(value) && value >= minimum)) continue;
-    refuse(option, `a whole number of at least ${minimum}`, value);
+    ...given(options),
+  };
+  for (const [option, minimum] of Object.entries(MINIMA)) {
+    const value = settings[option as keyof typeof MINIMA];
+    if (value !== undefined) checkCount(option, value, minimum);
   }
   for (const option of ['maxRemovedShare', 'validation'] as const) {
     if (!(settings[option] >= 0 && settings[option] <= 1)) {
-      refuse(option, 'a number in 0..1', settings[option]);
+      refuseOption(option, 'a number in 0..1', settings[option]);
     }
   }
   if (!(settings.nearDuplicate > 0)) {
-    refuse('nearDuplicate', 'a number above 0', settings.nearDuplicate);
+    refuseOption('nearDuplicate', 'a number above 0', settings.nearDuplicate);
   }
   for (const [kind, share] of Object.entries(settings.shares)) {
     const known = (EXAMPLE_KINDS as readonly string[]).includes(kind);
     if (known && share >= 0 && share <= 1) continue;
-    refuse('shares', `numbers in 0..1 of ${EXAMPLE_KINDS.join(', ')}`, `${kind}: ${share}`);
+    refuseOption('shares', `numbers in 0..1 of ${EXAMPLE_KINDS.join(', ')}`, `${kind}: ${share}`);
   }
   if (way !== 'gold' && options.expert === undefined) {
-    refuse('expert', `an expert, as the way ${way} asks one`, 'none');
+    refuseOption('expert', `an expert, as the way ${way} asks one`, 'none');
   }
   if (way === 'gold' && options.expert !== undefined) {
-    refuse('expert', 'none, as the way gold asks nobody', 'an expert');
+    refuseOption('expert', 'none, as the way gold asks nobody', 'an expert');
   }
-  if (options.inputs.length === 0) refuse('inputs', 'at least one', 'none');
+  if (options.inputs.length === 0) refuseOption('inputs', 'at least one', 'none');
   return settings;
-}
-
-function refuse(option: string, expected: string, received: unknown): never {
-  throw new GristmillError('OPTION_INVALID', { option, expected, received });
 }

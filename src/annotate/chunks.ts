@@ -18,8 +18,7 @@ import { native } from '../native.ts';
 import { defaultModelFile } from '../paths.ts';
 import { mapOrdered } from '../refine/pipeline.ts';
 import { loadProfile, type Profile } from '../refine/profile.ts';
-import { foldOf } from '../train/gold.ts';
-import { chatRow } from './chat-file.ts';
+import { chatRow, splitOf } from './chat-file.ts';
 import { type CheckedExample, checkExample } from './check-example.ts';
 import { type AnnotateChunksOptions, type ChunkSettings, chunkSettings } from './chunk-options.ts';
 import { type ChunkStatistics, ChunkTally } from './chunk-statistics.ts';
@@ -30,6 +29,7 @@ import { NearDuplicates } from './near-duplicates.ts';
 import {
   discard,
   JsonLinesFile,
+  lockFolder,
   pendingFile,
   prepareFolder,
   publish,
@@ -63,8 +63,6 @@ const SPOOL = 'spool.jsonl';
 /** Windows under way beside those that an expert has in hand. */
 const AHEAD = 8;
 const PROGRESS_MS = 500;
-/** Parts are cut by fold, this fine. */
-const N_FOLDS = 1000;
 /** An answer may hold comments and what the merge leaves out. */
 const ANSWER_SLACK = 4;
 
@@ -75,7 +73,8 @@ const ANSWER_SLACK = 4;
  * `validation.jsonl` (chat messages), `rejected.jsonl`, `statistics.json`, `statistics.html`. With an expert its
  * answers stay in `_annotate/`, and the same call continues after an interrupt or a spent budget.
  *
- * @throws OPTION_INVALID, TRAIN_GOLD_INVALID, CORPUS_*, PROFILE_*, ANNOTATE_*, RUN_OUTPUT_FAILED, ABORTED
+ * @throws OPTION_INVALID, TRAIN_GOLD_INVALID, CORPUS_*, PROFILE_*, ANNOTATE_*, RUN_OUTPUT_FAILED,
+ *   RUN_OUTPUT_IN_USE, ABORTED
  * @see ProX, arXiv 2409.17115 §2.3 and appendix A
  */
 export async function annotateChunks(options: AnnotateChunksOptions): Promise<ChunkStatistics> {
@@ -92,6 +91,7 @@ export async function annotateChunks(options: AnnotateChunksOptions): Promise<Ch
   const tokenizer = await native().openTokenizer(options.tokenizer ?? programs);
   try {
     await prepareFolder(settings.out);
+    using _lock = lockFolder(settings.out);
     const cutter = new WindowCutter(tokenizer, profile, options.windowSize);
     const expert = await expertOf(settings);
     try {
@@ -223,7 +223,7 @@ class ChunkRun {
         }
         tally.addExample(example, { kind, opNames });
         const user = cutter.userMessage(example.text, example.lineStart);
-        await chats[example.split].write(chatRow(example, user, profile));
+        await chats[example.split].write(chatRow(user, example.program, profile));
         yield example;
       }
     }
@@ -289,7 +289,7 @@ class ChunkRun {
       id,
       domain,
       language,
-      split: foldOf(document, N_FOLDS) < validation * N_FOLDS ? 'validation' : 'train',
+      split: splitOf(document, validation),
       text,
       lineStart,
       lineEnd,

@@ -4,6 +4,7 @@
  *
  *     documents.parquet     every row, in order, with its label, scores and justifications (label-files.ts)
  *     documents.jsonl.zst   labelled rows as document gold
+ *     train.jsonl, validation.jsonl   labelled rows as chat messages, to fine-tune a document refiner on
  *     statistics.json       comes last; a folder without it holds no finished set
  *     _annotate/            answers of the expert, and files in the making
  *
@@ -17,8 +18,9 @@ import { type CorpusPlan, ROW_NULL, ROW_OK, type UnitBatch } from '../corpus/typ
 import { openUnit } from '../corpus/unit.ts';
 import { GristmillError, isGristmillError } from '../errors.ts';
 import { mapOrdered } from '../refine/pipeline.ts';
+import { loadProfile } from '../refine/profile.ts';
 import { type Expert, openExpert } from './expert.ts';
-import { LABEL_FILES, LabelFiles, textAt } from './label-files.ts';
+import { LABEL_FILES, type LabelFileSettings, LabelFiles, textAt } from './label-files.ts';
 import {
   ANNOTATE_DOCUMENTS_DEFAULTS,
   type AnnotateDocumentsOptions,
@@ -26,7 +28,7 @@ import {
   type DocumentFailure,
   type Verdict,
 } from './label-types.ts';
-import { checkCount, given } from './options.ts';
+import { checkCount, given, refuseOption } from './options.ts';
 import { lockFolder, prepareFolder, publish, workFolder } from './output-files.ts';
 import {
   cutText,
@@ -64,6 +66,13 @@ export async function annotateDocuments(
   const settings = { ...ANNOTATE_DOCUMENTS_DEFAULTS, ...given(options) };
   for (const name of ['maxChars', 'answerTokens'] as const) checkCount(name, settings[name], 1);
   if (options.limit !== undefined) checkCount('limit', options.limit, 0);
+  if (!(settings.validation >= 0 && settings.validation <= 1)) {
+    refuseOption('validation', 'a number in 0..1', settings.validation);
+  }
+  const profile = loadProfile(settings.profile, undefined);
+  if (profile.document === null) {
+    refuseOption('profile', 'one that describes the document stage', profile.name);
+  }
   const rule = parseKeepRule(settings.keepRule);
   const templates = scoresOf(rule).map((name) => loadTemplate(name, options.prompts));
   const { signal, out } = options;
@@ -79,7 +88,9 @@ export async function annotateDocuments(
   const { maxChars, answerTokens, keepRule } = settings;
   await using expert = await openExpert({ cacheDir: answersFolder(out), ...options.expert });
   const judge = { expert, templates, rule, maxChars, answerTokens, signal };
-  const counts = await new LabelRun(plan, judge, options).execute();
+  const { validation } = settings;
+  const files = { out, expert: expert.name, profile, validation };
+  const counts = await new LabelRun(plan, judge, options).execute(files);
   const statistics = {
     out,
     ...counts,
@@ -176,10 +187,10 @@ class LabelRun {
     this.#options = options;
   }
 
-  async execute() {
-    const { out, signal } = this.#options;
+  async execute(settings: LabelFileSettings) {
+    const { signal } = this.#options;
     const { expert } = this.#judge;
-    const files = await LabelFiles.open(this.#plan, out, expert.name);
+    const files = await LabelFiles.open(this.#plan, settings);
     try {
       const judged = mapOrdered(this.#read(), expert.concurrency, async (item) => ({
         item,

@@ -4,15 +4,19 @@
  *     documents.parquet      every row: `id`, `text`, the corpus's other columns, {@link LABEL_COLUMNS}
  *     documents.jsonl.zst    labelled rows as document gold: {text, id, domain, language, label} with 1 for keep; the
  *                            domain is the column `domain`, or the host of `url`
+ *     train.jsonl, validation.jsonl   labelled rows as chat messages: the text, and the profile's answer for its label
  */
 import { bytesAt, isNullAt } from '../batch/document-batch.ts';
 import { isTextColumn, stringColumn } from '../corpus/schema.ts';
 import { openSink } from '../corpus/sink.ts';
 import type { CorpusPlan, CorpusSink, ExtraColumn, UnitBatch } from '../corpus/types.ts';
+import type { Profile } from '../refine/profile.ts';
+import { chatRow, splitOf } from './chat-file.ts';
 import { hostOf } from './documents.ts';
 import type { Verdict } from './label-types.ts';
-import { discard, pendingFile } from './output-files.ts';
+import { discard, JsonLinesFile, pendingFile } from './output-files.ts';
 import type { ScoreName } from './scores.ts';
+import type { Split } from './types.ts';
 
 /** Columns added to a row. Scores are whole numbers 0..5. */
 export const LABEL_COLUMNS: readonly ExtraColumn[] = Object.freeze([
@@ -28,36 +32,50 @@ export const LABEL_COLUMNS: readonly ExtraColumn[] = Object.freeze([
 
 const PARQUET = 'documents.parquet';
 const GOLD = 'documents.jsonl.zst';
+const TRAIN = 'train.jsonl';
+const VALIDATION = 'validation.jsonl';
 /** What is published, in this order. */
-export const LABEL_FILES: readonly string[] = Object.freeze([PARQUET, GOLD]);
+export const LABEL_FILES: readonly string[] = Object.freeze([PARQUET, GOLD, TRAIN, VALIDATION]);
 /** Columns of the corpus that tell the domain and the language. */
 const ORIGINS: ReadonlySet<string> = new Set(['domain', 'url', 'language']);
+
+/** Where and what is written. */
+export interface LabelFileSettings {
+  readonly out: string;
+  /** Name for the column `expert`. */
+  readonly expert: string;
+  /** With a document stage. */
+  readonly profile: Profile;
+  /** Share of domains whose documents validate. */
+  readonly validation: number;
+}
 
 /** See the file's header. */
 export class LabelFiles {
   readonly #plan: CorpusPlan;
-  readonly #out: string;
-  readonly #expert: string;
   readonly #parquet: CorpusSink;
   readonly #gold: CorpusSink;
+  readonly #chats: Readonly<Record<Split, JsonLinesFile>>;
+  readonly #settings: LabelFileSettings;
 
   private constructor(
     plan: CorpusPlan,
-    { out, expert }: { readonly out: string; readonly expert: string },
+    settings: LabelFileSettings,
     sinks: { readonly parquet: CorpusSink; readonly gold: CorpusSink },
   ) {
     this.#plan = plan;
-    this.#out = out;
-    this.#expert = expert;
+    this.#settings = settings;
+    this.#chats = {
+      train: new JsonLinesFile(pendingFile(settings.out, TRAIN)),
+      validation: new JsonLinesFile(pendingFile(settings.out, VALIDATION)),
+    };
     this.#parquet = sinks.parquet;
     this.#gold = sinks.gold;
   }
 
-  /**
-   * @param expert name for the column `expert`
-   * @throws CORPUS_WRITE_FAILED
-   */
-  static async open(plan: CorpusPlan, out: string, expert: string): Promise<LabelFiles> {
+  /** @throws CORPUS_WRITE_FAILED */
+  static async open(plan: CorpusPlan, settings: LabelFileSettings): Promise<LabelFiles> {
+    const { out } = settings;
     const { columns, textColumn } = plan;
     const own = new Set(['id', 'text', textColumn, ...LABEL_COLUMNS.map(({ name }) => name)]);
     const text = stringColumn('text');
@@ -81,7 +99,7 @@ export class LabelFiles {
           { name: 'label', type: 'double' },
         ],
       });
-      return new LabelFiles(plan, { out, expert }, { parquet, gold });
+      return new LabelFiles(plan, settings, { parquet, gold });
     } catch (error) {
       await parquet.abort();
       throw error;
@@ -120,34 +138,52 @@ export class LabelFiles {
         format_score: format.map((parsed) => parsed?.score ?? null),
         edu_justification: educational.map((parsed) => parsed?.justification ?? null),
         format_justification: format.map((parsed) => parsed?.justification ?? null),
-        expert: verdicts.map(() => this.#expert),
+        expert: verdicts.map(() => this.#settings.expert),
         requests: verdicts.map((verdict) => verdict?.requests ?? null),
         reason: verdicts.map((verdict) => verdict?.reason ?? null),
       },
     });
     const origin = await originsOf(input, this.#plan);
+    const domain = verdicts.map((_, row) => origin('domain', row) || hostOf(origin('url', row)));
+    for (const [row, verdict] of verdicts.entries()) {
+      if (typeof verdict?.keep !== 'boolean') continue;
+      const { profile, validation } = this.#settings;
+      const { user, answers } = profile.document!;
+      // Split and joined, not replaced: the text may hold the placeholder and replacement patterns.
+      const message = user.split('{text}').join(textAt(input, row));
+      const answer = (verdict.keep ? answers.keep : answers.drop).trim();
+      const split = splitOf({ id: id[row]!, domain: domain[row]! }, validation);
+      await this.#chats[split].write(chatRow(message, answer, profile));
+    }
     await this.#gold.write({
       text,
       rows: rowsWhere((verdict) => typeof verdict?.keep === 'boolean'),
       carry: null,
       extra: {
         id,
-        domain: verdicts.map((_, row) => origin('domain', row) || hostOf(origin('url', row))),
+        domain,
         language: verdicts.map((_, row) => origin('language', row)),
         label: verdicts.map((verdict) => (verdict?.keep ? 1 : 0)),
       },
     });
   }
 
-  /** Both files are on the disk when this resolves. @throws CORPUS_WRITE_FAILED */
+  /** All files are on the disk when this resolves. @throws CORPUS_WRITE_FAILED, RUN_OUTPUT_FAILED */
   async close(): Promise<void> {
     await this.#parquet.close();
     await this.#gold.close();
+    await Promise.all([this.#chats.train.close(), this.#chats.validation.close()]);
   }
 
   async abort(): Promise<void> {
-    await Promise.allSettled([this.#parquet.abort(), this.#gold.abort()]);
-    await discard(this.#out, LABEL_FILES);
+    const { train, validation } = this.#chats;
+    await Promise.allSettled([
+      this.#parquet.abort(),
+      this.#gold.abort(),
+      train.close(),
+      validation.close(),
+    ]);
+    await discard(this.#settings.out, LABEL_FILES);
   }
 }
 

@@ -26,6 +26,10 @@ export interface AnnotateDocumentsOptions {
   readonly keepRule?: string;
   /** Folder of edited prompts. */
   readonly prompts?: string;
+  /** How the refiner to be trained is asked: a profile with a document stage, built-in or a file. Default `prox`. */
+  readonly profile?: string;
+  /** Share of domains whose documents validate, 0..1. Default 0.1. */
+  readonly validation?: number;
   readonly signal?: AbortSignal;
   readonly onProgress?: (progress: AnnotateProgress) => void;
 }
@@ -36,6 +40,8 @@ export const ANNOTATE_DOCUMENTS_DEFAULTS = Object.freeze({
   maxChars: 10_000,
   answerTokens: 512,
   keepRule: 'prox',
+  profile: 'prox',
+  validation: 0.1,
 });
 
 /** How far a run is. */

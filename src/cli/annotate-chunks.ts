@@ -9,15 +9,21 @@ import type { ChunkStatistics } from '../annotate/chunk-statistics.ts';
 import { annotateChunks } from '../annotate/chunks.ts';
 import { EXAMPLE_KINDS, type ExampleShares } from '../annotate/shares.ts';
 import { CHUNK_WAYS, type ChunkWay } from '../annotate/types.ts';
-import { isGristmillError } from '../errors.ts';
+import {
+  count,
+  percentOf,
+  type SummaryRow,
+  summaryText,
+  untilInterrupted,
+} from './annotate-output.ts';
 import {
   defined,
   type ExpertFlags,
   expertFrom,
   expertOptions,
+  share,
   wholeNumber,
 } from './expert-flags.ts';
-import { onInterrupt } from './interrupt.ts';
 import { duration } from './progress.ts';
 
 interface Flags extends ExpertFlags {
@@ -114,26 +120,18 @@ export function addChunksCommand(annotate: Command): void {
     .action(chunks);
 }
 
-async function chunks(inputs: string[], flags: Flags): Promise<void> {
-  const controller = new AbortController();
-  const restore = onInterrupt(controller, 'waiting for the answers under way');
+function chunks(inputs: string[], flags: Flags): Promise<void> {
   const json = flags.json ?? false;
-  try {
+  return untilInterrupted(async (signal) => {
     const statistics = await annotateChunks({
       ...optionsOf(flags),
       inputs,
-      signal: controller.signal,
+      signal,
       ...(!json && { onProgress: progressLines() }),
     });
     process.stdout.write(json ? `${JSON.stringify(statistics)}\n` : summary(statistics));
     if (statistics.stopped !== null) process.exitCode = 3;
-  } catch (error) {
-    if (!controller.signal.aborted || !isGristmillError(error, 'ABORTED')) throw error;
-    process.stderr.write('gristmill: interrupted: run the same command again to finish\n');
-    process.exitCode = 130;
-  } finally {
-    restore();
-  }
+  });
 }
 
 function optionsOf(flags: Flags): Omit<AnnotateChunksOptions, 'inputs'> {
@@ -167,39 +165,31 @@ function progressLines(): (progress: AnnotateChunksProgress) => void {
 
 function summary(statistics: ChunkStatistics): string {
   const { parts, rejected, requests, nWindows } = statistics;
-  const of = (part: number): string =>
-    nWindows === 0 ? '' : `${((100 * part) / nWindows).toFixed(1)}%`;
-  const rows: [string, string, string][] = [
+  const windows = (name: string, part: number): SummaryRow => [
+    name,
+    count(part),
+    percentOf(nWindows, part),
+  ];
+  const rows: SummaryRow[] = [
     ['documents', count(statistics.nDocuments), ''],
     ['windows', count(nWindows), ''],
-    ['examples to train', count(parts.train.nExamples), of(parts.train.nExamples)],
-    ['examples to validate', count(parts.validation.nExamples), of(parts.validation.nExamples)],
-    ...EXAMPLE_KINDS.map((kind): [string, string, string] => {
-      const both = parts.train.kinds[kind] + parts.validation.kinds[kind];
-      return [`  ${kind}`, count(both), of(both)];
-    }),
-    ...Object.entries(rejected).map(([reason, windows]): [string, string, string] => [
-      reason,
-      count(windows),
-      of(windows),
-    ]),
-    ...(requests === null
-      ? []
-      : ([
-          ['requests', count(requests.requests), ''],
-          ['answers cached', count(requests.cached), ''],
-          ['prompt tokens', count(requests.promptTokens), ''],
-          ['answer tokens', count(requests.answerTokens), ''],
-        ] satisfies [string, string, string][])),
-    ['time', duration(statistics.seconds), ''],
+    windows('examples to train', parts.train.nExamples),
+    windows('examples to validate', parts.validation.nExamples),
+    ...EXAMPLE_KINDS.map((kind) =>
+      windows(`  ${kind}`, parts.train.kinds[kind] + parts.validation.kinds[kind]),
+    ),
+    ...Object.entries(rejected).map(([reason, part]) => windows(reason, part)),
   ];
-  const widths = [0, 1].map((column) => Math.max(...rows.map((row) => row[column]!.length)));
-  const lines = rows.map(([name, value, note]) =>
-    `${name.padEnd(widths[0]!)}  ${value.padStart(widths[1]!)}  ${note}`.trimEnd(),
-  );
-  if (statistics.stopped !== null)
-    lines.push('stopped at the budget: run the same command again to go on');
-  return `${lines.join('\n')}\n`;
+  if (requests !== null) {
+    rows.push(
+      ['requests', count(requests.requests), ''],
+      ['answers cached', count(requests.cached), ''],
+      ['prompt tokens', count(requests.promptTokens), ''],
+      ['answer tokens', count(requests.answerTokens), ''],
+    );
+  }
+  rows.push(['time', duration(statistics.seconds), '']);
+  return summaryText(rows, statistics.stopped);
 }
 
 function shares(text: string): ExampleShares {
@@ -210,16 +200,4 @@ function shares(text: string): ExampleShares {
     return [kind.trim(), share(value)];
   });
   return Object.fromEntries(entries);
-}
-
-function share(text: string): number {
-  const value = Number(text);
-  if (text.trim() === '' || !(value >= 0 && value <= 1)) {
-    throw new InvalidArgumentError('expected a number in 0..1.');
-  }
-  return value;
-}
-
-function count(value: number): string {
-  return value.toLocaleString('en');
 }

@@ -7,16 +7,22 @@ import {
   type AnnotateProgress,
 } from '../annotate/label-types.ts';
 import { writeTemplates } from '../annotate/templates.ts';
-import { isGristmillError } from '../errors.ts';
 import { addChunksCommand } from './annotate-chunks.ts';
+import {
+  count,
+  percentOf,
+  type SummaryRow,
+  summaryText,
+  untilInterrupted,
+} from './annotate-output.ts';
 import {
   defined,
   type ExpertFlags,
   expertFrom,
   expertOptions,
+  share,
   wholeNumber,
 } from './expert-flags.ts';
-import { onInterrupt } from './interrupt.ts';
 import { duration } from './progress.ts';
 
 interface DocumentsFlags extends ExpertFlags {
@@ -28,6 +34,8 @@ interface DocumentsFlags extends ExpertFlags {
   readonly answerTokens?: number;
   readonly keepRule?: string;
   readonly prompts?: string;
+  readonly profile?: string;
+  readonly validation?: number;
   readonly json?: boolean;
 }
 
@@ -61,6 +69,15 @@ export function annotateCommand(): Command {
       'prox: educational ≥ 3, or 2 and format ≥ 4 (default); edu:N: educational ≥ N, nothing else is asked',
     )
     .option('--prompts <dir>', 'folder of edited prompts')
+    .option(
+      '--profile <name|file>',
+      `how the refiner will be asked (${ANNOTATE_DOCUMENTS_DEFAULTS.profile})`,
+    )
+    .option(
+      '--validation <r>',
+      `share of domains that validate (${ANNOTATE_DOCUMENTS_DEFAULTS.validation})`,
+      share,
+    )
     .option('--json', 'print one JSON object instead of a table')
     .action(documents);
   addChunksCommand(command);
@@ -76,29 +93,23 @@ export function annotateCommand(): Command {
   return command;
 }
 
-async function documents(inputs: string[], flags: DocumentsFlags): Promise<void> {
-  const controller = new AbortController();
-  const restore = onInterrupt(controller, 'waiting for the answers under way');
+function documents(inputs: string[], flags: DocumentsFlags): Promise<void> {
   const json = flags.json ?? false;
-  const { textColumn, idColumn, limit, maxChars, answerTokens, keepRule, prompts } = flags;
-  try {
+  const { textColumn, idColumn, limit, maxChars, answerTokens, keepRule } = flags;
+  const { prompts, profile, validation } = flags;
+  return untilInterrupted(async (signal) => {
     const statistics = await annotateDocuments({
       inputs,
       out: flags.out,
       expert: expertFrom(flags),
-      ...defined({ textColumn, idColumn, limit, maxChars, answerTokens, keepRule, prompts }),
-      signal: controller.signal,
+      ...defined({ textColumn, idColumn, limit, maxChars, answerTokens, keepRule }),
+      ...defined({ prompts, profile, validation }),
+      signal,
       ...(!json && { onProgress: progressLines() }),
     });
     process.stdout.write(json ? `${JSON.stringify(statistics)}\n` : summary(statistics));
     if (statistics.stopped !== null) process.exitCode = 3;
-  } catch (error) {
-    if (!controller.signal.aborted || !isGristmillError(error, 'ABORTED')) throw error;
-    process.stderr.write('gristmill: interrupted: run the same command again to finish\n');
-    process.exitCode = 130;
-  } finally {
-    restore();
-  }
+  });
 }
 
 /** A line on stderr every ten seconds. */
@@ -117,15 +128,13 @@ function progressLines(): (progress: AnnotateProgress) => void {
 
 function summary(statistics: AnnotateDocumentsStatistics): string {
   const { rowsIn, expert, failures, unfinished, cut } = statistics;
-  const share = (rows: number): string =>
-    rowsIn === 0 ? '' : `${((100 * rows) / rowsIn).toFixed(1)}%`;
-  const part = (name: string, rows: number): [string, string, string] => [
+  const part = (name: string, rows: number): SummaryRow => [
     name,
     count(rows),
-    share(rows),
+    percentOf(rowsIn, rows),
   ];
   const estimated = expert.estimated > 0 ? `${count(expert.estimated)} answers estimated` : '';
-  const rows: [string, string, string][] = [
+  const rows: SummaryRow[] = [
     ['rows in', count(rowsIn), ''],
     part('keep', statistics.keep),
     part('drop', statistics.drop),
@@ -143,16 +152,5 @@ function summary(statistics: AnnotateDocumentsStatistics): string {
     ['answer tokens', count(expert.answerTokens), ''],
     ['time', duration(statistics.seconds), ''],
   ];
-  const widths = [0, 1].map((column) => Math.max(...rows.map((row) => row[column]!.length)));
-  const lines = rows.map(([name, value, note]) =>
-    `${name.padEnd(widths[0]!)}  ${value.padStart(widths[1]!)}  ${note}`.trimEnd(),
-  );
-  if (statistics.stopped !== null) {
-    lines.push('stopped at the budget: run the same command again to go on');
-  }
-  return `${lines.join('\n')}\n`;
-}
-
-function count(value: number): string {
-  return value.toLocaleString('en');
+  return summaryText(rows, statistics.stopped);
 }

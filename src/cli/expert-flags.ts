@@ -35,6 +35,15 @@ export function wholeNumber(
   };
 }
 
+/** A parser of shares, 0..1. */
+export function share(text: string): number {
+  const value = Number(text);
+  if (text.trim() === '' || !(value >= 0 && value <= 1)) {
+    throw new InvalidArgumentError('expected a number in 0..1.');
+  }
+  return value;
+}
+
 /** Adds the flags of an expert to a command. */
 export function expertOptions(command: Command): Command {
   return command

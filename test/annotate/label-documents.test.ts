@@ -5,6 +5,7 @@ import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { annotateDocuments } from '../../src/annotate/label-documents.ts';
 import type { AnnotateDocumentsOptions } from '../../src/annotate/label-types.ts';
 import { writeTemplates } from '../../src/annotate/templates.ts';
+import { PROFILES } from '../../src/refine/profile.ts';
 import { readGoldDocuments } from '../../src/train/gold.ts';
 import { writeTestCorpus } from '../support/corpus.ts';
 import {
@@ -83,6 +84,7 @@ describe('annotateDocuments', () => {
     expect(rows[4]!['text']).toBe(ROWS[4]!.text);
     expect(readdirSync(out).sort()).toEqual([
       ...['_annotate', 'documents.jsonl.zst', 'documents.parquet', 'statistics.json'],
+      ...['train.jsonl', 'validation.jsonl'],
     ]);
   });
 
@@ -97,6 +99,26 @@ describe('annotateDocuments', () => {
         return { id, text, domain: domain ?? '', label };
       }),
     );
+  });
+
+  it('is chat messages too, whole domains apart, for a document refiner', async () => {
+    const out = fresh();
+    await annotate(corpus([...ROWS, { id: 'f', text: 'no scores' }]), { out, validation: 0.5 });
+    const chats = (name: string) =>
+      readFileSync(join(out, name), 'utf8')
+        .split('\n')
+        .filter(Boolean)
+        .map((line) => {
+          const [system, user, assistant] = JSON.parse(line).messages;
+          expect(system.content).toBe(PROFILES['prox']!.chat.system);
+          return [user.content, assistant.content];
+        });
+    const both = [...chats('train.jsonl'), ...chats('validation.jsonl')].sort();
+    const answers = ['keep_doc()', 'keep_doc()', 'drop_doc()', 'drop_doc()', 'keep_doc()'];
+    expect(both).toEqual(ROWS.map(({ text }, row) => [text, answers[row]]).sort());
+    await expect(annotate(corpus(ROWS), { out, profile: 'ultrax' })).rejects.toMatchObject({
+      code: 'OPTION_INVALID',
+    });
   });
 
   it('sends the texts in the prompts, and only what is left when it is run again', async () => {
