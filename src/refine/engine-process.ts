@@ -44,6 +44,8 @@ process.on('message', (message: EngineMessage) => {
 });
 
 process.on('disconnect', () => process.exit(0));
+// Ctrl-C reaches the parent's whole group. What is finished then is the parent's to say; its end is ours, see above.
+process.on('SIGINT', () => undefined);
 
 function reply(value: EngineReply): void {
   process.send?.(value);

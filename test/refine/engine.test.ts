@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -84,6 +84,27 @@ describe('openProcessEngine', () => {
       await Promise.all([local.dispose(), remote.dispose()]);
     }
   });
+
+  // A terminal's Ctrl-C goes to the whole process group: it used to kill the engine under the work still to be finished.
+  it.skipIf(process.platform !== 'linux')(
+    'outlives an interrupt of its process group',
+    async () => {
+      const children = () =>
+        readFileSync(`/proc/self/task/${process.pid}/children`, 'utf8').trim().split(' ');
+      const before = new Set(children());
+      let restarts = 0;
+      const engine = await openProcessEngine(options, { onRestart: () => restarts++ });
+      try {
+        const request = { ...documents(texts), docs: null, frame, answers };
+        const first = await engine.scoreDocuments(request);
+        for (const pid of children()) if (!before.has(pid)) process.kill(Number(pid), 'SIGINT');
+        expect(await engine.scoreDocuments(request)).toEqual(first);
+        expect(restarts).toBe(0);
+      } finally {
+        await engine.dispose();
+      }
+    },
+  );
 
   it('survives a document that kills it, and sets only that one aside', async () => {
     const deadly = [...texts, 'this one must KILL-THE-ENGINE now', 'a last one'];
