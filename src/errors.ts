@@ -87,6 +87,7 @@ export const ERRORS = {
   ANNOTATE_BUDGET_SPENT: 'the budget of {limit} is spent',
   ANNOTATE_CACHE_INVALID: 'answers {file}, {place}: {reason}',
   ANNOTATE_CACHE_FAILED: 'answers {path}: {reason}',
+  ANNOTATE_OUTPUT_OTHER: '{out} holds a set of annotate {other}: choose another folder for {kind}',
   ANNOTATE_TEMPLATE_INVALID: 'prompt template {file}: {reason}',
   // batch
   BATCH_POOL_TOO_SMALL: 'slab pool: expected at least {minimum} slabs, received {received}',

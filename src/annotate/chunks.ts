@@ -90,7 +90,7 @@ export async function annotateChunks(options: AnnotateChunksOptions): Promise<Ch
   }
   const tokenizer = await native().openTokenizer(options.tokenizer ?? programs);
   try {
-    await prepareFolder(settings.out);
+    await prepareFolder(settings.out, 'chunks');
     using _lock = lockFolder(settings.out);
     const cutter = new WindowCutter(tokenizer, profile, options.windowSize);
     const expert = await expertOf(settings);

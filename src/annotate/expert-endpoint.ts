@@ -82,12 +82,15 @@ export function openEndpoint(options: EndpointOptions): Transport {
   const hideKey = (text: string): string => (key === null ? text : text.split(key).join('***'));
   const excerpt = (text: string): string => printable(hideKey(text.slice(0, 4096)).trim());
 
+  // Some endpoints refuse the older name of the bound and say the newer one.
+  let limitField: 'max_tokens' | 'max_completion_tokens' = 'max_tokens';
+
   async function attempt({ system, user, maxTokens }: ExpertRequest): Promise<Attempt> {
     const messages = [
       ...(system === null ? [] : [{ role: 'system', content: system }]),
       { role: 'user', content: user },
     ];
-    const body = JSON.stringify({ model, messages, max_tokens: maxTokens, temperature: 0 });
+    const body = JSON.stringify({ model, messages, [limitField]: maxTokens, temperature: 0 });
     // One clock for the whole attempt: a server that sends a byte a minute is late too.
     const signal = AbortSignal.timeout(settings.timeoutMs);
     let response: Response;
@@ -106,6 +109,10 @@ export function openEndpoint(options: EndpointOptions): Transport {
     if (text === null) {
       const reason = `an answer of more than ${MAX_BODY_BYTES} bytes`;
       return { kind: 'again', reason, pauseMs: null };
+    }
+    if (status === 400 && limitField === 'max_tokens' && says(text, ['max_completion_tokens'])) {
+      limitField = 'max_completion_tokens';
+      return { kind: 'again', reason: `status ${status}: ${excerpt(text)}`, pauseMs: 0 };
     }
     if (status < 200 || status > 299) {
       const ofPrompt = status === 413 || (status === 400 && says(text, PROMPT_AT_FAULT));

@@ -55,7 +55,7 @@ export function answersFolder(out: string): string {
 /**
  * Labels the documents of a corpus.
  *
- * @throws OPTION_INVALID, CORPUS_*, ENGINE_*, RUN_OUTPUT_FAILED, RUN_OUTPUT_IN_USE, ANNOTATE_TEMPLATE_INVALID,
+ * @throws OPTION_INVALID, CORPUS_*, ENGINE_*, RUN_OUTPUT_FAILED, RUN_OUTPUT_IN_USE, ANNOTATE_OUTPUT_OTHER, ANNOTATE_TEMPLATE_INVALID,
  *   ANNOTATE_CACHE_*, ANNOTATE_EXPERT_REFUSED, ANNOTATE_EXPERT_DOWN; ABORTED when `signal` fires: no result is written then, the answers
  *   stay
  */
@@ -83,7 +83,7 @@ export async function annotateDocuments(
     ...(options.idColumn !== undefined && { idColumn: options.idColumn }),
     ...(signal && { signal }),
   });
-  await prepareFolder(out);
+  await prepareFolder(out, 'documents');
   using _lock = lockFolder(out);
   const { maxChars, answerTokens, keepRule } = settings;
   await using expert = await openExpert({ cacheDir: answersFolder(out), ...options.expert });

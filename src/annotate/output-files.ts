@@ -2,7 +2,7 @@
  * The folder of an annotated set: every file is written under `_annotate/` and gets its name when all are whole;
  * `statistics.json` goes first and comes last, so that a folder without it is no set.
  */
-import { createWriteStream, type WriteStream } from 'node:fs';
+import { createWriteStream, existsSync, readFileSync, type WriteStream } from 'node:fs';
 import { mkdir, open, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { finished } from 'node:stream/promises';
@@ -22,9 +22,17 @@ export function pendingFile(out: string, name: string): string {
   return join(workFolder(out), `${name}.partial`);
 }
 
-/** Makes the folders. @throws RUN_OUTPUT_FAILED */
-export async function prepareFolder(out: string): Promise<void> {
+/**
+ * Makes the folders, and says in them what is annotated: sets of documents and of chunks have files of the same names.
+ *
+ * @throws RUN_OUTPUT_FAILED; ANNOTATE_OUTPUT_OTHER where a set of the other kind lies
+ */
+export async function prepareFolder(out: string, kind: 'documents' | 'chunks'): Promise<void> {
   await coded(workFolder(out), () => mkdir(workFolder(out), { recursive: true }));
+  const file = join(workFolder(out), 'kind');
+  const other = existsSync(file) ? readFileSync(file, 'utf8').trim() : kind;
+  if (other !== kind) throw new GristmillError('ANNOTATE_OUTPUT_OTHER', { out, other, kind });
+  await writeDurably(file, `${kind}\n`);
 }
 
 /** Keeps other runs out of a prepared folder until it is disposed of. @throws RUN_OUTPUT_IN_USE */

@@ -8,6 +8,7 @@ import { executeWindow } from '../../src/annotate/check-example.ts';
 import type { AnnotateChunksOptions } from '../../src/annotate/chunk-options.ts';
 import { annotateChunks } from '../../src/annotate/chunks.ts';
 import { readWindowExamples } from '../../src/annotate/example-file.ts';
+import { prepareFolder } from '../../src/annotate/output-files.ts';
 import type { WindowExample } from '../../src/annotate/types.ts';
 import { isGristmillError } from '../../src/errors.ts';
 
@@ -106,7 +107,7 @@ describe('annotateChunks, gold', () => {
       'train.jsonl',
       'validation.jsonl',
     ]);
-    expect(readdirSync(join(out, '_annotate'))).toEqual([]);
+    expect(readdirSync(join(out, '_annotate'))).toEqual(['kind']);
   });
 
   it('gives the same bytes again', async () => {
@@ -159,7 +160,12 @@ describe('annotateChunks, gold', () => {
       code: 'TRAIN_GOLD_INVALID',
     });
     expect(readdirSync(join(folder, 'set'))).toEqual(['_annotate']);
-    expect(readdirSync(join(folder, 'set', '_annotate'))).toEqual([]);
+    expect(readdirSync(join(folder, 'set', '_annotate'))).toEqual(['kind']);
+  });
+
+  it('refuses the folder of a set of documents', async () => {
+    await prepareFolder(join(folder, 'set'), 'documents');
+    await expect(gold()).rejects.toMatchObject({ code: 'ANNOTATE_OUTPUT_OTHER' });
   });
 
   it('refuses options that contradict each other', async () => {

@@ -116,6 +116,28 @@ describe('a request', () => {
     expect(error.message).not.toContain('secret');
   });
 
+  it('names the bound anew where the endpoint knows the newer name only', async () => {
+    server.behave(({ body, user }, response) => {
+      if ('max_tokens' in body && body.max_tokens !== undefined) {
+        const message = "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead.";
+        return reply(response, JSON.stringify({ error: { message } }), { status: 400 });
+      }
+      return reply(response, completion(`echo ${user}`));
+    });
+    const { seen } = server;
+    const before = seen.length;
+    await using expert = await openExpert({ url: server.url, model: 'newer', backOffMs: 0 });
+    for (const user of ['first', 'second']) {
+      const answer = await expert.ask({ system: null, user, maxTokens: 9 });
+      expect(answer.text).toBe(`echo ${user}`);
+    }
+    expect(seen.slice(before).map(({ body }) => Object.keys(body)[2])).toEqual([
+      'max_tokens',
+      'max_completion_tokens',
+      'max_completion_tokens',
+    ]);
+  });
+
   it('never shows a key, not even a broken one or one that the server repeats', async () => {
     process.env[KEY_VARIABLE] = `${KEY}\u00e9`;
     const broken = await failure(open({ apiKeyEnv: KEY_VARIABLE }));

@@ -268,7 +268,7 @@ describe('annotateDocuments', () => {
       const running = annotate(corpus(rows), { out, expertOptions: { maxFailures: 6 } });
       await expect(running).rejects.toMatchObject({ code });
       expect(readdirSync(out)).toEqual(['_annotate']);
-      expect(readdirSync(join(out, '_annotate'))).toEqual(['answers']);
+      expect(readdirSync(join(out, '_annotate'))).toEqual(['answers', 'kind']);
     }
   });
 
