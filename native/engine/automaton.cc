@@ -39,8 +39,7 @@ bool Automaton::IsAscending(const Thread& thread) const {
   return parts[part].ascending;
 }
 
-void Automaton::StartOps(int32_t n_ops, int32_t floor, const WindowText& window,
-                         State& out) const {
+void Automaton::StartOps(int32_t n_ops, int32_t floor, const WindowText& window, State& out) const {
   const uint64_t viable = window.ViableOps(floor);
   for (size_t op = 0; op < grammar_.ops.size(); ++op) {
     if ((viable >> op & 1) == 0) continue;
@@ -415,7 +414,8 @@ std::string Automaton::CacheKey(const State& state, const WindowText& window) co
     }
     put(static_cast<int64_t>(thread.kind) << 48 | int64_t{thread.alternative} << 20 | thread.part);
     put(at);
-    // All that a state says of the window before one of its parts is entered: what may follow an op.
+    // All that a state says of the window before one of its parts is entered: what may follow an
+    // op.
     put(static_cast<int64_t>(window.ViableOps(thread.floor)));
     put(std::min<int64_t>(grammar_.max_ops - thread.n_ops, reach));
     put(int64_t{thread.utf8_left} << 16 | int64_t{thread.utf8_low} << 8 | thread.utf8_high);

@@ -76,7 +76,7 @@ const chunkSchema = z.strictObject({
   /**
    * Functions that decoding under the grammar offers, besides those that keep or drop a whole window. For a model that
    * was taught only some: where no range is left for another `remove_lines`, it would write what it does not know.
-   * Default all of the dialect's.
+   * Training with such a profile writes those of its answers beside the new model. Default all of the dialect's.
    */
   ops: z.array(z.string()).min(1).optional(),
 });
