@@ -139,6 +139,7 @@ engine::Grammar::Part PartOf(const Napi::Object& object) {
     part.text = StringOf(object, "text");
   } else if (kind == "lineFrom") {
     part.kind = Kind::kLineFrom;
+    if (!object.Get("ascending").IsUndefined()) part.ascending = BooleanOf(object, "ascending");
   } else if (kind == "lineTo") {
     part.kind = Kind::kLineTo;
   } else if (kind == "source") {

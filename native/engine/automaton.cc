@@ -30,26 +30,24 @@ const Grammar::Part& Automaton::PartOf(const Thread& thread) const {
   return alternatives_[thread.alternative][thread.part];
 }
 
-bool Automaton::NeedsLineSource(const Thread& thread, char* quote) const {
+// True inside a range that raises the floor: of an op with an ascending lineFrom at or before the
+// part.
+bool Automaton::IsAscending(const Thread& thread) const {
   const auto& parts = alternatives_[thread.alternative];
-  if (parts[thread.part].kind != Grammar::PartKind::kLineFrom) return false;
-  for (size_t part = thread.part + 1; part < parts.size(); ++part) {
-    if (parts[part].kind == Grammar::PartKind::kLineFrom) return false;
-    if (parts[part].kind == Grammar::PartKind::kSource && parts[part].line_scope) {
-      *quote = parts[part].quote;
-      return true;
-    }
-  }
-  return false;
+  int16_t part = thread.part;
+  while (parts[part].kind != Grammar::PartKind::kLineFrom) --part;  // CheckGrammar: there is one
+  return parts[part].ascending;
 }
 
-void Automaton::StartOps(int32_t n_ops, const WindowText& window, State& out) const {
+void Automaton::StartOps(int32_t n_ops, int32_t floor, const WindowText& window, State& out) const {
+  const uint64_t viable = window.ViableOps(floor);
   for (size_t op = 0; op < grammar_.ops.size(); ++op) {
-    if ((window.viable_ops() >> op & 1) == 0) continue;
+    if ((viable >> op & 1) == 0) continue;
     Thread thread;
     thread.kind = Thread::Kind::kPart;
     thread.alternative = static_cast<int16_t>(op);
     thread.n_ops = n_ops;
+    thread.floor = floor;
     Enter(std::move(thread), window, out);
   }
 }
@@ -57,7 +55,7 @@ void Automaton::StartOps(int32_t n_ops, const WindowText& window, State& out) co
 Automaton::State Automaton::Start(const WindowText& window, bool allow_space) const {
   State state;
   if (allow_space) state.push_back({.kind = Thread::Kind::kLeadSpace});
-  StartOps(0, window, state);
+  StartOps(0, 0, window, state);
   for (size_t index = grammar_.ops.size(); index < alternatives_.size(); ++index) {
     Thread thread;
     thread.kind = Thread::Kind::kPart;
@@ -82,7 +80,8 @@ void Automaton::Enter(Thread thread, const WindowText& window, State& out) const
   if (thread.part == static_cast<int16_t>(parts.size())) {
     const bool is_op = thread.alternative < static_cast<int16_t>(grammar_.ops.size());
     thread.n_ops += is_op ? 1 : 0;
-    const bool more = is_op && thread.n_ops < grammar_.max_ops;
+    const bool more =
+        is_op && thread.n_ops < grammar_.max_ops && window.ViableOps(thread.floor) != 0;
     thread.kind = more ? Thread::Kind::kOpEnd : Thread::Kind::kDone;
     thread.alternative = 0;
     thread.part = 0;
@@ -105,19 +104,23 @@ void Automaton::StepNumber(const Thread& thread, uint8_t byte, const WindowText&
                            State& out) const {
   if (byte < '0' || byte > '9' || thread.number > kMaxNumber || thread.number == 0) return;
   const bool is_from = PartOf(thread).kind == Grammar::PartKind::kLineFrom;
-  const int32_t low = is_from ? window.first_number() : thread.line_from;
+  const bool ascending = IsAscending(thread);
+  const int32_t floor = ascending ? thread.floor : 0;
+  const int32_t low = is_from ? std::max(window.first_number(), floor) : thread.line_from;
   const int32_t high = window.last_number();
-  char quote = '"';
-  const bool needs_source = NeedsLineSource(thread, &quote);
+  const auto& parts = alternatives_[thread.alternative];
+  const Grammar::Part* source =
+      is_from ? LineSourceOf(parts, static_cast<size_t>(thread.part)) : nullptr;
   const int64_t value = std::max<int64_t>(thread.number, 0) * 10 + (byte - '0');
-  if (window.CanExtend(value, low, high, needs_source, quote)) {
+  if (window.CanExtend(value, low, high, source)) {
     Thread longer = thread;
     longer.number = value;
     out.push_back(std::move(longer));
   }
-  if (value >= low && value <= high && window.Selectable(value, needs_source, quote)) {
+  if (value >= low && value <= high && window.Selectable(value, source)) {
     Thread next = thread;
     if (is_from) next.line_from = static_cast<int32_t>(value);
+    if (ascending) next.floor = std::max(next.floor, static_cast<int32_t>(value) + 1);
     next.part += 1;
     Enter(std::move(next), window, out);
   }
@@ -206,7 +209,7 @@ void Automaton::StepThread(const Thread& thread, uint8_t byte, const WindowText&
       if (next.at < static_cast<int32_t>(grammar_.separator.size())) {
         out.push_back(std::move(next));
       } else {
-        StartOps(thread.n_ops, window, out);
+        StartOps(thread.n_ops, thread.floor, window, out);
       }
       return;
     }
@@ -398,7 +401,6 @@ std::string Automaton::CacheKey(const State& state, const WindowText& window) co
     key.append(reinterpret_cast<const char*>(&value), sizeof value);
   };
   const int64_t reach = static_cast<int64_t>(trie_.max_bytes());
-  put(static_cast<int64_t>(window.viable_ops()));
   for (const Thread& thread : state) {
     int64_t at = thread.at;
     if (thread.kind == Thread::Kind::kPart) {
@@ -412,6 +414,9 @@ std::string Automaton::CacheKey(const State& state, const WindowText& window) co
     }
     put(static_cast<int64_t>(thread.kind) << 48 | int64_t{thread.alternative} << 20 | thread.part);
     put(at);
+    // All that a state says of the window before one of its parts is entered: what may follow an
+    // op.
+    put(static_cast<int64_t>(window.ViableOps(thread.floor)));
     put(std::min<int64_t>(grammar_.max_ops - thread.n_ops, reach));
     put(int64_t{thread.utf8_left} << 16 | int64_t{thread.utf8_low} << 8 | thread.utf8_high);
   }

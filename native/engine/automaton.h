@@ -10,6 +10,10 @@
 // cannot be filled from this window (no line holds a usable character) is not offered, nor is a
 // line number whose line has none.
 //
+// Ranges that ascend: a thread carries its floor, the smallest number at which the next ascending
+// range may start. An op whose range has no such line left is not offered; where no op is left, no
+// separator is either, so that the program ends.
+//
 // States without window-dependent bytes ahead have their allowed tokens cached for the life of the
 // automaton.
 #pragma once
@@ -18,6 +22,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "engine/vocab_trie.h"
@@ -31,6 +36,7 @@ struct Grammar {
   struct Part {
     PartKind kind = PartKind::kLiteral;
     std::string text;         // literal
+    bool ascending = false;   // lineFrom
     bool line_scope = false;  // source
     char quote = '"';  // source, target: never inside the text, nor is a backslash or a line break
     int32_t max_bytes = 0;  // target
@@ -47,6 +53,9 @@ inline bool IsExcluded(uint8_t byte, char quote) {
   return byte == static_cast<uint8_t>(quote) || byte == '\\' || byte == '\n' || byte == '\r';
 }
 
+// The source that a line selected by `parts[from]` must fill; null when the line may be any.
+const Grammar::Part* LineSourceOf(const std::vector<Grammar::Part>& parts, size_t from);
+
 // Throws OPTION_INVALID for a grammar that could not end or holds more than 64 ops.
 void CheckGrammar(const Grammar& grammar);
 
@@ -59,12 +68,12 @@ class WindowText {
 
   int32_t first_number() const { return first_number_; }
   int32_t last_number() const { return last_number_; }
-  // Ops that can be completed in this window, by bit.
-  uint64_t viable_ops() const { return viable_ops_; }
+  // Ops that can be completed in this window behind the floor, by bit.
+  uint64_t ViableOps(int32_t floor) const;
   // True when the decimal prefix `value` can grow into a number in [low, high] that `op` may
-  // select.
-  bool CanExtend(int64_t value, int32_t low, int32_t high, bool needs_source, char quote) const;
-  bool Selectable(int64_t number, bool needs_source, char quote) const;
+  // select; `source`: what its line must fill, or null.
+  bool CanExtend(int64_t value, int32_t low, int32_t high, const Grammar::Part* source) const;
+  bool Selectable(int64_t number, const Grammar::Part* source) const;
 
   const std::string& text() const { return text_; }
   int32_t LineBegin(int32_t number) const { return line_begins_[number - first_number_]; }
@@ -80,7 +89,9 @@ class WindowText {
   std::vector<uint8_t> usable_;  // per line: bit 0 for ", bit 1 for '
   int32_t first_number_;
   int32_t last_number_;
-  uint64_t viable_ops_ = 0;
+  uint64_t viable_ops_ = 0;  // wherever the floor is
+  // Ops with an ascending range: their bit, and the largest number at which it may start.
+  std::vector<std::pair<uint64_t, int32_t>> last_starts_;
 };
 
 class Automaton {
@@ -98,6 +109,7 @@ class Automaton {
     int32_t at = 0;  // literal and separator: next byte; target: bytes so far; source: bytes so far
     int64_t number = -1;  // line number so far, -1 before the first digit
     int32_t line_from = -1;
+    int32_t floor = 0;
     uint8_t utf8_low = 0x80;  // target: range of the next continuation byte, while utf8_left > 0
     uint8_t utf8_high = 0xBF;
     uint8_t utf8_left = 0;
@@ -131,12 +143,12 @@ class Automaton {
   using Bytes = std::vector<uint8_t>;
   const Grammar::Part& PartOf(const Thread& thread) const;
   void Enter(Thread thread, const WindowText& window, State& out) const;
-  void StartOps(int32_t n_ops, const WindowText& window, State& out) const;
+  void StartOps(int32_t n_ops, int32_t floor, const WindowText& window, State& out) const;
   void StepThread(const Thread& thread, uint8_t byte, const WindowText& window, State& out) const;
   void StepNumber(const Thread& thread, uint8_t byte, const WindowText& window, State& out) const;
   void StepSource(const Thread& thread, uint8_t byte, const WindowText& window, State& out) const;
   void StepTarget(const Thread& thread, uint8_t byte, const WindowText& window, State& out) const;
-  bool NeedsLineSource(const Thread& thread, char* quote) const;
+  bool IsAscending(const Thread& thread) const;
   // Bytes the state can take; `any` when they are too many to list.
   Bytes NextBytes(const State& state, const WindowText& window, bool* any) const;
   void Collect(uint32_t node, const State& state, const WindowText& window,

@@ -21,6 +21,15 @@ bool IsContinuation(char byte) {
 
 }  // namespace
 
+const Grammar::Part* LineSourceOf(const std::vector<Grammar::Part>& parts, size_t from) {
+  for (size_t part = from + 1; part < parts.size(); ++part) {
+    if (parts[part].kind == Grammar::PartKind::kLineFrom) return nullptr;
+    if (parts[part].kind == Grammar::PartKind::kSource && parts[part].line_scope)
+      return &parts[part];
+  }
+  return nullptr;
+}
+
 void CheckGrammar(const Grammar& grammar) {
   if (grammar.ops.size() > kMaxOps)
     InvalidGrammar("at most 64 ops", std::to_string(grammar.ops.size()));
@@ -36,15 +45,21 @@ void CheckGrammar(const Grammar& grammar) {
     bool selected = false;
     bool sourced = false;
     bool bytes = false;
+    int32_t n_ascending = 0;
     for (const auto& part : op) {
       const bool line_bound = part.kind == Grammar::PartKind::kLineTo ||
                               (part.kind == Grammar::PartKind::kSource && part.line_scope);
       if (line_bound && !selected) InvalidGrammar("lineFrom before parts that refer to it", "none");
+      n_ascending += part.ascending ? 1 : 0;
       selected = selected || part.kind == Grammar::PartKind::kLineFrom;
       sourced = sourced || part.kind == Grammar::PartKind::kSource;
       bytes = bytes || part.kind != Grammar::PartKind::kLiteral || !part.text.empty();
       if (part.max_bytes < 0)
         InvalidGrammar("maxBytes of at least 0", std::to_string(part.max_bytes));
+    }
+    if (n_ascending > 1) {
+      // The second could start behind the last line of the first, which is known too late.
+      InvalidGrammar("at most one ascending lineFrom in an op", std::to_string(n_ascending));
     }
     if (!bytes) InvalidGrammar("ops with at least one byte", "an empty op");
     always = always || !sourced;
@@ -81,17 +96,32 @@ WindowText::WindowText(const Grammar& grammar, const std::vector<std::string_vie
       viable = viable && (usable_anywhere & (part.quote == '"' ? 1 : 2)) != 0;
     }
     if (viable) viable_ops_ |= uint64_t{1} << op;
+    const auto& parts = grammar.ops[op];
+    for (size_t part = 0; part < parts.size(); ++part) {
+      if (!parts[part].ascending) continue;
+      int32_t last = last_number_;
+      while (last >= first_number_ && !Selectable(last, LineSourceOf(parts, part))) --last;
+      last_starts_.emplace_back(uint64_t{1} << op, last);
+    }
   }
 }
 
-bool WindowText::Selectable(int64_t number, bool needs_source, char quote) const {
-  if (number < first_number_ || number > last_number_) return false;
-  if (!needs_source) return true;
-  return (usable_[number - first_number_] & (quote == '"' ? 1 : 2)) != 0;
+uint64_t WindowText::ViableOps(int32_t floor) const {
+  uint64_t viable = viable_ops_;
+  for (const auto& [bit, last] : last_starts_) {
+    if (floor > last) viable &= ~bit;
+  }
+  return viable;
 }
 
-bool WindowText::CanExtend(int64_t value, int32_t low, int32_t high, bool needs_source,
-                           char quote) const {
+bool WindowText::Selectable(int64_t number, const Grammar::Part* source) const {
+  if (number < first_number_ || number > last_number_) return false;
+  if (source == nullptr) return true;
+  return (usable_[number - first_number_] & (source->quote == '"' ? 1 : 2)) != 0;
+}
+
+bool WindowText::CanExtend(int64_t value, int32_t low, int32_t high,
+                           const Grammar::Part* source) const {
   if (value == 0) return false;  // no leading zeros
   int64_t from = value;
   int64_t to = value;
@@ -101,7 +131,7 @@ bool WindowText::CanExtend(int64_t value, int32_t low, int32_t high, bool needs_
     const int64_t begin = std::max<int64_t>(from, low);
     const int64_t end = std::min<int64_t>(to, high);
     for (int64_t number = begin; number <= end; ++number) {
-      if (Selectable(number, needs_source, quote)) return true;
+      if (Selectable(number, source)) return true;
     }
   }
   return false;

@@ -30,7 +30,11 @@ export interface FunctionSpec {
 /** Options of a grammar. */
 export interface GrammarOptions {
   /** Only deletions: target strings are empty, nothing is added. Default true. */
-  readonly deletionOnly?: boolean;
+  readonly deletionOnly?: boolean | undefined;
+  /** Every `remove_lines` starts behind the last line that the one before removes. Default true. */
+  readonly ascending?: boolean | undefined;
+  /** Names of the ops that are offered, besides whole programs. Default all of the dialect's. */
+  readonly ops?: readonly string[] | undefined;
 }
 
 /** Longest target string of a grammar that is not deletion-only, in bytes. */
@@ -50,7 +54,7 @@ export interface Dialect {
   readonly functions: ReadonlyMap<string, FunctionSpec>;
   /** Answers of the document stage, keep first; none where the dialect has no document stage. */
   readonly documentAnswers: readonly string[];
-  /** What a refiner may emit, spelled as the published models do: the deletion-only grammar. */
+  /** What a refiner may emit, spelled as the published models do: the grammar without options. */
   readonly grammar: ProgramGrammar;
   /** The grammar with options. */
   makeGrammar(options?: GrammarOptions): ProgramGrammar;

@@ -12,8 +12,12 @@
 export type GrammarPart =
   /** Literal bytes. */
   | { readonly kind: 'literal'; readonly text: string }
-  /** A line number inside the window, in the dialect's numbering. Opens a range or selects a line. */
-  | { readonly kind: 'lineFrom' }
+  /**
+   * A line number inside the window, in the dialect's numbering. Opens a range or selects a line. `ascending`: it lies
+   * behind the last line of every earlier `ascending` range of the program, so that these ranges ascend and no two
+   * share a line; an op is not offered when no such line is left. At most one in an op. Default false.
+   */
+  | { readonly kind: 'lineFrom'; readonly ascending?: boolean }
   /** A line number from the op's `lineFrom` up to the window's last line. */
   | { readonly kind: 'lineTo' }
   /**

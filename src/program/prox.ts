@@ -14,7 +14,7 @@ import {
   type GrammarOptions,
   quoteString,
 } from './dialect.ts';
-import type { GrammarPart, ProgramGrammar } from './grammar.ts';
+import type { GrammarOp, GrammarPart, ProgramGrammar } from './grammar.ts';
 import type { Op } from './types.ts';
 
 const keepDocument = constantFunction({ op: 'keep_doc' });
@@ -87,7 +87,11 @@ function printOp(op: Op): string {
   }
 }
 
-function makeGrammar({ deletionOnly = true }: GrammarOptions = {}): ProgramGrammar {
+function makeGrammar({
+  deletionOnly = true,
+  ascending = true,
+  ops: offered,
+}: GrammarOptions = {}): ProgramGrammar {
   const targetParts: GrammarPart[] = deletionOnly
     ? [{ kind: 'literal', text: '", target_str="")' }]
     : [
@@ -95,28 +99,29 @@ function makeGrammar({ deletionOnly = true }: GrammarOptions = {}): ProgramGramm
         { kind: 'target', quote: '"', maxBytes: GRAMMAR_MAX_TARGET_BYTES },
         { kind: 'literal', text: '")' },
       ];
+  const ops: GrammarOp[] = [
+    {
+      name: 'remove_lines',
+      parts: [
+        { kind: 'literal', text: 'remove_lines(start=' },
+        { kind: 'lineFrom', ascending },
+        { kind: 'literal', text: ', end=' },
+        { kind: 'lineTo' },
+        { kind: 'literal', text: ')' },
+      ],
+    },
+    {
+      name: 'normalize',
+      parts: [
+        { kind: 'literal', text: 'normalize(source_str="' },
+        { kind: 'source', scope: 'window', quote: '"' },
+        ...targetParts,
+      ],
+    },
+  ];
   return Object.freeze({
     whole: ['keep_chunk()'],
-    ops: [
-      {
-        name: 'remove_lines',
-        parts: [
-          { kind: 'literal', text: 'remove_lines(start=' },
-          { kind: 'lineFrom' },
-          { kind: 'literal', text: ', end=' },
-          { kind: 'lineTo' },
-          { kind: 'literal', text: ')' },
-        ],
-      },
-      {
-        name: 'normalize',
-        parts: [
-          { kind: 'literal', text: 'normalize(source_str="' },
-          { kind: 'source', scope: 'window', quote: '"' },
-          ...targetParts,
-        ],
-      },
-    ],
+    ops: ops.filter(({ name }) => offered?.includes(name) ?? true),
     separator: '\n',
     maxOps: GRAMMAR_MAX_OPS,
     firstLine: 0,

@@ -95,7 +95,11 @@ function printOp(op: Op): string {
   }
 }
 
-function makeGrammar({ deletionOnly = true }: GrammarOptions = {}): ProgramGrammar {
+function makeGrammar({
+  deletionOnly = true,
+  ascending = true,
+  ops: offered,
+}: GrammarOptions = {}): ProgramGrammar {
   const target: GrammarPart = {
     kind: 'target',
     quote: "'",
@@ -109,7 +113,7 @@ function makeGrammar({ deletionOnly = true }: GrammarOptions = {}): ProgramGramm
       name: 'remove_lines',
       parts: [
         { kind: 'literal', text: 'remove_lines(' },
-        { kind: 'lineFrom' },
+        { kind: 'lineFrom', ascending },
         { kind: 'literal', text: ', ' },
         { kind: 'lineTo' },
         { kind: 'literal', text: ')' },
@@ -141,7 +145,7 @@ function makeGrammar({ deletionOnly = true }: GrammarOptions = {}): ProgramGramm
   }
   return Object.freeze({
     whole: ['keep_all()', 'remove_all()'],
-    ops,
+    ops: ops.filter(({ name }) => offered?.includes(name) ?? true),
     separator: '\n',
     maxOps: GRAMMAR_MAX_OPS,
     firstLine: 1,

@@ -181,9 +181,7 @@ export async function resolveRefiner(asked: RefineOptions): Promise<ResolvedRefi
     document,
     chunk,
     dialect,
-    grammar: DIALECTS[dialect].makeGrammar({
-      deletionOnly: chunk?.profile?.chunk?.deletionOnly ?? true,
-    }),
+    grammar: DIALECTS[dialect].makeGrammar(chunk?.profile?.chunk ?? {}),
     options: {
       executor: options.executor ?? 'strict',
       execute: options.execute ?? {},

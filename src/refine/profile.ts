@@ -23,6 +23,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { GristmillError } from '../errors.ts';
+import { DIALECTS } from '../program/dialects.ts';
 
 const stageSchema = {
   maxNewTokens: z.int().min(1).max(8192),
@@ -67,6 +68,17 @@ const chunkSchema = z.strictObject({
   windows: windowsSchema,
   /** Decoding under the grammar offers ops that remove, and no new text. Default true. */
   deletionOnly: z.boolean().optional(),
+  /**
+   * Decoding under the grammar lets every `remove_lines` start only behind the last line that the one before removes,
+   * so that a model cannot repeat one. False for models whose programs need not ascend. Default true.
+   */
+  ascending: z.boolean().optional(),
+  /**
+   * Functions that decoding under the grammar offers, besides those that keep or drop a whole window. For a model that
+   * was taught only some: where no range is left for another `remove_lines`, it would write what it does not know.
+   * Training with such a profile writes those of its answers beside the new model. Default all of the dialect's.
+   */
+  ops: z.array(z.string()).min(1).optional(),
 });
 
 /** Profiles of before `windows` had `maxWindowTokens` and `countBos` in its place. */
@@ -76,7 +88,7 @@ function migrateChunk(value: unknown): unknown {
   return { windows: { unit: 'tokens', max: maxWindowTokens, countBos }, ...rest };
 }
 
-const profileSchema = z.strictObject({
+const unchecked = z.strictObject({
   name: z.string().min(1),
   dialect: z.enum(['prox', 'ultrax']),
   chat: z.strictObject({
@@ -97,6 +109,14 @@ const profileSchema = z.strictObject({
     .nullable(),
   chunk: z.preprocess(migrateChunk, chunkSchema.nullable()),
 });
+
+const profileSchema = unchecked.refine(
+  ({ dialect, chunk }) => {
+    const { ops } = DIALECTS[dialect].makeGrammar({ deletionOnly: false });
+    return chunk?.ops?.every((wanted) => ops.some(({ name }) => name === wanted)) ?? true;
+  },
+  { error: 'expected functions that its dialect decodes', path: ['chunk', 'ops'] },
+);
 
 /** How a refiner is prompted; see the schema for units and ranges. */
 export type Profile = z.infer<typeof profileSchema>;
@@ -128,6 +148,8 @@ const PROX: Profile = {
     line: { prefix: '[', minDigits: 3, suffix: ']' },
     windows: { unit: 'tokens', max: 1500, countBos: true },
     maxNewTokens: 256,
+    // The published models learnt from programs merged over three kinds of noise, each in an order of its own.
+    ascending: false,
   },
 };
 

@@ -179,9 +179,10 @@ function padded(batch: TokenBatch, { nSeq, nCtx }: { nSeq: number; nCtx: number 
   return { ...batch, tokens, segments };
 }
 
-async function* readPairs(
+/** Rows of one file of examples. @throws CORPUS_*, TRAIN_GOLD_INVALID naming file and line */
+export async function* readPairs(
   file: string,
-  signal: AbortSignal | undefined,
+  signal?: AbortSignal,
 ): AsyncGenerator<{ readonly prompt: string; readonly answer: string } | Chat> {
   for await (const { row, line } of readRows(file, signal)) {
     const place = { file, line };

@@ -22,6 +22,7 @@ import type { LmTrainConfig } from './config.ts';
 import { hashOf, RunFolder } from './run-folder.ts';
 import type { TrainHooks, TrainSummary } from './run-types.ts';
 import { learningRateAt } from './schedule.ts';
+import { taughtOps } from './taught-ops.ts';
 import { openTrainer, type Trainer, trainShapeOf } from './trainer.ts';
 
 /** Runs a checked configuration. @throws as trainModel() */
@@ -112,7 +113,7 @@ class LmRun {
     if (step < totalSteps) await this.#checkpoint();
     const { model } = this.#folder;
     if (step >= totalSteps && !existsSync(model)) {
-      this.#describe(model);
+      await this.#describe(model);
       await this.#export(model);
     }
     return {
@@ -164,11 +165,16 @@ class LmRun {
     });
   }
 
-  /** Says beside the model how it was asked, so that `refine` asks it the same way. */
-  #describe(path: string): void {
+  /** Says beside the model how it was asked, so that `refine` asks it the same way; with the ops that it was taught. */
+  async #describe(path: string): Promise<void> {
     const { data, objective } = this.#config;
     if (objective !== 'sft' || data.profile === undefined) return;
-    const profile = loadProfile(data.profile, undefined);
+    let profile = loadProfile(data.profile, undefined);
+    const { chunk, dialect } = profile;
+    if (chunk?.ops && data.stage !== 'document') {
+      const ops = await taughtOps(data.inputs, dialect);
+      if (ops.length > 0) profile = { ...profile, chunk: { ...chunk, ops } };
+    }
     const beside = path.replace(/\.gguf$/, '.profile.json');
     writeFileSync(`${beside}.partial`, `${JSON.stringify(profile, null, 2)}\n`);
     renameSync(`${beside}.partial`, beside);

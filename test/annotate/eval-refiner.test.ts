@@ -50,7 +50,7 @@ describe('evaluateRefiner', () => {
   it('shows windows with the prompts, numbers and bounds of the chunk stage', async () => {
     const modelPath = defaultModelFile('programs');
     const profile = loadProfile(undefined, modelPath);
-    const grammar = DIALECTS.prox.grammar;
+    const grammar = DIALECTS.prox.makeGrammar(profile.chunk!);
     const maxPromptTokens = longestChunkPrompt(profile);
     const engine = await openLocalEngine({
       modelPath,

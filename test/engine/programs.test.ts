@@ -32,13 +32,15 @@ const models = [
 function isValid(program: string, grammar: ProgramGrammar, lines: readonly string[], from: number) {
   if (grammar.whole.includes(program)) return true;
   let rest = program;
+  let floor = from;
   for (let op = 0; op < grammar.maxOps; op++) {
-    const after = grammar.ops.flatMap(({ parts }) => afterOp(rest, parts, lines, from));
+    const after = grammar.ops.flatMap(({ parts }) => afterOp(rest, parts, lines, from, floor));
     if (after.length === 0) return false;
-    if (after.includes('')) return true;
-    const next = after.find((tail) => tail.startsWith(grammar.separator));
+    if (after.some((ends) => ends.rest === '')) return true;
+    const next = after.find((ends) => ends.rest.startsWith(grammar.separator));
     if (next === undefined) return false;
-    rest = next.slice(grammar.separator.length);
+    rest = next.rest.slice(grammar.separator.length);
+    floor = next.floor;
   }
   return false;
 }
@@ -48,8 +50,10 @@ function afterOp(
   parts: ProgramGrammar['ops'][number]['parts'],
   lines: readonly string[],
   from: number,
-): string[] {
+  floor: number,
+): { rest: string; floor: number }[] {
   let low = from;
+  let ascending = false;
   let selected = -1;
   let rest = text;
   for (const [index, part] of parts.entries()) {
@@ -60,6 +64,10 @@ function afterOp(
       const digits = /^(?:0|[1-9]\d*)/.exec(rest)?.[0];
       if (digits === undefined) return [];
       const number = Number(digits);
+      if (part.kind === 'lineFrom') {
+        ascending = part.ascending ?? false;
+        if (ascending) low = floor;
+      }
       if (number < low || number >= from + lines.length) return [];
       if (part.kind === 'lineFrom') selected = number;
       low = number;
@@ -77,7 +85,7 @@ function afterOp(
       rest = rest.slice(end);
     }
   }
-  return [rest];
+  return [{ rest, floor: ascending ? Math.max(floor, low + 1) : floor }];
 }
 
 async function programs(
@@ -128,7 +136,7 @@ describe.each(models)('generatePrograms, %s', (name, dialect, shape, frame) => {
       const valid = isValid(program, grammar, lines.slice(start, end), start + grammar.firstLine);
       expect(valid, program).toBe(true);
     }
-    expect(complete).toBeGreaterThan(result.programs.length / 4);
+    expect(complete).toBeGreaterThan(result.programs.length / 5);
 
     const stats = batched.stats();
     const written = result.newTokens.reduce((sum, count) => sum + count, 0);
@@ -153,6 +161,100 @@ describe.each(models)('generatePrograms, %s', (name, dialect, shape, frame) => {
     const generate = { ...documents(short), docs: null, frame, maxNewTokens: 12 };
     expect(await batched.generateText(generate)).toEqual(await single.generateText(generate));
     await Promise.all([batched.dispose(), single.dispose()]);
+  });
+});
+
+/** Windows of every length up to `longest`, side by side in one request, with a random model of each vocabulary. */
+describe.each([
+  ['SentencePiece', {}, llamaFrame],
+  ['byte-level BPE', { tokenizer: 'bpe' }, chatmlFrame],
+] as const)('ranges that ascend, %s', (name, shape, frame) => {
+  const literal = (text: string) => ({ kind: 'literal' as const, text });
+  const from = { kind: 'lineFrom', ascending: true } as const;
+  const remove = {
+    name: 'remove',
+    parts: [literal('r('), from, literal(','), { kind: 'lineTo' } as const, literal(')')],
+  };
+  const cut = {
+    name: 'cut',
+    parts: [
+      literal('c('),
+      from,
+      literal(',"'),
+      { kind: 'source', scope: 'line', quote: '"' } as const,
+      literal('")'),
+    ],
+  };
+  const touch = { name: 'touch', parts: [literal('t()')] };
+  const skip = {
+    name: 'skip',
+    parts: [literal('s('), { kind: 'lineFrom' } as const, literal(')')],
+  };
+  const grammars = {
+    remove: [remove],
+    'remove and cut': [remove, cut],
+    'all of them': [remove, cut, touch, skip],
+  };
+  const longest = 9;
+  // Lines that hold nothing for `cut` stand at the end of some windows.
+  const lines = Array.from({ length: longest }, (_, line) =>
+    line % 3 === 2 ? '""' : `Line ${line} "so"`,
+  );
+  const lineStart = Int32Array.from({ length: 3 * longest }, (_, index) => index % longest);
+  const lineEnd = lineStart.map((start, index) =>
+    Math.min(longest, start + 1 + Math.floor(index / longest) * 4),
+  );
+  const doc = new Int32Array(lineStart.length);
+
+  it.each(Object.keys(grammars) as (keyof typeof grammars)[])('%s', async (ops) => {
+    const grammar = (firstLine: 0 | 1): ProgramGrammar => ({
+      whole: [],
+      ops: grammars[ops],
+      separator: '\n',
+      maxOps: 40,
+      firstLine,
+    });
+    let exhausted = 0;
+    for (const seed of [2, 3, 4]) {
+      const model = await tinyModel(`ascending-${name}-${seed}`, { ...shape, seed });
+      const batched = await open(model, { nSlots: 8 });
+      const single = await open(model, { nSlots: 1 });
+      for (const firstLine of [0, 1] as const) {
+        const request = {
+          ...documents([lines.join('\n')]),
+          frame: { ...frame, maxTokens: 500 },
+          lineFormat: { ...lineFormat, firstLine },
+          grammar: grammar(firstLine),
+          maxNewTokens: 300,
+        };
+        const result = await batched.generatePrograms({
+          ...request,
+          windows: { doc, lineStart, lineEnd },
+        });
+        for (const [index, program] of result.programs.entries()) {
+          const [start, end] = [lineStart[index]!, lineEnd[index]!];
+          // What is cached of one window must hold for the others.
+          const alone = await single.generatePrograms({
+            ...request,
+            windows: {
+              doc: Int32Array.of(0),
+              lineStart: Int32Array.of(start),
+              lineEnd: Int32Array.of(end),
+            },
+          });
+          expect(alone.programs).toEqual([program]);
+          if (result.flags[index]! & 1) continue;
+          const shown = lines.slice(start, end);
+          expect(isValid(program, request.grammar, shown, start + firstLine), program).toBe(true);
+          const last = end - 1 + firstLine;
+          if (ops === 'remove' && program.endsWith(`,${last})`)) exhausted++;
+        }
+        // A program of ranges alone comes to its end: the window has only so many lines.
+        if (ops === 'remove') expect(Math.max(...result.flags)).toBe(0);
+      }
+      await Promise.all([batched.dispose(), single.dispose()]);
+    }
+    if (ops === 'remove') expect(exhausted).toBeGreaterThan(0);
   });
 });
 
@@ -205,6 +307,25 @@ describe('generatePrograms', () => {
     await engine.dispose();
   });
 
+  it('ends a program when no range is left', async () => {
+    const engine = await open(await tinyModel('ended', { tokenizer: 'bpe' }));
+    const { ops } = DIALECTS.prox.makeGrammar();
+    const grammar = { ...DIALECTS.prox.grammar, whole: [], ops: [ops[0]!] };
+    const request = { ...documents(['one line']), ...window };
+    const { programs } = await engine.generatePrograms({ ...request, grammar });
+    expect(programs).toEqual(['remove_lines(start=0, end=0)']);
+    // Nothing was left to choose.
+    expect(engine.stats().sampledTokens).toBe(0);
+    const free = DIALECTS.prox.makeGrammar({ ascending: false }).ops[0]!;
+    const repeated = await engine.generatePrograms({
+      ...request,
+      grammar: { ...grammar, ops: [free], maxOps: 3 },
+    });
+    expect(repeated.programs[0]).toMatch(/^remove_lines\(start=0, end=0\)/);
+    expect(engine.stats().sampledTokens).toBeGreaterThan(0);
+    await engine.dispose();
+  });
+
   it('leaves out windows whose prompt is too long, and says so', async () => {
     const engine = await open(await tinyModel('long'), { nCtxSlot: 512 });
     const texts = ['short', 'long '.repeat(400)];
@@ -236,10 +357,13 @@ describe('generatePrograms', () => {
       }),
     ).rejects.toMatchObject({ code: 'OPTION_INVALID' });
     const source = { kind: 'source', scope: 'line', quote: '"' } as const;
-    const ops = [{ name: 'x', parts: [source] }];
-    await expect(
-      engine.generatePrograms({ ...request, grammar: { ...request.grammar, ops } }),
-    ).rejects.toMatchObject({ code: 'OPTION_INVALID' });
+    const from = { kind: 'lineFrom', ascending: true } as const;
+    for (const parts of [[source], [from, from]]) {
+      const ops = [{ name: 'x', parts }];
+      await expect(
+        engine.generatePrograms({ ...request, grammar: { ...request.grammar, ops } }),
+      ).rejects.toMatchObject({ code: 'OPTION_INVALID' });
+    }
     await engine.dispose();
   });
 });

@@ -97,6 +97,24 @@ describe('withNamedRefiner', () => {
     expect(writer!.model.path).toBe(defaultModelFile('programs'));
   });
 
+  it('lets ranges of removed lines be in any order for the published ProX models only', async () => {
+    const ascending = async (options: Parameters<typeof resolveRefiner>[0]) => {
+      const { grammar } = await resolveRefiner(options);
+      const parts = grammar.ops.find(({ name }) => name === 'remove_lines')!.parts;
+      return parts.some((part) => part.kind === 'lineFrom' && part.ascending === true);
+    };
+    await pull('gair-prox/math-doc-refining-lm', 3);
+    await pull('gair-prox/math-chunk-refining-lm', 4);
+    await pull('openbmb/UltraX-0.6B-Preview', 9);
+    expect(await ascending({ refiner: 'prox-math' })).toBe(false);
+    expect(await ascending({ refiner: 'programs', profile: 'prox' })).toBe(false);
+    expect(await ascending({ refiner: 'programs' })).toBe(true);
+    // It learnt no other function.
+    const { grammar } = await resolveRefiner({ refiner: 'programs' });
+    expect(grammar.ops.map(({ name }) => name)).toEqual(['remove_lines']);
+    expect(await ascending({ refiner: 'ultrax', system: 'Clean the text.' })).toBe(true);
+  });
+
   it('refuses names that it does not know', async () => {
     for (const refiner of ['prox', 'toString', '']) {
       await expect(resolveRefiner({ refiner: refiner as 'ultrax' })).rejects.toMatchObject({

@@ -114,5 +114,12 @@ describe('loadProfile', () => {
       JSON.stringify({ ...prox, document: { ...prox.document, user: 'no place' } }),
     );
     expect(() => loadProfile(file, undefined)).toThrow(/exactly once/);
+    for (const ops of [[], ['remove_lines', 'replace_str']]) {
+      writeFileSync(file, JSON.stringify({ ...prox, chunk: { ...prox.chunk, ops } }));
+      expect(() => loadProfile(file, undefined)).toThrow(/chunk\.ops/);
+    }
+    const ops = ['normalize', 'remove_lines'];
+    writeFileSync(file, JSON.stringify({ ...prox, chunk: { ...prox.chunk, ops } }));
+    expect(loadProfile(file, undefined).chunk!.ops).toEqual(ops);
   });
 });

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openPageScorer } from '../../src/lines/page-scorer.ts';
 import { inspectModel } from '../../src/model/inspect.ts';
 import { native } from '../../src/native.ts';
+import { PROFILES } from '../../src/refine/profile.ts';
 import { readTrainConfig, type TrainConfigInput } from '../../src/train/config.ts';
 import { evaluateLm } from '../../src/train/eval-lm.ts';
 import { documentsOf, SequenceOrder } from '../../src/train/token-data.ts';
@@ -119,6 +120,29 @@ describe('trainModel', () => {
       loss: number;
     };
     expect(summary.loss).toBeLessThan(first.loss / 4);
+  });
+
+  it('says beside a fine-tuned model how it was asked, and the ops of its answers', async () => {
+    const answers = join(folder, 'answers.jsonl');
+    const profile = join(folder, 'asked.profile.json');
+    const answer = 'normalize(source_str="a", target_str="")';
+    writeFileSync(answers, `${JSON.stringify({ prompt: 'a', answer })}\n`);
+    const asked = PROFILES['prox']!;
+    const chunk = { ...asked.chunk!, ops: ['remove_lines'] };
+    writeFileSync(profile, JSON.stringify({ ...asked, chunk }));
+    await trainModel({
+      objective: 'sft',
+      out: join(folder, 'asked'),
+      model: { from: join(folder, 'whole', 'model.gguf') },
+      data: { inputs: [answers], profile },
+      steps: 1,
+      batch: { nSeq: 1, nCtx: 64 },
+      schedule: { peakLr: 1e-3 },
+    });
+    expect(JSON.parse(fileOf('asked', 'model.profile.json').toString())).toEqual({
+      ...asked,
+      chunk: { ...chunk, ops: ['normalize'] },
+    });
   });
 
   const scorer = (out: string): TrainConfigInput => ({

@@ -60,6 +60,7 @@ export const PROGRAM_PROFILE: Profile & { readonly chunk: ChunkFormat } = Object
     line: { prefix: '[', minDigits: 1, suffix: ']' },
     windows: { unit: 'tokens', max: 384, countBos: true } as const,
     maxNewTokens: 160,
+    ops: ['remove_lines'],
   },
 });
 
