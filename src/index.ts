@@ -2,31 +2,34 @@
  * The public API. Re-exports only.
  */
 
+export { annotateChunks } from './annotate/chunks/annotate-chunks.ts';
 export {
   ANNOTATE_CHUNKS_DEFAULTS,
   type AnnotateChunksOptions,
   type AnnotateChunksProgress,
-} from './annotate/chunk-options.ts';
-export type { ChunkStatistics, PartStatistics } from './annotate/chunk-statistics.ts';
-export { annotateChunks } from './annotate/chunks.ts';
+} from './annotate/chunks/chunk-options.ts';
+export type { ChunkStatistics, PartStatistics } from './annotate/chunks/chunk-statistics.ts';
+export { REJECT_REASONS, type RejectReason } from './annotate/chunks/reject-reasons.ts';
+export { EXAMPLE_KINDS, type ExampleKind, type ExampleShares } from './annotate/chunks/shares.ts';
 export {
   type AnnotatorComparison,
   type CompareAnnotatorsOptions,
   compareAnnotators,
-} from './annotate/compare-annotators.ts';
+} from './annotate/evaluate/compare-annotators.ts';
 export {
   type EvaluateRefinerOptions,
   type ExampleSelection,
   evaluateRefiner,
   type RefinerEvaluationResult,
   type TokenCounts,
-} from './annotate/eval-refiner.ts';
+} from './annotate/evaluate/eval-refiner.ts';
 export type {
   OpCounts,
   RefinerMeasures,
   RemovedCounts,
   WindowMeasures,
-} from './annotate/eval-refiner-measures.ts';
+} from './annotate/evaluate/eval-refiner-measures.ts';
+export type { PredictorOptions } from './annotate/evaluate/window-predictor.ts';
 export {
   type ExampleFileResult,
   readWindowExamples,
@@ -43,19 +46,17 @@ export {
   type ExpertStats,
   type LocalExpertOptions,
   openExpert,
-} from './annotate/expert.ts';
-export { ENDPOINT_DEFAULTS } from './annotate/expert-endpoint.ts';
-export { annotateDocuments } from './annotate/label-documents.ts';
-export { LABEL_COLUMNS } from './annotate/label-files.ts';
+} from './annotate/expert/expert.ts';
+export { ENDPOINT_DEFAULTS } from './annotate/expert/expert-endpoint.ts';
+export { annotateDocuments } from './annotate/label/label-documents.ts';
+export { LABEL_COLUMNS } from './annotate/label/label-files.ts';
 export {
   ANNOTATE_DOCUMENTS_DEFAULTS,
   type AnnotateDocumentsOptions,
   type AnnotateDocumentsStatistics,
   type AnnotateProgress,
   type DocumentFailure,
-} from './annotate/label-types.ts';
-export { REJECT_REASONS, type RejectReason } from './annotate/reject-reasons.ts';
-export { EXAMPLE_KINDS, type ExampleKind, type ExampleShares } from './annotate/shares.ts';
+} from './annotate/label/label-types.ts';
 export {
   loadTemplate,
   type PromptTemplate,
@@ -64,7 +65,6 @@ export {
   writeTemplates,
 } from './annotate/templates.ts';
 export { CHUNK_WAYS, type ChunkWay, type Split, type WindowExample } from './annotate/types.ts';
-export type { PredictorOptions } from './annotate/window-predictor.ts';
 export { type BytesColumn, buildBatch, bytesAt, DocumentBatch } from './batch/document-batch.ts';
 export { type Lane, SlabPool, type SlabPoolOptions } from './batch/slab-pool.ts';
 export {

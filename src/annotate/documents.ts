@@ -7,7 +7,7 @@ import { planCorpus } from '../corpus/plan.ts';
 import { type CorpusPlan, ROW_OK } from '../corpus/types.ts';
 import { openUnit } from '../corpus/unit.ts';
 import { GristmillError } from '../errors.ts';
-import { type SourceDocument, sourceDocument } from './windows.ts';
+import { type SourceDocument, sourceDocument } from './chunks/windows.ts';
 
 /** Options of {@link readDocuments}. */
 export interface ReadDocumentsOptions {

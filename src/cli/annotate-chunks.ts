@@ -1,13 +1,13 @@
 /** `gristmill annotate chunks`: parsing and printing around annotateChunks(). */
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { annotateChunks } from '../annotate/chunks/annotate-chunks.ts';
 import {
   ANNOTATE_CHUNKS_DEFAULTS,
   type AnnotateChunksOptions,
   type AnnotateChunksProgress,
-} from '../annotate/chunk-options.ts';
-import type { ChunkStatistics } from '../annotate/chunk-statistics.ts';
-import { annotateChunks } from '../annotate/chunks.ts';
-import { EXAMPLE_KINDS, type ExampleShares } from '../annotate/shares.ts';
+} from '../annotate/chunks/chunk-options.ts';
+import type { ChunkStatistics } from '../annotate/chunks/chunk-statistics.ts';
+import { EXAMPLE_KINDS, type ExampleShares } from '../annotate/chunks/shares.ts';
 import { CHUNK_WAYS, type ChunkWay } from '../annotate/types.ts';
 import {
   count,

@@ -1,11 +1,11 @@
 /** `gristmill annotate`: parsing and printing around the annotate room. */
 import { Command } from 'commander';
-import { annotateDocuments } from '../annotate/label-documents.ts';
+import { annotateDocuments } from '../annotate/label/label-documents.ts';
 import {
   ANNOTATE_DOCUMENTS_DEFAULTS,
   type AnnotateDocumentsStatistics,
   type AnnotateProgress,
-} from '../annotate/label-types.ts';
+} from '../annotate/label/label-types.ts';
 import { writeTemplates } from '../annotate/templates.ts';
 import { addChunksCommand } from './annotate-chunks.ts';
 import {

@@ -1,8 +1,17 @@
 /** `gristmill eval refiner`: measures of programs on annotated windows. Parsing and printing only. */
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { type AnnotatorComparison, compareAnnotators } from '../annotate/compare-annotators.ts';
-import { evaluateRefiner, type RefinerEvaluationResult } from '../annotate/eval-refiner.ts';
-import type { RefinerMeasures, WindowMeasures } from '../annotate/eval-refiner-measures.ts';
+import {
+  type AnnotatorComparison,
+  compareAnnotators,
+} from '../annotate/evaluate/compare-annotators.ts';
+import {
+  evaluateRefiner,
+  type RefinerEvaluationResult,
+} from '../annotate/evaluate/eval-refiner.ts';
+import type {
+  RefinerMeasures,
+  WindowMeasures,
+} from '../annotate/evaluate/eval-refiner-measures.ts';
 import { readWindowExamples } from '../annotate/example-file.ts';
 import type { WindowExample } from '../annotate/types.ts';
 import { GristmillError, isGristmillError, printable } from '../errors.ts';

@@ -1,6 +1,6 @@
 /** The flags of commands that ask an expert, and the options they stand for. */
 import { type Command, InvalidArgumentError } from 'commander';
-import type { ExpertOptions } from '../annotate/expert.ts';
+import type { ExpertOptions } from '../annotate/expert/expert.ts';
 import { GristmillError } from '../errors.ts';
 
 /** What the flags of {@link expertOptions} parse to. */

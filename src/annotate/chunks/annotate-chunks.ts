@@ -1,0 +1,338 @@
+/**
+ * `annotateChunks`: windows, programs, checks, a set to fine-tune a refiner on (ProX §2.3, appendix A).
+ *
+ *     documents ─► windows ─► a way proposes ops ─► checks ─► near duplicates ─► spool ─┐
+ *                                                     └─► rejected.jsonl               │ shares are known now
+ *                         chunks.parquet, train.jsonl, validation.jsonl  ◄─ thinning ◄─┘
+ *
+ * Invariants
+ *  1. Every window ends as one example or in `rejected.jsonl` with one reason; checked before anything is published.
+ *  2. The set is a function of the inputs, the answers and the options: order, parts and thinning hang on nothing else.
+ *  3. Nothing has its public name before all of it is whole (output-files.ts).
+ *  4. Memory holds a few numbers an example, never its text.
+ */
+import { setMaxListeners } from 'node:events';
+import { join } from 'node:path';
+import { GristmillError, isGristmillError } from '../../errors.ts';
+import { native } from '../../native.ts';
+import { defaultModelFile } from '../../paths.ts';
+import { mapOrdered } from '../../refine/pipeline.ts';
+import { loadProfile, type Profile } from '../../refine/profile.ts';
+import { chatRow, splitOf } from '../chat-file.ts';
+import { type CheckedExample, checkExample } from '../derive/check-example.ts';
+import { writeWindowExamples } from '../example-file.ts';
+import { type Expert, openExpert } from '../expert/expert.ts';
+import {
+  discard,
+  JsonLinesFile,
+  lockFolder,
+  pendingFile,
+  prepareFolder,
+  publish,
+  workFolder,
+  writeDurably,
+} from '../output-files.ts';
+import type { WindowExample } from '../types.ts';
+import { type AnnotateChunksOptions, type ChunkSettings, chunkSettings } from './chunk-options.ts';
+import { type ChunkStatistics, ChunkTally } from './chunk-statistics.ts';
+import { ExampleSpool } from './example-spool.ts';
+import { NearDuplicates } from './near-duplicates.ts';
+import {
+  type Proposal,
+  type Propose,
+  proposeGold,
+  proposePrograms,
+  proposeRewrite,
+} from './propose.ts';
+import type { RejectReason } from './reject-reasons.ts';
+import { kindOf } from './shares.ts';
+import { statisticsPage } from './statistics-page.ts';
+import { WindowSource } from './window-source.ts';
+import { type DocumentWindow, linesOf, WindowCutter } from './windows.ts';
+
+const FILES = [
+  'chunks.parquet',
+  'train.jsonl',
+  'validation.jsonl',
+  'rejected.jsonl',
+  'statistics.html',
+] as const;
+const [CHUNKS, TRAIN, VALIDATION, REJECTED, PAGE] = FILES;
+const SPOOL = 'spool.jsonl';
+
+/** Windows under way beside those that an expert has in hand. */
+const AHEAD = 8;
+const PROGRESS_MS = 500;
+/** An answer may hold comments and what the merge leaves out. */
+const ANSWER_SLACK = 4;
+
+/**
+ * Makes a set of examples.
+ *
+ * The folder `out` holds, once this resolves: `chunks.parquet` (every example, see WindowExample), `train.jsonl` and
+ * `validation.jsonl` (chat messages), `rejected.jsonl`, `statistics.json`, `statistics.html`. With an expert its
+ * answers stay in `_annotate/`, and the same call continues after an interrupt or a spent budget.
+ *
+ * @throws OPTION_INVALID, TRAIN_GOLD_INVALID, CORPUS_*, PROFILE_*, ANNOTATE_*, RUN_OUTPUT_FAILED,
+ *   RUN_OUTPUT_IN_USE, ABORTED
+ * @see ProX, arXiv 2409.17115 §2.3 and appendix A
+ */
+export async function annotateChunks(options: AnnotateChunksOptions): Promise<ChunkStatistics> {
+  const settings = { ...chunkSettings(options), ...ownSignal(options.signal) };
+  const programs = defaultModelFile('programs');
+  const profile = loadProfile(options.profile, programs);
+  if (profile.chunk === null) {
+    throw new GristmillError('OPTION_INVALID', {
+      option: 'profile',
+      expected: 'one that describes the chunk stage',
+      received: profile.name,
+    });
+  }
+  const tokenizer = await native().openTokenizer(options.tokenizer ?? programs);
+  try {
+    await prepareFolder(settings.out, 'chunks');
+    using _lock = lockFolder(settings.out);
+    const cutter = new WindowCutter(tokenizer, profile, options.windowSize);
+    const expert = await expertOf(settings);
+    try {
+      return await new ChunkRun({ settings, profile, cutter, expert }).execute();
+    } finally {
+      await expert?.dispose();
+    }
+  } finally {
+    tokenizer.dispose();
+  }
+}
+
+/** The caller's signal as one of our own, which every request under way may listen to. */
+function ownSignal(signal: AbortSignal | undefined): { readonly signal?: AbortSignal } {
+  if (signal === undefined) return {};
+  const own = AbortSignal.any([signal]);
+  setMaxListeners(0, own);
+  return { signal: own };
+}
+
+/** The expert of the ways that have one, with its answers beside the output. */
+async function expertOf({ way, expert, out }: ChunkSettings): Promise<Expert | null> {
+  if (way === 'gold' || expert === undefined) return null;
+  return openExpert({ cacheDir: join(workFolder(out), 'answers'), ...expert });
+}
+
+/** What became of a window. */
+type Judged = { readonly window: DocumentWindow; readonly text: string } & (
+  | (CheckedExample & Extract<Proposal, { ops: unknown }>)
+  | { readonly reason: RejectReason; readonly program?: string; readonly requests: string }
+);
+
+interface ChunkRunParts {
+  readonly settings: ChunkSettings;
+  readonly profile: Profile;
+  readonly cutter: WindowCutter;
+  readonly expert: Expert | null;
+}
+
+class ChunkRun {
+  readonly #parts: ChunkRunParts;
+  readonly #settings: ChunkSettings;
+  readonly #source: WindowSource;
+  readonly #tally = new ChunkTally();
+  readonly #seen: NearDuplicates | null;
+  #lastProgress = 0;
+
+  constructor(parts: ChunkRunParts) {
+    this.#parts = parts;
+    this.#settings = parts.settings;
+    this.#source = new WindowSource(parts.settings, parts.cutter);
+    const { nearDuplicate } = parts.settings;
+    this.#seen = nearDuplicate < 1 ? new NearDuplicates(nearDuplicate) : null;
+  }
+
+  async execute(): Promise<ChunkStatistics> {
+    const { out, seed, signal } = this.#settings;
+    const rejected = new JsonLinesFile(pendingFile(out, REJECTED));
+    const spool = new ExampleSpool(pendingFile(out, SPOOL), seed);
+    try {
+      try {
+        await this.#judgeAll(spool, rejected);
+      } finally {
+        await spool.close();
+      }
+      await this.#writeSet(spool, rejected);
+      await rejected.close();
+      if (signal?.aborted) throw new GristmillError('ABORTED', { what: 'annotating' });
+      const { expert, profile } = this.#parts;
+      const statistics = this.#tally.statistics(this.#settings, {
+        source: this.#source,
+        dialect: profile.dialect,
+        profile: profile.name,
+        expert,
+      });
+      await writeDurably(pendingFile(out, PAGE), statisticsPage(statistics));
+      await publish(out, FILES, statistics);
+      return statistics;
+    } catch (error) {
+      await rejected.close().catch(() => undefined);
+      await discard(out, FILES);
+      throw error;
+    } finally {
+      await discard(out, [SPOOL]);
+    }
+  }
+
+  /** First pass: every window is in the spool or rejected. */
+  async #judgeAll(spool: ExampleSpool, rejected: JsonLinesFile): Promise<void> {
+    const propose = this.#way();
+    const ahead = AHEAD + (this.#parts.expert?.concurrency ?? 0);
+    const all = mapOrdered(this.#source.windows(), ahead, (window) => this.#judge(propose, window));
+    for await (const judged of all) {
+      if (judged === 'budget') {
+        this.#tally.stopped = 'budget';
+        break;
+      }
+      this.#tally.nWindows++;
+      if ('reason' in judged) await this.#reject(rejected, judged, judged.reason);
+      else if (this.#seen?.seen(judged.text))
+        await this.#reject(rejected, judged, 'near_duplicate');
+      else {
+        this.#tally.ambiguousEdits += judged.ambiguousEdits;
+        this.#tally.rewordedChars += judged.rewordedChars;
+        const kind = kindOf(judged.ops, judged.refined);
+        const opNames = judged.ops.map(({ op }) => op);
+        await spool.add({ example: this.#exampleOf(judged), kind, opNames });
+      }
+      this.#progress(spool.nExamples);
+    }
+  }
+
+  /** Second pass: the examples that the shares admit, in three files. */
+  async #writeSet(spool: ExampleSpool, rejected: JsonLinesFile): Promise<void> {
+    const { out, shares } = this.#settings;
+    const { cutter, profile } = this.#parts;
+    const chats = {
+      train: new JsonLinesFile(pendingFile(out, TRAIN)),
+      validation: new JsonLinesFile(pendingFile(out, VALIDATION)),
+    };
+    const tally = this.#tally;
+    const reject = (example: WindowExample): Promise<void> =>
+      this.#rejectRow(rejected, { ...example, reason: 'over_share' });
+    async function* chosen(): AsyncGenerator<WindowExample> {
+      for await (const { example, kind, opNames, chosen: isChosen } of spool.selected(shares)) {
+        if (!isChosen) {
+          await reject(example);
+          continue;
+        }
+        tally.addExample(example, { kind, opNames });
+        const user = cutter.userMessage(example.text, example.lineStart);
+        await chats[example.split].write(chatRow(user, example.program, profile));
+        yield example;
+      }
+    }
+    try {
+      await writeWindowExamples(pendingFile(out, CHUNKS), chosen());
+    } finally {
+      await Promise.allSettled([chats.train.close(), chats.validation.close()]);
+    }
+    await Promise.all([chats.train.close(), chats.validation.close()]);
+    tally.checkConservation();
+  }
+
+  async #judge(propose: Propose, window: DocumentWindow): Promise<Judged | 'budget'> {
+    const text = linesOf(window).join('\n');
+    const { minChars } = this.#settings;
+    // Not worth a request.
+    if (text.length < minChars) return { window, text, reason: 'too_short', requests: '' };
+    let proposal: Proposal;
+    try {
+      proposal = await propose(window);
+    } catch (error) {
+      if (isGristmillError(error, 'ANNOTATE_BUDGET_SPENT')) return 'budget';
+      throw error;
+    }
+    if ('reason' in proposal) return { window, text, ...proposal };
+    const { cutter, profile } = this.#parts;
+    const { ops, intended, requests } = proposal;
+    const { lineStart, lineEnd } = window;
+    const candidate = { text, lineStart, lineEnd, dialect: profile.dialect, ops, intended };
+    const checked = checkExample(candidate, this.#settings);
+    if ('reason' in checked) return { window, text, requests, ...checked };
+    const [nTokens] = await cutter.countAll([checked.program]);
+    // One token more ends the answer.
+    if (nTokens! >= profile.chunk!.maxNewTokens) {
+      return { window, text, requests, reason: 'program_too_long', program: checked.program };
+    }
+    return { window, text, ...proposal, ...checked };
+  }
+
+  #way(): Propose {
+    const { way, prompts, allowReplacements, maxRewordedChars, signal } = this.#settings;
+    const { expert, profile } = this.#parts;
+    if (expert === null) return proposeGold;
+    const options = {
+      expert,
+      dialect: profile.dialect,
+      prompts,
+      allowReplacements,
+      maxProgramTokens: profile.chunk!.maxNewTokens * ANSWER_SLACK,
+      maxRewordedChars,
+      signal,
+    };
+    return way === 'programs' ? proposePrograms(options) : proposeRewrite(options);
+  }
+
+  #exampleOf(judged: Exclude<Judged, { reason: unknown }>): WindowExample {
+    const { window, text, program, refined, requests } = judged;
+    const { document, lineStart, lineEnd } = window;
+    const { id, domain, language, source } = document;
+    const { validation, way } = this.#settings;
+    const { expert, profile } = this.#parts;
+    return {
+      id,
+      domain,
+      language,
+      split: splitOf(document, validation),
+      text,
+      lineStart,
+      lineEnd,
+      dialect: profile.dialect,
+      program,
+      refined,
+      way,
+      expert: expert?.name ?? source,
+      requests,
+    };
+  }
+
+  #reject(file: JsonLinesFile, judged: Judged, reason: RejectReason): Promise<void> {
+    const { window, requests } = judged;
+    const { lineStart, lineEnd, document } = window;
+    const program = judged.program ?? '';
+    return this.#rejectRow(file, {
+      id: document.id,
+      lineStart,
+      lineEnd,
+      program,
+      requests,
+      reason,
+    });
+  }
+
+  async #rejectRow(
+    file: JsonLinesFile,
+    row: Pick<WindowExample, 'id' | 'lineStart' | 'lineEnd' | 'program' | 'requests'> & {
+      readonly reason: RejectReason;
+    },
+  ): Promise<void> {
+    const { id, lineStart, lineEnd, reason, program, requests } = row;
+    this.#tally.reject(reason);
+    await file.write({ id, line_start: lineStart, line_end: lineEnd, reason, program, requests });
+  }
+
+  #progress(nExamples: number): void {
+    const { onProgress } = this.#settings;
+    const now = performance.now();
+    if (!onProgress || now - this.#lastProgress < PROGRESS_MS) return;
+    this.#lastProgress = now;
+    const { nDocuments } = this.#source;
+    onProgress({ nDocuments, nWindows: this.#tally.nWindows, nExamples });
+  }
+}

@@ -1,0 +1,80 @@
+/**
+ * The windows of a run, document by document, with what is counted on the way.
+ */
+import { GristmillError } from '../../errors.ts';
+import { readGoldPages } from '../../train/gold.ts';
+import { removedLines } from '../../train/program-pairs.ts';
+import { readDocuments } from '../documents.ts';
+import { readKeptIds } from '../kept-ids.ts';
+import type { ChunkSettings } from './chunk-options.ts';
+import {
+  type DocumentWindow,
+  type SourceDocument,
+  sourceDocument,
+  type WindowCutter,
+} from './windows.ts';
+
+/** A document and, for gold, which of its lines go. */
+interface LabelledDocument {
+  readonly document: SourceDocument;
+  readonly removed?: Uint8Array;
+}
+
+/** Reads documents and cuts them. */
+export class WindowSource {
+  nDocuments = 0;
+  /** Rows without a usable text, and documents that `onlyKept` leaves out. */
+  nSkipped = 0;
+  /** Lines longer than a window: they are in none. */
+  nLinesTooLong = 0;
+  readonly #settings: ChunkSettings;
+  readonly #cutter: WindowCutter;
+
+  constructor(settings: ChunkSettings, cutter: WindowCutter) {
+    this.#settings = settings;
+    this.#cutter = cutter;
+  }
+
+  /** Windows in order. @throws TRAIN_GOLD_INVALID, CORPUS_*, ABORTED */
+  async *windows(): AsyncGenerator<DocumentWindow> {
+    const { way, limit = Number.POSITIVE_INFINITY, maxOps, onlyKept, signal } = this.#settings;
+    const kept = onlyKept === undefined ? null : await readKeptIds(onlyKept, signal);
+    for await (const row of way === 'gold' ? this.#pages() : this.#rows()) {
+      if (this.nDocuments === limit) return;
+      if (signal?.aborted) throw new GristmillError('ABORTED', { what: 'annotating' });
+      this.nDocuments++;
+      if (row === null || (kept && !kept.has(row.document.id))) {
+        this.nSkipped++;
+        continue;
+      }
+      const { document, removed } = row;
+      const options = removed === undefined ? { maxOps } : { maxOps, removed };
+      const { windows, nTooLong } = await this.#cutter.cut(document, options);
+      this.nLinesTooLong += nTooLong;
+      yield* windows;
+    }
+  }
+
+  async *#pages(): AsyncGenerator<LabelledDocument> {
+    for (const file of this.#settings.inputs) {
+      for await (const page of readGoldPages(file, this.#settings.signal)) {
+        const { id, domain, language, source, text, labels } = page;
+        yield {
+          document: sourceDocument({ id, domain, language, source, text }),
+          removed: removedLines(labels),
+        };
+      }
+    }
+  }
+
+  async *#rows(): AsyncGenerator<LabelledDocument | null> {
+    const { inputs, textColumn, idColumn, signal } = this.#settings;
+    const rows = readDocuments({
+      inputs,
+      signal,
+      ...(textColumn !== undefined && { textColumn }),
+      ...(idColumn !== undefined && { idColumn }),
+    });
+    for await (const document of rows) yield document === null ? null : { document };
+  }
+}

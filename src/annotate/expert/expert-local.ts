@@ -1,0 +1,207 @@
+/**
+ * A local GGUF as an expert, through our own engine and the model's own chat template.
+ *
+ * Asks that come while the engine is busy make up its next call, so that slots are filled without anybody having to
+ * batch. A prompt that does not fit the context fails its request: nothing is cut behind the caller's back. From the
+ * refine room come the engine, the prompt frame and the device sizes.
+ */
+import { GristmillError } from '../../errors.ts';
+import { inspectModel } from '../../model/inspect.ts';
+import { defaultSizes, parseDevices } from '../../refine/devices.ts';
+import {
+  FLAG_CRASHED,
+  FLAG_DOES_NOT_FIT,
+  isEngineGone,
+  openLocalEngine,
+  openProcessEngine,
+  type RefinerEngine,
+} from '../../refine/engine.ts';
+import { PROFILES } from '../../refine/profile.ts';
+import { promptFrame } from '../../refine/prompt.ts';
+import type { ExpertRequest } from './expert.ts';
+import type { Reply, SendControl, Transport } from './transport.ts';
+
+/** How a local model is run. */
+export interface LocalExpertOptions {
+  /** Language model with a chat template. */
+  readonly gguf: string;
+  /** `cpu` (default), `cuda` or `cuda:<index>`. */
+  readonly device?: string;
+  /** CPU threads; default: all cores, at most 32. */
+  readonly threads?: number;
+  /** Answers written side by side, 1..256; default 16 on a CPU, 64 on a GPU. */
+  readonly slots?: number;
+  /** Tokens of a prompt and its answer together. Default: the model's, at most 8192. */
+  readonly contextTokens?: number;
+  /** Keep the engine in a process of its own, restarted when it dies. Default true. */
+  readonly isolate?: boolean;
+}
+
+const MAX_CONTEXT_TOKENS = 8192;
+const GPU_SLOTS = 64;
+/** Set by the engine where an answer was stopped at its longest. */
+const FLAG_STOPPED = 1;
+
+interface Ask {
+  readonly request: ExpertRequest;
+  readonly control: SendControl;
+  resolve(reply: Reply): void;
+  reject(error: unknown): void;
+}
+
+/**
+ * Loads a model.
+ *
+ * @throws OPTION_INVALID, ENGINE_*, PROFILE_TEMPLATE_FAILED (no chat template, or one that does not render)
+ */
+export async function openLocalExpert(options: LocalExpertOptions): Promise<Transport> {
+  const modelPath = options.gguf;
+  const device = parseDevices(options.device ?? 'cpu')[0]!;
+  const { sha256, kind, nCtxTrain } = await inspectModel(modelPath, { sha256: true });
+  if (kind !== 'language') {
+    throw new GristmillError('OPTION_INVALID', {
+      option: 'gguf',
+      expected: 'a language model',
+      received: `${modelPath} of kind ${kind}`,
+    });
+  }
+  const ownContext = nCtxTrain > 0 ? nCtxTrain : MAX_CONTEXT_TOKENS;
+  const context = options.contextTokens ?? Math.min(ownContext, MAX_CONTEXT_TOKENS);
+  const nCtxSlot = Math.ceil(context / 256) * 256;
+  const sizes = defaultSizes(device, options.threads);
+  const nSlots = options.slots ?? (device === 'cpu' ? sizes.nSlots : GPU_SLOTS);
+  const settings = { ...sizes, nSlots, modelPath, device, nCtxSlot };
+  const open = (options.isolate ?? true) ? openProcessEngine : openLocalEngine;
+  const engine = await open(settings);
+  try {
+    const expert = new LocalExpert(engine, { sha256: sha256!, nSlots, nCtxSlot, modelPath });
+    // A template that does not render is found before the first document.
+    expert.frame(null);
+    return expert;
+  } catch (error) {
+    await engine.dispose();
+    throw error;
+  }
+}
+
+interface LocalSettings {
+  readonly sha256: string;
+  readonly nSlots: number;
+  readonly nCtxSlot: number;
+  readonly modelPath: string;
+}
+
+class LocalExpert implements Transport {
+  readonly name: string;
+  readonly identity: object;
+  readonly concurrency: number;
+  readonly #engine: RefinerEngine;
+  readonly #nCtxSlot: number;
+  #waiting: Ask[] = [];
+  #working: Promise<void> | null = null;
+
+  constructor(engine: RefinerEngine, { sha256, nSlots, nCtxSlot, modelPath }: LocalSettings) {
+    this.#engine = engine;
+    this.#nCtxSlot = nCtxSlot;
+    this.name = engine.info.name || modelPath;
+    this.identity = { kind: 'gguf', sha256 };
+    // While one call fills the slots the next one gathers.
+    this.concurrency = 2 * nSlots;
+  }
+
+  frame(system: string | null) {
+    const profile = {
+      ...PROFILES['prox-gguf']!,
+      name: `expert ${this.name}`,
+      chat: { template: 'gguf', system },
+    };
+    // A prompt that is cut comes out exactly as long as the context, which the engine then turns away.
+    return promptFrame(profile, this.#engine.info, '{text}', '{text}', {
+      maxTokens: this.#nCtxSlot,
+      truncate: 'prompt',
+    });
+  }
+
+  async send(request: ExpertRequest, control: SendControl): Promise<Reply> {
+    await control.admit();
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ request, control, resolve, reject });
+      this.#working ??= this.#work();
+    });
+  }
+
+  async dispose(): Promise<void> {
+    await this.#working;
+    await this.#engine.dispose();
+  }
+
+  async #work(): Promise<void> {
+    // Asks of the same turn of the event loop go together.
+    await new Promise((resolve) => setImmediate(resolve));
+    while (this.#waiting.length > 0) {
+      const first = this.#waiting[0]!.request;
+      // One frame and one bound serve a whole call.
+      const fits = ({ request: { system, maxTokens } }: Ask): boolean =>
+        system === first.system && maxTokens === first.maxTokens;
+      const chosen = this.#waiting.filter(fits);
+      this.#waiting = this.#waiting.filter((ask) => !fits(ask));
+      const group = chosen.filter(({ control }) => !control.signal?.aborted);
+      for (const ask of chosen) {
+        if (!group.includes(ask)) {
+          ask.reject(new GristmillError('ABORTED', { what: 'asking the expert' }));
+        }
+      }
+      try {
+        if (group.length > 0) await this.#answer(group);
+      } catch (error) {
+        for (const ask of group) ask.reject(error);
+      }
+    }
+    // In the same step as the last look at what waits: a later ask must find nobody working.
+    this.#working = null;
+  }
+
+  async #answer(asks: readonly Ask[]): Promise<void> {
+    const { system, maxTokens } = asks[0]!.request;
+    const texts = asks.map(({ request }) => Buffer.from(request.user));
+    const offsets = new Int32Array(texts.length + 1);
+    for (const [doc, text] of texts.entries()) offsets[doc + 1] = offsets[doc]! + text.length;
+    const result = await this.#engine
+      .generateText({
+        data: Buffer.concat(texts),
+        offsets,
+        docs: null,
+        frame: this.frame(system),
+        maxNewTokens: maxTokens,
+      })
+      .catch((error: unknown) => {
+        // The engine restarts with the next call; these requests are lost.
+        if (isEngineGone(error)) throw this.#failed((error as Error).message);
+        throw error;
+      });
+    for (const [index, ask] of asks.entries()) {
+      const flags = result.flags[index]!;
+      if (flags & FLAG_CRASHED) ask.reject(this.#failed('the engine died of this prompt', true));
+      else if (flags & FLAG_DOES_NOT_FIT) {
+        const reason = `the prompt does not fit the context of ${this.#nCtxSlot} tokens`;
+        ask.reject(this.#failed(reason, true));
+      } else {
+        ask.resolve({
+          text: result.programs[index]!,
+          finish: flags & FLAG_STOPPED ? 'length' : 'stop',
+          promptTokens: result.promptTokens[index]!,
+          answerTokens: result.newTokens[index]!,
+        });
+      }
+    }
+  }
+
+  #failed(reason: string, ofPrompt = false): GristmillError {
+    return new GristmillError('ANNOTATE_EXPERT_FAILED', {
+      expert: this.name,
+      attempts: 1,
+      reason,
+      ofPrompt,
+    });
+  }
+}

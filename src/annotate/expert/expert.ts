@@ -1,0 +1,334 @@
+/**
+ * Experts: large models that are asked once per request and never paid twice.
+ *
+ *     ask ──► answers on disk? ──► same request under way? ──► budget ──► a free lane ──► transport ──► answer on disk
+ *
+ * Invariants
+ *  1. A request is named by the SHA-256 of the expert's identity and everything the answer depends on. An answer that
+ *     is in the cache is never asked for again; failures are never stored.
+ *  2. Requests of one run that are the same are sent once.
+ *  3. An answer is on disk before `ask` resolves. An interrupt sends nothing new and waits for what was sent, so that
+ *     what is paid for is kept.
+ *  4. A spent budget, a refusal and an expert that is down are final: every later request fails the same way, except
+ *     for answers that are in the cache.
+ *
+ * The identity of an endpoint is the name of the model, not its address: moving between mirrors of one model keeps the
+ * answers. The identity of a local model is the digest of its file.
+ */
+import { createHash } from 'node:crypto';
+import { setMaxListeners } from 'node:events';
+import { GristmillError } from '../../errors.ts';
+import { checkCount, given } from '../options.ts';
+import { AnswerCache } from './answer-cache.ts';
+import { Budget } from './budget.ts';
+import { type EndpointOptions, openEndpoint } from './expert-endpoint.ts';
+import { type LocalExpertOptions, openLocalExpert } from './expert-local.ts';
+import { Lanes } from './lanes.ts';
+import type { Transport } from './transport.ts';
+
+export type { EndpointOptions } from './expert-endpoint.ts';
+export type { LocalExpertOptions } from './expert-local.ts';
+
+/** What an expert is asked. Decoding is greedy: temperature 0. */
+export interface ExpertRequest {
+  readonly system: string | null;
+  readonly user: string;
+  /** Longest answer in tokens. */
+  readonly maxTokens: number;
+}
+
+/** What an expert said. */
+export interface ExpertAnswer {
+  /** The answer without a leading `<think>` block. */
+  readonly text: string;
+  /** `length`: cut at `maxTokens`. */
+  readonly finish: 'stop' | 'length';
+  /** Tokens as the expert counts them; estimated at four characters each where it does not say. */
+  readonly promptTokens: number;
+  readonly answerTokens: number;
+  /** True when nothing was sent for this answer. */
+  readonly cached: boolean;
+  /** Hex SHA-256 of the request and the expert's identity. */
+  readonly hash: string;
+}
+
+/** Counters since the expert was opened. */
+export interface ExpertStats {
+  /** Requests sent, retries among them. */
+  readonly requests: number;
+  /** Answers from the cache. */
+  readonly cached: number;
+  /** Asks that waited for the answer to an equal one. */
+  readonly shared: number;
+  readonly retries: number;
+  /** Requests that failed after all retries. */
+  readonly failed: number;
+  /** Tokens of the answers that were paid for. */
+  readonly promptTokens: number;
+  readonly answerTokens: number;
+  /** Answers among them whose tokens were estimated. */
+  readonly estimated: number;
+}
+
+/** A model that answers. Owns connections, files and maybe native memory: dispose of it. */
+export interface Expert {
+  /** Name of the model. */
+  readonly name: string;
+  /** Requests under way at once, at most; further ones wait. */
+  readonly concurrency: number;
+  /**
+   * Asks. When `signal` fires nothing new is sent; a request that was sent already is still answered and stored.
+   *
+   * @throws ANNOTATE_EXPERT_FAILED when this request failed for good
+   * @throws ANNOTATE_EXPERT_REFUSED, ANNOTATE_EXPERT_DOWN, ANNOTATE_BUDGET_SPENT: the run is over
+   * @throws ABORTED, DISPOSED
+   */
+  ask(request: ExpertRequest, options?: { readonly signal?: AbortSignal }): Promise<ExpertAnswer>;
+  stats(): ExpertStats;
+  /** Waits for what is under way, then closes. */
+  dispose(): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** Options that both kinds of experts have. */
+export interface CommonExpertOptions {
+  /** Folder of the answers; default: none are kept. */
+  readonly cacheDir?: string;
+  /** Most requests to send, retries among them. Default: no limit. */
+  readonly maxRequests?: number;
+  /** Most tokens to pay for, prompts and answers together. A request counts in full until its answer is there. */
+  readonly maxTokens?: number;
+  /** Failed requests in a row that end the run; those whose prompt is at fault do not count. Default 20. */
+  readonly maxFailures?: number;
+}
+
+/** An OpenAI-compatible endpoint (`url`) or a GGUF file (`gguf`). */
+export type ExpertOptions = (EndpointOptions | LocalExpertOptions) & CommonExpertOptions;
+
+/** Defaults of {@link CommonExpertOptions}. */
+export const EXPERT_DEFAULTS = Object.freeze({
+  maxRequests: Number.POSITIVE_INFINITY,
+  maxTokens: Number.POSITIVE_INFINITY,
+  maxFailures: 20,
+});
+
+/**
+ * Opens an expert.
+ *
+ * @throws OPTION_INVALID, ANNOTATE_CACHE_INVALID, ANNOTATE_CACHE_FAILED; for a local model ENGINE_*, PROFILE_TEMPLATE_FAILED
+ */
+export async function openExpert(options: ExpertOptions): Promise<Expert> {
+  const settings = { ...EXPERT_DEFAULTS, ...given(options) };
+  for (const name of ['maxRequests', 'maxTokens'] as const) {
+    if (settings[name] !== Number.POSITIVE_INFINITY) checkCount(name, settings[name], 0);
+  }
+  checkCount('maxFailures', settings.maxFailures, 1);
+  const cache = options.cacheDir === undefined ? null : await AnswerCache.open(options.cacheDir);
+  try {
+    const transport = 'gguf' in options ? await openLocalExpert(options) : openEndpoint(options);
+    return new CachedExpert(transport, cache, settings);
+  } catch (error) {
+    await cache?.close();
+    throw error;
+  }
+}
+
+/** The cache, the budget and the lanes around a transport. */
+class CachedExpert implements Expert {
+  readonly name: string;
+  readonly concurrency: number;
+  readonly #transport: Transport;
+  readonly #cache: AnswerCache | null;
+  readonly #budget: Budget;
+  readonly #lanes: Lanes;
+  readonly #maxFailures: number;
+  readonly #underWay = new Map<string, Promise<ExpertAnswer>>();
+  readonly #stats = {
+    requests: 0,
+    cached: 0,
+    shared: 0,
+    retries: 0,
+    failed: 0,
+    promptTokens: 0,
+    answerTokens: 0,
+    estimated: 0,
+  };
+  /** Signals of callers, with those of ours that any number of waiting requests may listen to. */
+  readonly #signals = new WeakMap<AbortSignal, AbortSignal>();
+  /** What ended the run; see invariant 4. */
+  #fatal: GristmillError | null = null;
+  #failuresInARow = 0;
+  #disposing: Promise<void> | null = null;
+
+  constructor(
+    transport: Transport,
+    cache: AnswerCache | null,
+    limits: { readonly maxRequests: number; readonly maxTokens: number; maxFailures: number },
+  ) {
+    this.name = transport.name;
+    this.concurrency = transport.concurrency;
+    this.#transport = transport;
+    this.#cache = cache;
+    this.#budget = new Budget(limits);
+    this.#lanes = new Lanes(transport.concurrency);
+    this.#maxFailures = limits.maxFailures;
+  }
+
+  async ask(
+    request: ExpertRequest,
+    { signal }: { readonly signal?: AbortSignal } = {},
+  ): Promise<ExpertAnswer> {
+    checkCount('maxTokens of a request', request.maxTokens, 1);
+    const hash = hashOf(this.#transport.identity, request);
+    for (;;) {
+      if (this.#disposing) throw new GristmillError('DISPOSED', { object: `expert ${this.name}` });
+      if (signal?.aborted) throw aborted();
+      // No wait lies between these checks and the note that this request is under way.
+      if (this.#cache?.has(hash)) {
+        const stored = await this.#cache.get(hash);
+        this.#stats.cached++;
+        return { ...stored, cached: true, hash };
+      }
+      const same = this.#underWay.get(hash);
+      if (!same) break;
+      try {
+        const answer = await same;
+        this.#stats.shared++;
+        return { ...answer, cached: true };
+      } catch (error) {
+        // The other one was called off; this one was not.
+        if (!(error instanceof GristmillError && error.code === 'ABORTED')) throw error;
+      }
+    }
+    const answering = this.#send(request, hash, this.#shared(signal)).finally(() =>
+      this.#underWay.delete(hash),
+    );
+    this.#underWay.set(hash, answering);
+    return answering;
+  }
+
+  async #send(
+    request: ExpertRequest,
+    hash: string,
+    signal: AbortSignal | undefined,
+  ): Promise<ExpertAnswer> {
+    return this.#lanes.run(signal, async () => {
+      const estimate = estimateTokens(request.user) + estimateTokens(request.system ?? '');
+      let reserved = 0;
+      let used = 0;
+      try {
+        const reply = await this.#transport.send(request, {
+          signal,
+          admit: async () => {
+            if (this.#fatal) throw this.#fatal;
+            if (reserved === 0) {
+              await this.#budget.admit(estimate + request.maxTokens, signal);
+              reserved = estimate + request.maxTokens;
+              // Another request may have ended the run during the wait.
+              if (this.#fatal) throw this.#fatal;
+            } else {
+              this.#budget.admitRetry();
+              this.#stats.retries++;
+            }
+            this.#stats.requests++;
+          },
+        });
+        const promptTokens = reply.promptTokens ?? estimate;
+        const answerTokens = reply.answerTokens ?? estimateTokens(reply.text);
+        used = promptTokens + answerTokens;
+        this.#stats.promptTokens += promptTokens;
+        this.#stats.answerTokens += answerTokens;
+        if (reply.promptTokens === null || reply.answerTokens === null) this.#stats.estimated++;
+        this.#failuresInARow = 0;
+        const answer = {
+          text: withoutThinking(reply.text),
+          finish: reply.finish,
+          promptTokens,
+          answerTokens,
+        };
+        await this.#cache?.put(hash, answer);
+        return { ...answer, cached: false, hash };
+      } catch (error) {
+        throw this.#failed(error);
+      } finally {
+        this.#budget.settle(reserved, used);
+      }
+    });
+  }
+
+  #shared(signal: AbortSignal | undefined): AbortSignal | undefined {
+    if (!signal) return undefined;
+    let own = this.#signals.get(signal);
+    if (!own) {
+      own = AbortSignal.any([signal]);
+      setMaxListeners(0, own);
+      this.#signals.set(signal, own);
+    }
+    return own;
+  }
+
+  /** Counts a failure and decides whether it ends the run. */
+  #failed(error: unknown): unknown {
+    if (!(error instanceof GristmillError) || error === this.#fatal) return error;
+    if (error.code === 'ANNOTATE_EXPERT_FAILED') {
+      this.#stats.failed++;
+      // A prompt that is too long says nothing of the expert.
+      if (error.details['ofPrompt'] === true) return error;
+      this.#failuresInARow++;
+      if (this.#failuresInARow >= this.#maxFailures) {
+        this.#fatal ??= new GristmillError(
+          'ANNOTATE_EXPERT_DOWN',
+          {
+            expert: this.name,
+            count: this.#failuresInARow,
+            reason: String(error.details['reason']),
+          },
+          { cause: error },
+        );
+      }
+    } else if (error.code !== 'ABORTED') this.#fatal ??= error;
+    return error;
+  }
+
+  stats(): ExpertStats {
+    return { ...this.#stats };
+  }
+
+  dispose(): Promise<void> {
+    this.#disposing ??= (async () => {
+      await Promise.allSettled(this.#underWay.values());
+      await this.#transport.dispose();
+      await this.#cache?.close();
+    })();
+    return this.#disposing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.dispose();
+  }
+}
+
+function hashOf(identity: object, { system, user, maxTokens }: ExpertRequest): string {
+  const request = { identity, system, user, maxTokens, temperature: 0 };
+  return createHash('sha256').update(JSON.stringify(request)).digest('hex');
+}
+
+/** Four characters a token: about right for English, on the low side for other scripts. */
+function estimateTokens(text: string): number {
+  return Math.ceil(text.length / 4);
+}
+
+const THINK_OPEN = '<think>';
+const THINK_CLOSE = '</think>';
+
+/** The answer behind a leading block of thought; empty when the thought never ended. */
+function withoutThinking(text: string): string {
+  const start = text.trimStart();
+  if (!start.startsWith(THINK_OPEN)) return text;
+  const end = start.indexOf(THINK_CLOSE);
+  return end < 0 ? '' : start.slice(end + THINK_CLOSE.length).trimStart();
+}
+
+function aborted(): GristmillError {
+  return new GristmillError('ABORTED', { what: 'asking the expert' });
+}

@@ -1,0 +1,288 @@
+/**
+ * `annotate documents`: an expert scores every document of a corpus, and the scores decide keep or drop (ProX,
+ * arXiv 2409.17115 §3 and appendix).
+ *
+ *     documents.parquet     every row, in order, with its label, scores and justifications (label-files.ts)
+ *     documents.jsonl.zst   labelled rows as document gold
+ *     train.jsonl, validation.jsonl   labelled rows as chat messages, to fine-tune a document refiner on
+ *     statistics.json       comes last; a folder without it holds no finished set
+ *     _annotate/            answers of the expert, and files in the making
+ *
+ * Conservation: rows read = labelled + failed + unfinished; only a spent budget leaves rows unfinished, and they are
+ * not written. Running the same command again asks for nothing that was answered before.
+ */
+import { join } from 'node:path';
+import { SlabPool } from '../../batch/slab-pool.ts';
+import { planCorpus } from '../../corpus/plan.ts';
+import { type CorpusPlan, ROW_NULL, ROW_OK, type UnitBatch } from '../../corpus/types.ts';
+import { openUnit } from '../../corpus/unit.ts';
+import { GristmillError, isGristmillError } from '../../errors.ts';
+import { mapOrdered } from '../../refine/pipeline.ts';
+import { loadProfile } from '../../refine/profile.ts';
+import { type Expert, openExpert } from '../expert/expert.ts';
+import { checkCount, given, refuseOption } from '../options.ts';
+import { lockFolder, prepareFolder, publish, workFolder } from '../output-files.ts';
+import { loadTemplate, type PromptTemplate } from '../templates.ts';
+import { LABEL_FILES, type LabelFileSettings, LabelFiles, textAt } from './label-files.ts';
+import {
+  ANNOTATE_DOCUMENTS_DEFAULTS,
+  type AnnotateDocumentsOptions,
+  type AnnotateDocumentsStatistics,
+  type DocumentFailure,
+  type Verdict,
+} from './label-types.ts';
+import {
+  cutText,
+  isKept,
+  type KeepRule,
+  type ParsedScore,
+  parseKeepRule,
+  parseScore,
+  type ScoreName,
+  scoresOf,
+} from './scores.ts';
+
+const COLUMN_OF = { educational: 'edu', format: 'format' } as const;
+/** Small batches: a batch stays in memory until its last document is answered. */
+const BATCH = { batchRows: 256, batchBytes: 2 * 2 ** 20 };
+const SLABS = { slabBytes: 32 * 2 ** 20, nSlabs: 3 };
+
+/** Where an expert's answers lie unless somebody says otherwise. */
+export function answersFolder(out: string): string {
+  return join(workFolder(out), 'answers');
+}
+
+/**
+ * Labels the documents of a corpus.
+ *
+ * @throws OPTION_INVALID, CORPUS_*, ENGINE_*, RUN_OUTPUT_FAILED, RUN_OUTPUT_IN_USE, ANNOTATE_OUTPUT_OTHER, ANNOTATE_TEMPLATE_INVALID,
+ *   ANNOTATE_CACHE_*, ANNOTATE_EXPERT_REFUSED, ANNOTATE_EXPERT_DOWN; ABORTED when `signal` fires: no result is written then, the answers
+ *   stay
+ */
+export async function annotateDocuments(
+  options: AnnotateDocumentsOptions,
+): Promise<AnnotateDocumentsStatistics> {
+  const started = performance.now();
+  const settings = { ...ANNOTATE_DOCUMENTS_DEFAULTS, ...given(options) };
+  for (const name of ['maxChars', 'answerTokens'] as const) checkCount(name, settings[name], 1);
+  if (options.limit !== undefined) checkCount('limit', options.limit, 0);
+  if (!(settings.validation >= 0 && settings.validation <= 1)) {
+    refuseOption('validation', 'a number in 0..1', settings.validation);
+  }
+  const profile = loadProfile(settings.profile, undefined);
+  if (profile.document === null) {
+    refuseOption('profile', 'one that describes the document stage', profile.name);
+  }
+  const rule = parseKeepRule(settings.keepRule);
+  const templates = scoresOf(rule).map((name) => loadTemplate(name, options.prompts));
+  const { signal, out } = options;
+  const plan = await planCorpus({
+    inputs: options.inputs,
+    textColumn: settings.textColumn,
+    failFast: true,
+    ...(options.idColumn !== undefined && { idColumn: options.idColumn }),
+    ...(signal && { signal }),
+  });
+  await prepareFolder(out, 'documents');
+  using _lock = lockFolder(out);
+  const { maxChars, answerTokens, keepRule } = settings;
+  await using expert = await openExpert({ cacheDir: answersFolder(out), ...options.expert });
+  const judge = { expert, templates, rule, maxChars, answerTokens, signal };
+  const { validation } = settings;
+  const files = { out, expert: expert.name, profile, validation };
+  const counts = await new LabelRun(plan, judge, options).execute(files);
+  const statistics = {
+    out,
+    ...counts,
+    keepRule,
+    maxChars,
+    answerTokens,
+    expert: { name: expert.name, ...expert.stats() },
+    seconds: (performance.now() - started) / 1000,
+  };
+  await publish(out, LABEL_FILES, statistics);
+  return statistics;
+}
+
+/** What a document is judged with. */
+interface Judge {
+  readonly expert: Expert;
+  readonly templates: readonly PromptTemplate[];
+  readonly rule: KeepRule;
+  readonly maxChars: number;
+  readonly answerTokens: number;
+  readonly signal: AbortSignal | undefined;
+}
+
+const UNREAD = { keep: null, scores: {}, requests: '', cut: false } as const;
+
+/** Asks for the scores of a text. @throws what ends the run */
+async function judgeText(text: string, judge: Judge): Promise<Verdict> {
+  const { expert, templates, rule, maxChars, answerTokens, signal } = judge;
+  if (text.trim() === '') return { ...UNREAD, reason: 'empty_text' };
+  const seen = cutText(text, maxChars);
+  // Every answer is waited for, so that none is lost when another one fails.
+  const settled = await Promise.allSettled(
+    templates.map((template) =>
+      expert.ask(
+        { ...template.fill({ text: seen }), maxTokens: answerTokens },
+        signal ? { signal } : {},
+      ),
+    ),
+  );
+  const scores: Partial<Record<ScoreName, ParsedScore>> = {};
+  const requests: string[] = [];
+  let reason: DocumentFailure | null = null;
+  let unfinished = false;
+  for (const [index, outcome] of settled.entries()) {
+    const name = templates[index]!.name as ScoreName;
+    if (outcome.status === 'fulfilled') {
+      const parsed = parseScore(name, outcome.value);
+      scores[name] = parsed;
+      requests.push(outcome.value.hash);
+      if (parsed.problem !== null) reason ??= `${COLUMN_OF[name]}_${parsed.problem}`;
+    } else if (isGristmillError(outcome.reason, 'ANNOTATE_BUDGET_SPENT')) unfinished = true;
+    else if (isGristmillError(outcome.reason, 'ANNOTATE_EXPERT_FAILED')) {
+      reason ??= `${COLUMN_OF[name]}_expert_failed`;
+    } else throw outcome.reason;
+  }
+  if (unfinished) return null;
+  const { educational, format } = scores;
+  const keep =
+    reason === null ? isKept(rule, educational!.score!, format?.score ?? Number.NaN) : null;
+  return { reason, keep, scores, requests: requests.join(' '), cut: seen.length < text.length };
+}
+
+/** A document on its way, with the batch that it is a row of. */
+interface Item {
+  readonly input: UnitBatch;
+  readonly row: number;
+  /** Of the corpus. */
+  readonly number: number;
+  readonly last: boolean;
+}
+
+/** Reading, judging and writing of one corpus. */
+class LabelRun {
+  readonly #plan: CorpusPlan;
+  readonly #judge: Judge;
+  readonly #options: AnnotateDocumentsOptions;
+  readonly #counts = {
+    stopped: null as 'budget' | null,
+    rowsIn: 0,
+    labelled: 0,
+    failed: 0,
+    unfinished: 0,
+    keep: 0,
+    drop: 0,
+    cut: 0,
+    eduScores: [0, 0, 0, 0, 0, 0],
+    formatScores: [0, 0, 0, 0, 0, 0],
+    failures: {} as Record<string, number>,
+  };
+
+  constructor(plan: CorpusPlan, judge: Judge, options: AnnotateDocumentsOptions) {
+    this.#plan = plan;
+    this.#judge = judge;
+    this.#options = options;
+  }
+
+  async execute(settings: LabelFileSettings) {
+    const { signal } = this.#options;
+    const { expert } = this.#judge;
+    const files = await LabelFiles.open(this.#plan, settings);
+    try {
+      const judged = mapOrdered(this.#read(), expert.concurrency, async (item) => ({
+        item,
+        verdict: await this.#judgeRow(item),
+      }));
+      let verdicts: Verdict[] = [];
+      let open: Item | null = null;
+      const flush = async ({ input, number }: Item): Promise<void> => {
+        await files.write(input, verdicts, number - verdicts.length + 1);
+        input.batch.release();
+        input.carry.release();
+        verdicts = [];
+      };
+      for await (const { item, verdict } of judged) {
+        verdicts.push(verdict);
+        this.#count(verdict);
+        // The reader may be waiting for this batch's memory: it goes back before the next one is there.
+        if (item.last) await flush(item);
+        open = item.last ? null : item;
+      }
+      if (open) await flush(open);
+      if (signal?.aborted) throw new GristmillError('ABORTED', { what: 'annotating' });
+      await files.close();
+    } catch (error) {
+      await files.abort();
+      throw error;
+    }
+    const { rowsIn, labelled, failed, unfinished } = this.#counts;
+    if (rowsIn !== labelled + failed + unfinished) throw new Error('rows were lost');
+    return this.#counts;
+  }
+
+  /** Rows in order. After the end of the budget or an interrupt no more are read. */
+  async *#read(): AsyncGenerator<Item> {
+    const { signal } = this.#options;
+    const limit = this.#options.limit ?? Number.POSITIVE_INFINITY;
+    const slabs = new SlabPool(SLABS);
+    let number = 0;
+    for (const unit of this.#plan.units) {
+      if (number >= limit) return;
+      for await (const input of openUnit(this.#plan, unit, slabs, {
+        ...BATCH,
+        ...(signal && { signal }),
+      })) {
+        const nRows = Math.min(input.batch.nDocs, limit - number);
+        for (let row = 0; row < nRows; row++) {
+          if (this.#counts.stopped !== null || signal?.aborted) return;
+          yield { input, row, number, last: row === nRows - 1 };
+          number++;
+        }
+        if (number >= limit) return;
+      }
+    }
+  }
+
+  async #judgeRow({ input, row }: Item): Promise<Verdict> {
+    const status = input.rowStatus[row];
+    if (status !== ROW_OK) {
+      return { ...UNREAD, reason: status === ROW_NULL ? 'null_text' : 'invalid_utf8' };
+    }
+    // Read before the budget's end, judged after it.
+    if (this.#counts.stopped !== null) return null;
+    const verdict = await judgeText(textAt(input, row), this.#judge);
+    if (verdict === null) this.#counts.stopped = 'budget';
+    return verdict;
+  }
+
+  #count(verdict: Verdict): void {
+    const counts = this.#counts;
+    counts.rowsIn++;
+    if (verdict === null) counts.unfinished++;
+    else if (verdict.reason !== null) {
+      counts.failed++;
+      counts.failures[verdict.reason] = (counts.failures[verdict.reason] ?? 0) + 1;
+    } else {
+      counts.labelled++;
+      if (verdict.keep) counts.keep++;
+      else counts.drop++;
+    }
+    if (verdict?.cut) counts.cut++;
+    const { educational, format } = verdict?.scores ?? {};
+    if (educational && educational.score !== null) counts.eduScores[educational.score]!++;
+    if (format && format.score !== null) counts.formatScores[format.score]!++;
+    const { rowsIn: rows, labelled, failed } = counts;
+    const known = this.#plan.units.every((unit) => unit.nRows !== null);
+    const total = this.#plan.units.reduce((sum, unit) => sum + (unit.nRows ?? 0), 0);
+    this.#options.onProgress?.({
+      rows,
+      nRows: known ? Math.min(total, this.#options.limit ?? total) : null,
+      labelled,
+      failed,
+      expert: this.#judge.expert.stats(),
+    });
+  }
+}

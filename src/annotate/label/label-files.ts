@@ -1,0 +1,209 @@
+/**
+ * The files of `annotate documents`, under pending names until the run publishes them:
+ *
+ *     documents.parquet      every row: `id`, `text`, the corpus's other columns, {@link LABEL_COLUMNS}
+ *     documents.jsonl.zst    labelled rows as document gold: {text, id, domain, language, label} with 1 for keep; the
+ *                            domain is the column `domain`, or the host of `url`
+ *     train.jsonl, validation.jsonl   labelled rows as chat messages: the text, and the profile's answer for its label
+ */
+import { bytesAt, isNullAt } from '../../batch/document-batch.ts';
+import { isTextColumn, stringColumn } from '../../corpus/schema.ts';
+import { openSink } from '../../corpus/sink.ts';
+import type { CorpusPlan, CorpusSink, ExtraColumn, UnitBatch } from '../../corpus/types.ts';
+import type { Profile } from '../../refine/profile.ts';
+import { chatRow, splitOf } from '../chat-file.ts';
+import { hostOf } from '../documents.ts';
+import { discard, JsonLinesFile, pendingFile } from '../output-files.ts';
+import type { Split } from '../types.ts';
+import type { Verdict } from './label-types.ts';
+import type { ScoreName } from './scores.ts';
+
+/** Columns added to a row. Scores are whole numbers 0..5. */
+export const LABEL_COLUMNS: readonly ExtraColumn[] = Object.freeze([
+  { name: 'label', type: 'string' },
+  { name: 'edu_score', type: 'double' },
+  { name: 'format_score', type: 'double' },
+  { name: 'edu_justification', type: 'string' },
+  { name: 'format_justification', type: 'string' },
+  { name: 'expert', type: 'string' },
+  { name: 'requests', type: 'string' },
+  { name: 'reason', type: 'string' },
+] as const);
+
+const PARQUET = 'documents.parquet';
+const GOLD = 'documents.jsonl.zst';
+const TRAIN = 'train.jsonl';
+const VALIDATION = 'validation.jsonl';
+/** What is published, in this order. */
+export const LABEL_FILES: readonly string[] = Object.freeze([PARQUET, GOLD, TRAIN, VALIDATION]);
+/** Columns of the corpus that tell the domain and the language. */
+const ORIGINS: ReadonlySet<string> = new Set(['domain', 'url', 'language']);
+
+/** Where and what is written. */
+export interface LabelFileSettings {
+  readonly out: string;
+  /** Name for the column `expert`. */
+  readonly expert: string;
+  /** With a document stage. */
+  readonly profile: Profile;
+  /** Share of domains whose documents validate. */
+  readonly validation: number;
+}
+
+/** See the file's header. */
+export class LabelFiles {
+  readonly #plan: CorpusPlan;
+  readonly #parquet: CorpusSink;
+  readonly #gold: CorpusSink;
+  readonly #chats: Readonly<Record<Split, JsonLinesFile>>;
+  readonly #settings: LabelFileSettings;
+
+  private constructor(
+    plan: CorpusPlan,
+    settings: LabelFileSettings,
+    sinks: { readonly parquet: CorpusSink; readonly gold: CorpusSink },
+  ) {
+    this.#plan = plan;
+    this.#settings = settings;
+    this.#chats = {
+      train: new JsonLinesFile(pendingFile(settings.out, TRAIN)),
+      validation: new JsonLinesFile(pendingFile(settings.out, VALIDATION)),
+    };
+    this.#parquet = sinks.parquet;
+    this.#gold = sinks.gold;
+  }
+
+  /** @throws CORPUS_WRITE_FAILED */
+  static async open(plan: CorpusPlan, settings: LabelFileSettings): Promise<LabelFiles> {
+    const { out } = settings;
+    const { columns, textColumn } = plan;
+    const own = new Set(['id', 'text', textColumn, ...LABEL_COLUMNS.map(({ name }) => name)]);
+    const text = stringColumn('text');
+    const parquet = await openSink({
+      format: 'parquet',
+      path: pendingFile(out, PARQUET),
+      columns: [text, ...columns.filter(({ name }) => !own.has(name))],
+      textColumn: 'text',
+      extra: [{ name: 'id', type: 'string' }, ...LABEL_COLUMNS],
+    });
+    try {
+      const gold = await openSink({
+        format: 'jsonl.zst',
+        path: pendingFile(out, GOLD),
+        columns: [text],
+        textColumn: 'text',
+        extra: [
+          { name: 'id', type: 'string' },
+          { name: 'domain', type: 'string' },
+          { name: 'language', type: 'string' },
+          { name: 'label', type: 'double' },
+        ],
+      });
+      return new LabelFiles(plan, settings, { parquet, gold });
+    } catch (error) {
+      await parquet.abort();
+      throw error;
+    }
+  }
+
+  /**
+   * Writes the judged rows of a batch; those that the budget left out are not written.
+   *
+   * @param firstNumber of the batch's first row in the corpus
+   */
+  async write(input: UnitBatch, verdicts: readonly Verdict[], firstNumber: number): Promise<void> {
+    const { batch, carry } = input;
+    const rowsWhere = (wanted: (verdict: Verdict) => boolean): Int32Array =>
+      Int32Array.from(verdicts.keys()).filter((row) => wanted(verdicts[row]!));
+    const text = verdicts.map((_, row) =>
+      isNullAt(batch.text, row) ? null : Buffer.from(textAt(input, row)),
+    );
+    const id = verdicts.map((_, row) => {
+      const own = batch.id && !isNullAt(batch.id, row);
+      return (own && decoder.decode(bytesAt(batch.id!, row))) || `row:${firstNumber + row}`;
+    });
+    const score = (name: ScoreName) => verdicts.map((verdict) => verdict?.scores[name] ?? null);
+    const educational = score('educational');
+    const format = score('format');
+    await this.#parquet.write({
+      text,
+      rows: rowsWhere((verdict) => verdict !== null),
+      carry,
+      extra: {
+        id,
+        label: verdicts.map((verdict) =>
+          verdict?.keep === true ? 'keep' : verdict?.keep === false ? 'drop' : null,
+        ),
+        edu_score: educational.map((parsed) => parsed?.score ?? null),
+        format_score: format.map((parsed) => parsed?.score ?? null),
+        edu_justification: educational.map((parsed) => parsed?.justification ?? null),
+        format_justification: format.map((parsed) => parsed?.justification ?? null),
+        expert: verdicts.map(() => this.#settings.expert),
+        requests: verdicts.map((verdict) => verdict?.requests ?? null),
+        reason: verdicts.map((verdict) => verdict?.reason ?? null),
+      },
+    });
+    const origin = await originsOf(input, this.#plan);
+    const domain = verdicts.map((_, row) => origin('domain', row) || hostOf(origin('url', row)));
+    for (const [row, verdict] of verdicts.entries()) {
+      if (typeof verdict?.keep !== 'boolean') continue;
+      const { profile, validation } = this.#settings;
+      const { user, answers } = profile.document!;
+      // Split and joined, not replaced: the text may hold the placeholder and replacement patterns.
+      const message = user.split('{text}').join(textAt(input, row));
+      const answer = (verdict.keep ? answers.keep : answers.drop).trim();
+      const split = splitOf({ id: id[row]!, domain: domain[row]! }, validation);
+      await this.#chats[split].write(chatRow(message, answer, profile));
+    }
+    await this.#gold.write({
+      text,
+      rows: rowsWhere((verdict) => typeof verdict?.keep === 'boolean'),
+      carry: null,
+      extra: {
+        id,
+        domain,
+        language: verdicts.map((_, row) => origin('language', row)),
+        label: verdicts.map((verdict) => (verdict?.keep ? 1 : 0)),
+      },
+    });
+  }
+
+  /** All files are on the disk when this resolves. @throws CORPUS_WRITE_FAILED, RUN_OUTPUT_FAILED */
+  async close(): Promise<void> {
+    await this.#parquet.close();
+    await this.#gold.close();
+    await Promise.all([this.#chats.train.close(), this.#chats.validation.close()]);
+  }
+
+  async abort(): Promise<void> {
+    const { train, validation } = this.#chats;
+    await Promise.allSettled([
+      this.#parquet.abort(),
+      this.#gold.abort(),
+      train.close(),
+      validation.close(),
+    ]);
+    await discard(this.#settings.out, LABEL_FILES);
+  }
+}
+
+const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
+
+/** The text of a row; what is not UTF-8 becomes U+FFFD. */
+export function textAt({ batch }: UnitBatch, row: number): string {
+  return decoder.decode(bytesAt(batch.text, row));
+}
+
+/** Values of columns that say where documents come from; empty where the corpus does not have them. */
+async function originsOf(
+  { carry }: UnitBatch,
+  plan: CorpusPlan,
+): Promise<(name: string, row: number) => string> {
+  const origins = plan.columns.filter((column) => ORIGINS.has(column.name));
+  if (!origins.some(isTextColumn)) return () => '';
+  const columns = await carry.select(null).plain();
+  return (name, row) => {
+    const value = columns.get(name)?.[row];
+    return typeof value === 'string' ? value : '';
+  };
+}

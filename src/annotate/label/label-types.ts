@@ -1,0 +1,97 @@
+/**
+ * What `annotate documents` is asked for and what it says it did (label-documents.ts).
+ */
+import type { ExpertOptions, ExpertStats } from '../expert/expert.ts';
+import type { ParsedScore, ScoreName, ScoreProblem } from './scores.ts';
+
+/** Options of annotateDocuments(). */
+export interface AnnotateDocumentsOptions {
+  /** Files, folders and globs of a corpus. */
+  readonly inputs: readonly string[];
+  /** Output folder. */
+  readonly out: string;
+  /** Who is asked. Answers are kept in `<out>/_annotate/answers` unless `cacheDir` says otherwise. */
+  readonly expert: ExpertOptions;
+  /** Default `text`. */
+  readonly textColumn?: string;
+  /** Default: `id` where there is one, else ids are `row:<number>`. */
+  readonly idColumn?: string;
+  /** Most rows to read. */
+  readonly limit?: number;
+  /** Characters of a text that the expert sees; longer ones are cut. Default 10 000. */
+  readonly maxChars?: number;
+  /** Longest answer in tokens. Default 512. */
+  readonly answerTokens?: number;
+  /** `prox` (default): educational ≥ 3, or 2 and format ≥ 4. `edu:N`: educational ≥ N; the format is not asked for. */
+  readonly keepRule?: string;
+  /** Folder of edited prompts. */
+  readonly prompts?: string;
+  /** How the refiner to be trained is asked: a profile with a document stage, built-in or a file. Default `prox`. */
+  readonly profile?: string;
+  /** Share of domains whose documents validate, 0..1. Default 0.1. */
+  readonly validation?: number;
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (progress: AnnotateProgress) => void;
+}
+
+/** Defaults of {@link AnnotateDocumentsOptions}. */
+export const ANNOTATE_DOCUMENTS_DEFAULTS = Object.freeze({
+  textColumn: 'text',
+  maxChars: 10_000,
+  answerTokens: 512,
+  keepRule: 'prox',
+  profile: 'prox',
+  validation: 0.1,
+});
+
+/** How far a run is. */
+export interface AnnotateProgress {
+  readonly rows: number;
+  /** Null where the corpus does not say. */
+  readonly nRows: number | null;
+  readonly labelled: number;
+  readonly failed: number;
+  readonly expert: ExpertStats;
+}
+
+/** Why a row failed: a problem of its text, or, behind `edu_` or `format_`, of an answer. */
+export type DocumentFailure =
+  | 'null_text'
+  | 'invalid_utf8'
+  | 'empty_text'
+  | `${'edu' | 'format'}_${'expert_failed' | ScoreProblem}`;
+
+/** What annotateDocuments() did; statistics.json. */
+export interface AnnotateDocumentsStatistics {
+  readonly out: string;
+  /** `budget`: the rest of the corpus is left for another run. */
+  readonly stopped: 'budget' | null;
+  /** Rows read. */
+  readonly rowsIn: number;
+  readonly labelled: number;
+  readonly failed: number;
+  /** Rows for which the budget did not suffice. */
+  readonly unfinished: number;
+  readonly keep: number;
+  readonly drop: number;
+  /** Rows of which the expert saw the beginning only. */
+  readonly cut: number;
+  /** Rows by score, 0 to 5. */
+  readonly eduScores: readonly number[];
+  readonly formatScores: readonly number[];
+  readonly failures: Readonly<Record<string, number>>;
+  readonly keepRule: string;
+  readonly maxChars: number;
+  readonly answerTokens: number;
+  readonly expert: ExpertStats & { readonly name: string };
+  readonly seconds: number;
+}
+
+/** A row that was judged; null: the budget did not suffice. */
+export type Verdict = {
+  readonly reason: DocumentFailure | null;
+  readonly keep: boolean | null;
+  readonly scores: Readonly<Partial<Record<ScoreName, ParsedScore>>>;
+  readonly requests: string;
+  readonly cut: boolean;
+} | null;
