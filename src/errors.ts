@@ -75,7 +75,12 @@ export const ERRORS = {
   TRAIN_CONFIG_INVALID: 'configuration {file}: {reason}',
   TRAIN_RUN_CHANGED:
     '{out} holds a training run with other settings; changed: {changes}. Use another out, or remove it',
+  // model: conversion and the hub
   MODEL_WRITE_FAILED: '{path}: {reason}',
+  MODEL_FILES_INVALID: 'model file {file}: {reason}',
+  MODEL_CONVERT_UNSUPPORTED: 'model {dir}: {what}: {reason}',
+  MODEL_HUB_FAILED: 'repository {repo}: {reason}',
+  MODEL_HUB_CHECKSUM: 'repository {repo}, file {file}: expected {expected}, received {received}',
   // batch
   BATCH_POOL_TOO_SMALL: 'slab pool: expected at least {minimum} slabs, received {received}',
 } as const;
