@@ -65,47 +65,58 @@ export function ggufHead(entries: GgufEntries, nTensors: number): Buffer {
     u64(Object.keys(entries).length),
   ];
   for (const [key, value] of Object.entries(entries)) {
-    parts.push(ggufString(key), ...encode(value));
+    parts.push(ggufString(key), encode(value));
   }
   return Buffer.concat(parts);
 }
 
-function encode(entry: GgufValue): Buffer[] {
+function encode(entry: GgufValue): Buffer {
   switch (entry.type) {
     case 'u32':
-      return [u32(TYPE.u32), u32(entry.value)];
+      return Buffer.concat([u32(TYPE.u32), u32(entry.value)]);
     case 'i32': {
       const value = Buffer.alloc(4);
       value.writeInt32LE(entry.value);
-      return [u32(TYPE.i32), value];
+      return Buffer.concat([u32(TYPE.i32), value]);
     }
     case 'f32': {
       const value = Buffer.alloc(4);
       value.writeFloatLE(entry.value);
-      return [u32(TYPE.f32), value];
+      return Buffer.concat([u32(TYPE.f32), value]);
     }
     case 'bool':
-      return [u32(TYPE.bool), Buffer.of(entry.value ? 1 : 0)];
+      return Buffer.concat([u32(TYPE.bool), Buffer.of(entry.value ? 1 : 0)]);
     case 'string':
-      return [u32(TYPE.string), ggufString(entry.value)];
+      return Buffer.concat([u32(TYPE.string), ggufString(entry.value)]);
     case 'strings':
-      return [
-        u32(TYPE.array),
-        u32(TYPE.string),
-        u64(entry.value.length),
-        ...entry.value.map((value) => ggufString(value)),
-      ];
+      return array(TYPE.string, entry.value.length, strings(entry.value));
     case 'i32s': {
       const values = Buffer.alloc(entry.value.length * 4);
       for (const [index, value] of entry.value.entries()) values.writeInt32LE(value, index * 4);
-      return [u32(TYPE.array), u32(TYPE.i32), u64(entry.value.length), values];
+      return array(TYPE.i32, entry.value.length, values);
     }
     case 'f32s': {
       const values = Buffer.alloc(entry.value.length * 4);
       for (const [index, value] of entry.value.entries()) values.writeFloatLE(value, index * 4);
-      return [u32(TYPE.array), u32(TYPE.f32), u64(entry.value.length), values];
+      return array(TYPE.f32, entry.value.length, values);
     }
   }
+}
+
+function array(type: number, count: number, elements: Buffer): Buffer {
+  return Buffer.concat([u32(TYPE.array), u32(type), u64(count), elements]);
+}
+
+/** Hundreds of thousands of short strings: one buffer, not three for each. */
+function strings(values: readonly string[]): Buffer {
+  const lengths = values.map((value) => Buffer.byteLength(value));
+  const bytes = Buffer.alloc(lengths.reduce((sum, length) => sum + length + 8, 0));
+  let at = 0;
+  for (const [index, value] of values.entries()) {
+    at = bytes.writeBigUInt64LE(BigInt(lengths[index]!), at);
+    at += bytes.write(value, at);
+  }
+  return bytes;
 }
 
 /** A number of 32 bits. */

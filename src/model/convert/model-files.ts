@@ -59,10 +59,10 @@ export function readText(file: string, maxBytes = MAX_CONFIG_BYTES): string {
   return decodeUtf8(readBytes(file, maxBytes), file);
 }
 
-/** UTF-8 as text. @throws MODEL_FILES_INVALID */
+/** UTF-8 as text, a byte order mark included (it is a token of some tokenizers). @throws MODEL_FILES_INVALID */
 export function decodeUtf8(bytes: Uint8Array, file: string): string {
   try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch (cause) {
     throw invalidFile(file, 'is not UTF-8', cause);
   }

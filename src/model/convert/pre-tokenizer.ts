@@ -35,6 +35,9 @@ const QWEN2 = String.raw`${CONTRACTIONS}|${LETTERS}|\p{N}|${OTHERS}|${TAIL}`;
 const TEKKEN = String.raw`${CASED('')}|\p{N}|${SLASHED}|${TAIL}`;
 const GPT4O = String.raw`${CASED(`${CONTRACTIONS}?`)}|\p{N}{1,3}|${SLASHED}|${TAIL}`;
 
+const PUNCTUATION = '[!"#$%&\'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~]';
+const DEEPSEEK3 = String.raw`${PUNCTUATION}[A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|${TAIL}`;
+
 const KNOWN: readonly KnownForm[] = [
   { name: 'llama-bpe', steps: [split(LLAMA3), BYTES], ignoreMerges: true },
   // The same pattern without `ignore_merges`.
@@ -45,9 +48,14 @@ const KNOWN: readonly KnownForm[] = [
   { name: 'gpt-2', steps: [GPT2], ignoreMerges: false },
   { name: 'smollm', steps: [DIGITS, GPT2], ignoreMerges: false },
   {
+    name: 'deepseek-v3',
+    steps: [split(String.raw`\p{N}{1,3}`), split('[一-龥぀-ゟ゠-ヿ]+'), split(DEEPSEEK3), BYTES],
+    ignoreMerges: false,
+  },
+  {
     name: 'deepseek-coder',
     steps: [
-      split('[\r\n]'),
+      split(String.raw`[\r\n]`),
       split(String.raw`\s?\p{L}+`),
       split(String.raw`\s?\p{P}+`),
       split('[一-龥ࠀ-一가-퟿]+'),
@@ -113,7 +121,8 @@ function stepsOf(pre: unknown, dir: string): string[] {
       const isolated = pre['behavior'] === 'Isolated' && pre['invert'] !== true;
       const kept = pre['behavior'] === 'Removed' && pre['invert'] === true;
       if (!isolated && !kept) throw refuse(`Split with behavior ${String(pre['behavior'])}`);
-      return [split(regex)];
+      // Line ends may stand in a pattern as they are or escaped.
+      return [split(regex.replaceAll('\r', '\\r').replaceAll('\n', '\\n'))];
     }
     default:
       throw refuse(`step ${String(pre['type'])}`);
