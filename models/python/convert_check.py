@@ -171,7 +171,7 @@ def make(work, corpus_folder, real=None):
          bos_token=specials[0], eos_token=specials[2])
     write(folder, "chat_template.jinja", TEMPLATE)
 
-    config = {"vocab_size": 4008, "attention_bias": True, "mlp_bias": True,
+    config = {"vocab_size": 4000, "attention_bias": True, "mlp_bias": True,
               "rope_scaling": {"type": "linear", "factor": 2.0}, "bos_token_id": 1, "eos_token_id": 2}
     folder = model("llama-spm-json", "LlamaForCausalLM", config, "F16")
     from transformers import LlamaTokenizerFast

@@ -1,8 +1,8 @@
 // Rows of a tensor from one storage type to another, for the converter of model files.
 //
 // Sources are f32, f16 and bf16; targets also q8_0. Rounding is that of ggml's reference functions:
-// to nearest, ties to even (bf16, f16; too large for f16 is infinite), and round-half-away of x/d in
-// q8_0. The same type is copied bit for bit.
+// to nearest, ties to even (bf16, f16; too large for f16 is infinite), and round-half-away of x/d
+// in q8_0. The same type is copied bit for bit.
 #pragma once
 
 #include <cstddef>

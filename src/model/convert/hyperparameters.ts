@@ -299,20 +299,19 @@ export function llama3RopeFactors(
   headDim: number,
 ): Float32Array {
   const { base, factor, lowFreqFactor, highFreqFactor, originalContext } = rope;
+  const f32 = Math.fround;
   const factors = new Float32Array(headDim / 2);
   for (let pair = 0; pair < factors.length; pair++) {
-    const exponent = Math.fround((2 * pair) / headDim);
-    const frequency = Math.fround(1 / Math.fround(base ** exponent));
-    const wavelength = Math.fround((2 * Math.PI) / frequency);
+    const exponent = f32((2 * pair) / headDim);
+    const frequency = f32(1 / f32(base ** exponent));
+    // A number over a tensor is its reciprocal times the number there, rounded twice.
+    const wavelength = f32(f32(1 / frequency) * f32(2 * Math.PI));
     if (wavelength < originalContext / highFreqFactor) factors[pair] = 1;
     else if (wavelength > originalContext / lowFreqFactor) factors[pair] = factor;
     else {
-      const part = Math.fround(originalContext / wavelength);
-      const smooth = Math.fround(
-        Math.fround(part - lowFreqFactor) / (highFreqFactor - lowFreqFactor),
-      );
-      const blend = Math.fround(Math.fround(Math.fround(1 - smooth) / factor) + smooth);
-      factors[pair] = 1 / blend;
+      const part = f32(f32(1 / wavelength) * originalContext);
+      const smooth = f32(f32(part - lowFreqFactor) / (highFreqFactor - lowFreqFactor));
+      factors[pair] = 1 / f32(f32(f32(1 - smooth) / factor) + smooth);
     }
   }
   return factors;

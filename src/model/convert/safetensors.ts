@@ -83,6 +83,13 @@ export function listTensors(dir: string): SourceTensor[] {
   return [...tensors.values()];
 }
 
+/** The weight files that a folder's index names. @throws MODEL_FILES_INVALID */
+export function indexedFiles(dir: string): string[] {
+  const names = [...new Set(readIndex(dir).values())].sort();
+  for (const name of names) modelFile(dir, name, join(dir, INDEX));
+  return names;
+}
+
 function readIndex(dir: string): Map<string, string> {
   const file = join(dir, INDEX);
   const index = checked(
