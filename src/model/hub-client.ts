@@ -4,7 +4,6 @@
  * Listing is done by @huggingface/hub. The token goes to the endpoint alone: redirects to where the bytes lie and links to
  * further pages on another host get none. Names in answers are untrusted and checked before they become paths.
  */
-import { listFiles, modelInfo } from '@huggingface/hub';
 import { GristmillError } from '../errors.ts';
 
 /** Where models are pulled from. */
@@ -36,8 +35,8 @@ export function hubError(repo: string, reason: string, cause?: unknown): Gristmi
 
 /** The commit that a revision names. @throws MODEL_HUB_FAILED, ABORTED */
 export async function resolveCommit(access: HubAccess, revision: string): Promise<string> {
-  const { sha } = await asking(access, () =>
-    modelInfo({
+  const { sha } = await asking(access, async () =>
+    (await hub()).modelInfo({
       name: access.repo,
       revision,
       hubUrl: access.endpoint,
@@ -55,7 +54,7 @@ export async function resolveCommit(access: HubAccess, revision: string): Promis
 export async function filesOf(access: HubAccess, commit: string): Promise<HubFile[]> {
   return asking(access, async () => {
     const files: HubFile[] = [];
-    const entries = listFiles({
+    const entries = (await hub()).listFiles({
       repo: { type: 'model', name: access.repo },
       revision: commit,
       hubUrl: access.endpoint,
@@ -89,6 +88,11 @@ export async function openFile(
   if (response.ok || response.status === 416) return response;
   await response.body?.cancel();
   throw hubError(access.repo, `${name}: ${statusReason(response.status, access)}`);
+}
+
+/** Loaded when a model is pulled, not with the library. */
+function hub() {
+  return import('@huggingface/hub');
 }
 
 async function hubFetch(access: HubAccess, url: string, init?: RequestInit): Promise<Response> {

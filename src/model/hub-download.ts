@@ -24,7 +24,7 @@ export interface DownloadOptions {
 }
 
 const ATTEMPTS = 5;
-const FIRST_WAIT_MS = 500;
+const FIRST_WAIT_MS = 250;
 
 /**
  * Downloads a file unless it is there.
