@@ -50,7 +50,7 @@ def save_weights(folder, config, dtype, shards, seed):
             shapes[at + "self_attn.q_norm.weight"] = shapes[at + "self_attn.k_norm.weight"] = (head,)
     parts = [{} for _ in range(shards)]
     for index, (name, shape) in enumerate(shapes.items()):
-        values = rng.standard_normal(shape).astype(np.float32) * rng.choice([0.02, 1e-4, 3.0, 1e-6])
+        values = (rng.standard_normal(shape) * rng.choice([0.02, 1e-4, 3.0, 1e-6])).astype(np.float32)
         flat = values.reshape(-1)
         flat[:4] = [0, -0.0, 65519.0, 1e-41][: flat.size]
         parts[index % shards][name] = values
