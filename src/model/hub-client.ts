@@ -83,7 +83,11 @@ export async function openFile(
   start: number,
 ): Promise<Response> {
   const url = `${access.endpoint}/${access.repo}/resolve/${commit}/${encodeURIComponent(name)}`;
-  const headers = start > 0 ? { range: `bytes=${start}-` } : {};
+  // Ranges and sizes are those of the file, not of a compressed answer.
+  const headers = {
+    'accept-encoding': 'identity',
+    ...(start > 0 && { range: `bytes=${start}-` }),
+  };
   const response = await hubFetch(access, url, { headers });
   if (response.ok || response.status === 416) return response;
   await response.body?.cancel();

@@ -11,8 +11,8 @@
 
 import type { ConvertedType } from '../hub-cache.ts';
 import type { Hyperparameters } from './hyperparameters.ts';
-import { llama3RopeFactors } from './hyperparameters.ts';
 import { unsupported } from './model-files.ts';
+import { llama3RopeFactors } from './rope.ts';
 import type { SourceTensor } from './safetensors.ts';
 
 /** A tensor to write. */

@@ -22,7 +22,7 @@ export interface TokenizerJson {
 /** A converted tokenizer. */
 export interface ConvertedTokenizer {
   readonly entries: Record<string, GgufValue>;
-  /** Entries that stand after the special tokens' in no file of others: merges. */
+  /** What the converted tokenizer does otherwise, in words. */
   readonly notes: readonly string[];
 }
 

@@ -1,8 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import {
-  hyperparametersOf,
-  llama3RopeFactors,
-} from '../../../src/model/convert/hyperparameters.ts';
+import { hyperparametersOf } from '../../../src/model/convert/hyperparameters.ts';
 import { type HfConfig, smallConfig } from '../../support/hf-model.ts';
 
 const of = (config: HfConfig) => hyperparametersOf(config, 'dir');
@@ -118,20 +115,5 @@ describe('hyperparametersOf', () => {
     expect(() => of(smallConfig('Qwen3ForCausalLM', { rope_scaling: llama3 }))).toThrow(
       'for llama only',
     );
-  });
-});
-
-describe('llama3RopeFactors', () => {
-  it('is bit for bit what PyTorch computes', () => {
-    const rope = {
-      kind: 'llama3',
-      base: 500_000,
-      factor: 8,
-      lowFreqFactor: 1,
-      highFreqFactor: 4,
-      originalContext: 256,
-    } as const;
-    // Written down from torch 1.13.
-    expect([...llama3RopeFactors(rope, 16)]).toEqual([1, 1, 3.5685336589813232, 8, 8, 8, 8, 8]);
   });
 });
