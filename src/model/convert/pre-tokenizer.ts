@@ -14,6 +14,8 @@ interface KnownForm {
   readonly steps: readonly string[];
   /** Words that are tokens are taken whole, before any merge; null where it makes no difference. */
   readonly ignoreMerges: boolean | null;
+  /** Where llama.cpp's pattern of that name is not quite this one. */
+  readonly note?: string;
 }
 
 /** Step of `ByteLevel` with its own pattern, that of GPT-2. */
@@ -38,13 +40,17 @@ const GPT4O = String.raw`${CASED(`${CONTRACTIONS}?`)}|\p{N}{1,3}|${SLASHED}|${TA
 const PUNCTUATION = '[!"#$%&\'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~]';
 const DEEPSEEK3 = String.raw`${PUNCTUATION}[A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|${TAIL}`;
 
+/** Measured: a few lines in a thousand of the web, none without such marks. */
+const MARKS =
+  'llama.cpp cuts words with combining marks (Thai, Hindi) otherwise than this tokenizer';
+
 const KNOWN: readonly KnownForm[] = [
   { name: 'llama-bpe', steps: [split(LLAMA3), BYTES], ignoreMerges: true },
   // The same pattern without `ignore_merges`.
   { name: 'smaug-bpe', steps: [split(LLAMA3), BYTES], ignoreMerges: false },
   { name: 'qwen2', steps: [split(QWEN2), BYTES], ignoreMerges: false },
-  { name: 'tekken', steps: [split(TEKKEN), BYTES], ignoreMerges: null },
-  { name: 'gpt-4o', steps: [split(GPT4O), BYTES], ignoreMerges: false },
+  { name: 'tekken', steps: [split(TEKKEN), BYTES], ignoreMerges: null, note: MARKS },
+  { name: 'gpt-4o', steps: [split(GPT4O), BYTES], ignoreMerges: false, note: MARKS },
   { name: 'gpt-2', steps: [GPT2], ignoreMerges: false },
   { name: 'smollm', steps: [DIGITS, GPT2], ignoreMerges: false },
   {
@@ -67,17 +73,20 @@ const KNOWN: readonly KnownForm[] = [
 ];
 
 /**
- * llama.cpp's name for the pre-tokenizer of a tokenizer.json.
+ * llama.cpp's name for the pre-tokenizer of a tokenizer.json, and what it does otherwise.
  *
  * @throws MODEL_CONVERT_UNSUPPORTED naming the pattern
  */
-export function preTokenizerName(tokenizer: JsonObject, dir: string): string {
+export function preTokenizerOf(
+  tokenizer: JsonObject,
+  dir: string,
+): { readonly name: string; readonly notes: readonly string[] } {
   const steps = stepsOf(tokenizer['pre_tokenizer'], dir);
   const model = tokenizer['model'];
   const ignoreMerges = isObject(model) && model['ignore_merges'] === true;
   const forms = KNOWN.filter((form) => sameSteps(form.steps, steps));
   const found = forms.find((form) => (form.ignoreMerges ?? ignoreMerges) === ignoreMerges);
-  if (found) return found.name;
+  if (found) return { name: found.name, notes: found.note ? [found.note] : [] };
   const known = forms[0];
   if (known) {
     const reason = `ignore_merges ${ignoreMerges} with the pattern of ${known.name}`;

@@ -6,7 +6,7 @@
 import { z } from 'zod';
 import type { GgufValue } from '../gguf-write.ts';
 import { checked, isObject, type JsonObject, unsupported } from './model-files.ts';
-import { preTokenizerName } from './pre-tokenizer.ts';
+import { preTokenizerOf } from './pre-tokenizer.ts';
 import { addedTokens, TOKEN_TYPE, TokenTable } from './tokens.ts';
 
 /** A tokenizer.json and what belongs to it. */
@@ -43,8 +43,8 @@ export const bpeModel = z.looseObject({
 export function convertByteBpe(input: TokenizerJson): ConvertedTokenizer {
   const { tokenizer, tokenizerConfig, nVocab, dir, file } = input;
   const model = checked(bpeModel, tokenizer['model'], `${file}, model`);
-  const notes = normaliserNotes(tokenizer['normalizer'], dir);
-  const pre = preTokenizerName(tokenizer, dir);
+  const pre = preTokenizerOf(tokenizer, dir);
+  const notes = [...normaliserNotes(tokenizer['normalizer'], dir), ...pre.notes];
   const vocabulary = new Map(Object.entries(model.vocab));
   const table = new TokenTable(nVocab, 0);
   for (const [text, id] of vocabulary) {
@@ -58,7 +58,7 @@ export function convertByteBpe(input: TokenizerJson): ConvertedTokenizer {
   return {
     entries: {
       'tokenizer.ggml.model': { type: 'string', value: 'gpt2' },
-      'tokenizer.ggml.pre': { type: 'string', value: pre },
+      'tokenizer.ggml.pre': { type: 'string', value: pre.name },
       ...table.entries({ scores: false }),
       ...(merges.length > 0 && { 'tokenizer.ggml.merges': { type: 'strings', value: merges } }),
     },

@@ -189,6 +189,21 @@ describe('byte-level tokenizers', () => {
     expect([code, message]).toEqual(['MODEL_CONVERT_UNSUPPORTED', expect.stringContaining(reason)]);
   });
 
+  it('knows the cased patterns, and notes where llama.cpp cuts otherwise', async () => {
+    const cased = (end: string) =>
+      String.raw`[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+${end}|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*${end}`;
+    const tail = String.raw`| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+`;
+    for (const [pre, regex, ignoreMerges] of [
+      ['tekken', String.raw`${cased('')}|\p{N}${tail}`, true],
+      ['gpt-4o', String.raw`${cased(`${CASELESS}?`)}|\p{N}{1,3}${tail}`, false],
+    ] as const) {
+      const tokenizer = byteLevelTokenizer(splitWords, cutBy(regex), { ignoreMerges });
+      const { entries, notes } = await convert({ 'tokenizer.json': tokenizer });
+      expect(entries['tokenizer.ggml.pre']).toBe(pre);
+      expect(notes).toEqual([expect.stringContaining('combining marks')]);
+    }
+  });
+
   it('refuses ignore_merges where llama.cpp has no name for it', () => {
     const tokenizer = byteLevelTokenizer(splitting(''), cutBy(pattern('')), { ignoreMerges: true });
     expect(refusal({ 'tokenizer.json': tokenizer }).message).toContain(
