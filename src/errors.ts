@@ -79,6 +79,7 @@ export const ERRORS = {
   TRAIN_CONFIG_INVALID: 'configuration {file}: {reason}',
   TRAIN_RUN_CHANGED:
     '{out} holds a training run with other settings; changed: {changes}. Use another out, or remove it',
+  // model: conversion and the hub
   MODEL_WRITE_FAILED: '{path}: {reason}',
   // annotate
   ANNOTATE_EXPERT_FAILED: 'expert {expert}: no answer after {attempts} attempts: {reason}',
@@ -89,6 +90,10 @@ export const ERRORS = {
   ANNOTATE_CACHE_FAILED: 'answers {path}: {reason}',
   ANNOTATE_OUTPUT_OTHER: '{out} holds a set of annotate {other}: choose another folder for {kind}',
   ANNOTATE_TEMPLATE_INVALID: 'prompt template {file}: {reason}',
+  MODEL_FILES_INVALID: 'model file {file}: {reason}',
+  MODEL_CONVERT_UNSUPPORTED: 'model {dir}: {what}: {reason}',
+  MODEL_HUB_FAILED: 'repository {repo}: {reason}',
+  MODEL_HUB_CHECKSUM: 'repository {repo}, file {file}: expected {expected}, received {received}',
   // batch
   BATCH_POOL_TOO_SMALL: 'slab pool: expected at least {minimum} slabs, received {received}',
 } as const;

@@ -75,7 +75,20 @@ export {
   isGristmillError,
 } from './errors.ts';
 export { openPageScorer, PageScorer, type PageScorerOptions } from './lines/page-scorer.ts';
+export {
+  type ConvertModelOptions,
+  type ConvertProgress,
+  type ConvertSummary,
+  convertModel,
+} from './model/convert/convert.ts';
+export { type ConvertedType, type HubModel, pulledModel } from './model/hub-cache.ts';
 export { inspectModel, type ModelDescription } from './model/inspect.ts';
+export {
+  type PullModelOptions,
+  type PullProgress,
+  type PullSummary,
+  pullModel,
+} from './model/pull.ts';
 export { RANDOM_MODEL_PRESETS, type RandomModelSpec, writeRandomModel } from './model/random.ts';
 export {
   type TokenizerTrainingOptions,

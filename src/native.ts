@@ -53,6 +53,14 @@ export interface NativeText {
 export interface NativeModels {
   inspectModel(path: string): Promise<unknown>;
   writeRandomModel(spec: object): Promise<void>;
+  /** Whole rows of a tensor to another type; `target` is filled exactly. @throws OPTION_INVALID */
+  convertRows(request: {
+    readonly source: Uint8Array;
+    readonly from: 'f32' | 'f16' | 'bf16';
+    readonly target: Uint8Array;
+    readonly to: 'f32' | 'f16' | 'bf16' | 'q8_0';
+    readonly columns: number;
+  }): Promise<void>;
 }
 
 /** Opening engines; the engine's own face is src/native-engine.ts. */

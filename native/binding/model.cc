@@ -1,9 +1,11 @@
-// inspectModel(path) -> Promise<object>, writeRandomModel(spec) -> Promise<void>.
+// inspectModel(path) -> Promise<object>, writeRandomModel(spec) -> Promise<void>,
+// convertRows({source, from, target, to, columns}) -> Promise<void>.
 #include "binding/model.h"
 
 #include "binding/promise_worker.h"
 #include "engine/gguf_file.h"
 #include "engine/random_model.h"
+#include "engine/tensor_rows.h"
 
 namespace gristmill::binding {
 
@@ -75,6 +77,18 @@ class RandomModelWorker : public PromiseWorker {
   engine::RandomModelSpec spec_;
 };
 
+class ConvertRowsWorker : public PromiseWorker {
+ public:
+  ConvertRowsWorker(Napi::Env env, engine::RowsRequest request)
+      : PromiseWorker(env), request_(std::move(request)) {}
+
+ private:
+  void Work() override { engine::ConvertRows(request_); }
+  Napi::Value Result(Napi::Env env) override { return env.Undefined(); }
+
+  engine::RowsRequest request_;
+};
+
 Napi::Value InspectModel(const Napi::CallbackInfo& info) {
   return (new InspectWorker(info.Env(), info[0].ToString()))->Start();
 }
@@ -104,11 +118,29 @@ Napi::Value WriteRandomModel(const Napi::CallbackInfo& info) {
   return (new RandomModelWorker(info.Env(), std::move(spec)))->Start();
 }
 
+Napi::Value ConvertRows(const Napi::CallbackInfo& info) {
+  return Guarded(info.Env(), [&]() -> Napi::Value {
+    const Napi::Object request = info[0].ToObject();
+    engine::RowsRequest rows;
+    rows.from = ViewOf<uint8_t>(request.Get("source"), "source");
+    rows.to = ViewOf<uint8_t>(request.Get("target"), "target");
+    rows.from_type = request.Get("from").ToString();
+    rows.to_type = request.Get("to").ToString();
+    rows.columns = request.Get("columns").ToNumber().Int64Value();
+    engine::CheckRows(rows);
+    auto* worker = new ConvertRowsWorker(info.Env(), std::move(rows));
+    worker->Keep(request.Get("source"));
+    worker->Keep(request.Get("target"));
+    return worker->Start();
+  });
+}
+
 }  // namespace
 
 void ExportModel(Napi::Env env, Napi::Object exports) {
   exports.Set("inspectModel", Napi::Function::New(env, InspectModel, "inspectModel"));
   exports.Set("writeRandomModel", Napi::Function::New(env, WriteRandomModel, "writeRandomModel"));
+  exports.Set("convertRows", Napi::Function::New(env, ConvertRows, "convertRows"));
 }
 
 }  // namespace gristmill::binding

@@ -1,0 +1,78 @@
+/**
+ * The tokenizer of a model folder → the `tokenizer.*` entries of a GGUF file: tokenizer.model where there is one
+ * (SentencePiece), else tokenizer.json (byte-level BPE, or SentencePiece's BPE with byte fallback).
+ */
+import { join } from 'node:path';
+import type { GgufValue } from '../gguf-write.ts';
+import { chatTemplateEntries } from './chat-template.ts';
+import type { Architecture } from './hyperparameters.ts';
+import {
+  hasFile,
+  invalidFile,
+  isObject,
+  type JsonObject,
+  MAX_TOKENIZER_BYTES,
+  readJsonIfThere,
+  unsupported,
+} from './model-files.ts';
+import { specialTokenEntries } from './special-tokens.ts';
+import { type ConvertedTokenizer, convertByteBpe } from './tokenizer-bpe.ts';
+import { convertSentencePiece, convertSentencePieceJson } from './tokenizer-spm.ts';
+
+/** Sizes of vocabularies by which two families are told: CodeLlama and the small Granite and SmolLM models. */
+const CODE_LLAMA_VOCAB = 32_016;
+const CODE_LLAMA_EOT = 32_010;
+const NO_BOS_VOCAB = 49_152;
+
+/**
+ * Converts the tokenizer of a folder.
+ *
+ * @throws MODEL_FILES_INVALID, MODEL_CONVERT_UNSUPPORTED
+ */
+export function convertTokenizer(
+  dir: string,
+  config: JsonObject,
+  { architecture, nVocab }: { readonly architecture: Architecture; readonly nVocab: number },
+): ConvertedTokenizer {
+  const tokenizerConfig = readJsonIfThere(dir, 'tokenizer_config.json', MAX_TOKENIZER_BYTES);
+  const tokenizer = readJsonIfThere(dir, 'tokenizer.json', MAX_TOKENIZER_BYTES);
+  const { entries, notes } = hasFile(dir, 'tokenizer.model')
+    ? convertSentencePiece(dir, tokenizerConfig, nVocab)
+    : convertJson(dir, tokenizer, tokenizerConfig, nVocab);
+  const all: Record<string, GgufValue> = {
+    ...entries,
+    ...specialTokenEntries({ tokenizer, tokenizerConfig, config }, nVocab),
+    ...chatTemplateEntries(dir, tokenizerConfig),
+  };
+  if (architecture === 'llama') {
+    const said = tokenizerConfig?.['add_prefix_space'];
+    if (typeof said === 'boolean') {
+      all['tokenizer.ggml.add_space_prefix'] = { type: 'bool', value: said };
+    }
+    if (nVocab === CODE_LLAMA_VOCAB) {
+      all['tokenizer.ggml.eot_token_id'] = { type: 'u32', value: CODE_LLAMA_EOT };
+    }
+    if (nVocab === NO_BOS_VOCAB) {
+      all['tokenizer.ggml.add_bos_token'] = { type: 'bool', value: false };
+    }
+  }
+  return { entries: all, notes };
+}
+
+function convertJson(
+  dir: string,
+  tokenizer: JsonObject | null,
+  tokenizerConfig: JsonObject | null,
+  nVocab: number,
+): ConvertedTokenizer {
+  const file = join(dir, 'tokenizer.json');
+  if (!tokenizer) throw invalidFile(file, 'is missing, and there is no tokenizer.model');
+  const model = tokenizer['model'];
+  const type = isObject(model) ? model['type'] : undefined;
+  if (!isObject(model) || type !== 'BPE') {
+    throw unsupported(dir, 'tokenizer.json', `model ${String(type)}, not BPE`);
+  }
+  const input = { file, dir, tokenizer, tokenizerConfig, nVocab };
+  if (model['byte_fallback'] === true) return convertSentencePieceJson(input);
+  return convertByteBpe(input);
+}
