@@ -40,17 +40,17 @@ const GPT4O = String.raw`${CASED(`${CONTRACTIONS}?`)}|\p{N}{1,3}|${SLASHED}|${TA
 const PUNCTUATION = '[!"#$%&\'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~]';
 const DEEPSEEK3 = String.raw`${PUNCTUATION}[A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|${TAIL}`;
 
-/** Measured: a few lines in a thousand of the web, none without such marks. */
-const MARKS =
-  'llama.cpp cuts words with combining marks (Thai, Hindi) otherwise than this tokenizer';
+/** Measured with the vocabulary of gpt-4o: 107 of 30,000 lines, every one of them with such letters. */
+const CASES =
+  'llama.cpp cuts words with combining marks (Thai, Hindi) and capitals beyond A to Z otherwise than this tokenizer';
 
 const KNOWN: readonly KnownForm[] = [
   { name: 'llama-bpe', steps: [split(LLAMA3), BYTES], ignoreMerges: true },
   // The same pattern without `ignore_merges`.
   { name: 'smaug-bpe', steps: [split(LLAMA3), BYTES], ignoreMerges: false },
   { name: 'qwen2', steps: [split(QWEN2), BYTES], ignoreMerges: false },
-  { name: 'tekken', steps: [split(TEKKEN), BYTES], ignoreMerges: null, note: MARKS },
-  { name: 'gpt-4o', steps: [split(GPT4O), BYTES], ignoreMerges: false, note: MARKS },
+  { name: 'tekken', steps: [split(TEKKEN), BYTES], ignoreMerges: null, note: CASES },
+  { name: 'gpt-4o', steps: [split(GPT4O), BYTES], ignoreMerges: false, note: CASES },
   { name: 'gpt-2', steps: [GPT2], ignoreMerges: false },
   { name: 'smollm', steps: [DIGITS, GPT2], ignoreMerges: false },
   {
