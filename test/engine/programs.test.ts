@@ -190,10 +190,17 @@ describe.each([
     name: 'skip',
     parts: [literal('s('), { kind: 'lineFrom' } as const, literal(')')],
   };
+  // The vocabulary has tokens that hold the separator and the start of an op: " the", " and".
+  const the = { name: 'the', parts: [literal('the('), from, literal(')')] };
+  const and = {
+    name: 'and',
+    parts: [literal('and('), { kind: 'lineFrom' } as const, literal(')')],
+  };
   const grammars = {
-    remove: [remove],
-    'remove and cut': [remove, cut],
-    'all of them': [remove, cut, touch, skip],
+    remove: { ops: [remove], separator: '\n' },
+    'remove and cut': { ops: [remove, cut], separator: '\n' },
+    'all of them': { ops: [remove, cut, touch, skip], separator: '\n' },
+    words: { ops: [the, and], separator: ' ' },
   };
   const longest = 9;
   // Lines that hold nothing for `cut` stand at the end of some windows.
@@ -209,9 +216,8 @@ describe.each([
   it.each(Object.keys(grammars) as (keyof typeof grammars)[])('%s', async (ops) => {
     const grammar = (firstLine: 0 | 1): ProgramGrammar => ({
       whole: [],
-      ops: grammars[ops],
-      separator: '\n',
-      maxOps: 40,
+      ...grammars[ops],
+      maxOps: 12,
       firstLine,
     });
     let exhausted = 0;
@@ -225,7 +231,7 @@ describe.each([
           frame: { ...frame, maxTokens: 500 },
           lineFormat: { ...lineFormat, firstLine },
           grammar: grammar(firstLine),
-          maxNewTokens: 300,
+          maxNewTokens: 150,
         };
         const result = await batched.generatePrograms({
           ...request,
