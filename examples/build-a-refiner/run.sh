@@ -13,7 +13,7 @@ echo '== labelled pages'
 node examples/build-a-refiner/gold.mjs > "$OUT/gold.jsonl"
 
 echo '== annotate: windows and their programs, every one executed'
-npx gristmill annotate chunks "$OUT/gold.jsonl" --way gold --out "$OUT/set"
+npx gristmill annotate chunks "$OUT/gold.jsonl" --way gold --validation 0.25 --out "$OUT/set"
 
 echo '== evaluate: the model that the training starts from'
 npx gristmill eval refiner --refiner models/default-programs.gguf --data "$OUT/set/chunks.parquet"
