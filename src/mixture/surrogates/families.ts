@@ -1,0 +1,18 @@
+/** The surrogates by name. */
+import type { SurrogateFamily, SurrogateFamilyName } from '../types.ts';
+import { gaussianProcess } from './gaussian-process.ts';
+import { gbdt } from './gbdt.ts';
+import { mixingLaw } from './mixing-law.ts';
+import { power1, power2 } from './power-law.ts';
+import { ridge } from './ridge.ts';
+
+/** Every family of surrogates. */
+export const SURROGATE_FAMILIES: Readonly<Record<SurrogateFamilyName, SurrogateFamily>> = {
+  ridge,
+  gbdt,
+  'mixing-law': mixingLaw,
+  power1,
+  power2,
+  gp: gaussianProcess,
+  ensemble: ridge,
+};
