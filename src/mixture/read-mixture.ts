@@ -2,7 +2,8 @@
 import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { GristmillError } from '../errors.ts';
-import { mixturesOf, readMixtures, refuse, TABLE_DEFAULTS } from './tables.ts';
+import { refuse } from './table-columns.ts';
+import { mixturesOf, readMixtures, TABLE_DEFAULTS } from './tables.ts';
 import type { MixtureTable } from './types.ts';
 
 const WEIGHTS = z.record(z.string(), z.number());
