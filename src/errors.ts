@@ -94,6 +94,13 @@ export const ERRORS = {
   MODEL_CONVERT_UNSUPPORTED: 'model {dir}: {what}: {reason}',
   MODEL_HUB_FAILED: 'repository {repo}: {reason}',
   MODEL_HUB_CHECKSUM: 'repository {repo}, file {file}: expected {expected}, received {received}',
+  // mixture: domains, samples, optima
+  MIXTURE_DOMAINS_INVALID: 'domains {file}: {reason}',
+  MIXTURE_BOUNDS_INFEASIBLE: 'bounds of the mixture: {reason}',
+  MIXTURE_SAMPLE_FAILED:
+    '{wanted} mixtures are wanted, {found} were found in {draws} draws: {reason}',
+  MIXTURE_OUTSIDE_HULL:
+    'the proposal lies {distance} (L1) outside the hull of the sampled mixtures, more than {tolerance}: the surrogate was never shown anything like it. Allow it (--allow-outside), or draw it back with --kl, --confidence or --max',
   // batch
   BATCH_POOL_TOO_SMALL: 'slab pool: expected at least {minimum} slabs, received {received}',
 } as const;
