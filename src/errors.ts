@@ -94,6 +94,12 @@ export const ERRORS = {
   MODEL_CONVERT_UNSUPPORTED: 'model {dir}: {what}: {reason}',
   MODEL_HUB_FAILED: 'repository {repo}: {reason}',
   MODEL_HUB_CHECKSUM: 'repository {repo}, file {file}: expected {expected}, received {received}',
+  // mixture: tables, surrogates
+  MIXTURE_TABLE_INVALID:
+    'table {file}, row {row}, column {column}: expected {expected}, found {received}',
+  MIXTURE_DATA_TOO_SMALL: '{what}: expected at least {minimum} runs, received {received}',
+  MIXTURE_FIT_INVALID: 'fit {file}: {reason}',
+  MIXTURE_WRITE_FAILED: '{path}: {reason}',
   // mixture: domains, samples, optima
   MIXTURE_DOMAINS_INVALID: 'domains {file}: {reason}',
   MIXTURE_BOUNDS_INFEASIBLE: 'bounds of the mixture: {reason}',
