@@ -11,6 +11,8 @@ import { readFileSync } from 'node:fs';
 import { parse as parseYaml } from 'yaml';
 import { z } from 'zod';
 import { GristmillError, printable } from '../errors.ts';
+import { parseCsv } from './csv.ts';
+import { domainName } from './tables.ts';
 
 /** A domain. */
 export interface DomainSpec {
@@ -44,7 +46,7 @@ const CSV_COLUMNS = { name: 'name', tokens: 'tokens', prior: 'prior', max_epochs
 /**
  * Reads domains from a `.csv` file, or from YAML or JSON.
  *
- * @throws MIXTURE_DOMAINS_INVALID
+ * @throws MIXTURE_DOMAINS_INVALID; MIXTURE_TABLE_INVALID for a file that is no CSV
  */
 export function readDomains(path: string): DomainSpec[] {
   let text: string;
@@ -104,19 +106,24 @@ export function priorOf(domains: readonly DomainSpec[]): Float64Array {
   return Float64Array.from(shares, (share) => share / total);
 }
 
+/** The one of `names` that is meant by `name`, with or without the `train_` of published tables; null for none. */
+export function matchDomain(names: readonly string[], name: string): string | null {
+  if (names.includes(name)) return name;
+  return names.find((known) => domainName(known) === domainName(name)) ?? null;
+}
+
 /**
- * Domains in the order of `names`.
+ * Domains under the names of a fit and in their order; `train_` of published tables may be missing.
  *
- * @throws MIXTURE_DOMAINS_INVALID where the names differ
+ * @throws MIXTURE_DOMAINS_INVALID where they are not the same domains
  */
 export function orderDomains(
   domains: readonly DomainSpec[],
   names: readonly string[],
 ): DomainSpec[] {
-  const byName = new Map(domains.map((domain) => [domain.name, domain]));
+  const byName = new Map(domains.map((domain) => [matchDomain(names, domain.name), domain]));
   const missing = names.filter((name) => !byName.has(name));
-  const known = new Set(names);
-  const extra = domains.map(({ name }) => name).filter((name) => !known.has(name));
+  const extra = domains.map(({ name }) => name).filter((name) => matchDomain(names, name) === null);
   if (missing.length > 0 || extra.length > 0) {
     const parts = [
       ...(missing.length > 0 ? [`missing ${missing.join(', ')}`] : []),
@@ -124,7 +131,7 @@ export function orderDomains(
     ];
     throw invalid('domains', printable(parts.join('; ')));
   }
-  return names.map((name) => byName.get(name)!);
+  return names.map((name) => ({ ...byName.get(name)!, name }));
 }
 
 function fromYaml(path: string, text: string): DomainSpec[] {
@@ -143,36 +150,26 @@ function fromYaml(path: string, text: string): DomainSpec[] {
 }
 
 function fromCsv(path: string, text: string): DomainSpec[] {
-  const lines = text.replace(/^\ufeff/, '').split(/\r?\n/);
-  const header = (lines[0] ?? '').split(',').map((cell) => cell.trim());
+  const { header, rows } = parseCsv(text, path);
   const keys = header.map((column) => {
-    if (!Object.hasOwn(CSV_COLUMNS, column)) {
-      const known = Object.keys(CSV_COLUMNS).join(', ');
-      throw invalid(path, `column ${printable(column)}: expected ${known}`);
-    }
-    return CSV_COLUMNS[column as keyof typeof CSV_COLUMNS];
+    if (Object.hasOwn(CSV_COLUMNS, column)) return CSV_COLUMNS[column as keyof typeof CSV_COLUMNS];
+    const known = Object.keys(CSV_COLUMNS).join(', ');
+    throw invalid(path, `column ${printable(column)}: expected ${known}`);
   });
   if (!keys.includes('name') || new Set(keys).size < keys.length) {
     throw invalid(path, 'expected one column name, and no column twice');
   }
-  return lines.flatMap((line, lineIndex) => {
-    if (lineIndex === 0 || line.trim() === '') return [];
-    const cells = line.split(',').map((cell) => cell.trim());
-    if (cells.length !== keys.length) {
-      const reason = `line ${lineIndex + 1}: expected ${keys.length} cells, received ${cells.length}`;
-      throw invalid(path, reason);
-    }
+  return rows.map((cells, rowIndex) => {
     const entries = keys.flatMap((key, cellIndex): [string, string | number][] => {
-      const cell = cells[cellIndex]!;
+      const cell = cells[cellIndex]!.trim();
       if (key === 'name') return [[key, cell]];
       if (cell === '') return [];
       const value = Number(cell);
-      if (!Number.isFinite(value)) {
-        throw invalid(path, `line ${lineIndex + 1}, ${key}: expected a number, received ${cell}`);
-      }
-      return [[key, value]];
+      if (Number.isFinite(value)) return [[key, value]];
+      const reason = `row ${rowIndex + 1}, ${key}: expected a number, received ${printable(cell)}`;
+      throw invalid(path, reason);
     });
-    return [Object.fromEntries(entries) as unknown as DomainSpec];
+    return Object.fromEntries(entries) as unknown as DomainSpec;
   });
 }
 
