@@ -88,6 +88,11 @@ export class MixtureObjective {
     return this.#targets.every(({ surrogate }) => surrogate.gradient(prior) !== null);
   }
 
+  /** True when {@link slope} is smoothed, so that its sharpness matters. */
+  get needsSharpness(): boolean {
+    return this.#options.kind === 'worst' && this.#targets.length > 1;
+  }
+
   /** Values of mixtures. @param weights `[nMixtures × nDomains]`, row-major */
   values(weights: Float64Array): Float64Array {
     const scores = this.#targets.map((target) => this.#scores(target, weights));

@@ -110,6 +110,22 @@ export class MixtureSpace {
     );
   }
 
+  /** Weights with every frozen group as it must be and every block scaled to its sum; bounds are not looked at. */
+  blend(weights: Float64Array): Float64Array {
+    const variables = Float64Array.from(this.#members, (own) =>
+      own.reduce((sum, domain) => sum + weights[domain]!, 0),
+    );
+    for (const { variables: own, totalUnits } of this.#blocks) {
+      const sum = own.reduce((total, variable) => total + variables[variable]!, 0);
+      const total = totalUnits / this.nUnits;
+      for (const variable of own) {
+        const scaled = sum > 0 ? (variables[variable]! / sum) * total : total / own.length;
+        variables[variable] = scaled;
+      }
+    }
+    return this.toWeights(variables);
+  }
+
   /** The nearest feasible variables, block by block; a new array. */
   project(variables: Float64Array): Float64Array {
     const projected = new Float64Array(variables.length);
