@@ -116,16 +116,30 @@ export function polish(
       if (options.signal?.aborted) {
         throw new GristmillError('ABORTED', { what: 'optimising the mixture' });
       }
-      const moved = movesOf(space, units, amount, random);
-      if (moved.length === 0) break;
-      const values = valuesOf(space, objective, moved);
-      const best = values.indexOf(Math.min(...values));
-      if (!(values[best]! < value - 1e-12)) break;
-      units = moved[best]!;
-      value = values[best]!;
+      const better =
+        bestBelow(value, movesOf(space, units, amount, random), space, objective) ??
+        // Where two targets are equally bad, one move alone makes either worse.
+        (objective.needsSharpness
+          ? bestBelow(value, doubleMovesOf(space, units, amount, random), space, objective)
+          : null);
+      if (better === null) break;
+      ({ units, value } = better);
     }
     if (amount === 1) return { units, value };
   }
+}
+
+/** The best of points, where it is below `value`. */
+function bestBelow(
+  value: number,
+  points: readonly Int32Array[],
+  space: MixtureSpace,
+  objective: MixtureObjective,
+): GridPoint | null {
+  if (points.length === 0) return null;
+  const values = valuesOf(space, objective, points);
+  const best = values.indexOf(Math.min(...values));
+  return values[best]! < value - 1e-12 ? { units: points[best]!, value: values[best]! } : null;
 }
 
 /** Exact values of points of the grid. */
@@ -157,6 +171,32 @@ function movesOf(
     next[from]! -= amount;
     next[to]! += amount;
     moved.push(next);
+  }
+  return moved;
+}
+
+/** Two moves at once, the second as long as the first, twice or half: all of them, or a seeded choice. */
+function doubleMovesOf(
+  space: MixtureSpace,
+  units: Int32Array,
+  amount: number,
+  random: Random,
+): Int32Array[] {
+  const amounts = [...new Set([amount, 2 * amount, Math.ceil(amount / 2)])];
+  const firsts = movesOf(space, units, amount, random);
+  const share = MAX_MOVES / (firsts.length * space.pairs.length * amounts.length);
+  const moved: Int32Array[] = [];
+  for (const first of firsts) {
+    for (const [from, to] of space.pairs) {
+      for (const second of amounts) {
+        if (share < 1 && random() > share) continue;
+        if (!space.mayMove(first, from, to, second)) continue;
+        const next = first.slice();
+        next[from]! -= second;
+        next[to]! += second;
+        moved.push(next);
+      }
+    }
   }
   return moved;
 }

@@ -149,9 +149,11 @@ export class MixtureObjective {
   }
 
   #scores({ surrogate, weight, offset }: ObjectiveTarget, weights: Float64Array): Float64Array {
-    const { mean, deviation } = surrogate.predict(weights);
+    const predicted = surrogate.predict(weights);
     const { confidence } = this.#options;
-    return mean.map(
+    // Deviations may be made when they are read, and cost far more than means.
+    const deviation = confidence > 0 ? predicted.deviation : null;
+    return predicted.mean.map(
       (loss, row) => weight! * (loss + confidence * (deviation?.[row] ?? 0) - offset!),
     );
   }
