@@ -98,7 +98,7 @@ export const ERRORS = {
   MIXTURE_TABLE_INVALID:
     'table {file}, row {row}, column {column}: expected {expected}, found {received}',
   MIXTURE_DATA_TOO_SMALL: '{what}: expected at least {minimum} runs, received {received}',
-  MIXTURE_FIT_INVALID: 'fit {file}: {reason}',
+  MIXTURE_FIT_INVALID: '{file}: {reason}',
   MIXTURE_WRITE_FAILED: '{path}: {reason}',
   // mixture: domains, samples, optima
   MIXTURE_DOMAINS_INVALID: 'domains {file}: {reason}',

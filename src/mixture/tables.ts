@@ -68,14 +68,28 @@ const NUMBER = /^[+-]?(?:\d{1,400}\.?\d{0,400}|\.\d{1,400})(?:[eE][+-]?\d{1,5})?
  */
 export async function readMixtures(
   file: string,
+  options: ReadMixturesOptions = {},
+): Promise<MixtureFile> {
+  return mixturesOf(await readRecords(file), file, options);
+}
+
+/** Options of {@link readMixtures}. */
+export interface ReadMixturesOptions extends ReadTableOptions {
+  /** How far the sum of a row may be from 1. Default 0.02. */
+  readonly sumTolerance?: number;
+}
+
+/** Mixtures from records. @throws MIXTURE_TABLE_INVALID, see {@link readMixtures} */
+export function mixturesOf(
+  records: CsvRecords,
+  file: string,
   {
     indexColumn = TABLE_DEFAULTS.indexColumn,
     prefix,
     suffix = '',
     sumTolerance = TABLE_DEFAULTS.sumTolerance,
-  }: ReadTableOptions & { readonly sumTolerance?: number } = {},
-): Promise<MixtureFile> {
-  const records = await readRecords(file);
+  }: ReadMixturesOptions,
+): MixtureFile {
   const form = { prefix: TABLE_DEFAULTS.weightPrefix, suffix: '' };
   const asked = prefix === undefined && suffix === '' ? null : { prefix: prefix ?? '', suffix };
   const columns = chooseColumns(file, records, { indexColumn, asked, form, other: lossForm });
@@ -292,8 +306,7 @@ export async function writeMixtures(
   const rows = table.ids.map((_, row) =>
     roundMixture(table.weights.subarray(row * nDomains, (row + 1) * nDomains), digits),
   );
-  const names = table.domains.map((name) => `${TABLE_DEFAULTS.weightPrefix}${domainName(name)}`);
-  await writeTable(path, indexColumn, names, table.ids, rows);
+  await writeTable(path, indexColumn, table.domains.map(weightColumn), table.ids, rows);
 }
 
 /**
@@ -307,13 +320,44 @@ export async function writeLosses(
   table: LossTable,
   { indexColumn = TABLE_DEFAULTS.indexColumn }: WriteTableOptions = {},
 ): Promise<void> {
-  const { lossPrefix, lossSuffix } = TABLE_DEFAULTS;
   const nTargets = table.targets.length;
   const rows = table.ids.map((_, row) =>
     table.losses.subarray(row * nTargets, (row + 1) * nTargets),
   );
-  const names = table.targets.map((name) => `${lossPrefix}${targetName(name)}${lossSuffix}`);
-  await writeTable(path, indexColumn, names, table.ids, rows);
+  await writeTable(path, indexColumn, table.targets.map(lossColumn), table.ids, rows);
+}
+
+/**
+ * Writes mixtures and losses into one file, which both readers take. See {@link writeMixtures}, {@link writeLosses}.
+ *
+ * @throws MIXTURE_WRITE_FAILED, OPTION_INVALID
+ */
+export async function writeRuns(
+  path: string,
+  runs: RunTable,
+  { indexColumn = TABLE_DEFAULTS.indexColumn }: WriteTableOptions = {},
+): Promise<void> {
+  const nDomains = runs.domains.length;
+  const nTargets = runs.targets.length;
+  const rows = runs.ids.map((_, row) => [
+    ...roundMixture(
+      runs.weights.subarray(row * nDomains, (row + 1) * nDomains),
+      TABLE_DEFAULTS.digits,
+    ),
+    ...runs.losses.subarray(row * nTargets, (row + 1) * nTargets),
+  ]);
+  const names = [...runs.domains.map(weightColumn), ...runs.targets.map(lossColumn)];
+  await writeTable(path, indexColumn, names, runs.ids, rows);
+}
+
+/** A domain's column in the published form: `train_<domain>`. */
+export function weightColumn(domain: string): string {
+  return `${TABLE_DEFAULTS.weightPrefix}${domainName(domain)}`;
+}
+
+/** A target's column in the published form: `metric/<target>_val_loss`. */
+export function lossColumn(target: string): string {
+  return `${TABLE_DEFAULTS.lossPrefix}${targetName(target)}${TABLE_DEFAULTS.lossSuffix}`;
 }
 
 async function writeTable(
@@ -470,7 +514,8 @@ function readIds(file: string, { header, rows }: CsvRecords, index: number): str
   return ids;
 }
 
-interface Place {
+/** Where a value is, for messages. */
+export interface Place {
   readonly file: string;
   readonly row: number;
   readonly column: string | number;
@@ -482,13 +527,15 @@ function isBlank(text: string): boolean {
   return MISSING.has(text.trim().toLowerCase());
 }
 
-function numberOf(text: string, place: Place): number {
+/** A decimal number. @throws MIXTURE_TABLE_INVALID for anything else, NaN and infinities too */
+export function numberOf(text: string, place: Place): number {
   const trimmed = text.trim();
   const value = NUMBER.test(trimmed) ? Number(trimmed) : Number.NaN;
   if (!Number.isFinite(value)) refuse(place, 'a finite number', trimmed === '' ? 'nothing' : text);
   return value;
 }
 
-function refuse(place: Place, expected: string, received: unknown): never {
+/** Raises MIXTURE_TABLE_INVALID. */
+export function refuse(place: Place, expected: string, received: unknown): never {
   throw new GristmillError('MIXTURE_TABLE_INVALID', { ...place, expected, received });
 }
