@@ -12,6 +12,7 @@
  * range. The deviation's slope is a central difference over ±{@link SMOOTH_STEP}.
  */
 import { GristmillError } from '../../errors.ts';
+import type { TargetCalibration } from '../fit-types.ts';
 import type { FittedSurrogate } from '../types.ts';
 
 /** A target to minimise. */
@@ -22,6 +23,8 @@ export interface ObjectiveTarget {
   readonly weight?: number | undefined;
   /** Loss that counts as 0, in the target's own unit. Default 0. Decides between targets in the worst case. */
   readonly offset?: number | undefined;
+  /** How its deviations become intervals. Default: as those of the normal distribution. */
+  readonly calibration?: TargetCalibration | undefined;
 }
 
 /** Options of {@link MixtureObjective}. */

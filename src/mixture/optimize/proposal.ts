@@ -1,4 +1,6 @@
 /** What a proposal says of itself: predictions with intervals, and warnings. */
+import type { TargetCalibration } from '../fit-types.ts';
+import { halfWidthsOf } from '../predict.ts';
 import type { MixtureBounds } from '../simplex.ts';
 import type { SurrogateFamilyName } from '../types.ts';
 import type { MixtureObjective, ObjectiveTarget } from './objective.ts';
@@ -10,7 +12,7 @@ export interface TargetForecast {
   readonly mean: number;
   /** Of a new run's loss; null where the surrogate has none, and then there is no interval. */
   readonly deviation: number | null;
-  /** 90 % interval: mean ± 1.645 deviations. */
+  /** 90 % interval. */
   readonly low: number | null;
   readonly high: number | null;
 }
@@ -36,8 +38,8 @@ export interface ProposalWarning {
   readonly message: string;
 }
 
-/** Half of a 90 % interval in deviations. */
-const NINETY = 1.6448536269514722;
+/** Without calibration: half widths of the normal distribution, and none where there is no deviation. */
+const NORMAL: TargetCalibration = { deviation: null, halfWidths: null };
 /** A mixture with a weight of at least this is a corner: the other domains hardly count. */
 const CORNER = 0.95;
 const LAWS: ReadonlySet<SurrogateFamilyName> = new Set(['mixing-law', 'power1', 'power2']);
@@ -48,17 +50,17 @@ export function describeMixture(
   targets: readonly ObjectiveTarget[],
   objective: MixtureObjective,
 ): MixtureForecast {
-  const predicted = targets.map(({ name, surrogate }): TargetForecast => {
+  const predicted = targets.map(({ name, surrogate, calibration = NORMAL }): TargetForecast => {
     const { mean, deviation } = surrogate.predict(weights);
     const loss = mean[0]!;
-    if (deviation === null) {
+    const half = halfWidthsOf(calibration, { nRows: 1, deviation, level: 0.9 })?.[0] ?? null;
+    if (half === null) {
       return { target: name, mean: loss, deviation: null, low: null, high: null };
     }
-    const half = NINETY * deviation[0]!;
     return {
       target: name,
       mean: loss,
-      deviation: deviation[0]!,
+      deviation: deviation?.[0] ?? calibration.deviation,
       low: loss - half,
       high: loss + half,
     };
