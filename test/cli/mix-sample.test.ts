@@ -72,7 +72,7 @@ describe('gristmill mix sample and optimize', () => {
 
     const capped = await run([
       ...['mix', 'optimize', fit, '--targets', 'web=2', '--domains', domains],
-      ...['--budget-tokens', '200e9', '--max-epochs', '2', '--kl', '0.01', '--confidence', '1'],
+      ...['--budget-tokens', '150e9', '--max-epochs', '2', '--kl', '0.01', '--confidence', '1'],
       ...['--max', 'train_code=0.2'],
     ]);
     expect(capped.stderr).toContain('warning: at their largest weight: ');

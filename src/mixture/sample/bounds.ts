@@ -66,8 +66,8 @@ export function mixtureBounds(options: BoundOptions): MixtureBounds {
 export function checkFeasible(bounds: MixtureBounds, nUnits?: number): void {
   const lowest = sum(bounds.lower);
   const highest = sum(bounds.upper);
-  if (lowest > 1 + 1e-9) throw infeasible(`the smallest weights sum to ${lowest}, more than 1`);
-  if (highest < 1 - 1e-9) throw infeasible(`the largest weights sum to ${highest}, less than 1`);
+  if (lowest > 1 + 1e-9) throw infeasible(`the smallest weights sum to ${shown(lowest)}, more than 1`);
+  if (highest < 1 - 1e-9) throw infeasible(`the largest weights sum to ${shown(highest)}, less than 1`);
   if (nUnits === undefined) return;
   const units = unitBounds(bounds, nUnits);
   for (const [index, low] of units.lower.entries()) {
@@ -86,6 +86,11 @@ export function checkFeasible(bounds: MixtureBounds, nUnits?: number): void {
 
 function sum(values: ArrayLike<number>): number {
   return Array.from(values).reduce((total, value) => total + value, 0);
+}
+
+/** A sum without the noise of its rounding. */
+function shown(value: number): number {
+  return Number(value.toPrecision(9));
 }
 
 function own(record: Readonly<Record<string, number>>, name: string): number | undefined {
