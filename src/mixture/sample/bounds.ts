@@ -66,8 +66,10 @@ export function mixtureBounds(options: BoundOptions): MixtureBounds {
 export function checkFeasible(bounds: MixtureBounds, nUnits?: number): void {
   const lowest = sum(bounds.lower);
   const highest = sum(bounds.upper);
-  if (lowest > 1 + 1e-9) throw infeasible(`the smallest weights sum to ${shown(lowest)}, more than 1`);
-  if (highest < 1 - 1e-9) throw infeasible(`the largest weights sum to ${shown(highest)}, less than 1`);
+  if (lowest > 1 + 1e-9)
+    throw infeasible(`the smallest weights sum to ${shown(lowest)}, more than 1`);
+  if (highest < 1 - 1e-9)
+    throw infeasible(`the largest weights sum to ${shown(highest)}, less than 1`);
   if (nUnits === undefined) return;
   const units = unitBounds(bounds, nUnits);
   for (const [index, low] of units.lower.entries()) {
