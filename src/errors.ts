@@ -100,6 +100,13 @@ export const ERRORS = {
   MIXTURE_DATA_TOO_SMALL: '{what}: expected at least {minimum} runs, received {received}',
   MIXTURE_FIT_INVALID: '{file}: {reason}',
   MIXTURE_WRITE_FAILED: '{path}: {reason}',
+  // mixture: domains, samples, optima
+  MIXTURE_DOMAINS_INVALID: 'domains {file}: {reason}',
+  MIXTURE_BOUNDS_INFEASIBLE: 'bounds of the mixture: {reason}',
+  MIXTURE_SAMPLE_FAILED:
+    '{wanted} mixtures are wanted, {found} were found in {draws} draws: {reason}',
+  MIXTURE_OUTSIDE_HULL:
+    'the proposal lies {distance} (L1) outside the hull of the sampled mixtures, more than {tolerance}: the surrogate was never shown anything like it. Allow it (--allow-outside), or draw it back with --kl, --confidence or --max',
   // batch
   BATCH_POOL_TOO_SMALL: 'slab pool: expected at least {minimum} slabs, received {received}',
 } as const;
