@@ -94,6 +94,12 @@ export const ERRORS = {
   MODEL_CONVERT_UNSUPPORTED: 'model {dir}: {what}: {reason}',
   MODEL_HUB_FAILED: 'repository {repo}: {reason}',
   MODEL_HUB_CHECKSUM: 'repository {repo}, file {file}: expected {expected}, received {received}',
+  // mixture: tables, surrogates
+  MIXTURE_TABLE_INVALID:
+    'table {file}, row {row}, column {column}: expected {expected}, found {received}',
+  MIXTURE_DATA_TOO_SMALL: '{what}: expected at least {minimum} runs, received {received}',
+  MIXTURE_FIT_INVALID: '{file}: {reason}',
+  MIXTURE_WRITE_FAILED: '{path}: {reason}',
   // batch
   BATCH_POOL_TOO_SMALL: 'slab pool: expected at least {minimum} slabs, received {received}',
 } as const;

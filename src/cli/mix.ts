@@ -1,0 +1,12 @@
+/** `gristmill mix`: mixtures of domains (RegMix, arXiv 2407.01492). The subcommands are in the files named here. */
+import { Command } from 'commander';
+import { addFitCommands } from './mix-fit.ts';
+
+/** The `mix` command. */
+export function mixCommand(): Command {
+  const mix = new Command('mix').description('find the mixture of domains to train on');
+  // addSampleCommands(mix) of ./mix-sample.ts: sample, optimize
+  // addTrainCommands(mix) of ./mix-train.ts: train, apply
+  addFitCommands(mix);
+  return mix;
+}

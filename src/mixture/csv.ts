@@ -1,0 +1,108 @@
+/**
+ * CSV as RFC 4180 has it, read strictly: commas, CR LF or LF, fields in double quotes with quotes doubled, a BOM.
+ *
+ * Every record has as many fields as the header; a quote inside a bare field, or text after a closing quote, is an
+ * error, because a lenient reading would put numbers into other columns. Rows are counted from 1, the header is row 0.
+ */
+import { GristmillError } from '../errors.ts';
+
+/** Records of a file. */
+export interface CsvRecords {
+  readonly header: readonly string[];
+  readonly rows: readonly (readonly string[])[];
+}
+
+const QUOTE = 0x22;
+const COMMA = 0x2c;
+const LF = 0x0a;
+const CR = 0x0d;
+
+/**
+ * Parses a whole file. Empty lines at the end are no records.
+ *
+ * @param file for messages
+ * @throws MIXTURE_TABLE_INVALID naming the row and the column
+ */
+export function parseCsv(text: string, file: string): CsvRecords {
+  const records: string[][] = [];
+  let record: string[] = [];
+  const refuse = (expected: string, received: string): never => {
+    throw new GristmillError('MIXTURE_TABLE_INVALID', {
+      file,
+      row: records.length,
+      column: records[0]?.[record.length] ?? record.length + 1,
+      expected,
+      received,
+    });
+  };
+  const endRecord = (): void => {
+    const nFields = records[0]?.length ?? record.length;
+    if (record.length !== nFields) {
+      refuse(`${nFields} fields, as the header has`, String(record.length));
+    }
+    records.push(record);
+    record = [];
+  };
+  let at = text.charCodeAt(0) === 0xfeff ? 1 : 0;
+  while (at < text.length) {
+    if (record.length === 0 && isBlank(text, at)) break;
+    let end: number;
+    if (text.charCodeAt(at) === QUOTE) {
+      const pieces: string[] = [];
+      let from = at + 1;
+      for (;;) {
+        end = text.indexOf('"', from);
+        if (end < 0) refuse('a closing quote', 'the end of the file');
+        pieces.push(text.slice(from, end));
+        if (text.charCodeAt(end + 1) !== QUOTE) break;
+        from = end + 2;
+      }
+      record.push(pieces.join('"'));
+      end++;
+    } else {
+      end = at;
+      for (; end < text.length; end++) {
+        const code = text.charCodeAt(end);
+        if (code === COMMA || code === LF || code === CR) break;
+        if (code === QUOTE) refuse('no quote inside a bare field', text.slice(at, end + 1));
+      }
+      record.push(text.slice(at, end));
+    }
+    const code = text.charCodeAt(end);
+    if (end >= text.length) {
+      at = end;
+    } else if (code === COMMA) {
+      at = end + 1;
+      // A comma at the very end opens one more field, an empty one.
+      if (at === text.length) record.push('');
+    } else if (code === LF || (code === CR && text.charCodeAt(end + 1) === LF)) {
+      endRecord();
+      at = end + (code === LF ? 1 : 2);
+    } else {
+      refuse('a comma or the end of the line after a field', text.slice(end, end + 20));
+    }
+  }
+  if (record.length > 0) endRecord();
+  const [header = [], ...rows] = records;
+  return { header, rows };
+}
+
+/** True when nothing but line ends is left. */
+function isBlank(text: string, at: number): boolean {
+  for (let place = at; place < text.length; place++) {
+    const code = text.charCodeAt(place);
+    if (code !== LF && code !== CR) return false;
+  }
+  return true;
+}
+
+/** Records as CSV with LF; fields are quoted where they must be. */
+export function csvText(records: Iterable<readonly string[]>): string {
+  const lines: string[] = [];
+  for (const record of records) lines.push(`${record.map(csvField).join(',')}\n`);
+  return lines.join('');
+}
+
+function csvField(field: string): string {
+  return /[",\r\n]/.test(field) ? `"${field.replaceAll('"', '""')}"` : field;
+}

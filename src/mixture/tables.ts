@@ -1,0 +1,494 @@
+/**
+ * Tables of mixtures and of losses as files, in the column form of RegMix's published results (arXiv 2407.01492):
+ *
+ *     mixtures   index, train_<domain>, …                weights of a row sum to 1
+ *     losses     index, metric/<target>_val_loss, …
+ *
+ * CSV and Parquet. Full column names are the names of domains and targets, so that what is written reads back as it
+ * was. Columns of the published form are taken where there are any, otherwise all columns but `index`. Published
+ * weights are rounded to 0.001: rows whose sum is within {@link TABLE_DEFAULTS}.sumTolerance of 1 are divided by it and
+ * counted. Rows are counted from 1 in messages.
+ */
+import { GristmillError } from '../errors.ts';
+import { type CsvRecords, csvText } from './csv.ts';
+import { isParquet, parquetOf, readRecords } from './table-file.ts';
+import type { LossTable, MixtureTable, RunTable } from './types.ts';
+import { writeWhole } from './write-whole.ts';
+
+/** Options of {@link readMixtures} and {@link readLosses}. */
+export interface ReadTableOptions {
+  /** Column that names the rows. Default `index`. */
+  readonly indexColumn?: string;
+  /** Start of the names of the columns that are meant. Default: found, see {@link TABLE_DEFAULTS}. */
+  readonly prefix?: string;
+  /** End of those names. Default: found; none for mixtures. */
+  readonly suffix?: string;
+}
+
+/** Defaults of tables. */
+export const TABLE_DEFAULTS = Object.freeze({
+  indexColumn: 'index',
+  weightPrefix: 'train_',
+  lossPrefix: 'metric/',
+  lossSuffix: '_val_loss',
+  /** How far a sum of weights may be from 1. */
+  sumTolerance: 0.02,
+  /** Decimals of written weights. */
+  digits: 6,
+});
+
+/** Mixtures as read. */
+export interface MixtureFile extends MixtureTable {
+  /** Rows whose sum was not 1 but within the tolerance; they were divided by it. */
+  readonly nRenormalised: number;
+  /** Columns that were not taken. */
+  readonly ignored: readonly string[];
+}
+
+/** Losses as read. */
+export interface LossFile extends LossTable {
+  /** Rows left out because a loss was missing. */
+  readonly nSkipped: number;
+  readonly ignored: readonly string[];
+}
+
+/** What happens to rows that lack something: `error` refuses the table, `skip` leaves them out and counts them. */
+export type OnMissing = 'error' | 'skip';
+
+/** Sums closer to 1 than this are taken as 1, so that written weights read back bit by bit. */
+const SUM_ROUNDING = 1e-9;
+const NUMBER = /^[+-]?(?:\d{1,400}\.?\d{0,400}|\.\d{1,400})(?:[eE][+-]?\d{1,5})?$/;
+
+/**
+ * Reads mixtures.
+ *
+ * @param file path of a .csv or .parquet file
+ * @throws MIXTURE_TABLE_INVALID naming file, row, column, value and bound: a header name or an index twice, no weights,
+ *   a weight that is no number in 0..1, a sum too far from 1; CORPUS_READ_FAILED, CORPUS_FILE_INVALID
+ */
+export async function readMixtures(
+  file: string,
+  {
+    indexColumn = TABLE_DEFAULTS.indexColumn,
+    prefix,
+    suffix = '',
+    sumTolerance = TABLE_DEFAULTS.sumTolerance,
+  }: ReadTableOptions & { readonly sumTolerance?: number } = {},
+): Promise<MixtureFile> {
+  const records = await readRecords(file);
+  const form = { prefix: TABLE_DEFAULTS.weightPrefix, suffix: '' };
+  const asked = prefix === undefined && suffix === '' ? null : { prefix: prefix ?? '', suffix };
+  const columns = chooseColumns(file, records, { indexColumn, asked, form, other: lossForm });
+  const ids = readIds(file, records, columns.index);
+  const nDomains = columns.names.length;
+  const weights = new Float64Array(ids.length * nDomains);
+  let nRenormalised = 0;
+  for (const [rowIndex, record] of records.rows.entries()) {
+    const row = weights.subarray(rowIndex * nDomains, (rowIndex + 1) * nDomains);
+    let sum = 0;
+    for (const [domain, column] of columns.indices.entries()) {
+      const place = { file, row: rowIndex + 1, column: columns.names[domain]! };
+      const weight = numberOf(record[column]!, place);
+      if (weight < 0) refuse(place, 'a weight of at least 0', record[column]!);
+      row[domain] = weight;
+      sum += weight;
+    }
+    if (!(Math.abs(sum - 1) <= sumTolerance)) {
+      const place = { file, row: rowIndex + 1, column: `${columns.names[0]}…` };
+      const bound = `weights of index ${ids[rowIndex]} that sum to 1 within ${sumTolerance}`;
+      refuse(place, bound, `a sum of ${Number(sum.toPrecision(9))}`);
+    }
+    if (Math.abs(sum - 1) <= SUM_ROUNDING) continue;
+    for (let domain = 0; domain < nDomains; domain++) row[domain]! /= sum;
+    nRenormalised++;
+  }
+  return { domains: columns.names, ids, weights, nRenormalised, ignored: columns.ignored };
+}
+
+/**
+ * Reads losses.
+ *
+ * @param file path of a .csv or .parquet file
+ * @throws MIXTURE_TABLE_INVALID naming file, row, column and value; CORPUS_READ_FAILED, CORPUS_FILE_INVALID
+ */
+export async function readLosses(
+  file: string,
+  {
+    indexColumn = TABLE_DEFAULTS.indexColumn,
+    prefix,
+    suffix,
+    onMissing = 'error',
+  }: ReadTableOptions & { readonly onMissing?: OnMissing } = {},
+): Promise<LossFile> {
+  const records = await readRecords(file);
+  const asked =
+    prefix === undefined && suffix === undefined
+      ? null
+      : { prefix: prefix ?? '', suffix: suffix ?? '' };
+  const other = { prefix: TABLE_DEFAULTS.weightPrefix, suffix: '' };
+  const columns = chooseColumns(file, records, { indexColumn, asked, form: lossForm, other });
+  const ids = readIds(file, records, columns.index);
+  const kept: number[] = [];
+  const losses: number[] = [];
+  for (const [rowIndex, record] of records.rows.entries()) {
+    const isMissing = columns.indices.some((column) => isBlank(record[column]!));
+    if (isMissing && onMissing === 'skip') continue;
+    for (const [target, column] of columns.indices.entries()) {
+      const place = { file, row: rowIndex + 1, column: columns.names[target]! };
+      losses.push(numberOf(record[column]!, place));
+    }
+    kept.push(rowIndex);
+  }
+  return {
+    targets: columns.names,
+    ids: kept.map((rowIndex) => ids[rowIndex]!),
+    losses: Float64Array.from(losses),
+    nSkipped: ids.length - kept.length,
+    ignored: columns.ignored,
+  };
+}
+
+/** Runs as joined. */
+export interface JoinedRuns extends RunTable {
+  /** Mixtures that no row of losses belongs to. */
+  readonly nWithoutLosses: number;
+  /** Rows of losses that no mixture belongs to. */
+  readonly nWithoutMixture: number;
+}
+
+/**
+ * Joins mixtures and losses on their ids, in the order of the mixtures.
+ *
+ * @param options `onMissing`: what happens to ids that only one table has (`error`); `files`: for messages
+ * @throws MIXTURE_TABLE_INVALID for an id that only one table has, or when none is in both
+ */
+export function joinRuns(
+  mixtures: MixtureTable,
+  losses: LossTable,
+  {
+    onMissing = 'error',
+    files = { mixtures: 'mixtures', losses: 'losses' },
+  }: {
+    readonly onMissing?: OnMissing;
+    readonly files?: { readonly mixtures: string; readonly losses: string };
+  } = {},
+): JoinedRuns {
+  const nDomains = mixtures.domains.length;
+  const nTargets = losses.targets.length;
+  const rowOf = new Map(losses.ids.map((id, row) => [id, row]));
+  const pairs: (readonly [mixture: number, loss: number])[] = [];
+  for (const [row, id] of mixtures.ids.entries()) {
+    const lossRow = rowOf.get(id);
+    if (lossRow !== undefined) pairs.push([row, lossRow]);
+    else if (onMissing === 'error') {
+      const place = { file: files.mixtures, row: row + 1, column: TABLE_DEFAULTS.indexColumn };
+      refuse(place, `an index that ${files.losses} has too`, id);
+    }
+  }
+  const nWithoutMixture = losses.ids.length - pairs.length;
+  if (onMissing === 'error' && nWithoutMixture > 0) {
+    const known = new Set(mixtures.ids);
+    const row = losses.ids.findIndex((id) => !known.has(id));
+    const place = { file: files.losses, row: row + 1, column: TABLE_DEFAULTS.indexColumn };
+    refuse(place, `an index that ${files.mixtures} has too`, losses.ids[row]!);
+  }
+  if (pairs.length === 0) {
+    const place = { file: files.losses, row: 1, column: TABLE_DEFAULTS.indexColumn };
+    refuse(place, `an index that ${files.mixtures} has too`, losses.ids[0] ?? 'no rows');
+  }
+  const weights = new Float64Array(pairs.length * nDomains);
+  const joined = new Float64Array(pairs.length * nTargets);
+  for (const [run, [row, lossRow]] of pairs.entries()) {
+    weights.set(mixtures.weights.subarray(row * nDomains, (row + 1) * nDomains), run * nDomains);
+    joined.set(
+      losses.losses.subarray(lossRow * nTargets, (lossRow + 1) * nTargets),
+      run * nTargets,
+    );
+  }
+  return {
+    domains: mixtures.domains,
+    targets: losses.targets,
+    ids: pairs.map(([row]) => mixtures.ids[row]!),
+    weights,
+    losses: joined,
+    nWithoutLosses: mixtures.ids.length - pairs.length,
+    nWithoutMixture,
+  };
+}
+
+/**
+ * Weights in the order of `domains`. Names match whole, or without `train_`.
+ *
+ * @param file for messages
+ * @returns `[nMixtures × domains.length]`
+ * @throws MIXTURE_TABLE_INVALID for a domain that the table lacks, and for one that only the table has unless all its
+ *   weights are 0
+ */
+export function alignDomains(
+  table: MixtureTable,
+  domains: readonly string[],
+  file = 'mixtures',
+): Float64Array {
+  const columnOf = new Map(table.domains.map((name, column) => [domainName(name), column]));
+  const nColumns = table.domains.length;
+  const aligned = new Float64Array(table.ids.length * domains.length);
+  for (const [domain, name] of domains.entries()) {
+    const column = columnOf.get(domainName(name));
+    if (column === undefined) {
+      refuse({ file, row: 0, column: name }, 'this column', table.domains.join(', '));
+    }
+    columnOf.delete(domainName(name));
+    for (let row = 0; row < table.ids.length; row++) {
+      aligned[row * domains.length + domain] = table.weights[row * nColumns + column!]!;
+    }
+  }
+  for (const column of columnOf.values()) {
+    for (let row = 0; row < table.ids.length; row++) {
+      const weight = table.weights[row * nColumns + column]!;
+      if (weight === 0) continue;
+      const place = { file, row: row + 1, column: table.domains[column]! };
+      refuse(place, 'weight 0 in a domain that the fit does not know', weight);
+    }
+  }
+  return aligned;
+}
+
+/** A domain without the published prefix: `train_arxiv` is `arxiv`. */
+export function domainName(column: string): string {
+  const { weightPrefix } = TABLE_DEFAULTS;
+  return column.startsWith(weightPrefix) ? column.slice(weightPrefix.length) : column;
+}
+
+/** A target without the published prefix and suffix: `metric/arxiv_val_loss` is `arxiv`. */
+export function targetName(column: string): string {
+  const { lossPrefix, lossSuffix } = TABLE_DEFAULTS;
+  return column.startsWith(lossPrefix) && column.endsWith(lossSuffix)
+    ? column.slice(lossPrefix.length, -lossSuffix.length)
+    : column;
+}
+
+/** Options of the writers. */
+export interface WriteTableOptions {
+  /** Column that names the rows. Default `index`. */
+  readonly indexColumn?: string;
+}
+
+/**
+ * Writes mixtures, as CSV or, by the name's end, as Parquet. Every written row sums to 1 exactly in its decimals: see
+ * {@link roundMixture}. Domains that do not begin with `train_` get it.
+ *
+ * @param options `digits`: decimals of weights, 1..12 (6)
+ * @throws MIXTURE_WRITE_FAILED, OPTION_INVALID
+ */
+export async function writeMixtures(
+  path: string,
+  table: MixtureTable,
+  {
+    indexColumn = TABLE_DEFAULTS.indexColumn,
+    digits = TABLE_DEFAULTS.digits,
+  }: WriteTableOptions & { readonly digits?: number } = {},
+): Promise<void> {
+  const nDomains = table.domains.length;
+  const rows = table.ids.map((_, row) =>
+    roundMixture(table.weights.subarray(row * nDomains, (row + 1) * nDomains), digits),
+  );
+  const names = table.domains.map((name) => `${TABLE_DEFAULTS.weightPrefix}${domainName(name)}`);
+  await writeTable(path, indexColumn, names, table.ids, rows);
+}
+
+/**
+ * Writes losses, as CSV or, by the name's end, as Parquet. Targets that are not of the published form get it: `arxiv`
+ * becomes `metric/arxiv_val_loss`. Losses are written so that they read back bit by bit.
+ *
+ * @throws MIXTURE_WRITE_FAILED
+ */
+export async function writeLosses(
+  path: string,
+  table: LossTable,
+  { indexColumn = TABLE_DEFAULTS.indexColumn }: WriteTableOptions = {},
+): Promise<void> {
+  const { lossPrefix, lossSuffix } = TABLE_DEFAULTS;
+  const nTargets = table.targets.length;
+  const rows = table.ids.map((_, row) =>
+    table.losses.subarray(row * nTargets, (row + 1) * nTargets),
+  );
+  const names = table.targets.map((name) => `${lossPrefix}${targetName(name)}${lossSuffix}`);
+  await writeTable(path, indexColumn, names, table.ids, rows);
+}
+
+async function writeTable(
+  path: string,
+  indexColumn: string,
+  names: readonly string[],
+  ids: readonly string[],
+  rows: readonly ArrayLike<number>[],
+): Promise<void> {
+  if (isParquet(path)) {
+    const columns = names.map((name, column) => ({
+      name,
+      values: rows.map((row) => row[column]!),
+    }));
+    await writeWhole(path, parquetOf(indexColumn, ids, columns));
+    return;
+  }
+  const records = ids.map((id, row) => [id, ...Array.from(rows[row]!, decimals)]);
+  await writeWhole(path, csvText([[indexColumn, ...names], ...records]));
+}
+
+/** The shortest decimals that read back as the number, without an exponent where it is a plain weight. */
+function decimals(value: number): string {
+  const text = String(value);
+  return text.includes('e-') && value >= 1e-12 && value < 1
+    ? value.toFixed(12).replace(/0+$/, '')
+    : text;
+}
+
+/**
+ * A mixture on the grid of `10^-digits` that sums to 1: rounded half to even, and the weights whose rounding was
+ * furthest off moved by one step until the sum fits (largest remainder; the earlier domain first in a tie).
+ *
+ * @param weights sum 1
+ * @param digits 1..12
+ */
+export function roundMixture(weights: Float64Array, digits: number): Float64Array {
+  if (!Number.isSafeInteger(digits) || digits < 1 || digits > 12) {
+    throw new GristmillError('OPTION_INVALID', {
+      option: 'digits',
+      expected: 'a whole number in 1..12',
+      received: digits,
+    });
+  }
+  const units = 10 ** digits;
+  const steps = Array.from(weights, (weight) => halfEven(weight * units));
+  const remainders = steps.map((step, domain) => weights[domain]! * units - step);
+  let missing = units - steps.reduce((sum, step) => sum + step, 0);
+  const direction = Math.sign(missing);
+  const order = steps
+    .map((_, domain) => domain)
+    .sort((left, right) => direction * (remainders[right]! - remainders[left]!) || left - right);
+  for (let place = 0; missing !== 0; place = (place + 1) % order.length) {
+    const domain = order[place]!;
+    if (direction < 0 && steps[domain] === 0) continue;
+    steps[domain]! += direction;
+    missing -= direction;
+  }
+  return Float64Array.from(steps, (step) => step / units);
+}
+
+function halfEven(value: number): number {
+  const floor = Math.floor(value);
+  const rest = value - floor;
+  if (rest !== 0.5) return Math.round(value);
+  return floor % 2 === 0 ? floor : floor + 1;
+}
+
+interface ColumnForm {
+  readonly prefix: string;
+  readonly suffix: string;
+}
+
+const lossForm: ColumnForm = {
+  prefix: TABLE_DEFAULTS.lossPrefix,
+  suffix: TABLE_DEFAULTS.lossSuffix,
+};
+
+interface ChosenColumns {
+  readonly index: number;
+  readonly indices: readonly number[];
+  readonly names: readonly string[];
+  readonly ignored: readonly string[];
+}
+
+function hasForm(name: string, { prefix, suffix }: ColumnForm): boolean {
+  return (
+    name.length > prefix.length + suffix.length && name.startsWith(prefix) && name.endsWith(suffix)
+  );
+}
+
+/** The index and the columns of the asked form, of the published form, or all that are not of the other form. */
+function chooseColumns(
+  file: string,
+  { header }: CsvRecords,
+  options: {
+    readonly indexColumn: string;
+    readonly asked: ColumnForm | null;
+    readonly form: ColumnForm;
+    readonly other: ColumnForm;
+  },
+): ChosenColumns {
+  const { indexColumn, asked, form, other } = options;
+  const seen = new Set<string>();
+  for (const [column, name] of header.entries()) {
+    const place = { file, row: 0, column: name };
+    if (name.trim() === '') refuse({ ...place, column: column + 1 }, 'a column name', name);
+    if (seen.has(name)) refuse(place, 'distinct column names', `${name} twice`);
+    seen.add(name);
+  }
+  const index = header.indexOf(indexColumn);
+  if (index < 0) {
+    const found = header.length === 0 ? 'an empty file' : header.join(', ');
+    refuse({ file, row: 0, column: indexColumn }, 'this column', found);
+  }
+  const others = header.map((_, column) => column).filter((column) => column !== index);
+  const ofForm = (wanted: ColumnForm): number[] =>
+    others.filter((column) => hasForm(header[column]!, wanted));
+  let indices = ofForm(asked ?? form);
+  if (indices.length === 0 && asked === null) {
+    const taken = new Set(ofForm(other));
+    indices = others.filter((column) => !taken.has(column));
+  }
+  if (indices.length === 0) {
+    const { prefix, suffix } = asked ?? form;
+    refuse(
+      { file, row: 0, column: `${prefix}…${suffix}` },
+      'columns of this form',
+      header.join(', '),
+    );
+  }
+  const chosen = new Set(indices);
+  return {
+    index,
+    indices,
+    names: indices.map((column) => header[column]!),
+    ignored: others.filter((column) => !chosen.has(column)).map((column) => header[column]!),
+  };
+}
+
+function readIds(file: string, { header, rows }: CsvRecords, index: number): string[] {
+  const column = header[index]!;
+  const seen = new Map<string, number>();
+  const ids = rows.map((record, rowIndex) => {
+    const id = record[index]!.trim();
+    const place = { file, row: rowIndex + 1, column };
+    if (id === '') refuse(place, 'an index', 'nothing');
+    const first = seen.get(id);
+    if (first !== undefined) refuse(place, `an index that row ${first} does not have`, id);
+    seen.set(id, rowIndex + 1);
+    return id;
+  });
+  if (ids.length === 0) refuse({ file, row: 1, column }, 'at least one row', 'none');
+  return ids;
+}
+
+interface Place {
+  readonly file: string;
+  readonly row: number;
+  readonly column: string | number;
+}
+
+const MISSING = new Set(['', 'nan', 'null', 'none', 'na', 'n/a']);
+
+function isBlank(text: string): boolean {
+  return MISSING.has(text.trim().toLowerCase());
+}
+
+function numberOf(text: string, place: Place): number {
+  const trimmed = text.trim();
+  const value = NUMBER.test(trimmed) ? Number(trimmed) : Number.NaN;
+  if (!Number.isFinite(value)) refuse(place, 'a finite number', trimmed === '' ? 'nothing' : text);
+  return value;
+}
+
+function refuse(place: Place, expected: string, received: unknown): never {
+  throw new GristmillError('MIXTURE_TABLE_INVALID', { ...place, expected, received });
+}
