@@ -79,6 +79,7 @@ export const ERRORS = {
   TRAIN_CONFIG_INVALID: 'configuration {file}: {reason}',
   TRAIN_RUN_CHANGED:
     '{out} holds a training run with other settings; changed: {changes}. Use another out, or remove it',
+  TRAIN_STORE_INVALID: 'token store {path}: {reason}',
   // model: conversion and the hub
   MODEL_WRITE_FAILED: '{path}: {reason}',
   // annotate
@@ -100,6 +101,21 @@ export const ERRORS = {
   MIXTURE_DATA_TOO_SMALL: '{what}: expected at least {minimum} runs, received {received}',
   MIXTURE_FIT_INVALID: '{file}: {reason}',
   MIXTURE_WRITE_FAILED: '{path}: {reason}',
+  // mixture: domains, samples, optima
+  MIXTURE_DOMAINS_INVALID: 'domains {file}: {reason}',
+  MIXTURE_BOUNDS_INFEASIBLE: 'bounds of the mixture: {reason}',
+  MIXTURE_SAMPLE_FAILED:
+    '{wanted} mixtures are wanted, {found} were found in {draws} draws: {reason}',
+  MIXTURE_OUTSIDE_HULL:
+    'the proposal lies {distance} (L1) outside the hull of the sampled mixtures, more than {tolerance}: the surrogate was never shown anything like it. Allow it (--allow-outside), or draw it back with --kl, --confidence or --max',
+  // mixture: proxies, corpora
+  MIXTURE_SOURCES_INVALID: 'sources {file}: {reason}',
+  MIXTURE_DOMAIN_UNKNOWN: 'domain {domain} of {file} is not among those of {where}: {known}',
+  MIXTURE_DOMAIN_TOO_SMALL:
+    'domain {domain}: its share is {needed} {unit}, but {available} are there in at most {maxEpochs} epochs',
+  MIXTURE_RUN_CHANGED:
+    '{out} holds a run with other settings; changed: {changes}. Use another --out, or remove it',
+  MIXTURE_PROXY_DIED: 'proxy {run}: its process on {device} died ({exit}) {count} times',
   // batch
   BATCH_POOL_TOO_SMALL: 'slab pool: expected at least {minimum} slabs, received {received}',
 } as const;

@@ -66,7 +66,7 @@ export function correlationHeatmap(fit: FittedMixture): string {
       const fill = rho === null ? '#eee' : divergingColour(rho);
       parts.push(
         `<rect x="${x}" y="${y}" width="${cell}" height="${cell}" fill="${fill}" stroke="white"/>`,
-        textAt(x + cell / 2, y + cell / 2 + 3, rho === null ? '–' : rho.toFixed(2), {
+        textAt(x + cell / 2, y + cell / 2 + 3, rho === null ? '–' : hundredths(rho), {
           anchor: 'middle',
           size: 9,
           fill: rho !== null && Math.abs(rho) > 0.6 ? 'white' : '#333',
@@ -76,6 +76,11 @@ export function correlationHeatmap(fit: FittedMixture): string {
   }
   const width = left + targets.length * cell + 130;
   return svgOf(width, top + domains.length * cell + 20, parts);
+}
+
+/** Two decimals, and no minus in front of nothing. */
+function hundredths(value: number): string {
+  return (Math.round(100 * value) / 100 + 0).toFixed(2);
 }
 
 interface Slot {
