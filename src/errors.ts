@@ -106,7 +106,7 @@ export const ERRORS = {
   MIXTURE_SAMPLE_FAILED:
     '{wanted} mixtures are wanted, {found} were found in {draws} draws: {reason}',
   MIXTURE_OUTSIDE_HULL:
-    'the proposal lies {distance} (L1) outside the hull of the sampled mixtures, more than {tolerance}: the surrogate was never shown anything like it. Allow it (--allow-outside), or draw it back with --kl, --confidence or --max',
+    'the proposal lies {distance} (L1) outside the hull of the sampled mixtures, more than {tolerance}: the surrogate was never shown anything like it. Search inside (--inside), allow it (--allow-outside), or draw it back with --kl, --confidence or --max',
   // batch
   BATCH_POOL_TOO_SMALL: 'slab pool: expected at least {minimum} slabs, received {received}',
 } as const;
