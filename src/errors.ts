@@ -107,7 +107,7 @@ export const ERRORS = {
   MIXTURE_SAMPLE_FAILED:
     '{wanted} mixtures are wanted, {found} were found in {draws} draws: {reason}',
   MIXTURE_OUTSIDE_HULL:
-    'the proposal lies {distance} (L1) outside the hull of the sampled mixtures, more than {tolerance}: the surrogate was never shown anything like it. Allow it (--allow-outside), or draw it back with --kl, --confidence or --max',
+    'the proposal lies {distance} (L1) outside the hull of the sampled mixtures, more than {tolerance}: the surrogate was never shown anything like it. Search inside (--inside), allow it (--allow-outside), or draw it back with --kl, --confidence or --max',
   // mixture: proxies, corpora
   MIXTURE_SOURCES_INVALID: 'sources {file}: {reason}',
   MIXTURE_DOMAIN_UNKNOWN: 'domain {domain} of {file} is not among those of {where}: {known}',

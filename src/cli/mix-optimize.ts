@@ -42,6 +42,7 @@ interface OptimizeFlags {
   readonly draws: number;
   readonly top: number;
   readonly allowOutside?: boolean;
+  readonly inside?: boolean;
   readonly seed: number;
   readonly out?: readonly string[];
   readonly json?: boolean;
@@ -78,6 +79,7 @@ export function addOptimizeCommand(mix: Command): void {
     .option('--draws <n>', 'mixtures of the simulation', wholeNumber(1, 100_000_000), nDraws)
     .option('--top <n>', 'best draws that are averaged', wholeNumber(1, 1_000_000), nAveraged)
     .option('--allow-outside', 'accept a proposal outside the hull of the fitted mixtures')
+    .addOption(new Option('--inside', 'search inside the hull only').conflicts('allowOutside'))
     .option('--seed <n>', 'seed', wholeNumber(0, 2 ** 32 - 1), 0)
     .option('--out <file...>', 'the proposal as .json, or as a table (.csv, .parquet)')
     .option('--json', 'print one JSON object')
@@ -86,7 +88,8 @@ export function addOptimizeCommand(mix: Command): void {
 
 async function optimize(file: string, flags: OptimizeFlags): Promise<void> {
   const { objective, method, kl, confidence, seed, out = [], json } = flags;
-  const { budgetTokens, maxEpochs, relativeToPrior, allowOutside, freeze } = flags;
+  const { budgetTokens, maxEpochs, relativeToPrior, freeze } = flags;
+  const outside = flags.allowOutside ? 'allow' : flags.inside ? 'inside' : 'refuse';
   const controller = new AbortController();
   const release = onInterrupt(controller, 'stopping the search');
   const { signal } = controller;
@@ -96,7 +99,7 @@ async function optimize(file: string, flags: OptimizeFlags): Promise<void> {
       domains: domainsFrom(flags.domains, fit),
       targets: chosenTargets(fit, flags),
       ...{ objective, method, kl, confidence, seed, signal, budgetTokens, maxEpochs },
-      ...{ relativeToPrior, allowOutside, nDraws: flags.draws, nAveraged: flags.top },
+      ...{ relativeToPrior, outside, nDraws: flags.draws, nAveraged: flags.top },
       min: weightsBy(flags.min, fit.domains, '--min'),
       max: weightsBy(flags.max, fit.domains, '--max'),
       frozen: freeze === undefined ? undefined : readFrozenGroups(freeze, fit.domains),

@@ -5,7 +5,7 @@
  *     score of a target   weight × (mean + confidence × deviation − offset)
  *     mean                sum of scores / sum of weights
  *     worst               the largest score; for gradients log-sum-exp(sharpness × scores) / sharpness
- *     both                + kl × KL(w ‖ prior)
+ *     both                + kl × KL(w ‖ prior) + pull × squared distance to a hull
  *
  * Gradients are the surrogates' own where they have them. Where one has none (trees, and an ensemble as far as trees are
  * in it), the mean's slope is a central difference over ±{@link TREE_STEP}: a step function's average slope over that
@@ -14,6 +14,7 @@
 import { GristmillError } from '../../errors.ts';
 import type { TargetCalibration } from '../fit-types.ts';
 import type { FittedSurrogate } from '../types.ts';
+import { distanceToHull } from './hull.ts';
 
 /** A target to minimise. */
 export interface ObjectiveTarget {
@@ -37,6 +38,8 @@ export interface ObjectiveOptions {
   readonly kl: number;
   /** Deviations that are added to every mean, at least 0. */
   readonly confidence: number;
+  /** Draws mixtures towards the hull of `rows` (`[nRows × nDomains]`). Default: nothing does. */
+  readonly hull?: { readonly rows: Float64Array; readonly pull: number } | undefined;
 }
 
 /** Half the range over which trees are differenced. */
@@ -174,12 +177,19 @@ export class MixtureObjective {
   }
 
   #penalty(weights: Float64Array): number {
-    const { kl, prior } = this.#options;
-    return kl === 0 ? 0 : kl * klDivergence(weights, prior);
+    const { kl, prior, hull } = this.#options;
+    const near = kl === 0 ? 0 : kl * klDivergence(weights, prior);
+    return hull ? near + hull.pull * squaredDistance(weights, hull.rows) : near;
   }
 
   #addPenaltySlope(weights: Float64Array, gradient: Float64Array): void {
-    const { kl, prior } = this.#options;
+    const { kl, prior, hull } = this.#options;
+    if (hull) {
+      const { nearest } = distanceToHull(weights, hull.rows);
+      for (const [at, weight] of weights.entries()) {
+        gradient[at]! += 2 * hull.pull * (weight - nearest[at]!);
+      }
+    }
     if (kl === 0) return;
     for (const [at, weight] of weights.entries()) {
       // The slope is −∞ at 0; this is steep enough to leave it.
@@ -195,6 +205,11 @@ export function klDivergence(weights: Float64Array, prior: Float64Array): number
     if (weight > 0) sum += weight * Math.log(weight / prior[at]!);
   }
   return sum;
+}
+
+function squaredDistance(weights: Float64Array, rows: Float64Array): number {
+  const { nearest } = distanceToHull(weights, rows);
+  return weights.reduce((sum, weight, at) => sum + (weight - nearest[at]!) ** 2, 0);
 }
 
 /** Slope of the mean: exact, or by parts of an ensemble, or differenced. */

@@ -7,7 +7,7 @@
  * partly differentiable (the worst case, trees). `simulation`: the published way, then rounding.
  *
  * A surrogate knows nothing of mixtures outside the hull of those it was fitted on: such a proposal is refused unless
- * `allowOutside`. Laws (`mixing-law`, `power1`, `power2`) tend to corners of the simplex: a proposal there carries a warning.
+ * `outside` says otherwise. Laws (`mixing-law`, `power1`, `power2`) tend to corners of the simplex: a proposal there carries a warning.
  */
 import { setImmediate } from 'node:timers/promises';
 import { GristmillError } from '../../errors.ts';
@@ -17,7 +17,7 @@ import { drawCandidates } from '../sample/candidates.ts';
 import { type MixtureBounds, unitsToWeights } from '../simplex.ts';
 import type { MixtureTable } from '../types.ts';
 import { descend, type GridPoint, polish, valuesOf } from './descend.ts';
-import { distanceToHull } from './hull.ts';
+import { distanceToHull, type HullDistance } from './hull.ts';
 import { MixtureObjective, type ObjectiveTarget } from './objective.ts';
 import {
   describeMixture,
@@ -55,8 +55,11 @@ export interface OptimizeMixtureOptions {
   readonly nAveraged?: number | undefined;
   /** Mixtures that the surrogates were fitted on: starts, comparison, hull. */
   readonly sampled?: MixtureTable | undefined;
-  /** Accept a proposal outside their hull. Default false. */
-  readonly allowOutside?: boolean | undefined;
+  /**
+   * Outside their hull: `refuse` a proposal (default), `allow` it, or search `inside` only: the hull draws mixtures the more
+   * strongly the further the proposal is outside, until it is within `hullTolerance`.
+   */
+  readonly outside?: 'refuse' | 'allow' | 'inside' | undefined;
   /** Distance (L1) that still counts as inside. Default 0.02: a hundredth of the weight elsewhere. */
   readonly hullTolerance?: number | undefined;
   /** Weights are multiples of 1/nUnits. Default 10,000. */
@@ -82,6 +85,8 @@ export interface MixtureProposal extends MixtureForecast {
   readonly domains: readonly string[];
   readonly method: 'gradient' | 'simulation';
   readonly objective: 'mean' | 'worst';
+  /** Weight by domain: the same as `weights`. */
+  readonly mixture: Readonly<Record<string, number>>;
   /** `[nDomains]`: weights are `units / nUnits`; units sum to nUnits exactly. */
   readonly units: readonly number[];
   readonly nUnits: number;
@@ -106,7 +111,7 @@ export interface MixtureProposal extends MixtureForecast {
  */
 export async function optimizeMixture(options: OptimizeMixtureOptions): Promise<MixtureProposal> {
   const { domains, sampled, signal, kl = 0, confidence = 0, seed = 0 } = options;
-  const { method = 'gradient', objective: kind = 'mean', allowOutside = false } = options;
+  const { method = 'gradient', objective: kind = 'mean', outside = 'refuse' } = options;
   const { nUnits, nStarts, hullTolerance, nDraws, nAveraged } = withDefaults(options);
   checkSampled(options);
   const prior = priorOf(domains);
@@ -114,22 +119,34 @@ export async function optimizeMixture(options: OptimizeMixtureOptions): Promise<
   const bounds = boundsOf(options, prior, nUnits);
   const space = new MixtureSpace({ domains: names, prior, bounds, nUnits, frozen: options.frozen });
   const targets = offsetTargets(options, prior);
-  const objective = new MixtureObjective({ targets, kind, prior, kl, confidence });
+  const settings = { targets, kind, prior, kl, confidence };
+  const objective = new MixtureObjective(settings);
   const search: Search = { space, objective, prior, bounds, sampled, nStarts, seed, signal };
-  const units =
-    method === 'gradient'
-      ? await descendFromAll(search)
-      : space.toUnits(
-          space.fromWeights(
-            (await simulate({ space, objective, prior, nDraws, nAveraged, seed, signal })).weights,
-          ),
-        );
+  const propose = async (own: MixtureObjective): Promise<Int32Array> => {
+    // Looking for the nearest point of the hull costs far more than a prediction: fewer starts with it.
+    const few = own === objective ? nStarts : Math.ceil(nStarts / 3);
+    if (method === 'gradient') return descendFromAll({ ...search, objective: own, nStarts: few });
+    const drawn = await simulate({ ...search, objective: own, nDraws, nAveraged });
+    return space.toUnits(space.fromWeights(drawn.weights));
+  };
+  const hullOf = (own: Int32Array): HullDistance | null =>
+    sampled === undefined
+      ? null
+      : distanceToHull(unitsToWeights(space.toDomainUnits(own), nUnits), sampled.weights);
+  let units = await propose(objective);
+  let hull = hullOf(units);
+  const isOutside = (): boolean => hull !== null && hull.distance > hullTolerance;
+  for (const pull of outside === 'inside' ? PULLS : []) {
+    if (!isOutside()) break;
+    const drawn = { ...settings, hull: { rows: sampled!.weights, pull } };
+    units = await propose(new MixtureObjective(drawn));
+    hull = hullOf(units);
+  }
   const domainUnits = space.toDomainUnits(units);
   const weights = unitsToWeights(domainUnits, nUnits);
-  const hull = sampled === undefined ? null : distanceToHull(weights, sampled.weights);
-  if (hull !== null && hull.distance > hullTolerance && !allowOutside) {
+  if (isOutside() && outside !== 'allow') {
     throw new GristmillError('MIXTURE_OUTSIDE_HULL', {
-      distance: Number(hull.distance.toPrecision(3)),
+      distance: Number(hull!.distance.toPrecision(3)),
       tolerance: hullTolerance,
       weights: Object.fromEntries(names.map((name, at) => [name, weights[at]!])),
     });
@@ -141,6 +158,7 @@ export async function optimizeMixture(options: OptimizeMixtureOptions): Promise<
     domains: names,
     method,
     objective: kind,
+    mixture: Object.fromEntries(names.map((name, at) => [name, weights[at]!])),
     units: [...domainUnits],
     nUnits,
     epochs: domains.map(({ tokens }, at) =>
@@ -167,6 +185,8 @@ interface Search {
   readonly signal: AbortSignal | undefined;
 }
 
+/** Nats for a squared distance of 1 to the hull, one after the other: slopes are of about 1 nat, distances of about 0.01. */
+const PULLS = [100, 1000, 10_000, 100_000];
 /** Random mixtures among which starts are chosen. */
 const RANDOM_STARTS = 256;
 /** Ends of descents that are polished. */

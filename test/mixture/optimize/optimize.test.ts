@@ -205,9 +205,15 @@ describe('optimizeMixture', () => {
     // √cost 10:1:1, so a has about .85; the hull ends at .5: .35 too much there and as much missing.
     expect(refusal.details['distance']).toBeCloseTo(0.69, 1);
     expect(refusal.details['weights']).toMatchObject({ a: expect.closeTo(0.848, 2) });
-    const allowed = await optimizeMixture({ ...options, allowOutside: true });
+    const allowed = await optimizeMixture({ ...options, outside: 'allow' });
     expect(allowed.hull).toMatchObject({ isInside: false });
     expect(allowed.warnings.map(({ kind }) => kind)).toContain('outside-hull');
+    const drawn = await optimizeMixture({ ...options, outside: 'inside' });
+    // The best of the triangle: a at its largest, .5, and by symmetry .25 of each other.
+    for (const [at, weight] of [0.5, 0.25, 0.25].entries()) {
+      expect(Math.abs(drawn.weights[at]! - weight)).toBeLessThan(0.015);
+    }
+    expect(drawn.hull!.distance).toBeLessThanOrEqual(0.02);
     const inside = await optimizeMixture({ ...options, sampled: CORNERS });
     expect(inside.hull).toMatchObject({ isInside: true, distance: expect.closeTo(0, 9) });
     expect(inside.bestSampled!.id).toBe('1');
