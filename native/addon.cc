@@ -6,6 +6,7 @@
 #include "binding/engine.h"
 #include "binding/line_scorer.h"
 #include "binding/memory.h"
+#include "binding/mixture.h"
 #include "binding/model.h"
 #include "binding/text.h"
 #include "binding/tokenizer.h"
@@ -20,6 +21,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   gristmill::binding::ExportText(env, exports);
   gristmill::binding::ExportEngine(env, exports);
   gristmill::binding::ExportLineScorer(env, exports);
+  gristmill::binding::ExportMixture(env, exports);
   gristmill::binding::ExportModel(env, exports);
   gristmill::binding::ExportTokenizer(env, exports);
   gristmill::binding::ExportTrain(env, exports);

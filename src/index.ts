@@ -75,6 +75,64 @@ export {
   isGristmillError,
 } from './errors.ts';
 export { openPageScorer, PageScorer, type PageScorerOptions } from './lines/page-scorer.ts';
+export { type CollectedRuns, type CollectOptions, collectRuns } from './mixture/collect.ts';
+export { fitMixture } from './mixture/fit.ts';
+export { type FitFile, type FitInput, fitInput, loadFit, saveFit } from './mixture/fit-file.ts';
+export {
+  type Coverage,
+  type CrossValidation,
+  FIT_DEFAULTS,
+  type FitMixtureOptions,
+  type FitProgress,
+  type FitReport,
+  type FittedMixture,
+  INTERVAL_LEVELS,
+  type LearningCurve,
+  type LearningCurvePoint,
+  type Measures,
+  type SampledWeights,
+  type TargetCalibration,
+  type TargetReport,
+} from './mixture/fit-types.ts';
+export { type PredictOptions, predictMixtures, type TargetPrediction } from './mixture/predict.ts';
+export { readMixture } from './mixture/read-mixture.ts';
+export {
+  type ReportedMixture,
+  type ReportOptions,
+  type ReportResult,
+  writeReport,
+} from './mixture/report/report.ts';
+export {
+  alignDomains,
+  domainName,
+  type JoinedRuns,
+  joinRuns,
+  type LossFile,
+  type MixtureFile,
+  type OnMissing,
+  type ReadMixturesOptions,
+  type ReadTableOptions,
+  readLosses,
+  readMixtures,
+  roundMixture,
+  TABLE_DEFAULTS,
+  targetName,
+  type WriteTableOptions,
+  writeLosses,
+  writeMixtures,
+  writeRuns,
+} from './mixture/tables.ts';
+export type {
+  FitOptions,
+  FittedSurrogate,
+  LossTable,
+  MixtureTable,
+  Prediction,
+  RunTable,
+  SurrogateData,
+  SurrogateFamily,
+  SurrogateFamilyName,
+} from './mixture/types.ts';
 export {
   type ConvertModelOptions,
   type ConvertProgress,

@@ -19,6 +19,7 @@ import {
   type NativeLineScorer,
   openLineScorerWith,
 } from './native-lines.ts';
+import { type MixtureAddon, mixtureWith, type NativeMixture } from './native-mixture.ts';
 import {
   type NativeTokenizer,
   openTokenizerWith,
@@ -217,6 +218,7 @@ export interface Native
     NativeTokenizers,
     NativeModels,
     NativeTraining,
+    NativeMixture,
     NativeCodec {}
 
 let loaded: Native | undefined;
@@ -236,6 +238,7 @@ export function native(): Native {
       EngineAddon &
       TrainAddon &
       LineScorerAddon &
+      MixtureAddon &
       TokenizerAddon;
     loaded = {
       ...addon,
@@ -243,6 +246,7 @@ export function native(): Native {
       openTrainer: (options) => openTrainerWith(addon, options),
       openLineScorer: (options) => openLineScorerWith(addon, options),
       openTokenizer: (path) => openTokenizerWith(addon, path),
+      mixture: mixtureWith(addon),
     };
   } catch (cause) {
     throw new GristmillError('NATIVE_MISSING', { reason: (cause as Error).message }, { cause });

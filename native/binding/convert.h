@@ -45,6 +45,11 @@ struct TypedArrayOf<float> {
   using Type = Napi::Float32Array;
   static constexpr napi_typedarray_type kind = napi_float32_array;
 };
+template <>
+struct TypedArrayOf<double> {
+  using Type = Napi::Float64Array;
+  static constexpr napi_typedarray_type kind = napi_float64_array;
+};
 
 // The elements of a typed array; throws OPTION_INVALID when `value` is something else.
 template <typename T>

@@ -1,5 +1,264 @@
-/** `gristmill mix fit`, `predict`, `collect`, `report`: parsing and printing around the mixture room. */
-import type { Command } from 'commander';
+/** `gristmill mix fit` and `predict`: parsing and printing around the mixture room. */
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import { isGristmillError, printable } from '../errors.ts';
+import { csvText } from '../mixture/csv.ts';
+import { fitMixture } from '../mixture/fit.ts';
+import { fitInput, loadFit, saveFit } from '../mixture/fit-file.ts';
+import { FIT_DEFAULTS, type FitProgress, type FittedMixture } from '../mixture/fit-types.ts';
+import { predictMixtures, type TargetPrediction } from '../mixture/predict.ts';
+import { SURROGATE_FAMILIES } from '../mixture/surrogates/families.ts';
+import { joinRuns, readLosses, readMixtures, targetName } from '../mixture/tables.ts';
+import type { SurrogateFamilyName } from '../mixture/types.ts';
+import { writeWhole } from '../mixture/write-whole.ts';
+import { table } from './eval-refiner.ts';
+import { defined, wholeNumber } from './expert-flags.ts';
+import { onInterrupt } from './interrupt.ts';
+import { addCollectCommand } from './mix-collect.ts';
+import { addReportCommand } from './mix-report.ts';
 
-/** Adds the commands to `mix`. */
-export function addFitCommands(_mix: Command): void {}
+interface FitFlags {
+  readonly mixtures: string;
+  readonly losses: string;
+  readonly out: string;
+  readonly model: SurrogateFamilyName;
+  readonly targets?: readonly string[];
+  readonly runs?: number;
+  readonly seed: number;
+  readonly folds: number;
+  readonly learningCurve?: boolean;
+  readonly skipMissing?: boolean;
+  readonly indexColumn?: string;
+  readonly json?: boolean;
+}
+
+interface PredictFlags {
+  readonly mixtures: string;
+  readonly level: number;
+  readonly out?: string;
+  readonly indexColumn?: string;
+  readonly json?: boolean;
+}
+
+const PROGRESS_EVERY_MS = 10_000;
+
+/** Adds fit, predict, collect and report to `mix`. */
+export function addFitCommands(mix: Command): void {
+  mix
+    .command('fit')
+    .description('fit surrogates of the losses to runs')
+    .requiredOption(
+      '--mixtures <file>',
+      'weights of the runs (.csv, .parquet): index, train_<domain>…',
+    )
+    .requiredOption('--losses <file>', 'losses of the runs: index, metric/<target>_val_loss…')
+    .requiredOption('--out <file>', 'the fit, as JSON')
+    .addOption(
+      new Option('--model <family>', 'family of the surrogates')
+        .choices(Object.keys(SURROGATE_FAMILIES))
+        .default(FIT_DEFAULTS.model),
+    )
+    .option('--targets <names>', 'targets to fit, by comma (all)', list)
+    .option('--runs <n>', 'fit on a seeded subset of so many runs (all)', wholeNumber(1))
+    .option(
+      '--seed <n>',
+      'of subsets, folds and fits',
+      wholeNumber(0, 2 ** 32 - 1),
+      FIT_DEFAULTS.seed,
+    )
+    .option(
+      '--folds <n>',
+      'folds of the cross-validation that intervals are calibrated on; 0: none',
+      wholeNumber(0),
+      FIT_DEFAULTS.folds,
+    )
+    .option('--learning-curve', 'also fit on 32, 64, 128, … runs, measured on a fifth left out')
+    .option('--skip-missing', 'leave out runs that lack a loss or a mixture, and count them')
+    .option('--index-column <name>', 'column that names the runs (index)')
+    .option('--json', 'print one JSON object instead of a table')
+    .action(fit);
+  mix
+    .command('predict')
+    .description('predict the losses of mixtures, with intervals')
+    .argument('<fit.json>', 'a fit')
+    .requiredOption('--mixtures <file>', 'mixtures (.csv, .parquet): index, train_<domain>…')
+    .option('--level <p>', 'level of the intervals, above 0 and below 1', level, 0.9)
+    .option('--out <file>', 'write here instead of to standard output')
+    .option('--index-column <name>', 'column that names the mixtures (index)')
+    .option('--json', 'JSON lines {index, predictions, intervals} instead of CSV')
+    .action(predict);
+  addCollectCommand(mix);
+  addReportCommand(mix);
+}
+
+async function fit(flags: FitFlags): Promise<void> {
+  const { indexColumn, model, targets, runs: nRuns, seed, folds, out, json } = flags;
+  const onMissing = flags.skipMissing ? 'skip' : 'error';
+  const named = defined({ indexColumn });
+  const controller = new AbortController();
+  const release = onInterrupt(controller, 'stopping the fit');
+  const { signal } = controller;
+  try {
+    const mixtures = await readMixtures(flags.mixtures, named);
+    const losses = await readLosses(flags.losses, { ...named, onMissing });
+    const files = { mixtures: flags.mixtures, losses: flags.losses };
+    // Rows left out of the losses are no ids that the mixtures have alone.
+    const runs = joinRuns(mixtures, losses, { onMissing, files });
+    const fitted = await fitMixture({
+      runs,
+      model,
+      seed,
+      folds,
+      learningCurve: flags.learningCurve ?? false,
+      ...defined({ targets, nRuns }),
+      signal,
+      onProgress: json ? undefined : progressLines(),
+    });
+    await saveFit(out, fitted, [await fitInput(flags.mixtures), await fitInput(flags.losses)]);
+    const {
+      predicted: _predicted,
+      halfWidths90: _halfWidths,
+      ...crossValidation
+    } = fitted.report.crossValidation ?? {};
+    const summary = {
+      out,
+      model,
+      seed,
+      nDomains: fitted.domains.length,
+      targets: fitted.targets,
+      nRenormalised: mixtures.nRenormalised,
+      nIncomplete: losses.nSkipped,
+      nWithoutLosses: runs.nWithoutLosses,
+      nWithoutMixture: runs.nWithoutMixture,
+      ignoredColumns: [...mixtures.ignored, ...losses.ignored],
+      ...fitted.report,
+      crossValidation: fitted.report.crossValidation && crossValidation,
+    };
+    process.stdout.write(json ? `${JSON.stringify(summary)}\n` : fitText(fitted, summary));
+  } catch (error) {
+    if (!signal.aborted || !isGristmillError(error, 'ABORTED')) throw error;
+    process.stderr.write('gristmill: interrupted: nothing was written\n');
+    process.exitCode = 130;
+  } finally {
+    release();
+  }
+}
+
+/** A line on stderr every ten seconds. */
+function progressLines(): (progress: FitProgress) => void {
+  let last = Date.now();
+  return ({ done, total }) => {
+    if (Date.now() - last < PROGRESS_EVERY_MS) return;
+    last = Date.now();
+    process.stderr.write(`gristmill: ${done} of ${total} fits\n`);
+  };
+}
+
+function fitText(
+  { report, targets, domains, model }: FittedMixture,
+  counts: {
+    readonly out: string;
+    readonly nRenormalised: number;
+    readonly nIncomplete: number;
+    readonly nWithoutLosses: number;
+    readonly nWithoutMixture: number;
+  },
+): string {
+  const { crossValidation, learningCurve, notes } = report;
+  const lines = [
+    `${model}: ${report.nRuns} runs, ${domains.length} domains, ${targets.length} targets, ${report.seconds.toFixed(1)} s`,
+  ];
+  const left = counts.nWithoutLosses + counts.nWithoutMixture;
+  if (counts.nRenormalised > 0) lines.push(`${counts.nRenormalised} mixtures divided by their sum`);
+  if (counts.nIncomplete > 0) lines.push(`${counts.nIncomplete} rows without all losses left out`);
+  if (left > 0) lines.push(`${left} rows that only one table has left out`);
+  lines.push(...notes.map(printable));
+  let text = `${lines.join('\n')}\n`;
+  if (crossValidation) {
+    text += table([
+      [`${crossValidation.nFolds}-fold`, 'Spearman', 'Pearson', 'RMSE', 'MAE', '90 % covers'],
+      ...crossValidation.targets.map((target) => [
+        printable(targetName(target.target)),
+        fixed(target.spearman),
+        fixed(target.pearson),
+        target.rmse.toFixed(4),
+        target.mae.toFixed(4),
+        `${(100 * target.coverage.calibrated[2]!).toFixed(1)} %`,
+      ]),
+      [
+        'mean',
+        fixed(crossValidation.mean.spearman),
+        fixed(crossValidation.mean.pearson),
+        crossValidation.mean.rmse.toFixed(4),
+        crossValidation.mean.mae.toFixed(4),
+        '',
+      ],
+    ]);
+  }
+  if (learningCurve) {
+    text += table([
+      ['runs', 'Spearman', 'RMSE'],
+      ...learningCurve.points.map(({ nRuns, spearman, rmse }) => [
+        String(nRuns),
+        fixed(spearman),
+        rmse.toFixed(4),
+      ]),
+    ]);
+  }
+  return `${text}${printable(counts.out)}\n`;
+}
+
+function fixed(value: number | null): string {
+  return value === null ? '-' : value.toFixed(4);
+}
+
+async function predict(file: string, flags: PredictFlags): Promise<void> {
+  const loaded = await loadFit(file);
+  const { indexColumn, level: asked } = flags;
+  const mixtures = await readMixtures(flags.mixtures, defined({ indexColumn }));
+  const predictions = predictMixtures(loaded.fit, mixtures, { level: asked, file: flags.mixtures });
+  const text = flags.json
+    ? jsonLines(mixtures.ids, predictions)
+    : csvLines(mixtures.ids, predictions);
+  if (flags.out === undefined) process.stdout.write(text);
+  else await writeWhole(flags.out, text);
+}
+
+function intervalOf({ mean, halfWidth }: TargetPrediction, row: number): [number, number] | null {
+  return halfWidth && [mean[row]! - halfWidth[row]!, mean[row]! + halfWidth[row]!];
+}
+
+function jsonLines(ids: readonly string[], predictions: readonly TargetPrediction[]): string {
+  const lines = ids.map((index, row) =>
+    JSON.stringify({
+      index,
+      predictions: Object.fromEntries(predictions.map((one) => [one.target, one.mean[row]!])),
+      intervals: Object.fromEntries(predictions.map((one) => [one.target, intervalOf(one, row)])),
+    }),
+  );
+  return lines.map((line) => `${line}\n`).join('');
+}
+
+function csvLines(ids: readonly string[], predictions: readonly TargetPrediction[]): string {
+  const header = predictions.flatMap(({ target }) => [target, `${target}_low`, `${target}_high`]);
+  const rows = ids.map((index, row) => [
+    index,
+    ...predictions.flatMap((one) => {
+      const [low, high] = intervalOf(one, row) ?? ['', ''];
+      return [one.mean[row]!, low, high].map(String);
+    }),
+  ]);
+  return csvText([['index', ...header], ...rows]);
+}
+
+/** Names by comma. */
+export function list(text: string): string[] {
+  const names = text.split(',').map((name) => name.trim());
+  if (names.includes('')) throw new InvalidArgumentError('expected names by comma.');
+  return names;
+}
+
+function level(text: string): number {
+  const value = Number(text);
+  if (text.trim() !== '' && value > 0 && value < 1) return value;
+  throw new InvalidArgumentError('expected a number above 0 and below 1.');
+}

@@ -11,6 +11,14 @@
  */
 import { GristmillError } from '../errors.ts';
 import { type CsvRecords, csvText } from './csv.ts';
+import {
+  type ColumnForm,
+  chooseColumns,
+  isBlank,
+  numberOf,
+  readIds,
+  refuse,
+} from './table-columns.ts';
 import { isParquet, parquetOf, readRecords } from './table-file.ts';
 import type { LossTable, MixtureTable, RunTable } from './types.ts';
 import { writeWhole } from './write-whole.ts';
@@ -55,9 +63,13 @@ export interface LossFile extends LossTable {
 /** What happens to rows that lack something: `error` refuses the table, `skip` leaves them out and counts them. */
 export type OnMissing = 'error' | 'skip';
 
+const lossForm: ColumnForm = {
+  prefix: TABLE_DEFAULTS.lossPrefix,
+  suffix: TABLE_DEFAULTS.lossSuffix,
+};
+
 /** Sums closer to 1 than this are taken as 1, so that written weights read back bit by bit. */
 const SUM_ROUNDING = 1e-9;
-const NUMBER = /^[+-]?(?:\d{1,400}\.?\d{0,400}|\.\d{1,400})(?:[eE][+-]?\d{1,5})?$/;
 
 /**
  * Reads mixtures.
@@ -68,14 +80,28 @@ const NUMBER = /^[+-]?(?:\d{1,400}\.?\d{0,400}|\.\d{1,400})(?:[eE][+-]?\d{1,5})?
  */
 export async function readMixtures(
   file: string,
+  options: ReadMixturesOptions = {},
+): Promise<MixtureFile> {
+  return mixturesOf(await readRecords(file), file, options);
+}
+
+/** Options of {@link readMixtures}. */
+export interface ReadMixturesOptions extends ReadTableOptions {
+  /** How far the sum of a row may be from 1. Default 0.02. */
+  readonly sumTolerance?: number;
+}
+
+/** Mixtures from records. @throws MIXTURE_TABLE_INVALID, see {@link readMixtures} */
+export function mixturesOf(
+  records: CsvRecords,
+  file: string,
   {
     indexColumn = TABLE_DEFAULTS.indexColumn,
     prefix,
     suffix = '',
     sumTolerance = TABLE_DEFAULTS.sumTolerance,
-  }: ReadTableOptions & { readonly sumTolerance?: number } = {},
-): Promise<MixtureFile> {
-  const records = await readRecords(file);
+  }: ReadMixturesOptions,
+): MixtureFile {
   const form = { prefix: TABLE_DEFAULTS.weightPrefix, suffix: '' };
   const asked = prefix === undefined && suffix === '' ? null : { prefix: prefix ?? '', suffix };
   const columns = chooseColumns(file, records, { indexColumn, asked, form, other: lossForm });
@@ -292,8 +318,7 @@ export async function writeMixtures(
   const rows = table.ids.map((_, row) =>
     roundMixture(table.weights.subarray(row * nDomains, (row + 1) * nDomains), digits),
   );
-  const names = table.domains.map((name) => `${TABLE_DEFAULTS.weightPrefix}${domainName(name)}`);
-  await writeTable(path, indexColumn, names, table.ids, rows);
+  await writeTable(path, indexColumn, table.domains.map(weightColumn), table.ids, rows);
 }
 
 /**
@@ -307,13 +332,44 @@ export async function writeLosses(
   table: LossTable,
   { indexColumn = TABLE_DEFAULTS.indexColumn }: WriteTableOptions = {},
 ): Promise<void> {
-  const { lossPrefix, lossSuffix } = TABLE_DEFAULTS;
   const nTargets = table.targets.length;
   const rows = table.ids.map((_, row) =>
     table.losses.subarray(row * nTargets, (row + 1) * nTargets),
   );
-  const names = table.targets.map((name) => `${lossPrefix}${targetName(name)}${lossSuffix}`);
-  await writeTable(path, indexColumn, names, table.ids, rows);
+  await writeTable(path, indexColumn, table.targets.map(lossColumn), table.ids, rows);
+}
+
+/**
+ * Writes mixtures and losses into one file, which both readers take. See {@link writeMixtures}, {@link writeLosses}.
+ *
+ * @throws MIXTURE_WRITE_FAILED, OPTION_INVALID
+ */
+export async function writeRuns(
+  path: string,
+  runs: RunTable,
+  { indexColumn = TABLE_DEFAULTS.indexColumn }: WriteTableOptions = {},
+): Promise<void> {
+  const nDomains = runs.domains.length;
+  const nTargets = runs.targets.length;
+  const rows = runs.ids.map((_, row) => [
+    ...roundMixture(
+      runs.weights.subarray(row * nDomains, (row + 1) * nDomains),
+      TABLE_DEFAULTS.digits,
+    ),
+    ...runs.losses.subarray(row * nTargets, (row + 1) * nTargets),
+  ]);
+  const names = [...runs.domains.map(weightColumn), ...runs.targets.map(lossColumn)];
+  await writeTable(path, indexColumn, names, runs.ids, rows);
+}
+
+/** A domain's column in the published form: `train_<domain>`. */
+export function weightColumn(domain: string): string {
+  return `${TABLE_DEFAULTS.weightPrefix}${domainName(domain)}`;
+}
+
+/** A target's column in the published form: `metric/<target>_val_loss`. */
+export function lossColumn(target: string): string {
+  return `${TABLE_DEFAULTS.lossPrefix}${targetName(target)}${TABLE_DEFAULTS.lossSuffix}`;
 }
 
 async function writeTable(
@@ -380,115 +436,4 @@ function halfEven(value: number): number {
   const rest = value - floor;
   if (rest !== 0.5) return Math.round(value);
   return floor % 2 === 0 ? floor : floor + 1;
-}
-
-interface ColumnForm {
-  readonly prefix: string;
-  readonly suffix: string;
-}
-
-const lossForm: ColumnForm = {
-  prefix: TABLE_DEFAULTS.lossPrefix,
-  suffix: TABLE_DEFAULTS.lossSuffix,
-};
-
-interface ChosenColumns {
-  readonly index: number;
-  readonly indices: readonly number[];
-  readonly names: readonly string[];
-  readonly ignored: readonly string[];
-}
-
-function hasForm(name: string, { prefix, suffix }: ColumnForm): boolean {
-  return (
-    name.length > prefix.length + suffix.length && name.startsWith(prefix) && name.endsWith(suffix)
-  );
-}
-
-/** The index and the columns of the asked form, of the published form, or all that are not of the other form. */
-function chooseColumns(
-  file: string,
-  { header }: CsvRecords,
-  options: {
-    readonly indexColumn: string;
-    readonly asked: ColumnForm | null;
-    readonly form: ColumnForm;
-    readonly other: ColumnForm;
-  },
-): ChosenColumns {
-  const { indexColumn, asked, form, other } = options;
-  const seen = new Set<string>();
-  for (const [column, name] of header.entries()) {
-    const place = { file, row: 0, column: name };
-    if (name.trim() === '') refuse({ ...place, column: column + 1 }, 'a column name', name);
-    if (seen.has(name)) refuse(place, 'distinct column names', `${name} twice`);
-    seen.add(name);
-  }
-  const index = header.indexOf(indexColumn);
-  if (index < 0) {
-    const found = header.length === 0 ? 'an empty file' : header.join(', ');
-    refuse({ file, row: 0, column: indexColumn }, 'this column', found);
-  }
-  const others = header.map((_, column) => column).filter((column) => column !== index);
-  const ofForm = (wanted: ColumnForm): number[] =>
-    others.filter((column) => hasForm(header[column]!, wanted));
-  let indices = ofForm(asked ?? form);
-  if (indices.length === 0 && asked === null) {
-    const taken = new Set(ofForm(other));
-    indices = others.filter((column) => !taken.has(column));
-  }
-  if (indices.length === 0) {
-    const { prefix, suffix } = asked ?? form;
-    refuse(
-      { file, row: 0, column: `${prefix}…${suffix}` },
-      'columns of this form',
-      header.join(', '),
-    );
-  }
-  const chosen = new Set(indices);
-  return {
-    index,
-    indices,
-    names: indices.map((column) => header[column]!),
-    ignored: others.filter((column) => !chosen.has(column)).map((column) => header[column]!),
-  };
-}
-
-function readIds(file: string, { header, rows }: CsvRecords, index: number): string[] {
-  const column = header[index]!;
-  const seen = new Map<string, number>();
-  const ids = rows.map((record, rowIndex) => {
-    const id = record[index]!.trim();
-    const place = { file, row: rowIndex + 1, column };
-    if (id === '') refuse(place, 'an index', 'nothing');
-    const first = seen.get(id);
-    if (first !== undefined) refuse(place, `an index that row ${first} does not have`, id);
-    seen.set(id, rowIndex + 1);
-    return id;
-  });
-  if (ids.length === 0) refuse({ file, row: 1, column }, 'at least one row', 'none');
-  return ids;
-}
-
-interface Place {
-  readonly file: string;
-  readonly row: number;
-  readonly column: string | number;
-}
-
-const MISSING = new Set(['', 'nan', 'null', 'none', 'na', 'n/a']);
-
-function isBlank(text: string): boolean {
-  return MISSING.has(text.trim().toLowerCase());
-}
-
-function numberOf(text: string, place: Place): number {
-  const trimmed = text.trim();
-  const value = NUMBER.test(trimmed) ? Number(trimmed) : Number.NaN;
-  if (!Number.isFinite(value)) refuse(place, 'a finite number', trimmed === '' ? 'nothing' : text);
-  return value;
-}
-
-function refuse(place: Place, expected: string, received: unknown): never {
-  throw new GristmillError('MIXTURE_TABLE_INVALID', { ...place, expected, received });
 }

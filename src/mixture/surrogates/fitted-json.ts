@@ -115,4 +115,14 @@ export class FittedReader {
     if (at >= 0) throw this.refuse(`${name}[${at}]: expected a number`);
     return Float64Array.from(value as number[]);
   }
+
+  /** Whole numbers in a range; exactly `length` of them when that is given. */
+  integers(name: string, minimum: number, maximum: number, length?: number): Int32Array {
+    const values = this.numbers(name, length);
+    const at = values.findIndex(
+      (value) => !Number.isInteger(value) || value < minimum || value > maximum,
+    );
+    if (at < 0) return Int32Array.from(values);
+    throw this.refuse(`${name}[${at}]: expected a whole number in ${minimum}..${maximum}`);
+  }
 }

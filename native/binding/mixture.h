@@ -1,0 +1,7 @@
+#pragma once
+
+#include <napi.h>
+
+namespace gristmill::binding {
+void ExportMixture(Napi::Env env, Napi::Object exports);
+}
