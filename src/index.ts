@@ -74,7 +74,21 @@ export {
   GristmillError,
   isGristmillError,
 } from './errors.ts';
+export {
+  BLEND_TARGETS,
+  type BlendEntry,
+  type BlendTarget,
+  type ExportBlendOptions,
+  exportBlend,
+} from './interop/blends.ts';
 export { openPageScorer, PageScorer, type PageScorerOptions } from './lines/page-scorer.ts';
+export {
+  type AppliedDomain,
+  type AppliedMixture,
+  type ApplyMixtureOptions,
+  applyMixture,
+} from './mixture/apply/apply.ts';
+export { chosenMixture, type Mixture } from './mixture/apply/chosen-mixture.ts';
 export { type CollectedRuns, type CollectOptions, collectRuns } from './mixture/collect.ts';
 export { fitMixture } from './mixture/fit.ts';
 export { type FitFile, type FitInput, fitInput, loadFit, saveFit } from './mixture/fit-file.ts';
@@ -95,6 +109,18 @@ export {
   type TargetReport,
 } from './mixture/fit-types.ts';
 export { type PredictOptions, predictMixtures, type TargetPrediction } from './mixture/predict.ts';
+export {
+  PROXY_PRESETS,
+  type ProxyPreset,
+  type ProxySettings,
+  proxySettings,
+} from './mixture/proxies/settings.ts';
+export {
+  type SweepProgress,
+  type SweepSummary,
+  type TrainProxiesOptions,
+  trainProxies,
+} from './mixture/proxies/sweep.ts';
 export { readMixture } from './mixture/read-mixture.ts';
 export {
   type ReportedMixture,
@@ -102,6 +128,7 @@ export {
   type ReportResult,
   writeReport,
 } from './mixture/report/report.ts';
+export { checkSources, type DomainSource, readSources } from './mixture/sources.ts';
 export {
   alignDomains,
   domainName,
@@ -122,6 +149,11 @@ export {
   writeMixtures,
   writeRuns,
 } from './mixture/tables.ts';
+export {
+  type TokenizeDomainsOptions,
+  type TokenizeProgress,
+  tokenizeDomains,
+} from './mixture/tokenize.ts';
 export type {
   FitOptions,
   FittedSurrogate,
@@ -210,6 +242,14 @@ export {
 } from './refine/run-options.ts';
 export type { RefineCounts, RunSummary } from './refine/statistics.ts';
 export {
+  Blend,
+  type BlendDomain,
+  BlendedOrder,
+  type BlendedSequence,
+  type BlendKind,
+  type BlendOptions,
+} from './train/blend.ts';
+export {
   checkTrainConfig,
   readTrainConfig,
   type TrainConfig,
@@ -248,6 +288,14 @@ export { documentRefiner, lineRefiner } from './train/refiners.ts';
 export type { TrainRecord } from './train/run-folder.ts';
 export type { TrainHooks, TrainProgress, TrainSummary } from './train/run-types.ts';
 export { type LrSchedule, learningRateAt } from './train/schedule.ts';
+export {
+  openTokenStore,
+  type PartName,
+  type StoredDomain,
+  type StoredPart,
+  type StoreIndex,
+  TokenStore,
+} from './train/token-store.ts';
 export { trainModel } from './train/train-run.ts';
 export {
   openTrainer,

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { planTexts, readStrings } from '../../../src/corpus/texts.ts';
 import { type ApplyMixtureOptions, applyMixture } from '../../../src/mixture/apply/apply.ts';
-import { readMixture } from '../../../src/mixture/mixture-file.ts';
+import { chosenMixture } from '../../../src/mixture/apply/chosen-mixture.ts';
 import { planSources, readDomainTexts } from '../../../src/mixture/sources.ts';
 import { RANDOM_MODEL_PRESETS, writeRandomModel } from '../../../src/model/random.ts';
 import { native } from '../../../src/native.ts';
@@ -124,37 +124,19 @@ describe('applyMixture', () => {
   });
 });
 
-describe('readMixture', () => {
+describe('chosenMixture', () => {
   const read = (name: string, text: string, id?: string) => {
     writeFileSync(join(folder, name), text);
-    return readMixture(join(folder, name), id);
+    return chosenMixture(join(folder, name), id);
   };
 
-  it('reads objects, lists, the published form and rows of tables', async () => {
+  it('reads JSON, the only row of a table, or the one that is named', async () => {
     const expected = { domains: ['web', 'code'], weights: Float64Array.of(0.75, 0.25) };
-    for (const text of [
-      '{"web": 0.75, "code": 0.25}',
-      'mixture: { web: 0.75, code: 0.25 }\nnote: other keys may be there',
-      '{"domains": ["web", "code"], "weights": [0.75, 0.25]}',
-      'train:\n  train_web: 0.75\n  train_code: 0.25\nmodel_name: x',
-    ]) {
-      expect(await read('mixture.yaml', text)).toEqual(expected);
-    }
-    const table = 'index,train_web,train_code\n1,0.75,0.25\n2,0,1\n';
-    expect(await read('mixture.csv', table, '1')).toEqual(expected);
-    await expect(read('mixture.csv', table)).rejects.toThrow(/one row, or the index of one/);
+    expect(await read('mixture.json', '{"web": 0.75, "code": 0.25}')).toEqual(expected);
+    const table = 'index,train_web,train_code\n1,0.75,0.25\n';
+    expect(await read('mixture.csv', table)).toEqual(expected);
+    expect(await read('mixture.csv', `${table}2,0,1\n`, '1')).toEqual(expected);
+    await expect(read('mixture.csv', `${table}2,0,1\n`)).rejects.toThrow(/or the index of one/);
     await expect(read('mixture.csv', table, '3')).rejects.toThrow(/an index 3/);
-  });
-
-  it('refuses what is no mixture', async () => {
-    for (const [text, message] of [
-      ['{"web": 0.5}', /sum to 1/],
-      ['{"web": 1.5, "code": -0.5}', /0 or more/],
-      ['[1, 2]', /weights by domain/],
-      ['{"web": 0.5, "train_web": 0.5}', /distinct domains/],
-      ['{', /JSON or YAML/],
-    ] as const) {
-      await expect(read('wrong.json', text)).rejects.toThrow(message);
-    }
   });
 });
