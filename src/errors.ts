@@ -109,6 +109,13 @@ export const ERRORS = {
   MIXTURE_RUN_CHANGED:
     '{out} holds a run with other settings; changed: {changes}. Use another --out, or remove it',
   MIXTURE_PROXY_DIED: 'proxy {run}: its process on {device} died ({exit}) {count} times',
+  // mixture: domains, samples, optima
+  MIXTURE_DOMAINS_INVALID: 'domains {file}: {reason}',
+  MIXTURE_BOUNDS_INFEASIBLE: 'bounds of the mixture: {reason}',
+  MIXTURE_SAMPLE_FAILED:
+    '{wanted} mixtures are wanted, {found} were found in {draws} draws: {reason}',
+  MIXTURE_OUTSIDE_HULL:
+    'the proposal lies {distance} (L1) outside the hull of the sampled mixtures, more than {tolerance}: the surrogate was never shown anything like it. Search inside (--inside), allow it (--allow-outside), or draw it back with --kl, --confidence or --max',
   // batch
   BATCH_POOL_TOO_SMALL: 'slab pool: expected at least {minimum} slabs, received {received}',
 } as const;

@@ -90,6 +90,18 @@ export {
 } from './mixture/apply/apply.ts';
 export { chosenMixture, type Mixture } from './mixture/apply/chosen-mixture.ts';
 export { type CollectedRuns, type CollectOptions, collectRuns } from './mixture/collect.ts';
+export {
+  type CountDomainsOptions,
+  countDomains,
+  type DomainCounts,
+} from './mixture/count-domains.ts';
+export {
+  checkDomains,
+  type DomainSpec,
+  orderDomains,
+  priorOf,
+  readDomains,
+} from './mixture/domains.ts';
 export { fitMixture } from './mixture/fit.ts';
 export { type FitFile, type FitInput, fitInput, loadFit, saveFit } from './mixture/fit-file.ts';
 export {
@@ -108,6 +120,21 @@ export {
   type TargetCalibration,
   type TargetReport,
 } from './mixture/fit-types.ts';
+export { readFrozenGroups } from './mixture/optimize/frozen-file.ts';
+export { distanceToHull, type HullDistance } from './mixture/optimize/hull.ts';
+export type { ObjectiveTarget } from './mixture/optimize/objective.ts';
+export {
+  type MixtureProposal,
+  OPTIMIZE_MIXTURE_DEFAULTS,
+  type OptimizeMixtureOptions,
+  optimizeMixture,
+} from './mixture/optimize/optimize.ts';
+export type {
+  MixtureForecast,
+  ProposalWarning,
+  TargetForecast,
+} from './mixture/optimize/proposal.ts';
+export type { FrozenGroup } from './mixture/optimize/space.ts';
 export { type PredictOptions, predictMixtures, type TargetPrediction } from './mixture/predict.ts';
 export {
   PROXY_PRESETS,
@@ -128,6 +155,16 @@ export {
   type ReportResult,
   writeReport,
 } from './mixture/report/report.ts';
+export { type BoundOptions, mixtureBounds } from './mixture/sample/bounds.ts';
+export { type Draws, type PublishedSettings, SAMPLER_PRESETS } from './mixture/sample/published.ts';
+export {
+  SAMPLE_WAYS,
+  type SampledMixtures,
+  type SampleMixturesOptions,
+  type SampleWay,
+  sampleMixtures,
+} from './mixture/sample/sample.ts';
+export type { MixtureBounds } from './mixture/simplex.ts';
 export { checkSources, type DomainSource, readSources } from './mixture/sources.ts';
 export {
   alignDomains,

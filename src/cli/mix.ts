@@ -1,12 +1,13 @@
 /** `gristmill mix`: mixtures of domains (RegMix, arXiv 2407.01492). The subcommands are in the files named here. */
 import { Command } from 'commander';
 import { addFitCommands } from './mix-fit.ts';
+import { addSampleCommands } from './mix-sample.ts';
 import { addTrainCommands } from './mix-train.ts';
 
 /** The `mix` command. */
 export function mixCommand(): Command {
   const mix = new Command('mix').description('find the mixture of domains to train on');
-  // addSampleCommands(mix) of ./mix-sample.ts: sample, optimize
+  addSampleCommands(mix);
   addTrainCommands(mix);
   addFitCommands(mix);
   return mix;

@@ -1,0 +1,179 @@
+/** `gristmill mix optimize`: parsing and printing around the mixture room. */
+import { type Command, Option } from 'commander';
+import { GristmillError, isGristmillError, printable } from '../errors.ts';
+import { targetColumn } from '../mixture/fit.ts';
+import { loadFit } from '../mixture/fit-file.ts';
+import type { FittedMixture } from '../mixture/fit-types.ts';
+import { readFrozenGroups } from '../mixture/optimize/frozen-file.ts';
+import type { ObjectiveTarget } from '../mixture/optimize/objective.ts';
+import {
+  type MixtureProposal,
+  OPTIMIZE_MIXTURE_DEFAULTS,
+  optimizeMixture,
+} from '../mixture/optimize/optimize.ts';
+import { domainName, writeMixtures } from '../mixture/tables.ts';
+import { writeWhole } from '../mixture/write-whole.ts';
+import { table } from './eval-refiner.ts';
+import { wholeNumber } from './expert-flags.ts';
+import { onInterrupt } from './interrupt.ts';
+import {
+  digitsOf,
+  domainsFrom,
+  namedNumbers,
+  positive,
+  targetsOf,
+  weightsBy,
+} from './mix-sample.ts';
+
+interface OptimizeFlags {
+  readonly target?: readonly string[];
+  readonly targets?: ReadonlyMap<string, number>;
+  readonly objective: 'mean' | 'worst';
+  readonly relativeToPrior?: boolean;
+  readonly domains?: string;
+  readonly budgetTokens?: number;
+  readonly maxEpochs?: number;
+  readonly min?: ReadonlyMap<string, number>;
+  readonly max?: ReadonlyMap<string, number>;
+  readonly freeze?: string;
+  readonly kl?: number;
+  readonly confidence?: number;
+  readonly method: 'gradient' | 'simulation';
+  readonly draws: number;
+  readonly top: number;
+  readonly allowOutside?: boolean;
+  readonly inside?: boolean;
+  readonly seed: number;
+  readonly out?: readonly string[];
+  readonly json?: boolean;
+}
+
+/** Adds optimize to `mix`. */
+export function addOptimizeCommand(mix: Command): void {
+  const { nDraws, nAveraged } = OPTIMIZE_MIXTURE_DEFAULTS;
+  mix
+    .command('optimize')
+    .description('propose the mixture with the best predicted losses')
+    .argument('<fit.json>', 'a fit')
+    .option('--target <name...>', 'targets to minimise (all)')
+    .option('--targets <weights>', 'or: with weights, name=2,other=1', namedNumbers)
+    .addOption(
+      new Option('--objective <kind>', 'of several targets')
+        .choices(['mean', 'worst'])
+        .default('mean'),
+    )
+    .option('--relative-to-prior', 'score losses by how far they are above the prior’s')
+    .option('--domains <file>', 'prior, tokens, epoch caps (.yaml, .json, .csv)')
+    .option('--budget-tokens <n>', 'tokens of the run, for epoch caps', positive)
+    .option('--max-epochs <n>', 'times a domain may be seen', positive)
+    .option('--min <weights>', 'smallest weights, name=0.1,…', namedNumbers)
+    .option('--max <weights>', 'largest weights, name=0.5,…', namedNumbers)
+    .option('--freeze <file>', 'groups whose totals or ratios stay (.yaml, .json)')
+    .option('--kl <weight>', 'penalty on KL(mixture, prior), e.g. 0.05', positive)
+    .option('--confidence <c>', 'deviations added to the predicted loss, e.g. 1', positive)
+    .addOption(
+      new Option('--method <name>', 'exact descent, or the published simulation')
+        .choices(['gradient', 'simulation'])
+        .default('gradient'),
+    )
+    .option('--draws <n>', 'mixtures of the simulation', wholeNumber(1, 100_000_000), nDraws)
+    .option('--top <n>', 'best draws that are averaged', wholeNumber(1, 1_000_000), nAveraged)
+    .option('--allow-outside', 'accept a proposal outside the hull of the fitted mixtures')
+    .addOption(new Option('--inside', 'search inside the hull only').conflicts('allowOutside'))
+    .option('--seed <n>', 'seed', wholeNumber(0, 2 ** 32 - 1), 0)
+    .option('--out <file...>', 'the proposal as .json, or as a table (.csv, .parquet)')
+    .option('--json', 'print one JSON object')
+    .action(optimize);
+}
+
+async function optimize(file: string, flags: OptimizeFlags): Promise<void> {
+  const { objective, method, kl, confidence, seed, out = [], json } = flags;
+  const { budgetTokens, maxEpochs, relativeToPrior, freeze } = flags;
+  const outside = flags.allowOutside ? 'allow' : flags.inside ? 'inside' : 'refuse';
+  const controller = new AbortController();
+  const release = onInterrupt(controller, 'stopping the search');
+  const { signal } = controller;
+  try {
+    const { fit } = await loadFit(file);
+    const proposal = await optimizeMixture({
+      domains: domainsFrom(flags.domains, fit),
+      targets: chosenTargets(fit, flags),
+      ...{ objective, method, kl, confidence, seed, signal, budgetTokens, maxEpochs },
+      ...{ relativeToPrior, outside, nDraws: flags.draws, nAveraged: flags.top },
+      min: weightsBy(flags.min, fit.domains, '--min'),
+      max: weightsBy(flags.max, fit.domains, '--max'),
+      frozen: freeze === undefined ? undefined : readFrozenGroups(freeze, fit.domains),
+      sampled: { domains: fit.domains, ids: fit.runs.ids, weights: fit.runs.weights },
+    });
+    for (const path of out) await writeProposal(path, proposal);
+    process.stdout.write(json ? `${JSON.stringify(proposal)}\n` : proposalText(proposal));
+    for (const { message } of json ? [] : proposal.warnings) {
+      process.stderr.write(`gristmill: warning: ${printable(message)}\n`);
+    }
+  } catch (error) {
+    if (!signal.aborted || !isGristmillError(error, 'ABORTED')) throw error;
+    process.stderr.write('gristmill: interrupted: nothing was written\n');
+    process.exitCode = 130;
+  } finally {
+    release();
+  }
+}
+
+function chosenTargets(fit: FittedMixture, { target, targets }: OptimizeFlags): ObjectiveTarget[] {
+  const all = targetsOf(fit);
+  if (target !== undefined && targets !== undefined) {
+    throw new GristmillError('OPTION_INVALID', {
+      option: '--targets',
+      expected: 'one of --target and --targets',
+      received: 'both',
+    });
+  }
+  if (targets !== undefined) {
+    return [...targets].map(([name, weight]) => ({
+      ...all[targetColumn(fit.targets, name)]!,
+      weight,
+    }));
+  }
+  return target?.map((name) => all[targetColumn(fit.targets, name)]!) ?? all;
+}
+
+async function writeProposal(path: string, proposal: MixtureProposal): Promise<void> {
+  if (path.toLowerCase().endsWith('.json')) {
+    await writeWhole(path, `${JSON.stringify(proposal, null, 2)}\n`);
+    return;
+  }
+  const { domains, weights, nUnits } = proposal;
+  const row = { domains, ids: ['proposal'], weights: Float64Array.from(weights) };
+  await writeMixtures(path, row, { digits: digitsOf(nUnits) });
+}
+
+function proposalText(proposal: MixtureProposal): string {
+  const { domains, weights, nUnits, epochs, prior, bestSampled, predicted } = proposal;
+  const digits = Math.min(6, digitsOf(nUnits));
+  const order = domains
+    .map((_, at) => at)
+    .sort((one, other) => weights[other]! - weights[one]! || one - other);
+  const best = bestSampled === null ? [] : [`run ${printable(bestSampled.id)}`];
+  const hasEpochs = epochs.some((times) => times !== null);
+  const mixture = [
+    ['domain', 'proposal', 'prior', ...best, ...(hasEpochs ? ['epochs'] : [])],
+    ...order.map((at) => [
+      printable(domainName(domains[at]!)),
+      weights[at]!.toFixed(digits),
+      prior.weights[at]!.toFixed(digits),
+      ...(bestSampled ? [bestSampled.weights[at]!.toFixed(digits)] : []),
+      ...(hasEpochs ? [epochs[at]?.toFixed(2) ?? '-'] : []),
+    ]),
+  ];
+  const losses = [
+    ['predicted loss', 'proposal', '90 % interval', 'prior', ...best],
+    ...predicted.map(({ target, mean, low, high }, at) => [
+      printable(target),
+      mean.toFixed(4),
+      low === null || high === null ? '-' : `${low.toFixed(4)}..${high.toFixed(4)}`,
+      prior.predicted[at]!.mean.toFixed(4),
+      ...(bestSampled ? [bestSampled.predicted[at]!.mean.toFixed(4)] : []),
+    ]),
+  ];
+  return `${table(mixture)}\n${table(losses)}`;
+}

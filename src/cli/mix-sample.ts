@@ -1,0 +1,232 @@
+/** `gristmill mix sample`: parsing and printing around the mixture room. `mix optimize` is in its own file. */
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import { GristmillError, isGristmillError, printable } from '../errors.ts';
+import { countDomains } from '../mixture/count-domains.ts';
+import { type DomainSpec, matchDomain, orderDomains, readDomains } from '../mixture/domains.ts';
+import { loadFit } from '../mixture/fit-file.ts';
+import type { FittedMixture } from '../mixture/fit-types.ts';
+import {
+  SAMPLE_WAYS,
+  type SampledMixtures,
+  type SampleWay,
+  sampleMixtures,
+} from '../mixture/sample/sample.ts';
+import { alignDomains, readMixtures, targetName, writeMixtures } from '../mixture/tables.ts';
+import type { MixtureTable } from '../mixture/types.ts';
+import { defined, wholeNumber } from './expert-flags.ts';
+import { onInterrupt } from './interrupt.ts';
+import { addOptimizeCommand } from './mix-optimize.ts';
+
+interface SampleFlags {
+  readonly domains?: string;
+  readonly count?: readonly string[];
+  readonly domainColumn?: string;
+  readonly textColumn?: string;
+  readonly tokenizer?: string;
+  readonly n: number;
+  readonly preset: SampleWay;
+  readonly fit?: string;
+  readonly existing?: string;
+  readonly budgetTokens?: number;
+  readonly maxEpochs?: number;
+  readonly min?: ReadonlyMap<string, number>;
+  readonly max?: ReadonlyMap<string, number>;
+  readonly seed: number;
+  readonly out: string;
+  readonly json?: boolean;
+}
+
+/** Adds sample and optimize to `mix`. */
+export function addSampleCommands(mix: Command): void {
+  mix
+    .command('sample')
+    .description('choose the mixtures that proxies are trained on')
+    .option('--domains <file>', 'domains: name, tokens, prior, maxEpochs (.yaml, .json, .csv)')
+    .option('--count <file...>', 'or: count the domains of a corpus')
+    .option('--domain-column <name>', 'column that names the domain (domain)')
+    .option('--text-column <name>', 'column of the text')
+    .option('--tokenizer <gguf>', 'count tokens of this vocabulary (bytes)')
+    .requiredOption('--n <count>', 'mixtures', wholeNumber(1, 100_000))
+    .addOption(
+      new Option('--preset <way>', 'regmix and regmix-paper are the published sampler')
+        .choices(SAMPLE_WAYS)
+        .default('regmix'),
+    )
+    .option('--fit <fit.json>', 'active: the fit whose uncertainty is to fall')
+    .option('--existing <file>', 'mixtures there are: kept away from, or taken as running')
+    .option('--budget-tokens <n>', 'tokens of the run, for epoch caps', positive)
+    .option('--max-epochs <n>', 'times a domain may be seen', positive)
+    .option('--min <weights>', 'smallest weights, name=0.1,…', namedNumbers)
+    .option('--max <weights>', 'largest weights, name=0.5,…', namedNumbers)
+    .option('--seed <n>', 'seed', wholeNumber(0, 2 ** 32 - 1), 42)
+    .requiredOption('--out <file>', 'the mixtures (.csv, .parquet)')
+    .option('--json', 'print one JSON object')
+    .action(sample);
+  addOptimizeCommand(mix);
+}
+
+async function sample(flags: SampleFlags): Promise<void> {
+  const { n, preset, seed, out, json, budgetTokens, maxEpochs } = flags;
+  const controller = new AbortController();
+  const release = onInterrupt(controller, 'stopping');
+  const { signal } = controller;
+  try {
+    if ((preset === 'active') !== (flags.fit !== undefined)) {
+      throw new GristmillError('OPTION_INVALID', {
+        option: '--fit',
+        expected: preset === 'active' ? 'a fit, for --preset active' : '--preset active with it',
+        received: flags.fit ?? 'none',
+      });
+    }
+    const fit = flags.fit === undefined ? null : (await loadFit(flags.fit)).fit;
+    const domains = await domainsOf(flags, fit, signal);
+    const names = domains.map(({ name }) => name);
+    const existing =
+      flags.existing === undefined ? undefined : await existingOf(flags.existing, names);
+    const sampled = sampleMixtures({
+      ...{ domains, n, way: preset, seed, signal, budgetTokens, maxEpochs, existing },
+      min: weightsBy(flags.min, names, '--min'),
+      max: weightsBy(flags.max, names, '--max'),
+      ...(fit && { targets: targetsOf(fit) }),
+    });
+    await writeMixtures(out, sampled, { digits: digitsOf(sampled.nUnits) });
+    const { way, nUnits, counts, statistics, deviations, smallestDistance } = sampled;
+    const summary = { way, seed, n, nUnits, counts, statistics, smallestDistance, deviations, out };
+    process.stdout.write(json ? `${JSON.stringify(summary)}\n` : sampleText(sampled, out));
+  } catch (error) {
+    if (!signal.aborted || !isGristmillError(error, 'ABORTED')) throw error;
+    process.stderr.write('gristmill: interrupted: nothing was written\n');
+    process.exitCode = 130;
+  } finally {
+    release();
+  }
+}
+
+async function domainsOf(
+  flags: SampleFlags,
+  fit: FittedMixture | null,
+  signal: AbortSignal,
+): Promise<DomainSpec[]> {
+  const { domains: file, count, domainColumn, textColumn, tokenizer } = flags;
+  if (file !== undefined && count !== undefined) {
+    throw new GristmillError('OPTION_INVALID', {
+      option: '--domains',
+      expected: 'one of --domains and --count',
+      received: 'both',
+    });
+  }
+  if (count !== undefined) {
+    const options = defined({ domainColumn, textColumn, tokenizer });
+    const counted = await countDomains({ inputs: count, ...options, signal });
+    const { nDocs, nSkipped, unit } = counted;
+    const left = nSkipped > 0 ? `, ${nSkipped} left out` : '';
+    process.stderr.write(
+      `gristmill: ${counted.domains.length} domains in ${nDocs} documents${left}, by ${unit}\n`,
+    );
+    return fit ? orderDomains(counted.domains, fit.domains) : [...counted.domains];
+  }
+  return domainsFrom(file, fit);
+}
+
+/**
+ * Domains of a file in the order of a fit; without a file, those of the fit with the mean of its runs as prior.
+ *
+ * @throws OPTION_INVALID where there is neither
+ */
+export function domainsFrom(file: string | undefined, fit: FittedMixture | null): DomainSpec[] {
+  if (file !== undefined) {
+    const domains = readDomains(file);
+    return fit ? orderDomains(domains, fit.domains) : domains;
+  }
+  if (fit === null) {
+    throw new GristmillError('OPTION_INVALID', {
+      option: '--domains',
+      expected: 'a file of domains, or --count',
+      received: 'none',
+    });
+  }
+  process.stderr.write('gristmill: no --domains: the prior is the mean of the fitted mixtures\n');
+  return fit.domains.map((name, at) => ({ name, prior: fit.sampled.mean[at]! }));
+}
+
+/** Targets of a fit under their short names. */
+export function targetsOf(fit: FittedMixture) {
+  return fit.surrogates.map((surrogate, at) => ({
+    name: targetName(fit.targets[at]!),
+    surrogate,
+    calibration: fit.calibration[at]!,
+  }));
+}
+
+async function existingOf(file: string, names: readonly string[]): Promise<MixtureTable> {
+  const table = await readMixtures(file);
+  return { domains: names, ids: table.ids, weights: alignDomains(table, names, file) };
+}
+
+/** Weights under the names of the domains. @throws OPTION_INVALID */
+export function weightsBy(
+  weights: ReadonlyMap<string, number> | undefined,
+  names: readonly string[],
+  option: string,
+): Record<string, number> | undefined {
+  if (weights === undefined) return undefined;
+  return Object.fromEntries(
+    [...weights].map(([name, weight]) => {
+      const known = matchDomain(names, name);
+      if (known !== null) return [known, weight];
+      const expected = `names of domains: ${names.join(', ')}`;
+      throw new GristmillError('OPTION_INVALID', { option, expected, received: name });
+    }),
+  );
+}
+
+/** Parses `a=1,b=0.5`. */
+export function namedNumbers(text: string): ReadonlyMap<string, number> {
+  const parts = text.split(',').map((part) => {
+    const at = part.lastIndexOf('=');
+    const name = part.slice(0, at).trim();
+    const value = Number(part.slice(at + 1));
+    if (at < 1 || name === '' || part.slice(at + 1).trim() === '' || !Number.isFinite(value)) {
+      throw new InvalidArgumentError('expected name=number,name=number.');
+    }
+    return [name, value] as const;
+  });
+  const named = new Map(parts);
+  if (named.size < parts.length) throw new InvalidArgumentError('expected no name twice.');
+  return named;
+}
+
+/** Parses a number above 0, 25e9 too. */
+export function positive(text: string): number {
+  const value = Number(text);
+  if (text.trim() !== '' && Number.isFinite(value) && value > 0) return value;
+  throw new InvalidArgumentError('expected a number above 0.');
+}
+
+/** Decimals that show multiples of 1/nUnits exactly, at most 12. */
+export function digitsOf(nUnits: number): number {
+  for (let digits = 1; digits < 12; digits++) {
+    if (10 ** digits % nUnits === 0) return digits;
+  }
+  return 12;
+}
+
+function sampleText(sampled: SampledMixtures, out: string): string {
+  const { way, ids, domains, nUnits, counts, statistics, deviations, smallestDistance } = sampled;
+  const { zeros, effectiveDomains, largestWeight } = statistics;
+  const lines = [
+    `${ids.length} mixtures of ${domains.length} domains (${way}), multiples of 1/${nUnits}: ${printable(out)}`,
+    `zero weights ${(100 * zeros).toFixed(1)} %, effective domains ${effectiveDomains.toFixed(2)}, mean largest weight ${largestWeight.toFixed(3)}`,
+    ...(counts
+      ? [`draws ${counts.nDrawn}, within bounds ${counts.nAccepted}, distinct ${counts.nDistinct}`]
+      : []),
+    ...(smallestDistance === null
+      ? []
+      : [`smallest Hellinger distance ${smallestDistance.toFixed(4)}`]),
+    ...(deviations ?? []).map(
+      ({ target, before, after }) =>
+        `uncertainty of ${printable(target)}: ${before.toPrecision(4)} now, ${after.toPrecision(4)} after these runs`,
+    ),
+  ];
+  return lines.map((line) => `${line}\n`).join('');
+}
