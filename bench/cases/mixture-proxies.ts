@@ -114,7 +114,13 @@ export const bench: Bench = {
       const column = fit.targets.findIndex((target) => target.includes(name));
       return { name, weight: 1, surrogate: fit.surrogates[column]! };
     });
-    const proposal = await optimizeMixture({ domains, targets, sampled: known, allowOutside: true, seed: 0 });
+    const proposal = await optimizeMixture({
+      domains,
+      targets,
+      sampled: known,
+      allowOutside: true,
+      seed: 0,
+    });
     const uniform = domains.map(() => 1 / domains.length);
     const total = domains.reduce((sum, { tokens }) => sum + tokens, 0);
     const prior = domains.map(({ tokens }) => tokens / total);

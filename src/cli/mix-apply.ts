@@ -3,8 +3,8 @@ import { type Command, Option } from 'commander';
 import type { SinkFormat } from '../corpus/types.ts';
 import { BLEND_TARGETS, type BlendTarget, exportBlend } from '../interop/blends.ts';
 import { type AppliedMixture, applyMixture } from '../mixture/apply/apply.ts';
+import { chosenMixture } from '../mixture/apply/chosen-mixture.ts';
 import type { PickOptions } from '../mixture/apply/picks.ts';
-import { readMixture } from '../mixture/mixture-file.ts';
 import { readSources } from '../mixture/sources.ts';
 import { writeWhole } from '../mixture/write-whole.ts';
 import { onInterrupt } from './interrupt.ts';
@@ -32,7 +32,7 @@ export function addApplyCommand(mix: Command): void {
   mix
     .command('apply')
     .description('make a corpus in which every domain has its share, or export the weights')
-    .argument('<mixture>', 'weights by domain: JSON or YAML, or a table of mixtures')
+    .argument('<mixture>', 'weights by domain: JSON, or a table of mixtures')
     .option('--row <index>', 'which mixture of a table')
     .option('--domains <file>', 'where the texts of each domain are: YAML, see README.md')
     .option('--out <dir>', 'folder of the corpus; with --export the file')
@@ -76,7 +76,7 @@ export function addApplyCommand(mix: Command): void {
       const line = progressLine(json);
       try {
         const applied = await applyMixture({
-          mixture: await readMixture(file, flags.row),
+          mixture: await chosenMixture(file, flags.row),
           mixtureName: file,
           sources: readSources(domains),
           out,
@@ -112,7 +112,7 @@ async function exportTo(
   file: string,
   { row, out, paths, seed, json }: Flags,
 ): Promise<void> {
-  const { domains, weights } = await readMixture(file, row);
+  const { domains, weights } = await chosenMixture(file, row);
   const entries = domains.map((name, domain) => ({
     name,
     weight: weights[domain]!,

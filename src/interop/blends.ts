@@ -201,7 +201,7 @@ function litgpt(entries: readonly BlendEntry[], seed: number): string {
 /** A string for JSON, YAML and Python alike. */
 function quoted(text: string): string {
   return JSON.stringify(text).replace(
-    /[\u007f-\uffff]/g,
+    /[\u007f-\u009f\u2028\u2029]/g,
     (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`,
   );
 }

@@ -17,7 +17,6 @@ import { GristmillError } from '../../errors.ts';
 import { native } from '../../native.ts';
 import type { NativeTokenizer } from '../../native-tokenizer.ts';
 import { hashOf } from '../../train/run-folder.ts';
-import type { Mixture } from '../mixture-file.ts';
 import {
   checkSources,
   type DomainSource,
@@ -25,6 +24,7 @@ import {
   type PlannedSource,
   planSources,
 } from '../sources.ts';
+import type { Mixture } from './chosen-mixture.ts';
 import { type PickOptions, type Picks, pickDocuments } from './picks.ts';
 import { type ScannedDomain, Spool, scanDomains } from './scan.ts';
 
