@@ -118,7 +118,7 @@ export const bench: Bench = {
       domains,
       targets,
       sampled: known,
-      allowOutside: true,
+      outside: 'inside',
       seed: 0,
     });
     const uniform = domains.map(() => 1 / domains.length);
