@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { fitMixture } from '../../src/mixture/fit.ts';
 import { predictMixtures } from '../../src/mixture/predict.ts';
-import { mean, spearman } from '../../src/mixture/statistics.ts';
+import { mean, meanOf, spearman } from '../../src/mixture/statistics.ts';
 import { joinRuns, readLosses, readMixtures } from '../../src/mixture/tables.ts';
 import type { RunTable, SurrogateFamilyName } from '../../src/mixture/types.ts';
 import { packageRoot } from '../../src/paths.ts';
@@ -112,14 +112,14 @@ export async function figuresOf(
   };
 }
 
-/** Means of figures, number by number; coverages are those of the first. */
+/** Means of figures, number by number. */
 export function meanFigures(all: readonly Figures[]): Figures {
   const over = (value: (figures: Figures) => number): number => mean(all.map(value));
   return {
     pileCc: { small: over((one) => one.pileCc.small), large: over((one) => one.pileCc.large) },
     all: { small: over((one) => one.all.small), large: over((one) => one.all.large) },
-    coverage: all[0]!.coverage,
-    coverages: all[0]!.coverages,
+    coverage: meanOf(all.map((one) => one.coverage)),
+    coverages: all.flatMap((one) => one.coverages),
     seconds: over((one) => one.seconds),
   };
 }
