@@ -29,7 +29,7 @@ export interface Figures {
   readonly pileCc: { readonly small: number; readonly large: number };
   /** Means over the targets that were fitted. */
   readonly all: { readonly small: number; readonly large: number };
-  /** Share of unseen 1M losses inside the calibrated 90 % intervals, all targets; null without cross-validation. */
+  /** Share of unseen 1M losses inside the 90 % intervals, all targets; null where there are none. */
   readonly coverage: number | null;
   /** The same by target. */
   readonly coverages: readonly number[];
@@ -92,7 +92,7 @@ export async function figuresOf(
     large: rhoOf(large, onLarge[place]!.mean, target),
   }));
   const coverages = onSmall.flatMap(({ target, mean: predicted, halfWidth }) => {
-    if (folds === 0 || halfWidth === null) return [];
+    if (halfWidth === null) return [];
     const losses = lossesOf(small, target);
     const hits = losses.filter(
       (loss, run) => Math.abs(loss - predicted[run]!) <= halfWidth[run]!,
