@@ -22,8 +22,9 @@ using mixture::Runs;
 using Doubles = std::vector<double>;
 
 [[noreturn]] void Refuse(const char* name, const std::string& expected, size_t received) {
-  throw CodedError("OPTION_INVALID",
-                   {{"option", name}, {"expected", expected}, {"received", std::to_string(received)}});
+  throw CodedError(
+      "OPTION_INVALID",
+      {{"option", name}, {"expected", expected}, {"received", std::to_string(received)}});
 }
 
 Doubles CopyOf(const Napi::Object& object, const char* name) {
@@ -41,11 +42,11 @@ int64_t CountOf(const Napi::Object& object, const char* name, int64_t minimum, i
   const Napi::Value value = object.Get(name);
   const int64_t count = value.IsNumber() ? value.ToNumber().Int64Value() : minimum - 1;
   if (count < minimum || count > maximum) {
-    throw CodedError("OPTION_INVALID", {{"option", name},
-                                        {"expected", "a whole number in " +
-                                                         std::to_string(minimum) + ".." +
-                                                         std::to_string(maximum)},
-                                        {"received", std::to_string(count)}});
+    throw CodedError("OPTION_INVALID",
+                     {{"option", name},
+                      {"expected", "a whole number in " + std::to_string(minimum) + ".." +
+                                       std::to_string(maximum)},
+                      {"received", std::to_string(count)}});
   }
   return count;
 }
@@ -88,10 +89,7 @@ class FitWorker : public PromiseWorker {
 
   FitWorker(Napi::Env env, const Napi::Object& request, std::string what, Work_ work,
             Result_ result)
-      : PromiseWorker(env),
-        cancel_(nullptr, ""),
-        work_(std::move(work)),
-        result_(result) {
+      : PromiseWorker(env), cancel_(nullptr, ""), work_(std::move(work)), result_(result) {
     const std::span<int32_t> word = ViewOf<int32_t>(request.Get("cancel"), "cancel");
     if (word.size() != 1) Refuse("cancel", "one number", word.size());
     cancel_ = mixture::CancelFlag(word.data(), std::move(what));
@@ -114,8 +112,7 @@ class FitWorker : public PromiseWorker {
 template <typename Fit>
 Napi::Value StartFit(Napi::Env env, const Napi::Object& request, const char* what,
                      typename FitWorker<Fit>::Work_ work, typename FitWorker<Fit>::Result_ result) {
-  auto worker =
-      std::make_unique<FitWorker<Fit>>(env, request, what, std::move(work), result);
+  auto worker = std::make_unique<FitWorker<Fit>>(env, request, what, std::move(work), result);
   return worker.release()->Start();
 }
 
@@ -183,8 +180,7 @@ struct ProcessArgument {
 Napi::Value ProcessFactor(const Napi::CallbackInfo& info) {
   return Guarded(info.Env(), [&]() -> Napi::Value {
     const ProcessArgument argument(info[0].ToObject());
-    return FromDoubles(info.Env(),
-                       mixture::GaussianProcessFactor(argument.process, argument.runs));
+    return FromDoubles(info.Env(), mixture::GaussianProcessFactor(argument.process, argument.runs));
   });
 }
 
@@ -263,8 +259,7 @@ Napi::Value FitTrees(const Napi::CallbackInfo& info) {
   return Guarded(info.Env(), [&]() -> Napi::Value {
     const Napi::Object request = info[0].ToObject();
     const std::shared_ptr<OwnedRuns> runs = RunsOf(request);
-    const auto held_out =
-        std::make_shared<OwnedRuns>(request, "heldOutWeights", "heldOutLosses");
+    const auto held_out = std::make_shared<OwnedRuns>(request, "heldOutWeights", "heldOutLosses");
     mixture::TreeOptions options;
     options.n_rounds = static_cast<int>(CountOf(request, "nRounds", 0, 1'000'000));
     options.n_leaves = static_cast<int>(CountOf(request, "nLeaves", 1, 1'000'000));

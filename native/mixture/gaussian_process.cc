@@ -367,9 +367,9 @@ void GaussianProcessGradient(const GaussianProcess& process, const Runs& runs,
     double sum = 0;
     for (size_t run = 0; run < n_runs; ++run) {
       const double there = features[domain * n_runs + run];
-      sum += process.alpha[run] * (kernel.linear * there + kernel.signal * row.slope[run] *
-                                                               kernel.precisions[domain] *
-                                                               (there - here[domain]));
+      sum += process.alpha[run] *
+             (kernel.linear * there +
+              kernel.signal * row.slope[run] * kernel.precisions[domain] * (there - here[domain]));
     }
     gradient[domain] =
         process.loss_scale * sum / (process.scales[domain] * (mixture[domain] + kOffset));

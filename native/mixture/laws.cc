@@ -37,8 +37,8 @@ Moments MomentsOf(const Runs& runs) {
   return moments;
 }
 
-bool InRange(const std::vector<double>& parameters, size_t first) {
-  return std::all_of(parameters.begin() + first, parameters.end(),
+bool InRange(const std::vector<double>& logarithms, size_t first) {
+  return std::all_of(logarithms.begin() + first, logarithms.end(),
                      [](double value) { return std::abs(value) <= kMaxLog; });
 }
 
@@ -84,7 +84,8 @@ class PowerLaw {
     for (size_t term = 0; term < n_terms_; ++term) {
       const double* const at = &parameters[1 + term * width_];
       double* const amounts = &amounts_[term * n_domains];
-      for (size_t domain = 0; domain < n_domains; ++domain) amounts[domain] = std::exp(at[3 + domain]);
+      for (size_t domain = 0; domain < n_domains; ++domain)
+        amounts[domain] = std::exp(at[3 + domain]);
       const double exponent = -std::exp(at[1]);
       const double rest = std::exp(at[2]);
       for (size_t run = 0; run < runs_.n_runs; ++run) {
@@ -166,7 +167,9 @@ class MixingLaw {
 
   double Objective(const std::vector<double>& parameters, std::vector<double>& gradient) const {
     std::fill(gradient.begin(), gradient.end(), 0.0);
-    if (!InRange(parameters, 0)) return std::numeric_limits<double>::infinity();
+    // The t are no logarithms: a domain that halves a loss with its first percent has one far below
+    // -50.
+    if (std::abs(parameters[0]) > kMaxLog) return std::numeric_limits<double>::infinity();
     const double floor = std::exp(parameters[0]);
     double value = 0;
     for (size_t run = 0; run < runs_.n_runs; ++run) {
@@ -201,15 +204,14 @@ LawFit Fit(Law& law, const LawOptions& options, const CancelFlag& cancel) {
   const int n_starts = options.start.empty() ? options.n_starts : 1;
   for (int start = 0; start < n_starts; ++start) {
     std::vector<double> parameters = options.start.empty() ? law.Start(random) : options.start;
-    const LbfgsResult result = MinimiseLbfgs(
-        [&](const std::vector<double>& point, std::vector<double>& gradient) {
-          return law.Objective(point, gradient);
-        },
-        parameters,
-        {.max_iterations = options.max_iterations,
-         .gradient_tolerance = 1e-7,
-         .value_tolerance = 1e-9},
-        cancel);
+    const LbfgsResult result =
+        MinimiseLbfgs([&](const std::vector<double>& point,
+                          std::vector<double>& gradient) { return law.Objective(point, gradient); },
+                      parameters,
+                      {.max_iterations = options.max_iterations,
+                       .gradient_tolerance = 1e-7,
+                       .value_tolerance = 1e-12},
+                      cancel);
     if (start == 0 || result.value < best.objective) best = {std::move(parameters), result.value};
   }
   return best;

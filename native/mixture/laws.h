@@ -19,7 +19,7 @@ struct LawFit {
 };
 
 struct LawOptions {
-  int n_starts = 5;
+  int n_starts = 10;
   int max_iterations = 800;
   uint64_t seed = 0;
   std::vector<double> start;  // instead of the seeded ones when not empty

@@ -127,8 +127,7 @@ Vector Direction(const Vector& gradient, const std::deque<Pair>& pairs) {
     }
   }
   if (!pairs.empty()) {
-    const double scale =
-        1 / (pairs.back().scale * Dot(pairs.back().change, pairs.back().change));
+    const double scale = 1 / (pairs.back().scale * Dot(pairs.back().change, pairs.back().change));
     for (double& value : direction) value *= scale;
   }
   for (size_t at = 0; at < pairs.size(); ++at) {

@@ -83,7 +83,9 @@ void Pack(const double* data, size_t lane_stride, size_t inner_stride, size_t la
   }
 }
 
-size_t RoundUp(size_t value, size_t step) { return (value + step - 1) / step * step; }
+size_t RoundUp(size_t value, size_t step) {
+  return (value + step - 1) / step * step;
+}
 
 // The factor of a small diagonal block in place, and its inverse in a dense [size × size] array.
 bool FactorBlock(size_t size, double* block, size_t stride, double* inverse) {

@@ -1,5 +1,5 @@
-// Dense float64 matrices, row-major: product, Cholesky factor, inverse. Blocked; one thread, so that
-// the same input gives the same bytes however many fits run side by side.
+// Dense float64 matrices, row-major: product, Cholesky factor, inverse. Blocked; one thread, so
+// that the same input gives the same bytes however many fits run side by side.
 //
 // Products go through one register tile, compiled for AVX512, AVX2 and the baseline; the processor
 // decides. Results differ in the last bits between these, never between two runs on one processor.

@@ -180,8 +180,8 @@ class Booster {
   }
 
   void FindSplit(Leaf& leaf) const {
-    leaf.split = BestSplit(leaf.histogram.get(), bins_.n_bins, n_lanes_, leaf.totals,
-                           options_.min_leaf);
+    leaf.split =
+        BestSplit(leaf.histogram.get(), bins_.n_bins, n_lanes_, leaf.totals, options_.min_leaf);
   }
 
   void SplitLeaf(size_t index) {
@@ -205,12 +205,13 @@ class Booster {
     trees.splits[parent.node] = bins_.edges[domain][split.bin];
     trees.children[parent.node] = child;
     Leaf low{parent.begin, left, child, split.left, {}, nullptr};
-    Leaf high{left,
-              parent.end,
-              child + 1,
-              {parent.totals.gradient - split.left.gradient, parent.totals.count - split.left.count},
-              {},
-              nullptr};
+    Leaf high{
+        left,
+        parent.end,
+        child + 1,
+        {parent.totals.gradient - split.left.gradient, parent.totals.count - split.left.count},
+        {},
+        nullptr};
     Leaf& smaller = low.totals.count <= high.totals.count ? low : high;
     Leaf& larger = &smaller == &low ? high : low;
     if (CanSplit(larger)) {

@@ -23,10 +23,10 @@ struct TreeOptions {
 // Trees of flat nodes; the children of a node lie side by side.
 struct Trees {
   double base = 0;
-  std::vector<int32_t> roots;    // first node of every tree
-  std::vector<int32_t> domains;  // -1 for a leaf
+  std::vector<int32_t> roots;     // first node of every tree
+  std::vector<int32_t> domains;   // -1 for a leaf
   std::vector<int32_t> children;  // the left one (weight <= split); the right one follows it
-  std::vector<double> splits;    // of a leaf: its value, learning rate included
+  std::vector<double> splits;     // of a leaf: its value, learning rate included
 };
 
 // Fits on `runs`. With `held_out` runs, boosting stops early and only the rounds up to their lowest

@@ -7,15 +7,13 @@
  */
 import { basename, extname } from 'node:path';
 import { GristmillError, isGristmillError } from '../errors.ts';
+import { numberOf, type Place, refuse } from './table-columns.ts';
 import { readRecords } from './table-file.ts';
 import {
   lossColumn,
   type MixtureFile,
   mixturesOf,
-  numberOf,
   type OnMissing,
-  type Place,
-  refuse,
   TABLE_DEFAULTS,
   targetName,
   weightColumn,

@@ -130,7 +130,15 @@ export async function saveFit(
     },
     surrogates: surrogates.map((surrogate) => surrogate.toJson()),
   };
-  await writeWhole(path, `${JSON.stringify(body)}\n`);
+  let text: string;
+  try {
+    text = `${JSON.stringify(body)}\n`;
+  } catch (cause) {
+    // A string of more than 512 MB: hundreds of targets of trees.
+    const details = { path, reason: `the fit is too large for one JSON text: ${cause}` };
+    throw new GristmillError('MIXTURE_WRITE_FAILED', details, { cause });
+  }
+  await writeWhole(path, text);
 }
 
 /**

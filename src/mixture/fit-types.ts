@@ -79,7 +79,7 @@ export interface CrossValidation {
   readonly nFolds: number;
   readonly targets: readonly TargetReport[];
   /** Means over the targets that vary. */
-  readonly mean: Omit<Measures, 'rmse' | 'mae'> & { readonly rmse: number; readonly mae: number };
+  readonly mean: Measures;
   /** `[nTargets][nRuns]`. */
   readonly predicted: readonly (readonly number[])[];
   /** Half widths of the calibrated 90 % intervals, `[nTargets][nRuns]`. */

@@ -13,6 +13,8 @@ import { type CsvRecords, parseCsv } from './csv.ts';
 
 /** A table of runs is a few MB; this bounds what a wrong file can take. */
 const MAX_FILE_BYTES = 256 * 2 ** 20;
+/** Parquet of few bytes may stand for many values. */
+const MAX_VALUES = 2e7;
 
 /** True for names that end in `.parquet`. */
 export function isParquet(path: string): boolean {
@@ -49,6 +51,11 @@ export async function readRecords(file: string): Promise<CsvRecords> {
 async function readParquetRecords(path: string): Promise<CsvRecords> {
   const metadata = await readFooter(path);
   const header = metadata.schema[0]!.num_children === undefined ? [] : topLevelNames(metadata);
+  const nValues = Number(metadata.num_rows) * header.length;
+  if (nValues > MAX_VALUES) {
+    const reason = `${nValues} values are more than a table may have (${MAX_VALUES})`;
+    throw new GristmillError('CORPUS_READ_FAILED', { file: path, reason });
+  }
   try {
     const rows = await withFile(path, (file) =>
       parquetReadObjects({ file, metadata, compressors: COMPRESSORS }),

@@ -115,7 +115,7 @@ describe('gristmill mix fit', () => {
     const { process: child, finished } = start(
       ['mix', 'fit', '--mixtures', manyMixtures!, '--losses', manyLosses!, '--model', 'gp'].concat([
         '--folds',
-        '100',
+        '700',
         '--out',
         out,
       ]),

@@ -100,7 +100,7 @@ describe('readMixture', () => {
   it.each([
     ['a.json', '{"a":0.5,"b":0.5}'],
     ['b.json', '{"weights":{"a":0.5,"b":0.5},"loss":3}'],
-    ['c.json', '{"mixture":{"a":0.5,"b":0.5}}'],
+    ['c.json', '{"domains":["a","b"],"weights":[0.5,0.5],"value":1}'],
     ['d.csv', 'index,a,b\n1,0.5,0.5\n2,1,0\n'],
   ])('reads %s', async (name, text) => {
     writeFileSync(join(folder, name), text);
@@ -111,9 +111,12 @@ describe('readMixture', () => {
     ]);
   });
 
-  it.each(['{', '[]', '{"a":"x"}', '{"a":2}', '{}'])('refuses %s', async (text) => {
-    writeFileSync(join(folder, 'bad.json'), text);
-    const failure = await readMixture(join(folder, 'bad.json')).catch((error) => error);
-    expect(failure.code).toBe('MIXTURE_TABLE_INVALID');
-  });
+  it.each(['{', '[]', '{"a":"x"}', '{"a":2}', '{}', '{"domains":["a"],"weights":[]}'])(
+    'refuses %s',
+    async (text) => {
+      writeFileSync(join(folder, 'bad.json'), text);
+      const failure = await readMixture(join(folder, 'bad.json')).catch((error) => error);
+      expect(failure.code).toBe('MIXTURE_TABLE_INVALID');
+    },
+  );
 });

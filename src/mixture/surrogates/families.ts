@@ -1,5 +1,6 @@
 /** The surrogates by name. */
 import type { SurrogateFamily, SurrogateFamilyName } from '../types.ts';
+import { ensemble } from './ensemble.ts';
 import { gaussianProcess } from './gaussian-process.ts';
 import { gbdt } from './gbdt.ts';
 import { mixingLaw } from './mixing-law.ts';
@@ -14,5 +15,5 @@ export const SURROGATE_FAMILIES: Readonly<Record<SurrogateFamilyName, SurrogateF
   power1,
   power2,
   gp: gaussianProcess,
-  ensemble: ridge,
+  ensemble,
 };

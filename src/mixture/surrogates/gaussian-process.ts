@@ -18,7 +18,7 @@ export const GP_ITERATIONS = 25;
 const HAS = { deviation: true, gradient: true };
 
 /** A fitted process, with the logarithms of its parameters. */
-export interface FittedProcess extends FittedSurrogate {
+interface FittedProcess extends FittedSurrogate {
   readonly parameters: Float64Array;
 }
 
@@ -67,9 +67,9 @@ export async function conditionProcess(
   return fitted(withRuns(await native().mixture.fitProcess(request, signal), data.weights));
 }
 
-/** The parameters of a fitted process; null when its target was constant. */
-export function processParameters(surrogate: FittedSurrogate): Float64Array | null {
-  return 'parameters' in surrogate ? (surrogate as FittedProcess).parameters : null;
+/** The parameters of a process that was fitted to a target that is not constant. */
+export function processParameters(surrogate: FittedSurrogate): Float64Array {
+  return (surrogate as FittedProcess).parameters;
 }
 
 function withRuns(fit: ProcessFit, weights: Float64Array): ProcessModel {

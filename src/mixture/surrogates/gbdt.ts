@@ -12,9 +12,9 @@
 import { native } from '../../native.ts';
 import type { SurrogateRows, TreesFit } from '../../native-mixture.ts';
 import { seededRandom, shuffle } from '../../train/seeded.ts';
-import type { FittedSurrogate, SurrogateFamily } from '../types.ts';
+import type { FittedSurrogate, SurrogateData, SurrogateFamily } from '../types.ts';
 import { checkFit, constantFit, constantOf, countMixtures, FittedReader } from './fitted-json.ts';
-import { rowsOf } from './rows.ts';
+import { dataOf, rowsOf } from './rows.ts';
 
 /** Settings of boosting. */
 export const GBDT_DEFAULTS = Object.freeze({
@@ -37,8 +37,8 @@ export function minLeafOf(nRuns: number): number {
   return Math.min(GBDT_DEFAULTS.minLeaf, Math.max(2, Math.floor(nRuns / 12)));
 }
 
-/** Boosts on all rows, without held-out runs. */
-export function boost(
+/** Boosts, on all rows unless some are held out to stop at. */
+function boost(
   rows: SurrogateRows,
   nRounds: number,
   signal: AbortSignal | undefined,
@@ -55,6 +55,24 @@ export function boost(
   return native().mixture.fitTrees(request, signal);
 }
 
+/** Trees of so many rounds, nothing held out. */
+export async function boostRounds(
+  data: SurrogateData,
+  nRounds: number,
+  signal: AbortSignal | undefined,
+): Promise<FittedSurrogate> {
+  return fitted(data.nDomains, await boost(rowsOf(data), nRounds, signal));
+}
+
+/** Rounds of fitted trees. */
+export function roundsOf(surrogate: FittedSurrogate): number {
+  return (surrogate as FittedTrees).nRounds;
+}
+
+interface FittedTrees extends FittedSurrogate {
+  readonly nRounds: number;
+}
+
 export const gbdt: SurrogateFamily = {
   name: 'gbdt',
   minRuns: () => 8,
@@ -63,7 +81,7 @@ export const gbdt: SurrogateFamily = {
     const constant = constantOf(data.losses);
     if (constant !== null) return constantFit('gbdt', data.nDomains, constant, HAS);
     const nRounds = await chooseRounds(data, seed, signal);
-    return fitted(data.nDomains, await boost(rowsOf(data), nRounds, signal));
+    return boostRounds(data, nRounds, signal);
   },
   fromJson(json) {
     const reader = new FittedReader('gbdt', json);
@@ -90,7 +108,7 @@ export const gbdt: SurrogateFamily = {
 };
 
 async function chooseRounds(
-  data: Parameters<SurrogateFamily['fit']>[0],
+  data: SurrogateData,
   seed: number,
   signal: AbortSignal | undefined,
 ): Promise<number> {
@@ -99,12 +117,12 @@ async function chooseRounds(
   if (nHeldOut < minHeldOut) return nRounds;
   const order = Int32Array.from({ length: data.nRuns }, (_, run) => run);
   shuffle(order, seededRandom(seed));
-  const held = rowsOf(data, order.subarray(0, nHeldOut));
-  const trees = await boost(rowsOf(data, order.subarray(nHeldOut)), nRounds, signal, held);
+  const held = rowsOf(dataOf(data, order.subarray(0, nHeldOut)));
+  const trees = await boost(rowsOf(dataOf(data, order.subarray(nHeldOut))), nRounds, signal, held);
   return Math.max(1, trees.roots.length);
 }
 
-function fitted(nDomains: number, trees: TreesFit): FittedSurrogate & { readonly nRounds: number } {
+function fitted(nDomains: number, trees: TreesFit): FittedTrees {
   return {
     family: 'gbdt',
     nDomains,

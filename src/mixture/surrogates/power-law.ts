@@ -1,7 +1,7 @@
 /**
  * Power laws of one and two terms: E + Σ_k e^(b_k) (Σ_i e^(a_ki) x_i + e^(a0_k))^(-β_k), fitted natively.
  *
- * Least squares with a weak pull towards typical parameters, L-BFGS from five seeded starts (native/mixture/laws.h).
+ * Least squares with a weak pull towards typical parameters, L-BFGS from ten seeded starts (native/mixture/laws.h).
  * Predictions stay within the losses of the runs, widened by 0.3 of their range: two terms of few runs can blow up
  * elsewhere. There is no deviation.
  */
@@ -12,7 +12,7 @@ import { rowsOf } from './rows.ts';
 
 /** Settings of the fit. */
 export const POWER_LAW_DEFAULTS = Object.freeze({
-  nStarts: 5,
+  nStarts: 10,
   maxIterations: 800,
   /** Predictions beyond the losses seen, as a share of their range. */
   guard: 0.3,
@@ -90,13 +90,16 @@ export async function fitPowerLaw(
   });
 }
 
-/** The parameters of a fitted law; null when its target was constant. */
-export function lawParameters(surrogate: FittedSurrogate): Float64Array | null {
-  const parameters = (surrogate as { parameters?: Float64Array }).parameters;
-  return parameters ?? null;
+/** The parameters of a law that was fitted to a target that is not constant. */
+export function lawParameters(surrogate: FittedSurrogate): Float64Array {
+  return (surrogate as FittedLaw).parameters;
 }
 
-function fitted(law: PowerLaw): FittedSurrogate & { readonly parameters: Float64Array } {
+interface FittedLaw extends FittedSurrogate {
+  readonly parameters: Float64Array;
+}
+
+function fitted(law: PowerLaw): FittedLaw {
   const { nTerms, nDomains, parameters, lowest, highest } = law;
   const family = nTerms === 1 ? 'power1' : 'power2';
   const amounts = parameters.map(Math.exp);
