@@ -11,12 +11,21 @@ import { parseArgs } from 'node:util';
 import { bench as engine } from './cases/engine.ts';
 import { bench as engineHost } from './cases/engine-host.ts';
 import { bench as execute } from './cases/execute.ts';
+import { bench as mixtureGbdt } from './cases/mixture-gbdt.ts';
 import { bench as parquet } from './cases/parquet.ts';
 import { bench as refiningPays } from './cases/refining-pays.ts';
 import { bench as train } from './cases/train.ts';
 import type { Bench, BenchTable } from './types.ts';
 
-const CASES: readonly Bench[] = [execute, parquet, engineHost, engine, train, refiningPays];
+const CASES: readonly Bench[] = [
+  execute,
+  parquet,
+  engineHost,
+  engine,
+  train,
+  refiningPays,
+  mixtureGbdt,
+];
 const MARK = '\u0001table:';
 
 const { values, positionals } = parseArgs({
