@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { fitMixture } from '../../src/mixture/fit.ts';
 import { predictMixtures } from '../../src/mixture/predict.ts';
-import { mean, spearman } from '../../src/mixture/statistics.ts';
+import { mean, meanOf, spearman } from '../../src/mixture/statistics.ts';
 import { joinRuns, readLosses, readMixtures } from '../../src/mixture/tables.ts';
 import type { RunTable, SurrogateFamilyName } from '../../src/mixture/types.ts';
 import { packageRoot } from '../../src/paths.ts';
@@ -29,7 +29,7 @@ export interface Figures {
   readonly pileCc: { readonly small: number; readonly large: number };
   /** Means over the targets that were fitted. */
   readonly all: { readonly small: number; readonly large: number };
-  /** Share of unseen 1M losses inside the calibrated 90 % intervals, all targets; null without cross-validation. */
+  /** Share of unseen 1M losses inside the 90 % intervals, all targets; null where there are none. */
   readonly coverage: number | null;
   /** The same by target. */
   readonly coverages: readonly number[];
@@ -92,7 +92,7 @@ export async function figuresOf(
     large: rhoOf(large, onLarge[place]!.mean, target),
   }));
   const coverages = onSmall.flatMap(({ target, mean: predicted, halfWidth }) => {
-    if (folds === 0 || halfWidth === null) return [];
+    if (halfWidth === null) return [];
     const losses = lossesOf(small, target);
     const hits = losses.filter(
       (loss, run) => Math.abs(loss - predicted[run]!) <= halfWidth[run]!,
@@ -112,14 +112,14 @@ export async function figuresOf(
   };
 }
 
-/** Means of figures, number by number; coverages are those of the first. */
+/** Means of figures, number by number. */
 export function meanFigures(all: readonly Figures[]): Figures {
   const over = (value: (figures: Figures) => number): number => mean(all.map(value));
   return {
     pileCc: { small: over((one) => one.pileCc.small), large: over((one) => one.pileCc.large) },
     all: { small: over((one) => one.all.small), large: over((one) => one.all.large) },
-    coverage: all[0]!.coverage,
-    coverages: all[0]!.coverages,
+    coverage: meanOf(all.map((one) => one.coverage)),
+    coverages: all.flatMap((one) => one.coverages),
     seconds: over((one) => one.seconds),
   };
 }

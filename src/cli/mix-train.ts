@@ -103,6 +103,7 @@ interface ProxyFlags {
   readonly jobs?: number;
   readonly threads?: number;
   readonly device: string;
+  readonly format: 'csv' | 'parquet';
   readonly json?: boolean;
 }
 
@@ -134,6 +135,11 @@ function addProxyCommand(mix: Command): void {
     .option('--seed <n>', 'of weights and data order, the same in all runs', toNumber)
     .option('--jobs <n>', 'proxies at a time; default one for every core or GPU', toCount)
     .option('--threads <n>', 'CPU threads of a proxy; default cores divided by jobs', toCount)
+    .addOption(
+      new Option('--format <name>', 'of the table of losses')
+        .choices(['csv', 'parquet'])
+        .default('csv'),
+    )
     .option('--device <name>', 'cpu, cuda:0 or cuda:0,1', 'cpu')
     .option('--json', 'print one JSON object instead of lines')
     .action(async (flags: ProxyFlags) => {
@@ -152,6 +158,7 @@ function addProxyCommand(mix: Command): void {
           jobs: flags.jobs,
           nThreads: flags.threads,
           device: flags.device,
+          format: flags.format,
           onProgress: report,
           signal: controller.signal,
         });

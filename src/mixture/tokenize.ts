@@ -9,7 +9,7 @@
  *     domains.json         names and training tokens, as `mix sample` reads them
  */
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { lock, syncFolder, writeDurably } from '../durable-files.ts';
 import { GristmillError } from '../errors.ts';
 import { trainTokenizer } from '../model/tokenizer-training.ts';
@@ -105,7 +105,12 @@ export async function tokenizeDomains(options: TokenizeDomainsOptions): Promise<
       const { nTokens, eos } = opened.info;
       const index: StoreIndex = {
         format: 1,
-        tokenizer: { path, sha256: await hashOf(path), nTokens, eos },
+        tokenizer: {
+          path: typeof tokenizer === 'string' ? resolve(tokenizer) : 'tokenizer.gguf',
+          sha256: await hashOf(path),
+          nTokens,
+          eos,
+        },
         idBytes: idBytesOf(nTokens),
         validationShare,
         inputs: identity.inputs,

@@ -45,6 +45,7 @@ export interface StoredDomain {
 export interface StoreIndex {
   readonly format: 1;
   readonly tokenizer: {
+    /** Relative to the store where it lies in it. */
     readonly path: string;
     readonly sha256: string;
     readonly nTokens: number;
@@ -68,7 +69,7 @@ export const STORE_INDEX = 'store.json';
 export class TokenStore {
   readonly path: string;
   readonly index: StoreIndex;
-  /** SHA-256 of the index, and so of everything in the store. */
+  /** Of what the store holds, wherever it lies and whatever files it was made from. */
   readonly sha256: string;
   readonly #files = new Map<string, number>();
   #disposed = false;
@@ -134,11 +135,9 @@ export class TokenStore {
  * @throws TRAIN_STORE_INVALID
  */
 export function openTokenStore(path: string): TokenStore {
-  let text: string;
   let index: StoreIndex;
   try {
-    text = readFileSync(join(path, STORE_INDEX), 'utf8');
-    index = JSON.parse(text) as StoreIndex;
+    index = JSON.parse(readFileSync(join(path, STORE_INDEX), 'utf8')) as StoreIndex;
   } catch (cause) {
     const reason = `no index that could be read: ${(cause as Error).message}`;
     throw new GristmillError('TRAIN_STORE_INVALID', { path, reason }, { cause });
@@ -157,5 +156,8 @@ export function openTokenStore(path: string): TokenStore {
       throw new GristmillError('TRAIN_STORE_INVALID', { path: file, reason });
     }
   }
-  return new TokenStore(path, index, createHash('sha256').update(text).digest('hex'));
+  const { idBytes, domains } = index;
+  const { path: _, ...tokenizer } = index.tokenizer;
+  const content = JSON.stringify({ idBytes, tokenizer, domains });
+  return new TokenStore(path, index, createHash('sha256').update(content).digest('hex'));
 }

@@ -8,7 +8,7 @@ import { unitsToWeights } from '../simplex.ts';
 import type { MixtureObjective } from './objective.ts';
 import type { MixtureSpace } from './space.ts';
 
-const MAX_ITERATIONS = 120;
+const MAX_ITERATIONS = 60;
 const MAX_HALVINGS = 14;
 const ARMIJO = 1e-4;
 /** Shifts of all variables below this end a descent. */
@@ -89,6 +89,8 @@ export interface GridPoint {
 
 /** Rows that one prediction gets at most. */
 const MAX_MOVES = 2048;
+/** Of two moves at once: there are too many for all of them. */
+const MAX_DOUBLE_MOVES = 512;
 const MAX_ROUNDS = 300;
 
 /**
@@ -184,7 +186,7 @@ function doubleMovesOf(
 ): Int32Array[] {
   const amounts = [...new Set([amount, 2 * amount, Math.ceil(amount / 2)])];
   const firsts = movesOf(space, units, amount, random);
-  const share = MAX_MOVES / (firsts.length * space.pairs.length * amounts.length);
+  const share = MAX_DOUBLE_MOVES / (firsts.length * space.pairs.length * amounts.length);
   const moved: Int32Array[] = [];
   for (const first of firsts) {
     for (const [from, to] of space.pairs) {

@@ -31,25 +31,14 @@ export function distanceToHull(weights: Float64Array, rows: Float64Array): HullD
   const shifted = rows.map((value, at) => value - weights[at % nDomains]!);
   const row = (index: number): Float64Array =>
     shifted.subarray(index * nDomains, (index + 1) * nDomains);
-  let start = 0;
-  for (let index = 1; index < nRows; index++) {
-    if (dot(row(index), row(index)) < dot(row(start), row(start))) start = index;
-  }
+  const start = leastAlong(shifted, nRows, null).index;
   let corral = [start];
   let parts = [1];
   let point: Float64Array = row(start).slice();
   for (let round = 0; round < MAX_ROUNDS; round++) {
     const norm = dot(point, point);
     if (norm <= ZERO) break;
-    let farthest = 0;
-    let least = Number.POSITIVE_INFINITY;
-    for (let index = 0; index < nRows; index++) {
-      const reach = dot(row(index), point);
-      if (reach < least) {
-        least = reach;
-        farthest = index;
-      }
-    }
+    const { index: farthest, reach: least } = leastAlong(shifted, nRows, point);
     if (least >= norm - EPSILON * Math.max(1, norm) || corral.includes(farthest)) break;
     corral.push(farthest);
     parts.push(0);
@@ -58,6 +47,30 @@ export function distanceToHull(weights: Float64Array, rows: Float64Array): HullD
   }
   const nearest = point.map((value, at) => value + weights[at]!);
   return { distance: point.reduce((sum, value) => sum + Math.abs(value), 0), nearest };
+}
+
+/** The row that reaches least along `point`, or the one of least norm. Flat loops: this is where the time goes. */
+function leastAlong(
+  rows: Float64Array,
+  nRows: number,
+  point: Float64Array | null,
+): { readonly index: number; readonly reach: number } {
+  const nDomains = rows.length / nRows;
+  let index = 0;
+  let reach = Number.POSITIVE_INFINITY;
+  for (let row = 0, start = 0; row < nRows; row++, start += nDomains) {
+    let sum = 0;
+    if (point === null) {
+      for (let at = 0; at < nDomains; at++) sum += rows[start + at]! ** 2;
+    } else {
+      for (let at = 0; at < nDomains; at++) sum += rows[start + at]! * point[at]!;
+    }
+    if (sum < reach) {
+      reach = sum;
+      index = row;
+    }
+  }
+  return { index, reach };
 }
 
 /** Lets go of rows until the affine hull's point of least norm lies inside the rest. */

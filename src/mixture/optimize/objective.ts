@@ -7,13 +7,14 @@
  *     worst               the largest score; for gradients log-sum-exp(sharpness × scores) / sharpness
  *     both                + kl × KL(w ‖ prior) + pull × squared distance to a hull
  *
- * Gradients are the surrogates' own where they have them. Where one has none (trees, and an ensemble as far as trees are
- * in it), the mean's slope is a central difference over ±{@link TREE_STEP}: a step function's average slope over that
- * range. The deviation's slope is a central difference over ±{@link SMOOTH_STEP}.
+ * Gradients are the surrogates' own where they have them. An ensemble's is that of its smooth members: its trees are flat
+ * almost everywhere, and the moves between pairs of domains that end a search (descend.ts) are what sees their steps. Where a
+ * surrogate has none (trees alone), the mean's slope is a central difference over ±{@link TREE_STEP}: a step function's
+ * average slope over that range. The deviation's slope is a central difference over ±{@link SMOOTH_STEP}.
  */
 import { GristmillError } from '../../errors.ts';
 import type { TargetCalibration } from '../fit-types.ts';
-import type { FittedSurrogate } from '../types.ts';
+import type { FittedSurrogate, SurrogateFamilyName } from '../types.ts';
 import { distanceToHull } from './hull.ts';
 
 /** A target to minimise. */
@@ -42,14 +43,13 @@ export interface ObjectiveOptions {
   readonly hull?: { readonly rows: Float64Array; readonly pull: number } | undefined;
 }
 
+/** Families whose means have steps. */
+const STEPPED: ReadonlySet<SurrogateFamilyName> = new Set(['gbdt', 'ensemble']);
+
 /** Half the range over which trees are differenced. */
 export const TREE_STEP = 0.02;
 /** Half the range over which deviations are differenced. */
 export const SMOOTH_STEP = 1e-4;
-
-interface MemberSurrogate extends FittedSurrogate {
-  readonly members?: readonly FittedSurrogate[];
-}
 
 /** The objective of an optimisation. */
 export class MixtureObjective {
@@ -88,10 +88,9 @@ export class MixtureObjective {
     this.#totalWeight = this.#targets.reduce((sum, { weight }) => sum + weight, 0);
   }
 
-  /** True when every mean has an exact gradient. */
+  /** True when no mean has steps: the ensemble's has those of its trees. */
   get isSmooth(): boolean {
-    const { prior } = this.#options;
-    return this.#targets.every(({ surrogate }) => surrogate.gradient(prior) !== null);
+    return this.#targets.every(({ surrogate: { family } }) => !STEPPED.has(family));
   }
 
   /** True when {@link slope} is smoothed, so that its sharpness matters. */
@@ -212,21 +211,11 @@ function squaredDistance(weights: Float64Array, rows: Float64Array): number {
   return weights.reduce((sum, weight, at) => sum + (weight - nearest[at]!) ** 2, 0);
 }
 
-/** Slope of the mean: exact, or by parts of an ensemble, or differenced. */
-function meanSlope(surrogate: MemberSurrogate, weights: Float64Array): Float64Array {
+/** Slope of the mean: the surrogate's own, or differenced. */
+function meanSlope(surrogate: FittedSurrogate, weights: Float64Array): Float64Array {
   const exact = surrogate.gradient(weights);
   if (exact !== null) return exact;
-  const { members } = surrogate;
-  if (members === undefined || members.length === 0) {
-    return differences(weights, TREE_STEP, (rows) => surrogate.predict(rows).mean);
-  }
-  const mean = new Float64Array(weights.length);
-  for (const member of members) {
-    for (const [at, slope] of meanSlope(member, weights).entries()) {
-      mean[at]! += slope / members.length;
-    }
-  }
-  return mean;
+  return differences(weights, TREE_STEP, (rows) => surrogate.predict(rows).mean);
 }
 
 /** Central differences of a function of rows, one-sided at 0 and 1. */

@@ -189,25 +189,36 @@ interface Search {
 const PULLS = [100, 1000, 10_000, 100_000];
 /** Random mixtures among which starts are chosen. */
 const RANDOM_STARTS = 256;
+/** Ends of descents that go on under a sharper worst case. */
+const N_SHARPENED = 3;
 /** Ends of descents that are polished. */
-const N_POLISHED = 3;
+const N_POLISHED = 2;
 /** Sharpness of the smoothed worst case, by the spread of the starts' values. */
 const SHARPNESS = [10, 100, 1000];
 
 async function descendFromAll(search: Search): Promise<Int32Array> {
   const { space, objective, signal, seed } = search;
   const { starts, spread } = startsOf(search);
-  const ends: GridPoint[] = [];
+  const gridPoint = (point: Float64Array): GridPoint & { readonly point: Float64Array } => {
+    const units = space.toUnits(point);
+    return { point, units, value: valuesOf(space, objective, [units])[0]! };
+  };
+  const firsts = [];
   for (const start of starts) {
     // Descents are bounded but long: the event loop gets its turn between them.
     await setImmediate();
-    let point = start;
-    for (const sharpness of SHARPNESS) {
+    const sharpness = SHARPNESS[0]! / spread;
+    firsts.push(gridPoint(descend(space, objective, start, { sharpness, signal })));
+  }
+  firsts.sort((one, other) => one.value - other.value);
+  const ends: GridPoint[] = [...firsts];
+  for (const { point: first } of objective.needsSharpness ? firsts.slice(0, N_SHARPENED) : []) {
+    let point = first;
+    for (const sharpness of SHARPNESS.slice(1)) {
+      await setImmediate();
       point = descend(space, objective, point, { sharpness: sharpness / spread, signal });
-      if (!objective.needsSharpness) break;
     }
-    const units = space.toUnits(point);
-    ends.push({ units, value: valuesOf(space, objective, [units])[0]! });
+    ends.push(gridPoint(point));
   }
   // The smoothest way to a corner may round badly; the starts themselves stay candidates.
   for (const start of starts.slice(0, 2)) {

@@ -4,7 +4,7 @@
  *     sweep.json                     what makes it this sweep: store, settings, kind of device; others are refused
  *     runs/<index>.json              one record per finished proxy; it appears by one rename
  *     trajectories/<index>.jsonl     its steps and measurements
- *     losses.csv                     losses of the finished rows of the mixtures, in their order; written anew as a whole
+ *     losses.csv (or .parquet)       losses of the finished rows of the mixtures, in their order; written anew as a whole
  *     lock                           the process that writes
  *
  * A proxy is finished when its record is there, and only then is it not run again. Records hold the mixture that they
@@ -18,6 +18,9 @@ import { GristmillError } from '../../errors.ts';
 import { changedKeys } from '../../train/run-folder.ts';
 import { writeLosses } from '../tables.ts';
 import type { ProxyResult } from './proxy-run.ts';
+
+/** Formats of the table of losses. */
+export type LossFormat = 'csv' | 'parquet';
 
 /** A finished proxy. */
 export interface ProxyRunRecord extends ProxyResult {
@@ -36,10 +39,10 @@ export class SweepLedger {
   readonly #out: string;
   readonly #unlock: () => void;
 
-  private constructor(out: string, unlock: () => void) {
+  private constructor(out: string, format: LossFormat, unlock: () => void) {
     this.#out = out;
     this.#unlock = unlock;
-    this.losses = join(out, 'losses.csv');
+    this.losses = join(out, `losses.${format}`);
   }
 
   /**
@@ -47,12 +50,12 @@ export class SweepLedger {
    *
    * @throws MIXTURE_RUN_CHANGED naming what differs, RUN_OUTPUT_IN_USE, RUN_LEDGER_INVALID, MIXTURE_WRITE_FAILED
    */
-  static open(out: string, identity: object): SweepLedger {
+  static open(out: string, identity: object, format: LossFormat): SweepLedger {
     let unlock = (): void => undefined;
     try {
       for (const part of ['runs', 'trajectories']) mkdirSync(join(out, part), { recursive: true });
       unlock = lock(out, join(out, 'lock'));
-      const ledger = new SweepLedger(out, unlock);
+      const ledger = new SweepLedger(out, format, unlock);
       ledger.#claim(identity);
       ledger.#read();
       return ledger;

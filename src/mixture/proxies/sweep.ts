@@ -14,7 +14,7 @@ import type { MixtureTable } from '../types.ts';
 import { ProxyDied, ProxyHost } from './proxy-host.ts';
 import { sequencesOf, validatedDomains } from './proxy-run.ts';
 import type { ProxySettings } from './settings.ts';
-import { SweepLedger } from './sweep-ledger.ts';
+import { type LossFormat, SweepLedger } from './sweep-ledger.ts';
 
 /** Options of {@link trainProxies}. */
 export interface TrainProxiesOptions {
@@ -33,6 +33,8 @@ export interface TrainProxiesOptions {
   readonly nThreads?: number | undefined;
   /** `cpu` (default), `cuda:0` or `cuda:0,1`. */
   readonly device?: string;
+  /** Of the table of losses. Default `csv`. */
+  readonly format?: LossFormat;
   readonly onProgress?: (progress: SweepProgress) => void;
   readonly signal?: AbortSignal | undefined;
   /** Script of the child processes; tests give one that dies. */
@@ -56,7 +58,7 @@ export interface SweepProgress {
 /** What a sweep gave. */
 export interface SweepSummary {
   readonly out: string;
-  /** losses.csv; null while nothing is finished. */
+  /** The table of losses; null while nothing is finished. */
   readonly losses: string | null;
   readonly nRuns: number;
   /** Finished before this call. */
@@ -84,7 +86,7 @@ const MAX_DEATHS = 2;
  *   RUN_OUTPUT_IN_USE, TRAIN_OUT_OF_MEMORY
  */
 export async function trainProxies(options: TrainProxiesOptions): Promise<SweepSummary> {
-  const { mixtures, settings, out, device = 'cpu', signal } = options;
+  const { mixtures, settings, out, device = 'cpu', format = 'csv', signal } = options;
   using store = openTokenStore(options.store);
   const devices = parseDevices(device);
   const weights = weightsOf(store, options);
@@ -94,7 +96,7 @@ export async function trainProxies(options: TrainProxiesOptions): Promise<SweepS
     throw new GristmillError('TRAIN_STORE_INVALID', { path: options.store, reason });
   }
   const kind = devices[0]!.replace(/:.*/, '');
-  const ledger = SweepLedger.open(out, { store: store.sha256, settings, device: kind });
+  const ledger = SweepLedger.open(out, { store: store.sha256, settings, device: kind }, format);
   try {
     const rows = mixtures.ids.map((id, row) => ({ id, weights: weights[row]! }));
     for (const row of rows) checkSame(ledger, row, out);

@@ -75,6 +75,9 @@ describe('trainProxies', () => {
     expect(summary).toMatchObject({ nRuns: 3, nResumed: 2, nTrained: 1 });
     expect(statSync(join(folder, 'one/runs/10.json')).mtimeMs).toBe(before);
     expect((await readLosses(summary.losses!)).ids).toEqual(['7', '10', '2']);
+    const { losses } = await trainProxies(options('one', { mixtures: longer, format: 'parquet' }));
+    const asParquet = await readLosses(losses!);
+    expect(asParquet).toEqual(await readLosses(summary.losses!));
   });
 
   it('refuses other settings and other weights under a finished index, naming them', async () => {
