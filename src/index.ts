@@ -75,6 +75,7 @@ export {
   isGristmillError,
 } from './errors.ts';
 export { openPageScorer, PageScorer, type PageScorerOptions } from './lines/page-scorer.ts';
+export { SURROGATE_FAMILIES } from './mixture/surrogates/families.ts';
 export {
   type ConvertModelOptions,
   type ConvertProgress,
