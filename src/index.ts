@@ -102,6 +102,7 @@ export {
   type ReportResult,
   writeReport,
 } from './mixture/report/report.ts';
+export { SURROGATE_FAMILIES } from './mixture/surrogates/families.ts';
 export {
   alignDomains,
   domainName,
