@@ -1,5 +1,7 @@
+import { spawnSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
 import { native } from '../src/native.ts';
+import { addonFile } from '../src/paths.ts';
 import { mixtures, runsOf, typicalLoss } from './mixture/surrogates/runs-support.ts';
 
 describe('fits beside one another', () => {
@@ -69,6 +71,52 @@ describe('the addon', () => {
       expect(() => predict(change)).toThrowError(
         expect.objectContaining({ code: 'OPTION_INVALID' }),
       );
+    }
+  });
+});
+
+/** What a process prints that computes with one set of kernels; plain JavaScript, because Node runs nothing else. */
+const CHILD = `
+const addon = require(process.argv[1]);
+const cancel = new Int32Array(1);
+const none = new Float64Array();
+(async () => {
+  const out = [];
+  for (const nRuns of [3, 50, 131]) {
+    const nDomains = 9;
+    const weights = Float64Array.from({ length: nRuns * nDomains }, (_, at) => ((at * 7919) % 101) / 500);
+    const losses = Float64Array.from({ length: nRuns }, (_, run) => 2 + Math.sin(run) + weights[run * 9]);
+    const parameters = new Float64Array(nDomains + 3).fill(0.2);
+    parameters[nDomains + 2] = -2;
+    const gradient = new Float64Array(nDomains + 3);
+    out.push(addon.surrogateObjective('gp', { weights, losses, nDomains, parameters, gradient }), ...gradient);
+    const trees = await addon.fitTrees({
+      weights, losses, nDomains, heldOutWeights: none, heldOutLosses: none, nRounds: 30, nLeaves: 31, minLeaf: 2,
+      maxBins: 255, learningRate: 0.1, patience: 1, cancel,
+    });
+    const means = new Float64Array(nRuns);
+    addon.predictTrees(trees, { nDomains, mixtures: weights, means, nThreads: 1 });
+    out.push(...means);
+  }
+  process.stdout.write(JSON.stringify(out));
+})();
+`;
+
+describe('the kernels', () => {
+  it('agree, whatever instructions the processor has', () => {
+    const results = ['baseline', 'avx2', 'avx512'].map((set) => {
+      const child = spawnSync(process.execPath, ['-e', CHILD, addonFile], {
+        encoding: 'utf8',
+        env: { ...process.env, GRISTMILL_MIXTURE_KERNELS: set },
+      });
+      expect(child.stderr).toBe('');
+      return JSON.parse(child.stdout) as number[];
+    });
+    for (const result of results) {
+      expect(result).toHaveLength(results[0]!.length);
+      for (const [at, value] of result.entries()) {
+        expect(Math.abs(value - results[0]![at]!)).toBeLessThan(1e-9 * (1 + Math.abs(value)));
+      }
     }
   });
 });
