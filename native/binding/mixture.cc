@@ -7,6 +7,7 @@
 //  3. Predictions use views only within their call.
 #include "binding/mixture.h"
 
+#include <functional>
 #include <memory>
 
 #include "binding/promise_worker.h"
@@ -84,11 +85,10 @@ struct OwnedRuns {
 template <typename Fit>
 class FitWorker : public PromiseWorker {
  public:
-  using Work_ = std::function<Fit(const mixture::CancelFlag&)>;
-  using Result_ = Napi::Value (*)(Napi::Env, const Fit&);
+  using Task = std::function<Fit(const mixture::CancelFlag&)>;
+  using Convert = Napi::Value (*)(Napi::Env, const Fit&);
 
-  FitWorker(Napi::Env env, const Napi::Object& request, std::string what, Work_ work,
-            Result_ result)
+  FitWorker(Napi::Env env, const Napi::Object& request, std::string what, Task work, Convert result)
       : PromiseWorker(env), cancel_(nullptr, ""), work_(std::move(work)), result_(result) {
     const std::span<int32_t> word = ViewOf<int32_t>(request.Get("cancel"), "cancel");
     if (word.size() != 1) Refuse("cancel", "one number", word.size());
@@ -104,14 +104,14 @@ class FitWorker : public PromiseWorker {
   Napi::Value Result(Napi::Env env) override { return result_(env, fit_); }
 
   mixture::CancelFlag cancel_;
-  Work_ work_;
-  Result_ result_;
+  Task work_;
+  Convert result_;
   Fit fit_;
 };
 
 template <typename Fit>
 Napi::Value StartFit(Napi::Env env, const Napi::Object& request, const char* what,
-                     typename FitWorker<Fit>::Work_ work, typename FitWorker<Fit>::Result_ result) {
+                     typename FitWorker<Fit>::Task work, typename FitWorker<Fit>::Convert result) {
   auto worker = std::make_unique<FitWorker<Fit>>(env, request, what, std::move(work), result);
   return worker.release()->Start();
 }

@@ -1,12 +1,12 @@
 // Gaussian process over mixtures: ARD Matérn-5/2 plus a linear kernel on standardised log weights.
 //
-//   z_k  = (log(x_k + 0.01) - mean_k) / scale_k          scale 1 for a domain that never changes
-//   k    = sf2 · (1 + √5 r + 5 r²/3) e^(-√5 r) + sl2 · z·z' + sn2 · [same run],   r² = Σ ((z_k -
-//   z'_k) / ell_k)²
+//   z_k = (log(x_k + 0.01) - mean_k) / scale_k, scale 1 for a domain that never changes
+//   r²  = Σ_k ((z_k - z'_k) / ell_k)²
+//   k   = sf2 · (1 + √5 r + 5 r²/3) e^(-√5 r) + sl2 · z·z' + sn2 · [same run]
 //
 // Losses are standardised. The parameters, all logarithms, [ell_1 … ell_d, sf2, sl2, sn2], maximise
-// the log marginal likelihood plus log ell ~ N(log(1.5 √d), 1.5²), log sn2 ~ N(-3, 1.5²). Rasmussen
-// & Williams 2006, chapters 2 and 5.
+// the log marginal likelihood plus the priors log ell ~ N(log(1.5 √d), 1.5²) and log sn2 ~ N(-3,
+// 1.5²). Rasmussen & Williams 2006, chapters 2 and 5.
 #pragma once
 
 #include <cstddef>
@@ -14,16 +14,9 @@
 #include <vector>
 
 #include "mixture/cancel.h"
+#include "mixture/runs.h"
 
 namespace gristmill::mixture {
-
-// Rows of one target; the memory belongs to the caller.
-struct Runs {
-  size_t n_runs = 0;
-  size_t n_domains = 0;
-  const double* weights = nullptr;  // [n_runs × n_domains]
-  const double* losses = nullptr;   // [n_runs]
-};
 
 struct GaussianProcess {
   std::vector<double> means;   // [n_domains]

@@ -8,7 +8,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "mixture/gaussian_process.h"
+#include "mixture/cancel.h"
+#include "mixture/runs.h"
 
 namespace gristmill::mixture {
 

@@ -6,7 +6,8 @@
 #include <span>
 #include <vector>
 
-#include "mixture/gaussian_process.h"
+#include "mixture/cancel.h"
+#include "mixture/runs.h"
 
 namespace gristmill::mixture {
 
