@@ -6,6 +6,7 @@ import {
   posteriorCovariance,
   processOf,
 } from '../../../src/mixture/sample/process-covariance.ts';
+import { SURROGATE_FAMILIES } from '../../../src/mixture/surrogates/families.ts';
 import type { FittedSurrogate } from '../../../src/mixture/types.ts';
 import { seededRandom } from '../../../src/train/seeded.ts';
 
@@ -59,6 +60,27 @@ describe('posteriorCovariance', () => {
     const often = Float64Array.from({ length: 5 * nDomains }, (_, index) => at[index % nDomains]!);
     const expected = 1 / (1 / free + 5 / Math.exp(-4));
     expect(posteriorCovariance(empty, at, often).matrix[0]!).toBeCloseTo(expected, 6);
+  });
+});
+
+describe('processOf and posteriorCovariance', () => {
+  it('give the deviations that the native process itself gives, alone and in an ensemble', async () => {
+    const weights = mixtures(40, 21);
+    const losses = Float64Array.from({ length: 40 }, (_, row) => {
+      const [first, second] = weights.subarray(row * nDomains);
+      return 3 + Math.log(first! + 0.05) - second! ** 2 + 0.01 * Math.sin(99 * row);
+    });
+    const data = { nRuns: 40, nDomains, weights, losses };
+    const surrogate = await SURROGATE_FAMILIES.gp.fit(data);
+    const elsewhere = mixtures(20, 22);
+    const { deviation } = surrogate.predict(elsewhere);
+    const { matrix, noise, lossScale } = posteriorCovariance(processOf(surrogate)!, elsewhere);
+    for (let at = 0; at < 20; at++) {
+      const ours = lossScale * Math.sqrt(matrix[at * 20 + at]! + noise);
+      expect(Math.abs(ours / deviation![at]! - 1)).toBeLessThan(1e-6);
+    }
+    const ensemble = await SURROGATE_FAMILIES.ensemble.fit(data);
+    expect(processOf(ensemble)!.parameters).toEqual(processOf(surrogate)!.parameters);
   });
 });
 
