@@ -166,6 +166,7 @@ export {
 } from './mixture/sample/sample.ts';
 export type { MixtureBounds } from './mixture/simplex.ts';
 export { checkSources, type DomainSource, readSources } from './mixture/sources.ts';
+export { SURROGATE_FAMILIES } from './mixture/surrogates/families.ts';
 export {
   alignDomains,
   domainName,
