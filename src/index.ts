@@ -139,6 +139,7 @@ export {
   sampleMixtures,
 } from './mixture/sample/sample.ts';
 export type { MixtureBounds } from './mixture/simplex.ts';
+export { SURROGATE_FAMILIES } from './mixture/surrogates/families.ts';
 export {
   alignDomains,
   domainName,

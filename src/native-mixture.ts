@@ -155,15 +155,14 @@ export function mixtureWith(addon: MixtureAddon): NativeMixture['mixture'] {
     signal: AbortSignal | undefined,
     call: (cancel: Int32Array) => Promise<Result>,
   ): Promise<Result> {
-    await turns.enter();
+    await turns.enter(what, signal);
     const cancel = new Int32Array(1);
-    const onAbort = () => Atomics.store(cancel, 0, 1);
+    const forget = onAbort(signal, () => Atomics.store(cancel, 0, 1));
     try {
       if (signal?.aborted) throw new GristmillError('ABORTED', { what });
-      signal?.addEventListener('abort', onAbort, { once: true });
       return await codedCall(() => call(cancel));
     } finally {
-      signal?.removeEventListener('abort', onAbort);
+      forget();
       turns.leave();
     }
   }
@@ -205,23 +204,65 @@ export function mixtureWith(addon: MixtureAddon): NativeMixture['mixture'] {
   };
 }
 
-/** At most so many at a time, first come first served. */
+/** At most so many at a time, first come first served; who aborts leaves the queue. */
 class Turns {
   #free: number;
-  readonly #waiting: (() => void)[] = [];
+  readonly #waiting = new Set<() => void>();
 
   constructor(free: number) {
     this.#free = free;
   }
 
-  async enter(): Promise<void> {
-    if (this.#free > 0) this.#free--;
-    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
+  async enter(what: string, signal: AbortSignal | undefined): Promise<void> {
+    if (signal?.aborted) throw new GristmillError('ABORTED', { what });
+    if (this.#free > 0) {
+      this.#free--;
+      return;
+    }
+    await new Promise<void>((resolve, reject) => {
+      const onTurn = () => {
+        forget();
+        resolve();
+      };
+      const forget = onAbort(signal, () => {
+        this.#waiting.delete(onTurn);
+        reject(new GristmillError('ABORTED', { what }));
+      });
+      this.#waiting.add(onTurn);
+    });
   }
 
   leave(): void {
-    const next = this.#waiting.shift();
-    if (next) next();
-    else this.#free++;
+    const [next] = this.#waiting;
+    if (next === undefined) {
+      this.#free++;
+      return;
+    }
+    this.#waiting.delete(next);
+    next();
   }
+}
+
+/** What every signal has to do when it aborts. */
+const callbacksOf = new WeakMap<AbortSignal, Set<() => void>>();
+
+/**
+ * Calls back when `signal` aborts, until the returned function is called. A signal gets one listener however many fits
+ * share it: Node prints a warning at the eleventh.
+ */
+function onAbort(signal: AbortSignal | undefined, callback: () => void): () => void {
+  if (signal === undefined) return () => {};
+  let callbacks = callbacksOf.get(signal);
+  if (callbacks === undefined) {
+    const added = new Set<() => void>();
+    const callAll = () => {
+      for (const call of added) call();
+    };
+    signal.addEventListener('abort', callAll, { once: true });
+    callbacksOf.set(signal, added);
+    callbacks = added;
+  }
+  const known = callbacks;
+  known.add(callback);
+  return () => known.delete(callback);
 }

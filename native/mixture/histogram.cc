@@ -2,6 +2,8 @@
 
 #include <cstring>
 
+#include "mixture/instructions.h"
+
 namespace gristmill::mixture {
 
 namespace {
@@ -78,21 +80,23 @@ __attribute__((target("avx512f,avx512dq,avx512vl,avx2,fma"))) void ScanAvx512(
 #endif
 
 Scan BestScan() {
+  switch (BestInstructions()) {
 #if defined(__x86_64__)
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
-      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("fma")) {
-    return ScanAvx512;
-  }
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return ScanAvx2;
+    case Instructions::kAvx512:
+      return ScanAvx512;
+    case Instructions::kAvx2:
+      return ScanAvx2;
 #endif
-  return ScanBaseline;
+    default:
+      return ScanBaseline;
+  }
 }
 
 }  // namespace
 
 Split BestSplit(const double* histogram, size_t n_bins, size_t n_lanes, const LeafTotals& totals,
                 double min_leaf) {
-  static const Scan scan = BestScan();
+  const Scan scan = BestScan();
   Split split;
   LaneBest best;
   for (size_t group = 0; group < n_lanes; group += kHistogramLanes) {

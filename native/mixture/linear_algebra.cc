@@ -5,6 +5,8 @@
 #include <cstring>
 #include <vector>
 
+#include "mixture/instructions.h"
+
 namespace gristmill::mixture {
 
 namespace {
@@ -55,19 +57,17 @@ struct Kernel {
   size_t columns;
 };
 
-const Kernel& BestKernel() {
-  static const Kernel best = [] {
+Kernel BestKernel() {
+  switch (BestInstructions()) {
 #if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("fma")) {
-      return Kernel{TileAvx512, 8, 16};
-    }
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
-      return Kernel{TileAvx2, 6, 8};
-    }
+    case Instructions::kAvx512:
+      return {TileAvx512, 8, 16};
+    case Instructions::kAvx2:
+      return {TileAvx2, 6, 8};
 #endif
-    return Kernel{TileBaseline, 4, 4};
-  }();
-  return best;
+    default:
+      return {TileBaseline, 4, 4};
+  }
 }
 
 // Panels of `width` vectors, the short last one filled with zeros: packed[(panel, inner, lane)].
@@ -125,7 +125,7 @@ bool FactorBlock(size_t size, double* block, size_t stride, double* inverse) {
 void AddProduct(size_t rows, size_t columns, size_t inner, double sign, MatrixView a, MatrixView b,
                 double* c, size_t c_stride) {
   if (rows == 0 || columns == 0) return;
-  const Kernel& kernel = BestKernel();
+  const Kernel kernel = BestKernel();
   thread_local std::vector<double> packed_a;
   thread_local std::vector<double> packed_b;
   double tile[kMaxRows * kMaxColumns];

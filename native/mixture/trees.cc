@@ -246,11 +246,29 @@ class Booster {
   std::vector<std::unique_ptr<double[]>> free_;
 };
 
-double Walk(const Trees& trees, int32_t node, const double* weights) {
-  while (trees.domains[node] >= 0) {
-    node = trees.children[node] + (weights[trees.domains[node]] <= trees.splits[node] ? 0 : 1);
+// A node in one piece: a step of a walk touches one cache line.
+struct Node {
+  double split;
+  int32_t domain;
+  int32_t child;
+};
+
+double Walk(const Node* nodes, int32_t node, const double* weights) {
+  while (nodes[node].domain >= 0) {
+    const Node& at = nodes[node];
+    node = at.child + (weights[at.domain] <= at.split ? 0 : 1);
   }
-  return trees.splits[node];
+  return nodes[node].split;
+}
+
+// The nodes from `first` on, which becomes node 0.
+std::vector<Node> PackNodes(const Trees& trees, size_t first) {
+  std::vector<Node> nodes;
+  for (size_t node = first; node < trees.domains.size(); ++node) {
+    nodes.push_back({trees.splits[node], trees.domains[node],
+                     trees.children[node] - static_cast<int32_t>(first)});
+  }
+  return nodes;
 }
 
 }  // namespace
@@ -267,9 +285,10 @@ Trees FitTrees(const Runs& runs, const Runs& held_out, const TreeOptions& option
     if (!booster.Round()) break;
     if (held_out.n_runs == 0) continue;
     double error = 0;
+    const std::vector<Node> nodes =
+        PackNodes(booster.trees, static_cast<size_t>(booster.trees.roots.back()));
     for (size_t run = 0; run < held_out.n_runs; ++run) {
-      predictions[run] += Walk(booster.trees, booster.trees.roots.back(),
-                               held_out.weights + run * held_out.n_domains);
+      predictions[run] += Walk(nodes.data(), 0, held_out.weights + run * held_out.n_domains);
       const double off = predictions[run] - held_out.losses[run];
       error += off * off;
     }
@@ -290,6 +309,7 @@ Trees FitTrees(const Runs& runs, const Runs& held_out, const TreeOptions& option
 
 void PredictTrees(const Trees& trees, size_t n_domains, std::span<const double> mixtures,
                   std::span<double> means, int n_threads) {
+  const std::vector<Node> nodes = PackNodes(trees, 0);
   const size_t n_blocks = (means.size() + kPredictBlock - 1) / kPredictBlock;
   engine::ParallelFor(n_threads, n_blocks, 1, [&](size_t block) {
     const size_t begin = block * kPredictBlock;
@@ -297,7 +317,7 @@ void PredictTrees(const Trees& trees, size_t n_domains, std::span<const double> 
     std::fill(means.begin() + begin, means.begin() + end, trees.base);
     for (const int32_t root : trees.roots) {
       for (size_t row = begin; row < end; ++row) {
-        means[row] += Walk(trees, root, mixtures.data() + row * n_domains);
+        means[row] += Walk(nodes.data(), root, mixtures.data() + row * n_domains);
       }
     }
   });
