@@ -13,6 +13,7 @@ import { bench as engineHost } from './cases/engine-host.ts';
 import { bench as execute } from './cases/execute.ts';
 import { bench as mixture } from './cases/mixture.ts';
 import { bench as mixtureGbdt } from './cases/mixture-gbdt.ts';
+import { bench as mixtureProxies } from './cases/mixture-proxies.ts';
 import { bench as parquet } from './cases/parquet.ts';
 import { bench as refiningPays } from './cases/refining-pays.ts';
 import { bench as train } from './cases/train.ts';
@@ -25,6 +26,7 @@ const CASES: readonly Bench[] = [
   engine,
   train,
   mixture,
+  mixtureProxies,
   mixtureGbdt,
   refiningPays,
 ];

@@ -79,6 +79,7 @@ export const ERRORS = {
   TRAIN_CONFIG_INVALID: 'configuration {file}: {reason}',
   TRAIN_RUN_CHANGED:
     '{out} holds a training run with other settings; changed: {changes}. Use another out, or remove it',
+  TRAIN_STORE_INVALID: 'token store {path}: {reason}',
   // model: conversion and the hub
   MODEL_WRITE_FAILED: '{path}: {reason}',
   // annotate
@@ -107,6 +108,14 @@ export const ERRORS = {
     '{wanted} mixtures are wanted, {found} were found in {draws} draws: {reason}',
   MIXTURE_OUTSIDE_HULL:
     'the proposal lies {distance} (L1) outside the hull of the sampled mixtures, more than {tolerance}: the surrogate was never shown anything like it. Search inside (--inside), allow it (--allow-outside), or draw it back with --kl, --confidence or --max',
+  // mixture: proxies, corpora
+  MIXTURE_SOURCES_INVALID: 'sources {file}: {reason}',
+  MIXTURE_DOMAIN_UNKNOWN: 'domain {domain} of {file} is not among those of {where}: {known}',
+  MIXTURE_DOMAIN_TOO_SMALL:
+    'domain {domain}: its share is {needed} {unit}, but {available} are there in at most {maxEpochs} epochs',
+  MIXTURE_RUN_CHANGED:
+    '{out} holds a run with other settings; changed: {changes}. Use another --out, or remove it',
+  MIXTURE_PROXY_DIED: 'proxy {run}: its process on {device} died ({exit}) {count} times',
   // batch
   BATCH_POOL_TOO_SMALL: 'slab pool: expected at least {minimum} slabs, received {received}',
 } as const;

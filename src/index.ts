@@ -74,7 +74,21 @@ export {
   GristmillError,
   isGristmillError,
 } from './errors.ts';
+export {
+  BLEND_TARGETS,
+  type BlendEntry,
+  type BlendTarget,
+  type ExportBlendOptions,
+  exportBlend,
+} from './interop/blends.ts';
 export { openPageScorer, PageScorer, type PageScorerOptions } from './lines/page-scorer.ts';
+export {
+  type AppliedDomain,
+  type AppliedMixture,
+  type ApplyMixtureOptions,
+  applyMixture,
+} from './mixture/apply/apply.ts';
+export { chosenMixture, type Mixture } from './mixture/apply/chosen-mixture.ts';
 export { type CollectedRuns, type CollectOptions, collectRuns } from './mixture/collect.ts';
 export {
   type CountDomainsOptions,
@@ -122,6 +136,18 @@ export type {
 } from './mixture/optimize/proposal.ts';
 export type { FrozenGroup } from './mixture/optimize/space.ts';
 export { type PredictOptions, predictMixtures, type TargetPrediction } from './mixture/predict.ts';
+export {
+  PROXY_PRESETS,
+  type ProxyPreset,
+  type ProxySettings,
+  proxySettings,
+} from './mixture/proxies/settings.ts';
+export {
+  type SweepProgress,
+  type SweepSummary,
+  type TrainProxiesOptions,
+  trainProxies,
+} from './mixture/proxies/sweep.ts';
 export { readMixture } from './mixture/read-mixture.ts';
 export {
   type ReportedMixture,
@@ -139,6 +165,7 @@ export {
   sampleMixtures,
 } from './mixture/sample/sample.ts';
 export type { MixtureBounds } from './mixture/simplex.ts';
+export { checkSources, type DomainSource, readSources } from './mixture/sources.ts';
 export { SURROGATE_FAMILIES } from './mixture/surrogates/families.ts';
 export {
   alignDomains,
@@ -160,6 +187,11 @@ export {
   writeMixtures,
   writeRuns,
 } from './mixture/tables.ts';
+export {
+  type TokenizeDomainsOptions,
+  type TokenizeProgress,
+  tokenizeDomains,
+} from './mixture/tokenize.ts';
 export type {
   FitOptions,
   FittedSurrogate,
@@ -248,6 +280,14 @@ export {
 } from './refine/run-options.ts';
 export type { RefineCounts, RunSummary } from './refine/statistics.ts';
 export {
+  Blend,
+  type BlendDomain,
+  BlendedOrder,
+  type BlendedSequence,
+  type BlendKind,
+  type BlendOptions,
+} from './train/blend.ts';
+export {
   checkTrainConfig,
   readTrainConfig,
   type TrainConfig,
@@ -286,6 +326,14 @@ export { documentRefiner, lineRefiner } from './train/refiners.ts';
 export type { TrainRecord } from './train/run-folder.ts';
 export type { TrainHooks, TrainProgress, TrainSummary } from './train/run-types.ts';
 export { type LrSchedule, learningRateAt } from './train/schedule.ts';
+export {
+  openTokenStore,
+  type PartName,
+  type StoredDomain,
+  type StoredPart,
+  type StoreIndex,
+  TokenStore,
+} from './train/token-store.ts';
 export { trainModel } from './train/train-run.ts';
 export {
   openTrainer,

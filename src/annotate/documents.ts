@@ -3,8 +3,9 @@
  */
 import { bytesAt, isNullAt } from '../batch/document-batch.ts';
 import { SlabPool } from '../batch/slab-pool.ts';
+import { onlyColumns } from '../corpus/columns.ts';
 import { planCorpus } from '../corpus/plan.ts';
-import { type CorpusPlan, ROW_OK } from '../corpus/types.ts';
+import { ROW_OK } from '../corpus/types.ts';
 import { openUnit } from '../corpus/unit.ts';
 import { GristmillError } from '../errors.ts';
 import { type SourceDocument, sourceDocument } from './chunks/windows.ts';
@@ -80,15 +81,6 @@ export async function* readDocuments({
       }
     }
   }
-}
-
-/**
- * The plan without columns that nobody will look at. Readers of JSON lines hold rows against all columns of the plan
- * and read whole rows anyway.
- */
-export function onlyColumns(plan: CorpusPlan, wanted: ReadonlySet<string | null>): CorpusPlan {
-  if (plan.files.some(({ format }) => format.startsWith('jsonl'))) return plan;
-  return { ...plan, columns: plan.columns.filter(({ name }) => wanted.has(name)) };
 }
 
 /** The host of a URL without `www.`; empty for what is none. */

@@ -2,10 +2,10 @@
 
 import { bytesAt, isNullAt } from '../batch/document-batch.ts';
 import { SlabPool } from '../batch/slab-pool.ts';
+import { onlyColumns } from '../corpus/columns.ts';
 import { planCorpus } from '../corpus/plan.ts';
 import { openUnit } from '../corpus/unit.ts';
 import { GristmillError } from '../errors.ts';
-import { onlyColumns } from './documents.ts';
 
 const SLABS = { slabBytes: 32 * 2 ** 20, nSlabs: 2 };
 

@@ -6,8 +6,8 @@ import { createWriteStream, existsSync, readFileSync, type WriteStream } from 'n
 import { mkdir, open, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { finished } from 'node:stream/promises';
+import { lock } from '../durable-files.ts';
 import { GristmillError } from '../errors.ts';
-import { lock } from '../refine/ledger.ts';
 
 /** Name of the file that says the set is complete. */
 export const STATISTICS_FILE = 'statistics.json';

@@ -3,6 +3,14 @@
  *
  * An example is a window of whole lines, the program that is to be written for it and what the program makes of it.
  * Programs are numbered as a refiner sees them: by line of the document (`lineStart` on), not of the window.
+ *
+ * This room reads gold with `train`, asks models and shows windows with `refine`; neither of them knows this room.
+ *
+ *     expert/     who is asked: endpoints, local models, answers on disk, budgets
+ *     label/      documents: scores, keep or drop
+ *     chunks/     windows and their programs: the three ways, ratio control, the run
+ *     derive/     ops from texts, and what an example must stand
+ *     evaluate/   refiners and annotators against annotated windows
  */
 import type { DialectName } from '../program/types.ts';
 

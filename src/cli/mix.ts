@@ -2,12 +2,13 @@
 import { Command } from 'commander';
 import { addFitCommands } from './mix-fit.ts';
 import { addSampleCommands } from './mix-sample.ts';
+import { addTrainCommands } from './mix-train.ts';
 
 /** The `mix` command. */
 export function mixCommand(): Command {
   const mix = new Command('mix').description('find the mixture of domains to train on');
   addSampleCommands(mix);
-  // addTrainCommands(mix) of ./mix-train.ts: train, apply
+  addTrainCommands(mix);
   addFitCommands(mix);
   return mix;
 }

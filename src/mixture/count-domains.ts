@@ -2,8 +2,8 @@
  * Sizes of the domains of a corpus: bytes of text, or tokens of a vocabulary, by the value of a column.
  */
 
-import { onlyColumns } from '../annotate/documents.ts';
 import { SlabPool } from '../batch/slab-pool.ts';
+import { onlyColumns } from '../corpus/columns.ts';
 import { planCorpus } from '../corpus/plan.ts';
 import { ROW_OK } from '../corpus/types.ts';
 import { openUnit } from '../corpus/unit.ts';

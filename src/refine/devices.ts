@@ -6,7 +6,8 @@
  * bytes on 2 and on 128 cores.
  */
 import { availableParallelism } from 'node:os';
-import { GristmillError } from '../errors.ts';
+
+export { parseDevices } from '../device-names.ts';
 
 /** Sizes of one engine; everything but `nThreads` is part of a run's identity. */
 export interface EngineSizes {
@@ -25,27 +26,6 @@ export function batchRows(nSlots: number): number {
 
 /** Beyond this many threads a sub-billion model on a CPU waits on barriers more than it computes. */
 const MAX_CPU_THREADS = 32;
-
-/**
- * Parses `--device`.
- *
- * @param device `cpu`, `cuda`, `cuda:0` or `cuda:0,1`
- * @returns one entry per engine, e.g. `['cuda:0', 'cuda:1']`
- * @throws OPTION_INVALID
- */
-export function parseDevices(device: string): readonly string[] {
-  if (device === 'cpu') return ['cpu'];
-  if (device === 'cuda') return ['cuda:0'];
-  const match = /^cuda:(\d{1,2}(?:,\d{1,2})*)$/.exec(device);
-  if (!match) {
-    throw new GristmillError('OPTION_INVALID', {
-      option: 'device',
-      expected: 'cpu, cuda, cuda:0 or cuda:0,1',
-      received: device,
-    });
-  }
-  return [...new Set(match[1]!.split(','))].map((index) => `cuda:${Number(index)}`);
-}
 
 /** Default sizes of an engine on `device`; `threads` overrides the number of CPU threads. */
 export function defaultSizes(device: string, threads?: number): EngineSizes {

@@ -16,22 +16,9 @@
  *  3. Whatever lies under tmp/ without a record is thrown away and done again.
  *  4. rows in = kept + edited + dropped + failed, checked before a record is written.
  */
-import {
-  closeSync,
-  existsSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  unlinkSync,
-  writeFileSync,
-  writeSync,
-} from 'node:fs';
-import { hostname } from 'node:os';
-import { basename, dirname, join } from 'node:path';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { lock, syncFolder, writeDurably } from '../durable-files.ts';
 import { GristmillError } from '../errors.ts';
 import { compareIdentity, type RunIdentity } from './run-identity.ts';
 import type { RefineCounts } from './statistics.ts';
@@ -203,78 +190,6 @@ function readJson(file: string): unknown {
   } catch (cause) {
     const reason = (cause as Error).message;
     throw new GristmillError('RUN_LEDGER_INVALID', { file, reason }, { cause });
-  }
-}
-
-/**
- * Takes the lock file of a folder; a lock whose process is gone from this host is taken over.
- *
- * @returns gives it back
- * @throws RUN_OUTPUT_IN_USE
- */
-export function lock(out: string, file: string): () => void {
-  const mine = JSON.stringify({ pid: process.pid, host: hostname() });
-  for (let attempt = 0; ; attempt++) {
-    try {
-      const handle = openSync(file, 'wx');
-      writeSync(handle, mine);
-      closeSync(handle);
-      return () => {
-        if (existsSync(file) && readFileSync(file, 'utf8') === mine) unlinkSync(file);
-      };
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-    }
-    const holder = readHolder(file);
-    const gone = holder.host === hostname() && !isAlive(holder.pid);
-    if (!gone || attempt > 2) {
-      throw new GristmillError('RUN_OUTPUT_IN_USE', { out, ...holder, lock: file });
-    }
-    unlinkSync(file);
-  }
-}
-
-function readHolder(file: string): { pid: number; host: string } {
-  try {
-    const holder = JSON.parse(readFileSync(file, 'utf8')) as { pid: number; host: string };
-    if (Number.isSafeInteger(holder.pid) && typeof holder.host === 'string') return holder;
-  } catch {
-    // A process killed between creating and writing its lock leaves an empty file: nobody holds it.
-  }
-  return { pid: 0, host: hostname() };
-}
-
-function isAlive(pid: number): boolean {
-  if (pid === 0) return false;
-  // A process that asks twice (two runs in one program) is alive and in its own way.
-  if (pid === process.pid) return true;
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
-}
-
-function writeDurably(file: string, content: string): void {
-  const pending = join(dirname(file), `.${basename(file)}.tmp`);
-  const handle = openSync(pending, 'w');
-  try {
-    writeFileSync(handle, content);
-    fsyncSync(handle);
-  } finally {
-    closeSync(handle);
-  }
-  renameSync(pending, file);
-  syncFolder(dirname(file));
-}
-
-function syncFolder(folder: string): void {
-  const handle = openSync(folder, 'r');
-  try {
-    fsyncSync(handle);
-  } finally {
-    closeSync(handle);
   }
 }
 

@@ -149,7 +149,8 @@ function recorded(file: string): unknown {
   }
 }
 
-function changedKeys(before: unknown, now: unknown, path = ''): string[] {
+/** Names every difference of two JSON values as `path: old -> new`; empty when they are the same. */
+export function changedKeys(before: unknown, now: unknown, path = ''): string[] {
   const isPlain = (value: unknown): value is Record<string, unknown> =>
     typeof value === 'object' && value !== null;
   if (!isPlain(before) || !isPlain(now)) {
@@ -176,7 +177,8 @@ function readRecords(file: string): TrainRecord[] {
     });
 }
 
-function writeWhole(file: string, text: string): void {
+/** Writes a file whole or not at all. */
+export function writeWhole(file: string, text: string): void {
   writeFileSync(`${file}.partial`, text);
   renameSync(`${file}.partial`, file);
 }

@@ -1,0 +1,228 @@
+/** `gristmill mix tokenize`, `train`: parsing and printing around the token store and the sweep of proxies. */
+import { type Command, Option } from 'commander';
+import {
+  PROXY_PRESETS,
+  type ProxyPreset,
+  type ProxySettings,
+  proxySettings,
+} from '../mixture/proxies/settings.ts';
+import { type SweepProgress, type SweepSummary, trainProxies } from '../mixture/proxies/sweep.ts';
+import { readSources } from '../mixture/sources.ts';
+import { readMixtures } from '../mixture/tables.ts';
+import { tokenizeDomains } from '../mixture/tokenize.ts';
+import type { StoreIndex } from '../train/token-store.ts';
+import { onInterrupt } from './interrupt.ts';
+import { addApplyCommand } from './mix-apply.ts';
+import { count, progressLine, table, toCount, toNumber } from './mix-output.ts';
+import { duration } from './progress.ts';
+
+/** Adds the commands to `mix`. */
+export function addTrainCommands(mix: Command): void {
+  addTokenizeCommand(mix);
+  addProxyCommand(mix);
+  addApplyCommand(mix);
+}
+
+interface TokenizeFlags {
+  readonly domains: string;
+  readonly tokenizer?: string;
+  readonly trainTokenizer?: number;
+  readonly out: string;
+  readonly validation: number;
+  readonly json?: boolean;
+}
+
+function addTokenizeCommand(mix: Command): void {
+  mix
+    .command('tokenize')
+    .description('tokenize the domains once, for all proxies; the same command goes on')
+    .requiredOption('--domains <file>', 'where the texts of each domain are: YAML, see README.md')
+    .addOption(
+      new Option('--tokenizer <gguf>', 'GGUF file with a vocabulary').conflicts('trainTokenizer'),
+    )
+    .option('--train-tokenizer <size>', 'train a vocabulary of this size on all domains', toCount)
+    .requiredOption('--out <dir>', 'folder of the store')
+    .option('--validation <share>', 'share of the documents that is held out', toNumber, 0.05)
+    .option('--json', 'print one JSON object instead of lines')
+    .action(async (flags: TokenizeFlags, command: Command) => {
+      const { domains, tokenizer, trainTokenizer, out, validation, json = false } = flags;
+      if (tokenizer === undefined && trainTokenizer === undefined) {
+        command.error('error: --tokenizer FILE or --train-tokenizer SIZE is needed');
+      }
+      const controller = new AbortController();
+      const restore = onInterrupt(controller, 'stopping; the same command goes on');
+      const line = progressLine(json);
+      try {
+        const index = await tokenizeDomains({
+          sources: readSources(domains),
+          tokenizer: tokenizer ?? { trainSize: trainTokenizer! },
+          out,
+          validationShare: validation,
+          onProgress: ({ nSources, totalSources, nDocs, nTokens }) =>
+            line.update(
+              `${nSources} of ${totalSources} sources | ${count(nDocs)} docs | ${count(nTokens)} tokens`,
+            ),
+          signal: controller.signal,
+        });
+        line.stop();
+        process.stdout.write(json ? `${JSON.stringify({ out, ...index })}\n` : storeText(index));
+      } finally {
+        line.stop();
+        restore();
+      }
+    });
+}
+
+function storeText({ domains, nSkipped, tokenizer }: StoreIndex): string {
+  const rows = domains.map(({ name, train, validation }) => [
+    name,
+    count(train.nDocs),
+    count(train.nTokens),
+    count(validation.nDocs),
+    count(validation.nTokens),
+  ]);
+  const text = table([['domain', 'docs', 'tokens', 'held-out docs', 'tokens'], ...rows]);
+  const skipped = nSkipped > 0 ? `${count(nSkipped)} rows without a text or a domain\n` : '';
+  return `${text}vocabulary: ${count(tokenizer.nTokens)} tokens\n${skipped}`;
+}
+
+interface ProxyFlags {
+  readonly mixtures: string;
+  readonly store: string;
+  readonly preset: ProxyPreset;
+  readonly out: string;
+  readonly steps?: number;
+  readonly batch?: number;
+  readonly microBatch?: number;
+  readonly lr?: number;
+  readonly warmup?: number;
+  readonly evalEvery?: number;
+  readonly evalWindows?: number;
+  readonly blend?: ProxySettings['blend'];
+  readonly seed?: number;
+  readonly jobs?: number;
+  readonly threads?: number;
+  readonly device: string;
+  readonly format: 'csv' | 'parquet';
+  readonly json?: boolean;
+}
+
+function addProxyCommand(mix: Command): void {
+  mix
+    .command('train')
+    .description('train a proxy for every mixture; the same command goes on')
+    .requiredOption('--mixtures <file>', 'mixtures, one a row: CSV or Parquet')
+    .requiredOption('--store <dir>', 'the token store of `mix tokenize`')
+    .addOption(
+      new Option('--preset <name>', 'size of the proxies')
+        .choices(Object.keys(PROXY_PRESETS))
+        .default('tiny'),
+    )
+    .requiredOption('--out <dir>', 'folder of the sweep')
+    .option('--steps <n>', 'optimiser steps', toCount)
+    .option('--batch <n>', 'sequences of a step', toCount)
+    .option('--micro-batch <n>', 'sequences of a pass through the model', toCount)
+    .option('--lr <rate>', 'learning rate after the warm-up', toNumber)
+    .option('--warmup <n>', 'steps of linear warm-up', toNumber)
+    .option('--eval-every <n>', 'steps between measurements; 0 for the end only', toNumber)
+    .option('--eval-windows <n>', 'validation windows of a domain, at most', toCount)
+    .addOption(
+      new Option('--blend <kind>', 'exact quotas, or domains drawn one by one').choices([
+        'exact',
+        'iid',
+      ]),
+    )
+    .option('--seed <n>', 'of weights and data order, the same in all runs', toNumber)
+    .option('--jobs <n>', 'proxies at a time; default one for every core or GPU', toCount)
+    .option('--threads <n>', 'CPU threads of a proxy; default cores divided by jobs', toCount)
+    .addOption(
+      new Option('--format <name>', 'of the table of losses')
+        .choices(['csv', 'parquet'])
+        .default('csv'),
+    )
+    .option('--device <name>', 'cpu, cuda:0 or cuda:0,1', 'cpu')
+    .option('--json', 'print one JSON object instead of lines')
+    .action(async (flags: ProxyFlags) => {
+      const { json = false } = flags;
+      const controller = new AbortController();
+      const restore = onInterrupt(controller, 'stopping; the same command goes on');
+      const line = progressLine(json);
+      const report = sweepReporter(line.update);
+      try {
+        const summary = await trainProxies({
+          mixtures: await readMixtures(flags.mixtures),
+          mixturesName: flags.mixtures,
+          store: flags.store,
+          settings: proxySettings(flags.preset, overridesOf(flags)),
+          out: flags.out,
+          jobs: flags.jobs,
+          nThreads: flags.threads,
+          device: flags.device,
+          format: flags.format,
+          onProgress: report,
+          signal: controller.signal,
+        });
+        line.stop();
+        process.stdout.write(json ? `${JSON.stringify(summary)}\n` : sweepText(summary));
+        if (summary.interrupted) process.exitCode = 130;
+        else if (summary.failures.length > 0) process.exitCode = 3;
+      } finally {
+        line.stop();
+        restore();
+      }
+    });
+}
+
+function overridesOf(flags: ProxyFlags): Partial<ProxySettings> {
+  const given = {
+    steps: flags.steps,
+    batch: flags.batch,
+    microBatch: flags.microBatch,
+    peakLr: flags.lr,
+    warmupSteps: flags.warmup,
+    evalEvery: flags.evalEvery,
+    evalWindows: flags.evalWindows,
+    blend: flags.blend,
+    seed: flags.seed,
+  };
+  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
+}
+
+/** All runs in one line: how many are finished, what is running, tokens a second together. */
+function sweepReporter(update: (text: string) => void): (progress: SweepProgress) => void {
+  const running = new Map<string, SweepProgress>();
+  const started = performance.now();
+  let nTrainedSteps = 0;
+  return (progress) => {
+    if (progress.loss !== undefined) nTrainedSteps++;
+    running.set(progress.run, progress);
+    if (progress.step === progress.totalSteps && progress.loss === undefined) {
+      running.delete(progress.run);
+    }
+    const { nFinished, nRuns, totalSteps } = progress;
+    const speed = [...running.values()].reduce((sum, run) => sum + run.tokensPerSecond, 0);
+    const under = [...running.values()].reduce((sum, run) => sum + run.step, 0);
+    const left = (nRuns - nFinished) * totalSteps - under;
+    const secondsPerStep = (performance.now() - started) / 1000 / Math.max(1, nTrainedSteps);
+    update(
+      `${nFinished} of ${nRuns} proxies | ${running.size} running | ${count(Math.round(speed))} tokens/s | ETA ${duration(Math.max(0, left) * secondsPerStep)}`,
+    );
+  };
+}
+
+function sweepText(summary: SweepSummary): string {
+  const rows: string[][] = [
+    ['proxies', `${summary.nRuns}`],
+    ['finished now', `${summary.nTrained}`],
+    ['finished before', `${summary.nResumed}`],
+    ...(summary.unmeasured.length > 0
+      ? [['not measured', `${summary.unmeasured.join(', ')} (nothing held out)`]]
+      : []),
+    ...summary.failures.map(({ run, code, message }) => ['failed', `${run}: ${code}: ${message}`]),
+    ['time', duration(summary.seconds)],
+    summary.interrupted
+      ? ['interrupted', 'run the same command again to finish']
+      : ['losses', summary.losses ?? 'none'],
+  ];
+  return table(rows);
+}

@@ -1,0 +1,91 @@
+/**
+ * Files and folders that survive a crash: written under another name, synced, renamed; and one writer to a folder.
+ */
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  unlinkSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
+import { hostname } from 'node:os';
+import { basename, dirname, join } from 'node:path';
+import { GristmillError } from './errors.ts';
+
+/**
+ * Takes the lock file of a folder; a lock whose process is gone from this host is taken over.
+ *
+ * @returns gives it back
+ * @throws RUN_OUTPUT_IN_USE
+ */
+export function lock(out: string, file: string): () => void {
+  const mine = JSON.stringify({ pid: process.pid, host: hostname() });
+  for (let attempt = 0; ; attempt++) {
+    try {
+      const handle = openSync(file, 'wx');
+      writeSync(handle, mine);
+      closeSync(handle);
+      return () => {
+        if (existsSync(file) && readFileSync(file, 'utf8') === mine) unlinkSync(file);
+      };
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    }
+    const holder = readHolder(file);
+    const gone = holder.host === hostname() && !isAlive(holder.pid);
+    if (!gone || attempt > 2) {
+      throw new GristmillError('RUN_OUTPUT_IN_USE', { out, ...holder, lock: file });
+    }
+    unlinkSync(file);
+  }
+}
+
+function readHolder(file: string): { pid: number; host: string } {
+  try {
+    const holder = JSON.parse(readFileSync(file, 'utf8')) as { pid: number; host: string };
+    if (Number.isSafeInteger(holder.pid) && typeof holder.host === 'string') return holder;
+  } catch {
+    // A process killed between creating and writing its lock leaves an empty file: nobody holds it.
+  }
+  return { pid: 0, host: hostname() };
+}
+
+function isAlive(pid: number): boolean {
+  if (pid === 0) return false;
+  // A process that asks twice (two runs in one program) is alive and in its own way.
+  if (pid === process.pid) return true;
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
+
+/** Writes a file whole or not at all; it is on the disk when this returns. */
+export function writeDurably(file: string, content: string): void {
+  const pending = join(dirname(file), `.${basename(file)}.tmp`);
+  const handle = openSync(pending, 'w');
+  try {
+    writeFileSync(handle, content);
+    fsyncSync(handle);
+  } finally {
+    closeSync(handle);
+  }
+  renameSync(pending, file);
+  syncFolder(dirname(file));
+}
+
+/** Puts the names of a folder on the disk. */
+export function syncFolder(folder: string): void {
+  const handle = openSync(folder, 'r');
+  try {
+    fsyncSync(handle);
+  } finally {
+    closeSync(handle);
+  }
+}

@@ -1,0 +1,215 @@
+/**
+ * Mixtures in the form that other trainers read: paths with weights.
+ *
+ * gpt-neox     configs/local_setup.yml: `train-data-paths` and `train-data-weights`
+ * megatron     Megatron-LM `--data-args-path FILE`: weights and path prefixes, split at white space (`--data-path` alike)
+ * nanotron     `data_stages[].data.dataset` (NanosetDatasetsArgs): `dataset_folder` and `dataset_weights`
+ * olmo-core    olmo_core.data.source_mixture.SourceMixtureList as YAML: `source_name`, `target_ratio`, `paths`
+ * torchtitan   `InterleavedHuggingFaceTextDataLoader.Config(sources=[HFDataSource(…)])`, a piece of a config_registry
+ * litgpt       no setting for blends: a function that makes litdata's `CombinedStreamingDataset` for a DataModule
+ *
+ * Weights are shares of sequences of equal length, and so of tokens, in all six. They are written with six decimals that
+ * sum to 1 exactly (OLMo-core checks the sum); domains without weight are left out. The forms are those of the
+ * trainers' public repositories; what reads the text is the trainer, so that names and paths are quoted for it.
+ */
+import { GristmillError } from '../errors.ts';
+
+/** A domain of a blend. */
+export interface BlendEntry {
+  readonly name: string;
+  /** 0 or more; all of them sum to 1. */
+  readonly weight: number;
+  /** Where its data lie, in the trainer's own form: a prefix, a folder, a file or a glob. */
+  readonly path: string;
+}
+
+/** Options of {@link exportBlend}. */
+export interface ExportBlendOptions {
+  readonly entries: readonly BlendEntry[];
+  /** Of the trainer's own draws, where its form has one. Default 42. */
+  readonly seed?: number;
+}
+
+type Writer = (entries: readonly BlendEntry[], seed: number) => string;
+
+/** Trainers by name. */
+export const BLEND_TARGETS = Object.freeze([
+  'gpt-neox',
+  'megatron',
+  'nanotron',
+  'olmo-core',
+  'torchtitan',
+  'litgpt',
+] as const);
+
+/** Name of a trainer. */
+export type BlendTarget = (typeof BLEND_TARGETS)[number];
+
+const WRITERS: Readonly<Record<BlendTarget, Writer>> = {
+  'gpt-neox': gptNeox,
+  megatron,
+  nanotron,
+  'olmo-core': olmoCore,
+  torchtitan,
+  litgpt,
+};
+
+const DECIMALS = 6;
+
+/**
+ * A blend as the text of a file (or a piece of one) for a trainer.
+ *
+ * @throws OPTION_INVALID for an unknown trainer, weights that sum to something else than 1, no weight above 0, or a path
+ *   that the trainer's form cannot hold
+ */
+export function exportBlend(
+  target: BlendTarget,
+  { entries, seed = 42 }: ExportBlendOptions,
+): string {
+  const writer = Object.hasOwn(WRITERS, target) ? WRITERS[target] : undefined;
+  if (!writer) invalid('target', BLEND_TARGETS.join(', '), target);
+  const sum = entries.reduce((total, { weight }) => total + weight, 0);
+  if (!(Math.abs(sum - 1) < 1e-6) || entries.some(({ weight }) => !(weight >= 0))) {
+    invalid('weights', 'numbers of 0 or more that sum to 1', sum);
+  }
+  return writer!(onGrid(entries), seed);
+}
+
+/** Weights on the grid of 1e-6 that sum to 1 (largest remainder); what is nothing there is left out. */
+function onGrid(entries: readonly BlendEntry[]): BlendEntry[] {
+  const units = 10 ** DECIMALS;
+  const steps = entries.map(({ weight }) => Math.floor(weight * units));
+  const missing = units - steps.reduce((sum, step) => sum + step, 0);
+  const order = [...entries.keys()].sort(
+    (left, right) =>
+      entries[right]!.weight * units -
+        steps[right]! -
+        (entries[left]!.weight * units - steps[left]!) || left - right,
+  );
+  for (const index of order.slice(0, missing)) steps[index]!++;
+  return entries.flatMap((entry, index) =>
+    steps[index]! > 0 ? [{ ...entry, weight: steps[index]! / units }] : [],
+  );
+}
+
+/** JSON is YAML: a quoted string is the same in both. */
+function gptNeox(entries: readonly BlendEntry[]): string {
+  const lines = entries.map(({ path }) => `    ${quoted(path)}`);
+  return [
+    '{',
+    '  "train-data-paths": [',
+    lines.join(',\n'),
+    '  ],',
+    `  "train-data-weights": [${entries.map(({ weight }) => decimal(weight)).join(', ')}],`,
+    '  "weight_by_num_documents": false',
+    '}',
+    '',
+  ].join('\n');
+}
+
+function megatron(entries: readonly BlendEntry[]): string {
+  return entries
+    .map(({ weight, path }) => {
+      if (path === '' || /\s/.test(path)) {
+        invalid('path', 'a path without white space, at which Megatron-LM splits', path);
+      }
+      return `${decimal(weight)} ${path}\n`;
+    })
+    .join('');
+}
+
+function nanotron(entries: readonly BlendEntry[], seed: number): string {
+  return [
+    'data_stages:',
+    '  - name: mixture',
+    '    start_training_step: 1',
+    '    data:',
+    '      dataset:',
+    '        dataset_folder:',
+    ...entries.map(({ path }) => `          - ${quoted(path)}`),
+    '        dataset_weights:',
+    ...entries.map(({ weight }) => `          - ${decimal(weight)}`),
+    '      num_loading_workers: 1',
+    `      seed: ${seed}`,
+    '',
+  ].join('\n');
+}
+
+function olmoCore(entries: readonly BlendEntry[]): string {
+  return [
+    'sources:',
+    ...entries.flatMap(({ name, weight, path }) => [
+      `  - source_name: ${quoted(name)}`,
+      `    target_ratio: ${decimal(weight)}`,
+      '    paths:',
+      `      - ${quoted(path)}`,
+    ]),
+    '',
+  ].join('\n');
+}
+
+function torchtitan(entries: readonly BlendEntry[], seed: number): string {
+  return [
+    '# For a Trainer.Config of torchtitan; each dataset must be registered in DATASETS of the same module.',
+    'from torchtitan.hf_datasets.text_datasets import (',
+    '    HFDataSource,',
+    '    InterleavedHuggingFaceTextDataLoader,',
+    ')',
+    '',
+    'dataloader = InterleavedHuggingFaceTextDataLoader.Config(',
+    '    sources=[',
+    ...entries.map(
+      ({ name, weight, path }) =>
+        `        HFDataSource(dataset=${quoted(name)}, dataset_path=${quoted(path)}, weight=${decimal(weight)}, infinite=True),`,
+    ),
+    '    ],',
+    `    seed=${seed},`,
+    ')',
+    '',
+  ].join('\n');
+}
+
+function litgpt(entries: readonly BlendEntry[], seed: number): string {
+  return [
+    '# For train_dataloader() of a litgpt DataModule; each folder is the output of litdata.optimize().',
+    'from litdata.streaming import CombinedStreamingDataset, StreamingDataset, TokensLoader',
+    '',
+    'BLEND = [',
+    ...entries.map(
+      ({ name, weight, path }) => `    (${quoted(name)}, ${quoted(path)}, ${decimal(weight)}),`,
+    ),
+    ']',
+    '',
+    '',
+    `def blended_dataset(block_size: int, seed: int = ${seed}) -> CombinedStreamingDataset:`,
+    '    """block_size is one more than the length of a sequence."""',
+    '    datasets = [',
+    '        StreamingDataset(',
+    '            input_dir=path,',
+    '            item_loader=TokensLoader(block_size=block_size),',
+    '            shuffle=True,',
+    '            drop_last=True,',
+    '        )',
+    '        for _, path, _ in BLEND',
+    '    ]',
+    '    weights = [weight for _, _, weight in BLEND]',
+    '    return CombinedStreamingDataset(datasets=datasets, seed=seed, weights=weights)',
+    '',
+  ].join('\n');
+}
+
+/** A string for JSON, YAML and Python alike. */
+function quoted(text: string): string {
+  return JSON.stringify(text).replace(
+    /[\u007f-\u009f\u2028\u2029]/g,
+    (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+}
+
+function decimal(weight: number): string {
+  return weight.toFixed(DECIMALS);
+}
+
+function invalid(option: string, expected: string, received: unknown): never {
+  throw new GristmillError('OPTION_INVALID', { option, expected, received });
+}

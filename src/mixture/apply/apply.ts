@@ -1,0 +1,287 @@
+/**
+ * `gristmill mix apply`: a corpus in which every domain has its share, its documents blended.
+ *
+ *     OUT/part-00000.parquet …    text, domain
+ *     OUT/_mixture.json           what was asked and what came out, exactly
+ *
+ * All of it is written as `OUT.partial` and renamed once: OUT is whole or not there. The same mixture, sources and seed
+ * give the same bytes.
+ */
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { stringColumn } from '../../corpus/schema.ts';
+import { openSink } from '../../corpus/sink.ts';
+import type { CorpusSink, SinkFormat } from '../../corpus/types.ts';
+import { syncFolder, writeDurably } from '../../durable-files.ts';
+import { GristmillError } from '../../errors.ts';
+import { native } from '../../native.ts';
+import type { NativeTokenizer } from '../../native-tokenizer.ts';
+import { hashOf } from '../../train/run-folder.ts';
+import {
+  checkSources,
+  type DomainSource,
+  fingerprintsOf,
+  type PlannedSource,
+  planSources,
+} from '../sources.ts';
+import type { Mixture } from './chosen-mixture.ts';
+import { type PickOptions, type Picks, pickDocuments } from './picks.ts';
+import { type ScannedDomain, Spool, scanDomains } from './scan.ts';
+
+/** Options of {@link applyMixture}. */
+export interface ApplyMixtureOptions {
+  readonly mixture: Mixture;
+  /** What messages call it. Default `mixture`. */
+  readonly mixtureName?: string;
+  readonly sources: readonly DomainSource[];
+  /** Folder of the corpus; it must not be there, or be empty. */
+  readonly out: string;
+  /** How much in all: documents, characters (code points) or tokens. */
+  readonly quota: Pick<PickOptions, 'unit' | 'total'>;
+  /** GGUF file whose tokens are counted; needed for a quota of tokens. */
+  readonly tokenizer?: string | undefined;
+  /** How often a document may appear, at most. Default 4 (Muennighoff et al., arXiv 2305.16264). */
+  readonly maxEpochs?: number;
+  /** Of the choice and the order. Default 0. */
+  readonly seed?: number;
+  /** Default `parquet`. */
+  readonly format?: SinkFormat;
+  /** Rows of a file, at most. Default 500,000. */
+  readonly fileRows?: number;
+  readonly onProgress?: (phase: 'measure' | 'copy' | 'write', nRows: number, total: number) => void;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** A domain of a mixed corpus. */
+export interface AppliedDomain {
+  readonly name: string;
+  readonly weight: number;
+  readonly rows: number;
+  readonly chars: number;
+  /** Null without a tokenizer. */
+  readonly tokens: number | null;
+  /** Share of the quota's unit that came out. */
+  readonly share: number;
+  /** Rows by documents that there are. */
+  readonly epochs: number;
+  readonly availableDocs: number;
+}
+
+/** What _mixture.json holds. */
+export interface AppliedMixture {
+  readonly format: 1;
+  readonly unit: PickOptions['unit'];
+  /** Asked for. */
+  readonly total: number;
+  readonly seed: number;
+  readonly maxEpochs: number;
+  readonly domains: readonly AppliedDomain[];
+  readonly rows: number;
+  /** Rows of the sources without a text or a domain. */
+  readonly nSkipped: number;
+  readonly inputs: Readonly<Record<string, string>>;
+  readonly tokenizer: string | null;
+  readonly files: readonly {
+    readonly path: string;
+    readonly rows: number;
+    readonly bytes: number;
+    readonly sha256: string;
+  }[];
+}
+
+const BATCH_ROWS = 1024;
+const BATCH_BYTES = 16 * 2 ** 20;
+
+/**
+ * Makes a mixed corpus.
+ *
+ * @throws MIXTURE_DOMAIN_UNKNOWN, MIXTURE_DOMAIN_TOO_SMALL, RUN_OUTPUT_FOREIGN, MIXTURE_WRITE_FAILED, CORPUS_*,
+ *   OPTION_INVALID, ABORTED
+ */
+export async function applyMixture(options: ApplyMixtureOptions): Promise<AppliedMixture> {
+  const { quota, maxEpochs = 4, seed = 0, tokenizer: vocabulary, signal } = options;
+  const out = resolve(options.out);
+  checkCount('total', quota.total);
+  checkCount('maxEpochs', maxEpochs);
+  if (quota.unit === 'tokens' && vocabulary === undefined) {
+    const expected = 'a GGUF file, to count tokens';
+    throw new GristmillError('OPTION_INVALID', { option: 'tokenizer', expected, received: 'none' });
+  }
+  if (existsSync(out) && readdirSync(out).length > 0) {
+    throw new GristmillError('RUN_OUTPUT_FOREIGN', { out });
+  }
+  const planned = await planSources(checkSources({ domains: options.sources }), signal);
+  const tokenizer = vocabulary === undefined ? null : await native().openTokenizer(vocabulary);
+  const partial = `${out}.partial`;
+  try {
+    options.onProgress?.('measure', 0, 0);
+    const { domains: scanned, nSkipped } = await scanDomains(planned, tokenizer, signal);
+    const domains = weigh(scanned, options);
+    const picks = pickDocuments(
+      domains.map(({ scan, weight }) => ({
+        name: scan.name,
+        weight,
+        sizes: quota.unit === 'tokens' ? scan.tokens : scan.chars,
+      })),
+      { ...quota, maxEpochs, seed },
+    );
+    rmSync(partial, { recursive: true, force: true });
+    mkdirSync(partial, { recursive: true });
+    const files = await writePicks(partial, picks, domains, planned, options);
+    const result: AppliedMixture = {
+      format: 1,
+      ...quota,
+      seed,
+      maxEpochs,
+      domains: measured(domains, picks, quota.unit, tokenizer),
+      rows: picks.docs.length,
+      nSkipped,
+      inputs: fingerprintsOf(planned),
+      tokenizer: vocabulary === undefined ? null : await hashOf(vocabulary),
+      files,
+    };
+    writeDurably(join(partial, '_mixture.json'), `${JSON.stringify(result, null, 2)}\n`);
+    syncFolder(partial);
+    renameSync(partial, out);
+    syncFolder(dirname(out));
+    return result;
+  } catch (error) {
+    rmSync(partial, { recursive: true, force: true });
+    if (error instanceof GristmillError) throw error;
+    const reason = (error as Error).message;
+    throw new GristmillError('MIXTURE_WRITE_FAILED', { path: out, reason }, { cause: error });
+  } finally {
+    tokenizer?.dispose();
+  }
+}
+
+interface WeighedDomain {
+  readonly scan: ScannedDomain;
+  readonly weight: number;
+}
+
+/** The domains that have a weight, by name. @throws MIXTURE_DOMAIN_UNKNOWN */
+function weigh(
+  scanned: readonly ScannedDomain[],
+  { mixture, mixtureName = 'mixture' }: ApplyMixtureOptions,
+): WeighedDomain[] {
+  const weightOf = new Map(mixture.domains.map((name, at) => [name, mixture.weights[at]!]));
+  const known = new Set(scanned.map(({ name }) => name));
+  for (const [domain, weight] of weightOf) {
+    if (weight === 0 || known.has(domain)) continue;
+    const names = [...known].join(', ');
+    const details = { domain, file: mixtureName, where: 'the sources', known: names };
+    throw new GristmillError('MIXTURE_DOMAIN_UNKNOWN', details);
+  }
+  return scanned.flatMap((scan) => {
+    const weight = weightOf.get(scan.name) ?? 0;
+    return weight > 0 ? [{ scan, weight }] : [];
+  });
+}
+
+async function writePicks(
+  folder: string,
+  picks: Picks,
+  domains: readonly WeighedDomain[],
+  planned: readonly PlannedSource[],
+  { format = 'parquet', fileRows = 500_000, onProgress, signal }: ApplyMixtureOptions,
+): Promise<AppliedMixture['files']> {
+  const names = domains.map(({ scan }) => scan.name);
+  const chosen = domains.map(({ scan }) => new Uint8Array(scan.chars.length));
+  picks.docs.forEach((doc, at) => {
+    chosen[picks.domains[at]!]![doc] = 1;
+  });
+  const nRows = picks.docs.length;
+  onProgress?.('copy', 0, nRows);
+  const spoolFile = join(folder, 'spool.tmp');
+  const files: AppliedMixture['files'][number][] = [];
+  {
+    using spool = await Spool.fill(spoolFile, planned, names, chosen, signal);
+    for (let first = 0; first < nRows; first += fileRows) {
+      const name = `part-${String(files.length).padStart(5, '0')}.${format}`;
+      const sink = await openSink({
+        format,
+        path: join(folder, name),
+        columns: [stringColumn('text')],
+        textColumn: 'text',
+        extra: [{ name: 'domain', type: 'string' }],
+      });
+      try {
+        const end = Math.min(nRows, first + fileRows);
+        await writeRows(sink, spool, picks, names, [first, end], (row) => {
+          if (signal?.aborted) throw new GristmillError('ABORTED', { what: 'mix apply' });
+          onProgress?.('write', row, nRows);
+        });
+        const { rows, bytes, sha256 } = await sink.close();
+        files.push({ path: name, rows, bytes, sha256 });
+      } catch (error) {
+        await sink.abort();
+        throw error;
+      }
+    }
+  }
+  rmSync(spoolFile);
+  return files;
+}
+
+async function writeRows(
+  sink: CorpusSink,
+  spool: Spool,
+  picks: Picks,
+  names: readonly string[],
+  [first, end]: readonly [number, number],
+  onBatch: (row: number) => void,
+): Promise<void> {
+  let texts: Uint8Array[] = [];
+  let domains: string[] = [];
+  let nBytes = 0;
+  for (let row = first; row < end; row++) {
+    const domain = picks.domains[row]!;
+    const text = spool.read(domain, picks.docs[row]!);
+    texts.push(text);
+    domains.push(names[domain]!);
+    nBytes += text.length;
+    if (texts.length < BATCH_ROWS && nBytes < BATCH_BYTES && row + 1 < end) continue;
+    await sink.write({ text: texts, rows: null, carry: null, extra: { domain: domains } });
+    onBatch(row + 1);
+    texts = [];
+    domains = [];
+    nBytes = 0;
+  }
+}
+
+function measured(
+  domains: readonly WeighedDomain[],
+  picks: Picks,
+  unit: PickOptions['unit'],
+  tokenizer: NativeTokenizer | null,
+): AppliedDomain[] {
+  const rows = new Float64Array(domains.length);
+  const chars = new Float64Array(domains.length);
+  const tokens = new Float64Array(domains.length);
+  picks.docs.forEach((doc, at) => {
+    const domain = picks.domains[at]!;
+    const { scan } = domains[domain]!;
+    rows[domain]!++;
+    chars[domain]! += scan.chars[doc]!;
+    tokens[domain]! += scan.tokens[doc] ?? 0;
+  });
+  const sizes = { rows, chars, tokens }[unit];
+  const total = sizes.reduce((sum, size) => sum + size, 0);
+  return domains.map(({ scan, weight }, domain) => ({
+    name: scan.name,
+    weight,
+    rows: rows[domain]!,
+    chars: chars[domain]!,
+    tokens: tokenizer ? tokens[domain]! : null,
+    share: total === 0 ? 0 : sizes[domain]! / total,
+    epochs: rows[domain]! / scan.chars.length,
+    availableDocs: scan.chars.length,
+  }));
+}
+
+function checkCount(option: string, value: number): void {
+  if (Number.isSafeInteger(value) && value >= 1) return;
+  const expected = 'a whole number above 0';
+  throw new GristmillError('OPTION_INVALID', { option, expected, received: value });
+}

@@ -1,0 +1,225 @@
+/**
+ * One proxy: a small model trained on one mixture of a token store, and its losses on every domain's validation part.
+ *
+ * A function of (store, settings, weights) alone: on a CPU the same losses to the bit, whatever the number of threads
+ * and whatever ran before. A sequence is `nCtx` tokens and the one behind them; windows of the validation parts are the
+ * same in every run.
+ */
+import { GristmillError } from '../../errors.ts';
+import type { TokenBatch } from '../../native-train.ts';
+import { BlendedOrder } from '../../train/blend.ts';
+import { learningRateAt } from '../../train/schedule.ts';
+import type { TokenStore } from '../../train/token-store.ts';
+import { openTrainer, type Trainer } from '../../train/trainer.ts';
+import type { ProxySettings } from './settings.ts';
+
+/** A step or a measurement of a proxy. */
+export interface ProxyRecord {
+  readonly step: number;
+  /** Mean loss of the step, nats a token. */
+  readonly loss?: number;
+  readonly lr?: number;
+  readonly gradNorm?: number;
+  /** By domain, nats a token. */
+  readonly validation?: Readonly<Record<string, number>>;
+}
+
+/** Options of {@link runProxy}. */
+export interface RunProxyOptions {
+  readonly store: TokenStore;
+  readonly settings: ProxySettings;
+  /** Shares in the order of the store's domains, summing to 1. */
+  readonly weights: ArrayLike<number>;
+  /** `cpu` or `cuda:<index>`. */
+  readonly device: string;
+  readonly nThreads: number;
+  readonly onRecord?: (record: ProxyRecord, tokensPerSecond: number) => void;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** What a proxy gave. */
+export interface ProxyResult {
+  /** In the order of {@link validatedDomains}; nats a token. */
+  readonly losses: readonly number[];
+  readonly trainLoss: number;
+  readonly nParams: number;
+  /** Tokens learnt. */
+  readonly nTokens: number;
+  /** How often each domain was seen, in the order of the store. */
+  readonly epochs: readonly number[];
+}
+
+/** Domains of a store that hold out enough to be measured: at least two tokens. */
+export function validatedDomains({ index }: TokenStore): readonly number[] {
+  return [...index.domains.keys()].filter(
+    (domain) => index.domains[domain]!.validation.nTokens > 1,
+  );
+}
+
+/** Sequences of a domain's training part. */
+export function sequencesOf(store: TokenStore, domain: number, nCtx: number): number {
+  return Math.max(0, Math.floor((store.index.domains[domain]!.train.nTokens - 1) / nCtx));
+}
+
+/**
+ * Trains and measures a proxy.
+ *
+ * @throws MIXTURE_DOMAIN_TOO_SMALL for a weight on a domain that fills no sequence, TRAIN_*, OPTION_INVALID, ABORTED
+ */
+export async function runProxy(options: RunProxyOptions): Promise<ProxyResult> {
+  const { store, settings, weights, device, nThreads, onRecord, signal } = options;
+  const { nCtx, batch, microBatch, steps, seed } = settings;
+  const order = new BlendedOrder(blendDomains(store, weights, nCtx), {
+    weights,
+    kind: settings.blend,
+    seed,
+  });
+  const batchesOf = (step: number): TokenBatch[] => {
+    const sequences = order.at(step * batch, batch);
+    return Array.from({ length: batch / microBatch }, (_, micro) =>
+      trainBatch(
+        sequences
+          .slice(micro * microBatch, (micro + 1) * microBatch)
+          .map(({ domain, sequence }) => store.read(domain, 'train', sequence * nCtx, nCtx + 1)),
+        nCtx,
+      ),
+    );
+  };
+  await using trainer = await openTrainer({
+    ...trainerOptions(settings, store.index.tokenizer.nTokens),
+    device,
+    nThreads,
+  });
+  const validation = validationWindows(store, settings);
+  const schedule = {
+    kind: 'constant',
+    peakLr: settings.peakLr,
+    warmupSteps: settings.warmupSteps,
+    totalSteps: steps,
+  } as const;
+  let losses: number[] = [];
+  let trainLoss = Number.NaN;
+  let next = batchesOf(0);
+  for (let step = 0; step < steps; step++) {
+    if (signal?.aborted) throw new GristmillError('ABORTED', { what: 'the proxy' });
+    const lr = learningRateAt(step, schedule);
+    const made = trainer.steps([{ batches: next, lr }]);
+    // The next batches are read while the trainer's thread computes.
+    if (step + 1 < steps) next = batchesOf(step + 1);
+    const result = await made;
+    trainLoss = result.losses[0]!;
+    const tokensPerSecond = (batch * nCtx) / result.seconds[0]!;
+    const done = step + 1;
+    onRecord?.(
+      { step: done, loss: trainLoss, lr, gradNorm: result.gradNorms[0]! },
+      tokensPerSecond,
+    );
+    const isDue = settings.evalEvery > 0 && done % settings.evalEvery === 0;
+    if (!isDue && done < steps) continue;
+    losses = [];
+    for (const windows of validation) losses.push(await lossOf(trainer, windows));
+    const names = validatedDomains(store).map((domain) => store.index.domains[domain]!.name);
+    const byName = Object.fromEntries(names.map((name, target) => [name, losses[target]!]));
+    onRecord?.({ step: done, validation: byName }, tokensPerSecond);
+  }
+  return {
+    losses,
+    trainLoss,
+    nParams: trainer.info.nParams,
+    nTokens: steps * batch * nCtx,
+    epochs: [...order.epochsBefore(steps * batch)],
+  };
+}
+
+function blendDomains(store: TokenStore, weights: ArrayLike<number>, nCtx: number) {
+  return store.index.domains.map(({ name, train }, domain) => {
+    const nSequences = sequencesOf(store, domain, nCtx);
+    if (weights[domain]! > 0 && nSequences === 0) {
+      throw new GristmillError('MIXTURE_DOMAIN_TOO_SMALL', {
+        domain: name,
+        needed: nCtx + 1,
+        unit: 'tokens of one sequence',
+        available: train.nTokens,
+        maxEpochs: 1,
+      });
+    }
+    return { name, nSequences };
+  });
+}
+
+function trainerOptions(settings: ProxySettings, nVocab: number) {
+  const { nLayer, nEmbd, nHead, nFf, tied, nCtx, microBatch, seed } = settings;
+  const { beta1, beta2, weightDecay, clipNorm, initDeviation } = settings;
+  return {
+    shape: {
+      nVocab,
+      nEmbd,
+      nLayer,
+      nHead,
+      nHeadKv: nHead,
+      nHeadDim: nEmbd / nHead,
+      nFf,
+      ropeTheta: 10_000,
+      rmsEpsilon: 1e-5,
+      tied,
+      nClasses: 0,
+    },
+    nCtx,
+    nSeq: microBatch,
+    seed,
+    beta1,
+    beta2,
+    weightDecay,
+    clipNorm,
+    initDeviation,
+  };
+}
+
+/** Windows of `nCtx + 1` tokens or fewer as one pass: every token but the last predicts the next one. */
+function trainBatch(
+  windows: readonly Int32Array[],
+  nCtx: number,
+  nSeq = windows.length,
+): TokenBatch {
+  const tokens = new Int32Array(nSeq * nCtx);
+  const nTargets = windows.reduce((sum, window) => sum + window.length - 1, 0);
+  const positions = new Int32Array(nTargets);
+  const labels = new Int32Array(nTargets);
+  let target = 0;
+  for (const [row, window] of windows.entries()) {
+    tokens.set(window.subarray(0, window.length - 1), row * nCtx);
+    for (let at = 0; at + 1 < window.length; at++) {
+      positions[target] = row * nCtx + at;
+      labels[target++] = window[at + 1]!;
+    }
+  }
+  return { tokens, positions, labels };
+}
+
+/** Validation batches of every domain that has any: windows spread evenly, the same whatever is trained. */
+function validationWindows(store: TokenStore, settings: ProxySettings): TokenBatch[][] {
+  const { nCtx, microBatch, evalWindows } = settings;
+  return validatedDomains(store).map((domain) => {
+    const { nTokens } = store.index.domains[domain]!.validation;
+    const available = Math.floor((nTokens - 1) / nCtx);
+    const count = Math.max(1, Math.min(evalWindows, available));
+    const windows = Array.from({ length: count }, (_, window) => {
+      const start = Math.floor((window * available) / count) * nCtx;
+      return store.read(domain, 'validation', start, Math.min(nCtx + 1, nTokens - start));
+    });
+    return Array.from({ length: Math.ceil(count / microBatch) }, (_, first) =>
+      trainBatch(windows.slice(first * microBatch, (first + 1) * microBatch), nCtx, microBatch),
+    );
+  });
+}
+
+async function lossOf(trainer: Trainer, batches: readonly TokenBatch[]): Promise<number> {
+  let sum = 0;
+  let nTargets = 0;
+  for (const batch of batches) {
+    const { losses } = await trainer.forward(batch);
+    for (const loss of losses) sum += loss;
+    nTargets += losses.length;
+  }
+  return sum / nTargets;
+}

@@ -1,0 +1,182 @@
+/**
+ * Where the texts of each domain lie: YAML or JSON, and reading them.
+ *
+ *     domains:
+ *       - { name: code, inputs: [code/*.parquet], textColumn: content }     one domain
+ *       - { domainColumn: kind, inputs: [web.parquet] }                     one for every value of a column
+ *
+ * A row belongs to one domain; names are distinct over the file. Rows without a text or without a domain are counted.
+ */
+import { readFileSync } from 'node:fs';
+import { parse as parseYaml } from 'yaml';
+import { z } from 'zod';
+import type { BytesColumn } from '../batch/document-batch.ts';
+import { SlabPool } from '../batch/slab-pool.ts';
+import { onlyColumns } from '../corpus/columns.ts';
+import { planTexts } from '../corpus/texts.ts';
+import { type CorpusPlan, ROW_OK } from '../corpus/types.ts';
+import { openUnit } from '../corpus/unit.ts';
+import { GristmillError, printable } from '../errors.ts';
+
+const inputs = z.array(z.string().min(1)).min(1);
+const textColumn = z.string().min(1).optional();
+const schema = z.strictObject({
+  domains: z
+    .array(
+      z.union(
+        [
+          z.strictObject({ name: z.string().min(1).max(200), inputs, textColumn }),
+          z.strictObject({ domainColumn: z.string().min(1), inputs, textColumn }),
+        ],
+        {
+          error: 'expected { name, inputs, textColumn? } or { domainColumn, inputs, textColumn? }',
+        },
+      ),
+    )
+    .min(1),
+});
+
+/** Texts of one domain, or of one for every value of a column. */
+export type DomainSource = z.infer<typeof schema>['domains'][number];
+
+/** Domains beyond this are no mixture but a column of something else. */
+const MAX_DOMAINS = 4096;
+const SLABS = { slabBytes: 32 * 2 ** 20, nSlabs: 2 };
+
+/** Checks sources. @param file named in the error @throws MIXTURE_SOURCES_INVALID */
+export function checkSources(input: unknown, file = 'sources'): readonly DomainSource[] {
+  const parsed = schema.safeParse(input);
+  if (!parsed.success) {
+    const issues = parsed.error.issues.map(
+      ({ path, message }) => `${path.join('.') || 'file'}: ${message}`,
+    );
+    throw new GristmillError('MIXTURE_SOURCES_INVALID', { file, reason: issues.join('; ') });
+  }
+  const seen = new Set<string>();
+  for (const source of parsed.data.domains) {
+    if ('name' in source) checkName(source.name, seen, file);
+  }
+  return parsed.data.domains;
+}
+
+/** Reads sources. @throws MIXTURE_SOURCES_INVALID */
+export function readSources(file: string): readonly DomainSource[] {
+  let input: unknown;
+  try {
+    input = parseYaml(readFileSync(file, 'utf8'));
+  } catch (cause) {
+    const reason = (cause as Error).message;
+    throw new GristmillError('MIXTURE_SOURCES_INVALID', { file, reason }, { cause });
+  }
+  return checkSources(input, file);
+}
+
+/** A source that is planned: its files are there and have the columns. */
+export interface PlannedSource {
+  readonly source: DomainSource;
+  readonly plan: CorpusPlan;
+}
+
+/** Plans sources. @throws CORPUS_* */
+export async function planSources(
+  sources: readonly DomainSource[],
+  signal?: AbortSignal,
+): Promise<PlannedSource[]> {
+  const planned: PlannedSource[] = [];
+  for (const source of sources) {
+    const plan = await planTexts({
+      inputs: source.inputs,
+      signal,
+      ...(source.textColumn !== undefined && { textColumn: source.textColumn }),
+    });
+    const column = 'name' in source ? null : source.domainColumn;
+    const found = plan.columns.find(({ name }) => name === column);
+    if (column !== null && !found) {
+      throw new GristmillError('CORPUS_COLUMN_MISSING', {
+        file: source.inputs.join(' '),
+        column,
+        suggestion: '',
+        columns: plan.columns.map(({ name }) => name).join(', '),
+      });
+    }
+    const wanted = new Set([plan.textColumn, column]);
+    planned.push({ source, plan: onlyColumns({ ...plan, idColumn: null }, wanted) });
+  }
+  return planned;
+}
+
+/** Files of sources by path, with what tells whether they changed. */
+export function fingerprintsOf(planned: readonly PlannedSource[]): Record<string, string> {
+  return Object.fromEntries(
+    planned.flatMap(({ plan }) => plan.files.map(({ path, fingerprint }) => [path, fingerprint])),
+  );
+}
+
+/** A batch of texts with their domains; its memory is valid until the next one is asked for. */
+export interface DomainBatch {
+  readonly text: BytesColumn;
+  /** Name of each row's domain; null for a row without a text or without a domain. */
+  readonly domains: readonly (string | null)[];
+}
+
+/**
+ * Reads the texts of a source in order.
+ *
+ * @param names of the domains so far, which what is found is added to
+ * @throws CORPUS_*, MIXTURE_SOURCES_INVALID for a name that no domain can have or that another source has, ABORTED
+ */
+export async function* readDomainTexts(
+  { source, plan }: PlannedSource,
+  names: Set<string>,
+  signal?: AbortSignal,
+): AsyncGenerator<DomainBatch> {
+  const slabs = new SlabPool(SLABS);
+  const own = new Set<string>();
+  const file = source.inputs.join(' ');
+  for (const unit of plan.units) {
+    for await (const { batch, carry, rowStatus } of openUnit(plan, unit, slabs, {
+      ...(signal && { signal }),
+    })) {
+      try {
+        const values =
+          'name' in source
+            ? null
+            : ((await carry.select(null).plain()).get(source.domainColumn) ?? []);
+        const domains = Array.from(rowStatus, (status, row) => {
+          if (status !== ROW_OK) return null;
+          const name = 'name' in source ? source.name : nameOf(values![row]);
+          if (name === null || own.has(name)) return name;
+          own.add(name);
+          checkName(name, names, file);
+          return name;
+        });
+        yield { text: batch.text, domains };
+      } finally {
+        batch.release();
+        carry.release();
+      }
+    }
+  }
+}
+
+function nameOf(value: unknown): string | null {
+  if (value === null || value === undefined || value === '') return null;
+  return typeof value === 'object' ? null : String(value);
+}
+
+function checkName(name: string, seen: Set<string>, file: string): void {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is refused
+  if (/[",\u0000-\u001f\u007f]/.test(name) || name.trim() !== name || name.length > 200) {
+    const reason = `domain ${printable(name)}: a comma, quote, control, outer space, or more than 200 characters`;
+    throw new GristmillError('MIXTURE_SOURCES_INVALID', { file, reason });
+  }
+  if (seen.has(name)) {
+    const reason = `domain ${printable(name)} is there twice`;
+    throw new GristmillError('MIXTURE_SOURCES_INVALID', { file, reason });
+  }
+  seen.add(name);
+  if (seen.size > MAX_DOMAINS) {
+    const reason = `more than ${MAX_DOMAINS} domains`;
+    throw new GristmillError('MIXTURE_SOURCES_INVALID', { file, reason });
+  }
+}

@@ -1,0 +1,270 @@
+/**
+ * `gristmill mix tokenize`: from sources to a token store, once for all proxies.
+ *
+ * Sources are the units: the folder of a finished one gets its name by one rename, and a call that comes back goes on
+ * with the next. The index is written last. Under the name of a store that is whole nothing is ever changed.
+ *
+ *     building.json        what makes it this store; another configuration is refused
+ *     source-00000/        a finished source: record.json and a folder for every domain
+ *     domains.json         names and training tokens, as `mix sample` reads them
+ */
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { lock, syncFolder, writeDurably } from '../durable-files.ts';
+import { GristmillError } from '../errors.ts';
+import { trainTokenizer } from '../model/tokenizer-training.ts';
+import { native } from '../native.ts';
+import type { NativeTokenizer } from '../native-tokenizer.ts';
+import { changedKeys, hashOf } from '../train/run-folder.ts';
+import {
+  openTokenStore,
+  STORE_INDEX,
+  type StoredDomain,
+  type StoreIndex,
+} from '../train/token-store.ts';
+import { idBytesOf, TokenWriter } from '../train/token-writer.ts';
+import {
+  checkSources,
+  type DomainSource,
+  fingerprintsOf,
+  type PlannedSource,
+  planSources,
+  readDomainTexts,
+} from './sources.ts';
+
+/** Options of {@link tokenizeDomains}. */
+export interface TokenizeDomainsOptions {
+  readonly sources: readonly DomainSource[];
+  /** A GGUF file with a vocabulary, or the size of one that is trained on the texts of all domains together. */
+  readonly tokenizer: string | { readonly trainSize: number };
+  /** Folder of the store. */
+  readonly out: string;
+  /** Share of the documents that is held out for validation, above 0 and below 1. Default 0.05. */
+  readonly validationShare?: number;
+  readonly onProgress?: (progress: TokenizeProgress) => void;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** How far a store is. */
+export interface TokenizeProgress {
+  /** Sources that are finished. */
+  readonly nSources: number;
+  readonly totalSources: number;
+  readonly nDocs: number;
+  readonly nTokens: number;
+}
+
+/** What a source gave. */
+interface SourceRecord {
+  readonly domains: readonly StoredDomain[];
+  readonly nSkipped: number;
+}
+
+/**
+ * Tokenizes domains; the same call again goes on, or reports what is there.
+ *
+ * @throws MIXTURE_SOURCES_INVALID, MIXTURE_RUN_CHANGED, TRAIN_STORE_INVALID, ENGINE_MODEL_*, CORPUS_*, OPTION_INVALID,
+ *   RUN_OUTPUT_IN_USE, MIXTURE_WRITE_FAILED, ABORTED
+ */
+export async function tokenizeDomains(options: TokenizeDomainsOptions): Promise<StoreIndex> {
+  const { out, tokenizer, validationShare = 0.05, signal } = options;
+  if (!(validationShare > 0 && validationShare < 1)) {
+    const expected = 'a number above 0 and below 1';
+    throw new GristmillError('OPTION_INVALID', {
+      option: 'validationShare',
+      expected,
+      received: validationShare,
+    });
+  }
+  const sources = checkSources({ domains: options.sources });
+  const planned = await planSources(sources, signal);
+  const identity = {
+    format: 1,
+    sources,
+    inputs: fingerprintsOf(planned),
+    validationShare,
+    tokenizer: typeof tokenizer === 'string' ? await vocabularyOf(tokenizer) : tokenizer,
+  };
+  mkdirSync(out, { recursive: true });
+  const unlock = lock(out, join(out, 'lock'));
+  try {
+    claim(out, identity);
+    if (existsSync(join(out, STORE_INDEX))) {
+      using store = openTokenStore(out);
+      return store.index;
+    }
+    const path = typeof tokenizer === 'string' ? tokenizer : join(out, 'tokenizer.gguf');
+    if (typeof tokenizer !== 'string' && !existsSync(path)) {
+      const texts = allTexts(planned, signal);
+      const vocabSize = tokenizer.trainSize;
+      await trainTokenizer({ texts, vocabSize, path, ...(signal && { signal }) });
+    }
+    const opened = await native().openTokenizer(path);
+    try {
+      const { domains, nSkipped } = await writeSources(planned, opened, options);
+      const { nTokens, eos } = opened.info;
+      const index: StoreIndex = {
+        format: 1,
+        tokenizer: {
+          path: typeof tokenizer === 'string' ? resolve(tokenizer) : 'tokenizer.gguf',
+          sha256: await hashOf(path),
+          nTokens,
+          eos,
+        },
+        idBytes: idBytesOf(nTokens),
+        validationShare,
+        inputs: identity.inputs,
+        domains,
+        nSkipped,
+      };
+      const sizes = domains.map(({ name, train }) => ({ name, tokens: train.nTokens }));
+      writeDurably(join(out, 'domains.json'), `${JSON.stringify(sizes, null, 2)}\n`);
+      writeDurably(join(out, STORE_INDEX), `${JSON.stringify(index, null, 2)}\n`);
+      return index;
+    } finally {
+      opened.dispose();
+    }
+  } catch (error) {
+    if (error instanceof GristmillError) throw error;
+    const reason = (error as Error).message;
+    throw new GristmillError('MIXTURE_WRITE_FAILED', { path: out, reason }, { cause: error });
+  } finally {
+    unlock();
+  }
+}
+
+/** A vocabulary by what it holds: its file may move. @throws CORPUS_READ_FAILED */
+async function vocabularyOf(path: string): Promise<{ readonly sha256: string }> {
+  return { sha256: await hashOf(path) };
+}
+
+function claim(out: string, identity: object): void {
+  const file = join(out, 'building.json');
+  const now = JSON.parse(JSON.stringify(identity)) as object;
+  if (!existsSync(file)) {
+    if (existsSync(join(out, STORE_INDEX))) {
+      throw new GristmillError('TRAIN_STORE_INVALID', { path: out, reason: `no ${file}` });
+    }
+    writeDurably(file, `${JSON.stringify(now, null, 2)}\n`);
+    return;
+  }
+  const changes = changedKeys(JSON.parse(readFileSync(file, 'utf8')), now);
+  if (changes.length === 0) return;
+  throw new GristmillError('MIXTURE_RUN_CHANGED', { out, changes: changes.slice(0, 8).join(', ') });
+}
+
+async function* allTexts(
+  planned: readonly PlannedSource[],
+  signal?: AbortSignal,
+): AsyncGenerator<string> {
+  const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
+  const names = new Set<string>();
+  for (const source of planned) {
+    for await (const { text, domains } of readDomainTexts(source, names, signal)) {
+      for (const [row, domain] of domains.entries()) {
+        if (domain === null) continue;
+        yield decoder.decode(text.data.subarray(text.offsets[row], text.offsets[row + 1]));
+      }
+    }
+  }
+}
+
+async function writeSources(
+  planned: readonly PlannedSource[],
+  tokenizer: NativeTokenizer,
+  options: TokenizeDomainsOptions,
+): Promise<SourceRecord> {
+  const { out, onProgress } = options;
+  const names = new Set<string>();
+  const domains: StoredDomain[] = [];
+  let nSkipped = 0;
+  let nDocs = 0;
+  let nTokens = 0;
+  for (const [sourceIndex, source] of planned.entries()) {
+    const folder = `source-${String(sourceIndex).padStart(5, '0')}`;
+    const recordFile = join(out, folder, 'record.json');
+    const report = (docs: number, tokens: number, done: number): void =>
+      onProgress?.({
+        nSources: sourceIndex + done,
+        totalSources: planned.length,
+        nDocs: nDocs + docs,
+        nTokens: nTokens + tokens,
+      });
+    const record = existsSync(recordFile)
+      ? (JSON.parse(readFileSync(recordFile, 'utf8')) as SourceRecord)
+      : await writeSource(source, { folder, names, tokenizer, options, report });
+    for (const domain of record.domains) {
+      names.add(domain.name);
+      domains.push(domain);
+      for (const part of [domain.train, domain.validation]) {
+        nDocs += part.nDocs;
+        nTokens += part.nTokens;
+      }
+    }
+    nSkipped += record.nSkipped;
+    report(0, 0, 1);
+  }
+  return { domains, nSkipped };
+}
+
+async function writeSource(
+  planned: PlannedSource,
+  {
+    folder,
+    names,
+    tokenizer,
+    options: { out, validationShare = 0.05, signal },
+    report,
+  }: {
+    readonly folder: string;
+    readonly names: Set<string>;
+    readonly tokenizer: NativeTokenizer;
+    readonly options: TokenizeDomainsOptions;
+    readonly report: (nDocs: number, nTokens: number, done: number) => void;
+  },
+): Promise<SourceRecord> {
+  const partial = join(out, `${folder}.partial`);
+  rmSync(partial, { recursive: true, force: true });
+  mkdirSync(partial, { recursive: true });
+  const { eos, nTokens: nVocab } = tokenizer.info;
+  const writers = new Map<string, { readonly writer: TokenWriter; readonly folder: string }>();
+  let nSkipped = 0;
+  let nDocs = 0;
+  let nTokens = 0;
+  try {
+    for await (const { text, domains } of readDomainTexts(planned, names, signal)) {
+      const { ids, starts } = await tokenizer.encode(text);
+      for (const [row, name] of domains.entries()) {
+        if (name === null) {
+          nSkipped++;
+          continue;
+        }
+        let own = writers.get(name);
+        if (!own) {
+          const domainFolder = String(writers.size).padStart(5, '0');
+          const settings = { idBytes: idBytesOf(nVocab), eos, validationShare };
+          const writer = new TokenWriter({ folder: join(partial, domainFolder), ...settings });
+          own = { writer, folder: `${folder}/${domainFolder}` };
+          writers.set(name, own);
+        }
+        const bytes = text.data.subarray(text.offsets[row], text.offsets[row + 1]);
+        own.writer.add(bytes, ids.subarray(starts[row], starts[row + 1]));
+        nDocs++;
+        nTokens += starts[row + 1]! - starts[row]!;
+      }
+      report(nDocs, nTokens, 0);
+    }
+  } catch (error) {
+    for (const { writer } of writers.values()) writer.abandon();
+    throw error;
+  }
+  const domains = [...writers]
+    .map(([name, { writer, folder: own }]) => ({ name, folder: own, ...writer.finish() }))
+    .sort((left, right) => (left.name < right.name ? -1 : 1));
+  const record = { domains, nSkipped };
+  writeDurably(join(partial, 'record.json'), `${JSON.stringify(record, null, 2)}\n`);
+  rmSync(join(out, folder), { recursive: true, force: true });
+  renameSync(partial, join(out, folder));
+  syncFolder(out);
+  return record;
+}

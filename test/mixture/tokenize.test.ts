@@ -1,0 +1,142 @@
+import { createHash } from 'node:crypto';
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { checkSources, readSources } from '../../src/mixture/sources.ts';
+import { tokenizeDomains } from '../../src/mixture/tokenize.ts';
+import { native } from '../../src/native.ts';
+import { openTokenStore, type StoreIndex } from '../../src/train/token-store.ts';
+import { isHeldOut } from '../../src/train/token-writer.ts';
+import { writeDomainCorpus } from './proxies/support.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'gristmill-tokenize-'));
+const corpus = join(folder, 'domains.jsonl');
+const extra = join(folder, 'extra.jsonl');
+const store = join(folder, 'store');
+const sources = [
+  { name: 'extra', inputs: [extra], textColumn: 'body' },
+  { domainColumn: 'kind', inputs: [corpus] },
+];
+const extraBodies = ['one text', 'another text', 'a third\nwith lines', 'one text'];
+let index: StoreIndex;
+
+beforeAll(async () => {
+  writeDomainCorpus(corpus);
+  const rows = [...extraBodies.map((body) => ({ body })), { body: null }];
+  writeFileSync(extra, rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
+  index = await tokenizeDomains({
+    sources,
+    tokenizer: { trainSize: 400 },
+    out: store,
+    validationShare: 0.3,
+  });
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+describe('tokenizeDomains', () => {
+  it('has every document whole, on the side that its text decides', async () => {
+    expect(index.domains.map(({ name }) => name)).toEqual(['extra', 'maths', 'news', 'web']);
+    expect(index).toMatchObject({ idBytes: 2, nSkipped: 1 });
+    const rows = readFileSync(corpus, 'utf8')
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as { text: string; kind: string });
+    const tokenizer = await native().openTokenizer(join(store, 'tokenizer.gguf'));
+    using opened = openTokenStore(store);
+    for (const [domain, stored] of index.domains.entries()) {
+      const own =
+        stored.name === 'extra'
+          ? extraBodies
+          : rows.filter(({ kind }) => kind === stored.name).map(({ text }) => text);
+      for (const part of ['train', 'validation'] as const) {
+        const texts = own.filter(
+          (text) => isHeldOut(Buffer.from(text), 0.3) === (part === 'validation'),
+        );
+        const expected: number[] = [];
+        const starts = [0];
+        for (const text of texts) {
+          const data = Buffer.from(text);
+          const offsets = Int32Array.of(0, data.length);
+          expected.push(...(await tokenizer.encode({ data, offsets })).ids, tokenizer.info.eos);
+          starts.push(expected.length);
+        }
+        const { nTokens, nDocs, nBytes, sha256 } = stored[part];
+        expect([nTokens, nDocs]).toEqual([expected.length, texts.length]);
+        expect(nBytes).toBe(texts.reduce((sum, text) => sum + Buffer.byteLength(text), 0));
+        expect([...opened.read(domain, part, 0, nTokens)]).toEqual(expected);
+        const file = (end: string) => readFileSync(join(store, stored.folder, `${part}.${end}`));
+        expect(createHash('sha256').update(file('tokens')).digest('hex')).toBe(sha256);
+        const bytes = file('starts');
+        expect(starts.map((_, at) => Number(bytes.readBigUInt64LE(at * 8)))).toEqual(starts);
+      }
+    }
+    tokenizer.dispose();
+  });
+
+  it('is read by position, and says what is not there', () => {
+    using opened = openTokenStore(store);
+    const all = opened.read(3, 'train', 0, 50);
+    expect([...opened.read(3, 'train', 20, 10)]).toEqual([...all.slice(20, 30)]);
+    const { nTokens } = index.domains[3]!.train;
+    expect(() => opened.read(3, 'train', nTokens - 2, 3)).toThrow(/no tokens/);
+  });
+
+  it('goes on where it was, gives the same bytes, and refuses other settings', async () => {
+    const options = { sources, tokenizer: { trainSize: 400 }, validationShare: 0.3 };
+    const again = join(folder, 'again');
+    const controller = new AbortController();
+    const onProgress = ({ nSources }: { nSources: number }) => {
+      if (nSources === 1) controller.abort();
+    };
+    await expect(
+      tokenizeDomains({ ...options, out: again, onProgress, signal: controller.signal }),
+    ).rejects.toThrow(/aborted/);
+    const first = join(again, 'source-00000/record.json');
+    const before = statSync(first).mtimeMs;
+    const resumed = await tokenizeDomains({ ...options, out: again });
+    expect(resumed.domains).toEqual(index.domains);
+    expect(statSync(first).mtimeMs).toBe(before);
+    expect(await tokenizeDomains({ ...options, out: again })).toEqual(resumed);
+    await expect(
+      tokenizeDomains({ ...options, out: again, validationShare: 0.1 }),
+    ).rejects.toMatchObject({
+      code: 'MIXTURE_RUN_CHANGED',
+      details: { changes: expect.stringMatching(/validationShare/) },
+    });
+    writeFileSync(join(again, 'source-00001/00000/train.tokens'), 'short');
+    expect(() => openTokenStore(again)).toThrow(/expected \d+ bytes, received 5/);
+  });
+});
+
+describe('checkSources', () => {
+  it('refuses what is no source, and a name twice', () => {
+    for (const [input, message] of [
+      [{ domains: [] }, /domains/],
+      [{ domains: [{ name: 'a' }] }, /expected \{ name, inputs/],
+      [
+        {
+          domains: [
+            { name: 'a', inputs: ['x'] },
+            { name: 'a', inputs: ['y'] },
+          ],
+        },
+        /a is there twice/,
+      ],
+      [{ domains: [{ name: 'a"b', inputs: ['x'] }] }, /quote/],
+    ] as const) {
+      expect(() => checkSources(input)).toThrow(message);
+    }
+    expect(() => readSources(join(folder, 'none.yaml'))).toThrow(/none.yaml: ENOENT/);
+  });
+
+  it('refuses a column that is not there', async () => {
+    await expect(
+      tokenizeDomains({
+        sources: [{ domainColumn: 'sort', inputs: [corpus] }],
+        tokenizer: { trainSize: 300 },
+        out: join(folder, 'none'),
+      }),
+    ).rejects.toMatchObject({ code: 'CORPUS_COLUMN_MISSING' });
+  });
+});
