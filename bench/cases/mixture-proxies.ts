@@ -65,7 +65,7 @@ export const bench: Bench = {
     const domains = index.domains.map(({ name, train }) => ({ name, tokens: train.nTokens }));
     const nTrain = quick ? 12 : N_TRAIN;
     const nUnseen = quick ? 4 : N_UNSEEN;
-    const mixtures = sampleMixtures({
+    const mixtures = await sampleMixtures({
       domains,
       n: nTrain + nUnseen,
       way: 'regmix-paper',

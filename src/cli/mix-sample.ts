@@ -83,7 +83,7 @@ async function sample(flags: SampleFlags): Promise<void> {
     const names = domains.map(({ name }) => name);
     const existing =
       flags.existing === undefined ? undefined : await existingOf(flags.existing, names);
-    const sampled = sampleMixtures({
+    const sampled = await sampleMixtures({
       ...{ domains, n, way: preset, seed, signal, budgetTokens, maxEpochs, existing },
       min: weightsBy(flags.min, names, '--min'),
       max: weightsBy(flags.max, names, '--max'),

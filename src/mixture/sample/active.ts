@@ -8,6 +8,7 @@
  *
  * Fits of `gp` and `ensemble` hold such a process; the other members of an ensemble have no covariance and are not asked.
  */
+import { setImmediate } from 'node:timers/promises';
 import { GristmillError } from '../../errors.ts';
 import { unitsToWeights } from '../simplex.ts';
 import type { FittedSurrogate } from '../types.ts';
@@ -47,7 +48,7 @@ export interface ActiveDesign {
  *
  * @throws OPTION_INVALID where no target has a process, MIXTURE_SAMPLE_FAILED, ABORTED
  */
-export function drawActive(options: ActiveOptions): ActiveDesign {
+export async function drawActive(options: ActiveOptions): Promise<ActiveDesign> {
   const { n, nUnits, targets, nCandidates = 600, signal } = options;
   const processes = targets.flatMap(({ name, surrogate }) => {
     const process = processOf(surrogate);
@@ -69,9 +70,9 @@ export function drawActive(options: ActiveOptions): ActiveDesign {
       reason: `the grid of 1/${nUnits} within the bounds has hardly more`,
     });
   }
-  const covariances = covariancesOf(rows, processes, options);
+  const covariances = await covariancesOf(rows, processes, options);
   const before = covariances.map(deviationOf);
-  const chosen = chooseJointly(covariances, n, signal);
+  const chosen = await chooseJointly(covariances, n, signal);
   return {
     rows: chosen.map((at) => rows[at]!),
     deviations: covariances.map((covariance, index) => ({
@@ -82,36 +83,38 @@ export function drawActive(options: ActiveOptions): ActiveDesign {
   };
 }
 
-function covariancesOf(
+async function covariancesOf(
   candidates: readonly Int32Array[],
   processes: readonly { readonly process: ProcessJson }[],
   { prior, nUnits, pending = [], signal }: ActiveOptions,
-): PosteriorCovariance[] {
+): Promise<PosteriorCovariance[]> {
   const weights = new Float64Array(candidates.length * prior.length);
   for (const [row, units] of candidates.entries()) {
     weights.set(unitsToWeights(units, nUnits), row * prior.length);
   }
   const more = Float64Array.from(pending.flatMap((row) => [...row]));
-  return processes.map(({ process }) => {
-    if (signal?.aborted) throw new GristmillError('ABORTED', { what: 'sampling mixtures' });
-    return posteriorCovariance(process, weights, more);
-  });
+  const covariances: PosteriorCovariance[] = [];
+  for (const { process } of processes) {
+    await turn(signal);
+    covariances.push(posteriorCovariance(process, weights, more));
+  }
+  return covariances;
 }
 
 /**
  * Indices of the `n` mixtures that lower the mean variance most, each given those before it. The covariances are written
  * over by those after the batch.
  */
-export function chooseJointly(
+export async function chooseJointly(
   covariances: readonly PosteriorCovariance[],
   n: number,
   signal?: AbortSignal | undefined,
-): number[] {
+): Promise<number[]> {
   const size = Math.round(Math.sqrt(covariances[0]!.matrix.length));
   const total = covariances.map(({ matrix }) => traceOf(matrix, size));
   const chosen: number[] = [];
   while (chosen.length < n) {
-    if (signal?.aborted) throw new GristmillError('ABORTED', { what: 'sampling mixtures' });
+    await turn(signal);
     const gains = new Float64Array(size);
     for (const [index, { matrix, noise }] of covariances.entries()) {
       if (!(total[index]! > 0)) continue;
@@ -127,6 +130,12 @@ export function chooseJointly(
     for (const covariance of covariances) condition(covariance, best, size);
   }
   return chosen;
+}
+
+/** Gives the event loop its turn. @throws ABORTED */
+async function turn(signal: AbortSignal | undefined): Promise<void> {
+  await setImmediate();
+  if (signal?.aborted) throw new GristmillError('ABORTED', { what: 'sampling mixtures' });
 }
 
 /** The covariance after one more run. */

@@ -10,6 +10,7 @@
  * and keeps one of them, which is the same distribution as drawing once for a strength chosen first; rounding is by largest
  * remainders within the bounds, so that units sum exactly (the reference's may be off by a few grid steps).
  */
+import { setImmediate } from 'node:timers/promises';
 import { GristmillError } from '../../errors.ts';
 import { seededRandom, shuffle } from '../../train/seeded.ts';
 import { type MixtureBounds, roundToUnits, unitBounds } from '../simplex.ts';
@@ -87,7 +88,7 @@ export interface Draws {
  *
  * @throws MIXTURE_SAMPLE_FAILED where fewer than `n` are left, ABORTED
  */
-export function drawPublished(options: DrawPublishedOptions): Draws {
+export async function drawPublished(options: DrawPublishedOptions): Promise<Draws> {
   const { n, prior, settings, seed, signal } = options;
   const { nUnits, multiplier, minWeight } = settings;
   const bounds = usageBounds(options);
@@ -102,8 +103,9 @@ export function drawPublished(options: DrawPublishedOptions): Draws {
   const weights = new Float64Array(prior.length);
   const accepted: Int32Array[] = [];
   for (let draw = 0; draw < nDrawn; draw++) {
-    if (draw % 4096 === 0 && signal?.aborted) {
-      throw new GristmillError('ABORTED', { what: 'sampling mixtures' });
+    if (draw % 4096 === 0) {
+      await setImmediate();
+      if (signal?.aborted) throw new GristmillError('ABORTED', { what: 'sampling mixtures' });
     }
     drawDirichlet(concentrations[Math.floor(random() * strengths.length)]!, random, weights);
     if (weights.some((weight, at) => weight > bounds.upper[at]! || weight < bounds.lower[at]!)) {

@@ -70,14 +70,14 @@ const DESIGN_UNITS = 5000;
  * @throws OPTION_INVALID, MIXTURE_DOMAINS_INVALID, MIXTURE_BOUNDS_INFEASIBLE, MIXTURE_SAMPLE_FAILED, ABORTED
  * @see RegMix, arXiv 2407.01492 §3.1
  */
-export function sampleMixtures(options: SampleMixturesOptions): SampledMixtures {
+export async function sampleMixtures(options: SampleMixturesOptions): Promise<SampledMixtures> {
   const { n, way = 'regmix', seed = 42 } = options;
   checkWhole('n', n, 100_000);
   const domains = checkDomains(options.domains);
   const prior = priorOf(domains);
   const names = domains.map(({ name }) => name);
   checkExisting(options, names);
-  const { rows, nUnits, counts, deviations } = draw(options, prior, way, seed);
+  const { rows, nUnits, counts, deviations } = await draw(options, prior, way, seed);
   const units = new Int32Array(n * names.length);
   for (const [row, own] of rows.entries()) units.set(own, row * names.length);
   return {
@@ -96,12 +96,12 @@ interface Drawn {
   readonly deviations: ActiveDesign['deviations'] | null;
 }
 
-function draw(
+async function draw(
   options: SampleMixturesOptions,
   prior: Float64Array,
   way: SampleWay,
   seed: number,
-): Drawn {
+): Promise<Drawn> {
   const { n, domains, budgetTokens, maxEpochs, min, max, signal } = options;
   if (!SAMPLE_WAYS.includes(way)) throw bad('way', `one of ${SAMPLE_WAYS.join(', ')}`, way);
   const isPublished = way === 'regmix' || way === 'regmix-paper';
@@ -114,20 +114,23 @@ function draw(
   if (isPublished) {
     const settings = { ...SAMPLER_PRESETS[way], ...options.settings, nUnits };
     checkSettings(settings);
-    return { ...drawPublished({ n, prior, bounds, settings, seed, signal }), deviations: null };
+    return {
+      ...(await drawPublished({ n, prior, bounds, settings, seed, signal })),
+      deviations: null,
+    };
   }
   if (options.settings !== undefined) throw bad('settings', 'a published preset', way);
   const existing = rowsOf(options.existing);
   const common = { n, prior, bounds, nUnits, seed, signal };
   if (way === 'space-filling') {
-    const rows = drawSpaceFilling({ ...common, existing });
+    const rows = await drawSpaceFilling({ ...common, existing });
     return { rows, nUnits, counts: null, deviations: null };
   }
   const { targets = [] } = options;
   if (targets.length === 0) throw bad('targets', 'a fit, for an active design', 'none');
   const other = targets.find(({ surrogate }) => surrogate.nDomains !== prior.length);
   if (other) throw bad('targets', `fits of ${prior.length} domains`, other.surrogate.nDomains);
-  return { ...drawActive({ ...common, targets, pending: existing }), nUnits, counts: null };
+  return { ...(await drawActive({ ...common, targets, pending: existing })), nUnits, counts: null };
 }
 
 function rowsOf(table: MixtureTable | undefined): Float64Array[] {

@@ -5,6 +5,7 @@
  * exchanges while one raises the smallest distance. Distances are Hellinger's: a domain's step from 0 to 1 % counts for
  * as much as one from 25 % to 36 %, as losses do respond; in plain distance all small domains would look alike.
  */
+import { setImmediate } from 'node:timers/promises';
 import { GristmillError } from '../../errors.ts';
 import { type CandidateOptions, drawCandidates } from './candidates.ts';
 
@@ -25,7 +26,7 @@ const MAX_EXCHANGES = 200;
  *
  * @throws MIXTURE_SAMPLE_FAILED where the grid within the bounds has fewer points, ABORTED
  */
-export function drawSpaceFilling(options: SpaceFillingOptions): Int32Array[] {
+export async function drawSpaceFilling(options: SpaceFillingOptions): Promise<Int32Array[]> {
   const { n, nUnits, existing = [], signal } = options;
   const nCandidates = Math.max(MIN_CANDIDATES, CANDIDATES_EACH * n);
   const rows = drawCandidates({ ...options, n: nCandidates });
@@ -48,6 +49,7 @@ export function drawSpaceFilling(options: SpaceFillingOptions): Int32Array[] {
       : largestAt(Float64Array.from(roots, (root) => -squared(root, centre)));
   const chosen: number[] = [];
   for (let next = first; ; next = largestAt(nearest)) {
+    await setImmediate();
     if (signal?.aborted) throw new GristmillError('ABORTED', { what: 'sampling mixtures' });
     chosen.push(next);
     if (chosen.length === n) break;

@@ -21,12 +21,15 @@ const surrogate = {
 const targets = [{ name: 'loss', surrogate }];
 
 describe('sampleMixtures', () => {
-  it('keeps epoch caps and sums, whatever the way and the seed', () => {
+  it('keeps epoch caps and sums, whatever the way and the seed', async () => {
     const way = fc.constantFrom(...SAMPLE_WAYS);
-    fc.assert(
-      fc.property(way, fc.integer({ min: 0, max: 2 ** 32 - 1 }), (chosen, seed) => {
+    await fc.assert(
+      fc.asyncProperty(way, fc.integer({ min: 0, max: 2 ** 32 - 1 }), async (chosen, seed) => {
         const options = { domains, n: 8, way: chosen, seed, budgetTokens: 100e9, maxEpochs: 2 };
-        const sampled = sampleMixtures({ ...options, ...(chosen === 'active' && { targets }) });
+        const sampled = await sampleMixtures({
+          ...options,
+          ...(chosen === 'active' && { targets }),
+        });
         expect(sampled.ids).toEqual(['1', '2', '3', '4', '5', '6', '7', '8']);
         for (let row = 0; row < 8; row++) {
           const units = sampled.units.subarray(row * 3, row * 3 + 3);
@@ -47,13 +50,13 @@ describe('sampleMixtures', () => {
     [{ settings: { temperature: 2 } }, /temperature in 0\.\.1/],
     [{ way: 'space-filling' as const, settings: {} }, /a published preset/],
     [{ nUnits: 0.5 }, /nUnits: expected a whole number/],
-  ])('refuses %j', (options, message) => {
-    expect(() => sampleMixtures({ domains, n: 4, ...options })).toThrow(message);
+  ])('refuses %j', async (options, message) => {
+    await expect(sampleMixtures({ domains, n: 4, ...options })).rejects.toThrow(message);
   });
 
-  it('takes settings of the published sampler', () => {
+  it('takes settings of the published sampler', async () => {
     const settings = { temperature: 1, maxUsage: 1.5 };
-    const { weights, statistics } = sampleMixtures({ domains, n: 50, settings });
+    const { weights, statistics } = await sampleMixtures({ domains, n: 50, settings });
     expect(weights.filter((_, at) => at % 3 === 1).every((weight) => weight < 0.46)).toBe(true);
     expect(statistics.effectiveDomains).toBeGreaterThan(1.5);
   });
