@@ -66,6 +66,16 @@ function isAlive(pid: number): boolean {
   }
 }
 
+/** Reads a JSON file of a ledger. @throws RUN_LEDGER_INVALID */
+export function readLedgerJson(file: string): unknown {
+  try {
+    return JSON.parse(readFileSync(file, 'utf8'));
+  } catch (cause) {
+    const reason = (cause as Error).message;
+    throw new GristmillError('RUN_LEDGER_INVALID', { file, reason }, { cause });
+  }
+}
+
 /** Writes a file whole or not at all; it is on the disk when this returns. */
 export function writeDurably(file: string, content: string): void {
   const pending = join(dirname(file), `.${basename(file)}.tmp`);

@@ -9,21 +9,11 @@ import {
 import type { ChunkStatistics } from '../annotate/chunks/chunk-statistics.ts';
 import { EXAMPLE_KINDS, type ExampleShares } from '../annotate/chunks/shares.ts';
 import { CHUNK_WAYS, type ChunkWay } from '../annotate/types.ts';
-import {
-  count,
-  percentOf,
-  type SummaryRow,
-  summaryText,
-  untilInterrupted,
-} from './annotate-output.ts';
-import {
-  defined,
-  type ExpertFlags,
-  expertFrom,
-  expertOptions,
-  share,
-  wholeNumber,
-} from './expert-flags.ts';
+import { INTERRUPT_WORDS, percentOf, type SummaryRow, summaryText } from './annotate-output.ts';
+import { type ExpertFlags, expertFrom, expertOptions } from './expert-flags.ts';
+import { count } from './figures.ts';
+import { defined, share, wholeNumber } from './flags.ts';
+import { untilInterrupted } from './interrupt.ts';
 import { duration } from './progress.ts';
 
 interface Flags extends ExpertFlags {
@@ -122,7 +112,7 @@ export function addChunksCommand(annotate: Command): void {
 
 function chunks(inputs: string[], flags: Flags): Promise<void> {
   const json = flags.json ?? false;
-  return untilInterrupted(async (signal) => {
+  return untilInterrupted(INTERRUPT_WORDS, async (signal) => {
     const statistics = await annotateChunks({
       ...optionsOf(flags),
       inputs,

@@ -8,21 +8,11 @@ import {
 } from '../annotate/label/label-types.ts';
 import { writeTemplates } from '../annotate/templates.ts';
 import { addChunksCommand } from './annotate-chunks.ts';
-import {
-  count,
-  percentOf,
-  type SummaryRow,
-  summaryText,
-  untilInterrupted,
-} from './annotate-output.ts';
-import {
-  defined,
-  type ExpertFlags,
-  expertFrom,
-  expertOptions,
-  share,
-  wholeNumber,
-} from './expert-flags.ts';
+import { INTERRUPT_WORDS, percentOf, type SummaryRow, summaryText } from './annotate-output.ts';
+import { type ExpertFlags, expertFrom, expertOptions } from './expert-flags.ts';
+import { count } from './figures.ts';
+import { defined, share, wholeNumber } from './flags.ts';
+import { untilInterrupted } from './interrupt.ts';
 import { duration } from './progress.ts';
 
 interface DocumentsFlags extends ExpertFlags {
@@ -97,7 +87,7 @@ function documents(inputs: string[], flags: DocumentsFlags): Promise<void> {
   const json = flags.json ?? false;
   const { textColumn, idColumn, limit, maxChars, answerTokens, keepRule } = flags;
   const { prompts, profile, validation } = flags;
-  return untilInterrupted(async (signal) => {
+  return untilInterrupted(INTERRUPT_WORDS, async (signal) => {
     const statistics = await annotateDocuments({
       inputs,
       out: flags.out,

@@ -14,8 +14,8 @@ import type {
 } from '../annotate/evaluate/eval-refiner-measures.ts';
 import { readWindowExamples } from '../annotate/example-file.ts';
 import type { WindowExample } from '../annotate/types.ts';
-import { GristmillError, isGristmillError, printable } from '../errors.ts';
-import { onInterrupt } from './interrupt.ts';
+import { GristmillError, printable } from '../errors.ts';
+import { untilInterrupted } from './interrupt.ts';
 import { readSystem } from './refine.ts';
 
 interface Flags {
@@ -67,43 +67,37 @@ async function evalRefiner(flags: Flags): Promise<void> {
       received: refiner === undefined ? 'neither' : 'both',
     });
   }
-  const controller = new AbortController();
-  const release = onInterrupt(controller, 'stopping the evaluation');
-  const { signal } = controller;
-  const chosen = { split, signal, ...(limit !== undefined && { limit }) };
-  try {
-    if (against !== undefined) {
-      const result = await compareAnnotators({
+  await untilInterrupted(
+    { ending: 'stopping the evaluation', ended: 'nothing was measured' },
+    async (signal) => {
+      const chosen = { split, signal, ...(limit !== undefined && { limit }) };
+      if (against !== undefined) {
+        const result = await compareAnnotators({
+          ...chosen,
+          examples: readAll(data, signal),
+          against: readWindowExamples(against, signal),
+        });
+        process.stdout.write(json ? `${JSON.stringify(result)}\n` : comparisonText(result));
+        return;
+      }
+      const { profile, system, device, threads, slots, freeDecoding } = flags;
+      const result = await evaluateRefiner({
         ...chosen,
+        refiner: refiner!,
         examples: readAll(data, signal),
-        against: readWindowExamples(against, signal),
+        device,
+        ...(profile !== undefined && { profile }),
+        ...(system !== undefined && { system: readSystem(system) }),
+        ...(threads !== undefined && { threads }),
+        ...(slots !== undefined && { slots }),
+        ...(freeDecoding && { constrained: false }),
+        onProgress: (nWindows) => {
+          if (!json) process.stderr.write(`gristmill: ${nWindows} windows\n`);
+        },
       });
-      process.stdout.write(json ? `${JSON.stringify(result)}\n` : comparisonText(result));
-      return;
-    }
-    const { profile, system, device, threads, slots, freeDecoding } = flags;
-    const result = await evaluateRefiner({
-      ...chosen,
-      refiner: refiner!,
-      examples: readAll(data, signal),
-      device,
-      ...(profile !== undefined && { profile }),
-      ...(system !== undefined && { system: readSystem(system) }),
-      ...(threads !== undefined && { threads }),
-      ...(slots !== undefined && { slots }),
-      ...(freeDecoding && { constrained: false }),
-      onProgress: (nWindows) => {
-        if (!json) process.stderr.write(`gristmill: ${nWindows} windows\n`);
-      },
-    });
-    process.stdout.write(json ? `${JSON.stringify(result)}\n` : refinerText(result));
-  } catch (error) {
-    if (!signal.aborted || !isGristmillError(error, 'ABORTED')) throw error;
-    process.stderr.write('gristmill: interrupted: nothing was measured\n');
-    process.exitCode = 130;
-  } finally {
-    release();
-  }
+      process.stdout.write(json ? `${JSON.stringify(result)}\n` : refinerText(result));
+    },
+  );
 }
 
 async function* readAll(

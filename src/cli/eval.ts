@@ -8,6 +8,7 @@ import { readGoldDocuments, readGoldPages } from '../train/gold.ts';
 import { documentRefiner, lineRefiner } from '../train/refiners.ts';
 import { thinNoise } from '../train/thin-noise.ts';
 import { evalRefinerCommand, table } from './eval-refiner.ts';
+import { share } from './flags.ts';
 
 interface Flags {
   readonly refiner: string;
@@ -179,14 +180,6 @@ function folds(text: string): number {
   const value = Number(text);
   if (!Number.isSafeInteger(value) || value < 2) {
     throw new InvalidArgumentError('expected a whole number of at least 2.');
-  }
-  return value;
-}
-
-function share(text: string): number {
-  const value = Number(text);
-  if (text.trim() === '' || !(value >= 0 && value <= 1)) {
-    throw new InvalidArgumentError('expected a number in 0..1.');
   }
   return value;
 }

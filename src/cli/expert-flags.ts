@@ -1,7 +1,8 @@
 /** The flags of commands that ask an expert, and the options they stand for. */
-import { type Command, InvalidArgumentError } from 'commander';
+import type { Command } from 'commander';
 import type { ExpertOptions } from '../annotate/expert/expert.ts';
 import { GristmillError } from '../errors.ts';
+import { defined, wholeNumber } from './flags.ts';
 
 /** What the flags of {@link expertOptions} parse to. */
 export interface ExpertFlags {
@@ -18,30 +19,6 @@ export interface ExpertFlags {
   readonly device?: string;
   readonly threads?: number;
   readonly slots?: number;
-}
-
-/** A parser of whole numbers in `minimum..maximum`. */
-export function wholeNumber(
-  minimum: number,
-  maximum: number = Number.MAX_SAFE_INTEGER,
-): (text: string) => number {
-  return (text) => {
-    const value = Number(text);
-    const good = text.trim() !== '' && Number.isSafeInteger(value);
-    if (good && value >= minimum && value <= maximum) return value;
-    const range =
-      maximum === Number.MAX_SAFE_INTEGER ? `of at least ${minimum}` : `in ${minimum}..${maximum}`;
-    throw new InvalidArgumentError(`expected a whole number ${range}.`);
-  };
-}
-
-/** A parser of shares, 0..1. */
-export function share(text: string): number {
-  const value = Number(text);
-  if (text.trim() === '' || !(value >= 0 && value <= 1)) {
-    throw new InvalidArgumentError('expected a number in 0..1.');
-  }
-  return value;
 }
 
 /** Adds the flags of an expert to a command. */
@@ -111,13 +88,4 @@ function refuseFor(owner: string, flags: ExpertFlags, names: readonly (keyof Exp
 
 function refuse(option: string, expected: string, received: unknown): never {
   throw new GristmillError('OPTION_INVALID', { option, expected, received });
-}
-
-/** Options that were given. */
-export function defined<T extends object>(
-  values: T,
-): { [Key in keyof T]?: Exclude<T[Key], undefined> } {
-  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as {
-    [Key in keyof T]?: Exclude<T[Key], undefined>;
-  };
 }

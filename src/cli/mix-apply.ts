@@ -7,8 +7,9 @@ import { chosenMixture } from '../mixture/apply/chosen-mixture.ts';
 import type { PickOptions } from '../mixture/apply/picks.ts';
 import { readSources } from '../mixture/sources.ts';
 import { writeWhole } from '../mixture/write-whole.ts';
+import { count } from './figures.ts';
 import { onInterrupt } from './interrupt.ts';
-import { count, progressLine, table, toCount, toNumber } from './mix-output.ts';
+import { progressLine, table, toCount, toNumber } from './mix-output.ts';
 
 interface Flags {
   readonly row?: string;

@@ -4,7 +4,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import { GristmillError, printable } from '../errors.ts';
 import { type CollectedRuns, collectRuns } from '../mixture/collect.ts';
 import { joinRuns, writeLosses, writeMixtures, writeRuns } from '../mixture/tables.ts';
-import { defined } from './expert-flags.ts';
+import { defined } from './flags.ts';
 
 interface Flags {
   readonly out: string;

@@ -1,6 +1,6 @@
 /** `gristmill mix fit` and `predict`: parsing and printing around the mixture room. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { isGristmillError, printable } from '../errors.ts';
+import { printable } from '../errors.ts';
 import { csvText } from '../mixture/csv.ts';
 import { fitMixture } from '../mixture/fit.ts';
 import { fitInput, loadFit, saveFit } from '../mixture/fit-file.ts';
@@ -11,8 +11,8 @@ import { joinRuns, readLosses, readMixtures, targetName } from '../mixture/table
 import type { SurrogateFamilyName } from '../mixture/types.ts';
 import { writeWhole } from '../mixture/write-whole.ts';
 import { table } from './eval-refiner.ts';
-import { defined, wholeNumber } from './expert-flags.ts';
-import { onInterrupt } from './interrupt.ts';
+import { defined, wholeNumber } from './flags.ts';
+import { untilInterrupted } from './interrupt.ts';
 import { addCollectCommand } from './mix-collect.ts';
 import { addReportCommand } from './mix-report.ts';
 
@@ -94,53 +94,47 @@ async function fit(flags: FitFlags): Promise<void> {
   const { indexColumn, model, targets, runs: nRuns, seed, folds, out, json } = flags;
   const onMissing = flags.skipMissing ? 'skip' : 'error';
   const named = defined({ indexColumn });
-  const controller = new AbortController();
-  const release = onInterrupt(controller, 'stopping the fit');
-  const { signal } = controller;
-  try {
-    const mixtures = await readMixtures(flags.mixtures, named);
-    const losses = await readLosses(flags.losses, { ...named, onMissing });
-    const files = { mixtures: flags.mixtures, losses: flags.losses };
-    // Rows left out of the losses are no ids that the mixtures have alone.
-    const runs = joinRuns(mixtures, losses, { onMissing, files });
-    const fitted = await fitMixture({
-      runs,
-      model,
-      seed,
-      folds,
-      learningCurve: flags.learningCurve ?? false,
-      ...defined({ targets, nRuns }),
-      signal,
-      onProgress: json ? undefined : progressLines(),
-    });
-    await saveFit(out, fitted, [await fitInput(flags.mixtures), await fitInput(flags.losses)]);
-    const {
-      predicted: _predicted,
-      halfWidths90: _halfWidths,
-      ...crossValidation
-    } = fitted.report.crossValidation ?? {};
-    const summary = {
-      out,
-      model,
-      seed,
-      nDomains: fitted.domains.length,
-      targets: fitted.targets,
-      nRenormalised: mixtures.nRenormalised,
-      nIncomplete: losses.nSkipped,
-      nWithoutLosses: runs.nWithoutLosses,
-      nWithoutMixture: runs.nWithoutMixture,
-      ignoredColumns: [...mixtures.ignored, ...losses.ignored],
-      ...fitted.report,
-      crossValidation: fitted.report.crossValidation && crossValidation,
-    };
-    process.stdout.write(json ? `${JSON.stringify(summary)}\n` : fitText(fitted, summary));
-  } catch (error) {
-    if (!signal.aborted || !isGristmillError(error, 'ABORTED')) throw error;
-    process.stderr.write('gristmill: interrupted: nothing was written\n');
-    process.exitCode = 130;
-  } finally {
-    release();
-  }
+  await untilInterrupted(
+    { ending: 'stopping the fit', ended: 'nothing was written' },
+    async (signal) => {
+      const mixtures = await readMixtures(flags.mixtures, named);
+      const losses = await readLosses(flags.losses, { ...named, onMissing });
+      const files = { mixtures: flags.mixtures, losses: flags.losses };
+      // Rows left out of the losses are no ids that the mixtures have alone.
+      const runs = joinRuns(mixtures, losses, { onMissing, files });
+      const fitted = await fitMixture({
+        runs,
+        model,
+        seed,
+        folds,
+        learningCurve: flags.learningCurve ?? false,
+        ...defined({ targets, nRuns }),
+        signal,
+        onProgress: json ? undefined : progressLines(),
+      });
+      await saveFit(out, fitted, [await fitInput(flags.mixtures), await fitInput(flags.losses)]);
+      const {
+        predicted: _predicted,
+        halfWidths90: _halfWidths,
+        ...crossValidation
+      } = fitted.report.crossValidation ?? {};
+      const summary = {
+        out,
+        model,
+        seed,
+        nDomains: fitted.domains.length,
+        targets: fitted.targets,
+        nRenormalised: mixtures.nRenormalised,
+        nIncomplete: losses.nSkipped,
+        nWithoutLosses: runs.nWithoutLosses,
+        nWithoutMixture: runs.nWithoutMixture,
+        ignoredColumns: [...mixtures.ignored, ...losses.ignored],
+        ...fitted.report,
+        crossValidation: fitted.report.crossValidation && crossValidation,
+      };
+      process.stdout.write(json ? `${JSON.stringify(summary)}\n` : fitText(fitted, summary));
+    },
+  );
 }
 
 /** A line on stderr every ten seconds. */

@@ -1,6 +1,6 @@
 /** `gristmill mix optimize`: parsing and printing around the mixture room. */
 import { type Command, Option } from 'commander';
-import { GristmillError, isGristmillError, printable } from '../errors.ts';
+import { GristmillError, printable } from '../errors.ts';
 import { targetColumn } from '../mixture/fit.ts';
 import { loadFit } from '../mixture/fit-file.ts';
 import type { FittedMixture } from '../mixture/fit-types.ts';
@@ -14,8 +14,8 @@ import {
 import { domainName, writeMixtures } from '../mixture/tables.ts';
 import { writeWhole } from '../mixture/write-whole.ts';
 import { table } from './eval-refiner.ts';
-import { wholeNumber } from './expert-flags.ts';
-import { onInterrupt } from './interrupt.ts';
+import { wholeNumber } from './flags.ts';
+import { untilInterrupted } from './interrupt.ts';
 import {
   digitsOf,
   domainsFrom,
@@ -90,33 +90,27 @@ async function optimize(file: string, flags: OptimizeFlags): Promise<void> {
   const { objective, method, kl, confidence, seed, out = [], json } = flags;
   const { budgetTokens, maxEpochs, relativeToPrior, freeze } = flags;
   const outside = flags.allowOutside ? 'allow' : flags.inside ? 'inside' : 'refuse';
-  const controller = new AbortController();
-  const release = onInterrupt(controller, 'stopping the search');
-  const { signal } = controller;
-  try {
-    const { fit } = await loadFit(file);
-    const proposal = await optimizeMixture({
-      domains: domainsFrom(flags.domains, fit),
-      targets: chosenTargets(fit, flags),
-      ...{ objective, method, kl, confidence, seed, signal, budgetTokens, maxEpochs },
-      ...{ relativeToPrior, outside, nDraws: flags.draws, nAveraged: flags.top },
-      min: weightsBy(flags.min, fit.domains, '--min'),
-      max: weightsBy(flags.max, fit.domains, '--max'),
-      frozen: freeze === undefined ? undefined : readFrozenGroups(freeze, fit.domains),
-      sampled: { domains: fit.domains, ids: fit.runs.ids, weights: fit.runs.weights },
-    });
-    for (const path of out) await writeProposal(path, proposal);
-    process.stdout.write(json ? `${JSON.stringify(proposal)}\n` : proposalText(proposal));
-    for (const { message } of json ? [] : proposal.warnings) {
-      process.stderr.write(`gristmill: warning: ${printable(message)}\n`);
-    }
-  } catch (error) {
-    if (!signal.aborted || !isGristmillError(error, 'ABORTED')) throw error;
-    process.stderr.write('gristmill: interrupted: nothing was written\n');
-    process.exitCode = 130;
-  } finally {
-    release();
-  }
+  await untilInterrupted(
+    { ending: 'stopping the search', ended: 'nothing was written' },
+    async (signal) => {
+      const { fit } = await loadFit(file);
+      const proposal = await optimizeMixture({
+        domains: domainsFrom(flags.domains, fit),
+        targets: chosenTargets(fit, flags),
+        ...{ objective, method, kl, confidence, seed, signal, budgetTokens, maxEpochs },
+        ...{ relativeToPrior, outside, nDraws: flags.draws, nAveraged: flags.top },
+        min: weightsBy(flags.min, fit.domains, '--min'),
+        max: weightsBy(flags.max, fit.domains, '--max'),
+        frozen: freeze === undefined ? undefined : readFrozenGroups(freeze, fit.domains),
+        sampled: { domains: fit.domains, ids: fit.runs.ids, weights: fit.runs.weights },
+      });
+      for (const path of out) await writeProposal(path, proposal);
+      process.stdout.write(json ? `${JSON.stringify(proposal)}\n` : proposalText(proposal));
+      for (const { message } of json ? [] : proposal.warnings) {
+        process.stderr.write(`gristmill: warning: ${printable(message)}\n`);
+      }
+    },
+  );
 }
 
 function chosenTargets(fit: FittedMixture, { target, targets }: OptimizeFlags): ObjectiveTarget[] {

@@ -42,11 +42,6 @@ export function table(rows: readonly (readonly string[])[]): string {
     .join('');
 }
 
-/** A number with separators. */
-export function count(value: number): string {
-  return value.toLocaleString('en');
-}
-
 /** A whole number above 0. */
 export function toCount(text: string): number {
   const value = Number(text);

@@ -1,6 +1,6 @@
 /** `gristmill mix sample`: parsing and printing around the mixture room. `mix optimize` is in its own file. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { GristmillError, isGristmillError, printable } from '../errors.ts';
+import { GristmillError, printable } from '../errors.ts';
 import { countDomains } from '../mixture/count-domains.ts';
 import { type DomainSpec, matchDomain, orderDomains, readDomains } from '../mixture/domains.ts';
 import { loadFit } from '../mixture/fit-file.ts';
@@ -13,8 +13,8 @@ import {
 } from '../mixture/sample/sample.ts';
 import { alignDomains, readMixtures, targetName, writeMixtures } from '../mixture/tables.ts';
 import type { MixtureTable } from '../mixture/types.ts';
-import { defined, wholeNumber } from './expert-flags.ts';
-import { onInterrupt } from './interrupt.ts';
+import { defined, wholeNumber } from './flags.ts';
+import { untilInterrupted } from './interrupt.ts';
 import { addOptimizeCommand } from './mix-optimize.ts';
 
 interface SampleFlags {
@@ -67,10 +67,7 @@ export function addSampleCommands(mix: Command): void {
 
 async function sample(flags: SampleFlags): Promise<void> {
   const { n, preset, seed, out, json, budgetTokens, maxEpochs } = flags;
-  const controller = new AbortController();
-  const release = onInterrupt(controller, 'stopping');
-  const { signal } = controller;
-  try {
+  await untilInterrupted({ ending: 'stopping', ended: 'nothing was written' }, async (signal) => {
     if ((preset === 'active') !== (flags.fit !== undefined)) {
       throw new GristmillError('OPTION_INVALID', {
         option: '--fit',
@@ -93,13 +90,7 @@ async function sample(flags: SampleFlags): Promise<void> {
     const { way, nUnits, counts, statistics, deviations, smallestDistance } = sampled;
     const summary = { way, seed, n, nUnits, counts, statistics, smallestDistance, deviations, out };
     process.stdout.write(json ? `${JSON.stringify(summary)}\n` : sampleText(sampled, out));
-  } catch (error) {
-    if (!signal.aborted || !isGristmillError(error, 'ABORTED')) throw error;
-    process.stderr.write('gristmill: interrupted: nothing was written\n');
-    process.exitCode = 130;
-  } finally {
-    release();
-  }
+  });
 }
 
 async function domainsOf(

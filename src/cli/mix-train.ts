@@ -11,9 +11,10 @@ import { readSources } from '../mixture/sources.ts';
 import { readMixtures } from '../mixture/tables.ts';
 import { tokenizeDomains } from '../mixture/tokenize.ts';
 import type { StoreIndex } from '../train/token-store.ts';
+import { count } from './figures.ts';
 import { onInterrupt } from './interrupt.ts';
 import { addApplyCommand } from './mix-apply.ts';
-import { count, progressLine, table, toCount, toNumber } from './mix-output.ts';
+import { progressLine, table, toCount, toNumber } from './mix-output.ts';
 import { duration } from './progress.ts';
 
 /** Adds the commands to `mix`. */

@@ -173,7 +173,8 @@ async function interrupting<T>(brought: number, call: () => Promise<T>): Promise
   }
 }
 
-async function writing<T>(path: string, call: () => Promise<T>): Promise<T> {
+/** A step whose failure is one of the disk. @throws MODEL_WRITE_FAILED */
+export async function writing<T>(path: string, call: () => Promise<T>): Promise<T> {
   try {
     return await call();
   } catch (cause) {

@@ -13,7 +13,7 @@ import { convertModel } from './convert/convert.ts';
 import { indexedFiles } from './convert/safetensors.ts';
 import { type ConvertedType, hubFolder, hubModelPath } from './hub-cache.ts';
 import { filesOf, type HubAccess, type HubFile, hubError, resolveCommit } from './hub-client.ts';
-import { downloadFile } from './hub-download.ts';
+import { downloadFile, writing } from './hub-download.ts';
 
 /** Options of {@link pullModel}. */
 export interface PullModelOptions {
@@ -179,13 +179,4 @@ function checkOptions(options: { repo: string; revision: string; type: string })
 
 function invalid(option: string, expected: string, received: unknown): GristmillError {
   return new GristmillError('OPTION_INVALID', { option, expected, received });
-}
-
-async function writing<T>(path: string, call: () => Promise<T>): Promise<T> {
-  try {
-    return await call();
-  } catch (cause) {
-    const reason = (cause as Error).message;
-    throw new GristmillError('MODEL_WRITE_FAILED', { path, reason }, { cause });
-  }
 }

@@ -16,9 +16,9 @@
  *  3. Whatever lies under tmp/ without a record is thrown away and done again.
  *  4. rows in = kept + edited + dropped + failed, checked before a record is written.
  */
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { lock, syncFolder, writeDurably } from '../durable-files.ts';
+import { lock, readLedgerJson, syncFolder, writeDurably } from '../durable-files.ts';
 import { GristmillError } from '../errors.ts';
 import { compareIdentity, type RunIdentity } from './run-identity.ts';
 import type { RefineCounts } from './statistics.ts';
@@ -92,7 +92,7 @@ export function openLedger(out: string, identity: RunIdentity): Ledger {
   }
   try {
     if (existsSync(runFile)) {
-      const changes = compareIdentity(readJson(runFile) as RunIdentity, identity);
+      const changes = compareIdentity(readLedgerJson(runFile) as RunIdentity, identity);
       if (changes.length > 0) {
         throw new GristmillError('RUN_CHANGED', { out, changes: changes.join('; ') });
       }
@@ -178,19 +178,10 @@ function readRecords(folder: string): Map<number, UnitRecord> {
   const records = new Map<number, UnitRecord>();
   for (const name of readdirSync(join(folder, 'units')).sort()) {
     if (!/^\d+\.json$/.test(name)) continue;
-    const record = readJson(join(folder, 'units', name)) as UnitRecord;
+    const record = readLedgerJson(join(folder, 'units', name)) as UnitRecord;
     records.set(record.unit, record);
   }
   return records;
-}
-
-function readJson(file: string): unknown {
-  try {
-    return JSON.parse(readFileSync(file, 'utf8'));
-  } catch (cause) {
-    const reason = (cause as Error).message;
-    throw new GristmillError('RUN_LEDGER_INVALID', { file, reason }, { cause });
-  }
 }
 
 function outputError(path: string, error: unknown): unknown {

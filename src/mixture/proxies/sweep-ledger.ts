@@ -11,9 +11,9 @@
  * are of: the table of mixtures may grow, but a row that is finished may not change.
  */
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { lock, writeDurably } from '../../durable-files.ts';
+import { lock, readLedgerJson, writeDurably } from '../../durable-files.ts';
 import { GristmillError } from '../../errors.ts';
 import { changedKeys } from '../../train/run-folder.ts';
 import { writeLosses } from '../tables.ts';
@@ -104,7 +104,7 @@ export class SweepLedger {
       writeDurably(file, `${JSON.stringify(now, null, 2)}\n`);
       return;
     }
-    const changes = changedKeys(readJson(file), now);
+    const changes = changedKeys(readLedgerJson(file), now);
     if (changes.length > 0) {
       const named = changes.slice(0, 8).join(', ');
       throw new GristmillError('MIXTURE_RUN_CHANGED', { out: this.#out, changes: named });
@@ -115,7 +115,7 @@ export class SweepLedger {
     const folder = join(this.#out, 'runs');
     for (const name of readdirSync(folder).sort()) {
       if (!name.endsWith('.json') || name.startsWith('.')) continue;
-      const record = readJson(join(folder, name)) as ProxyRunRecord;
+      const record = readLedgerJson(join(folder, name)) as ProxyRunRecord;
       this.finished.set(record.id, record);
     }
   }
@@ -126,15 +126,6 @@ export function fileNameOf(id: string): string {
   if (/^[0-9a-z][0-9a-z_.-]{0,59}$/.test(id)) return id;
   const hash = createHash('sha256').update(id).digest('hex').slice(0, 16);
   return `${id.replace(/[^0-9A-Za-z_-]/g, '_').slice(0, 40)}-${hash}`;
-}
-
-function readJson(file: string): unknown {
-  try {
-    return JSON.parse(readFileSync(file, 'utf8'));
-  } catch (cause) {
-    const reason = (cause as Error).message;
-    throw new GristmillError('RUN_LEDGER_INVALID', { file, reason }, { cause });
-  }
 }
 
 function coded(path: string, error: unknown): unknown {
