@@ -80,6 +80,7 @@ export const ERRORS = {
   TRAIN_RUN_CHANGED:
     '{out} holds a training run with other settings; changed: {changes}. Use another out, or remove it',
   TRAIN_STORE_INVALID: 'token store {path}: {reason}',
+  SCHEDULE_INVALID: '{where}: {reason}',
   // model: conversion and the hub
   MODEL_WRITE_FAILED: '{path}: {reason}',
   // annotate
@@ -116,6 +117,17 @@ export const ERRORS = {
   MIXTURE_RUN_CHANGED:
     '{out} holds a run with other settings; changed: {changes}. Use another --out, or remove it',
   MIXTURE_PROXY_DIED: 'proxy {run}: its process on {device} died ({exit}) {count} times',
+  // continual: plans, runs
+  CONTINUAL_PLAN_INVALID: 'plan {file}: {reason}',
+  CONTINUAL_DATA_TOO_SMALL:
+    'stage {stage}: dataset {dataset} is needed for {needed} {unit}, but {available} are there in at most {maxEpochs} epochs',
+  CONTINUAL_REPLAY_TOO_SMALL:
+    'stage {stage}: the replay of dataset {dataset} needs {needed} {unit}, but only {available} of it were seen before',
+  CONTINUAL_RUN_CHANGED:
+    '{out} holds a run with other settings; changed: {changes}. Use another --out, or remove it',
+  CONTINUAL_DIVERGED:
+    'stage {stage}, step {step}: loss {loss}, gradient norm {gradNorm}: stopped before the update; the last good checkpoint is {checkpoint}, of step {goodStep}',
+  CONTINUAL_WRITE_FAILED: '{path}: {reason}',
   // batch
   BATCH_POOL_TOO_SMALL: 'slab pool: expected at least {minimum} slabs, received {received}',
 } as const;

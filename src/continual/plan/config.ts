@@ -1,0 +1,237 @@
+/**
+ * The plan of a continuation as it is written, YAML or JSON, checked whole before anything is counted or run.
+ *
+ *     name: english-then-german
+ *     preset: rewarm                       # what stages leave out comes from here, see presets.ts
+ *     batch: { nSeq: 16, nCtx: 64 }
+ *     datasets:
+ *       english: { inputs: [english/*.parquet] }
+ *       german: { inputs: [german.jsonl.zst], textColumn: content }
+ *     stages:
+ *       - { name: base, data: english, tokens: 2M, schedule: { kind: cosine, peakLr: 3e-3, minLr: 3e-4, warmup: 1 % } }
+ *       - { name: german, data: german, tokens: 2M, replay: 25 % }
+ */
+import { readFileSync } from 'node:fs';
+import { parse as parseYaml } from 'yaml';
+import { z } from 'zod';
+import { GristmillError, printable } from '../../errors.ts';
+import { parseTokens } from '../../train/schedules/lengths.ts';
+import { scheduleSchema } from '../../train/schedules/spec.ts';
+
+const name = z.string().regex(/^[0-9A-Za-z][0-9A-Za-z_.-]{0,79}$/, {
+  error: 'expected a letter or digit, then up to 79 letters, digits, dots, dashes and underscores',
+});
+
+const tokens = z.union([z.number(), z.string()]).transform((value, context) => {
+  const count = parseTokens(value);
+  if (count !== null && count > 0) return count;
+  context.addIssue({
+    code: 'custom',
+    message: `expected tokens above 0, e.g. 2_000_000, 2M or 300B; received ${printable(value)}`,
+  });
+  return z.NEVER;
+});
+
+/** A share: a number in 0..1, or text in percent. */
+const share = z.union([z.number(), z.string()]).transform((value, context) => {
+  const percent =
+    typeof value === 'string' ? /^\s*(\d+(?:\.\d+)?)\s*%\s*$/.exec(value.slice(0, 40)) : null;
+  const number =
+    typeof value === 'number' ? value : percent ? Number(percent[1]) / 100 : Number.NaN;
+  if (number >= 0 && number <= 1) return number;
+  context.addIssue({
+    code: 'custom',
+    message: `expected a share in 0..1 or 0..100 %, received ${printable(value)}`,
+  });
+  return z.NEVER;
+});
+
+const weights = z.record(name, z.number().min(0));
+const blend = z.union([name.transform((dataset) => ({ [dataset]: 1 })), weights], {
+  error: 'expected the name of a dataset, or { name: weight, … }',
+});
+
+const inputs = z.array(z.string().min(1)).min(1);
+
+const dataset = z.strictObject({
+  /** Files, folders and globs of Parquet, JSONL and Arrow; needed to run. */
+  inputs: inputs.optional(),
+  textColumn: z.string().min(1).optional(),
+  /** How much there is, for plans whose data are elsewhere. */
+  tokens: tokens.optional(),
+  /** Path in another trainer's form, for exports. Default: the name. */
+  path: z.string().min(1).optional(),
+});
+
+const replay = z.union(
+  [
+    share.transform((value) => ({ share: value })),
+    z.strictObject({
+      share,
+      /** As seen before, or drawn anew from `seed`. */
+      order: z.enum(['original', 'reshuffled']).optional(),
+      seed: z.int().min(0).optional(),
+      /** Sequences of each source that are passed over, around its end. */
+      offset: z.int().min(0).optional(),
+      /** Which earlier datasets; their weights within the replay. Default: all, by tokens seen. */
+      from: weights.optional(),
+    }),
+  ],
+  { error: 'expected a share (0.05, 5 %) or { share, order, seed, offset, from }' },
+);
+
+const stage = z.strictObject({
+  name,
+  /** One blend, or several in turn: all but the last end where the rate falls to a share of its peak, or after a share of the steps. */
+  data: z.union([
+    blend,
+    z
+      .array(
+        z.strictObject({
+          data: blend,
+          until: z
+            .union([
+              z.strictObject({ lrFraction: z.number().positive().max(1) }),
+              z.strictObject({ fraction: z.number().positive().max(1) }),
+            ])
+            .optional(),
+        }),
+      )
+      .min(1)
+      .max(100),
+  ]),
+  tokens: tokens.optional(),
+  steps: z.int().min(1).optional(),
+  schedule: scheduleSchema.optional(),
+  replay: replay.optional(),
+  /** Where it starts: the stage before (default), or another one; its end, or the end of its constant phase. */
+  start: z
+    .union([
+      z
+        .enum(['annealed', 'constant'])
+        .transform((checkpoint) => ({ stage: undefined, checkpoint })),
+      z.strictObject({
+        stage: name.optional(),
+        checkpoint: z.enum(['annealed', 'constant']).default('annealed'),
+      }),
+    ])
+    .optional(),
+  /** Moments and step count of the optimiser. */
+  optimizer: z.enum(['reset', 'keep']).optional(),
+  /** How often a sequence of its new data may be seen. */
+  maxEpochs: z.number().positive().optional(),
+  /** Made elsewhere: it counts as seen and is not run. Only in front, and with `model.from`. */
+  done: z.boolean().default(false),
+});
+
+const schema = z.strictObject({
+  name: z.string().min(1).max(200).default('continual pre-training'),
+  /** What stages leave out; presets.ts says what, from where and when it is advised. */
+  preset: z.enum(['rewarm', 'infinite', 'reuse']).optional(),
+  seed: z.int().min(0).default(0),
+  model: z
+    .union(
+      [
+        z.strictObject({ from: z.string().min(1) }),
+        z.strictObject({
+          shape: z.strictObject({
+            nEmbd: z.int().min(1),
+            nLayer: z.int().min(1),
+            nHead: z.int().min(1),
+            nHeadKv: z.int().min(1).optional(),
+            nHeadDim: z.int().min(2).optional(),
+            nFf: z.int().min(1).optional(),
+            ropeTheta: z.number().positive().default(10_000),
+            rmsEpsilon: z.number().positive().default(1e-5),
+            tied: z.boolean().default(true),
+          }),
+        }),
+      ],
+      { error: 'expected { from: FILE } or { shape: { nEmbd, nLayer, nHead, … } }' },
+    )
+    .optional(),
+  tokenizer: z
+    .union(
+      [
+        z.strictObject({ path: z.string().min(1) }),
+        z.strictObject({ train: z.strictObject({ vocabSize: z.int().min(257) }) }),
+      ],
+      { error: 'expected { path: FILE } or { train: { vocabSize: 257 or more } }' },
+    )
+    .optional(),
+  batch: z.strictObject({
+    /** Sequences of a micro-batch. */
+    nSeq: z.int().min(1),
+    /** Tokens of a sequence. */
+    nCtx: z.int().min(2),
+    /** Micro-batches of a step. */
+    accumulate: z.int().min(1).default(1),
+  }),
+  optimizer: z
+    .strictObject({
+      beta1: z.number().min(0).max(0.99999).default(0.9),
+      beta2: z.number().min(0).max(0.9999999).default(0.95),
+      weightDecay: z.number().min(0).default(0.1),
+      clipNorm: z.number().min(0).default(1),
+    })
+    .prefault({}),
+  validation: z
+    .strictObject({
+      /** Of every dataset, by document. */
+      share: z.number().positive().max(0.5).default(0.05),
+      /** Steps between measurements; 0 for the ends of stages only. */
+      every: z.int().min(0).default(100),
+      /** Sequences of each set that are measured, at most. */
+      windows: z.int().min(1).default(64),
+      /** Sets beside the held-out parts of the datasets. */
+      sets: z
+        .record(name, z.strictObject({ inputs, textColumn: z.string().min(1).optional() }))
+        .default({}),
+    })
+    .prefault({}),
+  /** Steps between checkpoints; 0 for the kept ones only. */
+  checkpointEvery: z.int().min(0).default(200),
+  nThreads: z.int().min(1).optional(),
+  device: z
+    .string()
+    .regex(/^(cpu|cuda:\d+)$/)
+    .default('cpu'),
+  datasets: z
+    .record(name, dataset)
+    .refine((all) => Object.keys(all).length > 0, { error: 'expected at least one' }),
+  stages: z.array(stage).min(1).max(1000),
+});
+
+/** A checked plan, what presets fill in still left out. */
+export type PlanConfig = z.infer<typeof schema>;
+/** A stage of it. */
+export type StageConfig = PlanConfig['stages'][number];
+/** A plan as it is written. */
+export type PlanInput = z.input<typeof schema>;
+
+/**
+ * Checks the form of a plan; resolvePlan() checks what it means.
+ *
+ * @param file named in the error
+ * @throws CONTINUAL_PLAN_INVALID naming every key that is wrong
+ */
+export function checkPlan(input: unknown, file = 'the plan'): PlanConfig {
+  const parsed = schema.safeParse(input);
+  if (parsed.success) return parsed.data;
+  const reason = parsed.error.issues
+    .map(({ path, message }) => `${path.join('.') || 'plan'}: ${message}`)
+    .join('; ');
+  throw new GristmillError('CONTINUAL_PLAN_INVALID', { file, reason });
+}
+
+/** Reads a plan. @throws CONTINUAL_PLAN_INVALID */
+export function readPlan(file: string): PlanConfig {
+  let input: unknown;
+  try {
+    input = parseYaml(readFileSync(file, 'utf8'));
+  } catch (cause) {
+    const reason = (cause as Error).message;
+    throw new GristmillError('CONTINUAL_PLAN_INVALID', { file, reason }, { cause });
+  }
+  return checkPlan(input, file);
+}
