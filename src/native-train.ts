@@ -184,6 +184,8 @@ export interface NativeTrainer {
   saveCheckpoint(path: string, state: string): Promise<void>;
   /** @throws TRAIN_CHECKPOINT_INVALID; the trainer is then unchanged */
   loadCheckpoint(path: string): Promise<{ readonly step: number; readonly state: string }>;
+  /** Sets moments and step to what they are at the start; weights stay. */
+  resetOptimizer(): Promise<void>;
   /** @throws TRAIN_WRITE_FAILED, TRAIN_MODEL_UNSUPPORTED when the tokenizer does not fit */
   exportGguf(options: ExportGgufOptions): Promise<void>;
   /** Reads weights; moments and step stay. @throws TRAIN_MODEL_UNSUPPORTED */
@@ -201,6 +203,7 @@ interface TrainerHandle {
   writeTensor(name: string, values: Float32Array): Promise<void>;
   saveCheckpoint(path: string, state: string): Promise<void>;
   loadCheckpoint(path: string): Promise<{ step: number; state: string }>;
+  resetOptimizer(): Promise<void>;
   exportGguf(options: ExportGgufOptions): Promise<void>;
   importGguf(path: string): Promise<void>;
   cancel(call: number): void;
@@ -258,6 +261,7 @@ export async function openTrainerWith(
     writeTensor: (name, values) => codedCall(() => handle.writeTensor(name, values)),
     saveCheckpoint: (path, state) => codedCall(() => handle.saveCheckpoint(path, state)),
     loadCheckpoint: (path) => codedCall(() => handle.loadCheckpoint(path)),
+    resetOptimizer: () => codedCall(() => handle.resetOptimizer()),
     exportGguf: (request) => codedCall(() => handle.exportGguf(request)),
     importGguf: (path) => codedCall(() => handle.importGguf(path)),
     dispose: () => codedCall(() => handle.dispose()),

@@ -189,6 +189,7 @@ class TrainerObject : public Napi::ObjectWrap<TrainerObject> {
                         InstanceMethod("writeTensor", &TrainerObject::WriteTensor),
                         InstanceMethod("saveCheckpoint", &TrainerObject::SaveCheckpoint),
                         InstanceMethod("loadCheckpoint", &TrainerObject::LoadCheckpoint),
+                        InstanceMethod("resetOptimizer", &TrainerObject::ResetOptimizer),
                         InstanceMethod("exportGguf", &TrainerObject::ExportGguf),
                         InstanceMethod("importGguf", &TrainerObject::ImportGguf),
                         InstanceMethod("cancel", &TrainerObject::Cancel),
@@ -499,6 +500,13 @@ class TrainerObject : public Napi::ObjectWrap<TrainerObject> {
             object.Set("step", static_cast<double>(result.step));
             return object;
           });
+    });
+  }
+
+  // resetOptimizer(): moments and step as at the start
+  Napi::Value ResetOptimizer(const Napi::CallbackInfo& info) {
+    return Guarded(info.Env(), [&] {
+      return StartVoid(info, [this] { Opened().ResetOptimiser(); });
     });
   }
 

@@ -185,6 +185,17 @@ std::string Trainer::LoadCheckpoint(const std::string& path) {
   return header.substr(line2 + 1);
 }
 
+void Trainer::ResetOptimiser() {
+  const std::vector<float> zeros(static_cast<size_t>(std::min(flat_size_, kPieceFloats)));
+  for (const Which which : {Which::kFirstMoment, Which::kSecondMoment}) {
+    for (int64_t start = 0; start < flat_size_; start += kPieceFloats) {
+      const int64_t length = std::min(kPieceFloats, flat_size_ - start);
+      Write(which, start, std::span(zeros).first(static_cast<size_t>(length)));
+    }
+  }
+  step_ = 0;
+}
+
 namespace {
 
 void CopyTokenizer(const std::string& path, const Shape& shape, gguf_context* to) {

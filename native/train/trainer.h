@@ -109,6 +109,8 @@ class Trainer {
   // `state` is the caller's (data position, random state): stored and given back as it is.
   void SaveCheckpoint(const std::string& path, const std::string& state) const;
   std::string LoadCheckpoint(const std::string& path);
+  // Moments and step as at the start; weights stay.
+  void ResetOptimiser();
   void ExportGguf(const ExportRequest& request) const;
   void ImportGguf(const std::string& path);
 

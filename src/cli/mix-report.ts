@@ -17,7 +17,7 @@ interface Flags {
 export function addReportCommand(mix: Command): void {
   mix
     .command('report')
-    .description('figures of a fit: one HTML file, and SVG files')
+    .description('figures of a fit: one HTML file, and SVG and PNG files')
     .argument('<fit.json>', 'a fit')
     .requiredOption('--out <dir>', 'output folder')
     .option(

@@ -108,6 +108,11 @@ export class Trainer {
     return this.alive().loadCheckpoint(path);
   }
 
+  /** Sets moments and step to what they are at the start, as between two datasets; weights stay. @throws DISPOSED */
+  async resetOptimizer(): Promise<void> {
+    return this.alive().resetOptimizer();
+  }
+
   /**
    * Writes the model as GGUF for the engine and every other llama.cpp; a scorer of lines or documents with its
    * encoder. A class head lies in the metadata (`gristmill.class_head`, `[nClasses × nEmbd]`).

@@ -234,7 +234,7 @@ describe('gristmill mix report', () => {
     expect(code).toBe(0);
     const { html, figures } = JSON.parse(stdout.toString());
     expect(html).toBe(join(out, 'report.html'));
-    expect(figures).toHaveLength(5);
+    expect(figures).toHaveLength(10);
     for (const file of [html, ...figures]) expect(existsSync(file)).toBe(true);
   });
 });

@@ -34,12 +34,12 @@ describe('writeReport', () => {
       title: `Fit & ${hostile}`,
     });
     const names = ['correlations', 'predicted', 'learning-curve', 'mixtures', 'effects'];
-    expect(result.figures).toEqual(names.map((name) => join(out, `${name}.svg`)));
-    expect(readdirSync(out).sort()).toEqual(
-      ['report.html', ...names.map((name) => `${name}.svg`)].sort(),
-    );
+    const files = names.flatMap((name) => [`${name}.svg`, `${name}.png`]);
+    expect(result.figures).toEqual(files.map((name) => join(out, name)));
+    expect(readdirSync(out).sort()).toEqual(['report.html', ...files].sort());
     const page = readFileSync(result.html, 'utf8');
-    for (const text of [page, ...result.figures.map((file) => readFileSync(file, 'utf8'))]) {
+    const drawings = result.figures.filter((file) => file.endsWith('.svg'));
+    for (const text of [page, ...drawings.map((file) => readFileSync(file, 'utf8'))]) {
       expect(text).not.toContain('<script');
       expect(text).not.toMatch(/NaN|Infinity|undefined/);
       // Every element that is opened is closed.
@@ -60,8 +60,11 @@ describe('writeReport', () => {
     const { html, figures } = await writeReport({ fit, out: join(folder, 'less') });
     expect(figures.map((file) => file.split('/').at(-1))).toEqual([
       'correlations.svg',
+      'correlations.png',
       'mixtures.svg',
+      'mixtures.png',
       'effects.svg',
+      'effects.png',
     ]);
     expect(readFileSync(html, 'utf8')).toMatch(/No cross-validation was made/);
   });

@@ -95,6 +95,23 @@ describe('Trainer', () => {
     await Promise.all([straight.dispose(), resumed.dispose()]);
   });
 
+  it('resets the optimizer: as if it had begun with these weights', async () => {
+    const step = stepAt(tinyOptions, 3);
+    const used = await open();
+    await used.steps([0, 1, 2].map((at) => stepAt(tinyOptions, at)));
+    await used.resetOptimizer();
+    const fresh = await open({ seed: 99 });
+    for (const { name } of used.info.tensors) {
+      const moments = await used.readTensor(name, 'firstMoment');
+      expect(moments.every((value) => value === 0)).toBe(true);
+      await fresh.writeTensor(name, await used.readTensor(name));
+    }
+    expect((await used.steps([step])).step).toBe(1);
+    await fresh.steps([step]);
+    expect(await stateOf(used)).toEqual(await stateOf(fresh));
+    await Promise.all([used.dispose(), fresh.dispose()]);
+  });
+
   it('refuses a damaged, a cut and a foreign checkpoint, and stays as it was', async () => {
     const trainer = await open();
     const before = await stateOf(trainer);

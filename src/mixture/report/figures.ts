@@ -2,9 +2,7 @@
  * The figures of a fit: correlations, predicted against true losses, learning curve, mixtures, effects of domains.
  * Each is one SVG text. What would not be readable is left out and said: see {@link MAX_DOMAINS} and {@link MAX_TARGETS}.
  */
-import type { FittedMixture, LearningCurve } from '../fit-types.ts';
-import { spearman } from '../statistics.ts';
-import { domainName, targetName } from '../tables.ts';
+
 import {
   COLOURS,
   divergingColour,
@@ -15,7 +13,10 @@ import {
   rangeOf,
   svgOf,
   textAt,
-} from './svg.ts';
+} from '../../charts/svg.ts';
+import type { FittedMixture, LearningCurve } from '../fit-types.ts';
+import { spearman } from '../statistics.ts';
+import { domainName, targetName } from '../tables.ts';
 
 /** Domains that a figure shows; those of the greatest mean weight. */
 export const MAX_DOMAINS = 60;

@@ -1,9 +1,10 @@
 /**
- * The report of a fit: one HTML file that needs nothing else, and its figures as SVG files beside it. No scripts, nothing
- * is loaded; names and notes are escaped.
+ * The report of a fit: one HTML file that needs nothing else, and its figures as SVG and PNG files beside it. No
+ * scripts, nothing is loaded; names and notes are escaped.
  */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { pngOf } from '../../charts/png.ts';
 import { GristmillError, printable } from '../../errors.ts';
 import { escapeMarkup } from '../../markup.ts';
 import { type FittedMixture, INTERVAL_LEVELS } from '../fit-types.ts';
@@ -79,7 +80,9 @@ export async function writeReport(options: ReportOptions): Promise<ReportResult>
     if (svg === null) continue;
     const file = join(out, `${name}.svg`);
     await writeWhole(file, svg);
-    written.push(file);
+    const picture = join(out, `${name}.png`);
+    await writeWhole(picture, await pngOf(svg));
+    written.push(file, picture);
     drawn.push(svg);
   }
   const html = join(out, 'report.html');

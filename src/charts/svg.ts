@@ -1,6 +1,6 @@
 /** Small pieces of SVG: a page, panels with axes, colours. Every text is escaped here and nowhere else. */
-import { printable } from '../../errors.ts';
-import { escapeMarkup } from '../../markup.ts';
+import { printable } from '../errors.ts';
+import { escapeMarkup } from '../markup.ts';
 
 /** Colours that lines and bars take in turn. */
 export const COLOURS = [
