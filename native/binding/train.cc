@@ -505,9 +505,8 @@ class TrainerObject : public Napi::ObjectWrap<TrainerObject> {
 
   // resetOptimizer(): moments and step as at the start
   Napi::Value ResetOptimizer(const Napi::CallbackInfo& info) {
-    return Guarded(info.Env(), [&] {
-      return StartVoid(info, [this] { Opened().ResetOptimiser(); });
-    });
+    return Guarded(info.Env(),
+                   [&] { return StartVoid(info, [this] { Opened().ResetOptimiser(); }); });
   }
 
   // exportGguf({path, type, name, nCtx, tokenizerPath} or {…, kind, encoder})
