@@ -1,0 +1,9 @@
+/** `gristmill continue`: continual pre-training; one file for each of its commands. */
+import { Command } from 'commander';
+
+export function continueCommand(): Command {
+  const command = new Command('continue').description(
+    'continue pre-training on new data: plans, replay, schedules (arXiv 2403.08763)',
+  );
+  return command;
+}
