@@ -128,6 +128,11 @@ export const ERRORS = {
   CONTINUAL_DIVERGED:
     'stage {stage}, step {step}: loss {loss}, gradient norm {gradNorm}: stopped before the update; the last good checkpoint is {checkpoint}, of step {goodStep}',
   CONTINUAL_WRITE_FAILED: '{path}: {reason}',
+  // continual: fits
+  CONTINUAL_PILOTS_INVALID:
+    'pilots {file}, row {row}, column {column}: expected {expected}, found {received}',
+  CONTINUAL_EXTRAPOLATION:
+    '{what}: {reason}; the pilots have {quantity} {low}..{high} and say nothing of what lies outside: run a pilot there',
   // batch
   BATCH_POOL_TOO_SMALL: 'slab pool: expected at least {minimum} slabs, received {received}',
 } as const;
