@@ -9,8 +9,9 @@ import { GristmillError } from '../../errors.ts';
 import type { TokenBatch } from '../../native-train.ts';
 import { BlendedOrder } from '../../train/blend.ts';
 import { learningRateAt } from '../../train/schedule.ts';
+import { lossOf, sequencesOf, stepBatches, validationSets } from '../../train/store-batches.ts';
 import type { TokenStore } from '../../train/token-store.ts';
-import { openTrainer, type Trainer } from '../../train/trainer.ts';
+import { openTrainer } from '../../train/trainer.ts';
 import type { ProxySettings } from './settings.ts';
 
 /** A step or a measurement of a proxy. */
@@ -49,18 +50,6 @@ export interface ProxyResult {
   readonly epochs: readonly number[];
 }
 
-/** Domains of a store that hold out enough to be measured: at least two tokens. */
-export function validatedDomains({ index }: TokenStore): readonly number[] {
-  return [...index.domains.keys()].filter(
-    (domain) => index.domains[domain]!.validation.nTokens > 1,
-  );
-}
-
-/** Sequences of a domain's training part. */
-export function sequencesOf(store: TokenStore, domain: number, nCtx: number): number {
-  return Math.max(0, Math.floor((store.index.domains[domain]!.train.nTokens - 1) / nCtx));
-}
-
 /**
  * Trains and measures a proxy.
  *
@@ -74,23 +63,18 @@ export async function runProxy(options: RunProxyOptions): Promise<ProxyResult> {
     kind: settings.blend,
     seed,
   });
-  const batchesOf = (step: number): TokenBatch[] => {
-    const sequences = order.at(step * batch, batch);
-    return Array.from({ length: batch / microBatch }, (_, micro) =>
-      trainBatch(
-        sequences
-          .slice(micro * microBatch, (micro + 1) * microBatch)
-          .map(({ domain, sequence }) => store.read(domain, 'train', sequence * nCtx, nCtx + 1)),
-        nCtx,
-      ),
-    );
-  };
+  const batchesOf = (step: number): TokenBatch[] =>
+    stepBatches(store, order.at(step * batch, batch), { nCtx, nSeq: microBatch });
   await using trainer = await openTrainer({
     ...trainerOptions(settings, store.index.tokenizer.nTokens),
     device,
     nThreads,
   });
-  const validation = validationWindows(store, settings);
+  const validation = validationSets(store, {
+    nCtx,
+    nSeq: microBatch,
+    windows: settings.evalWindows,
+  });
   const schedule = {
     kind: 'constant',
     peakLr: settings.peakLr,
@@ -117,9 +101,10 @@ export async function runProxy(options: RunProxyOptions): Promise<ProxyResult> {
     const isDue = settings.evalEvery > 0 && done % settings.evalEvery === 0;
     if (!isDue && done < steps) continue;
     losses = [];
-    for (const windows of validation) losses.push(await lossOf(trainer, windows));
-    const names = validatedDomains(store).map((domain) => store.index.domains[domain]!.name);
-    const byName = Object.fromEntries(names.map((name, target) => [name, losses[target]!]));
+    for (const { batches } of validation) losses.push(await lossOf(trainer, batches));
+    const byName = Object.fromEntries(
+      validation.map(({ name }, target) => [name, losses[target]!]),
+    );
     onRecord?.({ step: done, validation: byName }, tokensPerSecond);
   }
   return {
@@ -173,53 +158,4 @@ function trainerOptions(settings: ProxySettings, nVocab: number) {
     clipNorm,
     initDeviation,
   };
-}
-
-/** Windows of `nCtx + 1` tokens or fewer as one pass: every token but the last predicts the next one. */
-function trainBatch(
-  windows: readonly Int32Array[],
-  nCtx: number,
-  nSeq = windows.length,
-): TokenBatch {
-  const tokens = new Int32Array(nSeq * nCtx);
-  const nTargets = windows.reduce((sum, window) => sum + window.length - 1, 0);
-  const positions = new Int32Array(nTargets);
-  const labels = new Int32Array(nTargets);
-  let target = 0;
-  for (const [row, window] of windows.entries()) {
-    tokens.set(window.subarray(0, window.length - 1), row * nCtx);
-    for (let at = 0; at + 1 < window.length; at++) {
-      positions[target] = row * nCtx + at;
-      labels[target++] = window[at + 1]!;
-    }
-  }
-  return { tokens, positions, labels };
-}
-
-/** Validation batches of every domain that has any: windows spread evenly, the same whatever is trained. */
-function validationWindows(store: TokenStore, settings: ProxySettings): TokenBatch[][] {
-  const { nCtx, microBatch, evalWindows } = settings;
-  return validatedDomains(store).map((domain) => {
-    const { nTokens } = store.index.domains[domain]!.validation;
-    const available = Math.floor((nTokens - 1) / nCtx);
-    const count = Math.max(1, Math.min(evalWindows, available));
-    const windows = Array.from({ length: count }, (_, window) => {
-      const start = Math.floor((window * available) / count) * nCtx;
-      return store.read(domain, 'validation', start, Math.min(nCtx + 1, nTokens - start));
-    });
-    return Array.from({ length: Math.ceil(count / microBatch) }, (_, first) =>
-      trainBatch(windows.slice(first * microBatch, (first + 1) * microBatch), nCtx, microBatch),
-    );
-  });
-}
-
-async function lossOf(trainer: Trainer, batches: readonly TokenBatch[]): Promise<number> {
-  let sum = 0;
-  let nTargets = 0;
-  for (const batch of batches) {
-    const { losses } = await trainer.forward(batch);
-    for (const loss of losses) sum += loss;
-    nTargets += losses.length;
-  }
-  return sum / nTargets;
 }

@@ -8,11 +8,11 @@
 import { availableParallelism } from 'node:os';
 import { parseDevices } from '../../device-names.ts';
 import { GristmillError, isGristmillError } from '../../errors.ts';
+import { sequencesOf, validatedDomains } from '../../train/store-batches.ts';
 import { openTokenStore, type TokenStore } from '../../train/token-store.ts';
 import { domainName } from '../tables.ts';
 import type { MixtureTable } from '../types.ts';
 import { ProxyDied, ProxyHost } from './proxy-host.ts';
-import { sequencesOf, validatedDomains } from './proxy-run.ts';
 import type { ProxySettings } from './settings.ts';
 import { type LossFormat, SweepLedger } from './sweep-ledger.ts';
 

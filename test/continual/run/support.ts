@@ -1,0 +1,112 @@
+/** A store of bytes with three datasets, stages written by hand, a model that takes a moment. */
+import { join } from 'node:path';
+import type { PlanSegment, PlanStage } from '../../../src/continual/plan/types.ts';
+import { writeByteStore } from '../../../src/train/byte-store.ts';
+import { lrCurve } from '../../../src/train/schedules/curve.ts';
+import type { ScheduleInput } from '../../../src/train/schedules/spec.ts';
+import type { TokenStore } from '../../../src/train/token-store.ts';
+import { openTrainer, type Trainer } from '../../../src/train/trainer.ts';
+import { seeded } from '../../support/corpus.ts';
+
+export const plan = { seed: 7, nCtx: 16, sequencesPerStep: 8 };
+
+/** Texts of a small language of its own. */
+export function language(letters: string, nDocs: number, seed: number): string[] {
+  const random = seeded(seed);
+  const pick = () => letters[Math.floor(random() * letters.length)]!;
+  const words = Array.from({ length: 12 }, () => pick() + pick() + pick());
+  return Array.from({ length: nDocs }, () =>
+    Array.from({ length: 14 }, () => words[Math.floor(random() ** 2 * words.length)]).join(' '),
+  );
+}
+
+export function byteStore(folder: string): TokenStore {
+  return writeByteStore({
+    out: join(folder, 'store'),
+    texts: {
+      old: language('abcdefg', 60, 1),
+      new: language('hijklmn', 60, 2),
+      small: language('opqrstu', 8, 3),
+    },
+    validationShare: 0.2,
+  });
+}
+
+/** Segments from `[steps, weights of new data, weights of replay]`. */
+export function segmentsOf(
+  parts: readonly (readonly [
+    steps: number,
+    fresh: Readonly<Record<string, number>>,
+    replay?: Readonly<Record<string, number>>,
+  ])[],
+): PlanSegment[] {
+  let firstStep = 0;
+  return parts.map(([steps, fresh, replay = {}]) => {
+    const sourcesOf = (kind: 'new' | 'replay', weights: Readonly<Record<string, number>>) =>
+      Object.entries(weights).map(([dataset, weight]) => {
+        return { dataset, kind, weight, nSequences: 0, nTokens: 0 };
+      });
+    const endStep = firstStep + steps;
+    const segment = {
+      firstStep,
+      endStep,
+      sources: [...sourcesOf('new', fresh), ...sourcesOf('replay', replay)],
+    };
+    firstStep = endStep;
+    return segment;
+  });
+}
+
+export function stageOf(
+  segments: readonly PlanSegment[],
+  {
+    schedule = { kind: 'cosine', peakLr: 5e-3, minLr: 5e-4 },
+    ...overrides
+  }: Partial<Omit<PlanStage, 'schedule'>> & { readonly schedule?: ScheduleInput } = {},
+): PlanStage {
+  const nSteps = segments.at(-1)!.endStep;
+  const curve = lrCurve(schedule, {
+    totalSteps: nSteps,
+    tokensPerStep: plan.nCtx * plan.sequencesPerStep,
+  });
+  return {
+    index: 0,
+    name: 'stage',
+    done: false,
+    nSteps,
+    nSequences: nSteps * plan.sequencesPerStep,
+    nTokens: nSteps * plan.sequencesPerStep * plan.nCtx,
+    schedule: curve.spec,
+    curve,
+    from: null,
+    optimizer: 'reset',
+    constantStep: curve.lastConstantStep,
+    segments,
+    replay: null,
+    maxEpochs: 1,
+    seenTokens: {},
+    ...overrides,
+  };
+}
+
+export function smallTrainer(nVocab: number, nThreads = 1): Promise<Trainer> {
+  return openTrainer({
+    shape: {
+      nVocab,
+      nEmbd: 16,
+      nLayer: 1,
+      nHead: 2,
+      nHeadKv: 2,
+      nHeadDim: 8,
+      nFf: 32,
+      ropeTheta: 1e4,
+      rmsEpsilon: 1e-5,
+      tied: true,
+      nClasses: 0,
+    },
+    nCtx: plan.nCtx,
+    nSeq: 4,
+    nThreads,
+    seed: plan.seed,
+  });
+}
