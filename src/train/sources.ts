@@ -39,18 +39,18 @@ const schema = z.strictObject({
 /** Texts of one domain, or of one for every value of a column. */
 export type DomainSource = z.infer<typeof schema>['domains'][number];
 
-/** Domains beyond this are no mixture but a column of something else. */
+/** Domains beyond this are no parts of a corpus but a column of something else. */
 const MAX_DOMAINS = 4096;
 const SLABS = { slabBytes: 32 * 2 ** 20, nSlabs: 2 };
 
-/** Checks sources. @param file named in the error @throws MIXTURE_SOURCES_INVALID */
+/** Checks sources. @param file named in the error @throws TRAIN_SOURCES_INVALID */
 export function checkSources(input: unknown, file = 'sources'): readonly DomainSource[] {
   const parsed = schema.safeParse(input);
   if (!parsed.success) {
     const issues = parsed.error.issues.map(
       ({ path, message }) => `${path.join('.') || 'file'}: ${message}`,
     );
-    throw new GristmillError('MIXTURE_SOURCES_INVALID', { file, reason: issues.join('; ') });
+    throw new GristmillError('TRAIN_SOURCES_INVALID', { file, reason: issues.join('; ') });
   }
   const seen = new Set<string>();
   for (const source of parsed.data.domains) {
@@ -59,14 +59,14 @@ export function checkSources(input: unknown, file = 'sources'): readonly DomainS
   return parsed.data.domains;
 }
 
-/** Reads sources. @throws MIXTURE_SOURCES_INVALID */
+/** Reads sources. @throws TRAIN_SOURCES_INVALID */
 export function readSources(file: string): readonly DomainSource[] {
   let input: unknown;
   try {
     input = parseYaml(readFileSync(file, 'utf8'));
   } catch (cause) {
     const reason = (cause as Error).message;
-    throw new GristmillError('MIXTURE_SOURCES_INVALID', { file, reason }, { cause });
+    throw new GristmillError('TRAIN_SOURCES_INVALID', { file, reason }, { cause });
   }
   return checkSources(input, file);
 }
@@ -123,7 +123,7 @@ export interface DomainBatch {
  * Reads the texts of a source in order.
  *
  * @param names of the domains so far, which what is found is added to
- * @throws CORPUS_*, MIXTURE_SOURCES_INVALID for a name that no domain can have or that another source has, ABORTED
+ * @throws CORPUS_*, TRAIN_SOURCES_INVALID for a name that no domain can have or that another source has, ABORTED
  */
 export async function* readDomainTexts(
   { source, plan }: PlannedSource,
@@ -168,15 +168,15 @@ function checkName(name: string, seen: Set<string>, file: string): void {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is refused
   if (/[",\u0000-\u001f\u007f]/.test(name) || name.trim() !== name || name.length > 200) {
     const reason = `domain ${printable(name)}: a comma, quote, control, outer space, or more than 200 characters`;
-    throw new GristmillError('MIXTURE_SOURCES_INVALID', { file, reason });
+    throw new GristmillError('TRAIN_SOURCES_INVALID', { file, reason });
   }
   if (seen.has(name)) {
     const reason = `domain ${printable(name)} is there twice`;
-    throw new GristmillError('MIXTURE_SOURCES_INVALID', { file, reason });
+    throw new GristmillError('TRAIN_SOURCES_INVALID', { file, reason });
   }
   seen.add(name);
   if (seen.size > MAX_DOMAINS) {
     const reason = `more than ${MAX_DOMAINS} domains`;
-    throw new GristmillError('MIXTURE_SOURCES_INVALID', { file, reason });
+    throw new GristmillError('TRAIN_SOURCES_INVALID', { file, reason });
   }
 }
