@@ -3,9 +3,11 @@
  *
  *     domains:
  *       - { name: code, inputs: [code/*.parquet], textColumn: content }     one domain
+ *       - { name: iberian, inputs: [web.parquet], where: { language: [es, pt] } }    rows with one of these values
  *       - { domainColumn: kind, inputs: [web.parquet] }                     one for every value of a column
  *
- * A row belongs to one domain; names are distinct over the file. Rows without a text or without a domain are counted.
+ * A row belongs to one domain of its source; names are distinct over the file. Rows without a text or without a domain
+ * are counted.
  */
 import { readFileSync } from 'node:fs';
 import { parse as parseYaml } from 'yaml';
@@ -20,16 +22,19 @@ import { GristmillError, printable } from '../errors.ts';
 
 const inputs = z.array(z.string().min(1)).min(1);
 const textColumn = z.string().min(1).optional();
+/** By column: values of which a row must have one. */
+const where = z.record(z.string().min(1), z.array(z.string()).min(1)).optional();
 const schema = z.strictObject({
   domains: z
     .array(
       z.union(
         [
-          z.strictObject({ name: z.string().min(1).max(200), inputs, textColumn }),
+          z.strictObject({ name: z.string().min(1).max(200), inputs, textColumn, where }),
           z.strictObject({ domainColumn: z.string().min(1), inputs, textColumn }),
         ],
         {
-          error: 'expected { name, inputs, textColumn? } or { domainColumn, inputs, textColumn? }',
+          error:
+            'expected { name, inputs, textColumn?, where? } or { domainColumn, inputs, textColumn? }',
         },
       ),
     )
@@ -89,20 +94,26 @@ export async function planSources(
       signal,
       ...(source.textColumn !== undefined && { textColumn: source.textColumn }),
     });
-    const column = 'name' in source ? null : source.domainColumn;
-    const found = plan.columns.find(({ name }) => name === column);
-    if (column !== null && !found) {
+    const names = plan.columns.map(({ name }) => name);
+    const needed = columnsOf(source);
+    const missing = needed.find((column) => !names.includes(column));
+    if (missing !== undefined) {
       throw new GristmillError('CORPUS_COLUMN_MISSING', {
         file: source.inputs.join(' '),
-        column,
+        column: missing,
         suggestion: '',
-        columns: plan.columns.map(({ name }) => name).join(', '),
+        columns: names.join(', '),
       });
     }
-    const wanted = new Set([plan.textColumn, column]);
+    const wanted = new Set([plan.textColumn, ...needed]);
     planned.push({ source, plan: onlyColumns({ ...plan, idColumn: null }, wanted) });
   }
   return planned;
+}
+
+/** Columns that say where a row belongs. */
+function columnsOf(source: DomainSource): string[] {
+  return 'name' in source ? Object.keys(source.where ?? {}) : [source.domainColumn];
 }
 
 /** Files of sources by path, with what tells whether they changed. */
@@ -138,13 +149,10 @@ export async function* readDomainTexts(
       ...(signal && { signal }),
     })) {
       try {
-        const values =
-          'name' in source
-            ? null
-            : ((await carry.select(null).plain()).get(source.domainColumn) ?? []);
+        const columns = columnsOf(source).length > 0 ? await carry.select(null).plain() : new Map();
         const domains = Array.from(rowStatus, (status, row) => {
           if (status !== ROW_OK) return null;
-          const name = 'name' in source ? source.name : nameOf(values![row]);
+          const name = domainOf(source, (column) => nameOf(columns.get(column)?.[row]));
           if (name === null || own.has(name)) return name;
           own.add(name);
           checkName(name, names, file);
@@ -157,6 +165,14 @@ export async function* readDomainTexts(
       }
     }
   }
+}
+
+function domainOf(source: DomainSource, read: (column: string) => string | null): string | null {
+  if (!('name' in source)) return read(source.domainColumn);
+  const conditions = Object.entries(source.where ?? {});
+  return conditions.every(([column, values]) => values.includes(read(column) ?? ''))
+    ? source.name
+    : null;
 }
 
 function nameOf(value: unknown): string | null {

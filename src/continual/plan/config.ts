@@ -52,11 +52,14 @@ const blend = z.union([name.transform((dataset) => ({ [dataset]: 1 })), weights]
 });
 
 const inputs = z.array(z.string().min(1)).min(1);
+/** By column: values of which a row must have one, e.g. { language: [es, pt] }. */
+const where = z.record(z.string().min(1), z.array(z.string()).min(1));
 
 const dataset = z.strictObject({
   /** Files, folders and globs of Parquet, JSONL and Arrow; needed to run. */
   inputs: inputs.optional(),
   textColumn: z.string().min(1).optional(),
+  where: where.optional(),
   /** How much there is, for plans whose data are elsewhere. */
   tokens: tokens.optional(),
   /** Path in another trainer's form, for exports. Default: the name. */
@@ -198,7 +201,14 @@ const schema = z.strictObject({
       windows: z.int().min(1).default(64),
       /** Sets beside the held-out parts of the datasets. */
       sets: z
-        .record(name, z.strictObject({ inputs, textColumn: z.string().min(1).optional() }))
+        .record(
+          name,
+          z.strictObject({
+            inputs,
+            textColumn: z.string().min(1).optional(),
+            where: where.optional(),
+          }),
+        )
         .default({}),
     })
     .prefault({}),

@@ -257,10 +257,12 @@ function neededOf({ datasets, validation, model, tokenizer }: PlanConfig, file: 
   const sourceOf = (
     key: string,
     name: string,
-    { inputs, textColumn }: { inputs?: string[] | undefined; textColumn?: string | undefined },
+    own: PlanConfig['datasets'][string],
   ): DomainSource => {
+    const { inputs, textColumn, where } = own;
     if (!inputs) return refuse(`${key}.${name}.inputs: needed to run`);
-    return { name, inputs, ...(textColumn !== undefined && { textColumn }) };
+    const given = { name, inputs };
+    return { ...given, ...(textColumn !== undefined && { textColumn }), ...(where && { where }) };
   };
   const given = tokenizer ?? ('from' in model ? { path: model.from } : undefined);
   if (!given) return refuse('tokenizer: needed to run a model that comes from no file');

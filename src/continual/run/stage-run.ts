@@ -139,7 +139,7 @@ class StageRun {
       await this.#draw();
       return null;
     }
-    return this.#finish(trainer);
+    return await this.#finish(trainer);
   }
 
   async #afterStep(trainer: Trainer, step: number): Promise<void> {
