@@ -79,7 +79,10 @@ export const ERRORS = {
   TRAIN_CONFIG_INVALID: 'configuration {file}: {reason}',
   TRAIN_RUN_CHANGED:
     '{out} holds a training run with other settings; changed: {changes}. Use another out, or remove it',
+  TRAIN_SOURCES_INVALID: 'sources {file}: {reason}',
   TRAIN_STORE_INVALID: 'token store {path}: {reason}',
+  TRAIN_STORE_CHANGED:
+    '{out} holds a token store of other sources or settings; changed: {changes}. Use another out, or remove it',
   SCHEDULE_INVALID: '{where}: {reason}',
   // model: conversion and the hub
   MODEL_WRITE_FAILED: '{path}: {reason}',
@@ -110,7 +113,6 @@ export const ERRORS = {
   MIXTURE_OUTSIDE_HULL:
     'the proposal lies {distance} (L1) outside the hull of the sampled mixtures, more than {tolerance}: the surrogate was never shown anything like it. Search inside (--inside), allow it (--allow-outside), or draw it back with --kl, --confidence or --max',
   // mixture: proxies, corpora
-  MIXTURE_SOURCES_INVALID: 'sources {file}: {reason}',
   MIXTURE_DOMAIN_UNKNOWN: 'domain {domain} of {file} is not among those of {where}: {known}',
   MIXTURE_DOMAIN_TOO_SMALL:
     'domain {domain}: its share is {needed} {unit}, but {available} are there in at most {maxEpochs} epochs',

@@ -165,7 +165,6 @@ export {
   sampleMixtures,
 } from './mixture/sample/sample.ts';
 export type { MixtureBounds } from './mixture/simplex.ts';
-export { checkSources, type DomainSource, readSources } from './mixture/sources.ts';
 export { SURROGATE_FAMILIES } from './mixture/surrogates/families.ts';
 export {
   alignDomains,
@@ -187,11 +186,6 @@ export {
   writeMixtures,
   writeRuns,
 } from './mixture/tables.ts';
-export {
-  type TokenizeDomainsOptions,
-  type TokenizeProgress,
-  tokenizeDomains,
-} from './mixture/tokenize.ts';
 export type {
   FitOptions,
   FittedSurrogate,
@@ -326,6 +320,7 @@ export { documentRefiner, lineRefiner } from './train/refiners.ts';
 export type { TrainRecord } from './train/run-folder.ts';
 export type { TrainHooks, TrainProgress, TrainSummary } from './train/run-types.ts';
 export { type LrSchedule, learningRateAt } from './train/schedule.ts';
+export { checkSources, type DomainSource, readSources } from './train/sources.ts';
 export {
   openTokenStore,
   type PartName,
@@ -334,6 +329,11 @@ export {
   type StoreIndex,
   TokenStore,
 } from './train/token-store.ts';
+export {
+  type TokenizeDomainsOptions,
+  type TokenizeProgress,
+  tokenizeDomains,
+} from './train/tokenize.ts';
 export { trainModel } from './train/train-run.ts';
 export {
   openTrainer,

@@ -18,9 +18,9 @@ import { trainProxies } from '../../src/mixture/proxies/sweep.ts';
 import { sampleMixtures } from '../../src/mixture/sample/sample.ts';
 import { spearman } from '../../src/mixture/statistics.ts';
 import { joinRuns, readLosses } from '../../src/mixture/tables.ts';
-import { tokenizeDomains } from '../../src/mixture/tokenize.ts';
 import type { MixtureTable, RunTable } from '../../src/mixture/types.ts';
 import { packageRoot } from '../../src/paths.ts';
+import { tokenizeDomains } from '../../src/train/tokenize.ts';
 import type { Bench, BenchTable } from '../types.ts';
 import { writeDomains } from './mixture-proxies-data.ts';
 

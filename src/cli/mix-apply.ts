@@ -5,8 +5,8 @@ import { BLEND_TARGETS, type BlendTarget, exportBlend } from '../interop/blends.
 import { type AppliedMixture, applyMixture } from '../mixture/apply/apply.ts';
 import { chosenMixture } from '../mixture/apply/chosen-mixture.ts';
 import type { PickOptions } from '../mixture/apply/picks.ts';
-import { readSources } from '../mixture/sources.ts';
 import { writeWhole } from '../mixture/write-whole.ts';
+import { readSources } from '../train/sources.ts';
 import { count } from './figures.ts';
 import { onInterrupt } from './interrupt.ts';
 import { progressLine, table, toCount, toNumber } from './mix-output.ts';

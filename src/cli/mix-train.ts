@@ -7,10 +7,10 @@ import {
   proxySettings,
 } from '../mixture/proxies/settings.ts';
 import { type SweepProgress, type SweepSummary, trainProxies } from '../mixture/proxies/sweep.ts';
-import { readSources } from '../mixture/sources.ts';
 import { readMixtures } from '../mixture/tables.ts';
-import { tokenizeDomains } from '../mixture/tokenize.ts';
+import { readSources } from '../train/sources.ts';
 import type { StoreIndex } from '../train/token-store.ts';
+import { tokenizeDomains } from '../train/tokenize.ts';
 import { count } from './figures.ts';
 import { onInterrupt } from './interrupt.ts';
 import { addApplyCommand } from './mix-apply.ts';

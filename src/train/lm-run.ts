@@ -10,7 +10,6 @@ import { GristmillError } from '../errors.ts';
 import { inspectModel } from '../model/inspect.ts';
 import { trainTokenizer } from '../model/tokenizer-training.ts';
 import { native } from '../native.ts';
-import type { TrainShape } from '../native-train.ts';
 import { loadProfile } from '../refine/profile.ts';
 import {
   type BatchSource,
@@ -19,11 +18,12 @@ import {
   sftSource,
 } from './batch-source.ts';
 import type { LmTrainConfig } from './config.ts';
+import { shapeOf } from './model-shape.ts';
 import { hashOf, RunFolder } from './run-folder.ts';
 import type { TrainHooks, TrainSummary } from './run-types.ts';
 import { learningRateAt } from './schedule.ts';
 import { taughtOps } from './taught-ops.ts';
-import { openTrainer, type Trainer, trainShapeOf } from './trainer.ts';
+import { openTrainer, type Trainer } from './trainer.ts';
 
 /** Runs a checked configuration. @throws as trainModel() */
 export async function runLmTraining(
@@ -37,7 +37,7 @@ export async function runLmTraining(
     const settings = { tokenizer, tokenizerPath, batch: config.batch, seed: config.seed };
     const source = await sourceOf(config, settings);
     const validation = await validationOf(config, settings);
-    const shape = await shapeOf(config, tokenizer.info.nTokens);
+    const shape = await shapeOf(config.model, tokenizer.info.nTokens);
     const { nSeq, nCtx } = config.batch;
     await using trainer = await openTrainer({
       shape,
@@ -239,19 +239,4 @@ async function validationOf(
   return config.objective === 'pretrain'
     ? pretrainSource({ ...config.validation, maskDocuments: config.data.maskDocuments }, settings)
     : sftSource(config.validation.inputs, { ...settings, chat: config.data });
-}
-
-async function shapeOf({ model }: LmTrainConfig, nVocab: number): Promise<TrainShape> {
-  if ('from' in model) return trainShapeOf(model.from);
-  const { nEmbd, nHead, nHeadKv, nHeadDim, nFf, ...rest } = model.shape;
-  return {
-    ...rest,
-    nVocab,
-    nEmbd,
-    nHead,
-    nHeadKv: nHeadKv ?? nHead,
-    nHeadDim: nHeadDim ?? Math.floor(nEmbd / nHead),
-    nFf: nFf ?? Math.ceil((8 * nEmbd) / 3 / 32) * 32,
-    nClasses: 0,
-  };
 }

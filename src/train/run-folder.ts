@@ -8,18 +8,11 @@
  *     model.gguf      the result; it is there only when the run is finished
  */
 import { createHash } from 'node:crypto';
-import {
-  appendFileSync,
-  createReadStream,
-  existsSync,
-  mkdirSync,
-  readFileSync,
-  renameSync,
-  writeFileSync,
-} from 'node:fs';
+import { createReadStream, existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { GristmillError } from '../errors.ts';
 import { type LossPoint, lossPlot } from './loss-plot.ts';
+import { RecordLog, writeWhole } from './record-log.ts';
 
 /** A step or a measurement, as losses.jsonl has it. */
 export interface TrainRecord {
@@ -38,13 +31,12 @@ export class RunFolder {
   readonly model: string;
   readonly #out: string;
   readonly #title: string;
-  readonly #lossFile: string;
-  #records: TrainRecord[] = [];
+  readonly #log: RecordLog<TrainRecord>;
 
   private constructor(out: string, title: string) {
     this.#out = out;
     this.#title = title;
-    this.#lossFile = join(out, 'losses.jsonl');
+    this.#log = new RecordLog(join(out, 'losses.jsonl'));
     this.checkpoint = join(out, 'checkpoint.bin');
     this.model = join(out, 'model.gguf');
   }
@@ -75,7 +67,7 @@ export class RunFolder {
   }
 
   get records(): readonly TrainRecord[] {
-    return this.#records;
+    return this.#log.records;
   }
 
   /** A file of the run's own. */
@@ -90,22 +82,16 @@ export class RunFolder {
 
   /** Reads the records up to a step; those behind it are made again. */
   resumeAt(step: number): void {
-    this.#records =
-      step === 0 ? [] : readRecords(this.#lossFile).filter((record) => record.step <= step);
-    writeWhole(
-      this.#lossFile,
-      this.#records.map((record) => `${JSON.stringify(record)}\n`).join(''),
-    );
+    this.#log.resumeAt(step);
   }
 
   add(record: TrainRecord): void {
-    this.#records.push(record);
-    appendFileSync(this.#lossFile, `${JSON.stringify(record)}\n`);
+    this.#log.add(record);
   }
 
   plot(): void {
     const points = (pick: (record: TrainRecord) => number | undefined): LossPoint[] =>
-      this.#records.flatMap((record) => {
+      this.records.flatMap((record) => {
         const loss = pick(record);
         return loss === undefined ? [] : [{ step: record.step, loss }];
       });
@@ -120,7 +106,7 @@ export class RunFolder {
   /** Last losses, null before the first. */
   last(): { readonly loss: number | null; readonly validationLoss: number | null } {
     const found = (key: 'loss' | 'validationLoss'): number | null =>
-      this.#records.findLast((record) => record[key] !== undefined)?.[key] ?? null;
+      this.records.findLast((record) => record[key] !== undefined)?.[key] ?? null;
     return { loss: found('loss'), validationLoss: found('validationLoss') };
   }
 }
@@ -161,24 +147,4 @@ export function changedKeys(before: unknown, now: unknown, path = ''): string[] 
   return [...keys].flatMap((key) =>
     changedKeys(before[key], now[key], path === '' ? key : `${path}.${key}`),
   );
-}
-
-function readRecords(file: string): TrainRecord[] {
-  if (!existsSync(file)) return [];
-  return readFileSync(file, 'utf8')
-    .split('\n')
-    .flatMap((line) => {
-      // A crash may leave half a line at the end.
-      try {
-        return line === '' ? [] : [JSON.parse(line) as TrainRecord];
-      } catch {
-        return [];
-      }
-    });
-}
-
-/** Writes a file whole or not at all. */
-export function writeWhole(file: string, text: string): void {
-  writeFileSync(`${file}.partial`, text);
-  renameSync(`${file}.partial`, file);
 }

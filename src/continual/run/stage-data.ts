@@ -41,6 +41,8 @@ export interface StageDataOptions {
   readonly store: TokenStore;
   /** At the stage's start. */
   readonly seen: SeenSequences;
+  /** Of these, what stages saw that were made elsewhere: it is there for replay, and counts for no epoch. Default none. */
+  readonly elsewhere?: SeenSequences;
 }
 
 /** A source that is replayed, as a manifest has it. */
@@ -81,7 +83,7 @@ export class StageData {
    * @throws CONTINUAL_DATA_TOO_SMALL for new data that would be seen more than `maxEpochs` times or fill no sequence,
    *   CONTINUAL_REPLAY_TOO_SMALL, OPTION_INVALID for a dataset that the store has not
    */
-  constructor({ plan, stage, store, seen }: StageDataOptions) {
+  constructor({ plan, stage, store, seen, elsewhere = {} }: StageDataOptions) {
     const { nCtx, seed, sequencesPerStep } = plan;
     this.#stage = stage;
     this.#seen = seen;
@@ -97,8 +99,9 @@ export class StageData {
       const facts = { stage: stage.name, dataset, unit: `sequences of ${nCtx} tokens` };
       if (kind === 'new') {
         const { maxEpochs } = stage;
-        if (count > 0 && nBefore + count > maxEpochs * nSequences) {
-          const details = { ...facts, needed: nBefore + count, available: nSequences, maxEpochs };
+        const needed = nBefore - (elsewhere[dataset] ?? 0) + count;
+        if (count > 0 && needed > maxEpochs * nSequences) {
+          const details = { ...facts, needed, available: nSequences, maxEpochs };
           throw new GristmillError('CONTINUAL_DATA_TOO_SMALL', details);
         }
         sources.set(key, {

@@ -23,7 +23,7 @@ import {
   fingerprintsOf,
   type PlannedSource,
   planSources,
-} from '../sources.ts';
+} from '../../train/sources.ts';
 import type { Mixture } from './chosen-mixture.ts';
 import { type PickOptions, type Picks, pickDocuments } from './picks.ts';
 import { type ScannedDomain, Spool, scanDomains } from './scan.ts';

@@ -8,7 +8,7 @@ import { closeSync, openSync, readSync, writeSync } from 'node:fs';
 import { GristmillError } from '../../errors.ts';
 import { native } from '../../native.ts';
 import type { NativeTokenizer } from '../../native-tokenizer.ts';
-import { type PlannedSource, readDomainTexts } from '../sources.ts';
+import { type PlannedSource, readDomainTexts } from '../../train/sources.ts';
 
 /** Sizes of the documents of a domain, in the order of the sources. */
 export interface ScannedDomain {
@@ -18,7 +18,7 @@ export interface ScannedDomain {
   readonly tokens: number[];
 }
 
-/** Measures every document. @returns domains sorted by name @throws CORPUS_*, MIXTURE_SOURCES_INVALID, ABORTED */
+/** Measures every document. @returns domains sorted by name @throws CORPUS_*, TRAIN_SOURCES_INVALID, ABORTED */
 export async function scanDomains(
   planned: readonly PlannedSource[],
   tokenizer: NativeTokenizer | null,
@@ -71,7 +71,7 @@ export class Spool {
    * Copies the chosen documents into `path`.
    *
    * @param chosen for every domain 1 for each document that is wanted
-   * @throws CORPUS_*, MIXTURE_SOURCES_INVALID when the sources are not what was scanned, ABORTED
+   * @throws CORPUS_*, TRAIN_SOURCES_INVALID when the sources are not what was scanned, ABORTED
    */
   static async fill(
     path: string,
@@ -106,7 +106,7 @@ export class Spool {
       for (const [domain, nSeen] of seen.entries()) {
         if (nSeen === chosen[domain]!.length) continue;
         const reason = `domain ${domains[domain]}: ${chosen[domain]!.length} documents, then ${nSeen}`;
-        throw new GristmillError('MIXTURE_SOURCES_INVALID', { file: 'changed while read', reason });
+        throw new GristmillError('TRAIN_SOURCES_INVALID', { file: 'changed while read', reason });
       }
       return new Spool(file, offsets, lengths);
     } catch (error) {

@@ -3,8 +3,8 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ProxySettings } from '../../../src/mixture/proxies/settings.ts';
 import { proxySettings } from '../../../src/mixture/proxies/settings.ts';
-import { tokenizeDomains } from '../../../src/mixture/tokenize.ts';
 import type { MixtureTable } from '../../../src/mixture/types.ts';
+import { tokenizeDomains } from '../../../src/train/tokenize.ts';
 import { testTexts } from '../../support/corpus.ts';
 
 /** Writes JSON lines with the columns kind and text. */

@@ -3,9 +3,11 @@
  *
  *     domains:
  *       - { name: code, inputs: [code/*.parquet], textColumn: content }     one domain
+ *       - { name: iberian, inputs: [web.parquet], where: { language: [es, pt] } }    rows with one of these values
  *       - { domainColumn: kind, inputs: [web.parquet] }                     one for every value of a column
  *
- * A row belongs to one domain; names are distinct over the file. Rows without a text or without a domain are counted.
+ * A row belongs to one domain of its source; names are distinct over the file. Rows without a text or without a domain
+ * are counted.
  */
 import { readFileSync } from 'node:fs';
 import { parse as parseYaml } from 'yaml';
@@ -20,16 +22,19 @@ import { GristmillError, printable } from '../errors.ts';
 
 const inputs = z.array(z.string().min(1)).min(1);
 const textColumn = z.string().min(1).optional();
+/** By column: values of which a row must have one. */
+const where = z.record(z.string().min(1), z.array(z.string()).min(1)).optional();
 const schema = z.strictObject({
   domains: z
     .array(
       z.union(
         [
-          z.strictObject({ name: z.string().min(1).max(200), inputs, textColumn }),
+          z.strictObject({ name: z.string().min(1).max(200), inputs, textColumn, where }),
           z.strictObject({ domainColumn: z.string().min(1), inputs, textColumn }),
         ],
         {
-          error: 'expected { name, inputs, textColumn? } or { domainColumn, inputs, textColumn? }',
+          error:
+            'expected { name, inputs, textColumn?, where? } or { domainColumn, inputs, textColumn? }',
         },
       ),
     )
@@ -39,18 +44,18 @@ const schema = z.strictObject({
 /** Texts of one domain, or of one for every value of a column. */
 export type DomainSource = z.infer<typeof schema>['domains'][number];
 
-/** Domains beyond this are no mixture but a column of something else. */
+/** Domains beyond this are no parts of a corpus but a column of something else. */
 const MAX_DOMAINS = 4096;
 const SLABS = { slabBytes: 32 * 2 ** 20, nSlabs: 2 };
 
-/** Checks sources. @param file named in the error @throws MIXTURE_SOURCES_INVALID */
+/** Checks sources. @param file named in the error @throws TRAIN_SOURCES_INVALID */
 export function checkSources(input: unknown, file = 'sources'): readonly DomainSource[] {
   const parsed = schema.safeParse(input);
   if (!parsed.success) {
     const issues = parsed.error.issues.map(
       ({ path, message }) => `${path.join('.') || 'file'}: ${message}`,
     );
-    throw new GristmillError('MIXTURE_SOURCES_INVALID', { file, reason: issues.join('; ') });
+    throw new GristmillError('TRAIN_SOURCES_INVALID', { file, reason: issues.join('; ') });
   }
   const seen = new Set<string>();
   for (const source of parsed.data.domains) {
@@ -59,14 +64,14 @@ export function checkSources(input: unknown, file = 'sources'): readonly DomainS
   return parsed.data.domains;
 }
 
-/** Reads sources. @throws MIXTURE_SOURCES_INVALID */
+/** Reads sources. @throws TRAIN_SOURCES_INVALID */
 export function readSources(file: string): readonly DomainSource[] {
   let input: unknown;
   try {
     input = parseYaml(readFileSync(file, 'utf8'));
   } catch (cause) {
     const reason = (cause as Error).message;
-    throw new GristmillError('MIXTURE_SOURCES_INVALID', { file, reason }, { cause });
+    throw new GristmillError('TRAIN_SOURCES_INVALID', { file, reason }, { cause });
   }
   return checkSources(input, file);
 }
@@ -89,20 +94,26 @@ export async function planSources(
       signal,
       ...(source.textColumn !== undefined && { textColumn: source.textColumn }),
     });
-    const column = 'name' in source ? null : source.domainColumn;
-    const found = plan.columns.find(({ name }) => name === column);
-    if (column !== null && !found) {
+    const names = plan.columns.map(({ name }) => name);
+    const needed = columnsOf(source);
+    const missing = needed.find((column) => !names.includes(column));
+    if (missing !== undefined) {
       throw new GristmillError('CORPUS_COLUMN_MISSING', {
         file: source.inputs.join(' '),
-        column,
+        column: missing,
         suggestion: '',
-        columns: plan.columns.map(({ name }) => name).join(', '),
+        columns: names.join(', '),
       });
     }
-    const wanted = new Set([plan.textColumn, column]);
+    const wanted = new Set([plan.textColumn, ...needed]);
     planned.push({ source, plan: onlyColumns({ ...plan, idColumn: null }, wanted) });
   }
   return planned;
+}
+
+/** Columns that say where a row belongs. */
+function columnsOf(source: DomainSource): string[] {
+  return 'name' in source ? Object.keys(source.where ?? {}) : [source.domainColumn];
 }
 
 /** Files of sources by path, with what tells whether they changed. */
@@ -123,7 +134,7 @@ export interface DomainBatch {
  * Reads the texts of a source in order.
  *
  * @param names of the domains so far, which what is found is added to
- * @throws CORPUS_*, MIXTURE_SOURCES_INVALID for a name that no domain can have or that another source has, ABORTED
+ * @throws CORPUS_*, TRAIN_SOURCES_INVALID for a name that no domain can have or that another source has, ABORTED
  */
 export async function* readDomainTexts(
   { source, plan }: PlannedSource,
@@ -138,13 +149,10 @@ export async function* readDomainTexts(
       ...(signal && { signal }),
     })) {
       try {
-        const values =
-          'name' in source
-            ? null
-            : ((await carry.select(null).plain()).get(source.domainColumn) ?? []);
+        const columns = columnsOf(source).length > 0 ? await carry.select(null).plain() : new Map();
         const domains = Array.from(rowStatus, (status, row) => {
           if (status !== ROW_OK) return null;
-          const name = 'name' in source ? source.name : nameOf(values![row]);
+          const name = domainOf(source, (column) => nameOf(columns.get(column)?.[row]));
           if (name === null || own.has(name)) return name;
           own.add(name);
           checkName(name, names, file);
@@ -159,6 +167,14 @@ export async function* readDomainTexts(
   }
 }
 
+function domainOf(source: DomainSource, read: (column: string) => string | null): string | null {
+  if (!('name' in source)) return read(source.domainColumn);
+  const conditions = Object.entries(source.where ?? {});
+  return conditions.every(([column, values]) => values.includes(read(column) ?? ''))
+    ? source.name
+    : null;
+}
+
 function nameOf(value: unknown): string | null {
   if (value === null || value === undefined || value === '') return null;
   return typeof value === 'object' ? null : String(value);
@@ -168,15 +184,15 @@ function checkName(name: string, seen: Set<string>, file: string): void {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is refused
   if (/[",\u0000-\u001f\u007f]/.test(name) || name.trim() !== name || name.length > 200) {
     const reason = `domain ${printable(name)}: a comma, quote, control, outer space, or more than 200 characters`;
-    throw new GristmillError('MIXTURE_SOURCES_INVALID', { file, reason });
+    throw new GristmillError('TRAIN_SOURCES_INVALID', { file, reason });
   }
   if (seen.has(name)) {
     const reason = `domain ${printable(name)} is there twice`;
-    throw new GristmillError('MIXTURE_SOURCES_INVALID', { file, reason });
+    throw new GristmillError('TRAIN_SOURCES_INVALID', { file, reason });
   }
   seen.add(name);
   if (seen.size > MAX_DOMAINS) {
     const reason = `more than ${MAX_DOMAINS} domains`;
-    throw new GristmillError('MIXTURE_SOURCES_INVALID', { file, reason });
+    throw new GristmillError('TRAIN_SOURCES_INVALID', { file, reason });
   }
 }

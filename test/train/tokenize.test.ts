@@ -3,12 +3,12 @@ import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { checkSources, readSources } from '../../src/mixture/sources.ts';
-import { tokenizeDomains } from '../../src/mixture/tokenize.ts';
 import { native } from '../../src/native.ts';
+import { checkSources, readSources } from '../../src/train/sources.ts';
 import { openTokenStore, type StoreIndex } from '../../src/train/token-store.ts';
 import { isHeldOut } from '../../src/train/token-writer.ts';
-import { writeDomainCorpus } from './proxies/support.ts';
+import { tokenizeDomains } from '../../src/train/tokenize.ts';
+import { writeDomainCorpus } from '../mixture/proxies/support.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'gristmill-tokenize-'));
 const corpus = join(folder, 'domains.jsonl');
@@ -82,6 +82,28 @@ describe('tokenizeDomains', () => {
     expect(() => opened.read(3, 'train', nTokens - 2, 3)).toThrow(/no tokens/);
   });
 
+  it('holds out domains whole, and trains no tokenizer on them', async () => {
+    const held = await tokenizeDomains({
+      sources,
+      tokenizer: { trainSize: 400 },
+      out: join(folder, 'held'),
+      validationShare: 0.3,
+      heldOut: ['extra'],
+    });
+    const own = held.domains.find(({ name }) => name === 'extra')!;
+    expect([own.train.nDocs, own.validation.nDocs]).toEqual([0, extraBodies.length]);
+    const without = await tokenizeDomains({
+      sources: sources.slice(1),
+      tokenizer: { trainSize: 400 },
+      out: join(folder, 'without'),
+      validationShare: 0.3,
+    });
+    expect(held.tokenizer.sha256).toBe(without.tokenizer.sha256);
+    const partsOf = (from: StoreIndex) =>
+      from.domains.filter(({ name }) => name !== 'extra').map(({ folder: _, ...rest }) => rest);
+    expect(partsOf(held)).toEqual(partsOf(without));
+  });
+
   it('goes on where it was, gives the same bytes, and refuses other settings', async () => {
     const options = { sources, tokenizer: { trainSize: 400 }, validationShare: 0.3 };
     const again = join(folder, 'again');
@@ -101,7 +123,7 @@ describe('tokenizeDomains', () => {
     await expect(
       tokenizeDomains({ ...options, out: again, validationShare: 0.1 }),
     ).rejects.toMatchObject({
-      code: 'MIXTURE_RUN_CHANGED',
+      code: 'TRAIN_STORE_CHANGED',
       details: { changes: expect.stringMatching(/validationShare/) },
     });
     writeFileSync(join(again, 'source-00001/00000/train.tokens'), 'short');

@@ -1,5 +1,6 @@
 /**
- * `gristmill mix tokenize`: from sources to a token store, once for all proxies.
+ * From sources to a token store: `gristmill mix tokenize`, once for all proxies, and the first thing that
+ * `gristmill continue run` does.
  *
  * Sources are the units: the folder of a finished one gets its name by one rename, and a call that comes back goes on
  * with the next. The index is written last. Under the name of a store that is whole nothing is ever changed.
@@ -15,14 +16,7 @@ import { GristmillError } from '../errors.ts';
 import { trainTokenizer } from '../model/tokenizer-training.ts';
 import { native } from '../native.ts';
 import type { NativeTokenizer } from '../native-tokenizer.ts';
-import { changedKeys, hashOf } from '../train/run-folder.ts';
-import {
-  openTokenStore,
-  STORE_INDEX,
-  type StoredDomain,
-  type StoreIndex,
-} from '../train/token-store.ts';
-import { idBytesOf, TokenWriter } from '../train/token-writer.ts';
+import { changedKeys, hashOf } from './run-folder.ts';
 import {
   checkSources,
   type DomainSource,
@@ -31,6 +25,8 @@ import {
   planSources,
   readDomainTexts,
 } from './sources.ts';
+import { openTokenStore, STORE_INDEX, type StoredDomain, type StoreIndex } from './token-store.ts';
+import { idBytesOf, TokenWriter } from './token-writer.ts';
 
 /** Options of {@link tokenizeDomains}. */
 export interface TokenizeDomainsOptions {
@@ -41,6 +37,8 @@ export interface TokenizeDomainsOptions {
   readonly out: string;
   /** Share of the documents that is held out for validation, above 0 and below 1. Default 0.05. */
   readonly validationShare?: number;
+  /** Domains, named by their sources, that are held out whole; no tokenizer is trained on them. Default none. */
+  readonly heldOut?: readonly string[];
   readonly onProgress?: (progress: TokenizeProgress) => void;
   readonly signal?: AbortSignal | undefined;
 }
@@ -63,11 +61,11 @@ interface SourceRecord {
 /**
  * Tokenizes domains; the same call again goes on, or reports what is there.
  *
- * @throws MIXTURE_SOURCES_INVALID, MIXTURE_RUN_CHANGED, TRAIN_STORE_INVALID, ENGINE_MODEL_*, CORPUS_*, OPTION_INVALID,
- *   RUN_OUTPUT_IN_USE, MIXTURE_WRITE_FAILED, ABORTED
+ * @throws TRAIN_SOURCES_INVALID, TRAIN_STORE_CHANGED, TRAIN_STORE_INVALID, ENGINE_MODEL_*, CORPUS_*, OPTION_INVALID,
+ *   RUN_OUTPUT_IN_USE, TRAIN_WRITE_FAILED, ABORTED
  */
 export async function tokenizeDomains(options: TokenizeDomainsOptions): Promise<StoreIndex> {
-  const { out, tokenizer, validationShare = 0.05, signal } = options;
+  const { out, tokenizer, validationShare = 0.05, heldOut, signal } = options;
   if (!(validationShare > 0 && validationShare < 1)) {
     const expected = 'a number above 0 and below 1';
     throw new GristmillError('OPTION_INVALID', {
@@ -83,6 +81,7 @@ export async function tokenizeDomains(options: TokenizeDomainsOptions): Promise<
     sources,
     inputs: fingerprintsOf(planned),
     validationShare,
+    heldOut,
     tokenizer: typeof tokenizer === 'string' ? await vocabularyOf(tokenizer) : tokenizer,
   };
   mkdirSync(out, { recursive: true });
@@ -95,7 +94,8 @@ export async function tokenizeDomains(options: TokenizeDomainsOptions): Promise<
     }
     const path = typeof tokenizer === 'string' ? tokenizer : join(out, 'tokenizer.gguf');
     if (typeof tokenizer !== 'string' && !existsSync(path)) {
-      const texts = allTexts(planned, signal);
+      const trained = planned.filter(({ source }) => !isHeldOutWhole(source, heldOut));
+      const texts = allTexts(trained, signal);
       const vocabSize = tokenizer.trainSize;
       await trainTokenizer({ texts, vocabSize, path, ...(signal && { signal }) });
     }
@@ -127,10 +127,14 @@ export async function tokenizeDomains(options: TokenizeDomainsOptions): Promise<
   } catch (error) {
     if (error instanceof GristmillError) throw error;
     const reason = (error as Error).message;
-    throw new GristmillError('MIXTURE_WRITE_FAILED', { path: out, reason }, { cause: error });
+    throw new GristmillError('TRAIN_WRITE_FAILED', { path: out, reason }, { cause: error });
   } finally {
     unlock();
   }
+}
+
+function isHeldOutWhole(source: DomainSource, heldOut: readonly string[] = []): boolean {
+  return 'name' in source && heldOut.includes(source.name);
 }
 
 /** A vocabulary by what it holds: its file may move. @throws CORPUS_READ_FAILED */
@@ -150,7 +154,7 @@ function claim(out: string, identity: object): void {
   }
   const changes = changedKeys(JSON.parse(readFileSync(file, 'utf8')), now);
   if (changes.length === 0) return;
-  throw new GristmillError('MIXTURE_RUN_CHANGED', { out, changes: changes.slice(0, 8).join(', ') });
+  throw new GristmillError('TRAIN_STORE_CHANGED', { out, changes: changes.slice(0, 8).join(', ') });
 }
 
 async function* allTexts(
@@ -213,7 +217,7 @@ async function writeSource(
     folder,
     names,
     tokenizer,
-    options: { out, validationShare = 0.05, signal },
+    options: { out, validationShare: share = 0.05, heldOut, signal },
     report,
   }: {
     readonly folder: string;
@@ -227,6 +231,7 @@ async function writeSource(
   rmSync(partial, { recursive: true, force: true });
   mkdirSync(partial, { recursive: true });
   const { eos, nTokens: nVocab } = tokenizer.info;
+  const validationShare = isHeldOutWhole(planned.source, heldOut) ? 1 : share;
   const writers = new Map<string, { readonly writer: TokenWriter; readonly folder: string }>();
   let nSkipped = 0;
   let nDocs = 0;

@@ -1,0 +1,130 @@
+/**
+ * Which checkpoint came from which, and what a model had seen at each.
+ *
+ * Stages form a tree: each starts from the end of another one, or from the last step before its anneal. Counts follow a
+ * checkpoint's own way; what a stage saw behind its constant phase is not on the way of those that start from there.
+ */
+import type { TokenStore } from '../../train/token-store.ts';
+import { countsUpTo } from '../plan/counts.ts';
+import type { CheckpointName, ContinualPlan, PlanStage } from '../plan/types.ts';
+import { type SeenSequences, StageData } from './stage-data.ts';
+import type { StageLosses } from './stage-loop.ts';
+
+/** Tokens of a dataset on a checkpoint's way. */
+export interface SeenTokens {
+  readonly newTokens: number;
+  readonly replayedTokens: number;
+}
+
+/** A checkpoint, as lineage.json has it. */
+export interface Checkpoint {
+  /** `<stage>/<kind>`. */
+  readonly id: string;
+  readonly stage: string;
+  readonly kind: CheckpointName;
+  /** Steps of the stage that are made. */
+  readonly step: number;
+  /** Id of the checkpoint that its stage started from; null for the first weights. */
+  readonly parent: string | null;
+  /** Relative to the run's folder; the file of `model.from` for a stage made elsewhere. */
+  readonly file: string;
+  readonly sha256: string;
+  /** By dataset. */
+  readonly seen: Readonly<Record<string, SeenTokens>>;
+  /** By validation set, nats a token; null for a stage made elsewhere. */
+  readonly losses: StageLosses | null;
+}
+
+/** Sequences by dataset on the way to a checkpoint. */
+export interface LineageCounts {
+  /** New ones. */
+  readonly seen: SeenSequences;
+  readonly replayed: SeenSequences;
+  /** Of `seen`, those of stages that were made elsewhere. */
+  readonly elsewhere: SeenSequences;
+}
+
+const NOTHING: LineageCounts = { seen: {}, replayed: {}, elsewhere: {} };
+
+/** Id of a checkpoint. */
+export function checkpointId(stage: Pick<PlanStage, 'name'>, kind: CheckpointName): string {
+  return `${stage.name}/${kind}`;
+}
+
+/** The counts of a plan over a store. */
+export class Lineage {
+  readonly #plan: ContinualPlan;
+  readonly #data: readonly (StageData | null)[];
+  readonly #starts: readonly LineageCounts[];
+
+  /**
+   * Counts every stage, so that what does not suffice is said before anything is trained.
+   *
+   * @throws CONTINUAL_DATA_TOO_SMALL, CONTINUAL_REPLAY_TOO_SMALL, OPTION_INVALID
+   */
+  constructor(plan: ContinualPlan, store: TokenStore) {
+    const starts: LineageCounts[] = [];
+    const data: (StageData | null)[] = [];
+    this.#plan = plan;
+    this.#starts = starts;
+    this.#data = data;
+    for (const stage of plan.stages) {
+      const start = stage.from ? this.at(stage.from.stage, stage.from.checkpoint) : NOTHING;
+      starts.push(start);
+      data.push(stage.done ? null : new StageData({ plan, stage, store, ...start }));
+    }
+  }
+
+  /** At the start of a stage. */
+  start(stage: number): LineageCounts {
+    return this.#starts[stage]!;
+  }
+
+  /** The sequences of a stage; null where it was made elsewhere. */
+  data(stage: number): StageData | null {
+    return this.#data[stage]!;
+  }
+
+  /** At a checkpoint of a stage. */
+  at(index: number, kind: CheckpointName): LineageCounts {
+    const stage = this.#plan.stages[index]!;
+    const step = stepOf(stage, kind);
+    const counts =
+      this.#data[index]?.countsBefore(step * this.#plan.sequencesPerStep) ??
+      countsUpTo(stage, step).map(({ nSequences, ...source }) => ({
+        ...source,
+        count: nSequences,
+      }));
+    const [seen, replayed, elsewhere] = (['seen', 'replayed', 'elsewhere'] as const).map((key) => {
+      return { ...this.#starts[index]![key] };
+    }) as [Record<string, number>, Record<string, number>, Record<string, number>];
+    for (const { dataset, kind: source, count } of counts) {
+      for (const own of source === 'replay'
+        ? [replayed]
+        : stage.done
+          ? [seen, elsewhere]
+          : [seen]) {
+        own[dataset] = (own[dataset] ?? 0) + count;
+      }
+    }
+    return { seen, replayed, elsewhere };
+  }
+
+  /** Tokens by dataset at a checkpoint of a stage, in the order of names. */
+  tokensAt(index: number, kind: CheckpointName): Record<string, SeenTokens> {
+    const { seen, replayed } = this.at(index, kind);
+    const { nCtx } = this.#plan;
+    const names = [...new Set([...Object.keys(seen), ...Object.keys(replayed)])].sort();
+    return Object.fromEntries(
+      names.map((name) => [
+        name,
+        { newTokens: (seen[name] ?? 0) * nCtx, replayedTokens: (replayed[name] ?? 0) * nCtx },
+      ]),
+    );
+  }
+}
+
+/** Steps of a stage at one of its checkpoints. */
+export function stepOf(stage: PlanStage, kind: CheckpointName): number {
+  return kind === 'constant' ? stage.constantStep! : stage.nSteps;
+}

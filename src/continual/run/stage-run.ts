@@ -1,0 +1,313 @@
+/**
+ * One stage in its folder, so that it survives a kill at any moment: what is made again is made the same.
+ *
+ *     losses.jsonl    a line for every step and every measurement
+ *     replay.json     which sequences were replayed, where any were
+ *     progress.ckpt   weights, moments and step while it is trained
+ *     constant.ckpt   at the last step before the anneal, where the schedule has one
+ *     annealed.ckpt   at the end
+ *     loss.svg, .png  the way
+ *     model.gguf      the model at the end
+ *     stage.json      the record; written last, so that the stage is finished when it is there
+ *
+ * A checkpoint is written behind the records that belong to it, `constant` in front of any progress behind it.
+ */
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { pngOf } from '../../charts/png.ts';
+import { readLedgerJson, writeDurably } from '../../durable-files.ts';
+import { GristmillError, isGristmillError } from '../../errors.ts';
+import { RecordLog } from '../../train/record-log.ts';
+import { hashOf } from '../../train/run-folder.ts';
+import type { ValidationSet } from '../../train/store-batches.ts';
+import type { TokenStore } from '../../train/token-store.ts';
+import type { Trainer } from '../../train/trainer.ts';
+import type { CheckpointName, ContinualPlan, PlanStage } from '../plan/types.ts';
+import { stageFigure } from './figure.ts';
+import { type Checkpoint, checkpointId, type Lineage, stepOf } from './lineage.ts';
+import { type StageLosses, type StageRecord, trainStage } from './stage-loop.ts';
+
+/** A finished stage, as stage.json has it. */
+export interface StageSummary {
+  readonly stage: string;
+  readonly index: number;
+  readonly steps: number;
+  readonly tokens: number;
+  /** Id of the checkpoint it started from; null for the first weights. */
+  readonly parent: string | null;
+  readonly optimizer: 'reset' | 'keep';
+  /** What its sequences were. */
+  readonly sources: readonly {
+    readonly dataset: string;
+    readonly kind: 'new' | 'replay';
+    readonly sequences: number;
+    readonly tokens: number;
+  }[];
+  /** By validation set, nats a token: at the start, where the checkpoint `constant` was kept, at the end. */
+  readonly losses: {
+    readonly start: StageLosses;
+    readonly constant: StageLosses | null;
+    readonly annealed: StageLosses;
+  };
+  /** By validation set: the loss at the end less that of the parent; above 0 what was forgotten. Null for the first stage. */
+  readonly forgetting: StageLosses | null;
+  readonly checkpoints: readonly Checkpoint[];
+}
+
+/** Options of {@link runStage}. */
+export interface RunStageOptions {
+  /** Folder of the run. */
+  readonly out: string;
+  readonly plan: ContinualPlan;
+  readonly stage: PlanStage;
+  readonly store: TokenStore;
+  readonly lineage: Lineage;
+  readonly validation: readonly ValidationSet[];
+  readonly evalEvery: number;
+  readonly checkpointEvery: number;
+  /** GGUF file with the tokenizer, for the model that is exported. */
+  readonly tokenizerPath: string;
+  /** Opens a trainer with the first weights. */
+  readonly open: () => Promise<Trainer>;
+  readonly onRecord?: (record: StageRecord, tokensPerSecond: number) => void;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Folder of a stage, relative to the run's. */
+export function stageFolder({ index, name }: PlanStage): string {
+  return `stages/${String(index).padStart(2, '0')}-${name}`;
+}
+
+/** The record of a stage that is finished, or null. @throws RUN_LEDGER_INVALID */
+export function finishedStage(out: string, stage: PlanStage): StageSummary | null {
+  const file = join(out, stageFolder(stage), 'stage.json');
+  return existsSync(file) ? (readLedgerJson(file) as StageSummary) : null;
+}
+
+/**
+ * Trains a stage, or goes on with it.
+ *
+ * @returns null when the signal ended it; the same call goes on
+ * @throws CONTINUAL_DIVERGED, TRAIN_*, Error of the file system
+ */
+export async function runStage(options: RunStageOptions): Promise<StageSummary | null> {
+  return new StageRun(options).execute();
+}
+
+class StageRun {
+  readonly #options: RunStageOptions;
+  readonly #folder: string;
+  readonly #log: RecordLog<StageRecord>;
+  /** Step of the last checkpoint on the disk, and its name. */
+  #saved: { readonly step: number; readonly file: string } | null = null;
+
+  constructor(options: RunStageOptions) {
+    this.#options = options;
+    this.#folder = stageFolder(options.stage);
+    mkdirSync(join(options.out, this.#folder), { recursive: true });
+    this.#log = new RecordLog(this.#path('losses.jsonl'));
+  }
+
+  async execute(): Promise<StageSummary | null> {
+    const { plan, stage, store, lineage, validation, evalEvery, signal } = this.#options;
+    this.#writeManifest();
+    await using trainer = await this.#options.open();
+    const fromStep = await this.#restore(trainer);
+    this.#log.resumeAt(fromStep);
+    let last = fromStep;
+    const result = await trainStage({
+      ...{ plan, stage, store, trainer, validation, evalEvery, fromStep, signal },
+      ...lineage.start(stage.index),
+      onRecord: (record, tokensPerSecond) => {
+        this.#log.add(record);
+        this.#options.onRecord?.(record, tokensPerSecond);
+      },
+      onStep: async (step) => {
+        last = step;
+        await this.#afterStep(trainer, step);
+      },
+    }).catch(async (error: unknown) => {
+      if (!isGristmillError(error, 'TRAIN_NON_FINITE')) throw error;
+      await this.#draw();
+      throw this.#diverged(error, last + 1);
+    });
+    if (result.step < stage.nSteps) {
+      if (result.step > 0 && this.#saved?.step !== result.step) {
+        await this.#save(trainer, 'progress', result.step);
+      }
+      await this.#draw();
+      return null;
+    }
+    return await this.#finish(trainer);
+  }
+
+  async #afterStep(trainer: Trainer, step: number): Promise<void> {
+    const { stage, checkpointEvery } = this.#options;
+    if (step === stage.constantStep) await this.#save(trainer, 'constant', step);
+    if (step === stage.nSteps) await this.#save(trainer, 'annealed', step);
+    else if (checkpointEvery > 0 && step > 0 && step % checkpointEvery === 0) {
+      await this.#save(trainer, 'progress', step);
+    }
+  }
+
+  /** Weights of the stage's own last checkpoint, else those that it starts from. @returns steps that are made */
+  async #restore(trainer: Trainer): Promise<number> {
+    const { out, plan, stage } = this.#options;
+    for (const name of ['annealed', 'progress', 'constant']) {
+      const file = this.#path(`${name}.ckpt`);
+      if (!existsSync(file)) continue;
+      const { state } = await trainer.loadCheckpoint(file);
+      const { step } = JSON.parse(state) as { readonly step: number };
+      this.#saved = { step, file: `${this.#folder}/${name}.ckpt` };
+      return step;
+    }
+    if (!stage.from) return 0;
+    const parent = plan.stages[stage.from.stage]!;
+    if (!parent.done) {
+      const file = join(stageFolder(parent), `${stage.from.checkpoint}.ckpt`);
+      await trainer.loadCheckpoint(join(out, file));
+      if (stage.optimizer === 'reset') await trainer.resetOptimizer();
+    }
+    return 0;
+  }
+
+  async #save(trainer: Trainer, name: CheckpointName | 'progress', step: number): Promise<void> {
+    this.#log.sync();
+    const state = JSON.stringify({ stage: this.#options.stage.name, step });
+    await trainer.saveCheckpoint(this.#path(`${name}.ckpt`), state);
+    this.#saved = { step, file: `${this.#folder}/${name}.ckpt` };
+  }
+
+  async #finish(trainer: Trainer): Promise<StageSummary> {
+    const { plan, stage, tokenizerPath } = this.#options;
+    await trainer.exportGguf({
+      path: this.#path('model.gguf'),
+      type: 'bf16',
+      name: `${plan.name}: ${stage.name}`,
+      nCtx: plan.nCtx,
+      tokenizerPath,
+    });
+    await this.#draw();
+    rmSync(this.#path('progress.ckpt'), { force: true });
+    const summary = await this.#summary();
+    writeDurably(this.#path('stage.json'), `${JSON.stringify(summary, null, 2)}\n`);
+    return summary;
+  }
+
+  async #summary(): Promise<StageSummary> {
+    const { plan, stage, lineage } = this.#options;
+    const start = this.#lossesAt(0);
+    const annealed = this.#lossesAt(stage.nSteps);
+    const constant = stage.constantStep === null ? null : this.#lossesAt(stage.constantStep);
+    const parent = stage.from
+      ? checkpointId(plan.stages[stage.from.stage]!, stage.from.checkpoint)
+      : null;
+    const checkpoints: Checkpoint[] = [];
+    for (const [kind, losses] of [
+      ['constant', constant],
+      ['annealed', annealed],
+    ] as const) {
+      if (!losses) continue;
+      const file = `${this.#folder}/${kind}.ckpt`;
+      checkpoints.push({
+        id: checkpointId(stage, kind),
+        stage: stage.name,
+        kind,
+        step: stepOf(stage, kind),
+        parent,
+        file,
+        sha256: await hashOf(join(this.#options.out, file)),
+        seen: lineage.tokensAt(stage.index, kind),
+        losses,
+      });
+    }
+    return {
+      stage: stage.name,
+      index: stage.index,
+      steps: stage.nSteps,
+      tokens: stage.nTokens,
+      parent,
+      optimizer: stage.optimizer,
+      sources: lineage
+        .data(stage.index)!
+        .countsBefore(stage.nSequences)
+        .map(({ dataset, kind, count }) => {
+          return { dataset, kind, sequences: count, tokens: count * plan.nCtx };
+        }),
+      losses: { start, constant, annealed },
+      forgetting:
+        stage.from &&
+        Object.fromEntries(
+          Object.entries(annealed).map(([set, loss]) => [set, loss - start[set]!]),
+        ),
+      checkpoints,
+    };
+  }
+
+  /** Which sequences are replayed: enough to make the stage's data again, from the store that its hash names. */
+  #writeManifest(): void {
+    const { plan, stage, store, lineage } = this.#options;
+    const replays = lineage.data(stage.index)!.replays;
+    if (replays.length === 0) return;
+    const manifest = {
+      stage: stage.name,
+      store: store.sha256,
+      nCtx: plan.nCtx,
+      /** Of the datasets' own order. */
+      planSeed: plan.seed,
+      ...stage.replay,
+      sources: replays.map(({ dataset, nSeen, sequences }) => ({
+        dataset,
+        nSeen,
+        nReplayed: sequences.length,
+        nTokens: sequences.length * plan.nCtx,
+        sha256: createHash('sha256')
+          .update(Buffer.from(sequences.buffer, sequences.byteOffset, sequences.byteLength))
+          .digest('hex'),
+        sequences: [...sequences],
+      })),
+    };
+    writeDurably(this.#path('replay.json'), `${JSON.stringify(manifest)}\n`);
+  }
+
+  async #draw(): Promise<void> {
+    const { plan, stage } = this.#options;
+    const svg = stageFigure(`${plan.name}, ${stage.name}`, this.#log.records);
+    writeDurably(this.#path('loss.svg'), svg);
+    const png = this.#path('loss.png');
+    writeFileSync(`${png}.partial`, await pngOf(svg));
+    renameSync(`${png}.partial`, png);
+  }
+
+  #lossesAt(step: number): StageLosses {
+    return this.#log.records.find((one) => one.step === step && one.validation)?.validation ?? {};
+  }
+
+  #diverged(error: GristmillError, step: number): GristmillError {
+    const { plan, stage } = this.#options;
+    const parent = stage.from && plan.stages[stage.from.stage]!;
+    const last =
+      this.#saved?.file ??
+      (parent
+        ? parent.done
+          ? 'the given weights'
+          : `${stageFolder(parent)}/${stage.from!.checkpoint}.ckpt`
+        : 'the first weights');
+    const { loss, gradNorm } = error.details;
+    return new GristmillError(
+      'CONTINUAL_DIVERGED',
+      {
+        stage: stage.name,
+        ...{ step, loss, gradNorm },
+        checkpoint: last,
+        goodStep: this.#saved?.step ?? (parent ? stepOf(parent, stage.from!.checkpoint) : 0),
+      },
+      { cause: error },
+    );
+  }
+
+  #path(name: string): string {
+    return join(this.#options.out, this.#folder, name);
+  }
+}
