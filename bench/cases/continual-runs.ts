@@ -44,9 +44,9 @@ export const SMALL: LabSettings = {
   nFf: 88,
   nCtx: 32,
   nSeq: 32,
-  nSteps: 300,
-  peakLr: 4e-3,
-  minLr: 4e-4,
+  nSteps: 400,
+  peakLr: 3e-3,
+  minLr: 3e-4,
   warmup: 0.01,
   windows: 256,
   oldPhases: 2,
@@ -56,10 +56,8 @@ export const SMALL: LabSettings = {
 export const LARGE: LabSettings = {
   ...SMALL,
   nEmbd: 48,
-  nHead: 2,
   nFf: 128,
-  nSteps: 800,
-  windows: 512,
+  nSteps: 600,
   oldPhases: 3,
 };
 
@@ -97,6 +95,8 @@ export interface RunRequest {
 export interface LabRun extends Checkpoint {
   readonly measured: readonly (readonly [step: number, losses: Readonly<Record<string, number>>])[];
   readonly constant: Checkpoint | null;
+  /** Learning rates by step. */
+  readonly rates: Float64Array;
   readonly seconds: number;
 }
 
@@ -245,6 +245,7 @@ export class Lab {
       seen: result.seen,
       losses: result.losses!,
       measured,
+      rates: Float64Array.from({ length: nSteps }, (_, step) => curve.at(step + 1)),
       constant:
         constantStep === null
           ? null

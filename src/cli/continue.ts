@@ -1,5 +1,6 @@
 /** `gristmill continue`: continual pre-training; one file for each of its commands. */
 import { Command } from 'commander';
+import { addFitCommands } from './continue-fit.ts';
 import { addRunCommand } from './continue-run.ts';
 
 export function continueCommand(): Command {
@@ -7,5 +8,6 @@ export function continueCommand(): Command {
     'continue pre-training on new data: plans, replay, schedules (arXiv 2403.08763)',
   );
   addRunCommand(command);
+  addFitCommands(command);
   return command;
 }

@@ -20,7 +20,10 @@ export type ChooseReplayOptions = {
   | {
       /** How far the old losses may rise over the base, in the unit of the losses, 0 or more. */
       readonly tolerance: number;
-      /** The old loss before the continuation: one for all old sets, or by set. Default: what is predicted for the most replay of the pilots. */
+      /**
+       * The old loss before the continuation: one for all old sets, or by set. Default: that at the start of the pilots
+       * where all have the same, else what is predicted for the most replay of the pilots.
+       */
       readonly base?: number | Readonly<Record<string, number>>;
     }
   | {
@@ -111,12 +114,24 @@ function basesOf(
   const old = fit.losses.filter(({ side }) => side === 'old').map(({ set }) => set);
   if (old.length === 0) invalid('tolerance', 'a fit of at least one set of old data', 'none');
   return old.map((set) => {
-    const value = base === undefined ? atMost[set]! : typeof base === 'number' ? base : base[set];
+    const value =
+      base === undefined
+        ? (startOf(fit, set) ?? atMost[set]!)
+        : typeof base === 'number'
+          ? base
+          : base[set];
     if (!(value !== undefined && Number.isFinite(value))) {
       invalid('base', `a finite number for ${set}`, value ?? 'nothing');
     }
     return [set, value!] as const;
   });
+}
+
+/** The loss that all pilots started from, where there is one. */
+export function startOf({ pilots }: ReplayFit, set: string): number | null {
+  const starts = pilots.map(({ start }) => start?.[set]);
+  const [first] = starts;
+  return first !== undefined && starts.every((start) => start === first) ? first : null;
 }
 
 function lowestAverage(

@@ -33,8 +33,11 @@ export interface FittedLoss {
   readonly rmse: number;
   /** Every pilot predicted from the others; null with too few of them. */
   readonly leaveOneOut: {
+    /** Of pilots whose replay lies between those of others: what predictions are made for. */
     readonly rmse: number;
     readonly largest: number;
+    /** At the least and the most replay, where the others do not reach: why nothing is extrapolated. */
+    readonly largestAtEnds: number;
     /** Predicted minus measured, in the order of the pilots. */
     readonly errors: readonly number[];
   } | null;
@@ -135,6 +138,10 @@ function fitLoss(pilots: readonly Pilot[], set: string, side: PilotSide, seed: n
     return lossAt({ side, form, parameters: fitOf(others).parameters }, pilot) - pilot.losses[set]!;
   });
   const whole = errors.every((error) => error !== null) ? errors : null;
+  const [least, most] = spanOf(pilots.map(({ replay }) => replay));
+  const isEnd = (index: number): boolean =>
+    pilots[index]!.replay === least || pilots[index]!.replay === most;
+  const inner = whole?.filter((_, index) => !isEnd(index)) ?? [];
   return {
     set,
     side,
@@ -142,11 +149,16 @@ function fitLoss(pilots: readonly Pilot[], set: string, side: PilotSide, seed: n
     parameters,
     rmse,
     leaveOneOut: whole && {
-      rmse: Math.sqrt(whole.reduce((sum, error) => sum + error ** 2, 0) / whole.length),
-      largest: Math.max(...whole.map(Math.abs)),
+      rmse: Math.sqrt(inner.reduce((sum, error) => sum + error ** 2, 0) / inner.length),
+      largest: largestOf(inner),
+      largestAtEnds: largestOf(whole.filter((_, index) => isEnd(index))),
       errors: whole,
     },
   };
+}
+
+function largestOf(errors: readonly number[]): number {
+  return errors.reduce((most, error) => Math.max(most, Math.abs(error)), 0);
 }
 
 interface FormFit {

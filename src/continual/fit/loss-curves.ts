@@ -30,7 +30,8 @@ export interface LossCurve {
 }
 
 const PHASES = ['pretrain', 'continue'] as const;
-const MAX_STEPS = 20_000_000;
+/** Steps of a phase. */
+export const MAX_STEPS = 20_000_000;
 
 interface Row {
   readonly row: number;

@@ -18,6 +18,8 @@ export interface Pilot {
   readonly replay: number;
   /** Final loss by validation set, nats a token or whatever unit, the same in all pilots. */
   readonly losses: Readonly<Record<string, number>>;
+  /** Losses before the continuation, where they are known. */
+  readonly start?: Readonly<Record<string, number>>;
   /** Tokens of the continuation. */
   readonly tokens?: number;
   /** Parameters of the model. */
