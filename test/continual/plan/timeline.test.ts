@@ -84,7 +84,7 @@ describe('planTimeline', () => {
   it('holds a bounded number of points, whatever the stages and cycles', () => {
     const svg = drawn({
       datasets,
-      stages: Array.from({ length: 200 }, (_, index) => ({
+      stages: Array.from({ length: 60 }, (_, index) => ({
         name: `stage${index}`,
         data: 'old',
         steps: 100_000,
@@ -92,7 +92,7 @@ describe('planTimeline', () => {
           kind: 'rewarm',
           peakLr: 1e-3,
           warmup: '1 %',
-          cycles: Array.from({ length: 500 }, () => ({ fraction: 1 / 500 })),
+          cycles: Array.from({ length: 250 }, () => ({ fraction: 1 / 250 })),
         },
       })),
     });
