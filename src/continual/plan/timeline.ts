@@ -81,6 +81,7 @@ export function planTimeline(plan: ContinualPlan): string {
     yRange: [0, 100],
     title: 'data, % of the sequences',
     xTicks: tokenTicks(total),
+    yTicks: [0, 25, 50, 75, 100].map((share) => [share, String(share)] as const),
   });
   const names = [
     ...new Set(
