@@ -60,9 +60,22 @@ function isAlive(pid: number): boolean {
   if (pid === process.pid) return true;
   try {
     process.kill(pid, 0);
-    return true;
+    return !isZombie(pid);
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
+
+/** A killed process that nobody waits for, as in containers whose first process is no init, still has its number. */
+function isZombie(pid: number): boolean {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    return stat
+      .slice(stat.lastIndexOf(')') + 1)
+      .trimStart()
+      .startsWith('Z');
+  } catch {
+    return false;
   }
 }
 
@@ -76,12 +89,17 @@ export function readLedgerJson(file: string): unknown {
   }
 }
 
-/** Writes a file whole or not at all; it is on the disk when this returns. */
-export function writeDurably(file: string, content: string): void {
+/**
+ * Writes a file whole or not at all; it is on the disk when this returns.
+ *
+ * @param content text, bytes, or pieces of text one after the other
+ */
+export function writeDurably(file: string, content: string | Uint8Array | Iterable<string>): void {
   const pending = join(dirname(file), `.${basename(file)}.tmp`);
   const handle = openSync(pending, 'w');
   try {
-    writeFileSync(handle, content);
+    const isWhole = typeof content === 'string' || content instanceof Uint8Array;
+    for (const piece of isWhole ? [content] : content) writeFileSync(handle, piece);
     fsyncSync(handle);
   } finally {
     closeSync(handle);

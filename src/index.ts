@@ -94,6 +94,68 @@ export { type LrAreas, lrAreas } from './continual/fit/lr-areas.ts';
 export { type Pilot, readPilots } from './continual/fit/pilots.ts';
 export { type ReplayCurvePoint, replayCurve, replayFigure } from './continual/fit/replay-figure.ts';
 export {
+  checkPlan,
+  type PlanConfig,
+  type PlanInput,
+  readPlan,
+  type StageConfig,
+} from './continual/plan/config.ts';
+export {
+  countsUpTo,
+  type LineageStretch,
+  lineageOf,
+  type SourceCount,
+} from './continual/plan/counts.ts';
+export {
+  type PlanRates,
+  PRESETS,
+  type Preset,
+  type PresetName,
+  type PresetRate,
+  type PresetSchedule,
+} from './continual/plan/presets.ts';
+export {
+  type PlanReport,
+  planReport,
+  type ReportedSource,
+  type ReportedStage,
+  scheduleCsv,
+} from './continual/plan/report.ts';
+export { type ResolvePlanOptions, resolvePlan } from './continual/plan/resolve.ts';
+export type { Until } from './continual/plan/segments.ts';
+export { planTimeline } from './continual/plan/timeline.ts';
+export type {
+  CheckpointName,
+  ContinualPlan,
+  PlanReplay,
+  PlanSegment,
+  PlanSource,
+  PlanStage,
+} from './continual/plan/types.ts';
+export type { Checkpoint, SeenTokens } from './continual/run/lineage.ts';
+export {
+  type RunPlanOptions,
+  type RunPlanResult,
+  type RunPlanSummary,
+  runPlan,
+  type StageProgress,
+} from './continual/run/run.ts';
+export {
+  type ReplayedSource,
+  type SeenSequences,
+  StageData,
+  type StageDataOptions,
+  type StageSequence,
+} from './continual/run/stage-data.ts';
+export {
+  type StageLosses,
+  type StageRecord,
+  type StageResult,
+  type TrainStageOptions,
+  trainStage,
+} from './continual/run/stage-loop.ts';
+export type { StageSummary } from './continual/run/stage-run.ts';
+export {
   ERRORS,
   type ErrorCode,
   type ErrorDetails,
@@ -346,7 +408,19 @@ export { documentRefiner, lineRefiner } from './train/refiners.ts';
 export type { TrainRecord } from './train/run-folder.ts';
 export type { TrainHooks, TrainProgress, TrainSummary } from './train/run-types.ts';
 export { type LrSchedule, learningRateAt } from './train/schedule.ts';
+export { type CumulativeInfinite, infiniteFromEnds } from './train/schedules/cumulative.ts';
+export { LrCurve, lrCurve, type Phase, type PhaseName } from './train/schedules/curve.ts';
+export type { Horizon, Length, LengthInput } from './train/schedules/lengths.ts';
+export {
+  checkSchedule,
+  DECAY_SHAPES,
+  type DecayShape,
+  SCHEDULE_KINDS,
+  type ScheduleInput,
+  type ScheduleSpec,
+} from './train/schedules/spec.ts';
 export { checkSources, type DomainSource, readSources } from './train/sources.ts';
+export { type ValidationSet, validationSets } from './train/store-batches.ts';
 export {
   openTokenStore,
   type PartName,

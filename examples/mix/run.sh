@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # A mixture of domains from proxies, end to end: tokenize, sample, train, fit, optimize, report, apply. From the repository's
-# root (a few minutes on two cores):
+# root (about a minute on two idle cores):
 #
 #     bash examples/mix/run.sh
 #

@@ -100,6 +100,7 @@ export function panelAt({
   yRange,
   title,
   xTicks,
+  yTicks,
 }: {
   readonly left: number;
   readonly top: number;
@@ -110,16 +111,20 @@ export function panelAt({
   readonly title: string;
   /** Places of ticks and what they say. Default: even steps. */
   readonly xTicks?: readonly (readonly [at: number, text: string])[];
+  /** The same upwards. */
+  readonly yTicks?: readonly (readonly [at: number, text: string])[];
 }): Panel {
   const x = (value: number): number =>
     left + ((value - xRange[0]) / (xRange[1] - xRange[0])) * width;
   const y = (value: number): number =>
     top + height - ((value - yRange[0]) / (yRange[1] - yRange[0])) * height;
   const along = xTicks ?? ticksOf(xRange).map((value) => [value, tickText(value, xRange)] as const);
+  const upwards =
+    yTicks ?? ticksOf(yRange).map((value) => [value, tickText(value, yRange)] as const);
   const frame = [
-    ...ticksOf(yRange).flatMap((value) => [
+    ...upwards.flatMap(([value, text]) => [
       `<line x1="${num(left)}" x2="${num(left + width)}" y1="${num(y(value))}" y2="${num(y(value))}" stroke="#e5e5e5"/>`,
-      textAt(left - 5, y(value) + 4, tickText(value, yRange), { anchor: 'end', fill: '#555' }),
+      textAt(left - 5, y(value) + 4, text, { anchor: 'end', fill: '#555' }),
     ]),
     ...along.map(([value, text]) =>
       textAt(x(value), top + height + 14, text, { anchor: 'middle', fill: '#555' }),
@@ -143,10 +148,20 @@ function tickText(value: number, [low, high]: readonly [number, number]): string
 /** A line through points. */
 export function lineThrough(
   points: readonly (readonly [x: number, y: number])[],
-  { stroke, width = 1.5 }: { readonly stroke: string; readonly width?: number },
+  {
+    stroke,
+    width = 1.5,
+    dash,
+  }: {
+    readonly stroke: string;
+    readonly width?: number;
+    /** Lengths of dashes and gaps, e.g. `5 3`. None: a whole line. */
+    readonly dash?: string;
+  },
 ): string {
   const path = points.map(([x, y]) => `${num(x)},${num(y)}`).join(' ');
-  return `<polyline fill="none" stroke="${stroke}" stroke-width="${width}" points="${path}"/>`;
+  const dashes = dash === undefined ? '' : ` stroke-dasharray="${dash}"`;
+  return `<polyline fill="none" stroke="${stroke}" stroke-width="${width}"${dashes} points="${path}"/>`;
 }
 
 /** Blue for −1, white for 0, red for 1. */

@@ -84,7 +84,7 @@ export function addFitCommands(mix: Command): void {
     .option('--level <p>', 'level of the intervals, above 0 and below 1', level, 0.9)
     .option('--out <file>', 'write here instead of to standard output')
     .option('--index-column <name>', 'column that names the mixtures (index)')
-    .option('--json', 'JSON lines {index, predictions, intervals} instead of CSV')
+    .option('--json', 'JSON lines {index, predictions, interval} instead of CSV')
     .action(predict);
   addCollectCommand(mix);
   addReportCommand(mix);
@@ -226,7 +226,7 @@ function jsonLines(ids: readonly string[], predictions: readonly TargetPredictio
     JSON.stringify({
       index,
       predictions: Object.fromEntries(predictions.map((one) => [one.target, one.mean[row]!])),
-      intervals: Object.fromEntries(predictions.map((one) => [one.target, intervalOf(one, row)])),
+      interval: Object.fromEntries(predictions.map((one) => [one.target, intervalOf(one, row)])),
     }),
   );
   return lines.map((line) => `${line}\n`).join('');

@@ -40,6 +40,8 @@ interface Task {
   readonly targetIndex: number;
   readonly trainRuns: Int32Array;
   readonly seed: number;
+  /** Of fits whose deviations are not their last word: folds take the scale of the whole fit. */
+  readonly unscaled: boolean;
   take(fitted: FittedSurrogate): void;
 }
 
@@ -68,6 +70,7 @@ export async function fitMixture(options: FitMixtureOptions): Promise<FittedMixt
       targetIndex,
       trainRuns,
       seed,
+      unscaled: false,
       take: (fitted) => {
         surrogates[targetIndex] = fitted;
       },
@@ -80,7 +83,7 @@ export async function fitMixture(options: FitMixtureOptions): Promise<FittedMixt
   const tasks = [...whole, ...(validation?.tasks ?? []), ...(curve?.tasks ?? [])];
   await runTasks(family, runs, tasks, { signal, onProgress: options.onProgress });
 
-  const validated = validation?.finish() ?? null;
+  const validated = validation?.finish(surrogates) ?? null;
   return {
     model,
     seed,
@@ -197,7 +200,10 @@ function crossValidation(
   seed: number,
 ): {
   readonly tasks: readonly Task[];
-  finish(): { readonly report: CrossValidation; readonly calibration: TargetCalibration[] };
+  finish(whole: readonly FittedSurrogate[]): {
+    readonly report: CrossValidation;
+    readonly calibration: TargetCalibration[];
+  };
 } {
   const nRuns = runs.ids.length;
   const foldOf = foldsOf(order, nFolds);
@@ -213,6 +219,7 @@ function crossValidation(
         targetIndex,
         trainRuns,
         seed,
+        unscaled: true,
         take: (fitted) => {
           const { mean, deviation } = fitted.predict(weightsOf(runs, heldRuns));
           if (deviation === null) deviations[targetIndex] = null;
@@ -228,13 +235,16 @@ function crossValidation(
   }
   return {
     tasks,
-    finish: () => {
+    finish: (whole) => {
       const leftOut = runs.targets.map(
         (target, targetIndex): LeftOut => ({
           target,
           losses: lossesOf(runs, targetIndex, all),
           predicted: predicted[targetIndex]!,
-          deviation: deviations[targetIndex]!,
+          deviation:
+            deviations[targetIndex]?.map(
+              (deviation) => deviation * (whole[targetIndex]!.deviationScale ?? 1),
+            ) ?? null,
           isConstant: isConstant(runs, targetIndex),
         }),
       );
@@ -279,7 +289,7 @@ function learningCurve(
             rmse: rmse(losses, predicted),
           };
         };
-        tasks.push({ targetIndex, trainRuns, seed, take });
+        tasks.push({ targetIndex, trainRuns, seed, unscaled: true, take });
       }
     }
   }
@@ -320,10 +330,10 @@ async function runTasks(
   let failed = false;
   const work = async (): Promise<void> => {
     while (next < tasks.length && !failed) {
-      const { targetIndex, trainRuns, seed, take } = tasks[next++]!;
+      const { targetIndex, trainRuns, seed, unscaled, take } = tasks[next++]!;
       try {
         if (signal?.aborted) throw new GristmillError('ABORTED', { what: 'the fit' });
-        take(await family.fit(dataOf(runs, targetIndex, trainRuns), { seed, signal }));
+        take(await family.fit(dataOf(runs, targetIndex, trainRuns), { seed, unscaled, signal }));
       } catch (error) {
         failed = true;
         throw error;

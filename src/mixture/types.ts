@@ -57,6 +57,8 @@ export interface Prediction {
 export interface FittedSurrogate {
   readonly family: SurrogateFamilyName;
   readonly nDomains: number;
+  /** What its deviations were multiplied by, so that they hold; 1 without it. */
+  readonly deviationScale?: number;
   /** @param weights `[nMixtures × nDomains]`, row-major */
   predict(weights: Float64Array): Prediction;
   /**
@@ -83,6 +85,8 @@ export type SurrogateFamilyName =
 export interface FitOptions {
   /** Of starts and folds. Default 0: the same data and seed give the same bytes. */
   readonly seed?: number;
+  /** Deviations without a scale of their own: for fits in folds, which another one's scale is put on. Default false. */
+  readonly unscaled?: boolean;
   readonly signal?: AbortSignal | undefined;
 }
 

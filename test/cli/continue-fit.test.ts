@@ -13,13 +13,13 @@ writeFileSync(
   pilots,
   'replay,pile,german\n0,3.56,1.11\n1%,2.83,1.12\n5%,2.57,1.12\n10%,2.46,1.13\n25%,2.33,1.16\n50%,2.24,1.22\n',
 );
-const fit = (...more: string[]) =>
+const choose = (...more: string[]) =>
   run(['continue', 'fit-replay', pilots, '--old', 'pile', '--new', 'german', ...more]);
 
 describe('gristmill continue fit-replay', () => {
   it('finds the share that keeps to a tolerance, and writes the fit and its figure', async () => {
     const [out, svg] = [join(folder, 'fit.json'), join(folder, 'fit.svg')];
-    const { code, stdout } = await fit(
+    const { code, stdout } = await choose(
       ...['--tolerance', '0.16', '--base', '2.17', '--out', out, '--svg', svg, '--json'],
     );
     expect(code).toBe(0);
@@ -30,19 +30,19 @@ describe('gristmill continue fit-replay', () => {
     const written = JSON.parse(readFileSync(out, 'utf8'));
     expect(written.choice).toEqual(choice);
     expect(written.curve.at(-1).replay).toBe(0.5);
-    expect(readFileSync(svg, 'utf8')).toMatch(/^<svg[^]*pile/);
+    expect(readFileSync(svg, 'utf8')).toMatch(/^<svg[\s\S]*pile/);
   });
 
   it('prints tables', async () => {
-    const { code, stdout } = await fit('--weights', 'pile=1,german=1');
+    const { code, stdout } = await choose('--weights', 'pile=1,german=1');
     expect(code).toBe(0);
-    expect(stdout.toString()).toMatch(/pile +old, power[^]*lowest weighted average/);
-    const bare = await fit();
+    expect(stdout.toString()).toMatch(/pile +old, power[\s\S]*lowest weighted average/);
+    const bare = await choose();
     expect(bare.stdout.toString()).not.toMatch(/replay \d+ %:/);
   });
 
   it('ends with coded errors', async () => {
-    const far = await fit('--tolerance', '0.01', '--base', '2.17');
+    const far = await choose('--tolerance', '0.01', '--base', '2.17');
     expect([far.code, far.stderr]).toEqual([
       1,
       expect.stringMatching(/CONTINUAL_EXTRAPOLATION.*0 %\.\.50 %/),
@@ -52,11 +52,11 @@ describe('gristmill continue fit-replay', () => {
       1,
       expect.stringMatching(/CONTINUAL_PILOTS_INVALID.*column english/),
     ]);
-    const both = await fit('--tolerance', '1', '--weights', 'pile=1');
+    const both = await choose('--tolerance', '1', '--weights', 'pile=1');
     expect([both.code, both.stderr]).toEqual([1, expect.stringMatching(/OPTION_INVALID/)]);
-    const lost = await fit('--out', join(folder, 'no', 'fit.json'));
+    const lost = await choose('--out', join(folder, 'no', 'fit.json'));
     expect([lost.code, lost.stderr]).toEqual([1, expect.stringMatching(/CONTINUAL_WRITE_FAILED/)]);
-    expect((await fit('--weights', 'pile')).code).toBe(2);
+    expect((await choose('--weights', 'pile')).code).toBe(2);
   });
 });
 
@@ -100,7 +100,7 @@ describe('gristmill continue fit-law', () => {
     expect(predicted.totalSteps).toBe(50);
     expect(JSON.parse(readFileSync(out, 'utf8')).losses).toHaveLength(50);
     const text = await run(['continue', 'fit-law', curves]);
-    expect(text.stdout.toString()).toMatch(/2 curves[^]*alpha[^]*every curve left out/);
+    expect(text.stdout.toString()).toMatch(/2 curves[\s\S]*alpha[\s\S]*every curve left out/);
     const wrong = await run(['continue', 'fit-law', curves, '--loss', 'other']);
     expect([wrong.code, wrong.stderr]).toEqual([1, expect.stringMatching(/column other/)]);
     expect(existsSync(join(folder, 'law.json'))).toBe(true);

@@ -141,15 +141,15 @@ describe('gristmill mix predict', () => {
       .split('\n')
       .map((line) => JSON.parse(line));
     expect(rows.map(({ index }) => index)).toEqual(['x', 'y']);
-    const [{ predictions, intervals }] = rows;
+    const [{ predictions, interval }] = rows;
     expect(predictions['metric/line_val_loss']).toBeCloseTo(4, 1);
-    const [low, high] = intervals['metric/line_val_loss'];
+    const [low, high] = interval['metric/line_val_loss'];
     expect(low).toBeLessThan(predictions['metric/line_val_loss']);
     expect(high).toBeGreaterThan(predictions['metric/line_val_loss']);
     const wide = JSON.parse(
       (await run([...args, '--json', '--level', '0.99'])).stdout.toString().split('\n')[0]!,
     );
-    expect(wide.intervals['metric/line_val_loss'][0]).toBeLessThan(low);
+    expect(wide.interval['metric/line_val_loss'][0]).toBeLessThan(low);
     const out = join(folder, 'predictions.csv');
     expect((await run([...args, '--out', out])).stdout.toString()).toBe('');
     const csv = readFileSync(out, 'utf8').split('\n');

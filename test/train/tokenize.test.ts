@@ -104,6 +104,29 @@ describe('tokenizeDomains', () => {
     expect(partsOf(held)).toEqual(partsOf(without));
   });
 
+  it('takes rows by values of columns', async () => {
+    const rows = [
+      { text: 'red one', colour: 'red', size: 'big' },
+      { text: 'blue one', colour: 'blue', size: 'big' },
+      { text: 'small red one', colour: 'red', size: 'small' },
+      { text: 'no colour', colour: null, size: 'big' },
+    ];
+    const file = join(folder, 'colours.jsonl');
+    writeFileSync(file, rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
+    const docsOf = async (where: Record<string, string[]>, out: string) => {
+      const made = await tokenizeDomains({
+        sources: [{ name: 'some', inputs: [file], where }],
+        tokenizer: join(store, 'tokenizer.gguf'),
+        out: join(folder, out),
+        heldOut: ['some'],
+      }).catch((error: unknown) => error as { code: string });
+      return 'code' in made ? made.code : [made.domains[0]!.validation.nDocs, made.nSkipped];
+    };
+    expect(await docsOf({ colour: ['red', 'blue'] }, 'red-blue')).toEqual([3, 1]);
+    expect(await docsOf({ colour: ['red'], size: ['big'] }, 'big-red')).toEqual([1, 3]);
+    expect(await docsOf({ shape: ['round'] }, 'round')).toBe('CORPUS_COLUMN_MISSING');
+  });
+
   it('goes on where it was, gives the same bytes, and refuses other settings', async () => {
     const options = { sources, tokenizer: { trainSize: 400 }, validationShare: 0.3 };
     const again = join(folder, 'again');

@@ -20,6 +20,7 @@ import type { PlanConfig, StageConfig } from './config.ts';
 import { countsUpTo, sequenceCounts } from './counts.ts';
 import { notesOf } from './notes.ts';
 import { filledSchedule, type PlanRates, PRESETS, type Preset, ratesOf } from './presets.ts';
+import { type SeenData, seenAfter } from './seen.ts';
 import { segmentSteps, type Until } from './segments.ts';
 import type {
   CheckpointName,
@@ -38,20 +39,6 @@ export interface ResolvePlanOptions {
   readonly available?: Readonly<Record<string, number>>;
 }
 
-/** What a model has seen of a dataset. */
-interface Seen {
-  /** By the tokens of the stages as they are written. */
-  readonly nominalTokens: number;
-  readonly nSequences: number;
-  /** Of them, those that were no replay. */
-  readonly nNew: number;
-  /** Of these, in stages that are run. */
-  readonly nNewRun: number;
-}
-
-/** By dataset. */
-type SeenData = ReadonlyMap<string, Seen>;
-
 /** A stage and what resolving others needs of it. */
 interface Resolved {
   readonly stage: PlanStage;
@@ -63,8 +50,6 @@ interface Resolved {
 
 /** Share, dataset, new or not. */
 type Weighted = Pick<PlanSource, 'dataset' | 'kind' | 'weight'>;
-
-const NOTHING: Seen = { nominalTokens: 0, nSequences: 0, nNew: 0, nNewRun: 0 };
 
 /**
  * Decides everything about a plan.
@@ -281,7 +266,7 @@ class Resolver {
       refuse(
         `schedule: the preset ${this.#config.preset} needs ${rate}, but ${
           parent
-            ? `the schedule of ${parent.stage.name} (${parent.stage.schedule.kind}) has none`
+            ? `the schedule of ${parent.stage.name} (${parent.stage.schedule.kind}) gives none`
             : 'no stage is in front of it'
         }; give the stage a schedule, or the plan \`rates\``,
       ),
@@ -473,39 +458,4 @@ function withReplay(
 function constantStepOf(curve: LrCurve): number | null {
   const step = curve.lastConstantStep;
   return step !== null && step >= 1 ? step : null;
-}
-
-/** What was seen after `nSteps` of a stage. */
-function seenAfter(
-  before: SeenData,
-  stage: PlanStage,
-  nSteps: number,
-  nominalTokens: number,
-): SeenData {
-  const seen = new Map(before);
-  for (const { dataset, kind, nSequences } of countsUpTo(stage, nSteps)) {
-    const known = seen.get(dataset) ?? NOTHING;
-    const nNew = kind === 'new' ? nSequences : 0;
-    seen.set(dataset, {
-      nominalTokens: known.nominalTokens + nominalOf(stage, dataset, kind, nSteps, nominalTokens),
-      nSequences: known.nSequences + nSequences,
-      nNew: known.nNew + nNew,
-      nNewRun: known.nNewRun + (stage.done ? 0 : nNew),
-    });
-  }
-  return seen;
-}
-
-function nominalOf(
-  stage: PlanStage,
-  dataset: string,
-  kind: PlanSource['kind'],
-  nSteps: number,
-  nominalTokens: number,
-): number {
-  return stage.segments.reduce((sum, { firstStep, endStep, sources }) => {
-    const steps = Math.max(0, Math.min(endStep, nSteps) - firstStep);
-    const source = sources.find((one) => one.dataset === dataset && one.kind === kind);
-    return sum + (source ? source.weight * nominalTokens * (steps / stage.nSteps) : 0);
-  }, 0);
 }

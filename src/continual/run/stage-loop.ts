@@ -4,7 +4,7 @@
  * What a step does is a function of (plan, store, what was seen before, step), so that a stage goes on from any step with
  * the trainer's state alone. On a CPU the same bits, whatever the number of threads.
  */
-import { GristmillError } from '../../errors.ts';
+import { GristmillError, isGristmillError } from '../../errors.ts';
 import type { TokenBatch } from '../../native-train.ts';
 import { lossOf, stepBatches, type ValidationSet } from '../../train/store-batches.ts';
 import type { Trainer } from '../../train/trainer.ts';
@@ -59,8 +59,8 @@ export interface StageResult {
  * The optimiser is not touched: resetOptimizer() is the caller's. The step `stage.constantStep` is measured always, and
  * `onStep` is called for it as for all others.
  *
- * @throws CONTINUAL_DATA_TOO_SMALL, CONTINUAL_REPLAY_TOO_SMALL, TRAIN_NON_FINITE (the step is not made), OPTION_INVALID,
- *   DISPOSED
+ * @throws CONTINUAL_DATA_TOO_SMALL, CONTINUAL_REPLAY_TOO_SMALL, OPTION_INVALID, DISPOSED; TRAIN_NON_FINITE, naming the
+ *   step of the stage that is not made: its own loss or gradients, or a measurement in front of it
  */
 export async function trainStage(options: TrainStageOptions): Promise<StageResult> {
   const { plan, stage, store, trainer, validation, evalEvery = 0, fromStep = 0, signal } = options;
@@ -81,7 +81,9 @@ export async function trainStage(options: TrainStageOptions): Promise<StageResul
   let trainLoss = Number.NaN;
   const measure = async (step: number): Promise<StageLosses> => {
     const byName: Record<string, number> = {};
-    for (const { name, batches } of validation) byName[name] = await lossOf(trainer, batches);
+    for (const { name, batches } of validation) {
+      byName[name] = checkedLoss(await lossOf(trainer, batches), step);
+    }
     losses = byName;
     if (validation.length > 0) options.onRecord?.({ step, validation: byName }, tokensPerSecond);
     return byName;
@@ -97,7 +99,12 @@ export async function trainStage(options: TrainStageOptions): Promise<StageResul
     const made = trainer.steps([{ batches: next, lr }]);
     // The next batches are read while the trainer's thread computes.
     if (step + 1 < stage.nSteps) next = batchesOf(step + 1);
-    const result = await made;
+    const result = await made.catch((error: unknown) => {
+      if (!isGristmillError(error, 'TRAIN_NON_FINITE')) throw error;
+      // The trainer counts on over stages.
+      const details = { ...error.details, step: step + 1 };
+      throw new GristmillError('TRAIN_NON_FINITE', details, { cause: error });
+    });
     step++;
     trainLoss = result.losses[0]!;
     tokensPerSecond = (sequencesPerStep * nCtx) / result.seconds[0]!;
@@ -111,4 +118,15 @@ export async function trainStage(options: TrainStageOptions): Promise<StageResul
     await options.onStep?.(step, measured);
   }
   return { step, seen: data.seenBefore(step * sequencesPerStep), losses, trainLoss };
+}
+
+/**
+ * A measured loss. A step whose own loss was finite may still have made weights that are of no use.
+ *
+ * @param step steps that are made
+ * @throws TRAIN_NON_FINITE
+ */
+function checkedLoss(loss: number, step: number): number {
+  if (Number.isFinite(loss)) return loss;
+  throw new GristmillError('TRAIN_NON_FINITE', { step: step + 1, loss, gradNorm: 'not taken' });
 }

@@ -3,17 +3,19 @@
  *
  *     losses.jsonl    a line for every step and every measurement
  *     replay.json     which sequences were replayed, where any were
- *     progress.ckpt   weights, moments and step while it is trained
+ *     step-N.ckpt     weights, moments and step while it is trained: the last one, and the one before it as long as no
+ *                     step was made from the last
  *     constant.ckpt   at the last step before the anneal, where the schedule has one
  *     annealed.ckpt   at the end
  *     loss.svg, .png  the way
  *     model.gguf      the model at the end
  *     stage.json      the record; written last, so that the stage is finished when it is there
  *
- * A checkpoint is written behind the records that belong to it, `constant` in front of any progress behind it.
+ * A checkpoint is written behind the records that belong to it, `constant` in front of any later one. It is good when a
+ * step could be made from it: weights that a step with a finite loss has ruined are found by the next one.
  */
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pngOf } from '../../charts/png.ts';
 import { readLedgerJson, writeDurably } from '../../durable-files.ts';
@@ -23,7 +25,7 @@ import { hashOf } from '../../train/run-folder.ts';
 import type { ValidationSet } from '../../train/store-batches.ts';
 import type { TokenStore } from '../../train/token-store.ts';
 import type { Trainer } from '../../train/trainer.ts';
-import type { CheckpointName, ContinualPlan, PlanStage } from '../plan/types.ts';
+import type { ContinualPlan, PlanStage } from '../plan/types.ts';
 import { stageFigure } from './figure.ts';
 import { type Checkpoint, checkpointId, type Lineage, stepOf } from './lineage.ts';
 import { type StageLosses, type StageRecord, trainStage } from './stage-loop.ts';
@@ -95,12 +97,18 @@ export async function runStage(options: RunStageOptions): Promise<StageSummary |
   return new StageRun(options).execute();
 }
 
+interface SavedStep {
+  readonly step: number;
+  /** In the stage's folder. */
+  readonly name: string;
+}
+
 class StageRun {
   readonly #options: RunStageOptions;
   readonly #folder: string;
   readonly #log: RecordLog<StageRecord>;
-  /** Step of the last checkpoint on the disk, and its name. */
-  #saved: { readonly step: number; readonly file: string } | null = null;
+  /** Checkpoints of the stage on the disk, the last one last. */
+  readonly #saved: SavedStep[] = [];
 
   constructor(options: RunStageOptions) {
     this.#options = options;
@@ -115,52 +123,73 @@ class StageRun {
     await using trainer = await this.#options.open();
     const fromStep = await this.#restore(trainer);
     this.#log.resumeAt(fromStep);
-    let last = fromStep;
-    const result = await trainStage({
-      ...{ plan, stage, store, trainer, validation, evalEvery, fromStep, signal },
-      ...lineage.start(stage.index),
-      onRecord: (record, tokensPerSecond) => {
-        this.#log.add(record);
-        this.#options.onRecord?.(record, tokensPerSecond);
-      },
-      onStep: async (step) => {
-        last = step;
-        await this.#afterStep(trainer, step);
-      },
-    }).catch(async (error: unknown) => {
-      if (!isGristmillError(error, 'TRAIN_NON_FINITE')) throw error;
-      await this.#draw();
-      throw this.#diverged(error, last + 1);
-    });
-    if (result.step < stage.nSteps) {
-      if (result.step > 0 && this.#saved?.step !== result.step) {
-        await this.#save(trainer, 'progress', result.step);
-      }
+    try {
+      const { step } = await trainStage({
+        ...{ plan, stage, store, trainer, validation, evalEvery, fromStep, signal },
+        ...lineage.start(stage.index),
+        onRecord: (record, tokensPerSecond) => {
+          this.#log.add(record);
+          this.#options.onRecord?.(record, tokensPerSecond);
+        },
+        onStep: (made) => this.#afterStep(trainer, made),
+      });
+      if (step === stage.nSteps) return await this.#finish(trainer);
+      if (step > 0) await this.#saveStep(trainer, step);
       await this.#draw();
       return null;
+    } catch (error) {
+      if (!isGristmillError(error, 'TRAIN_NON_FINITE')) throw error;
+      await this.#draw();
+      throw this.#diverged(error);
     }
-    return await this.#finish(trainer);
   }
 
   async #afterStep(trainer: Trainer, step: number): Promise<void> {
     const { stage, checkpointEvery } = this.#options;
-    if (step === stage.constantStep) await this.#save(trainer, 'constant', step);
-    if (step === stage.nSteps) await this.#save(trainer, 'annealed', step);
+    if (step === stage.constantStep) await this.#save(trainer, 'constant.ckpt', step);
+    if (step === stage.nSteps) await this.#save(trainer, 'annealed.ckpt', step);
     else if (checkpointEvery > 0 && step > 0 && step % checkpointEvery === 0) {
-      await this.#save(trainer, 'progress', step);
+      await this.#saveStep(trainer, step);
     }
+  }
+
+  async #saveStep(trainer: Trainer, step: number): Promise<void> {
+    await this.#save(trainer, `step-${step}.ckpt`, step);
+    const own = this.#saved.filter(({ name }) => name.startsWith('step-'));
+    for (const older of own.slice(0, -2)) this.#remove(older);
+  }
+
+  async #save(trainer: Trainer, name: string, step: number): Promise<void> {
+    this.#log.sync();
+    const state = JSON.stringify({ stage: this.#options.stage.name, step });
+    await trainer.saveCheckpoint(this.#path(name), state);
+    const known = this.#saved.findIndex((saved) => saved.name === name);
+    if (known >= 0) this.#saved.splice(known, 1);
+    this.#saved.push({ step, name });
+  }
+
+  #remove(saved: SavedStep): void {
+    rmSync(this.#path(saved.name), { force: true });
+    this.#saved.splice(this.#saved.indexOf(saved), 1);
   }
 
   /** Weights of the stage's own last checkpoint, else those that it starts from. @returns steps that are made */
   async #restore(trainer: Trainer): Promise<number> {
     const { out, plan, stage } = this.#options;
-    for (const name of ['annealed', 'progress', 'constant']) {
-      const file = this.#path(`${name}.ckpt`);
-      if (!existsSync(file)) continue;
-      const { state } = await trainer.loadCheckpoint(file);
-      const { step } = JSON.parse(state) as { readonly step: number };
-      this.#saved = { step, file: `${this.#folder}/${name}.ckpt` };
-      return step;
+    for (const name of readdirSync(join(out, this.#folder))) {
+      // What a kill has left half written.
+      if (/\.(partial|tmp)$/.test(name)) rmSync(this.#path(name));
+      const found = /^(?:step-(\d+)|constant|annealed)\.ckpt$/.exec(name);
+      if (!found) continue;
+      const kept = name === 'annealed.ckpt' ? stage.nSteps : stage.constantStep;
+      const step = found[1] === undefined ? kept : Number(found[1]);
+      if (step !== null) this.#saved.push({ step, name });
+    }
+    this.#saved.sort((left, right) => left.step - right.step);
+    const last = this.#saved.at(-1);
+    if (last) {
+      await trainer.loadCheckpoint(this.#path(last.name));
+      return last.step;
     }
     if (!stage.from) return 0;
     const parent = plan.stages[stage.from.stage]!;
@@ -170,13 +199,6 @@ class StageRun {
       if (stage.optimizer === 'reset') await trainer.resetOptimizer();
     }
     return 0;
-  }
-
-  async #save(trainer: Trainer, name: CheckpointName | 'progress', step: number): Promise<void> {
-    this.#log.sync();
-    const state = JSON.stringify({ stage: this.#options.stage.name, step });
-    await trainer.saveCheckpoint(this.#path(`${name}.ckpt`), state);
-    this.#saved = { step, file: `${this.#folder}/${name}.ckpt` };
   }
 
   async #finish(trainer: Trainer): Promise<StageSummary> {
@@ -189,7 +211,7 @@ class StageRun {
       tokenizerPath,
     });
     await this.#draw();
-    rmSync(this.#path('progress.ckpt'), { force: true });
+    for (const saved of [...this.#saved]) if (saved.name.startsWith('step-')) this.#remove(saved);
     const summary = await this.#summary();
     writeDurably(this.#path('stage.json'), `${JSON.stringify(summary, null, 2)}\n`);
     return summary;
@@ -284,27 +306,27 @@ class StageRun {
     return this.#log.records.find((one) => one.step === step && one.validation)?.validation ?? {};
   }
 
-  #diverged(error: GristmillError, step: number): GristmillError {
+  /** Names the last checkpoint that a step was made from; those that none was made from are no place to go on from. */
+  #diverged(error: GristmillError): GristmillError {
     const { plan, stage } = this.#options;
+    const { step, loss, gradNorm } = error.details;
+    for (const saved of [...this.#saved]) {
+      if (saved.step === Number(step) - 1 && saved.step > 0) this.#remove(saved);
+    }
+    const last = this.#saved.at(-1);
     const parent = stage.from && plan.stages[stage.from.stage]!;
-    const last =
-      this.#saved?.file ??
-      (parent
-        ? parent.done
-          ? 'the given weights'
-          : `${stageFolder(parent)}/${stage.from!.checkpoint}.ckpt`
-        : 'the first weights');
-    const { loss, gradNorm } = error.details;
-    return new GristmillError(
-      'CONTINUAL_DIVERGED',
-      {
-        stage: stage.name,
-        ...{ step, loss, gradNorm },
-        checkpoint: last,
-        goodStep: this.#saved?.step ?? (parent ? stepOf(parent, stage.from!.checkpoint) : 0),
-      },
-      { cause: error },
-    );
+    const start = !parent
+      ? 'the first weights'
+      : parent.done
+        ? 'the given weights'
+        : `${stageFolder(parent)}/${stage.from!.checkpoint}.ckpt`;
+    const details = {
+      stage: stage.name,
+      ...{ step, loss, gradNorm },
+      checkpoint: last ? `${this.#folder}/${last.name}` : start,
+      goodStep: last?.step ?? (parent ? stepOf(parent, stage.from!.checkpoint) : 0),
+    };
+    return new GristmillError('CONTINUAL_DIVERGED', details, { cause: error });
   }
 
   #path(name: string): string {

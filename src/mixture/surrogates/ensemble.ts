@@ -41,7 +41,7 @@ export const ensemble: SurrogateFamily = {
     const constant = constantOf(data.losses);
     if (constant !== null) return constantFit('ensemble', data.nDomains, constant, HAS);
     const members = await Promise.all(MEMBERS.map((member) => member.fit(data, options)));
-    return fitted(members, await calibrate(data, members, options));
+    return fitted(members, options.unscaled ? 1 : await calibrate(data, members, options));
   },
   fromJson(json) {
     const reader = new FittedReader('ensemble', json);
@@ -137,6 +137,7 @@ function fitted(members: readonly FittedSurrogate[], scale: number): FittedSurro
   return {
     family: 'ensemble',
     nDomains,
+    deviationScale: scale,
     predict(weights) {
       const combined = combine(members.map((member) => member.predict(weights)));
       let deviations: Float64Array | undefined;

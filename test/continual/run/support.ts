@@ -1,5 +1,7 @@
 /** A store of bytes with three datasets, stages written by hand, a model that takes a moment. */
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { PlanInput } from '../../../src/continual/plan/config.ts';
 import type { PlanSegment, PlanStage } from '../../../src/continual/plan/types.ts';
 import { writeByteStore } from '../../../src/train/byte-store.ts';
 import { lrCurve } from '../../../src/train/schedules/curve.ts';
@@ -109,4 +111,71 @@ export function smallTrainer(nVocab: number, nThreads = 1): Promise<Trainer> {
     nThreads,
     seed: plan.seed,
   });
+}
+
+/** Writes the datasets `old`, `new` and the validation set `other` as JSON lines. */
+export function writeDatasets(folder: string): void {
+  for (const [name, letters, seed] of [
+    ['old', 'abcdefg', 1],
+    ['new', 'hijklmn', 2],
+    ['other', 'opqrstu', 3],
+  ] as const) {
+    const rows = language(letters, name === 'other' ? 12 : 240, seed);
+    const lines = rows.map((text) => `${JSON.stringify({ text, name })}\n`);
+    writeFileSync(join(folder, `${name}.jsonl`), lines.join(''));
+  }
+}
+
+/** A plan over them as it is written: a stage, and two that start from its constant phase and from its end. */
+export function writtenPlan(folder: string, overrides: Partial<PlanInput> = {}): PlanInput {
+  const infinite = { kind: 'infinite', constantLr: 4e-3, minLr: 4e-4 } as const;
+  return {
+    name: 'a test',
+    seed: 5,
+    model: { shape: { nEmbd: 16, nLayer: 1, nHead: 2 } },
+    tokenizer: { train: { vocabSize: 280 } },
+    batch: { nSeq: 4, nCtx: 16, accumulate: 2 },
+    validation: {
+      share: 0.2,
+      every: 5,
+      windows: 8,
+      sets: { other: { inputs: [join(folder, 'other.jsonl')] } },
+    },
+    checkpointEvery: 3,
+    nThreads: 1,
+    datasets: {
+      old: { inputs: [join(folder, 'old.jsonl')] },
+      new: { inputs: [join(folder, 'new.jsonl')] },
+    },
+    stages: [
+      {
+        name: 'base',
+        data: 'old',
+        steps: 20,
+        schedule: {
+          ...infinite,
+          peakLr: 8e-3,
+          cooldown: { shape: 'cosine', length: '30 %' },
+          anneal: { length: '25 %' },
+        },
+      },
+      {
+        name: 'replayed',
+        data: 'new',
+        steps: 12,
+        replay: { share: 0.3, order: 'reshuffled', seed: 2, offset: 3 },
+        start: { stage: 'base', checkpoint: 'constant' },
+        optimizer: 'keep',
+        schedule: { ...infinite, anneal: { length: '50 %' } },
+      },
+      {
+        name: 'without',
+        data: 'new',
+        steps: 12,
+        start: { stage: 'base' },
+        schedule: { kind: 'cosine', peakLr: 8e-3, minLr: 1e-3 },
+      },
+    ],
+    ...overrides,
+  };
 }
