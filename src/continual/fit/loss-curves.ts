@@ -31,7 +31,9 @@ export interface LossCurve {
 
 const PHASES = ['pretrain', 'continue'] as const;
 /** Steps of a phase. */
-export const MAX_STEPS = 20_000_000;
+export const MAX_STEPS = 5_000_000;
+/** Of all curves together: rates are held by step. */
+const MAX_ALL_STEPS = 20_000_000;
 
 interface Row {
   readonly row: number;
@@ -93,6 +95,12 @@ export function readLossCurves(file: string, lossColumn = 'loss'): LossCurve[] {
       refusePilot(file, row, 'step', `a step behind ${last.step} of ${name}, ${phase}`, step);
     }
     curve[phase].push({ row, step, lr, loss });
+  }
+  const nSteps = [...curves.values()]
+    .flatMap((curve) => [curve.pretrain.at(-1)?.step ?? 0, curve.continue.at(-1)?.step ?? 0])
+    .reduce((sum, steps) => sum + steps, 0);
+  if (nSteps > MAX_ALL_STEPS) {
+    refusePilot(file, rows.length, 'step', `at most ${MAX_ALL_STEPS} steps in all`, nSteps);
   }
   return [...curves].map(([name, { pretrain, continue: second }]) => ({
     name,

@@ -177,6 +177,11 @@ describe('readLossCurves', () => {
     ['a step', good.replace('3,0.3', '1,0.3'), /row 2, column step.*behind 1/],
     ['half a step', good.replace('3,0.3', '1.5,0.3'), /row 2, column step/],
     ['a huge step', good.replace('3,0.3', '1e15,0.3'), /row 2, column step/],
+    [
+      'a sum of steps',
+      `step,lr,loss,phase,curve\n${'abcde'.replaceAll(/./g, '5000000,1,1,pretrain,$&\n')}`,
+      /steps in all/,
+    ],
     ['a rate', good.replace('0.3', '-1'), /row 2, column lr/],
     ['no rate', good.replace('0.3', ''), /row 2, column lr/],
     ['a loss', good.replace(',5,', ',nan,'), /row 1, column loss/],
