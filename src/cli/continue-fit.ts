@@ -13,7 +13,7 @@ import { GristmillError, printable } from '../errors.ts';
 import { lrCurve } from '../train/schedules/curve.ts';
 import type { ScheduleInput } from '../train/schedules/spec.ts';
 import { count } from './figures.ts';
-import { wholeNumber } from './flags.ts';
+import { defined, wholeNumber } from './flags.ts';
 import { table } from './mix-output.ts';
 
 interface ReplayFlags {
@@ -35,6 +35,7 @@ interface LawFlags {
   readonly loss: string;
   readonly stages?: readonly string[];
   readonly lambda: number;
+  readonly fromStep?: number;
   readonly schedule?: ScheduleInput;
   readonly steps?: number;
   readonly seed: number;
@@ -79,6 +80,11 @@ export function addFitCommands(command: Command): void {
     .option('--loss <name>', 'column, or validation set of the runs', 'loss')
     .option('--stages <names>', 'of the runs, by comma (all that start from a first stage)', list)
     .option('--lambda <x>', 'memory of the annealing, 0 or more and below 1', number, 0.999)
+    .option(
+      '--from-step <n>',
+      'first step of pre-training that is fitted (that of the peak)',
+      wholeNumber(1),
+    )
     .option('--schedule <json>', 'predict a continuation under this schedule', scheduleOf)
     .option(
       '--steps <n>',
@@ -184,7 +190,13 @@ function replayText(fit: ReplayFit, choice: ReplayChoice | null, flags: ReplayFl
 function fitLawCommand(inputs: readonly string[], flags: LawFlags): void {
   const { lambda, seed, schedule, steps, out, json } = flags;
   const curves = curvesOf(inputs, flags);
-  const law = fitLaw({ curves, lambda, seed, file: inputs.join(', ') });
+  const law = fitLaw({
+    curves,
+    lambda,
+    seed,
+    file: inputs.join(', '),
+    ...defined({ fromStep: flags.fromStep }),
+  });
   const [first] = curves;
   const totalSteps = steps ?? first!.continueLr.length;
   const predicted = schedule

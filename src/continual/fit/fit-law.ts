@@ -54,6 +54,11 @@ export interface FitLawOptions {
   readonly curves: readonly LossCurve[];
   /** Memory of the annealing, in 0..1, below 1. Default 0.999, the published value; short runs need less. */
   readonly lambda?: number;
+  /**
+   * First step of pre-training whose loss is fitted. Default: that of the peak rate. The first steps of a model learn
+   * what no power law describes.
+   */
+  readonly fromStep?: number;
   /** Of the fit's starts. Default 0. */
   readonly seed?: number;
   /** Named in errors. */
@@ -79,13 +84,13 @@ interface LawPoint {
  * @see arXiv 2505.07796
  */
 export function fitLaw(options: FitLawOptions): CptLaw {
-  const { curves, lambda = 0.999, seed = 0, file = 'given' } = options;
+  const { curves, lambda = 0.999, fromStep = 1, seed = 0, file = 'given' } = options;
   if (!(lambda >= 0 && lambda < 1)) {
     const expected = 'a number, 0 or more and below 1';
     throw new GristmillError('OPTION_INVALID', { option: 'lambda', expected, received: lambda });
   }
   const areas = curves.map((curve) => lrAreas(curve.pretrainLr, curve.continueLr, lambda));
-  const points = curves.flatMap((curve, index) => pointsOf(curve, index));
+  const points = curves.flatMap((curve, index) => pointsOf(curve, index, fromStep));
   for (const [phase, count] of [
     ['pretrain', points.filter(({ curve, step }) => !isSecond(curves, curve, step)).length],
     ['continue', points.filter(({ curve, step }) => isSecond(curves, curve, step)).length],
@@ -144,11 +149,11 @@ function isSecond(curves: readonly LossCurve[], curve: number, step: number): bo
 }
 
 /** What is fitted of a curve: pre-training from its peak rate on, and the continuation. */
-function pointsOf(curve: LossCurve, index: number): LawPoint[] {
+function pointsOf(curve: LossCurve, index: number, fromStep: number): LawPoint[] {
   const { pretrainLr } = curve;
   let peak = 0;
   for (const rate of pretrainLr) peak = Math.max(peak, rate);
-  const warm = pretrainLr.indexOf(peak) + 1;
+  const warm = Math.max(fromStep, pretrainLr.indexOf(peak) + 1);
   const first = curve.pretrainLosses.filter(({ step }) => step >= warm);
   return [
     ...thinned(first).map(({ step, loss }) => ({ curve: index, step, loss })),

@@ -120,6 +120,17 @@ describe('fitLaw', () => {
     expect(law.leftOut.rmse).toBeLessThan(0.02);
   });
 
+  it('leaves out the first steps where it is told to', () => {
+    const [curve] = curves();
+    const odd = curve!.pretrainLosses.map(({ step, loss }) => ({
+      step,
+      loss: step < 200 ? loss + 1 : loss,
+    }));
+    const bent = [{ ...curve!, pretrainLosses: odd }];
+    expect(fitLaw({ curves: bent, lambda: LAMBDA }).rmse).toBeGreaterThan(0.05);
+    expect(fitLaw({ curves: bent, lambda: LAMBDA, fromStep: 200 }).rmse).toBeLessThan(1e-6);
+  });
+
   it('holds out the tail of the only curve; new data fall', () => {
     const curve = curveOf('cosine', SCHEDULES.cosine);
     const law = fitLaw({ curves: [curve], lambda: LAMBDA });
