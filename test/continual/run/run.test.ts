@@ -192,6 +192,30 @@ describe('runPlan', () => {
     expect(existsSync(path('diverged', 'stages/00-base/loss.png'))).toBe(true);
   });
 
+  it('counts the steps of a stage that keeps the optimizer from its own start', async () => {
+    const [base] = writtenPlan(folder).stages;
+    const late = {
+      ...base!,
+      name: 'late',
+      optimizer: 'keep',
+      maxEpochs: 100,
+      schedule: {
+        kind: 'composite',
+        parts: [
+          { length: '8 steps', schedule: { kind: 'constant', peakLr: 1e-3 } },
+          { schedule: { kind: 'constant', peakLr: 1e30 } },
+        ],
+      },
+    } as const;
+    await expect(
+      run(writtenPlan(folder, { stages: [base!, late] }), 'diverged-late'),
+    ).rejects.toMatchObject({
+      code: 'CONTINUAL_DIVERGED',
+      details: { stage: 'late', step: 10, checkpoint: 'stages/01-late/step-6.ckpt', goodStep: 6 },
+    });
+    expect(existsSync(path('diverged-late', 'stages/01-late/step-9.ckpt'))).toBe(false);
+  });
+
   it('continues a model that was made elsewhere, whose data count as seen', async () => {
     const from = path('whole', 'stages/00-base/model.gguf');
     const { tokenizer: _, ...rest } = writtenPlan(folder);
