@@ -35,6 +35,15 @@ beforeAll(async () => {
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
+/** Step 9 is made with a finite loss and gives weights of no use. */
+const DIVERGING = {
+  kind: 'composite',
+  parts: [
+    { length: '8 steps', schedule: { kind: 'constant', peakLr: 1e-3 } },
+    { schedule: { kind: 'constant', peakLr: 1e30 } },
+  ],
+} as const;
+
 describe('runPlan', () => {
   it('keeps both checkpoints, their parents, what each has seen, and their hashes', () => {
     const { checkpoints } = read('whole', 'lineage.json') as { checkpoints: Checkpoint[] };
@@ -159,15 +168,9 @@ describe('runPlan', () => {
   it('names the last good checkpoint when it diverges, and keeps it', async () => {
     const stage = {
       ...writtenPlan(folder).stages[0]!,
-      schedule: {
-        kind: 'composite',
-        parts: [
-          { length: '8 steps', schedule: { kind: 'constant', peakLr: 1e-3 } },
-          { schedule: { kind: 'constant', peakLr: 1e30 } },
-        ],
-      },
+      schedule: DIVERGING,
     } as const;
-    // Step 9 is made with a finite loss and gives weights of no use: its checkpoint is no good one.
+    // The checkpoint of step 9 is no good one.
     for (const call of [1, 2]) {
       await expect(
         run(writtenPlan(folder, { stages: [stage] }), 'diverged'),
@@ -199,13 +202,7 @@ describe('runPlan', () => {
       name: 'late',
       optimizer: 'keep',
       maxEpochs: 100,
-      schedule: {
-        kind: 'composite',
-        parts: [
-          { length: '8 steps', schedule: { kind: 'constant', peakLr: 1e-3 } },
-          { schedule: { kind: 'constant', peakLr: 1e30 } },
-        ],
-      },
+      schedule: DIVERGING,
     } as const;
     await expect(
       run(writtenPlan(folder, { stages: [base!, late] }), 'diverged-late'),
