@@ -76,12 +76,17 @@ export function readLedgerJson(file: string): unknown {
   }
 }
 
-/** Writes a file whole or not at all; it is on the disk when this returns. */
-export function writeDurably(file: string, content: string): void {
+/**
+ * Writes a file whole or not at all; it is on the disk when this returns.
+ *
+ * @param content text, bytes, or pieces of text one after the other
+ */
+export function writeDurably(file: string, content: string | Uint8Array | Iterable<string>): void {
   const pending = join(dirname(file), `.${basename(file)}.tmp`);
   const handle = openSync(pending, 'w');
   try {
-    writeFileSync(handle, content);
+    const isWhole = typeof content === 'string' || content instanceof Uint8Array;
+    for (const piece of isWhole ? [content] : content) writeFileSync(handle, piece);
     fsyncSync(handle);
   } finally {
     closeSync(handle);

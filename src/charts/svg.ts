@@ -143,10 +143,20 @@ function tickText(value: number, [low, high]: readonly [number, number]): string
 /** A line through points. */
 export function lineThrough(
   points: readonly (readonly [x: number, y: number])[],
-  { stroke, width = 1.5 }: { readonly stroke: string; readonly width?: number },
+  {
+    stroke,
+    width = 1.5,
+    dash,
+  }: {
+    readonly stroke: string;
+    readonly width?: number;
+    /** Lengths of dashes and gaps, e.g. `5 3`. None: a whole line. */
+    readonly dash?: string;
+  },
 ): string {
   const path = points.map(([x, y]) => `${num(x)},${num(y)}`).join(' ');
-  return `<polyline fill="none" stroke="${stroke}" stroke-width="${width}" points="${path}"/>`;
+  const dashes = dash === undefined ? '' : ` stroke-dasharray="${dash}"`;
+  return `<polyline fill="none" stroke="${stroke}" stroke-width="${width}"${dashes} points="${path}"/>`;
 }
 
 /** Blue for −1, white for 0, red for 1. */

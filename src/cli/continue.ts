@@ -1,9 +1,11 @@
 /** `gristmill continue`: continual pre-training; one file for each of its commands. */
 import { Command } from 'commander';
+import { addPlanCommand } from './continue-plan.ts';
 
 export function continueCommand(): Command {
   const command = new Command('continue').description(
     'continue pre-training on new data: plans, replay, schedules (arXiv 2403.08763)',
   );
+  addPlanCommand(command);
   return command;
 }

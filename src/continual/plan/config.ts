@@ -77,7 +77,10 @@ const replay = z.union(
       from: weights.optional(),
     }),
   ],
-  { error: 'expected a share (0.05, 5 %) or { share, order, seed, offset, from }' },
+  {
+    error: ({ input }) =>
+      `expected a share (0..1, 0..100 %) or { share, order, seed, offset, from }, received ${printable(input)}`,
+  },
 );
 
 const stage = z.strictObject({
@@ -128,6 +131,16 @@ const schema = z.strictObject({
   name: z.string().min(1).max(200).default('continual pre-training'),
   /** What stages leave out; presets.ts says what, from where and when it is advised. */
   preset: z.enum(['rewarm', 'infinite', 'reuse']).optional(),
+  /** Of the preset's schedules. Default: those of the stage that a stage starts from. */
+  rates: z
+    .strictObject({
+      peakLr: z.number().positive(),
+      /** Default `peakLr / 10`, as published. */
+      minLr: z.number().positive().optional(),
+      /** Of the infinite schedule. Default the mean of the two, as published. */
+      constantLr: z.number().positive().optional(),
+    })
+    .optional(),
   seed: z.int().min(0).default(0),
   model: z
     .union(
@@ -219,9 +232,18 @@ export function checkPlan(input: unknown, file = 'the plan'): PlanConfig {
   const parsed = schema.safeParse(input);
   if (parsed.success) return parsed.data;
   const reason = parsed.error.issues
-    .map(({ path, message }) => `${path.join('.') || 'plan'}: ${message}`)
+    .map(({ path, message }) => `${placeOf(input, path)}: ${message}`)
     .join('; ');
   throw new GristmillError('CONTINUAL_PLAN_INVALID', { file, reason });
+}
+
+/** A key by its path; stages by their names, where they have one. */
+function placeOf(input: unknown, path: readonly PropertyKey[]): string {
+  const [first, index, ...rest] = path;
+  if (first !== 'stages' || typeof index !== 'number') return path.join('.') || 'plan';
+  const { name } = ((input as { stages: unknown[] }).stages[index] ?? {}) as { name?: unknown };
+  const stage = typeof name === 'string' ? `stage ${name}` : `stages.${index}`;
+  return rest.length === 0 ? stage : `${stage}: ${rest.join('.')}`;
 }
 
 /** Reads a plan. @throws CONTINUAL_PLAN_INVALID */

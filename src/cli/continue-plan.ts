@@ -1,0 +1,124 @@
+/** `gristmill continue plan`: parsing and printing around plans; nothing is run. */
+import type { Command } from 'commander';
+import { pngOf } from '../charts/png.ts';
+import { readPlan } from '../continual/plan/config.ts';
+import { PRESETS } from '../continual/plan/presets.ts';
+import { type PlanReport, planReport, scheduleCsv } from '../continual/plan/report.ts';
+import { resolvePlan } from '../continual/plan/resolve.ts';
+import { planTimeline } from '../continual/plan/timeline.ts';
+import { writeResult } from '../continual/write-result.ts';
+import { GristmillError, printable } from '../errors.ts';
+import { count } from './figures.ts';
+import { table } from './mix-output.ts';
+
+interface PlanFlags {
+  readonly json?: boolean;
+  readonly svg?: string;
+  readonly png?: string;
+  readonly scheduleCsv?: string;
+  readonly presets?: boolean;
+}
+
+/** Adds plan to `continue`. */
+export function addPlanCommand(command: Command): void {
+  command
+    .command('plan')
+    .description('count what a plan needs and draw it, without running it')
+    .argument('[plan.yaml]', 'a plan')
+    .option('--svg <file>', 'draw learning rate and data over tokens')
+    .option('--png <file>', 'the same as PNG')
+    .option('--schedule-csv <file>', 'the rate of every step: stage,step,tokens,lr')
+    .option('--presets', 'print what the presets do, where they are from, when they are advised')
+    .option('--json', 'print one JSON object')
+    .action(plan);
+}
+
+async function plan(file: string | undefined, flags: PlanFlags): Promise<void> {
+  const { json } = flags;
+  if (flags.presets) {
+    process.stdout.write(json ? `${JSON.stringify(PRESETS)}\n` : presetsText());
+    return;
+  }
+  if (file === undefined) {
+    const details = { option: 'plan.yaml', expected: 'a file, or --presets', received: 'neither' };
+    throw new GristmillError('OPTION_INVALID', details);
+  }
+  const resolved = resolvePlan(readPlan(file), { file });
+  const svg = flags.svg || flags.png ? planTimeline(resolved) : '';
+  if (flags.svg) writeResult(flags.svg, svg);
+  if (flags.png) writeResult(flags.png, await pngOf(svg));
+  if (flags.scheduleCsv) writeResult(flags.scheduleCsv, scheduleCsv(resolved));
+  const report = planReport(resolved);
+  process.stdout.write(json ? `${JSON.stringify(report)}\n` : planText(report));
+}
+
+function planText({ name, stages, totals, notes, ...step }: PlanReport): string {
+  const overview = [
+    ['stage', 'starts from', 'steps', 'tokens', 'learning rate', 'peak', 'last', 'optimizer'],
+    ...stages.map((stage) => [
+      stage.done ? `${stage.name} (done)` : stage.name,
+      stage.from ? `${stage.from.stage}, ${stage.from.checkpoint}` : 'first weights',
+      count(stage.nSteps),
+      count(stage.nTokens),
+      stage.schedule.kind,
+      figure(stage.rates.peak),
+      figure(stage.rates.last),
+      stage.optimizer,
+    ]),
+  ];
+  const data = [
+    ['stage', 'data', 'kind', 'share', 'sequences', 'tokens'],
+    ...stages.flatMap(({ name: stage, sources }) =>
+      sources.map(({ dataset, kind, share, nSequences, nTokens }, at) => [
+        at === 0 ? stage : '',
+        ...[dataset, kind, percent(share), count(nSequences), count(nTokens)],
+      ]),
+    ),
+  ];
+  const changing = stages.filter(({ segments }) => segments.length > 1);
+  const blends = [
+    ['stage', 'steps', 'blend'],
+    ...changing.flatMap(({ name: stage, segments }) =>
+      segments.map(({ firstStep, endStep, sources }, at) => [
+        at === 0 ? stage : '',
+        `${count(firstStep + 1)}..${count(endStep)}`,
+        sources
+          .map(
+            ({ dataset, kind, weight }) =>
+              `${dataset}${kind === 'replay' ? ' (replay)' : ''} ${percent(weight)}`,
+          )
+          .join(', '),
+      ]),
+    ),
+  ];
+  const { tokens, retrainTokens, computeRatio } = totals;
+  return [
+    `${printable(name)}: ${count(step.sequencesPerStep)} sequences of ${count(step.nCtx)} tokens a step, ${count(step.tokensPerStep)} tokens\n`,
+    table(overview),
+    table(data),
+    ...(changing.length > 0 ? [table(blends)] : []),
+    `compute: ${count(tokens)} tokens are run; training anew on everything at every stage would take ${count(retrainTokens)}; ratio ${figure(computeRatio)}\n${notes.map((note) => `note: ${printable(note)}\n`).join('')}`,
+  ].join('\n');
+}
+
+function presetsText(): string {
+  return Object.entries(PRESETS)
+    .map(([name, { source, does, advised, against }]) =>
+      [
+        `${name} (${source})`,
+        `  ${does}`,
+        `  advised: ${advised}`,
+        `  against: ${against}`,
+        '',
+      ].join('\n'),
+    )
+    .join('\n');
+}
+
+function percent(share: number): string {
+  return `${Number((share * 100).toPrecision(6))} %`;
+}
+
+function figure(value: number): string {
+  return String(Number(value.toPrecision(4)));
+}

@@ -1,0 +1,158 @@
+/** What is legal in a plan and unwise by what was measured, in words. */
+import { lineageOf } from './counts.ts';
+import type { PresetName } from './presets.ts';
+import { peakOf } from './segments.ts';
+import type { ContinualPlan, PlanStage } from './types.ts';
+
+/** What notes need beside the plan. */
+export interface NoteContext {
+  readonly preset: PresetName | null;
+  /** Tokens of each stage as written; null for those given in steps. */
+  readonly writtenTokens: readonly (number | null)[];
+  /** Names of all datasets. */
+  readonly datasets: readonly string[];
+}
+
+/** From this factor on a rate is said to be far from another. */
+const FAR = 2;
+/** A peak that far below the highest one of the way teaches little. */
+const LOW = 50;
+/** Rounding to whole steps is said from this share on. */
+const ROUNDED = 0.01;
+
+/** The notes of a plan. */
+export function notesOf(plan: ContinualPlan, context: NoteContext): string[] {
+  const used = new Set(plan.stages.flatMap((stage) => [...namesIn(stage, 'new')]));
+  return [
+    ...context.datasets
+      .filter((name) => !used.has(name))
+      .map((name) => `dataset ${name}: no stage takes it as new data`),
+    ...plan.stages
+      .filter(({ done }) => !done)
+      .flatMap((stage) =>
+        [
+          ...roundingNotes(plan, stage, context),
+          ...dataNotes(plan, stage),
+          ...replayNotes(stage),
+          ...rateNotes(plan, stage),
+          ...presetNotes(stage, context),
+        ].map((note) => `stage ${stage.name}: ${note}`),
+      ),
+  ];
+}
+
+function roundingNotes(
+  { tokensPerStep }: ContinualPlan,
+  { index, nSteps, nTokens }: PlanStage,
+  { writtenTokens }: NoteContext,
+): string[] {
+  const written = writtenTokens[index] ?? null;
+  if (written === null || Math.abs(nTokens - written) <= ROUNDED * written) return [];
+  return [`${written} tokens are ${nSteps} steps of ${tokensPerStep}, which make ${nTokens}`];
+}
+
+function dataNotes({ stages }: ContinualPlan, stage: PlanStage): string[] {
+  const way = lineageOf(stages, stage.index).slice(0, -1);
+  const own = namesIn(stage, 'new');
+  const seen = new Set(way.flatMap((stretch) => [...namesIn(stages[stretch.stage]!, 'new')]));
+  const forgotten = [...seen].filter((name) => !own.has(name));
+  const done = new Set(
+    way
+      .map((stretch) => stages[stretch.stage]!)
+      .filter((one) => one.done)
+      .flatMap((one) => [...namesIn(one, 'new')]),
+  );
+  const again = [...own].filter((name) => done.has(name));
+  return [
+    ...(forgotten.length > 0 && !stage.replay
+      ? [
+          `no replay, and ${forgotten.join(', ')} seen before is not in its data: expect forgetting (published choices: 5 % for a weak shift, 25 % for a strong one, arXiv 2403.08763)`,
+        ]
+      : []),
+    ...(again.length > 0
+      ? [
+          `${again.join(', ')} was data of a stage that is done; its inputs are taken as not seen yet`,
+        ]
+      : []),
+  ];
+}
+
+function replayNotes({ replay, segments }: PlanStage): string[] {
+  if (!replay) return [];
+  const nReplayed = new Map<string, number>();
+  for (const { dataset, kind, nSequences } of segments.flatMap(({ sources }) => sources)) {
+    if (kind === 'replay') nReplayed.set(dataset, (nReplayed.get(dataset) ?? 0) + nSequences);
+  }
+  const none = [...nReplayed].flatMap(([name, count]) => (count === 0 ? [name] : []));
+  return [
+    ...(replay.share > 0.5
+      ? [`${percent(replay.share)} replay: above the 50 % that were measured, little new is learnt`]
+      : []),
+    ...(none.length > 0
+      ? [`the replay of ${none.join(', ')} is less than one sequence and falls away`]
+      : []),
+  ];
+}
+
+function rateNotes({ stages }: ContinualPlan, stage: PlanStage): string[] {
+  const { from, curve } = stage;
+  if (!from) return [];
+  const parent = stages[from.stage]!;
+  const atStart = parent.curve.at(
+    from.checkpoint === 'constant' ? parent.constantStep! : parent.nSteps,
+  );
+  const peak = peakOf(curve);
+  const highest = Math.max(
+    ...lineageOf(stages, stage.index)
+      .slice(0, -1)
+      .map((stretch) => peakOf(stages[stretch.stage]!.curve)),
+  );
+  const first = curve.at(1);
+  const isWarmed = curve.phases[0]!.name === 'warmup';
+  const isLow = peak * LOW <= highest;
+  const notes: string[] = [];
+  if (peak >= FAR * highest) {
+    notes.push(
+      `it re-warms to ${peak}, above the highest rate before (${highest}): more is learnt and more forgotten (arXiv 2403.08763, section 6)`,
+    );
+  }
+  if (!isWarmed && !isLow && first > FAR * atStart) {
+    notes.push(
+      `its rate begins at ${figure(first)} without a warm-up, where it stood at ${figure(atStart)}: expect a spike of the loss in the first steps`,
+    );
+  }
+  if (from.checkpoint === 'annealed' && parent.constantStep !== null) {
+    notes.push(
+      `it starts from the annealed end of ${parent.name}, which has a constant-phase checkpoint too: that one adapts better (arXiv 2403.08763, section 7; 2503.02844)`,
+    );
+  }
+  if (isLow) {
+    notes.push(
+      `its highest rate is ${figure(peak)}, ${Math.round(highest / peak)} times below the highest before: little is learnt`,
+    );
+  }
+  return notes;
+}
+
+function presetNotes({ from, segments }: PlanStage, { preset }: NoteContext): string[] {
+  if (preset !== 'reuse' || !from || segments.length > 1) return [];
+  return [
+    'the preset reuse was published with two blends, the second from a fifth of the peak rate on; this stage has one',
+  ];
+}
+
+function namesIn({ segments }: PlanStage, kind: 'new' | 'replay'): Set<string> {
+  return new Set(
+    segments.flatMap(({ sources }) =>
+      sources.filter((source) => source.kind === kind).map(({ dataset }) => dataset),
+    ),
+  );
+}
+
+function percent(share: number): string {
+  return `${Number((share * 100).toPrecision(6))} %`;
+}
+
+function figure(rate: number): string {
+  return String(Number(rate.toPrecision(6)));
+}
