@@ -1,5 +1,6 @@
 /** `gristmill continue`: continual pre-training; one file for each of its commands. */
 import { Command } from 'commander';
+import { addExportCommand } from './continue-export.ts';
 import { addPlanCommand } from './continue-plan.ts';
 
 export function continueCommand(): Command {
@@ -7,5 +8,6 @@ export function continueCommand(): Command {
     'continue pre-training on new data: plans, replay, schedules (arXiv 2403.08763)',
   );
   addPlanCommand(command);
+  addExportCommand(command);
   return command;
 }

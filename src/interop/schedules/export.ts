@@ -114,7 +114,7 @@ export function exportSchedule(
     exact: false,
     deviation: best.deviation,
     warnings: [
-      `${convention ?? `${vocabulary.trainer} has a schedule near to this one`}: off by ${share(best.deviation)}; ${TABLE_FILE} and its loader make it ${table.exact ? 'exactly' : 'more nearly'}`,
+      `${convention ?? `${vocabulary.trainer} has a schedule near to this one`}: off by ${share(best.deviation)}; ${TABLE_FILE} and its loader are ${table.exact ? 'exact' : `off by ${share(table.deviation)}`}`,
     ],
   };
 }

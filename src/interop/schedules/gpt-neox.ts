@@ -33,6 +33,7 @@ const vocabulary: Vocabulary = {
   holdShapes: [],
   tail: false,
   startLr: false,
+  composes: false,
   laws: [],
 };
 
@@ -116,7 +117,7 @@ function write({ lr, ...settings }: Settings, { nSteps }: ScheduleInput): Export
   return { name: 'schedule.yml', text };
 }
 
-function loader({ firstStep }: TableFacts): readonly ExportFile[] {
+function loader({ firstStep, nSteps }: TableFacts): readonly ExportFile[] {
   const text = `"""Rates from a table for gpt-neox.
 
 In megatron/training.py let get_learning_rate_scheduler() return TableLR(optimizer). "lr" of the optimizer may stay as it
@@ -149,5 +150,9 @@ class TableLR:
     def load_state_dict(self, state):
         self.step(state["num_iters"])
 `;
-  return [{ name: 'gpt_neox_lr_table.py', text }];
+  const options = jsonOf({ 'train-iters': firstStep + nSteps });
+  return [
+    { name: 'gpt_neox_lr_table.py', text },
+    { name: 'schedule.yml', text: `${options}\n` },
+  ];
 }

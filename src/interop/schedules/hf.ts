@@ -39,6 +39,7 @@ const vocabulary: Vocabulary = {
   holdShapes: ['cosine', 'linear', '1-sqrt'],
   tail: true,
   startLr: true,
+  composes: false,
   laws: ['root'],
 };
 

@@ -27,6 +27,7 @@ const vocabulary: Vocabulary = {
   holdShapes: [],
   tail: false,
   startLr: false,
+  composes: false,
   laws: [],
 };
 

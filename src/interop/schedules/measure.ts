@@ -61,7 +61,8 @@ export function deviationOf(curve: LrCurve, rateAt: (step: number) => number): D
     if (!(difference >= 0)) return { relative: Infinity, ofPeak: Infinity, step };
     const scale = Math.max(expected, FLOOR * peak);
     if (scale > 0) relative = Math.max(relative, difference / scale);
-    if (peak > 0 && difference / peak > ofPeak) {
+    // The first of steps that are off alike.
+    if (peak > 0 && difference / peak > ofPeak * (1 + 1e-6)) {
       ofPeak = difference / peak;
       atStep = step;
     }

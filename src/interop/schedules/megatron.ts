@@ -36,6 +36,7 @@ const vocabulary: Vocabulary = {
   holdShapes: ['cosine', 'linear', '1-sqrt'],
   tail: true,
   startLr: true,
+  composes: false,
   laws: ['root'],
 };
 

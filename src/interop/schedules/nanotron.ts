@@ -31,6 +31,7 @@ const vocabulary: Vocabulary = {
   holdShapes: ['cosine', 'linear', '1-sqrt'],
   tail: true,
   startLr: false,
+  composes: false,
   laws: [],
 };
 

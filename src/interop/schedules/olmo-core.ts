@@ -39,6 +39,7 @@ const vocabulary: Vocabulary = {
   holdShapes: ['cosine', 'linear'],
   tail: true,
   startLr: true,
+  composes: true,
   laws: ['root', 'power'],
 };
 

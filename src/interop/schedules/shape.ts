@@ -38,6 +38,8 @@ export interface Vocabulary {
   readonly tail: boolean;
   /** A warm-up that starts above 0. */
   readonly startLr: boolean;
+  /** Several descents and warm-ups, one after the other. */
+  readonly composes: boolean;
   /** The laws beside the trapezoids: `root` (inverse square root), `power`. */
   readonly laws: readonly ('root' | 'power')[];
 }
@@ -108,7 +110,11 @@ export function whatIsMissing(curve: LrCurve, vocabulary: Vocabulary): string {
     (phase) => `the phase ${phase} has no form there`,
   );
   const trapezoid = trapezoidOf(curve);
-  if (!trapezoid && !curve.phases.some(({ shape }) => shape === 'root' || shape === 'power')) {
+  if (
+    !trapezoid &&
+    !vocabulary.composes &&
+    !curve.phases.some(({ shape }) => shape === 'root' || shape === 'power')
+  ) {
     const phases = curve.phases.map(({ name, shape }) => `${name} (${shape})`);
     const shown = phases.length > 6 ? [...phases.slice(0, 6), '…'] : phases;
     reasons.push(`it has one schedule of one descent, not ${shown.join(', ')}`);

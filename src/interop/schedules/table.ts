@@ -2,7 +2,7 @@
  * A curve as a table: `step,lr`, and the stretch of Python that reads it.
  *
  * Up to `maxRows` steps every step is a row. Beyond, rows are breakpoints with straight lines between them, laid so that
- * no step is off by more than 1e-6 of its rate; if that takes more than `maxRows`, the bound is loosened tenfold until it
+ * no step is off by more than 1e-6 of its rate; if that takes more than `maxRows`, the bound is doubled until it
  * fits. What the lines are off by is measured at every step, not derived.
  *
  * The reader is of the standard library alone, so that each trainer's loader is a few lines around rate(step).
@@ -32,7 +32,7 @@ export function lrTable(curve: LrCurve, nSteps: number, maxRows: number): LrTabl
     return { steps, rates, isWhole: true, deviation: { relative: 0, ofPeak: 0, step: 1 } };
   }
   const edges = edgesOf(curve, nSteps);
-  for (let bound = EXACT / 2; ; bound *= 10) {
+  for (let bound = EXACT / 2; ; bound *= 2) {
     const steps = breakpoints(curve, edges, bound, maxRows);
     // At a bound of 10 a line between two edges always passes; edges alone may be more than maxRows.
     if (steps === null && bound < 10) continue;
@@ -95,11 +95,11 @@ function breakpoints(
   };
   const steps = [edges[0]!];
   for (const edge of edges.slice(1)) {
-    let reach = 1;
+    let reach = edge - steps.at(-1)!;
     while (steps.at(-1)! < edge) {
       const from = steps.at(-1)!;
       reach = Math.min(reach * 2, edge - from);
-      while (reach > 1 && !fits(from, from + reach)) reach = Math.max(1, Math.floor(reach * 0.75));
+      while (reach > 1 && !fits(from, from + reach)) reach = Math.max(1, Math.floor(reach * 0.8));
       steps.push(from + reach);
       if (steps.length > maxRows) return null;
     }
