@@ -80,7 +80,8 @@ function breakpoints(
   bound: number,
   maxRows: number,
 ): number[] | null {
-  const floor = 1e-9 * largestRate(curve);
+  // Beyond exactness rows are not spent on what is relative to nearly nothing.
+  const floor = (bound > EXACT ? 0.01 : 1e-9) * largestRate(curve);
   const fits = (from: number, to: number): boolean => {
     const first = curve.at(from);
     const last = curve.at(to);
