@@ -68,6 +68,45 @@ export { CHUNK_WAYS, type ChunkWay, type Split, type WindowExample } from './ann
 export { type BytesColumn, buildBatch, bytesAt, DocumentBatch } from './batch/document-batch.ts';
 export { type Lane, SlabPool, type SlabPoolOptions } from './batch/slab-pool.ts';
 export {
+  checkPlan,
+  type PlanConfig,
+  type PlanInput,
+  readPlan,
+  type StageConfig,
+} from './continual/plan/config.ts';
+export {
+  countsUpTo,
+  type LineageStretch,
+  lineageOf,
+  type SourceCount,
+} from './continual/plan/counts.ts';
+export {
+  type PlanRates,
+  PRESETS,
+  type Preset,
+  type PresetName,
+  type PresetRate,
+  type PresetSchedule,
+} from './continual/plan/presets.ts';
+export {
+  type PlanReport,
+  planReport,
+  type ReportedSource,
+  type ReportedStage,
+  scheduleCsv,
+} from './continual/plan/report.ts';
+export { type ResolvePlanOptions, resolvePlan } from './continual/plan/resolve.ts';
+export type { Until } from './continual/plan/segments.ts';
+export { planTimeline } from './continual/plan/timeline.ts';
+export type {
+  CheckpointName,
+  ContinualPlan,
+  PlanReplay,
+  PlanSegment,
+  PlanSource,
+  PlanStage,
+} from './continual/plan/types.ts';
+export {
   ERRORS,
   type ErrorCode,
   type ErrorDetails,
@@ -345,6 +384,17 @@ export { documentRefiner, lineRefiner } from './train/refiners.ts';
 export type { TrainRecord } from './train/run-folder.ts';
 export type { TrainHooks, TrainProgress, TrainSummary } from './train/run-types.ts';
 export { type LrSchedule, learningRateAt } from './train/schedule.ts';
+export { type CumulativeInfinite, infiniteFromEnds } from './train/schedules/cumulative.ts';
+export { LrCurve, lrCurve, type Phase, type PhaseName } from './train/schedules/curve.ts';
+export type { Horizon, Length, LengthInput } from './train/schedules/lengths.ts';
+export {
+  checkSchedule,
+  DECAY_SHAPES,
+  type DecayShape,
+  SCHEDULE_KINDS,
+  type ScheduleInput,
+  type ScheduleSpec,
+} from './train/schedules/spec.ts';
 export {
   openTokenStore,
   type PartName,

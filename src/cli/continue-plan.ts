@@ -68,11 +68,15 @@ function planText({ name, stages, totals, notes, ...step }: PlanReport): string 
   ];
   const data = [
     ['stage', 'data', 'kind', 'share', 'sequences', 'tokens'],
-    ...stages.flatMap(({ name: stage, sources }) =>
-      sources.map(({ dataset, kind, share, nSequences, nTokens }, at) => [
-        at === 0 ? stage : '',
-        ...[dataset, kind, percent(share), count(nSequences), count(nTokens)],
-      ]),
+    ...stages.flatMap(({ name: stage, sources, segments }) =>
+      sources.map(({ dataset, kind, share, nSequences, nTokens }, at) => {
+        // With one blend its own weights, which whole sequences only come near.
+        const planned = segments.length === 1 ? segments[0]!.sources[at]!.weight : share;
+        return [
+          at === 0 ? stage : '',
+          ...[dataset, kind, percent(planned), count(nSequences), count(nTokens)],
+        ];
+      }),
     ),
   ];
   const changing = stages.filter(({ segments }) => segments.length > 1);
@@ -116,7 +120,7 @@ function presetsText(): string {
 }
 
 function percent(share: number): string {
-  return `${Number((share * 100).toPrecision(6))} %`;
+  return `${Number((share * 100).toPrecision(8))} %`;
 }
 
 function figure(value: number): string {

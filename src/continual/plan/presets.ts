@@ -130,7 +130,7 @@ export function ratesOf(curve: LrCurve): PlanRates {
       : curve.lastConstantStep === null
         ? undefined
         : phases.findLast(({ name }) => name === 'constant');
-  const isLow = last.name !== 'constant' && last.name !== 'warmup' && last.to > 0;
+  const isLow = last.name !== 'constant' && last.name !== 'warmup';
   return {
     peakLr: peakOf(curve),
     constantLr: constant?.to ?? null,
@@ -141,7 +141,7 @@ export function ratesOf(curve: LrCurve): PlanRates {
 /**
  * A preset's schedule with rates in it.
  *
- * @param missing raises the plan's error for a rate that is not known
+ * @param missing raises the plan's error for a rate that is not known, or 0 where that teaches or reaches nothing
  * @throws SCHEDULE_INVALID
  */
 export function filledSchedule(
@@ -151,7 +151,8 @@ export function filledSchedule(
 ): ScheduleSpec {
   const filled = Object.entries(rates).map(([key, [rate, times]]) => {
     const value = known[rate];
-    return [key, value === null ? missing(rate) : value * times];
+    const mayBeZero = key === 'minLr' && form.kind !== 'infinite';
+    return [key, value === null || (value === 0 && !mayBeZero) ? missing(rate) : value * times];
   });
   return checkSchedule({ ...form, ...Object.fromEntries(filled) });
 }

@@ -266,7 +266,7 @@ class Resolver {
       refuse(
         `schedule: the preset ${this.#config.preset} needs ${rate}, but ${
           parent
-            ? `the schedule of ${parent.stage.name} (${parent.stage.schedule.kind}) has none`
+            ? `the schedule of ${parent.stage.name} (${parent.stage.schedule.kind}) gives none`
             : 'no stage is in front of it'
         }; give the stage a schedule, or the plan \`rates\``,
       ),

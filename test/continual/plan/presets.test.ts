@@ -47,6 +47,17 @@ describe('PRESETS', () => {
     expect(stages[3]).toMatchObject({ replay: null, optimizer: 'keep' });
   });
 
+  it('rewarm decays to 0 again where the stage before did', () => {
+    const { stages } = planOf({
+      preset: 'rewarm',
+      stages: [
+        { name: 'one', data: 'a', steps: 100, schedule: { kind: 'linear', peakLr: 1e-3 } },
+        { name: 'two', data: 'b', steps: 100 },
+      ],
+    });
+    expect(stages[1]!.schedule).toMatchObject({ kind: 'cosine', peakLr: 1e-3, minLr: 0 });
+  });
+
   it('infinite: 1, 59, 25, 15 %, then from the constant phase on', () => {
     const { stages } = planOf({
       preset: 'infinite',
@@ -148,12 +159,14 @@ describe('PRESETS', () => {
       /stage one: schedule: the preset rewarm needs peakLr, but no stage is in front/,
     );
     expect(resolve('rewarm', constant)).toThrow(
-      /stage two: .* needs minLr, but the schedule of one \(constant\) has none/,
+      /stage two: .* needs minLr, but the schedule of one \(constant\) gives none/,
     );
     expect(resolve('reuse', { kind: 'cosine', peakLr: 1e-3 })).toThrow(/stage two: .* needs minLr/);
     expect(resolve('infinite', cosine)).toThrow(
       /stage two: start: constant, but the schedule of one \(cosine\).*the preset infinite starts there/,
     );
+    const wsd = { kind: 'wsd', peakLr: 1e-3, decay: { shape: '1-sqrt', length: '20 %' } } as const;
+    expect(resolve('infinite', wsd)).toThrow(/stage two: .* needs minLr/);
     expect(resolve('infinite', cosine, 'annealed')).toThrow(/needs constantLr/);
   });
 });
