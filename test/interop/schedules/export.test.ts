@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import {
   exportSchedule,
@@ -153,8 +154,9 @@ describe('exportSchedule', () => {
       for (const step of sampledSteps(totalSteps, edges)) {
         const expected = curve.at(step);
         const difference = Math.abs(rate(step) - expected);
-        if (exact)
-          expect(difference, `${what}, step ${step}`).toBeLessThanOrEqual(1e-6 * expected + 1e-16);
+        if (exact && !(difference <= 1e-6 * expected + 1e-16)) {
+          throw new Error(`${what}, step ${step}: expected ${expected}, received ${rate(step)}`);
+        }
         largest = Math.max(largest, difference);
       }
       const peak = Math.max(...curve.phases.map(({ from, to }) => Math.max(from, to)));
@@ -275,5 +277,36 @@ describe('exportSchedule', () => {
     );
     const half = lrCurve(SCHEDULES['cosine']!, { totalSteps: 10.5 });
     expect(() => exportSchedule('hf', { ...options, curve: half })).toThrow(/totalSteps/);
+  });
+
+  it('does what the table in the README says', () => {
+    const readme = readFileSync(new URL('../../../README.md', import.meta.url), 'utf8');
+    const rows: Readonly<Record<string, readonly string[]>> = {
+      'constant, no warm-up': ['constant'],
+      constant: ['constant, warm-up'],
+      linear: ['linear', 'linear to 0'],
+      cosine: ['cosine'],
+      'cosine, flat end': ['cosine, flat end'],
+      'inverse-sqrt': ['inverse-sqrt'],
+      'rewarm, wsds (linear)': ['rewarm', 'wsds'],
+      'infinite, exponential anneal (the paper)': ['infinite, the paper’s'],
+      'infinite, cosine cooldown, not annealed': ['infinite, not annealed'],
+      'infinite, linear anneal': ['infinite, linear anneal'],
+      'exponential anneal alone, no warm-up': ['anneal alone'],
+      'wsd, linear or cosine': ['wsd, linear', 'wsd, cosine'],
+      'wsd, 1-sqrt': ['wsd, 1-sqrt'],
+      'wsd, 1-sqrt, no warm-up': ['wsd, 1-sqrt, no warm-up'],
+      'wsd, exponential': ['wsd, exponential'],
+      'power, linear decay': ['power'],
+    };
+    for (const [label, schedules] of Object.entries(rows)) {
+      for (const schedule of schedules) {
+        const cells = SCHEDULE_TARGETS.map((target) => {
+          const { form, exact } = exported(target, SCHEDULES[schedule]!, 20_000);
+          return form === 'table' ? 'table' : exact ? 'own' : 'near';
+        });
+        expect(readme).toContain(`| ${label} | ${cells.join(' | ')} |`);
+      }
+    }
   });
 });
