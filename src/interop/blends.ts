@@ -17,6 +17,7 @@
  * it.
  */
 import { GristmillError } from '../errors.ts';
+import { quoted } from './quoted.ts';
 
 /** A domain of a blend. */
 export interface BlendEntry {
@@ -286,14 +287,6 @@ function axolotl(entries: readonly BlendEntry[]): string {
     ]),
     '',
   ].join('\n');
-}
-
-/** A string for JSON, YAML and Python alike. */
-function quoted(text: string): string {
-  return JSON.stringify(text).replace(
-    /[\u007f-\u009f\u2028\u2029]/g,
-    (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  );
 }
 
 function decimal(weight: number): string {

@@ -26,12 +26,6 @@ export interface ContinuationExport {
   readonly warnings: readonly string[];
 }
 
-/** Trainers that count on where the optimizer's state is kept. */
-export const COUNT_ON: ReadonlySet<ScheduleTarget> = new Set<ScheduleTarget>([
-  'gpt-neox',
-  'megatron',
-]);
-
 type Writer = (continuation: Continuation) => ContinuationExport;
 
 const WRITERS: Readonly<Record<ScheduleTarget, Writer>> = {
@@ -66,7 +60,7 @@ function gptNeox({ checkpoint, optimizer, nSteps, firstStep }: Continuation): Co
     optimizer === 'reset'
       ? []
       : [
-          countsOn(
+          goesOn(
             'gpt-neox',
             firstStep,
             `schedule.yml has train-iters ${firstStep + nSteps} for it`,
@@ -89,7 +83,7 @@ function megatron({ checkpoint, optimizer, nSteps, firstStep }: Continuation): C
     optimizer === 'reset'
       ? []
       : [
-          countsOn(
+          goesOn(
             'Megatron-LM',
             firstStep,
             `schedule.args has --train-iters ${firstStep + nSteps} for it`,
@@ -98,7 +92,7 @@ function megatron({ checkpoint, optimizer, nSteps, firstStep }: Continuation): C
   return { files: [{ name: 'continue.args', text }], warnings };
 }
 
-function countsOn(trainer: string, firstStep: number, what: string): string {
+function goesOn(trainer: string, firstStep: number, what: string): string {
   return `${trainer} keeps the optimizer together with its count of steps only: it goes on from step ${firstStep} (steps of this plan since the last reset; change FIRST_STEP of the loader where the checkpoint says otherwise); ${what}`;
 }
 

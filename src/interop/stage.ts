@@ -6,8 +6,9 @@
 import { GristmillError } from '../errors.ts';
 import type { LrCurve } from '../train/schedules/curve.ts';
 import { type BlendEntry, exportBlend, exportBlendStages } from './blends.ts';
-import { COUNT_ON, exportContinuation } from './continuation.ts';
+import { exportContinuation } from './continuation.ts';
 import {
+  countsOn,
   type ExportedSchedule,
   type ExportScheduleOptions,
   exportSchedule,
@@ -91,7 +92,7 @@ export function exportStage(target: ScheduleTarget, options: ExportStageOptions)
   }
   const { nCtx, sequencesPerStep } = plan;
   const { iterationsPerStep, tolerance, maxTableRows } = options;
-  const firstStep = COUNT_ON.has(target) ? countedSteps(plan, index) : 0;
+  const firstStep = countsOn(target) ? countedSteps(plan, index) : 0;
   const schedule = exportSchedule(target, {
     curve: stage.curve,
     sequencesPerStep,

@@ -45,6 +45,11 @@ const TRAINERS: Readonly<Record<ScheduleTarget, TrainerSchedules>> = {
   axolotl,
 };
 
+/** Whether a trainer keeps the optimizer's state together with its count of steps only. */
+export function countsOn(target: ScheduleTarget): boolean {
+  return TRAINERS[target].countsOn;
+}
+
 /** Options of {@link exportSchedule}. */
 export interface ExportScheduleOptions {
   /** Its `totalSteps` are whole. */
@@ -55,7 +60,7 @@ export interface ExportScheduleOptions {
   readonly nCtx: number;
   /** Micro-batches of a step on one device, where the trainer counts those (litgpt). Default 1, the worst case. */
   readonly iterationsPerStep?: number;
-  /** Steps that the trainer has counted before the curve's first one. Own schedules start at 0: above it a table is written. Default 0. */
+  /** Steps that gpt-neox or Megatron-LM has counted before the curve's first one. Own schedules start at 0: above it a table is written. Default 0. */
   readonly firstStep?: number;
   /** Share of the largest rate that an own schedule may be off by, 0..1. Default 0.01. */
   readonly tolerance?: number;
@@ -78,7 +83,7 @@ export interface ExportedSchedule {
 /**
  * A schedule in the form of a trainer.
  *
- * @throws OPTION_INVALID for an unknown trainer or a curve whose steps are not whole
+ * @throws OPTION_INVALID for an unknown trainer, a curve whose steps are not whole, a `firstStep` that the trainer cannot have
  * @see arXiv 2403.08763, section 7, for the schedules that no trainer has
  */
 export function exportSchedule(
@@ -91,6 +96,7 @@ export function exportSchedule(
   const { firstStep = 0, tolerance = 0.01 } = options;
   const { vocabulary, convention } = trainer!;
   if (firstStep > 0) {
+    if (!trainer!.countsOn) invalid('firstStep', `0 for ${target}, which counts anew`, firstStep);
     const why = `${vocabulary.trainer} goes on counting from step ${firstStep}, and its own schedules start at 0: an LR table is written`;
     return tableOf(trainer!, input, options, [why]);
   }
@@ -101,9 +107,17 @@ export function exportSchedule(
   }
   if (!best || best.deviation.ofPeak > tolerance) {
     const own = best
-      ? `${vocabulary.trainer}: its nearest schedule is off by ${share(best.deviation)}${convention ? ` (${convention})` : ''}`
+      ? `${vocabulary.trainer}: its nearest schedule is off by ${share(best.deviation)} (${convention})`
       : whatIsMissing(input.curve, vocabulary);
-    return tableOf(trainer!, input, options, [`${own}: an LR table is written`]);
+    const branch = trainer!.branch?.(input);
+    const table = tableOf(trainer!, input, options, [`${own}: an LR table is written`]);
+    return branch
+      ? {
+          ...table,
+          files: [...table.files, branch.file],
+          warnings: [...table.warnings, branch.warning],
+        }
+      : table;
   }
   const native = trainer!.write(best.candidate.settings, input);
   const table = tableOf(trainer!, input, options, []);
@@ -114,7 +128,7 @@ export function exportSchedule(
     exact: false,
     deviation: best.deviation,
     warnings: [
-      `${convention ?? `${vocabulary.trainer} has a schedule near to this one`}: off by ${share(best.deviation)}; ${TABLE_FILE} and its loader are ${table.exact ? 'exact' : `off by ${share(table.deviation)}`}`,
+      `${convention}: off by ${share(best.deviation)}; ${TABLE_FILE} and its loader are ${table.exact ? 'exact' : `off by ${share(table.deviation)}`}`,
     ],
   };
 }
@@ -165,7 +179,7 @@ function tableOf(
 ): ExportedSchedule {
   const table = lrTable(curve, nSteps, maxTableRows);
   const peakLr = largestRate(curve);
-  const facts = { fileName: TABLE_FILE, nSteps, peakLr, firstStep, sequencesPerStep, nCtx };
+  const facts = { nSteps, peakLr, firstStep, sequencesPerStep, nCtx };
   const exact = table.deviation.relative <= EXACT;
   const rough = `${TABLE_FILE} has ${table.steps.length} breakpoints for ${nSteps} steps: off by ${share(table.deviation)} between them`;
   return {

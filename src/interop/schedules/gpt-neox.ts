@@ -11,7 +11,8 @@
  *     exponential   lr · exp(−0.693 (n − W) / E): a half-life, so that any ratio form is one of them
  *
  * all not below min_lr. The scheduler is stepped after the optimizer: step t is made with n = t − 1. The infinite schedules
- * of the paper are on its branches only (`infinite_lr`), never on main.
+ * of the paper are on its branches only, never on main: `infinite_lr` (38152424) has `infinite_cosine` and `infinite_inv_sqrt`
+ * with phases by their lengths, and gets a file of its own beside the table. Its warm-up is lr · n / W.
  */
 import { trapezoidOf, type Vocabulary, whole } from './shape.ts';
 import {
@@ -20,6 +21,7 @@ import {
   jsonOf,
   type ScheduleInput,
   type Settings,
+  type StepSizes,
   type TableFacts,
   type TrainerSchedules,
 } from './target.ts';
@@ -41,9 +43,11 @@ const vocabulary: Vocabulary = {
 export const gptNeox: TrainerSchedules = {
   vocabulary,
   convention: 'gpt-neox makes step t with the rate of t − 1',
+  countsOn: true,
   candidates,
   write,
   loader,
+  branch,
 };
 
 function candidates({ curve }: ScheduleInput): readonly Candidate[] {
@@ -111,10 +115,45 @@ function rateOf(settings: NeoxSettings, count: number): number {
   }
 }
 
-function write({ lr, ...settings }: Settings, { nSteps }: ScheduleInput): ExportFile {
+function write({ lr, ...settings }: Settings, { nSteps }: StepSizes): ExportFile {
   const body = { optimizer: { params: { lr: lr! } }, 'train-iters': nSteps, ...settings };
   const text = `# For a configuration of gpt-neox. It refuses a key in two files: merge "optimizer" into your own.\n${jsonOf(body)}\n`;
   return { name: 'schedule.yml', text };
+}
+
+/** An infinite schedule for the branch `infinite_lr`, by lengths. */
+function branch({
+  curve,
+  nSteps,
+}: ScheduleInput): { readonly file: ExportFile; readonly warning: string } | null {
+  const rest = [...curve.phases];
+  const warmup = rest[0]?.name === 'warmup' ? rest.shift()! : null;
+  const [cooldown, constant, anneal, ...more] = rest;
+  if (warmup && warmup.from !== 0) return null;
+  if (cooldown?.name !== 'cooldown' || constant?.name !== 'constant' || more.length > 0)
+    return null;
+  if (cooldown.shape !== 'cosine' && cooldown.shape !== 'inverse-sqrt') return null;
+  if (anneal && (anneal.name !== 'anneal' || anneal.shape !== 'exponential')) return null;
+  const shareOf = ({ start, end }: { readonly start: number; readonly end: number }): number =>
+    (end - start) / nSteps;
+  const settings: Settings = {
+    optimizer: { params: { lr: cooldown.from } },
+    'train-iters': nSteps,
+    'lr-decay-iters': nSteps,
+    'lr-decay-style': cooldown.shape === 'cosine' ? 'infinite_cosine' : 'infinite_inv_sqrt',
+    warmup: warmup ? shareOf(warmup) : 0,
+    cooldown_iters_perc: shareOf(cooldown),
+    constant_iters_perc: shareOf(constant),
+    constant_lr: cooldown.to,
+    min_lr: anneal ? anneal.to : 0,
+    ...(cooldown.timescale !== undefined && { timescale: cooldown.timescale }),
+  };
+  const text = `# For the branch infinite_lr of gpt-neox alone; percents are lengths of phases, as shares of the whole.\n${jsonOf(settings)}\n`;
+  return {
+    file: { name: 'schedule-infinite_lr.yml', text },
+    warning:
+      'schedule-infinite_lr.yml is for the branch infinite_lr of gpt-neox, which has this schedule: a step late, and it forgets constant_lr and the lengths of phases when it resumes',
+  };
 }
 
 function loader({ firstStep, nSteps }: TableFacts): readonly ExportFile[] {

@@ -50,8 +50,9 @@ const convention =
 export const hf: TrainerSchedules = {
   vocabulary,
   convention,
+  countsOn: false,
   candidates: (input) => candidates(input, false),
-  write: (settings) => ({ name: 'training_args.json', text: `${jsonOf(settings)}\n` }),
+  write: trainingArguments,
   loader: hfLoader,
 };
 
@@ -59,6 +60,7 @@ export const hf: TrainerSchedules = {
 export const axolotl: TrainerSchedules = {
   vocabulary: { ...vocabulary, trainer: 'Axolotl' },
   convention,
+  countsOn: false,
   candidates: (input) => candidates(input, true),
   write: ({ lr_scheduler_type: type, ...settings }) => ({
     name: 'schedule.yml',
@@ -66,6 +68,10 @@ export const axolotl: TrainerSchedules = {
   }),
   loader: axolotlLoader,
 };
+
+function trainingArguments(settings: Settings): ExportFile {
+  return { name: 'training_args.json', text: `${jsonOf(settings)}\n` };
+}
 
 /** Settings, and the multiple of learning_rate at s steps made. */
 interface Form {
@@ -272,7 +278,7 @@ class TableTrainer(Trainer):
     warmup_steps: 0,
     max_steps: nSteps,
   };
-  return [{ name: 'hf_lr_table.py', text }, hf.write(options, undefined as never)];
+  return [{ name: 'hf_lr_table.py', text }, trainingArguments(options)];
 }
 
 function axolotlLoader({ peakLr, nSteps }: TableFacts): ExportFile[] {

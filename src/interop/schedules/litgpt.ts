@@ -36,6 +36,7 @@ export const litgpt: TrainerSchedules = {
   vocabulary,
   convention:
     'litgpt makes step t with the rate of t − 1/A, A the micro-batches of a step on a device, and knows whole steps only',
+  countsOn: false,
   candidates,
   write: (settings) => ({ name: 'schedule.yaml', text: yamlOf(settings) }),
   loader,

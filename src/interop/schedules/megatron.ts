@@ -17,7 +17,8 @@
  *
  * The scheduler is stepped after the optimizer, so that step t is made with the samples of t − 1 steps. A warm-up of W − 1
  * steps from the rate of step 1 and a decay that ends at T − 1 undo that exactly, where there is a warm-up of a step or
- * more, or a flat stretch.
+ * more, or a flat stretch. A descent that starts at once is a WSD decay a step longer than the whole: it begins before
+ * the count does.
  */
 import { lawOf, trapezoidOf, type Vocabulary, whole } from './shape.ts';
 import {
@@ -44,6 +45,7 @@ const vocabulary: Vocabulary = {
 export const megatron: TrainerSchedules = {
   vocabulary,
   convention: 'Megatron-LM makes step t with the rate of t − 1',
+  countsOn: true,
   candidates,
   write,
   loader,

@@ -20,6 +20,7 @@ import {
   type ExportFile,
   type ScheduleInput,
   type Settings,
+  type StepSizes,
   type TableFacts,
   type TrainerSchedules,
   yamlOf,
@@ -39,6 +40,7 @@ const vocabulary: Vocabulary = {
 export const nanotron: TrainerSchedules = {
   vocabulary,
   convention: 'nanotron makes step t with the rate of t − 1 and knows whole steps only',
+  countsOn: false,
   candidates,
   write,
   loader,
@@ -100,7 +102,7 @@ function rateOf(settings: NanotronSettings, made: number): number {
   return least + (lr - least) * left;
 }
 
-function write(settings: Settings, { nSteps }: ScheduleInput): ExportFile {
+function write(settings: Settings, { nSteps }: StepSizes): ExportFile {
   const body: Settings = {
     tokens: { train_steps: nSteps },
     optimizer: { learning_rate_scheduler: settings },
@@ -108,7 +110,8 @@ function write(settings: Settings, { nSteps }: ScheduleInput): ExportFile {
   return { name: 'schedule.yaml', text: yamlOf(body) };
 }
 
-function loader({ peakLr, nSteps }: TableFacts): ExportFile[] {
+function loader(facts: TableFacts): ExportFile[] {
+  const { peakLr, nSteps } = facts;
   const text = `"""Rates from a table for nanotron: call use_table(trainer) between DistributedTrainer(…) and trainer.train(…)."""
 
 from lr_table import rate
@@ -137,8 +140,5 @@ def use_table(trainer):
     lr_decay_steps: 1,
     min_decay_lr: peakLr,
   };
-  return [
-    { name: 'nanotron_lr_table.py', text },
-    write({ ...settings }, { nSteps } as ScheduleInput),
-  ];
+  return [{ name: 'nanotron_lr_table.py', text }, write({ ...settings }, facts)];
 }

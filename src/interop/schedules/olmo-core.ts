@@ -27,6 +27,7 @@ import {
   pythonOf,
   type ScheduleInput,
   type Settings,
+  type StepSizes,
   type TableFacts,
   type TrainerSchedules,
 } from './target.ts';
@@ -47,6 +48,7 @@ const vocabulary: Vocabulary = {
 export const olmoCore: TrainerSchedules = {
   vocabulary,
   convention: 'OLMo-core knows whole steps or whole tokens only',
+  countsOn: false,
   candidates,
   write,
   loader,
@@ -230,7 +232,7 @@ function stageRate(stages: readonly Stage[], count: number, initialLr: number): 
 
 function write(
   { lr, scheduler, units, fields }: Settings,
-  { nSteps, sequencesPerStep, nCtx }: ScheduleInput,
+  { nSteps, sequencesPerStep, nCtx }: StepSizes,
 ): ExportFile {
   const isComposable = scheduler === 'ComposableScheduler';
   const names = isComposable

@@ -5,6 +5,7 @@
  * compares those rates with the curve at every step and takes no candidate's word for anything.
  */
 import type { LrCurve } from '../../train/schedules/curve.ts';
+import { quoted } from '../quoted.ts';
 import type { Vocabulary } from './shape.ts';
 
 /** A file that is to be written. */
@@ -39,27 +40,32 @@ export interface Candidate {
   readonly rateAt: (step: number) => number;
 }
 
+/** What files say beside the schedule. */
+export type StepSizes = Pick<ScheduleInput, 'nSteps' | 'sequencesPerStep' | 'nCtx'>;
+
 /** A table of rates, as loaders read it. */
-export interface TableFacts {
-  readonly fileName: string;
-  readonly nSteps: number;
+export interface TableFacts extends StepSizes {
   /** Largest rate: what the optimizer's own rate must be set to. */
   readonly peakLr: number;
   /** Steps that the trainer has counted before the first one of the table. */
   readonly firstStep: number;
-  readonly sequencesPerStep: number;
-  readonly nCtx: number;
 }
 
 /** A trainer. */
 export interface TrainerSchedules {
   readonly vocabulary: Vocabulary;
   /** How the trainer counts, where that keeps even its own shapes from being exact. */
-  readonly convention: string | null;
+  readonly convention: string;
+  /** It keeps the optimizer's state together with its count of steps only. */
+  readonly countsOn: boolean;
   readonly candidates: (input: ScheduleInput) => readonly Candidate[];
-  readonly write: (settings: Settings, input: ScheduleInput) => ExportFile;
+  readonly write: (settings: Settings, sizes: StepSizes) => ExportFile;
   /** Files beside the table: the trainer's part of the loader; options that go with it. */
   readonly loader: (facts: TableFacts) => readonly ExportFile[];
+  /** Another revision of it that has what this one lacks. */
+  readonly branch?: (
+    input: ScheduleInput,
+  ) => { readonly file: ExportFile; readonly warning: string } | null;
 }
 
 /** A number for JSON, Python and YAML 1.1, whose readers take `1e-7` for text. */
@@ -74,6 +80,7 @@ export function decimal(value: number): string {
 /** Settings as JSON, which is YAML too, one a line. */
 export function jsonOf(value: Setting, indent = ''): string {
   if (typeof value === 'number') return decimal(value);
+  if (typeof value === 'string') return quoted(value);
   if (value === null || typeof value !== 'object') return JSON.stringify(value);
   const inner = `${indent}  `;
   if (Array.isArray(value)) {
@@ -81,7 +88,7 @@ export function jsonOf(value: Setting, indent = ''): string {
     return `[\n${items.join(',\n')}\n${indent}]`;
   }
   const entries = Object.entries(value as Settings).map(
-    ([key, entry]) => `${inner}${JSON.stringify(key)}: ${jsonOf(entry, inner)}`,
+    ([key, entry]) => `${inner}${quoted(key)}: ${jsonOf(entry, inner)}`,
   );
   return entries.length === 0 ? '{}' : `{\n${entries.join(',\n')}\n${indent}}`;
 }

@@ -19,6 +19,7 @@ import {
   pythonOf,
   type ScheduleInput,
   type Settings,
+  type StepSizes,
   type TableFacts,
   type TrainerSchedules,
 } from './target.ts';
@@ -40,6 +41,7 @@ export const torchtitan: TrainerSchedules = {
   vocabulary,
   convention:
     'torchtitan rounds phases to whole steps, and its decay starts a step late where no flat stretch precedes it',
+  countsOn: false,
   candidates,
   write,
   loader,
@@ -115,7 +117,7 @@ function pyRound(value: number): number {
   return floor % 2 === 0 ? floor : floor + 1;
 }
 
-function write({ lr, ...settings }: Settings, { nSteps }: ScheduleInput): ExportFile {
+function write({ lr, ...settings }: Settings, { nSteps }: StepSizes): ExportFile {
   const fields = Object.entries(settings).map(([key, value]) => `    ${key}=${pythonOf(value)},\n`);
   const text = `# For a Trainer.Config of torchtitan: optimizer, lr_scheduler, and training.steps.
 from torchtitan.components.optimizer import LRSchedulersContainer, default_adamw

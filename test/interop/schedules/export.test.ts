@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import { scheduleFromNeoxLengths } from '../../../src/interop/neox-schedules.ts';
 import {
   exportSchedule,
   SCHEDULE_TARGETS,
@@ -258,6 +259,24 @@ describe('exportSchedule', () => {
     expect(text('schedule.args')).toContain('--train-iters 500');
   });
 
+  it('an infinite schedule for the branch of gpt-neox comes back as it was', () => {
+    for (const shape of ['cosine', 'inverse-sqrt'] as const) {
+      const schedule = {
+        ...paper,
+        cooldown: { ...paper.cooldown, shape, ...(shape === 'inverse-sqrt' && { timescale: 10 }) },
+      };
+      const { curve, files, warnings } = exported('gpt-neox', schedule, 1987);
+      const file = files.find(({ name }) => name === 'schedule-infinite_lr.yml')!;
+      const back = lrCurve(scheduleFromNeoxLengths(file.text), { totalSteps: 1987 });
+      for (let step = 1; step <= 1987; step++) {
+        expect(Math.abs(back.at(step) / curve.at(step) - 1)).toBeLessThan(1e-9);
+      }
+      expect(warnings.join()).toContain('branch infinite_lr');
+    }
+    const { files } = exported('gpt-neox', SCHEDULES['constant, anneal']!, 1987);
+    expect(files.map(({ name }) => name)).not.toContain('schedule-infinite_lr.yml');
+  });
+
   it('litgpt comes nearer with more micro-batches in a step', () => {
     const curve = lrCurve(SCHEDULES['cosine']!, { totalSteps: 2000 });
     const off = (iterationsPerStep: number) =>
@@ -275,6 +294,7 @@ describe('exportSchedule', () => {
     expect(() => exportSchedule('hf', { ...options, sequencesPerStep: 0 })).toThrow(
       /sequencesPerStep/,
     );
+    expect(() => exportSchedule('hf', { ...options, firstStep: 5 })).toThrow(/firstStep/);
     const half = lrCurve(SCHEDULES['cosine']!, { totalSteps: 10.5 });
     expect(() => exportSchedule('hf', { ...options, curve: half })).toThrow(/totalSteps/);
   });
