@@ -130,6 +130,10 @@ export const ERRORS = {
   CONTINUAL_DIVERGED:
     'stage {stage}, step {step}: loss {loss}, gradient norm {gradNorm}: stopped before the update; the last good checkpoint is {checkpoint}, of step {goodStep}',
   CONTINUAL_WRITE_FAILED: '{path}: {reason}',
+  // exports for other trainers
+  EXPORT_FOREIGN:
+    '{path} holds what no export has written: {what}; choose another folder, or move it away',
+  EXPORT_WRITE_FAILED: '{path}: {reason}',
   // batch
   BATCH_POOL_TOO_SMALL: 'slab pool: expected at least {minimum} slabs, received {received}',
 } as const;
