@@ -12,6 +12,7 @@ import {
   optimizerSchema,
   tokenizerSchema,
 } from './config-parts.ts';
+import { scheduleSchema } from './schedules/spec.ts';
 
 const everyRun = {
   /** Folder of everything that comes out. */
@@ -30,12 +31,19 @@ const common = {
   steps: z.int().min(1).optional(),
   epochs: z.number().positive().optional(),
   batch: batchSchema,
-  schedule: z.strictObject({
-    kind: z.enum(['constant', 'cosine']).default('cosine'),
-    peakLr: z.number().min(0),
-    minLr: z.number().min(0).default(0),
-    warmupSteps: z.int().min(0).default(0),
-  }),
+  schedule: z.union(
+    [
+      z.strictObject({
+        kind: z.enum(['constant', 'cosine']).default('cosine'),
+        peakLr: z.number().min(0),
+        minLr: z.number().min(0).default(0),
+        warmupSteps: z.int().min(0).default(0),
+      }),
+      /** Any schedule of schedules/spec.ts. */
+      z.strictObject({ curve: scheduleSchema }),
+    ],
+    { error: 'expected { kind, peakLr, minLr, warmupSteps } or { curve: SCHEDULE }' },
+  ),
   optimizer: optimizerSchema,
   seed: z.int().min(0).default(0),
   /** `cpu` or `cuda:<index>`; part of the run, as another device rounds differently. The CPU without it. */
