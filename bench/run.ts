@@ -8,6 +8,7 @@ import { spawnSync } from 'node:child_process';
 import { cpus, loadavg } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { bench as continual } from './cases/continual.ts';
 import { bench as engine } from './cases/engine.ts';
 import { bench as engineHost } from './cases/engine-host.ts';
 import { bench as execute } from './cases/execute.ts';
@@ -28,6 +29,7 @@ const CASES: readonly Bench[] = [
   mixture,
   mixtureProxies,
   mixtureGbdt,
+  continual,
   refiningPays,
 ];
 const MARK = '\u0001table:';

@@ -134,6 +134,11 @@ export const ERRORS = {
   EXPORT_FOREIGN:
     '{path} holds what no export has written: {what}; choose another folder, or move it away',
   EXPORT_WRITE_FAILED: '{path}: {reason}',
+  // continual: fits
+  CONTINUAL_PILOTS_INVALID:
+    'pilots {file}, row {row}, column {column}: expected {expected}, found {received}',
+  CONTINUAL_EXTRAPOLATION:
+    '{what}: {reason}; the pilots have {quantity} {low}..{high} and say nothing of what lies outside: run a pilot there',
   // batch
   BATCH_POOL_TOO_SMALL: 'slab pool: expected at least {minimum} slabs, received {received}',
 } as const;

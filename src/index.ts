@@ -68,6 +68,32 @@ export { CHUNK_WAYS, type ChunkWay, type Split, type WindowExample } from './ann
 export { type BytesColumn, buildBatch, bytesAt, DocumentBatch } from './batch/document-batch.ts';
 export { type Lane, SlabPool, type SlabPoolOptions } from './batch/slab-pool.ts';
 export {
+  type ChooseReplayOptions,
+  chooseReplay,
+  type ReplayChoice,
+} from './continual/fit/choose-replay.ts';
+export {
+  type CptLaw,
+  type FitLawOptions,
+  fitLaw,
+  type PredictLawOptions,
+  predictLaw,
+} from './continual/fit/fit-law.ts';
+export {
+  type FitReplayOptions,
+  type FittedLoss,
+  fitReplay,
+  type PilotSide,
+  predictReplay,
+  type ReplayFit,
+  type ReplayPlace,
+} from './continual/fit/fit-replay.ts';
+export { curvesFromRuns, pilotsFromRuns, type RunStages } from './continual/fit/from-runs.ts';
+export { type CurveLoss, type LossCurve, readLossCurves } from './continual/fit/loss-curves.ts';
+export { type LrAreas, lrAreas } from './continual/fit/lr-areas.ts';
+export { type Pilot, readPilots } from './continual/fit/pilots.ts';
+export { type ReplayCurvePoint, replayCurve, replayFigure } from './continual/fit/replay-figure.ts';
+export {
   checkPlan,
   type PlanConfig,
   type PlanInput,

@@ -1,6 +1,7 @@
 /** `gristmill continue`: continual pre-training; one file for each of its commands. */
 import { Command } from 'commander';
 import { addExportCommand } from './continue-export.ts';
+import { addFitCommands } from './continue-fit.ts';
 import { addPlanCommand } from './continue-plan.ts';
 import { addRunCommand } from './continue-run.ts';
 
@@ -11,5 +12,6 @@ export function continueCommand(): Command {
   addPlanCommand(command);
   addRunCommand(command);
   addExportCommand(command);
+  addFitCommands(command);
   return command;
 }

@@ -1,7 +1,7 @@
 /** `gristmill mix fit` and `predict`: parsing and printing around the mixture room. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { csvText } from '../csv.ts';
 import { printable } from '../errors.ts';
-import { csvText } from '../mixture/csv.ts';
 import { fitMixture } from '../mixture/fit.ts';
 import { fitInput, loadFit, saveFit } from '../mixture/fit-file.ts';
 import { FIT_DEFAULTS, type FitProgress, type FittedMixture } from '../mixture/fit-types.ts';

@@ -10,8 +10,8 @@
 import { readFileSync } from 'node:fs';
 import { parse as parseYaml } from 'yaml';
 import { z } from 'zod';
+import { parseCsv } from '../csv.ts';
 import { GristmillError, printable } from '../errors.ts';
-import { parseCsv } from './csv.ts';
 import { domainName } from './tables.ts';
 
 /** A domain. */

@@ -1,6 +1,7 @@
 /** What readers of tables share: the choice of columns, ids, numbers, and how a table is refused. */
+
+import type { CsvRecords } from '../csv.ts';
 import { GristmillError } from '../errors.ts';
-import type { CsvRecords } from './csv.ts';
 
 const NUMBER = /^[+-]?(?:\d{1,400}\.?\d{0,400}|\.\d{1,400})(?:[eE][+-]?\d{1,5})?$/;
 

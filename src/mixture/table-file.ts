@@ -8,8 +8,8 @@ import { readFile, stat } from 'node:fs/promises';
 import { parquetReadObjects } from 'hyparquet';
 import { parquetWriteBuffer } from 'hyparquet-writer';
 import { COMPRESSORS, readFooter, withFile } from '../corpus/parquet-file.ts';
+import { type CsvRecords, parseCsv } from '../csv.ts';
 import { GristmillError, isGristmillError } from '../errors.ts';
-import { type CsvRecords, parseCsv } from './csv.ts';
 
 /** A table of runs is a few MB; this bounds what a wrong file can take. */
 const MAX_FILE_BYTES = 256 * 2 ** 20;

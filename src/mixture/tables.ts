@@ -9,8 +9,9 @@
  * weights are rounded to 0.001: rows whose sum is within {@link TABLE_DEFAULTS}.sumTolerance of 1 are divided by it and
  * counted. Rows are counted from 1 in messages.
  */
+
+import { type CsvRecords, csvText } from '../csv.ts';
 import { GristmillError } from '../errors.ts';
-import { type CsvRecords, csvText } from './csv.ts';
 import {
   type ColumnForm,
   chooseColumns,

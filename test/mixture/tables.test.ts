@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
-import { csvText, parseCsv } from '../../src/mixture/csv.ts';
+import { csvText, parseCsv } from '../../src/csv.ts';
 import {
   alignDomains,
   joinRuns,

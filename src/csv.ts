@@ -4,7 +4,7 @@
  * Every record has as many fields as the header; a quote inside a bare field, or text after a closing quote, is an
  * error, because a lenient reading would put numbers into other columns. Rows are counted from 1, the header is row 0.
  */
-import { GristmillError } from '../errors.ts';
+import { GristmillError } from './errors.ts';
 
 /** Records of a file. */
 export interface CsvRecords {
@@ -21,13 +21,18 @@ const CR = 0x0d;
  * Parses a whole file. Empty lines at the end are no records.
  *
  * @param file for messages
- * @throws MIXTURE_TABLE_INVALID naming the row and the column
+ * @param code of its error
+ * @throws MIXTURE_TABLE_INVALID, or `code`, naming the row and the column
  */
-export function parseCsv(text: string, file: string): CsvRecords {
+export function parseCsv(
+  text: string,
+  file: string,
+  code: 'MIXTURE_TABLE_INVALID' | 'CONTINUAL_PILOTS_INVALID' = 'MIXTURE_TABLE_INVALID',
+): CsvRecords {
   const records: string[][] = [];
   let record: string[] = [];
   const refuse = (expected: string, received: string): never => {
-    throw new GristmillError('MIXTURE_TABLE_INVALID', {
+    throw new GristmillError(code, {
       file,
       row: records.length,
       column: records[0]?.[record.length] ?? record.length + 1,
