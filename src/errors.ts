@@ -130,6 +130,10 @@ export const ERRORS = {
   CONTINUAL_DIVERGED:
     'stage {stage}, step {step}: loss {loss}, gradient norm {gradNorm}: stopped before the update; the last good checkpoint is {checkpoint}, of step {goodStep}',
   CONTINUAL_WRITE_FAILED: '{path}: {reason}',
+  // exports for other trainers
+  EXPORT_FOREIGN:
+    '{path} holds what no export has written: {what}; choose another folder, or move it away',
+  EXPORT_WRITE_FAILED: '{path}: {reason}',
   // continual: fits
   CONTINUAL_PILOTS_INVALID:
     'pilots {file}, row {row}, column {column}: expected {expected}, found {received}',

@@ -165,10 +165,29 @@ export {
 export {
   BLEND_TARGETS,
   type BlendEntry,
+  type BlendStage,
   type BlendTarget,
   type ExportBlendOptions,
   exportBlend,
+  exportBlendStages,
 } from './interop/blends.ts';
+export { scheduleFromNeoxEnds, scheduleFromNeoxLengths } from './interop/neox-schedules.ts';
+export {
+  type ExportedSchedule,
+  type ExportScheduleOptions,
+  exportSchedule,
+  SCHEDULE_TARGETS,
+  type ScheduleTarget,
+} from './interop/schedules/export.ts';
+export type { Deviation } from './interop/schedules/measure.ts';
+export type { ExportFile } from './interop/schedules/target.ts';
+export {
+  type ExportedStage,
+  type ExportStageOptions,
+  exportStage,
+  type PlanToExport,
+  type StageToExport,
+} from './interop/stage.ts';
 export { openPageScorer, PageScorer, type PageScorerOptions } from './lines/page-scorer.ts';
 export {
   type AppliedDomain,

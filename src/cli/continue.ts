@@ -1,5 +1,6 @@
 /** `gristmill continue`: continual pre-training; one file for each of its commands. */
 import { Command } from 'commander';
+import { addExportCommand } from './continue-export.ts';
 import { addFitCommands } from './continue-fit.ts';
 import { addPlanCommand } from './continue-plan.ts';
 import { addRunCommand } from './continue-run.ts';
@@ -10,6 +11,7 @@ export function continueCommand(): Command {
   );
   addPlanCommand(command);
   addRunCommand(command);
+  addExportCommand(command);
   addFitCommands(command);
   return command;
 }

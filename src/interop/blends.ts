@@ -5,14 +5,19 @@
  * megatron     Megatron-LM `--data-args-path FILE`: weights and path prefixes, split at white space (`--data-path` alike)
  * nanotron     `data_stages[].data.dataset` (NanosetDatasetsArgs): `dataset_folder` and `dataset_weights`
  * olmo-core    olmo_core.data.source_mixture.SourceMixtureList as YAML: `source_name`, `target_ratio`, `paths`
- * torchtitan   `InterleavedHuggingFaceTextDataLoader.Config(sources=[HFDataSource(…)])`, a piece of a config_registry
+ * torchtitan   `DatasetMixConfig(datasets=(WeightedDataset(…),))` of its Grain data (b5bcd76c), a piece of a config_registry;
+ *              each child is packed before it is mixed, so that weights count sequences
  * litgpt       no setting for blends: a function that makes litdata's `CombinedStreamingDataset` for a DataModule
+ * hf           `datasets.interleave_datasets` with probabilities, for the Trainer of transformers
+ * axolotl      `datasets` in YAML, which has no weights: each is read whole. The weights stand beside as comments
  *
- * Weights are shares of sequences of equal length, and so of tokens, in all six. They are written with six decimals that
- * sum to 1 exactly (OLMo-core checks the sum); domains without weight are left out. The forms are those of the
- * trainers' public repositories; what reads the text is the trainer, so that names and paths are quoted for it.
+ * Weights are shares of sequences of equal length, and so of tokens, in all of them but Axolotl, which has none. They are
+ * written with six decimals that sum to 1 exactly (OLMo-core checks the sum); domains without weight are left out. The forms
+ * are those of the trainers' public repositories; what reads the text is the trainer, so that names and paths are quoted for
+ * it.
  */
 import { GristmillError } from '../errors.ts';
+import { quoted } from './quoted.ts';
 
 /** A domain of a blend. */
 export interface BlendEntry {
@@ -40,6 +45,8 @@ export const BLEND_TARGETS = Object.freeze([
   'olmo-core',
   'torchtitan',
   'litgpt',
+  'hf',
+  'axolotl',
 ] as const);
 
 /** Name of a trainer. */
@@ -52,6 +59,8 @@ const WRITERS: Readonly<Record<BlendTarget, Writer>> = {
   'olmo-core': olmoCore,
   torchtitan,
   litgpt,
+  hf,
+  axolotl,
 };
 
 const DECIMALS = 6;
@@ -68,11 +77,16 @@ export function exportBlend(
 ): string {
   const writer = Object.hasOwn(WRITERS, target) ? WRITERS[target] : undefined;
   if (!writer) invalid('target', BLEND_TARGETS.join(', '), target);
+  return writer!(checked(entries), seed);
+}
+
+/** Weights that sum to 1, on the grid. */
+function checked(entries: readonly BlendEntry[]): BlendEntry[] {
   const sum = entries.reduce((total, { weight }) => total + weight, 0);
   if (!(Math.abs(sum - 1) < 1e-6) || entries.some(({ weight }) => !(weight >= 0))) {
     invalid('weights', 'numbers of 0 or more that sum to 1', sum);
   }
-  return writer!(onGrid(entries), seed);
+  return onGrid(entries);
 }
 
 /** Weights on the grid of 1e-6 that sum to 1 (largest remainder); what is nothing there is left out. */
@@ -119,18 +133,44 @@ function megatron(entries: readonly BlendEntry[]): string {
 }
 
 function nanotron(entries: readonly BlendEntry[], seed: number): string {
+  return nanotronStages([{ name: 'mixture', firstStep: 1, entries }], seed);
+}
+
+/** A stretch of steps under one blend. */
+export interface BlendStage {
+  readonly name: string;
+  /** 1 for the first one. */
+  readonly firstStep: number;
+  readonly entries: readonly BlendEntry[];
+}
+
+/**
+ * Blends that follow each other, as nanotron's `data_stages`; of these trainers it alone changes them by itself.
+ *
+ * @throws OPTION_INVALID as {@link exportBlend} does
+ */
+export function exportBlendStages(stages: readonly BlendStage[], seed = 42): string {
+  return nanotronStages(
+    stages.map((stage) => ({ ...stage, entries: checked(stage.entries) })),
+    seed,
+  );
+}
+
+function nanotronStages(stages: readonly BlendStage[], seed: number): string {
   return [
     'data_stages:',
-    '  - name: mixture',
-    '    start_training_step: 1',
-    '    data:',
-    '      dataset:',
-    '        dataset_folder:',
-    ...entries.map(({ path }) => `          - ${quoted(path)}`),
-    '        dataset_weights:',
-    ...entries.map(({ weight }) => `          - ${decimal(weight)}`),
-    '      num_loading_workers: 1',
-    `      seed: ${seed}`,
+    ...stages.flatMap(({ name, firstStep, entries }) => [
+      `  - name: ${/^[a-z][a-z0-9-]*$/.test(name) ? name : quoted(name)}`,
+      `    start_training_step: ${firstStep}`,
+      '    data:',
+      '      dataset:',
+      '        dataset_folder:',
+      ...entries.map(({ path }) => `          - ${quoted(path)}`),
+      '        dataset_weights:',
+      ...entries.map(({ weight }) => `          - ${decimal(weight)}`),
+      '      num_loading_workers: 1',
+      `      seed: ${seed}`,
+    ]),
     '',
   ].join('\n');
 }
@@ -148,22 +188,34 @@ function olmoCore(entries: readonly BlendEntry[]): string {
   ].join('\n');
 }
 
-function torchtitan(entries: readonly BlendEntry[], seed: number): string {
+function torchtitan(entries: readonly BlendEntry[]): string {
   return [
-    '# For a Trainer.Config of torchtitan; each dataset must be registered in DATASETS of the same module.',
-    'from torchtitan.hf_datasets.text_datasets import (',
-    '    HFDataSource,',
-    '    InterleavedHuggingFaceTextDataLoader,',
+    '# For a Trainer.Config of torchtitan; each dataset must be registered in DATASETS under its name.',
+    'from torchtitan.components.data import (',
+    '    ConcatThenSplitPackingConfig,',
+    '    DatasetMixConfig,',
+    '    GrainDataLoader,',
+    '    WeightedDataset,',
     ')',
+    'from torchtitan.hf_datasets.text_datasets import DATASETS',
     '',
-    'dataloader = InterleavedHuggingFaceTextDataLoader.Config(',
-    '    sources=[',
+    '# Name, where its data lie, weight.',
+    'BLEND = [',
     ...entries.map(
-      ({ name, weight, path }) =>
-        `        HFDataSource(dataset=${quoted(name)}, dataset_path=${quoted(path)}, weight=${decimal(weight)}, infinite=True),`,
+      ({ name, weight, path }) => `    (${quoted(name)}, ${quoted(path)}, ${decimal(weight)}),`,
     ),
-    '    ],',
-    `    seed=${seed},`,
+    ']',
+    '',
+    'dataloader = GrainDataLoader.Config(',
+    '    dataset=DatasetMixConfig(',
+    '        datasets=tuple(',
+    '            WeightedDataset(',
+    '                dataset=ConcatThenSplitPackingConfig(dataset=DATASETS[name]),',
+    '                weight=weight,',
+    '            )',
+    '            for name, _, weight in BLEND',
+    '        ),',
+    '    ),',
     ')',
     '',
   ].join('\n');
@@ -198,12 +250,43 @@ function litgpt(entries: readonly BlendEntry[], seed: number): string {
   ].join('\n');
 }
 
-/** A string for JSON, YAML and Python alike. */
-function quoted(text: string): string {
-  return JSON.stringify(text).replace(
-    /[\u007f-\u009f\u2028\u2029]/g,
-    (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  );
+function hf(entries: readonly BlendEntry[], seed: number): string {
+  return [
+    '# For the Trainer of transformers. Rows of each dataset must be token sequences of equal length: shares are of rows.',
+    'from datasets import interleave_datasets, load_from_disk',
+    '',
+    '# Name, folder of save_to_disk(), weight.',
+    'BLEND = [',
+    ...entries.map(
+      ({ name, weight, path }) => `    (${quoted(name)}, ${quoted(path)}, ${decimal(weight)}),`,
+    ),
+    ']',
+    '',
+    '',
+    `def blended_dataset(seed: int = ${seed}):`,
+    '    """Draws by weight; ends where the first of the datasets has run out."""',
+    '    return interleave_datasets(',
+    '        [load_from_disk(path) for _, path, _ in BLEND],',
+    '        probabilities=[weight for _, _, weight in BLEND],',
+    '        seed=seed,',
+    '        stopping_strategy="first_exhausted",',
+    '    )',
+    '',
+  ].join('\n');
+}
+
+function axolotl(entries: readonly BlendEntry[]): string {
+  return [
+    '# Axolotl has no weights: it reads every dataset whole. Cut the datasets to these shares of the tokens first',
+    '# (gristmill mix apply writes a corpus of exact shares, which then is the one path here).',
+    'datasets:',
+    ...entries.flatMap(({ name, weight, path }) => [
+      `  # ${quoted(name)}: ${decimal(weight)}`,
+      `  - path: ${quoted(path)}`,
+      '    type: completion',
+    ]),
+    '',
+  ].join('\n');
 }
 
 function decimal(weight: number): string {

@@ -5,21 +5,14 @@ import { readFileSync } from 'node:fs';
 import { parse as parseYaml } from 'yaml';
 import { z } from 'zod';
 import { GristmillError } from '../errors.ts';
-
-const shape = z.strictObject({
-  nEmbd: z.int().min(1),
-  nLayer: z.int().min(1),
-  nHead: z.int().min(1),
-  /** Default: `nHead`. */
-  nHeadKv: z.int().min(1).optional(),
-  /** Default: `nEmbd / nHead`. */
-  nHeadDim: z.int().min(2).optional(),
-  /** Default: 8/3 of `nEmbd`, rounded up to a multiple of 32. */
-  nFf: z.int().min(1).optional(),
-  ropeTheta: z.number().positive().default(10_000),
-  rmsEpsilon: z.number().positive().default(1e-5),
-  tied: z.boolean().default(true),
-});
+import {
+  batchSchema,
+  deviceSchema,
+  modelSchema,
+  optimizerSchema,
+  tokenizerSchema,
+} from './config-parts.ts';
+import { scheduleSchema } from './schedules/spec.ts';
 
 const everyRun = {
   /** Folder of everything that comes out. */
@@ -32,49 +25,29 @@ const everyRun = {
 
 const common = {
   ...everyRun,
-  model: z.union([z.strictObject({ from: z.string().min(1) }), z.strictObject({ shape })], {
-    error: 'expected { from: FILE } or { shape: { nEmbd, nLayer, nHead, … } }',
-  }),
+  model: modelSchema,
   /** A GGUF file with a tokenizer; not needed where the model comes from one. */
-  tokenizer: z
-    .union(
-      [
-        z.strictObject({ path: z.string().min(1) }),
-        z.strictObject({ train: z.strictObject({ vocabSize: z.int().min(257) }) }),
-      ],
-      { error: 'expected { path: FILE } or { train: { vocabSize: 257 or more } }' },
-    )
-    .optional(),
+  tokenizer: tokenizerSchema.optional(),
   steps: z.int().min(1).optional(),
   epochs: z.number().positive().optional(),
-  batch: z.strictObject({
-    /** Sequences of a micro-batch. */
-    nSeq: z.int().min(1),
-    /** Tokens of a sequence. */
-    nCtx: z.int().min(2),
-    /** Micro-batches of a step. */
-    accumulate: z.int().min(1).default(1),
-  }),
-  schedule: z.strictObject({
-    kind: z.enum(['constant', 'cosine']).default('cosine'),
-    peakLr: z.number().min(0),
-    minLr: z.number().min(0).default(0),
-    warmupSteps: z.int().min(0).default(0),
-  }),
-  optimizer: z
-    .strictObject({
-      beta1: z.number().min(0).max(0.99999).default(0.9),
-      beta2: z.number().min(0).max(0.9999999).default(0.95),
-      weightDecay: z.number().min(0).default(0.1),
-      clipNorm: z.number().min(0).default(1),
-    })
-    .prefault({}),
+  batch: batchSchema,
+  schedule: z.union(
+    [
+      z.strictObject({
+        kind: z.enum(['constant', 'cosine']).default('cosine'),
+        peakLr: z.number().min(0),
+        minLr: z.number().min(0).default(0),
+        warmupSteps: z.int().min(0).default(0),
+      }),
+      /** Any schedule of schedules/spec.ts. */
+      z.strictObject({ curve: scheduleSchema }),
+    ],
+    { error: 'expected { kind, peakLr, minLr, warmupSteps } or { curve: SCHEDULE }' },
+  ),
+  optimizer: optimizerSchema,
   seed: z.int().min(0).default(0),
   /** `cpu` or `cuda:<index>`; part of the run, as another device rounds differently. The CPU without it. */
-  device: z
-    .string()
-    .regex(/^(cpu|cuda:\d+)$/)
-    .optional(),
+  device: deviceSchema.optional(),
   /** Steps between measurements of the validation data; 0 for the end only. */
   evalEvery: z.int().min(0).default(100),
   export: z

@@ -22,6 +22,7 @@ import { shapeOf } from './model-shape.ts';
 import { hashOf, RunFolder } from './run-folder.ts';
 import type { TrainHooks, TrainSummary } from './run-types.ts';
 import { learningRateAt } from './schedule.ts';
+import { lrCurve } from './schedules/curve.ts';
 import { taughtOps } from './taught-ops.ts';
 import { openTrainer, type Trainer } from './trainer.ts';
 
@@ -83,16 +84,17 @@ class LmRun {
   }
 
   async execute({ signal, onProgress }: TrainHooks): Promise<TrainSummary> {
-    const { batch, schedule, checkpointEvery, evalEvery } = this.#config;
+    const { batch, checkpointEvery, evalEvery } = this.#config;
     const perStep = batch.nSeq * batch.accumulate;
     const totalSteps =
       this.#config.steps ??
       Math.max(1, Math.round((this.#config.epochs! * this.#source.nSequences) / perStep));
+    const rateAt = ratesOf(this.#config, totalSteps);
     const resumedAt = await this.#resume();
     let step = resumedAt;
     let next = step < totalSteps ? this.#source.batches(step) : [];
     while (step < totalSteps && !signal?.aborted) {
-      const lr = learningRateAt(step, { ...schedule, totalSteps });
+      const lr = rateAt(step);
       const made = this.#trainer.steps([{ batches: next, lr }]);
       // The next batches are built while the trainer's thread computes.
       if (step + 1 < totalSteps) next = this.#source.batches(step + 1);
@@ -179,6 +181,14 @@ class LmRun {
     writeFileSync(`${beside}.partial`, `${JSON.stringify(profile, null, 2)}\n`);
     renameSync(`${beside}.partial`, beside);
   }
+}
+
+/** Rates by step, 0 for the first one. @throws SCHEDULE_INVALID */
+function ratesOf({ schedule, batch }: LmTrainConfig, totalSteps: number): (step: number) => number {
+  if (!('curve' in schedule)) return (step) => learningRateAt(step, { ...schedule, totalSteps });
+  const tokensPerStep = batch.nSeq * batch.accumulate * batch.nCtx;
+  const curve = lrCurve(schedule.curve, { totalSteps, tokensPerStep }, 'schedule.curve');
+  return (step) => curve.at(step + 1);
 }
 
 async function claim(config: LmTrainConfig): Promise<RunFolder> {

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { BLEND_TARGETS, type BlendTarget, exportBlend } from '../../src/interop/blends.ts';
@@ -14,6 +14,7 @@ const text = (target: BlendTarget) => exportBlend(target, { entries, seed: 7 });
 describe('exportBlend', () => {
   it.each(BLEND_TARGETS)('%s: as the golden file has it', (target) => {
     const golden = new URL(`./golden/${target}.txt`, import.meta.url);
+    if (process.env['UPDATE_GOLDEN']) writeFileSync(golden, text(target));
     expect(text(target)).toBe(readFileSync(golden, 'utf8'));
   });
 

@@ -70,6 +70,32 @@ describe('trainModel', () => {
     expect(await trainModel(pretrain('whole'))).toMatchObject({ steps: 30, resumedAt: 30 });
   });
 
+  it('follows any schedule that plans may have', async () => {
+    const curve = {
+      kind: 'infinite',
+      peakLr: 4e-3,
+      constantLr: 2e-3,
+      minLr: 1e-3,
+      warmup: '2 steps',
+      cooldown: { shape: 'linear', length: '20 %' },
+      anneal: { length: { steps: 2 } },
+    } as const;
+    const of = (out: string, changed: object) =>
+      trainModel({ ...pretrain(out), ...changed } as TrainConfigInput);
+    await of('curve', { steps: 10, schedule: { curve } });
+    const rates = fileOf('curve', 'losses.jsonl')
+      .toString()
+      .trim()
+      .split('\n')
+      .flatMap((line) => (JSON.parse(line) as { lr?: number }).lr ?? []);
+    const expected = [2e-3, 4e-3, 3e-3, 2e-3, 2e-3, 2e-3, 2e-3, 2e-3, 2e-3 * Math.SQRT1_2, 1e-3];
+    expect(rates).toHaveLength(10);
+    for (const [step, rate] of rates.entries()) expect(rate).toBeCloseTo(expected[step]!, 12);
+    await expect(
+      of('no-curve', { schedule: { curve: { ...curve, warmup: '90 %' } } }),
+    ).rejects.toMatchObject({ code: 'SCHEDULE_INVALID' });
+  });
+
   it('gives the same bytes when it is stopped and resumed', async () => {
     const controller = new AbortController();
     const stopped = await trainModel(pretrain('stopped'), {

@@ -15,6 +15,13 @@ import { readFileSync } from 'node:fs';
 import { parse as parseYaml } from 'yaml';
 import { z } from 'zod';
 import { GristmillError, printable } from '../../errors.ts';
+import {
+  batchSchema,
+  deviceSchema,
+  modelSchema,
+  optimizerSchema,
+  tokenizerSchema,
+} from '../../train/config-parts.ts';
 import { parseTokens } from '../../train/schedules/lengths.ts';
 import { scheduleSchema } from '../../train/schedules/spec.ts';
 
@@ -145,52 +152,10 @@ const schema = z.strictObject({
     })
     .optional(),
   seed: z.int().min(0).default(0),
-  model: z
-    .union(
-      [
-        z.strictObject({ from: z.string().min(1) }),
-        z.strictObject({
-          shape: z.strictObject({
-            nEmbd: z.int().min(1),
-            nLayer: z.int().min(1),
-            nHead: z.int().min(1),
-            nHeadKv: z.int().min(1).optional(),
-            nHeadDim: z.int().min(2).optional(),
-            nFf: z.int().min(1).optional(),
-            ropeTheta: z.number().positive().default(10_000),
-            rmsEpsilon: z.number().positive().default(1e-5),
-            tied: z.boolean().default(true),
-          }),
-        }),
-      ],
-      { error: 'expected { from: FILE } or { shape: { nEmbd, nLayer, nHead, … } }' },
-    )
-    .optional(),
-  tokenizer: z
-    .union(
-      [
-        z.strictObject({ path: z.string().min(1) }),
-        z.strictObject({ train: z.strictObject({ vocabSize: z.int().min(257) }) }),
-      ],
-      { error: 'expected { path: FILE } or { train: { vocabSize: 257 or more } }' },
-    )
-    .optional(),
-  batch: z.strictObject({
-    /** Sequences of a micro-batch. */
-    nSeq: z.int().min(1),
-    /** Tokens of a sequence. */
-    nCtx: z.int().min(2),
-    /** Micro-batches of a step. */
-    accumulate: z.int().min(1).default(1),
-  }),
-  optimizer: z
-    .strictObject({
-      beta1: z.number().min(0).max(0.99999).default(0.9),
-      beta2: z.number().min(0).max(0.9999999).default(0.95),
-      weightDecay: z.number().min(0).default(0.1),
-      clipNorm: z.number().min(0).default(1),
-    })
-    .prefault({}),
+  model: modelSchema.optional(),
+  tokenizer: tokenizerSchema.optional(),
+  batch: batchSchema,
+  optimizer: optimizerSchema,
   validation: z
     .strictObject({
       /** Of every dataset, by document. */
@@ -215,10 +180,7 @@ const schema = z.strictObject({
   /** Steps between checkpoints; 0 for the kept ones only. */
   checkpointEvery: z.int().min(0).default(200),
   nThreads: z.int().min(1).optional(),
-  device: z
-    .string()
-    .regex(/^(cpu|cuda:\d+)$/)
-    .default('cpu'),
+  device: deviceSchema.default('cpu'),
   datasets: z
     .record(name, dataset)
     .refine((all) => Object.keys(all).length > 0, { error: 'expected at least one' }),

@@ -309,9 +309,12 @@ class StageRun {
   /** Names the last checkpoint that a step was made from; those that none was made from are no place to go on from. */
   #diverged(error: GristmillError): GristmillError {
     const { plan, stage } = this.#options;
-    const { step, loss, gradNorm } = error.details;
+    const { loss, gradNorm } = error.details;
+    // The trainer counts steps of the stages before, where the optimizer was kept.
+    const nMade = this.#log.records.findLast((record) => record.loss !== undefined)?.step ?? 0;
+    const step = nMade + 1;
     for (const saved of [...this.#saved]) {
-      if (saved.step === Number(step) - 1 && saved.step > 0) this.#remove(saved);
+      if (saved.step === nMade && saved.step > 0) this.#remove(saved);
     }
     const last = this.#saved.at(-1);
     const parent = stage.from && plan.stages[stage.from.stage]!;

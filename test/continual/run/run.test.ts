@@ -35,6 +35,15 @@ beforeAll(async () => {
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
+/** Step 9 is made with a finite loss and gives weights of no use. */
+const DIVERGING = {
+  kind: 'composite',
+  parts: [
+    { length: '8 steps', schedule: { kind: 'constant', peakLr: 1e-3 } },
+    { schedule: { kind: 'constant', peakLr: 1e30 } },
+  ],
+} as const;
+
 describe('runPlan', () => {
   it('keeps both checkpoints, their parents, what each has seen, and their hashes', () => {
     const { checkpoints } = read('whole', 'lineage.json') as { checkpoints: Checkpoint[] };
@@ -159,15 +168,9 @@ describe('runPlan', () => {
   it('names the last good checkpoint when it diverges, and keeps it', async () => {
     const stage = {
       ...writtenPlan(folder).stages[0]!,
-      schedule: {
-        kind: 'composite',
-        parts: [
-          { length: '8 steps', schedule: { kind: 'constant', peakLr: 1e-3 } },
-          { schedule: { kind: 'constant', peakLr: 1e30 } },
-        ],
-      },
+      schedule: DIVERGING,
     } as const;
-    // Step 9 is made with a finite loss and gives weights of no use: its checkpoint is no good one.
+    // The checkpoint of step 9 is no good one.
     for (const call of [1, 2]) {
       await expect(
         run(writtenPlan(folder, { stages: [stage] }), 'diverged'),
@@ -190,6 +193,24 @@ describe('runPlan', () => {
     const { step } = await trainer.loadCheckpoint(path('diverged', 'stages/00-base/step-6.ckpt'));
     expect(step).toBe(6);
     expect(existsSync(path('diverged', 'stages/00-base/loss.png'))).toBe(true);
+  });
+
+  it('counts the steps of a stage that keeps the optimizer from its own start', async () => {
+    const [base] = writtenPlan(folder).stages;
+    const late = {
+      ...base!,
+      name: 'late',
+      optimizer: 'keep',
+      maxEpochs: 100,
+      schedule: DIVERGING,
+    } as const;
+    await expect(
+      run(writtenPlan(folder, { stages: [base!, late] }), 'diverged-late'),
+    ).rejects.toMatchObject({
+      code: 'CONTINUAL_DIVERGED',
+      details: { stage: 'late', step: 10, checkpoint: 'stages/01-late/step-6.ckpt', goodStep: 6 },
+    });
+    expect(existsSync(path('diverged-late', 'stages/01-late/step-9.ckpt'))).toBe(false);
   });
 
   it('continues a model that was made elsewhere, whose data count as seen', async () => {

@@ -1,0 +1,154 @@
+/** `gristmill continue export`: parsing and printing around schedules, blends and continuation options of other trainers. */
+import { join } from 'node:path';
+import { type Command, Option } from 'commander';
+import { readPlan } from '../continual/plan/config.ts';
+import { resolvePlan } from '../continual/plan/resolve.ts';
+import { GristmillError, printable } from '../errors.ts';
+import { checkExportFolder, writeExportFolder } from '../interop/export-folder.ts';
+import { SCHEDULE_TARGETS, type ScheduleTarget } from '../interop/schedules/export.ts';
+import { type ExportedStage, exportStage } from '../interop/stage.ts';
+import { defined, share, wholeNumber } from './flags.ts';
+import { table } from './mix-output.ts';
+
+interface ExportFlags {
+  readonly trainer?: ScheduleTarget;
+  readonly out?: string;
+  readonly stage?: string;
+  readonly checkpoints: string;
+  readonly replayPaths?: string;
+  readonly iterationsPerStep?: number;
+  readonly tolerance?: number;
+  readonly tableRows?: number;
+  readonly list?: boolean;
+  readonly json?: boolean;
+}
+
+/** What the export of each trainer consists of. */
+const TRAINERS: Readonly<Record<ScheduleTarget, string>> = {
+  'gpt-neox': 'YAML; blends as train-data-weights',
+  megatron: 'Megatron-LM: options of the command line; blends for --data-args-path',
+  torchtitan: 'pieces of a config_registry in Python',
+  hf: 'the Trainer of transformers: JSON of its arguments; blends as datasets.interleave_datasets',
+  nanotron: 'YAML; blends as data_stages, which it changes by itself',
+  'olmo-core': 'Python, and YAML of source mixtures',
+  litgpt: 'YAML of litgpt pretrain; blends in Python',
+  axolotl: 'YAML; no blends: shares must be cut beforehand',
+};
+
+/** Adds export to `continue`. */
+export function addExportCommand(command: Command): void {
+  command
+    .command('export')
+    .description("write a plan's stages in the form of another trainer, a folder each")
+    .argument('[plan.yaml]', 'a plan')
+    .addOption(new Option('--trainer <name>', 'whose form').choices(SCHEDULE_TARGETS))
+    .option('--out <dir>', 'where the folders of the stages go')
+    .option('--stage <name>', 'this stage alone')
+    .option(
+      '--checkpoints <path>',
+      'where the trainer keeps checkpoints; {stage} and {checkpoint} are filled in',
+      'checkpoints/{stage}/{checkpoint}',
+    )
+    .option(
+      '--replay-paths <path>',
+      'where the parts of datasets lie that were seen before; {dataset} is filled in',
+    )
+    .option(
+      '--iterations-per-step <n>',
+      'micro-batches of a step on a device, for litgpt (1)',
+      wholeNumber(1),
+    )
+    .option(
+      '--tolerance <share>',
+      'what a schedule of the trainer itself may be off by, of the largest rate (0.01)',
+      share,
+    )
+    .option('--table-rows <n>', 'rows of LR tables (5000)', wholeNumber(2))
+    .option('--list', 'print the trainers')
+    .option('--json', 'print one JSON object')
+    .action(exportPlan);
+}
+
+interface WrittenStage extends Omit<ExportedStage, 'files'> {
+  readonly stage: string;
+  readonly folder: string;
+  readonly files: readonly string[];
+}
+
+function exportPlan(file: string | undefined, flags: ExportFlags): void {
+  const { json, trainer, out } = flags;
+  if (flags.list) {
+    const rows = SCHEDULE_TARGETS.map((name) => [name, TRAINERS[name]]);
+    process.stdout.write(json ? `${JSON.stringify(TRAINERS)}\n` : table(rows));
+    return;
+  }
+  if (file === undefined || trainer === undefined || out === undefined) {
+    const option = file === undefined ? 'plan.yaml' : trainer === undefined ? '--trainer' : '--out';
+    const details = { option, expected: 'a plan, --trainer and --out, or --list' };
+    throw new GristmillError('OPTION_INVALID', { ...details, received: 'nothing' });
+  }
+  const config = readPlan(file);
+  const plan = resolvePlan(config, { file });
+  const chosen = plan.stages.filter(
+    ({ name, done }) => !done && (flags.stage === undefined || name === flags.stage),
+  );
+  if (chosen.length === 0) {
+    const expected = plan.stages.flatMap(({ name, done }) => (done ? [] : [name])).join(', ');
+    const received = printable(flags.stage ?? 'none that is run');
+    throw new GristmillError('OPTION_INVALID', { option: '--stage', expected, received });
+  }
+  const datasets = Object.keys(config.datasets);
+  const paths = Object.fromEntries(
+    datasets.map((name) => [name, config.datasets[name]!.path ?? name]),
+  );
+  const replay = flags.replayPaths;
+  const stages = chosen.map(({ index, name }) => ({
+    name,
+    folder: join(out, name),
+    exported: exportStage(trainer, {
+      plan,
+      stage: index,
+      paths,
+      ...(replay !== undefined && {
+        replayPaths: Object.fromEntries(
+          datasets.map((dataset) => [dataset, replay.split('{dataset}').join(dataset)]),
+        ),
+      }),
+      checkpointPath: (stage, checkpoint) =>
+        flags.checkpoints.split('{stage}').join(stage).split('{checkpoint}').join(checkpoint),
+      ...defined({
+        iterationsPerStep: flags.iterationsPerStep,
+        tolerance: flags.tolerance,
+        maxTableRows: flags.tableRows,
+      }),
+    }),
+  }));
+  // All of them first: nothing is written where one would be refused.
+  for (const { folder } of stages) checkExportFolder(folder);
+  const written = stages.map(({ name, folder, exported }): WrittenStage => {
+    const { files, schedule, warnings } = exported;
+    writeExportFolder(folder, files, { trainer, stage: name, schedule, warnings });
+    return { stage: name, folder, schedule, warnings, files: files.map((each) => each.name) };
+  });
+  process.stdout.write(
+    json ? `${JSON.stringify({ trainer, stages: written })}\n` : writtenText(written),
+  );
+}
+
+function writtenText(stages: readonly WrittenStage[]): string {
+  const rows = stages.map(({ stage, schedule, files }) => [
+    stage,
+    schedule.form === 'native' ? "trainer's own" : 'LR table',
+    schedule.exact ? 'exact' : `off by ${(100 * schedule.deviation.ofPeak).toPrecision(2)} %`,
+    files.join(', '),
+  ]);
+  const warnings = stages.flatMap(({ stage, warnings: all }) =>
+    all.map((warning) => `warning: ${stage}: ${escaped(warning)}\n`),
+  );
+  return `${table([['stage', 'schedule', 'rates', 'files'], ...rows])}${warnings.join('')}`;
+}
+
+/** Warnings are longer than printable() prints whole. */
+function escaped(text: string): string {
+  return text.replace(/[\s\S]{1,30}/g, (piece) => printable(piece));
+}

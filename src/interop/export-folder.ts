@@ -1,0 +1,104 @@
+/**
+ * A folder of exported files, whole or not there. `export.json` names what is in it; a folder with anything else is left
+ * alone.
+ */
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { syncFolder } from '../durable-files.ts';
+import { GristmillError } from '../errors.ts';
+import type { ExportFile } from './schedules/target.ts';
+
+/** Name of the file that says what a folder holds. */
+export const EXPORT_RECORD = 'export.json';
+
+/**
+ * Writes files into a folder of their own; one of an earlier export is replaced.
+ *
+ * @param record what export.json says beside the names of the files
+ * @throws EXPORT_FOREIGN for a folder that holds anything else; EXPORT_WRITE_FAILED
+ */
+export function writeExportFolder(
+  folder: string,
+  files: readonly ExportFile[],
+  record: Readonly<Record<string, unknown>>,
+): void {
+  checkExportFolder(folder);
+  const [parent, name] = [dirname(folder), basename(folder)];
+  const partial = join(parent, `.${name}.gristmill-partial`);
+  const old = join(parent, `.${name}.gristmill-old`);
+  try {
+    mkdirSync(parent, { recursive: true });
+    rmSync(partial, { recursive: true, force: true });
+    mkdirSync(partial);
+    const names = files.map(({ name }) => name);
+    const text = `${JSON.stringify({ gristmill: 'export', ...record, files: names }, null, 2)}\n`;
+    for (const file of [...files, { name: EXPORT_RECORD, text }]) {
+      writeSynced(join(partial, file.name), file.text);
+    }
+    syncFolder(partial);
+    rmSync(old, { recursive: true, force: true });
+    if (existsSync(folder)) renameSync(folder, old);
+    renameSync(partial, folder);
+    syncFolder(parent);
+    rmSync(old, { recursive: true, force: true });
+  } catch (cause) {
+    const reason = (cause as Error).message;
+    throw new GristmillError('EXPORT_WRITE_FAILED', { path: folder, reason }, { cause });
+  }
+}
+
+/**
+ * Makes sure that a folder is not there, is empty, or holds an earlier export and nothing else.
+ *
+ * @throws EXPORT_FOREIGN naming what it is that would be lost
+ */
+export function checkExportFolder(folder: string): void {
+  if (!existsSync(folder)) return;
+  const foreign = (what: string): never => {
+    throw new GristmillError('EXPORT_FOREIGN', { path: folder, what });
+  };
+  let names: string[] = [];
+  try {
+    names = readdirSync(folder);
+  } catch {
+    foreign('a file');
+  }
+  if (names.length === 0) return;
+  const own = new Set([EXPORT_RECORD, ...recordedFiles(join(folder, EXPORT_RECORD))]);
+  const other = names.filter((name) => !own.has(name));
+  if (other.length > 0) foreign(other.slice(0, 5).join(', '));
+}
+
+function recordedFiles(file: string): string[] {
+  try {
+    const record = JSON.parse(readFileSync(file, 'utf8')) as {
+      gristmill?: unknown;
+      files?: unknown;
+    };
+    if (record.gristmill !== 'export' || !Array.isArray(record.files)) return [];
+    return record.files.filter((name) => typeof name === 'string');
+  } catch {
+    return [];
+  }
+}
+
+function writeSynced(path: string, text: string): void {
+  const handle = openSync(path, 'wx');
+  try {
+    writeFileSync(handle, text);
+    fsyncSync(handle);
+  } finally {
+    closeSync(handle);
+  }
+}
