@@ -2,8 +2,8 @@
  * Relations of arXiv 2403.08763 at a size that trains in seconds: 33k parameters, 0.4 MB of a synthetic language a phase.
  *
  * Orderings are asserted with about half of the smallest margin that three seeds gave with this trainer (bench/LOG.md has
- * the table). One step of the learning rate's ladder is too thin for that and is left out: from η_max to 2 η_max, by .008
- * on old and .009 on new data under the weak shift. From η_max / 2 to 2 η_max both are asserted.
+ * them). Two are left out. From η_max to 2 η_max the weak shift gives .008 on old and .009 on new data, too thin; from
+ * η_max / 2 to 2 η_max both are asserted. That re-decay adapts better than none is asserted under the weak shift only.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -38,10 +38,28 @@ function riseOf({ measured }: LabRun): number {
 }
 
 const TRANSIENT = { evalEvery: 10, stopAt: 50 };
-/** Of the paths from η_min to η_max / 2, on to η_max, and from η_max / 2 to 2 η_max. */
+/**
+ * `old`, `new`: from η_min to η_max / 2, on to η_max, and from η_max / 2 to 2 η_max. `replay`: from 0 to 1, 5, 25, 50 %.
+ * `price`: new data at 50 % against 5 %. `warmup`: all that its length may change, less than half of what halving the rate
+ * does. `spike`: the first two steps without a warm-up against those with one.
+ */
 const MARGINS = {
-  weak: { old: [0.03, 0.02, 0.02], new: [0.035, 0.012, 0.015] },
-  strong: { old: [1, 0.4, 0.8], new: [0.1, 0.04, 0.06] },
+  weak: {
+    old: [0.038, 0.025, 0.029],
+    new: [0.037, 0.013, 0.018],
+    replay: [0.03, 0.055, 0.11, 0.05],
+    price: 0.04,
+    warmup: 0.02,
+    spike: 0.16,
+  },
+  strong: {
+    old: [1.1, 0.4, 0.9],
+    new: [0.12, 0.045, 0.07],
+    replay: [1.6, 0.23, 0.2, 0.05],
+    price: 0.06,
+    warmup: 0.045,
+    spike: 0.8,
+  },
 } as const;
 
 describe.each(['weak', 'strong'] as const)('a %s shift', (shift) => {
@@ -71,12 +89,12 @@ describe.each(['weak', 'strong'] as const)('a %s shift', (shift) => {
     below(half.losses[shift]!, least.losses[shift]!, fresh[0]);
     below(plain.losses[shift]!, half.losses[shift]!, fresh[1]);
     below(twice.losses[shift]!, half.losses[shift]!, fresh[2]);
-    // Under the strong shift a run this short still gains more from rate than from annealing.
+    // Under the strong shift a run this short gains more from the rate than from annealing, in all three seeds.
     if (shift === 'strong') return;
     const flat = await continued('flat', {
       schedule: { kind: 'constant', peakLr, warmup: { fraction: SMALL.warmup } },
     });
-    below(plain.losses[shift]!, flat.losses[shift]!, 0.01);
+    below(plain.losses[shift]!, flat.losses[shift]!, 0.018);
   });
 
   it('R4: replay cuts forgetting, a little of it by much, at a small price', async () => {
@@ -84,10 +102,10 @@ describe.each(['weak', 'strong'] as const)('a %s shift', (shift) => {
     const runs = [plain];
     for (const replay of shares) runs.push(await continued(`${replay}`, { replay }));
     const old = runs.map(({ losses }) => losses['old']!);
-    const margins = shift === 'weak' ? [0.03, 0.055, 0.11, 0.05] : [1.6, 0.15, 0.15, 0.05];
-    for (const [at, margin] of margins.entries()) below(old[at + 1]!, old[at]!, margin);
+    for (const [at, margin] of MARGINS[shift].replay.entries())
+      below(old[at + 1]!, old[at]!, margin);
     const fresh = runs.map(({ losses }) => losses[shift]!);
-    below(fresh[2]!, fresh[4]!, 0.03);
+    below(fresh[2]!, fresh[4]!, MARGINS[shift].price);
     const average = runs.map(({ losses }) => (losses['old']! + losses[shift]!) / 2);
     for (const at of [0, 1, 2]) below(average[at + 1]!, average[at]!);
   });
@@ -96,12 +114,11 @@ describe.each(['weak', 'strong'] as const)('a %s shift', (shift) => {
     const none = await continued('warmup-0', { schedule: lab.cosine(peakLr, 0) });
     const long = await continued('warmup-2', { schedule: lab.cosine(peakLr, 0.02) });
     const ends = [none, plain, long].map(({ losses }) => losses[shift]!);
-    // Runs that differ in nothing but their warm-up differ by less than half of what halving the rate does.
-    expect(Math.max(...ends) - Math.min(...ends)).toBeLessThan(0.025);
+    expect(Math.max(...ends) - Math.min(...ends)).toBeLessThan(MARGINS[shift].warmup);
     const early = { evalEvery: 1, stopAt: 2 };
     const abrupt = await continued('abrupt', { schedule: lab.cosine(peakLr, 0), ...early });
     const gentle = await continued('gentle', early);
-    below(gentle.losses['old']!, abrupt.losses['old']!, 0.1);
+    below(gentle.losses['old']!, abrupt.losses['old']!, MARGINS[shift].spike);
   });
 });
 
@@ -128,7 +145,7 @@ describe('both shifts', () => {
         ...TRANSIENT,
       }),
     );
-    expect(once).toBeGreaterThan(0.03);
+    expect(once).toBeGreaterThan(0.045);
     expect(twice).toBeGreaterThan(1.5 * once);
     expect(least).toBeLessThan(once / 2);
     expect(shifted).toBeGreaterThan(2 * once);
