@@ -9,7 +9,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { type CurveLoss, type LossCurve, MAX_STEPS } from './loss-curves.ts';
-import { type Pilot, refusePilot } from './pilots.ts';
+import { type Pilot, percentText, refusePilot } from './pilots.ts';
 
 const losses = z.record(z.string(), z.number());
 const summarySchema = z.object({
@@ -35,6 +35,9 @@ const recordSchema = z.object({
   validation: losses.optional(),
 });
 
+/** Shares that differ by less are one: quotas are whole sequences. */
+const SAME_SHARE = 0.002;
+
 /** Which stages of a run are meant. */
 export interface RunStages {
   /** Names. Default: all that start from another stage. */
@@ -50,12 +53,8 @@ export function pilotsFromRuns(folders: readonly string[], { stages }: RunStages
   const pilots = folders.flatMap((folder) => {
     const { nParams, stages: all } = readSummary(folder);
     return continuedStages(all, stages).map((stage): Pilot => {
-      const total = stage.sources.reduce((sum, { sequences }) => sum + sequences, 0);
-      const replayed = stage.sources
-        .filter(({ kind }) => kind === 'replay')
-        .reduce((sum, { sequences }) => sum + sequences, 0);
       return {
-        replay: replayed / total,
+        replay: replayOf(stage),
         losses: stage.losses.annealed,
         start: stage.losses.start,
         tokens: stage.tokens,
@@ -68,7 +67,7 @@ export function pilotsFromRuns(folders: readonly string[], { stages }: RunStages
 }
 
 /**
- * Loss curves of finished runs on one validation set.
+ * Loss curves of finished runs on one validation set, of stages with the same share of replay: a law holds for one.
  *
  * @throws CONTINUAL_PILOTS_INVALID
  */
@@ -76,6 +75,7 @@ export function curvesFromRuns(
   folders: readonly string[],
   { set, stages }: RunStages & { readonly set: string },
 ): LossCurve[] {
+  let share: number | null = null;
   const curves = folders.flatMap((folder) => {
     const { stages: all } = readSummary(folder);
     return continuedStages(all, stages).flatMap((stage): LossCurve[] => {
@@ -84,6 +84,11 @@ export function curvesFromRuns(
       );
       // A law of two phases: what came before the parent is not in its areas.
       if (!parent || parent.parent !== null) return [];
+      share ??= replayOf(stage);
+      if (Math.abs(share - replayOf(stage)) > SAME_SHARE) {
+        const expected = `stages of one share of replay, as ${percentText(share)}; name them`;
+        refusePilot(folder, stage.index, stage.stage, expected, percentText(replayOf(stage)));
+      }
       const end = parent.checkpoints.find(({ id }) => id === stage.parent)!.step;
       const first = readStage(folder, parent, set, end);
       const second = readStage(folder, stage, set, stage.steps);
@@ -100,6 +105,12 @@ export function curvesFromRuns(
   });
   checkFound(folders, stages, curves.length);
   return curves;
+}
+
+function replayOf({ sources }: Summary['stages'][number]): number {
+  const sum = (chosen: typeof sources): number =>
+    chosen.reduce((total, { sequences }) => total + sequences, 0);
+  return sum(sources.filter(({ kind }) => kind === 'replay')) / sum(sources);
 }
 
 function continuedStages(

@@ -13,6 +13,7 @@ import { lossAt, type ReplayFit } from './fit-replay.ts';
 import { percentText } from './pilots.ts';
 
 const N_POINTS = 200;
+const N_TICKS = 6;
 const PANEL = { width: 560, height: 240, left: 70, top: 50, gap: 70 } as const;
 
 /** A point of a fitted curve. */
@@ -44,6 +45,11 @@ export function replayCurve(fit: ReplayFit, nPoints: number = N_POINTS): ReplayC
 /** Draws a fit as SVG, a panel for old and one for new data. */
 export function replayFigure(fit: ReplayFit, chosen?: number): string {
   const curve = replayCurve(fit);
+  const [low, high] = fit.spans.replay;
+  const ticks = Array.from(
+    { length: N_TICKS },
+    (_, at) => low + ((high - low) * at) / (N_TICKS - 1),
+  );
   const sides = (['old', 'new'] as const).filter((side) =>
     fit.losses.some((loss) => loss.side === side),
   );
@@ -62,6 +68,7 @@ export function replayFigure(fit: ReplayFit, chosen?: number): string {
       xRange: rangeOf(fit.spans.replay),
       yRange: rangeOf([...measured, ...drawn]),
       title: side === 'old' ? 'old data' : 'new data',
+      xTicks: ticks.map((share) => [share, percentText(share)] as const),
     });
     parts.push(panel.frame);
     for (const [index, { set }] of losses.entries()) {

@@ -93,8 +93,8 @@ describe('pilotsFromRuns', () => {
 
 describe('curvesFromRuns', () => {
   it('joins a stage to its parent up to the checkpoint it started from', () => {
-    const curves = curvesFromRuns([out], { set: 'prose', stages: ['pilot-0', 'pilot-3'] });
-    expect(curves.map(({ name }) => name)).toEqual(['pilot-0', 'pilot-3']);
+    const curves = curvesFromRuns([out], { set: 'prose', stages: ['pilot-3'] });
+    expect(curves.map(({ name }) => name)).toEqual(['pilot-3']);
     const [first] = curves;
     expect(first!.pretrainLr).toHaveLength(24);
     expect(first!.pretrainLr[23]).toBe(0.01);
@@ -105,7 +105,15 @@ describe('curvesFromRuns', () => {
     expect(first!.continueLosses.at(-1)!.step).toBe(20);
   });
 
+  it('refuses to mix shares of replay', () => {
+    expect(() => curvesFromRuns([out], { set: 'prose' })).toThrow(
+      /column pilot-1: expected stages of one share of replay, as 0 %; name them, found 10 %/,
+    );
+  });
+
   it('names a validation set that is not there', () => {
-    expect(() => curvesFromRuns([out], { set: 'none' })).toThrow(/column none.*prose, sums/);
+    expect(() => curvesFromRuns([out], { set: 'none', stages: ['pilot-0'] })).toThrow(
+      /column none.*prose, sums/,
+    );
   });
 });
