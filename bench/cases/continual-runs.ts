@@ -52,6 +52,9 @@ export const SMALL: LabSettings = {
   oldPhases: 2,
 };
 
+/** A shorter one at a lower rate: there the rate decides how much of the new language is learnt. */
+export const SHORT: LabSettings = { ...SMALL, nSteps: 300, peakLr: 2e-3, minLr: 2e-4 };
+
 /** The size of the bench. */
 export const LARGE: LabSettings = {
   ...SMALL,

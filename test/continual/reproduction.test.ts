@@ -4,12 +4,19 @@
  * Orderings are asserted with about half of the smallest margin that three seeds gave with this trainer (bench/LOG.md has
  * them). Two are left out. From η_max to 2 η_max the weak shift gives .008 on old and .009 on new data, too thin; from
  * η_max / 2 to 2 η_max both are asserted. That re-decay adapts better than none is asserted under the weak shift only.
+ * Adaptation is asserted again in shorter runs at a lower rate, where all its steps are wide.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Lab, type LabRun, type RunRequest, SMALL } from '../../bench/cases/continual-runs.ts';
+import {
+  Lab,
+  type LabRun,
+  type RunRequest,
+  SHORT,
+  SMALL,
+} from '../../bench/cases/continual-runs.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'gristmill-reproduction-'));
 const { peakLr, minLr } = SMALL;
@@ -150,4 +157,31 @@ describe('both shifts', () => {
     expect(least).toBeLessThan(once / 2);
     expect(shifted).toBeGreaterThan(2 * once);
   });
+});
+
+describe('shorter runs at a lower rate', () => {
+  it.each([
+    ['weak', [0.072, 0.057, 0.031]],
+    ['strong', [0.32, 0.07, 0.04]],
+  ] as const)(
+    'R2, a %s shift: more is learnt at every step of the rate',
+    async (shift, margins) => {
+      const short = await Lab.open(SHORT, join(folder, `short-${shift}`), 0);
+      try {
+        const from = await short.run({ name: 'base', data: { old: 1 }, schedule: short.cosine() });
+        const rates = [SHORT.peakLr / 2, SHORT.peakLr, 2 * SHORT.peakLr].map((rate) =>
+          short.cosine(rate),
+        );
+        const ladder = [{ kind: 'constant', peakLr: SHORT.minLr } as const, ...rates];
+        const losses: number[] = [];
+        for (const [at, schedule] of ladder.entries()) {
+          const run = await short.run({ name: `${at}`, from, data: { [shift]: 1 }, schedule });
+          losses.push(run.losses[shift]!);
+        }
+        for (const [at, margin] of margins.entries()) below(losses[at + 1]!, losses[at]!, margin);
+      } finally {
+        await short.dispose();
+      }
+    },
+  );
 });
