@@ -221,16 +221,23 @@ function torchtitan(entries: readonly BlendEntry[]): string {
   ].join('\n');
 }
 
-function litgpt(entries: readonly BlendEntry[], seed: number): string {
+/** The blend as a list of Python: name, path, weight. */
+function blendList(entries: readonly BlendEntry[]): string[] {
   return [
-    '# For train_dataloader() of a litgpt DataModule; each folder is the output of litdata.optimize().',
-    'from litdata.streaming import CombinedStreamingDataset, StreamingDataset, TokensLoader',
-    '',
     'BLEND = [',
     ...entries.map(
       ({ name, weight, path }) => `    (${quoted(name)}, ${quoted(path)}, ${decimal(weight)}),`,
     ),
     ']',
+  ];
+}
+
+function litgpt(entries: readonly BlendEntry[], seed: number): string {
+  return [
+    '# For train_dataloader() of a litgpt DataModule; each folder is the output of litdata.optimize().',
+    'from litdata.streaming import CombinedStreamingDataset, StreamingDataset, TokensLoader',
+    '',
+    ...blendList(entries),
     '',
     '',
     `def blended_dataset(block_size: int, seed: int = ${seed}) -> CombinedStreamingDataset:`,
@@ -256,11 +263,7 @@ function hf(entries: readonly BlendEntry[], seed: number): string {
     'from datasets import interleave_datasets, load_from_disk',
     '',
     '# Name, folder of save_to_disk(), weight.',
-    'BLEND = [',
-    ...entries.map(
-      ({ name, weight, path }) => `    (${quoted(name)}, ${quoted(path)}, ${decimal(weight)}),`,
-    ),
-    ']',
+    ...blendList(entries),
     '',
     '',
     `def blended_dataset(seed: int = ${seed}):`,
