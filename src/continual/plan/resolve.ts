@@ -9,9 +9,9 @@
  *     stage 2   Pile 305/400 · 5 = 3.8125        SP1 95/400 · 5 = 1.1875
  *     stage 3   Pile 308.8125/500 · 5 = 3.088125 SP1 96.1875/500 · 5 = 0.961875  SP2 95/500 · 5 = 0.95
  *
- * The rule takes tokens as they are written, not as steps round them, so that weights do not depend on the batch; what
- * was seen (`seenTokens`) is counted exactly. Only a stage's own way counts: one that starts from a constant-phase
- * checkpoint has not seen what its parent saw in the anneal.
+ * The rule takes tokens as they are written, not as whole steps hold them (rounded down), so that weights do not depend on
+ * the batch; what was seen (`seenTokens`) is counted exactly. Only a stage's own way counts: one that starts from a
+ * constant-phase checkpoint has not seen what its parent saw in the anneal.
  */
 import { GristmillError, printable } from '../../errors.ts';
 import { type LrCurve, lrCurve } from '../../train/schedules/curve.ts';
@@ -105,7 +105,7 @@ class Resolver {
     this.#checkDone(stage, from, refuse);
     const parent = from && this.#resolved[from.stage]!;
     const nominalTokens = this.#nominalTokens(stage, refuse);
-    const nSteps = stage.steps ?? Math.max(1, Math.round(nominalTokens / this.#tokensPerStep));
+    const nSteps = stage.steps ?? Math.max(1, Math.floor(nominalTokens / this.#tokensPerStep));
     const nSequences = nSteps * this.#sequencesPerStep;
     const nTokens = nSteps * this.#tokensPerStep;
     if (!Number.isSafeInteger(nTokens)) {

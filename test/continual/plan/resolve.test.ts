@@ -215,10 +215,10 @@ describe('counts', () => {
     ]);
   });
 
-  it('steps are tokens over those of a step, rounded, and at least one', () => {
+  it('steps are tokens over those of a step, rounded down, and at least one', () => {
     const steps = (tokens: number): number =>
       planOf(stagesOf({ name: 'one', data: 'a', tokens, schedule: cosine })).stages[0]!.nSteps;
-    expect([1, 64, 95, 97, 6400].map(steps)).toEqual([1, 1, 1, 2, 100]);
+    expect([1, 64, 127, 128, 6400].map(steps)).toEqual([1, 1, 1, 2, 100]);
     expect(
       planOf({
         ...stagesOf({ name: 'one', data: 'a', steps: 7, schedule: cosine }),
@@ -517,7 +517,7 @@ describe('notes', () => {
     const { notes } = planOf(
       stagesOf(
         { name: 'one', data: 'a', tokens: 6400, schedule: infinite },
-        { name: 'two', data: 'b', tokens: 100, schedule: { kind: 'cosine', peakLr: 1e-3 } },
+        { name: 'two', data: 'b', tokens: 150, schedule: { kind: 'cosine', peakLr: 1e-3 } },
         {
           name: 'three',
           data: 'c',
@@ -537,7 +537,7 @@ describe('notes', () => {
       ),
     );
     const said = [
-      /^stage two: 100 tokens are 2 steps of 64, which make 128$/,
+      /^stage two: 150 tokens are 2 steps of 64, which make 128$/,
       /^stage two: no replay, and a seen before is not in its data: expect forgetting/,
       /^stage two: it re-warms to 0\.001, above the highest rate before \(0\.0003\)/,
       /^stage two: its rate begins at .* without a warm-up/,
