@@ -2,11 +2,10 @@
  * Documents to annotate: rows of a corpus with what is known of them, or pages with gold labels.
  */
 import { bytesAt, isNullAt } from '../batch/document-batch.ts';
-import { SlabPool } from '../batch/slab-pool.ts';
 import { onlyColumns } from '../corpus/columns.ts';
 import { planCorpus } from '../corpus/plan.ts';
+import { readRowBatches } from '../corpus/rows.ts';
 import { ROW_OK } from '../corpus/types.ts';
-import { openUnit } from '../corpus/unit.ts';
 import { GristmillError } from '../errors.ts';
 import { type SourceDocument, sourceDocument } from './chunks/windows.ts';
 
@@ -23,8 +22,6 @@ export interface ReadDocumentsOptions {
 
 /** A row: a document, or none where the text is null or no UTF-8. */
 export type DocumentRow = SourceDocument | null;
-
-const SLABS = { slabBytes: 32 * 2 ** 20, nSlabs: 2 };
 
 /**
  * Rows of a corpus in the order of its plan. `domain` (or the host of `url`) and `language` are read where the corpus
@@ -47,38 +44,28 @@ export async function* readDocuments({
   });
   const known = new Set(['domain', 'url', 'language', whole.textColumn, whole.idColumn]);
   const plan = onlyColumns(whole, known);
-  const slabs = new SlabPool(SLABS);
   const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
   let row = 0;
-  for (const unit of plan.units) {
-    for await (const { batch, carry, rowStatus } of openUnit(plan, unit, slabs, {
-      ...(signal && { signal }),
-    })) {
-      try {
-        const columns = await carry.select(null).plain();
-        const stringAt = (name: string, batchRow: number): string => {
-          const value = columns.get(name)?.[batchRow];
-          return typeof value === 'string' ? value : '';
-        };
-        for (const [batchRow, status] of rowStatus.entries()) {
-          if (signal?.aborted) throw new GristmillError('ABORTED', { what: 'reading documents' });
-          const { id } = batch;
-          const own = id && !isNullAt(id, batchRow) ? decoder.decode(bytesAt(id, batchRow)) : '';
-          yield status === ROW_OK
-            ? sourceDocument({
-                id: own === '' ? `row:${row}` : own,
-                domain: stringAt('domain', batchRow) || hostOf(stringAt('url', batchRow)),
-                language: stringAt('language', batchRow),
-                source: '',
-                text: decoder.decode(bytesAt(batch.text, batchRow)),
-              })
-            : null;
-          row++;
-        }
-      } finally {
-        batch.release();
-        carry.release();
-      }
+  for await (const { batch, rowStatus, columns } of readRowBatches(plan, signal)) {
+    const values = await columns();
+    const stringAt = (name: string, batchRow: number): string => {
+      const value = values.get(name)?.[batchRow];
+      return typeof value === 'string' ? value : '';
+    };
+    for (const [batchRow, status] of rowStatus.entries()) {
+      if (signal?.aborted) throw new GristmillError('ABORTED', { what: 'reading documents' });
+      const { id } = batch;
+      const own = id && !isNullAt(id, batchRow) ? decoder.decode(bytesAt(id, batchRow)) : '';
+      yield status === ROW_OK
+        ? sourceDocument({
+            id: own === '' ? `row:${row}` : own,
+            domain: stringAt('domain', batchRow) || hostOf(stringAt('url', batchRow)),
+            language: stringAt('language', batchRow),
+            source: '',
+            text: decoder.decode(bytesAt(batch.text, batchRow)),
+          })
+        : null;
+      row++;
     }
   }
 }

@@ -9,23 +9,23 @@ import { rename, rm } from 'node:fs/promises';
 import { SlabPool } from '../batch/slab-pool.ts';
 import { formatOf, KNOWN_FORMATS } from '../corpus/inputs.ts';
 import { type MemoryDocument, memoryUnit } from '../corpus/memory.ts';
+import { readRowBatches, requireColumn } from '../corpus/rows.ts';
 import { flatColumn, stringColumn } from '../corpus/schema.ts';
 import { openSink } from '../corpus/sink.ts';
 import { planTexts } from '../corpus/texts.ts';
 import { type PlainValue, ROW_OK } from '../corpus/types.ts';
-import { openUnit } from '../corpus/unit.ts';
 import { GristmillError } from '../errors.ts';
 import { DIALECTS } from '../program/dialects.ts';
 import { readRows } from '../train/gold.ts';
 import { CHUNK_WAYS, type WindowExample } from './types.ts';
 
 const SPLITS = ['train', 'validation'] as const;
-const SLABS = { slabBytes: 32 * 2 ** 20, nSlabs: 2 };
 const LONE_SURROGATE = /\p{Surrogate}/u;
 /** Largest line number that engines and executors take. */
 const MAX_LINE = 2 ** 31 - 2;
 
 /** Columns of an example in the order they are written, by field. */
+const SLABS = { slabBytes: 32 * 2 ** 20, nSlabs: 2 };
 const COLUMNS = {
   id: 'id',
   domain: 'domain',
@@ -84,42 +84,24 @@ async function* readParquet(
   const whole = await planTexts({ inputs: [file], signal });
   const wanted = new Set<string>(Object.values(COLUMNS));
   const columns = whole.columns.filter((column) => wanted.has(column.name));
-  for (const name of wanted) {
-    if (columns.some((column) => column.name === name)) continue;
-    throw new GristmillError('CORPUS_COLUMN_MISSING', {
-      file,
-      column: name,
-      suggestion: '',
-      columns: whole.columns.map((column) => column.name).join(', '),
-    });
-  }
+  for (const name of wanted) requireColumn(whole, name, file);
   const plan = { ...whole, columns, idColumn: null };
-  const slabs = new SlabPool(SLABS);
   const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
   let row = 0;
-  for (const unit of plan.units) {
-    for await (const { batch, carry, rowStatus } of openUnit(plan, unit, slabs, {
-      ...(signal && { signal }),
-    })) {
-      try {
-        const { data, offsets } = batch.text;
-        const others = await carry.select(null).plain();
-        for (const [batchRow, status] of rowStatus.entries()) {
-          const place = { file, row: row + batchRow };
-          if (status !== ROW_OK) {
-            refuse(place, 'text', 'a text in UTF-8', status === 1 ? null : 'other bytes');
-          }
-          const text = decoder.decode(data.subarray(offsets[batchRow], offsets[batchRow + 1]));
-          const values: Record<string, PlainValue> = { text };
-          for (const [name, all] of others) values[name] = all[batchRow];
-          yield toExample(values, place);
-        }
-        row += rowStatus.length;
-      } finally {
-        batch.release();
-        carry.release();
+  for await (const { batch, rowStatus, columns: otherColumns } of readRowBatches(plan, signal)) {
+    const { data, offsets } = batch.text;
+    const others = await otherColumns();
+    for (const [batchRow, status] of rowStatus.entries()) {
+      const place = { file, row: row + batchRow };
+      if (status !== ROW_OK) {
+        refuse(place, 'text', 'a text in UTF-8', status === 1 ? null : 'other bytes');
       }
+      const text = decoder.decode(data.subarray(offsets[batchRow], offsets[batchRow + 1]));
+      const values: Record<string, PlainValue> = { text };
+      for (const [name, all] of others) values[name] = all[batchRow];
+      yield toExample(values, place);
     }
+    row += rowStatus.length;
   }
 }
 

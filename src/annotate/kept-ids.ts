@@ -1,13 +1,9 @@
 /** Which documents an expert kept: the ids of `documents.parquet` with the label `keep`. */
 
 import { bytesAt, isNullAt } from '../batch/document-batch.ts';
-import { SlabPool } from '../batch/slab-pool.ts';
 import { onlyColumns } from '../corpus/columns.ts';
 import { planCorpus } from '../corpus/plan.ts';
-import { openUnit } from '../corpus/unit.ts';
-import { GristmillError } from '../errors.ts';
-
-const SLABS = { slabBytes: 32 * 2 ** 20, nSlabs: 2 };
+import { readRowBatches, requireColumn } from '../corpus/rows.ts';
 
 /**
  * Reads the ids.
@@ -25,34 +21,17 @@ export async function readKeptIds(
     failFast: true,
     ...(signal && { signal }),
   });
-  if (!whole.columns.some(({ name }) => name === 'label')) {
-    throw new GristmillError('CORPUS_COLUMN_MISSING', {
-      file,
-      column: 'label',
-      suggestion: '',
-      columns: whole.columns.map(({ name }) => name).join(', '),
-    });
-  }
+  requireColumn(whole, 'label', file);
   const plan = onlyColumns(whole, new Set([whole.textColumn, 'id', 'label']));
-  const slabs = new SlabPool(SLABS);
   const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
   const kept = new Set<string>();
-  for (const unit of plan.units) {
-    for await (const { batch, carry } of openUnit(plan, unit, slabs, {
-      ...(signal && { signal }),
-    })) {
-      try {
-        const labels = (await carry.select(null).plain()).get('label') ?? [];
-        const { id } = batch;
-        labels.forEach((label, row) => {
-          if (label !== 'keep' || !id || isNullAt(id, row)) return;
-          kept.add(decoder.decode(bytesAt(id, row)));
-        });
-      } finally {
-        batch.release();
-        carry.release();
-      }
-    }
+  for await (const { batch, columns } of readRowBatches(plan, signal)) {
+    const labels = (await columns()).get('label') ?? [];
+    const { id } = batch;
+    labels.forEach((label, row) => {
+      if (label !== 'keep' || !id || isNullAt(id, row)) return;
+      kept.add(decoder.decode(bytesAt(id, row)));
+    });
   }
   return kept;
 }

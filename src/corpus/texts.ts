@@ -2,10 +2,9 @@
  * The texts of a corpus and nothing else, for what learns from them: batches in the order of the plan.
  */
 import type { BytesColumn } from '../batch/document-batch.ts';
-import { SlabPool } from '../batch/slab-pool.ts';
 import { planCorpus } from './plan.ts';
+import { readRowBatches } from './rows.ts';
 import { type CorpusPlan, ROW_OK } from './types.ts';
-import { openUnit } from './unit.ts';
 
 /** Options of {@link readTexts}. */
 export interface ReadTextsOptions {
@@ -23,8 +22,6 @@ export interface TextBatch {
   readonly usable: Uint8Array;
 }
 
-const SLAB_BYTES = 32 * 2 ** 20;
-
 /** Plans a corpus of which every file must be readable. @throws CORPUS_* */
 export function planTexts({ inputs, textColumn, signal }: ReadTextsOptions): Promise<CorpusPlan> {
   return planCorpus({
@@ -40,18 +37,8 @@ export async function* readTexts(
   plan: CorpusPlan,
   signal?: AbortSignal,
 ): AsyncGenerator<TextBatch> {
-  const slabs = new SlabPool({ slabBytes: SLAB_BYTES, nSlabs: 2 });
-  for (const unit of plan.units) {
-    for await (const { batch, carry, rowStatus } of openUnit(plan, unit, slabs, {
-      ...(signal && { signal }),
-    })) {
-      try {
-        yield { text: batch.text, usable: rowStatus.map((status) => (status === ROW_OK ? 1 : 0)) };
-      } finally {
-        batch.release();
-        carry.release();
-      }
-    }
+  for await (const { batch, rowStatus } of readRowBatches(plan, signal)) {
+    yield { text: batch.text, usable: rowStatus.map((status) => (status === ROW_OK ? 1 : 0)) };
   }
 }
 

@@ -2,11 +2,10 @@
  * Sizes of the domains of a corpus: bytes of text, or tokens of a vocabulary, by the value of a column.
  */
 
-import { SlabPool } from '../batch/slab-pool.ts';
 import { onlyColumns } from '../corpus/columns.ts';
 import { planCorpus } from '../corpus/plan.ts';
+import { readRowBatches, requireColumn } from '../corpus/rows.ts';
 import { ROW_OK } from '../corpus/types.ts';
-import { openUnit } from '../corpus/unit.ts';
 import { GristmillError, printable } from '../errors.ts';
 import { native } from '../native.ts';
 import { checkDomains, type DomainSpec } from './domains.ts';
@@ -34,7 +33,6 @@ export interface DomainCounts {
   readonly nSkipped: number;
 }
 
-const SLABS = { slabBytes: 32 * 2 ** 20, nSlabs: 2 };
 /** Domains beyond this are no mixture but a column of something else. */
 const MAX_DOMAINS = 4096;
 
@@ -51,44 +49,27 @@ export async function countDomains(options: CountDomainsOptions): Promise<Domain
     ...(textColumn !== undefined && { textColumn }),
     ...(signal && { signal }),
   });
-  const known = whole.columns.map(({ name }) => name);
-  if (!known.includes(domainColumn)) {
-    throw new GristmillError('CORPUS_COLUMN_MISSING', {
-      file: inputs.join(', '),
-      column: domainColumn,
-      suggestion: '',
-      columns: known.join(', '),
-    });
-  }
+  requireColumn(whole, domainColumn, inputs.join(', '));
   const plan = onlyColumns(whole, new Set([domainColumn, whole.textColumn, whole.idColumn]));
-  const slabs = new SlabPool(SLABS);
   const tokenizer = vocabulary === undefined ? null : await native().openTokenizer(vocabulary);
   const sizes = new Map<string, number>();
   let nDocs = 0;
   let nSkipped = 0;
   try {
-    for (const unit of plan.units) {
-      const batches = openUnit(plan, unit, slabs, { ...(signal && { signal }) });
-      for await (const { batch, carry, rowStatus } of batches) {
-        try {
-          const column = (await carry.select(null).plain()).get(domainColumn);
-          const { data, offsets } = batch.text;
-          const starts = tokenizer ? (await tokenizer.encode({ data, offsets })).starts : offsets;
-          for (const [row, status] of rowStatus.entries()) {
-            if (signal?.aborted) throw new GristmillError('ABORTED', { what: 'counting domains' });
-            nDocs++;
-            const name = column?.[row];
-            if (status !== ROW_OK || typeof name !== 'string' || name === '') {
-              nSkipped++;
-              continue;
-            }
-            sizes.set(name, (sizes.get(name) ?? 0) + starts[row + 1]! - starts[row]!);
-            if (sizes.size > MAX_DOMAINS) throw tooMany(domainColumn);
-          }
-        } finally {
-          batch.release();
-          carry.release();
+    for await (const { batch, rowStatus, columns } of readRowBatches(plan, signal)) {
+      const column = (await columns()).get(domainColumn);
+      const { data, offsets } = batch.text;
+      const starts = tokenizer ? (await tokenizer.encode({ data, offsets })).starts : offsets;
+      for (const [row, status] of rowStatus.entries()) {
+        if (signal?.aborted) throw new GristmillError('ABORTED', { what: 'counting domains' });
+        nDocs++;
+        const name = column?.[row];
+        if (status !== ROW_OK || typeof name !== 'string' || name === '') {
+          nSkipped++;
+          continue;
         }
+        sizes.set(name, (sizes.get(name) ?? 0) + starts[row + 1]! - starts[row]!);
+        if (sizes.size > MAX_DOMAINS) throw tooMany(domainColumn);
       }
     }
   } finally {

@@ -13,11 +13,10 @@ import { readFileSync } from 'node:fs';
 import { parse as parseYaml } from 'yaml';
 import { z } from 'zod';
 import type { BytesColumn } from '../batch/document-batch.ts';
-import { SlabPool } from '../batch/slab-pool.ts';
 import { onlyColumns } from '../corpus/columns.ts';
+import { readRowBatches, requireColumn } from '../corpus/rows.ts';
 import { planTexts } from '../corpus/texts.ts';
 import { type CorpusPlan, ROW_OK } from '../corpus/types.ts';
-import { openUnit } from '../corpus/unit.ts';
 import { GristmillError, printable } from '../errors.ts';
 
 const inputs = z.array(z.string().min(1)).min(1);
@@ -46,7 +45,6 @@ export type DomainSource = z.infer<typeof schema>['domains'][number];
 
 /** Domains beyond this are no parts of a corpus but a column of something else. */
 const MAX_DOMAINS = 4096;
-const SLABS = { slabBytes: 32 * 2 ** 20, nSlabs: 2 };
 
 /** Checks sources. @param file named in the error @throws TRAIN_SOURCES_INVALID */
 export function checkSources(input: unknown, file = 'sources'): readonly DomainSource[] {
@@ -94,17 +92,8 @@ export async function planSources(
       signal,
       ...(source.textColumn !== undefined && { textColumn: source.textColumn }),
     });
-    const names = plan.columns.map(({ name }) => name);
     const needed = columnsOf(source);
-    const missing = needed.find((column) => !names.includes(column));
-    if (missing !== undefined) {
-      throw new GristmillError('CORPUS_COLUMN_MISSING', {
-        file: source.inputs.join(' '),
-        column: missing,
-        suggestion: '',
-        columns: names.join(', '),
-      });
-    }
+    for (const column of needed) requireColumn(plan, column, source.inputs.join(' '));
     const wanted = new Set([plan.textColumn, ...needed]);
     planned.push({ source, plan: onlyColumns({ ...plan, idColumn: null }, wanted) });
   }
@@ -141,29 +130,19 @@ export async function* readDomainTexts(
   names: Set<string>,
   signal?: AbortSignal,
 ): AsyncGenerator<DomainBatch> {
-  const slabs = new SlabPool(SLABS);
   const own = new Set<string>();
   const file = source.inputs.join(' ');
-  for (const unit of plan.units) {
-    for await (const { batch, carry, rowStatus } of openUnit(plan, unit, slabs, {
-      ...(signal && { signal }),
-    })) {
-      try {
-        const columns = columnsOf(source).length > 0 ? await carry.select(null).plain() : new Map();
-        const domains = Array.from(rowStatus, (status, row) => {
-          if (status !== ROW_OK) return null;
-          const name = domainOf(source, (column) => nameOf(columns.get(column)?.[row]));
-          if (name === null || own.has(name)) return name;
-          own.add(name);
-          checkName(name, names, file);
-          return name;
-        });
-        yield { text: batch.text, domains };
-      } finally {
-        batch.release();
-        carry.release();
-      }
-    }
+  for await (const { batch, rowStatus, columns } of readRowBatches(plan, signal)) {
+    const values = columnsOf(source).length > 0 ? await columns() : new Map();
+    const domains = Array.from(rowStatus, (status, row) => {
+      if (status !== ROW_OK) return null;
+      const name = domainOf(source, (column) => nameOf(values.get(column)?.[row]));
+      if (name === null || own.has(name)) return name;
+      own.add(name);
+      checkName(name, names, file);
+      return name;
+    });
+    yield { text: batch.text, domains };
   }
 }
 

@@ -1,0 +1,57 @@
+/**
+ * The rows of a plan for what learns from them or counts them: batches in order, other columns as plain values.
+ *
+ * A batch and its columns are released when the next one is asked for, or when nobody goes on asking.
+ */
+import type { DocumentBatch } from '../batch/document-batch.ts';
+import { SlabPool } from '../batch/slab-pool.ts';
+import { GristmillError } from '../errors.ts';
+import type { CorpusPlan, PlainValue } from './types.ts';
+import { openUnit } from './unit.ts';
+
+/** A batch of rows; its memory is valid until the next one is asked for. */
+export interface RowBatch {
+  readonly batch: DocumentBatch;
+  /** `Uint8Array[nDocs]`: ROW_OK, ROW_NULL or ROW_INVALID_UTF8. */
+  readonly rowStatus: Uint8Array;
+  /** The other columns of the plan by name. */
+  columns(): Promise<ReadonlyMap<string, readonly PlainValue[]>>;
+}
+
+const SLABS = { slabBytes: 32 * 2 ** 20, nSlabs: 2 };
+
+/** Reads the rows of a plan in order. @throws CORPUS_*, ABORTED */
+export async function* readRowBatches(
+  plan: CorpusPlan,
+  signal?: AbortSignal,
+): AsyncGenerator<RowBatch> {
+  const slabs = new SlabPool(SLABS);
+  for (const unit of plan.units) {
+    const options = signal ? { signal } : {};
+    for await (const { batch, carry, rowStatus } of openUnit(plan, unit, slabs, options)) {
+      try {
+        yield { batch, rowStatus, columns: () => carry.select(null).plain() };
+      } finally {
+        batch.release();
+        carry.release();
+      }
+    }
+  }
+}
+
+/**
+ * Refuses a plan without a column.
+ *
+ * @param file named in the error
+ * @throws CORPUS_COLUMN_MISSING
+ */
+export function requireColumn({ columns }: CorpusPlan, column: string, file: string): void {
+  const known = columns.map(({ name }) => name);
+  if (known.includes(column)) return;
+  throw new GristmillError('CORPUS_COLUMN_MISSING', {
+    file,
+    column,
+    suggestion: '',
+    columns: known.join(', '),
+  });
+}
