@@ -8,7 +8,7 @@ import { SlabPool } from '../../src/batch/slab-pool.ts';
 import { planCorpus } from '../../src/corpus/plan.ts';
 import { openSink } from '../../src/corpus/sink.ts';
 import { openUnit } from '../../src/corpus/unit.ts';
-import { distFile } from '../../src/paths.ts';
+import { distFile, packageRoot } from '../../src/paths.ts';
 
 async function corpus(folder: string): Promise<string> {
   const path = join(folder, 'x.parquet');
@@ -27,12 +27,13 @@ async function corpus(folder: string): Promise<string> {
 
 describe('teardown', () => {
   // A thread that ended inside a native call made node-addon-api throw where nobody catches, and the process aborted: with
-  // these small batches on every fifteenth end or so, hence forty of them.
+  // these small batches on every fifteenth end or so, hence sixty of them.
   it('a worker thread may end while reads and writes are under way', async () => {
     if (!existsSync(distFile('corpus/unit.js')))
       throw new Error('dist/ is missing: run npm run build');
     const folder = await mkdtemp(join(tmpdir(), 'gristmill-teardown-'));
-    const path = await corpus(folder);
+    // Of many columns, so that calls are many and short.
+    const path = join(packageRoot, 'examples', 'corpus.parquet');
     const code = `
       const { parentPort, workerData } = require('node:worker_threads');
       (async () => {
@@ -41,7 +42,7 @@ describe('teardown', () => {
           await Promise.all([at('batch/slab-pool.js'), at('corpus/plan.js'), at('corpus/unit.js'), at('corpus/sink.js')]);
         const plan = await planCorpus({ inputs: [workerData.path] });
         const pool = new SlabPool();
-        const sink = await openSink({ format: 'parquet', path: workerData.path + '.' + (workerData.n % 4), columns: plan.columns, textColumn: 'text', zstdLevel: 1 });
+        const sink = await openSink({ format: 'parquet', path: workerData.folder + '/' + (workerData.n % 4), columns: plan.columns, textColumn: 'text', zstdLevel: 1 });
         parentPort.postMessage('running');
         for (;;) {
           for (const unit of plan.units) {
@@ -53,8 +54,8 @@ describe('teardown', () => {
           }
         }
       })();`;
-    for (let n = 0; n < 40; n++) {
-      const workerData = { dist: distFile('/'), path, n };
+    for (let n = 0; n < 60; n++) {
+      const workerData = { dist: distFile('/'), path, folder, n };
       const worker = new Worker(code, { eval: true, workerData });
       await new Promise((resolve, reject) => {
         worker.once('message', resolve);
