@@ -122,7 +122,7 @@ async function sample(nLines) {
     'if (x1 == 0x7f) {',
     'for i in range(10):',
     "s = 'it''s';",
-    '// TODO: 12,345.67',
+    '// NOTE: 12,345.67',
     '});',
   ];
   const marks = [

@@ -5,9 +5,11 @@ import {
   closeSync,
   existsSync,
   fsyncSync,
+  mkdirSync,
   openSync,
   readFileSync,
   renameSync,
+  rmSync,
   unlinkSync,
   writeFileSync,
   writeSync,
@@ -98,14 +100,37 @@ export function writeDurably(file: string, content: string | Uint8Array | Iterab
   const pending = join(dirname(file), `.${basename(file)}.tmp`);
   const handle = openSync(pending, 'w');
   try {
-    const isWhole = typeof content === 'string' || content instanceof Uint8Array;
-    for (const piece of isWhole ? [content] : content) writeFileSync(handle, piece);
-    fsyncSync(handle);
-  } finally {
-    closeSync(handle);
+    try {
+      const isWhole = typeof content === 'string' || content instanceof Uint8Array;
+      for (const piece of isWhole ? [content] : content) writeFileSync(handle, piece);
+      fsyncSync(handle);
+    } finally {
+      closeSync(handle);
+    }
+    renameSync(pending, file);
+  } catch (error) {
+    rmSync(pending, { force: true });
+    throw error;
   }
-  renameSync(pending, file);
   syncFolder(dirname(file));
+}
+
+/**
+ * The same for a result that somebody asked for: its folder is made where it is missing, a failure has the room's code.
+ *
+ * @throws `code`
+ */
+export function writeResultAs(
+  code: 'MIXTURE_WRITE_FAILED' | 'CONTINUAL_WRITE_FAILED',
+  path: string,
+  content: string | Uint8Array | Iterable<string>,
+): void {
+  try {
+    mkdirSync(dirname(path), { recursive: true });
+    writeDurably(path, content);
+  } catch (cause) {
+    throw new GristmillError(code, { path, reason: (cause as Error).message }, { cause });
+  }
 }
 
 /** Puts the names of a folder on the disk. */

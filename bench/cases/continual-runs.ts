@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import type { PlanSource, PlanStage } from '../../src/continual/plan/types.ts';
 import type { SeenSequences } from '../../src/continual/run/stage-data.ts';
 import { type StageRecord, trainStage } from '../../src/continual/run/stage-loop.ts';
+import { newShape } from '../../src/train/model-shape.ts';
 import { lrCurve } from '../../src/train/schedules/curve.ts';
 import { checkSchedule, type ScheduleInput } from '../../src/train/schedules/spec.ts';
 import { type ValidationSet, validationSets } from '../../src/train/store-batches.ts';
@@ -146,19 +147,7 @@ export class Lab {
       nTokens: { old: oldPhases * phase, weak: phase, strong: phase },
     });
     const trainer = await openTrainer({
-      shape: {
-        nVocab: store.index.tokenizer.nTokens,
-        nEmbd,
-        nLayer,
-        nHead,
-        nHeadKv: nHead,
-        nHeadDim: nEmbd / nHead,
-        nFf,
-        ropeTheta: 10_000,
-        rmsEpsilon: 1e-5,
-        tied: false,
-        nClasses: 0,
-      },
+      shape: newShape({ nEmbd, nLayer, nHead, nFf, tied: false }, store.index.tokenizer.nTokens),
       nCtx,
       nSeq,
       nThreads: 1,

@@ -16,25 +16,15 @@ import { writeWhole } from '../mixture/write-whole.ts';
 import { table } from './eval-refiner.ts';
 import { wholeNumber } from './flags.ts';
 import { untilInterrupted } from './interrupt.ts';
-import {
-  digitsOf,
-  domainsFrom,
-  namedNumbers,
-  positive,
-  targetsOf,
-  weightsBy,
-} from './mix-sample.ts';
+import { type BoundsFlags, boundsOf, boundsOptions, namedNumbers, positive } from './mix-bounds.ts';
+import { digitsOf, domainsFrom, targetsOf } from './mix-sample.ts';
 
-interface OptimizeFlags {
+interface OptimizeFlags extends BoundsFlags {
   readonly target?: readonly string[];
   readonly targets?: ReadonlyMap<string, number>;
   readonly objective: 'mean' | 'worst';
   readonly relativeToPrior?: boolean;
   readonly domains?: string;
-  readonly budgetTokens?: number;
-  readonly maxEpochs?: number;
-  readonly min?: ReadonlyMap<string, number>;
-  readonly max?: ReadonlyMap<string, number>;
   readonly freeze?: string;
   readonly kl?: number;
   readonly confidence?: number;
@@ -51,7 +41,7 @@ interface OptimizeFlags {
 /** Adds optimize to `mix`. */
 export function addOptimizeCommand(mix: Command): void {
   const { nDraws, nAveraged } = OPTIMIZE_MIXTURE_DEFAULTS;
-  mix
+  const command = mix
     .command('optimize')
     .description('propose the mixture with the best predicted losses')
     .argument('<fit.json>', 'a fit')
@@ -63,11 +53,8 @@ export function addOptimizeCommand(mix: Command): void {
         .default('mean'),
     )
     .option('--relative-to-prior', 'score losses by how far they are above the prior’s')
-    .option('--domains <file>', 'prior, tokens, epoch caps (.yaml, .json, .csv)')
-    .option('--budget-tokens <n>', 'tokens of the run, for epoch caps', positive)
-    .option('--max-epochs <n>', 'times a domain may be seen', positive)
-    .option('--min <weights>', 'smallest weights, name=0.1,…', namedNumbers)
-    .option('--max <weights>', 'largest weights, name=0.5,…', namedNumbers)
+    .option('--domains <file>', 'prior, tokens, epoch caps (.yaml, .json, .csv)');
+  boundsOptions(command)
     .option('--freeze <file>', 'groups whose totals or ratios stay (.yaml, .json)')
     .option('--kl <weight>', 'penalty on KL(mixture, prior), e.g. 0.05', positive)
     .option('--confidence <c>', 'deviations added to the predicted loss, e.g. 1', positive)
@@ -88,7 +75,7 @@ export function addOptimizeCommand(mix: Command): void {
 
 async function optimize(file: string, flags: OptimizeFlags): Promise<void> {
   const { objective, method, kl, confidence, seed, out = [], json } = flags;
-  const { budgetTokens, maxEpochs, relativeToPrior, freeze } = flags;
+  const { relativeToPrior, freeze } = flags;
   const outside = flags.allowOutside ? 'allow' : flags.inside ? 'inside' : 'refuse';
   await untilInterrupted(
     { ending: 'stopping the search', ended: 'nothing was written' },
@@ -97,10 +84,9 @@ async function optimize(file: string, flags: OptimizeFlags): Promise<void> {
       const proposal = await optimizeMixture({
         domains: domainsFrom(flags.domains, fit),
         targets: chosenTargets(fit, flags),
-        ...{ objective, method, kl, confidence, seed, signal, budgetTokens, maxEpochs },
+        ...{ objective, method, kl, confidence, seed, signal },
         ...{ relativeToPrior, outside, nDraws: flags.draws, nAveraged: flags.top },
-        min: weightsBy(flags.min, fit.domains, '--min'),
-        max: weightsBy(flags.max, fit.domains, '--max'),
+        ...boundsOf(flags, fit.domains),
         frozen: freeze === undefined ? undefined : readFrozenGroups(freeze, fit.domains),
         sampled: { domains: fit.domains, ids: fit.runs.ids, weights: fit.runs.weights },
       });

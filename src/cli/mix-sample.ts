@@ -1,8 +1,8 @@
 /** `gristmill mix sample`: parsing and printing around the mixture room. `mix optimize` is in its own file. */
-import { type Command, InvalidArgumentError, Option } from 'commander';
+import { type Command, Option } from 'commander';
 import { GristmillError, printable } from '../errors.ts';
 import { countDomains } from '../mixture/count-domains.ts';
-import { type DomainSpec, matchDomain, orderDomains, readDomains } from '../mixture/domains.ts';
+import { type DomainSpec, orderDomains, readDomains } from '../mixture/domains.ts';
 import { loadFit } from '../mixture/fit-file.ts';
 import type { FittedMixture } from '../mixture/fit-types.ts';
 import {
@@ -15,9 +15,10 @@ import { alignDomains, readMixtures, targetName, writeMixtures } from '../mixtur
 import type { MixtureTable } from '../mixture/types.ts';
 import { defined, wholeNumber } from './flags.ts';
 import { untilInterrupted } from './interrupt.ts';
+import { type BoundsFlags, boundsOf, boundsOptions } from './mix-bounds.ts';
 import { addOptimizeCommand } from './mix-optimize.ts';
 
-interface SampleFlags {
+interface SampleFlags extends BoundsFlags {
   readonly domains?: string;
   readonly count?: readonly string[];
   readonly domainColumn?: string;
@@ -27,10 +28,6 @@ interface SampleFlags {
   readonly preset: SampleWay;
   readonly fit?: string;
   readonly existing?: string;
-  readonly budgetTokens?: number;
-  readonly maxEpochs?: number;
-  readonly min?: ReadonlyMap<string, number>;
-  readonly max?: ReadonlyMap<string, number>;
   readonly seed: number;
   readonly out: string;
   readonly json?: boolean;
@@ -38,7 +35,7 @@ interface SampleFlags {
 
 /** Adds sample and optimize to `mix`. */
 export function addSampleCommands(mix: Command): void {
-  mix
+  const command = mix
     .command('sample')
     .description('choose the mixtures that proxies are trained on')
     .option('--domains <file>', 'domains: name, tokens, prior, maxEpochs (.yaml, .json, .csv)')
@@ -53,11 +50,8 @@ export function addSampleCommands(mix: Command): void {
         .default('regmix'),
     )
     .option('--fit <fit.json>', 'active: the fit whose uncertainty is to fall')
-    .option('--existing <file>', 'mixtures there are: kept away from, or taken as running')
-    .option('--budget-tokens <n>', 'tokens of the run, for epoch caps', positive)
-    .option('--max-epochs <n>', 'times a domain may be seen', positive)
-    .option('--min <weights>', 'smallest weights, name=0.1,…', namedNumbers)
-    .option('--max <weights>', 'largest weights, name=0.5,…', namedNumbers)
+    .option('--existing <file>', 'mixtures there are: kept away from, or taken as running');
+  boundsOptions(command)
     .option('--seed <n>', 'seed', wholeNumber(0, 2 ** 32 - 1), 42)
     .requiredOption('--out <file>', 'the mixtures (.csv, .parquet)')
     .option('--json', 'print one JSON object')
@@ -66,7 +60,7 @@ export function addSampleCommands(mix: Command): void {
 }
 
 async function sample(flags: SampleFlags): Promise<void> {
-  const { n, preset, seed, out, json, budgetTokens, maxEpochs } = flags;
+  const { n, preset, seed, out, json } = flags;
   await untilInterrupted({ ending: 'stopping', ended: 'nothing was written' }, async (signal) => {
     if ((preset === 'active') !== (flags.fit !== undefined)) {
       throw new GristmillError('OPTION_INVALID', {
@@ -81,9 +75,8 @@ async function sample(flags: SampleFlags): Promise<void> {
     const existing =
       flags.existing === undefined ? undefined : await existingOf(flags.existing, names);
     const sampled = await sampleMixtures({
-      ...{ domains, n, way: preset, seed, signal, budgetTokens, maxEpochs, existing },
-      min: weightsBy(flags.min, names, '--min'),
-      max: weightsBy(flags.max, names, '--max'),
+      ...{ domains, n, way: preset, seed, signal, existing },
+      ...boundsOf(flags, names),
       ...(fit && { targets: targetsOf(fit) }),
     });
     await writeMixtures(out, sampled, { digits: digitsOf(sampled.nUnits) });
@@ -152,46 +145,6 @@ export function targetsOf(fit: FittedMixture) {
 async function existingOf(file: string, names: readonly string[]): Promise<MixtureTable> {
   const table = await readMixtures(file);
   return { domains: names, ids: table.ids, weights: alignDomains(table, names, file) };
-}
-
-/** Weights under the names of the domains. @throws OPTION_INVALID */
-export function weightsBy(
-  weights: ReadonlyMap<string, number> | undefined,
-  names: readonly string[],
-  option: string,
-): Record<string, number> | undefined {
-  if (weights === undefined) return undefined;
-  return Object.fromEntries(
-    [...weights].map(([name, weight]) => {
-      const known = matchDomain(names, name);
-      if (known !== null) return [known, weight];
-      const expected = `names of domains: ${names.join(', ')}`;
-      throw new GristmillError('OPTION_INVALID', { option, expected, received: name });
-    }),
-  );
-}
-
-/** Parses `a=1,b=0.5`. */
-export function namedNumbers(text: string): ReadonlyMap<string, number> {
-  const parts = text.split(',').map((part) => {
-    const at = part.lastIndexOf('=');
-    const name = part.slice(0, at).trim();
-    const value = Number(part.slice(at + 1));
-    if (at < 1 || name === '' || part.slice(at + 1).trim() === '' || !Number.isFinite(value)) {
-      throw new InvalidArgumentError('expected name=number,name=number.');
-    }
-    return [name, value] as const;
-  });
-  const named = new Map(parts);
-  if (named.size < parts.length) throw new InvalidArgumentError('expected no name twice.');
-  return named;
-}
-
-/** Parses a number above 0, 25e9 too. */
-export function positive(text: string): number {
-  const value = Number(text);
-  if (text.trim() !== '' && Number.isFinite(value) && value > 0) return value;
-  throw new InvalidArgumentError('expected a number above 0.');
 }
 
 /** Decimals that show multiples of 1/nUnits exactly, at most 12. */

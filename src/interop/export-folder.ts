@@ -2,20 +2,9 @@
  * A folder of exported files, whole or not there. `export.json` names what is in it; a folder with anything else is left
  * alone.
  */
-import {
-  closeSync,
-  existsSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { syncFolder } from '../durable-files.ts';
+import { syncFolder, writeDurably } from '../durable-files.ts';
 import { GristmillError } from '../errors.ts';
 import type { ExportFile } from './schedules/target.ts';
 
@@ -44,7 +33,7 @@ export function writeExportFolder(
     const names = files.map(({ name }) => name);
     const text = `${JSON.stringify({ gristmill: 'export', ...record, files: names }, null, 2)}\n`;
     for (const file of [...files, { name: EXPORT_RECORD, text }]) {
-      writeSynced(join(partial, file.name), file.text);
+      writeDurably(join(partial, file.name), file.text);
     }
     syncFolder(partial);
     rmSync(old, { recursive: true, force: true });
@@ -90,15 +79,5 @@ function recordedFiles(file: string): string[] {
     return record.files.filter((name) => typeof name === 'string');
   } catch {
     return [];
-  }
-}
-
-function writeSynced(path: string, text: string): void {
-  const handle = openSync(path, 'wx');
-  try {
-    writeFileSync(handle, text);
-    fsyncSync(handle);
-  } finally {
-    closeSync(handle);
   }
 }

@@ -15,7 +15,7 @@
  * step could be made from it: weights that a step with a finite loss has ruined are found by the next one.
  */
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { pngOf } from '../../charts/png.ts';
 import { readLedgerJson, writeDurably } from '../../durable-files.ts';
@@ -297,9 +297,7 @@ class StageRun {
     const { plan, stage } = this.#options;
     const svg = stageFigure(`${plan.name}, ${stage.name}`, this.#log.records);
     writeDurably(this.#path('loss.svg'), svg);
-    const png = this.#path('loss.png');
-    writeFileSync(`${png}.partial`, await pngOf(svg));
-    renameSync(`${png}.partial`, png);
+    writeDurably(this.#path('loss.png'), await pngOf(svg));
   }
 
   #lossesAt(step: number): StageLosses {

@@ -8,6 +8,7 @@
 import { GristmillError } from '../../errors.ts';
 import type { TokenBatch } from '../../native-train.ts';
 import { BlendedOrder } from '../../train/blend.ts';
+import { newShape } from '../../train/model-shape.ts';
 import { learningRateAt } from '../../train/schedule.ts';
 import { lossOf, sequencesOf, stepBatches, validationSets } from '../../train/store-batches.ts';
 import type { TokenStore } from '../../train/token-store.ts';
@@ -136,19 +137,7 @@ function trainerOptions(settings: ProxySettings, nVocab: number) {
   const { nLayer, nEmbd, nHead, nFf, tied, nCtx, microBatch, seed } = settings;
   const { beta1, beta2, weightDecay, clipNorm, initDeviation } = settings;
   return {
-    shape: {
-      nVocab,
-      nEmbd,
-      nLayer,
-      nHead,
-      nHeadKv: nHead,
-      nHeadDim: nEmbd / nHead,
-      nFf,
-      ropeTheta: 10_000,
-      rmsEpsilon: 1e-5,
-      tied,
-      nClasses: 0,
-    },
+    shape: newShape({ nEmbd, nLayer, nHead, nHeadDim: nEmbd / nHead, nFf, tied }, nVocab),
     nCtx,
     nSeq: microBatch,
     seed,

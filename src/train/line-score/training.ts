@@ -18,6 +18,7 @@ import type { BagBatch, TrainShape } from '../../native-train.ts';
 import type { BoostedOptions } from '../baselines/boosted.ts';
 import { BOOSTED_DEFAULTS } from '../baselines/boosted.ts';
 import { type GoldPage, KEEP, UNSCORED } from '../gold.ts';
+import { newShape } from '../model-shape.ts';
 import { shortCosineAt } from '../schedule.ts';
 import { seededRandom } from '../seeded.ts';
 import { thinNoise } from '../thin-noise.ts';
@@ -239,19 +240,11 @@ export function lineModelShape(
   encoder: LineEncoder,
   { nEmbd, nLayer, nHead, nFf }: LineTrainingOptions,
 ): TrainShape {
-  return {
-    nVocab: tableRows(encoder),
-    nEmbd,
-    nLayer,
-    nHead,
-    nHeadKv: nHead,
-    nHeadDim: nEmbd / nHead,
-    nFf,
-    ropeTheta: 10_000,
-    rmsEpsilon: 1e-5,
-    tied: true,
-    nClasses: 2,
-  };
+  return newShape(
+    { nEmbd, nLayer, nHead, nHeadDim: nEmbd / nHead, nFf, tied: true },
+    tableRows(encoder),
+    2,
+  );
 }
 
 function makeEncoder(
