@@ -149,14 +149,18 @@ export type ErrorCode = keyof typeof ERRORS;
 /** Values that fill a message template and stay readable on the error. */
 export type ErrorDetails = Readonly<Record<string, unknown>>;
 
-/** The one error class of the library: `code` is stable, `details` holds the values of the message. */
+/**
+ * The one error class of the library: `code` is stable, `details` holds the values of the message. What a signal ended
+ * is named `AbortError`, as the platform's own aborts are; its code is ABORTED, its `cause` the signal's reason.
+ */
 export class GristmillError extends Error {
-  override readonly name = 'GristmillError';
+  override readonly name: 'GristmillError' | 'AbortError';
   readonly code: ErrorCode;
   readonly details: ErrorDetails;
 
   constructor(code: ErrorCode, details: ErrorDetails = {}, options?: ErrorOptions) {
     super(formatMessage(code, details), options);
+    this.name = code === 'ABORTED' ? 'AbortError' : 'GristmillError';
     this.code = code;
     this.details = details;
   }
@@ -180,4 +184,32 @@ export function printable(value: unknown): string {
 /** True when `error` is a {@link GristmillError}, of `code` if one is given. */
 export function isGristmillError(error: unknown, code?: ErrorCode): error is GristmillError {
   return error instanceof GristmillError && (code === undefined || error.code === code);
+}
+
+/** The error of what a signal ended: named `AbortError`, code ABORTED, `cause` the signal's reason. */
+export function abortError(what: string, signal?: AbortSignal): GristmillError {
+  return new GristmillError('ABORTED', { what }, signal?.aborted ? { cause: signal.reason } : {});
+}
+
+/** Like `signal.throwIfAborted()`, with {@link abortError}. */
+export function throwIfAborted(signal: AbortSignal | undefined, what: string): void {
+  if (signal?.aborted) throw abortError(what, signal);
+}
+
+/**
+ * The promise, or the abort as soon as the signal fires. The work behind the promise is not ended by it: what comes
+ * of it later is dropped, a failure too.
+ */
+export function untilAborted<T>(
+  promise: Promise<T>,
+  signal: AbortSignal | undefined,
+  what: string,
+): Promise<T> {
+  if (!signal) return promise;
+  return new Promise<T>((resolve, reject) => {
+    const stop = (): void => reject(abortError(what, signal));
+    if (signal.aborted) stop();
+    signal.addEventListener('abort', stop, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop));
+  });
 }

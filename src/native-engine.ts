@@ -5,7 +5,7 @@
  * served in order by the engine's own thread. Views may lie over shared memory and must stay untouched until the
  * promise settles. All methods throw DISPOSED after {@link NativeEngine.dispose}.
  */
-import { GristmillError } from './errors.ts';
+import { GristmillError, throwIfAborted } from './errors.ts';
 import { codedCall, fromNative } from './native-error.ts';
 import type { ProgramGrammar } from './program/grammar.ts';
 
@@ -285,13 +285,13 @@ export async function openEngineWith(
     start: (call: number) => Promise<Result>,
     { signal }: EngineCallOptions = {},
   ): Promise<Result> {
-    if (signal?.aborted) throw new GristmillError('ABORTED', { what: 'the engine call' });
+    throwIfAborted(signal, 'the engine call');
     lastCall += 1;
     const id = lastCall;
     const cancel = () => handle.cancel(id);
     signal?.addEventListener('abort', cancel, { once: true });
     try {
-      return await codedCall(() => start(id));
+      return await codedCall(() => start(id), signal);
     } finally {
       signal?.removeEventListener('abort', cancel);
     }

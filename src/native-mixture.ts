@@ -5,7 +5,7 @@
  * thread of the pool is always left to files and names; further fits wait in JavaScript, in order.
  */
 import { availableParallelism } from 'node:os';
-import { GristmillError } from './errors.ts';
+import { abortError, throwIfAborted } from './errors.ts';
 import { codedCall, fromNative } from './native-error.ts';
 
 /** Rows of one target. */
@@ -159,8 +159,8 @@ export function mixtureWith(addon: MixtureAddon): NativeMixture['mixture'] {
     const cancel = new Int32Array(1);
     const forget = onAbort(signal, () => Atomics.store(cancel, 0, 1));
     try {
-      if (signal?.aborted) throw new GristmillError('ABORTED', { what });
-      return await codedCall(() => call(cancel));
+      throwIfAborted(signal, what);
+      return await codedCall(() => call(cancel), signal);
     } finally {
       forget();
       turns.leave();
@@ -214,7 +214,7 @@ class Turns {
   }
 
   async enter(what: string, signal: AbortSignal | undefined): Promise<void> {
-    if (signal?.aborted) throw new GristmillError('ABORTED', { what });
+    throwIfAborted(signal, what);
     if (this.#free > 0) {
       this.#free--;
       return;
@@ -226,7 +226,7 @@ class Turns {
       };
       const forget = onAbort(signal, () => {
         this.#waiting.delete(onTurn);
-        reject(new GristmillError('ABORTED', { what }));
+        reject(abortError(what, signal));
       });
       this.#waiting.add(onTurn);
     });

@@ -4,7 +4,7 @@
  * Calls run in order on the trainer's own thread. A step is a pure function of the trainer's state and its request:
  * with the kernels the same requests give the same bits, whatever the number of threads.
  */
-import { GristmillError } from './errors.ts';
+import { GristmillError, throwIfAborted } from './errors.ts';
 import { codedCall } from './native-error.ts';
 
 /** Shape of a llama model. */
@@ -239,14 +239,14 @@ export async function openTrainerWith(
     list: readonly TrainStep[],
     { signal }: { readonly signal?: AbortSignal } = {},
   ): Promise<TrainResult> {
-    if (signal?.aborted) throw new GristmillError('ABORTED', { what: 'the training call' });
+    throwIfAborted(signal, 'the training call');
     for (const { lr } of list) checkLr(lr);
     lastCall += 1;
     const call = lastCall;
     const cancel = () => handle.cancel(call);
     signal?.addEventListener('abort', cancel, { once: true });
     try {
-      return await codedCall(() => handle.steps(list, call));
+      return await codedCall(() => handle.steps(list, call), signal);
     } finally {
       signal?.removeEventListener('abort', cancel);
     }

@@ -1,12 +1,15 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import {
+  abortError,
   ERRORS,
   type ErrorCode,
   formatMessage,
   GristmillError,
   isGristmillError,
   printable,
+  throwIfAborted,
+  untilAborted,
 } from '../src/errors.ts';
 import { ALL_REASONS } from '../src/refine/reasons.ts';
 
@@ -42,6 +45,38 @@ describe('GristmillError', () => {
       expect(formatMessage(code, {})).not.toMatch(/\{\w+\}/);
     }
     expect(formatMessage('DISPOSED', {})).toBe('? was used after dispose()');
+  });
+});
+
+describe('aborts', () => {
+  // They were named GristmillError and dropped the signal's reason.
+  it('are AbortErrors with the code ABORTED and the reason of their signal as the cause', () => {
+    const reason = new Error('the client has gone');
+    const error = abortError('refining', AbortSignal.abort(reason));
+    expect(error).toMatchObject({ name: 'AbortError', code: 'ABORTED', cause: reason });
+    expect(error.message).toBe('refining was aborted');
+    expect(isGristmillError(error, 'ABORTED')).toBe(true);
+    expect(new GristmillError('DISPOSED').name).toBe('GristmillError');
+    expect(() => throwIfAborted(undefined, 'x')).not.toThrow();
+    expect(() => throwIfAborted(new AbortController().signal, 'x')).not.toThrow();
+    expect(() => throwIfAborted(AbortSignal.abort('gone'), 'x')).toThrow('x was aborted');
+  });
+
+  it('come at once, whatever the work behind a promise does', async () => {
+    const controller = new AbortController();
+    let fail: (error: Error) => void = () => undefined;
+    const work = new Promise<number>((_, reject) => {
+      fail = reject;
+    });
+    const waiting = untilAborted(work, controller.signal, 'work');
+    controller.abort('gone');
+    await expect(waiting).rejects.toMatchObject({ name: 'AbortError', cause: 'gone' });
+    // The failure of dropped work is nobody's: it must not end the process.
+    fail(new Error('late'));
+    await new Promise((resolve) => setImmediate(resolve));
+    await expect(untilAborted(Promise.resolve(3), undefined, 'work')).resolves.toBe(3);
+    const other = new AbortController();
+    await expect(untilAborted(Promise.resolve(4), other.signal, 'work')).resolves.toBe(4);
   });
 });
 

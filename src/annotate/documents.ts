@@ -6,7 +6,7 @@ import { onlyColumns } from '../corpus/columns.ts';
 import { planCorpus } from '../corpus/plan.ts';
 import { readRowBatches } from '../corpus/rows.ts';
 import { ROW_OK } from '../corpus/types.ts';
-import { GristmillError } from '../errors.ts';
+import { throwIfAborted } from '../errors.ts';
 import { type SourceDocument, sourceDocument } from './chunks/windows.ts';
 
 /** Options of {@link readDocuments}. */
@@ -53,7 +53,7 @@ export async function* readDocuments({
       return typeof value === 'string' ? value : '';
     };
     for (const [batchRow, status] of rowStatus.entries()) {
-      if (signal?.aborted) throw new GristmillError('ABORTED', { what: 'reading documents' });
+      throwIfAborted(signal, 'reading documents');
       const { id } = batch;
       const own = id && !isNullAt(id, batchRow) ? decoder.decode(bytesAt(id, batchRow)) : '';
       yield status === ROW_OK

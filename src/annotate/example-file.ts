@@ -14,7 +14,7 @@ import { flatColumn, stringColumn } from '../corpus/schema.ts';
 import { openSink } from '../corpus/sink.ts';
 import { planTexts } from '../corpus/texts.ts';
 import { type PlainValue, ROW_OK } from '../corpus/types.ts';
-import { GristmillError } from '../errors.ts';
+import { GristmillError, throwIfAborted } from '../errors.ts';
 import { DIALECTS } from '../program/dialects.ts';
 import { readRows } from '../train/gold.ts';
 import { CHUNK_WAYS, type WindowExample } from './types.ts';
@@ -256,7 +256,7 @@ async function* documentsOf(
 ): AsyncGenerator<MemoryDocument> {
   let row = 0;
   for await (const example of examples) {
-    if (signal?.aborted) throw new GristmillError('ABORTED', { what: 'writing' });
+    throwIfAborted(signal, 'writing');
     const values: Record<string, unknown> = {};
     for (const [field, column] of Object.entries(COLUMNS)) {
       values[column] = example[field as keyof WindowExample];

@@ -15,7 +15,7 @@
  *        | region | region | region |   free  |           [ refs of slab 0, refs of slab 1, … ]
  *                                   ^ cursor
  */
-import { GristmillError } from '../errors.ts';
+import { GristmillError, throwIfAborted } from '../errors.ts';
 
 /** Which side of the pipeline asks: `input` is what sources fill, `output` what executors fill. */
 export type Lane = 'input' | 'output';
@@ -124,7 +124,7 @@ export class SlabPool {
       return { sab, byteOffset: 0, byteLength, slab: -1, control: this.#control.buffer };
     }
     for (;;) {
-      if (signal?.aborted) throw new GristmillError('ABORTED', { what: 'allocation' });
+      throwIfAborted(signal, 'allocation');
       const region = this.#bump(byteLength, lane);
       if (region) return region;
       await this.#slabFreed(signal);

@@ -3,7 +3,7 @@ import { createReadStream } from 'node:fs';
 import { type RecordBatch, RecordBatchReader } from 'apache-arrow';
 import { buildBatch } from '../batch/document-batch.ts';
 import type { SlabPool } from '../batch/slab-pool.ts';
-import { GristmillError, isGristmillError } from '../errors.ts';
+import { GristmillError, isGristmillError, throwIfAborted } from '../errors.ts';
 import { native } from '../native.ts';
 import { bytesOfArrow, columnOfField, plainOfArrow } from './arrow-types.ts';
 import { STDIN } from './inputs.ts';
@@ -115,7 +115,7 @@ async function* arrowBatches(
   for await (const arrow of stream.batches) {
     const text = arrow.data.children[textAt]!;
     for (let start = 0; start < arrow.numRows; ) {
-      if (options.signal?.aborted) throw new GristmillError('ABORTED', { what: 'reading' });
+      throwIfAborted(options.signal, 'reading');
       const texts: (Uint8Array | null)[] = [];
       let bytes = 0;
       while (start + texts.length < arrow.numRows && texts.length < options.batchRows) {

@@ -4,7 +4,7 @@
  */
 import { createReadStream } from 'node:fs';
 import { createGunzip } from 'node:zlib';
-import { GristmillError, isGristmillError } from '../errors.ts';
+import { GristmillError, isGristmillError, throwIfAborted } from '../errors.ts';
 import { fromNative, native } from '../native.ts';
 import type { CorpusFormat } from './types.ts';
 
@@ -122,7 +122,7 @@ async function* bytesOf(source: LineSource, start: number): AsyncGenerator<Buffe
     const stream =
       format === 'jsonl.gz' ? gunzip(file) : format === 'jsonl.zst' ? unzstd(file) : file;
     for await (const chunk of stream as AsyncIterable<Buffer>) {
-      if (signal?.aborted) throw new GristmillError('ABORTED', { what: 'reading' });
+      throwIfAborted(signal, 'reading');
       yield chunk;
     }
   } catch (cause) {

@@ -5,7 +5,7 @@
 import { type FileMetaData, parquetReadObjects } from 'hyparquet';
 import { DocumentBatch, reserveBatch } from '../batch/document-batch.ts';
 import type { SlabPool } from '../batch/slab-pool.ts';
-import { GristmillError, isGristmillError } from '../errors.ts';
+import { GristmillError, isGristmillError, throwIfAborted } from '../errors.ts';
 import { callNative, type LeafReader, type LeafWriter } from '../native.ts';
 import { COMPRESSORS, openLeaf, readFooter, withFile } from './parquet-file.ts';
 import { displayText, plainSchema } from './plain.ts';
@@ -47,7 +47,7 @@ export async function* openParquetUnit(
   const id = plan.idColumn === null ? null : idReader(source, plan.idColumn, footer);
   try {
     for (let firstRow = 0; ; ) {
-      if (options.signal?.aborted) throw new GristmillError('ABORTED', { what: 'reading' });
+      throwIfAborted(options.signal, 'reading');
       const sizes = await callNative(text.prepare(options.batchRows, options.batchBytes));
       if (sizes.nRows === 0) return;
       const nRows = sizes.nRows;

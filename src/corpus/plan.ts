@@ -7,7 +7,7 @@
  *  2. A unit is whole row groups of one Parquet file, whole lines of one plain JSONL file, or a whole file.
  */
 import { stat } from 'node:fs/promises';
-import { type ErrorCode, GristmillError, isGristmillError } from '../errors.ts';
+import { type ErrorCode, GristmillError, isGristmillError, throwIfAborted } from '../errors.ts';
 import { arrowColumns } from './arrow-read.ts';
 import { expandInputs, fingerprintOf, formatOf, STDIN } from './inputs.ts';
 import { inferColumns, joinColumns } from './jsonl-infer.ts';
@@ -76,7 +76,7 @@ export async function planCorpus(options: PlanOptions): Promise<CorpusPlan> {
   let idColumn: string | null = null;
   let firstError: GristmillError | undefined;
   for (const path of paths) {
-    if (settings.signal?.aborted) throw new GristmillError('ABORTED', { what: 'planning' });
+    throwIfAborted(settings.signal, 'planning');
     try {
       const file = await scanFile(path, settings);
       const first = scanned[0];

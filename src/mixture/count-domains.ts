@@ -6,7 +6,7 @@ import { onlyColumns } from '../corpus/columns.ts';
 import { planCorpus } from '../corpus/plan.ts';
 import { readRowBatches, requireColumn } from '../corpus/rows.ts';
 import { ROW_OK } from '../corpus/types.ts';
-import { GristmillError, printable } from '../errors.ts';
+import { GristmillError, printable, throwIfAborted } from '../errors.ts';
 import { native } from '../native.ts';
 import { checkDomains, type DomainSpec } from './domains.ts';
 
@@ -61,7 +61,7 @@ export async function countDomains(options: CountDomainsOptions): Promise<Domain
       const { data, offsets } = batch.text;
       const starts = tokenizer ? (await tokenizer.encode({ data, offsets })).starts : offsets;
       for (const [row, status] of rowStatus.entries()) {
-        if (signal?.aborted) throw new GristmillError('ABORTED', { what: 'counting domains' });
+        throwIfAborted(signal, 'counting domains');
         nDocs++;
         const name = column?.[row];
         if (status !== ROW_OK || typeof name !== 'string' || name === '') {

@@ -7,7 +7,7 @@
  */
 import { availableParallelism } from 'node:os';
 import { performance } from 'node:perf_hooks';
-import { GristmillError } from '../errors.ts';
+import { GristmillError, throwIfAborted } from '../errors.ts';
 import { seededRandom, shuffle } from '../train/seeded.ts';
 import { foldsOf, type LeftOut, reportOf } from './cross-validation.ts';
 import {
@@ -332,7 +332,7 @@ async function runTasks(
     while (next < tasks.length && !failed) {
       const { targetIndex, trainRuns, seed, unscaled, take } = tasks[next++]!;
       try {
-        if (signal?.aborted) throw new GristmillError('ABORTED', { what: 'the fit' });
+        throwIfAborted(signal, 'the fit');
         take(await family.fit(dataOf(runs, targetIndex, trainRuns), { seed, unscaled, signal }));
       } catch (error) {
         failed = true;

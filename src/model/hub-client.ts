@@ -4,7 +4,7 @@
  * Listing is done by @huggingface/hub. The token goes to the endpoint alone: redirects to where the bytes lie and links to
  * further pages on another host get none. Names in answers are untrusted and checked before they become paths.
  */
-import { GristmillError } from '../errors.ts';
+import { GristmillError, throwIfAborted } from '../errors.ts';
 
 /** Where models are pulled from. */
 export interface HubAccess {
@@ -111,7 +111,7 @@ async function asking<T>(access: HubAccess, call: () => Promise<T>): Promise<T> 
   try {
     return await call();
   } catch (cause) {
-    if (access.signal?.aborted) throw new GristmillError('ABORTED', { what: 'the download' });
+    throwIfAborted(access.signal, 'the download');
     if (cause instanceof GristmillError) throw cause;
     const status = (cause as { statusCode?: unknown }).statusCode;
     const reason =

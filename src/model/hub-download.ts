@@ -9,7 +9,7 @@ import { createHash, type Hash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { type FileHandle, open, rename, rm, stat } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { GristmillError } from '../errors.ts';
+import { GristmillError, throwIfAborted } from '../errors.ts';
 import { type HubAccess, type HubFile, hubError, networkReason, openFile } from './hub-client.ts';
 
 /** Options of {@link downloadFile}. */
@@ -40,12 +40,12 @@ export async function downloadFile(options: DownloadOptions): Promise<number> {
   }
   let received = 0;
   for (let failures = 0; ; ) {
-    throwIfAborted(access.signal);
+    throwIfAborted(access.signal, 'the download');
     try {
       received += await attempt(options);
       break;
     } catch (error) {
-      throwIfAborted(access.signal);
+      throwIfAborted(access.signal, 'the download');
       if (error instanceof GristmillError) throw error;
       const { brought, cause } = error as Interrupted;
       received += brought;
@@ -185,8 +185,4 @@ export async function writing<T>(path: string, call: () => Promise<T>): Promise<
 
 function abortable(signal: AbortSignal | undefined): { signal?: AbortSignal } {
   return signal ? { signal } : {};
-}
-
-function throwIfAborted(signal: AbortSignal | undefined): void {
-  if (signal?.aborted) throw new GristmillError('ABORTED', { what: 'the download' });
 }

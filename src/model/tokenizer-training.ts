@@ -9,7 +9,7 @@
  *
  * @see Radford et al. 2019 (byte-level BPE); Sennrich et al. 2016 (merges)
  */
-import { GristmillError } from '../errors.ts';
+import { GristmillError, throwIfAborted } from '../errors.ts';
 import { learnMerges } from './bpe.ts';
 import { BYTE_CHARACTERS, toByteCharacters } from './byte-alphabet.ts';
 import { writeGgufMetadata } from './gguf-write.ts';
@@ -137,5 +137,5 @@ function learn(words: ReadonlyMap<string, number>, nMerges: number, signal?: Abo
 }
 
 function checkAborted(signal: AbortSignal | undefined): void {
-  if (signal?.aborted) throw new GristmillError('ABORTED', { what: 'tokenizer training' });
+  throwIfAborted(signal, 'tokenizer training');
 }

@@ -12,7 +12,7 @@ import { pathToFileURL } from 'node:url';
 import { Piscina } from 'piscina';
 import type { DocumentBatch } from '../batch/document-batch.ts';
 import { type Region, releaseRegion, type SlabPool } from '../batch/slab-pool.ts';
-import { GristmillError } from '../errors.ts';
+import { GristmillError, throwIfAborted } from '../errors.ts';
 import { distFile } from '../paths.ts';
 import { type ExecuteOptions, type ResolvedOptions, resolveOptions } from './options.ts';
 import { PackedResults, packPrograms } from './pack.ts';
@@ -134,7 +134,7 @@ export class ExecutionPool {
   }
 
   async #run(task: ExecutionTask, signal?: AbortSignal): Promise<Int32Array> {
-    if (signal?.aborted) throw new GristmillError('ABORTED', { what: 'execution' });
+    throwIfAborted(signal, 'execution');
     if (this.#piscina === null) return runTask(task);
     // A running task is short and owns a part of the output region: it is never torn down half-way.
     return (await this.#piscina.run(task)) as Int32Array;

@@ -2,7 +2,7 @@
  * The refiner as a library: texts or batches in, outcomes out; no files, no ledger.
  */
 import { buildBatch, type DocumentBatch } from '../batch/document-batch.ts';
-import { GristmillError } from '../errors.ts';
+import { GristmillError, throwIfAborted } from '../errors.ts';
 import { native } from '../native.ts';
 import type { EngineInfo, EngineStats } from '../native-engine.ts';
 import type { Outcome } from '../program/types.ts';
@@ -83,7 +83,7 @@ export async function openRefiner(options: OpenRefinerOptions = {}): Promise<Ref
   let disposed = false;
   const check = (signal?: AbortSignal): void => {
     if (disposed) throw new GristmillError('DISPOSED', { object: 'refiner' });
-    if (signal?.aborted) throw new GristmillError('ABORTED', { what: 'refining' });
+    throwIfAborted(signal, 'refining');
   };
   const encoder = new TextEncoder();
 

@@ -8,7 +8,7 @@
  *     columns   feature 0: bin of row 0, row 1, …   feature 1: …          [nFeatures × nRows]
  *     nodes     feature, cut, left child, right child (negative: leaf −1 − index)
  */
-import { GristmillError } from '../errors.ts';
+import { GristmillError, throwIfAborted } from '../errors.ts';
 import type { BoostedTrees } from '../lines/trees.ts';
 import { type Random, seededRandom } from './seeded.ts';
 
@@ -119,7 +119,7 @@ class Trainer {
     const base = this.#baseLogit();
     this.#logits.fill(base);
     for (let tree = 0; tree < nTrees; tree++) {
-      if (signal?.aborted) throw new GristmillError('ABORTED', { what: 'training' });
+      throwIfAborted(signal, 'training');
       this.#grow();
     }
     const nodes = this.#nodes;

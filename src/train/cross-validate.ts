@@ -2,7 +2,7 @@
  * Cross-validation by domain: every page is scored by a refiner that saw no page of its domain.
  */
 import { performance } from 'node:perf_hooks';
-import { GristmillError } from '../errors.ts';
+import { GristmillError, throwIfAborted } from '../errors.ts';
 import { LineEvaluation, type LineReport } from './eval-lines.ts';
 import { foldOf, type GoldPage, groupOf } from './gold.ts';
 import type { LineRefiner, LineScorer } from './line-scorer.ts';
@@ -83,7 +83,7 @@ export async function evaluateLines({
     trainingMs += performance.now() - trainStart;
     try {
       for (const page of scored) {
-        if (signal?.aborted) throw new GristmillError('ABORTED', { what: 'evaluation' });
+        throwIfAborted(signal, 'evaluation');
         const start = performance.now();
         const scores = await scorer.scoreLines(page.lines);
         scoringMs += performance.now() - start;

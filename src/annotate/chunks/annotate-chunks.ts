@@ -13,7 +13,7 @@
  */
 import { setMaxListeners } from 'node:events';
 import { join } from 'node:path';
-import { GristmillError, isGristmillError } from '../../errors.ts';
+import { GristmillError, isGristmillError, throwIfAborted } from '../../errors.ts';
 import { native } from '../../native.ts';
 import { defaultModelFile } from '../../paths.ts';
 import { mapOrdered } from '../../refine/pipeline.ts';
@@ -159,7 +159,7 @@ class ChunkRun {
       }
       await this.#writeSet(spool, rejected);
       await rejected.close();
-      if (signal?.aborted) throw new GristmillError('ABORTED', { what: 'annotating' });
+      throwIfAborted(signal, 'annotating');
       const { expert, profile } = this.#parts;
       const statistics = this.#tally.statistics(this.#settings, {
         source: this.#source,

@@ -1,7 +1,7 @@
 /**
  * The windows of a run, document by document, with what is counted on the way.
  */
-import { GristmillError } from '../../errors.ts';
+import { throwIfAborted } from '../../errors.ts';
 import { readGoldPages } from '../../train/gold.ts';
 import { removedLines } from '../../train/program-pairs.ts';
 import { readDocuments } from '../documents.ts';
@@ -41,7 +41,7 @@ export class WindowSource {
     const kept = onlyKept === undefined ? null : await readKeptIds(onlyKept, signal);
     for await (const row of way === 'gold' ? this.#pages() : this.#rows()) {
       if (this.nDocuments === limit) return;
-      if (signal?.aborted) throw new GristmillError('ABORTED', { what: 'annotating' });
+      throwIfAborted(signal, 'annotating');
       this.nDocuments++;
       if (row === null || (kept && !kept.has(row.document.id))) {
         this.nSkipped++;

@@ -3,7 +3,7 @@
  * and what they do is compared (ProX, arXiv 2409.17115, Table 4 and more: eval-refiner-measures.ts has the formulas).
  */
 import { performance } from 'node:perf_hooks';
-import { GristmillError } from '../../errors.ts';
+import { GristmillError, throwIfAborted } from '../../errors.ts';
 import type { ResolvedOptions } from '../../program/options.ts';
 import type { DialectName } from '../../program/types.ts';
 import {
@@ -99,7 +99,7 @@ export async function evaluateRefiner(
       ...measured,
     };
   } catch (error) {
-    if (signal?.aborted) throw new GristmillError('ABORTED', { what: 'evaluation' });
+    throwIfAborted(signal, 'evaluation');
     throw error;
   } finally {
     signal?.removeEventListener('abort', interrupt);
@@ -188,7 +188,7 @@ export async function* selectExamples(
   }
   let nTaken = 0;
   for await (const example of examples) {
-    if (signal?.aborted) throw new GristmillError('ABORTED', { what: 'evaluation' });
+    throwIfAborted(signal, 'evaluation');
     if (split !== 'all' && example.split !== split) continue;
     if (example.lineStart > MAX_LINE_START) {
       throw new GristmillError('OPTION_INVALID', {

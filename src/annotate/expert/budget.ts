@@ -6,7 +6,7 @@
  * they may waits for them. Once one request has been turned away all later ones are, whatever their size: what a
  * budget buys is a beginning of the work, not the small pieces of all of it.
  */
-import { GristmillError } from '../../errors.ts';
+import { GristmillError, throwIfAborted } from '../../errors.ts';
 
 /** See the file's header. */
 export class Budget {
@@ -32,7 +32,7 @@ export class Budget {
   /** Counts a request of at most `tokens`. @throws ANNOTATE_BUDGET_SPENT, ABORTED */
   async admit(tokens: number, signal: AbortSignal | undefined): Promise<void> {
     for (;;) {
-      if (signal?.aborted) throw new GristmillError('ABORTED', { what: 'asking the expert' });
+      throwIfAborted(signal, 'asking the expert');
       if (this.#spent) throw this.#spent;
       const certain = this.#tokens + tokens;
       if (certain > this.#maxTokens) throw this.#end(`${this.#maxTokens} tokens`);

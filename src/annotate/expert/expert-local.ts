@@ -5,7 +5,7 @@
  * batch. A prompt that does not fit the context fails its request: nothing is cut behind the caller's back. From the
  * refine room come the engine, the prompt frame and the device sizes.
  */
-import { GristmillError } from '../../errors.ts';
+import { abortError, GristmillError } from '../../errors.ts';
 import { inspectModel } from '../../model/inspect.ts';
 import { defaultSizes, parseDevices } from '../../refine/devices.ts';
 import {
@@ -148,7 +148,7 @@ class LocalExpert implements Transport {
       const group = chosen.filter(({ control }) => !control.signal?.aborted);
       for (const ask of chosen) {
         if (!group.includes(ask)) {
-          ask.reject(new GristmillError('ABORTED', { what: 'asking the expert' }));
+          ask.reject(abortError('asking the expert', ask.control.signal));
         }
       }
       try {

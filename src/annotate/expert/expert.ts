@@ -17,7 +17,7 @@
  */
 import { createHash } from 'node:crypto';
 import { setMaxListeners } from 'node:events';
-import { GristmillError } from '../../errors.ts';
+import { GristmillError, throwIfAborted } from '../../errors.ts';
 import { checkCount, given } from '../options.ts';
 import { AnswerCache } from './answer-cache.ts';
 import { Budget } from './budget.ts';
@@ -182,7 +182,7 @@ class CachedExpert implements Expert {
     const hash = hashOf(this.#transport.identity, request);
     for (;;) {
       if (this.#disposing) throw new GristmillError('DISPOSED', { object: `expert ${this.name}` });
-      if (signal?.aborted) throw aborted();
+      throwIfAborted(signal, 'asking the expert');
       // No wait lies between these checks and the note that this request is under way.
       if (this.#cache?.has(hash)) {
         const stored = await this.#cache.get(hash);
@@ -327,8 +327,4 @@ function withoutThinking(text: string): string {
   if (!start.startsWith(THINK_OPEN)) return text;
   const end = start.indexOf(THINK_CLOSE);
   return end < 0 ? '' : start.slice(end + THINK_CLOSE.length).trimStart();
-}
-
-function aborted(): GristmillError {
-  return new GristmillError('ABORTED', { what: 'asking the expert' });
 }

@@ -1,5 +1,7 @@
 /** A bounded number of tasks at once; the others wait in the order in which they came. */
-import { GristmillError } from '../../errors.ts';
+import { abortError, throwIfAborted } from '../../errors.ts';
+
+const WAITING = 'waiting for the expert';
 
 /** See the file's header. */
 export class Lanes {
@@ -21,7 +23,7 @@ export class Lanes {
   }
 
   async #take(signal: AbortSignal | undefined): Promise<void> {
-    if (signal?.aborted) throw aborted();
+    throwIfAborted(signal, WAITING);
     if (this.#free > 0) {
       this.#free--;
       return;
@@ -33,7 +35,7 @@ export class Lanes {
       };
       const stop = (): void => {
         this.#waiting.delete(start);
-        reject(aborted());
+        reject(abortError(WAITING, signal));
       };
       this.#waiting.add(start);
       signal?.addEventListener('abort', stop, { once: true });
@@ -48,8 +50,4 @@ export class Lanes {
       next();
     }
   }
-}
-
-function aborted(): GristmillError {
-  return new GristmillError('ABORTED', { what: 'waiting for the expert' });
 }

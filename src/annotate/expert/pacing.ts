@@ -5,7 +5,7 @@
  * tenth of it, at most a second, so that they do not meet the limit as one. Back-off is exponential with full jitter:
  * a uniform draw from 0 to `base · 2^attempt`, from a seed.
  */
-import { GristmillError } from '../../errors.ts';
+import { abortError } from '../../errors.ts';
 
 /** Longest wait that is believed. */
 export const MAX_PAUSE_MS = 10 * 60_000;
@@ -141,7 +141,7 @@ function sleep(ms: number, signal: AbortSignal | undefined): Promise<void> {
   return new Promise((resolve, reject) => {
     const stop = (): void => {
       clearTimeout(timer);
-      reject(new GristmillError('ABORTED', { what: 'waiting for the expert' }));
+      reject(abortError('waiting for the expert', signal));
     };
     const timer = setTimeout(
       () => {

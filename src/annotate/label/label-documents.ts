@@ -16,7 +16,7 @@ import { SlabPool } from '../../batch/slab-pool.ts';
 import { planCorpus } from '../../corpus/plan.ts';
 import { type CorpusPlan, ROW_NULL, ROW_OK, type UnitBatch } from '../../corpus/types.ts';
 import { openUnit } from '../../corpus/unit.ts';
-import { GristmillError, isGristmillError } from '../../errors.ts';
+import { isGristmillError, throwIfAborted } from '../../errors.ts';
 import { mapOrdered } from '../../refine/pipeline.ts';
 import { loadProfile } from '../../refine/profile.ts';
 import { type Expert, openExpert } from '../expert/expert.ts';
@@ -212,7 +212,7 @@ class LabelRun {
         open = item.last ? null : item;
       }
       if (open) await flush(open);
-      if (signal?.aborted) throw new GristmillError('ABORTED', { what: 'annotating' });
+      throwIfAborted(signal, 'annotating');
       await files.close();
     } catch (error) {
       await files.abort();

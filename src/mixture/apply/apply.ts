@@ -13,7 +13,7 @@ import { stringColumn } from '../../corpus/schema.ts';
 import { openSink } from '../../corpus/sink.ts';
 import type { CorpusSink, SinkFormat } from '../../corpus/types.ts';
 import { syncFolder, writeDurably } from '../../durable-files.ts';
-import { GristmillError } from '../../errors.ts';
+import { GristmillError, throwIfAborted } from '../../errors.ts';
 import { native } from '../../native.ts';
 import type { NativeTokenizer } from '../../native-tokenizer.ts';
 import { hashOf } from '../../train/run-folder.ts';
@@ -209,7 +209,7 @@ async function writePicks(
       try {
         const end = Math.min(nRows, first + fileRows);
         await writeRows(sink, spool, picks, names, [first, end], (row) => {
-          if (signal?.aborted) throw new GristmillError('ABORTED', { what: 'mix apply' });
+          throwIfAborted(signal, 'mix apply');
           onProgress?.('write', row, nRows);
         });
         const { rows, bytes, sha256 } = await sink.close();

@@ -2,7 +2,7 @@
  * Descent over a {@link MixtureSpace}: spectral projected gradients (Birgin, Martínez and Raydan 2000; monotone, Armijo
  * backtracking), then moves of weight between pairs of variables on the grid, which need no gradient.
  */
-import { GristmillError } from '../../errors.ts';
+import { throwIfAborted } from '../../errors.ts';
 import { type Random, seededRandom } from '../../train/seeded.ts';
 import { unitsToWeights } from '../simplex.ts';
 import type { MixtureObjective } from './objective.ts';
@@ -29,7 +29,7 @@ export function descend(
   let here = slopeAt(point);
   let length = 0.1 / Math.max(1e-12, ...here.gradient.map(Math.abs));
   for (let iteration = 0; iteration < MAX_ITERATIONS; iteration++) {
-    if (signal?.aborted) throw new GristmillError('ABORTED', { what: 'optimising the mixture' });
+    throwIfAborted(signal, 'optimising the mixture');
     const wanted = space.project(point.map((value, at) => value - length * here.gradient[at]!));
     const direction = wanted.map((value, at) => value - point[at]!);
     if (direction.every((shift) => Math.abs(shift) < STILL)) break;
@@ -115,9 +115,7 @@ export function polish(
   let round = 0;
   for (let amount = Math.max(1, options.firstUnits); ; amount = Math.ceil(amount / 4)) {
     for (; round < MAX_ROUNDS; round++) {
-      if (options.signal?.aborted) {
-        throw new GristmillError('ABORTED', { what: 'optimising the mixture' });
-      }
+      throwIfAborted(options.signal, 'optimising the mixture');
       const better =
         bestBelow(value, movesOf(space, units, amount, random), space, objective) ??
         // Where two targets are equally bad, one move alone makes either worse.

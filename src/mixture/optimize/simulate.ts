@@ -5,7 +5,7 @@
  * Draws that break a bound are rejected. Bounds and frozen groups are convex, so the average keeps them.
  */
 import { setImmediate } from 'node:timers/promises';
-import { GristmillError } from '../../errors.ts';
+import { GristmillError, throwIfAborted } from '../../errors.ts';
 import { seededRandom } from '../../train/seeded.ts';
 import { drawDirichlet } from '../sample/dirichlet.ts';
 import type { MixtureObjective } from './objective.ts';
@@ -41,7 +41,7 @@ export async function simulate(
   let nFeasible = 0;
   for (let done = 0; done < nDraws; done += CHUNK) {
     await setImmediate();
-    if (signal?.aborted) throw new GristmillError('ABORTED', { what: 'optimising the mixture' });
+    throwIfAborted(signal, 'optimising the mixture');
     const rows = new Float64Array(CHUNK * nDomains);
     let nRows = 0;
     for (let index = done; index < Math.min(nDraws, done + CHUNK); index++) {

@@ -5,7 +5,7 @@
  * and whatever ran before. A sequence is `nCtx` tokens and the one behind them; windows of the validation parts are the
  * same in every run.
  */
-import { GristmillError } from '../../errors.ts';
+import { GristmillError, throwIfAborted } from '../../errors.ts';
 import type { TokenBatch } from '../../native-train.ts';
 import { BlendedOrder } from '../../train/blend.ts';
 import { newShape } from '../../train/model-shape.ts';
@@ -86,7 +86,7 @@ export async function runProxy(options: RunProxyOptions): Promise<ProxyResult> {
   let trainLoss = Number.NaN;
   let next = batchesOf(0);
   for (let step = 0; step < steps; step++) {
-    if (signal?.aborted) throw new GristmillError('ABORTED', { what: 'the proxy' });
+    throwIfAborted(signal, 'the proxy');
     const lr = learningRateAt(step, schedule);
     const made = trainer.steps([{ batches: next, lr }]);
     // The next batches are read while the trainer's thread computes.

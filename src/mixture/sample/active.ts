@@ -9,7 +9,7 @@
  * Fits of `gp` and `ensemble` hold such a process; the other members of an ensemble have no covariance and are not asked.
  */
 import { setImmediate } from 'node:timers/promises';
-import { GristmillError } from '../../errors.ts';
+import { GristmillError, throwIfAborted } from '../../errors.ts';
 import { unitsToWeights } from '../simplex.ts';
 import type { FittedSurrogate } from '../types.ts';
 import { type CandidateOptions, drawCandidates } from './candidates.ts';
@@ -135,7 +135,7 @@ export async function chooseJointly(
 /** Gives the event loop its turn. @throws ABORTED */
 async function turn(signal: AbortSignal | undefined): Promise<void> {
   await setImmediate();
-  if (signal?.aborted) throw new GristmillError('ABORTED', { what: 'sampling mixtures' });
+  throwIfAborted(signal, 'sampling mixtures');
 }
 
 /** The covariance after one more run. */

@@ -11,7 +11,7 @@
  * remainders within the bounds, so that units sum exactly (the reference's may be off by a few grid steps).
  */
 import { setImmediate } from 'node:timers/promises';
-import { GristmillError } from '../../errors.ts';
+import { GristmillError, throwIfAborted } from '../../errors.ts';
 import { seededRandom, shuffle } from '../../train/seeded.ts';
 import { type MixtureBounds, roundToUnits, unitBounds } from '../simplex.ts';
 import { drawDirichlet } from './dirichlet.ts';
@@ -105,7 +105,7 @@ export async function drawPublished(options: DrawPublishedOptions): Promise<Draw
   for (let draw = 0; draw < nDrawn; draw++) {
     if (draw % 4096 === 0) {
       await setImmediate();
-      if (signal?.aborted) throw new GristmillError('ABORTED', { what: 'sampling mixtures' });
+      throwIfAborted(signal, 'sampling mixtures');
     }
     drawDirichlet(concentrations[Math.floor(random() * strengths.length)]!, random, weights);
     if (weights.some((weight, at) => weight > bounds.upper[at]! || weight < bounds.lower[at]!)) {

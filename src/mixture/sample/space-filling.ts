@@ -6,7 +6,7 @@
  * as much as one from 25 % to 36 %, as losses do respond; in plain distance all small domains would look alike.
  */
 import { setImmediate } from 'node:timers/promises';
-import { GristmillError } from '../../errors.ts';
+import { GristmillError, throwIfAborted } from '../../errors.ts';
 import { type CandidateOptions, drawCandidates } from './candidates.ts';
 
 /** Options of {@link drawSpaceFilling}. */
@@ -50,7 +50,7 @@ export async function drawSpaceFilling(options: SpaceFillingOptions): Promise<In
   const chosen: number[] = [];
   for (let next = first; ; next = largestAt(nearest)) {
     await setImmediate();
-    if (signal?.aborted) throw new GristmillError('ABORTED', { what: 'sampling mixtures' });
+    throwIfAborted(signal, 'sampling mixtures');
     chosen.push(next);
     if (chosen.length === n) break;
     for (const [at, root] of roots.entries()) {

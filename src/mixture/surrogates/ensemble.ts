@@ -10,7 +10,7 @@
  * Trees are piecewise constant: the gradient is that of the other three members, a quarter each, which is the gradient
  * of the mean almost everywhere.
  */
-import { GristmillError } from '../../errors.ts';
+import { throwIfAborted } from '../../errors.ts';
 import { seededRandom, shuffle } from '../../train/seeded.ts';
 import type {
   FitOptions,
@@ -121,7 +121,7 @@ async function calibrate(
         fitPowerLaw(train, 2, { seed, start: starts[1]!, signal }),
         boostRounds(train, roundsOf(trees), signal),
       ]);
-      if (signal?.aborted) throw new GristmillError('ABORTED', { what: 'the ensemble fit' });
+      throwIfAborted(signal, 'the ensemble fit');
       const { mean, deviation } = combine(models.map((model) => model.predict(held.weights)));
       const deviations = deviation();
       return Array.from(held.losses, (loss, row) => Math.abs(loss - mean[row]!) / deviations[row]!);

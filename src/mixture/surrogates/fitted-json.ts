@@ -4,7 +4,7 @@
  * A fitted surrogate is JSON of numbers and arrays of numbers: JavaScript writes the shortest text that reads back as
  * the same double, so predictions after reading are bit-equal.
  */
-import { GristmillError } from '../../errors.ts';
+import { GristmillError, throwIfAborted } from '../../errors.ts';
 import type { FittedSurrogate, SurrogateData, SurrogateFamily } from '../types.ts';
 
 /** Raises MIXTURE_DATA_TOO_SMALL or ABORTED before a fit begins. */
@@ -13,7 +13,7 @@ export function checkFit(
   { nRuns, nDomains }: SurrogateData,
   signal: AbortSignal | undefined,
 ): void {
-  if (signal?.aborted) throw new GristmillError('ABORTED', { what: `the ${family.name} fit` });
+  throwIfAborted(signal, `the ${family.name} fit`);
   const minimum = family.minRuns(nDomains);
   if (nRuns >= minimum) return;
   throw new GristmillError('MIXTURE_DATA_TOO_SMALL', {

@@ -4,7 +4,7 @@
  * The penalty is chosen by seeded 5-fold cross-validation over 1e-3..1e3 (leave-one-out below ten runs); the intercept
  * is not penalised. It has no deviation.
  */
-import { GristmillError } from '../../errors.ts';
+import { throwIfAborted } from '../../errors.ts';
 import { seededRandom, shuffle } from '../../train/seeded.ts';
 import type { FittedSurrogate, SurrogateData, SurrogateFamily } from '../types.ts';
 import { checkFit, constantFit, constantOf, countMixtures, FittedReader } from './fitted-json.ts';
@@ -26,7 +26,7 @@ export const ridge: SurrogateFamily = {
     const nFolds = data.nRuns < 2 * N_FOLDS ? data.nRuns : N_FOLDS;
     const errors = new Float64Array(RIDGE_PENALTIES.length);
     for (let fold = 0; fold < nFolds; fold++) {
-      if (signal?.aborted) throw new GristmillError('ABORTED', { what: 'the ridge fit' });
+      throwIfAborted(signal, 'the ridge fit');
       const train = order.filter((_, at) => at % nFolds !== fold);
       const held = order.filter((_, at) => at % nFolds === fold);
       const solve = prepare(data, train);

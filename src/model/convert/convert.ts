@@ -6,7 +6,7 @@
  * converted off the main thread, written. The file appears under its name when it is complete.
  */
 import { type FileHandle, open, stat } from 'node:fs/promises';
-import { GristmillError } from '../../errors.ts';
+import { GristmillError, throwIfAborted } from '../../errors.ts';
 import { callNative, native } from '../../native.ts';
 import type { GgufEntries } from '../gguf-write.ts';
 import type { ConvertedType } from '../hub-cache.ts';
@@ -94,7 +94,7 @@ export async function convertModel(options: ConvertModelOptions): Promise<Conver
   let bytes: number;
   try {
     await new TensorCopy(model, tensors, file, options).run();
-    throwIfAborted(signal);
+    throwIfAborted(signal, 'the conversion');
     bytes = await file.commit();
   } catch (error) {
     await file.discard();
@@ -162,7 +162,7 @@ class TensorCopy {
     const mixed = nHeadsInterleaved > 0 ? new Uint8Array(read.length) : read;
     const written = new Uint8Array(tensorBytes((read.length / rowBytes) * columns, type));
     for (let row = 0; row < nRows; row += pieceRows) {
-      throwIfAborted(this.#options.signal);
+      throwIfAborted(this.#options.signal, 'the conversion');
       const length = Math.min(pieceRows, nRows - row) * rowBytes;
       const piece = read.subarray(0, length);
       await this.#read(source.file, piece, source.offset + row * rowBytes);
@@ -209,8 +209,4 @@ function checkOptions({ dir, out, type, name }: ConvertModelOptions): void {
   if (typeof out !== 'string' || out === '') throw expected('out', 'the file to write', out);
   if (type !== undefined && !TYPES.includes(type)) throw expected('type', TYPES.join(', '), type);
   if (name !== undefined && typeof name !== 'string') throw expected('name', 'a string', name);
-}
-
-function throwIfAborted(signal: AbortSignal | undefined): void {
-  if (signal?.aborted) throw new GristmillError('ABORTED', { what: 'the conversion' });
 }

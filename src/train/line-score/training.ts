@@ -8,7 +8,7 @@
  */
 
 import { existsSync } from 'node:fs';
-import { GristmillError } from '../../errors.ts';
+import { abortError } from '../../errors.ts';
 import { quantileBins } from '../../lines/bins.ts';
 import { lineFeatures } from '../../lines/features.ts';
 import { encodePage, type LineEncoder, tableRows } from '../../lines/line-encoder.ts';
@@ -228,7 +228,7 @@ async function runEpochs(
     const isLast = at + 1 === totalSteps;
     if (signal?.aborted && !isLast) {
       await save();
-      throw new GristmillError('ABORTED', { what: 'training' });
+      throw abortError('training', signal);
     }
     if (isLast || (checkpoint && checkpoint.every > 0 && step % checkpoint.every === 0))
       await save();
