@@ -9,15 +9,17 @@ import { GristmillError } from '../errors.ts';
 import { withFile } from './parquet-file.ts';
 import type { CorpusFormat } from './types.ts';
 
+/** How JSON lines are named: with each of these endings, plain or compressed. `.json` is what C4, Dolma and mC4 use. */
+const JSON_NAMES = ['.jsonl', '.ndjson', '.json'];
+
 /** Extensions and their formats. */
 const FORMATS: readonly (readonly [string, CorpusFormat])[] = [
   ['.parquet', 'parquet'],
-  ['.jsonl', 'jsonl'],
-  ['.ndjson', 'jsonl'],
-  ['.jsonl.gz', 'jsonl.gz'],
-  ['.ndjson.gz', 'jsonl.gz'],
-  ['.jsonl.zst', 'jsonl.zst'],
-  ['.ndjson.zst', 'jsonl.zst'],
+  ...JSON_NAMES.flatMap((name): [string, CorpusFormat][] => [
+    [name, 'jsonl'],
+    [`${name}.gz`, 'jsonl.gz'],
+    [`${name}.zst`, 'jsonl.zst'],
+  ]),
   ['.arrow', 'arrow'],
   ['.arrows', 'arrow'],
 ];
