@@ -5,7 +5,6 @@ import {
   closeSync,
   existsSync,
   fsyncSync,
-  mkdirSync,
   openSync,
   readFileSync,
   renameSync,
@@ -16,7 +15,8 @@ import {
 } from 'node:fs';
 import { hostname } from 'node:os';
 import { basename, dirname, join } from 'node:path';
-import { GristmillError } from './errors.ts';
+import { GristmillError, isGristmillError } from './errors.ts';
+import { localPath, makeFolder } from './local-path.ts';
 
 /**
  * Takes the lock file of a folder; a lock whose process is gone from this host is taken over.
@@ -97,6 +97,7 @@ export function readLedgerJson(file: string): unknown {
  * @param content text, bytes, or pieces of text one after the other
  */
 export function writeDurably(file: string, content: string | Uint8Array | Iterable<string>): void {
+  localPath(file, 'output');
   const pending = join(dirname(file), `.${basename(file)}.tmp`);
   const handle = openSync(pending, 'w');
   try {
@@ -126,9 +127,10 @@ export function writeResultAs(
   content: string | Uint8Array | Iterable<string>,
 ): void {
   try {
-    mkdirSync(dirname(path), { recursive: true });
+    makeFolder(dirname(path));
     writeDurably(path, content);
   } catch (cause) {
+    if (isGristmillError(cause)) throw cause;
     throw new GristmillError(code, { path, reason: (cause as Error).message }, { cause });
   }
 }

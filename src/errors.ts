@@ -13,6 +13,7 @@ export const ERRORS = {
   OPTION_INVALID: 'option {option}: expected {expected}, received {received}',
   DISPOSED: '{object} was used after dispose()',
   ABORTED: '{what} was aborted',
+  PATH_REMOTE: '{name} {path}: {scheme} paths are neither read nor written here: {hint}',
   // native addon
   NATIVE_MISSING: 'the native addon is not built: {reason}; run `npx gristmill build-native`',
   NATIVE_FAILED: '{operation}: {reason}',

@@ -3,11 +3,12 @@
  * `statistics.json` goes first and comes last, so that a folder without it is no set.
  */
 import { createWriteStream, existsSync, readFileSync, type WriteStream } from 'node:fs';
-import { mkdir, open, rename, rm } from 'node:fs/promises';
+import { open, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { finished } from 'node:stream/promises';
 import { lock } from '../durable-files.ts';
 import { GristmillError } from '../errors.ts';
+import { makeFolder } from '../local-path.ts';
 
 /** Name of the file that says the set is complete. */
 export const STATISTICS_FILE = 'statistics.json';
@@ -28,7 +29,7 @@ export function pendingFile(out: string, name: string): string {
  * @throws RUN_OUTPUT_FAILED; ANNOTATE_OUTPUT_OTHER where a set of the other kind lies
  */
 export async function prepareFolder(out: string, kind: 'documents' | 'chunks'): Promise<void> {
-  await coded(workFolder(out), () => mkdir(workFolder(out), { recursive: true }));
+  makeFolder(workFolder(out), 'RUN_OUTPUT_FAILED');
   const file = join(workFolder(out), 'kind');
   const other = existsSync(file) ? readFileSync(file, 'utf8').trim() : kind;
   if (other !== kind) throw new GristmillError('ANNOTATE_OUTPUT_OTHER', { out, other, kind });

@@ -10,9 +10,10 @@
  * that holds `{text}` stays what it is. The criteria are those of ProX's annotation prompts (arXiv 2409.17115,
  * appendix), in our own words and with our own examples.
  */
-import { constants, copyFileSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { constants, copyFileSync, existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { GristmillError } from '../errors.ts';
+import { makeFolder } from '../local-path.ts';
 import { promptFolder } from '../paths.ts';
 
 /** The prompts and the one placeholder that each has, exactly once, in the user message. */
@@ -99,7 +100,7 @@ export function writeTemplates(folder: string): string[] {
   return Object.keys(TEMPLATES).map((name) => {
     const file = join(folder, `${name}.txt`);
     try {
-      mkdirSync(folder, { recursive: true });
+      makeFolder(folder);
       copyFileSync(join(promptFolder, `${name}.txt`), file, constants.COPYFILE_EXCL);
     } catch (cause) {
       const { code, message } = cause as NodeJS.ErrnoException;

@@ -13,6 +13,7 @@ import { continueCommand } from './continue.ts';
 import { reportFailure } from './errors.ts';
 import { evalCommand } from './eval.ts';
 import { executeCommand } from './execute.ts';
+import { refuseRemotePaths } from './local-paths.ts';
 import { mixCommand } from './mix.ts';
 import { modelsCommand } from './models.ts';
 import { refineCommand } from './refine.ts';
@@ -33,6 +34,7 @@ program.addCommand(continueCommand());
 program.addCommand(modelsCommand());
 program.addCommand(buildNativeCommand());
 throwUsageErrors(program);
+program.hook('preAction', (_, command) => refuseRemotePaths(command));
 
 // A reader that closes early (`| head`) is no failure of ours.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {

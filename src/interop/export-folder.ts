@@ -6,6 +6,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } 
 import { basename, dirname, join } from 'node:path';
 import { syncFolder, writeDurably } from '../durable-files.ts';
 import { GristmillError } from '../errors.ts';
+import { makeFolder } from '../local-path.ts';
 import type { ExportFile } from './schedules/target.ts';
 
 /** Name of the file that says what a folder holds. */
@@ -27,7 +28,7 @@ export function writeExportFolder(
   const partial = join(parent, `.${name}.gristmill-partial`);
   const old = join(parent, `.${name}.gristmill-old`);
   try {
-    mkdirSync(parent, { recursive: true });
+    makeFolder(parent);
     rmSync(partial, { recursive: true, force: true });
     mkdirSync(partial);
     const names = files.map(({ name }) => name);

@@ -6,9 +6,10 @@
  * An interrupted pull goes on where it stopped when it is started again. The revision's name is written last: it never
  * points at a model that is not there.
  */
-import { mkdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { rename, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { GristmillError } from '../errors.ts';
+import { makeFolder } from '../local-path.ts';
 import { convertModel } from './convert/convert.ts';
 import { indexedFiles } from './convert/safetensors.ts';
 import { type ConvertedType, hubFolder, hubModelPath } from './hub-cache.ts';
@@ -89,7 +90,7 @@ export async function pullModel(options: PullModelOptions): Promise<PullSummary>
   let notes: readonly string[] = [];
   if (!(await stat(path).catch(() => null))?.isFile()) {
     const dir = join(dirname(path), 'hf');
-    await writing(dir, () => mkdir(dir, { recursive: true }));
+    await writing(dir, async () => makeFolder(dir));
     bytesReceived = await download(access, commit, dir, options);
     const summary = await convertModel({
       dir,
@@ -145,7 +146,7 @@ async function download(
 async function nameRevision(repo: string, revision: string, commit: string): Promise<void> {
   const file = join(hubFolder(repo), 'refs', revision.replaceAll('/', '--'));
   await writing(file, async () => {
-    await mkdir(dirname(file), { recursive: true });
+    makeFolder(dirname(file));
     await writeFile(`${file}.partial`, `${commit}\n`, { flush: true });
     await rename(`${file}.partial`, file);
   });

@@ -16,10 +16,11 @@
  *  3. Whatever lies under tmp/ without a record is thrown away and done again.
  *  4. rows in = kept + edited + dropped + failed, checked before a record is written.
  */
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { lock, readLedgerJson, syncFolder, writeDurably } from '../durable-files.ts';
 import { GristmillError } from '../errors.ts';
+import { makeFolder } from '../local-path.ts';
 import { compareIdentity, type RunIdentity } from './run-identity.ts';
 import type { RefineCounts } from './statistics.ts';
 
@@ -85,7 +86,7 @@ export function openLedger(out: string, identity: RunIdentity): Ledger {
     ) {
       throw new GristmillError('RUN_OUTPUT_FOREIGN', { out });
     }
-    for (const part of ['units', 'tmp']) mkdirSync(join(folder, part), { recursive: true });
+    for (const part of ['units', 'tmp']) makeFolder(join(folder, part));
     unlock = lock(out, join(folder, 'lock'));
   } catch (error) {
     throw outputError(out, error);
@@ -102,7 +103,7 @@ export function openLedger(out: string, identity: RunIdentity): Ledger {
     const committed = readRecords(folder);
     for (const record of committed.values()) publish(out, record);
     rmSync(join(folder, 'tmp'), { recursive: true, force: true });
-    mkdirSync(join(folder, 'tmp'), { recursive: true });
+    makeFolder(join(folder, 'tmp'));
     return ledgerOver(out, folder, committed, unlock);
   } catch (error) {
     unlock();
@@ -124,7 +125,7 @@ function ledgerOver(
       const pending = pendingFolder(unit);
       try {
         rmSync(pending, { recursive: true, force: true });
-        mkdirSync(pending, { recursive: true });
+        makeFolder(pending);
       } catch (error) {
         throw outputError(pending, error);
       }
@@ -162,7 +163,7 @@ function publish(out: string, record: UnitRecord): void {
     const target = join(out, file.path);
     const pending = pendingPath(out, record.unit, file.path);
     if (existsSync(pending)) {
-      mkdirSync(dirname(target), { recursive: true });
+      makeFolder(dirname(target));
       renameSync(pending, target);
       syncFolder(dirname(target));
     } else if (!existsSync(target)) {

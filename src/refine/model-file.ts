@@ -2,9 +2,10 @@
  * The model files of a run: found, fingerprinted, and for `random[:preset]` made.
  */
 import { createHash } from 'node:crypto';
-import { createReadStream, existsSync, mkdirSync, renameSync, statSync } from 'node:fs';
+import { createReadStream, existsSync, renameSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { GristmillError } from '../errors.ts';
+import { makeFolder } from '../local-path.ts';
 import { inspectModel } from '../model/inspect.ts';
 import { RANDOM_MODEL_PRESETS, type RandomModelPreset, writeRandomModel } from '../model/random.ts';
 import { cacheFolder, defaultModelFile } from '../paths.ts';
@@ -58,7 +59,7 @@ async function randomModel(preset: string, seed: number): Promise<string> {
     });
   }
   const folder = cacheFolder();
-  mkdirSync(folder, { recursive: true });
+  makeFolder(folder);
   const path = join(folder, `random-${preset}-${seed}.gguf`);
   const pending = `${path}.${process.pid}.tmp`;
   // Made anew every time: the weights follow from the preset and the seed, an old file may be of an older version.

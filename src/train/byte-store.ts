@@ -2,9 +2,9 @@
  * A token store (token-store.ts) whose tokens are the bytes of the texts: no tokenizer, so that synthetic data and small
  * experiments need nothing else. Documents end with the token 256.
  */
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeDurably } from '../durable-files.ts';
+import { makeFolder } from '../local-path.ts';
 import { openTokenStore, STORE_INDEX, type StoreIndex, type TokenStore } from './token-store.ts';
 import { TokenWriter } from './token-writer.ts';
 
@@ -22,7 +22,7 @@ export interface ByteStoreOptions {
 export function writeByteStore(options: ByteStoreOptions): TokenStore {
   const { out, texts, validationShare = 0.05 } = options;
   const eos = 256;
-  mkdirSync(out, { recursive: true });
+  makeFolder(out);
   const domains = Object.entries(texts).map(([name, documents], domain) => {
     const folder = String(domain).padStart(5, '0');
     const writer = new TokenWriter({ folder: join(out, folder), idBytes: 2, eos, validationShare });

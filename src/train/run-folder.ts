@@ -8,9 +8,10 @@
  *     model.gguf      the result; it is there only when the run is finished
  */
 import { createHash } from 'node:crypto';
-import { createReadStream, existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { createReadStream, existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { GristmillError } from '../errors.ts';
+import { makeFolder } from '../local-path.ts';
 import { type LossPoint, lossPlot } from './loss-plot.ts';
 import { RecordLog, writeWhole } from './record-log.ts';
 
@@ -49,7 +50,7 @@ export class RunFolder {
    * @throws TRAIN_RUN_CHANGED naming what differs
    */
   static claim(out: string, identity: object, title: string): RunFolder {
-    mkdirSync(out, { recursive: true });
+    makeFolder(out, 'TRAIN_WRITE_FAILED');
     const now = JSON.parse(JSON.stringify({ format: 1, ...identity })) as object;
     const file = join(out, 'run.json');
     if (existsSync(file)) {

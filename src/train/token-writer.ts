@@ -2,8 +2,9 @@
  * Writes the tokens of one domain of a store (token-store.ts), split into training and validation by document.
  */
 import { createHash } from 'node:crypto';
-import { closeSync, fsyncSync, mkdirSync, openSync, writeSync } from 'node:fs';
+import { closeSync, fsyncSync, openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
+import { makeFolder } from '../local-path.ts';
 import type { PartName, StoredPart } from './token-store.ts';
 
 const BUFFER_BYTES = 2 ** 18;
@@ -36,7 +37,7 @@ export class TokenWriter {
 
   /** @throws Error of the file system */
   constructor(options: TokenWriterOptions) {
-    mkdirSync(options.folder, { recursive: true });
+    makeFolder(options.folder);
     this.#options = options;
     this.#parts = {
       train: new PartFiles(options.folder, 'train'),

@@ -9,10 +9,11 @@
  *     source-00000/        a finished source: record.json and a folder for every domain
  *     domains.json         names and training tokens, as `mix sample` reads them
  */
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { lock, syncFolder, writeDurably } from '../durable-files.ts';
 import { GristmillError } from '../errors.ts';
+import { makeFolder } from '../local-path.ts';
 import { trainTokenizer } from '../model/tokenizer-training.ts';
 import { native } from '../native.ts';
 import type { NativeTokenizer } from '../native-tokenizer.ts';
@@ -84,7 +85,7 @@ export async function tokenizeDomains(options: TokenizeDomainsOptions): Promise<
     heldOut,
     tokenizer: typeof tokenizer === 'string' ? await vocabularyOf(tokenizer) : tokenizer,
   };
-  mkdirSync(out, { recursive: true });
+  makeFolder(out, 'TRAIN_WRITE_FAILED');
   const unlock = lock(out, join(out, 'lock'));
   try {
     claim(out, identity);
@@ -229,7 +230,7 @@ async function writeSource(
 ): Promise<SourceRecord> {
   const partial = join(out, `${folder}.partial`);
   rmSync(partial, { recursive: true, force: true });
-  mkdirSync(partial, { recursive: true });
+  makeFolder(partial);
   const { eos, nTokens: nVocab } = tokenizer.info;
   const validationShare = isHeldOutWhole(planned.source, heldOut) ? 1 : share;
   const writers = new Map<string, { readonly writer: TokenWriter; readonly folder: string }>();

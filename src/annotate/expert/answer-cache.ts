@@ -11,9 +11,10 @@
  *  3. Files hold hashes and answers: no prompts, no keys. In memory are the places of the answers only.
  */
 import { createReadStream } from 'node:fs';
-import { type FileHandle, mkdir, open, readdir } from 'node:fs/promises';
+import { type FileHandle, open, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { GristmillError } from '../../errors.ts';
+import { makeFolder } from '../../local-path.ts';
 
 /** An answer as it is stored. */
 export interface StoredAnswer {
@@ -55,7 +56,7 @@ export class AnswerCache {
   static async open(folder: string): Promise<AnswerCache> {
     const cache = new AnswerCache(folder);
     try {
-      await mkdir(folder, { recursive: true });
+      makeFolder(folder);
       for (const name of answerFiles(await readdir(folder))) await cache.#index(join(folder, name));
     } catch (error) {
       throw failed(folder, error);

@@ -12,10 +12,11 @@
  *
  * @see arXiv 2403.08763; keeping the checkpoint before the anneal: its section 7, and 2503.02844
  */
-import { existsSync, mkdirSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { lock, readLedgerJson, writeDurably } from '../../durable-files.ts';
 import { GristmillError } from '../../errors.ts';
+import { makeFolder } from '../../local-path.ts';
 import { shapeOf } from '../../train/model-shape.ts';
 import { changedKeys, hashOf } from '../../train/run-folder.ts';
 import { type DomainSource, fingerprintsOf, planSources } from '../../train/sources.ts';
@@ -83,7 +84,7 @@ export async function runPlan(config: PlanConfig, options: RunPlanOptions): Prom
   const needed = neededOf(config, options.file ?? 'the plan');
   let unlock: () => void = () => undefined;
   try {
-    mkdirSync(out, { recursive: true });
+    makeFolder(out, 'CONTINUAL_WRITE_FAILED');
     unlock = lock(out, join(out, 'lock'));
     await claim(config, needed, options);
     const storeFolder = join(out, 'store');

@@ -15,11 +15,12 @@
  * step could be made from it: weights that a step with a finite loss has ruined are found by the next one.
  */
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { pngOf } from '../../charts/png.ts';
 import { readLedgerJson, writeDurably } from '../../durable-files.ts';
 import { GristmillError, isGristmillError } from '../../errors.ts';
+import { makeFolder } from '../../local-path.ts';
 import { RecordLog } from '../../train/record-log.ts';
 import { hashOf } from '../../train/run-folder.ts';
 import type { ValidationSet } from '../../train/store-batches.ts';
@@ -113,7 +114,7 @@ class StageRun {
   constructor(options: RunStageOptions) {
     this.#options = options;
     this.#folder = stageFolder(options.stage);
-    mkdirSync(join(options.out, this.#folder), { recursive: true });
+    makeFolder(join(options.out, this.#folder), 'CONTINUAL_WRITE_FAILED');
     this.#log = new RecordLog(this.#path('losses.jsonl'));
   }
 

@@ -7,13 +7,14 @@
  * All of it is written as `OUT.partial` and renamed once: OUT is whole or not there. The same mixture, sources and seed
  * give the same bytes.
  */
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { stringColumn } from '../../corpus/schema.ts';
 import { openSink } from '../../corpus/sink.ts';
 import type { CorpusSink, SinkFormat } from '../../corpus/types.ts';
 import { syncFolder, writeDurably } from '../../durable-files.ts';
 import { GristmillError, throwIfAborted } from '../../errors.ts';
+import { makeFolder } from '../../local-path.ts';
 import { native } from '../../native.ts';
 import type { NativeTokenizer } from '../../native-tokenizer.ts';
 import { hashOf } from '../../train/run-folder.ts';
@@ -126,7 +127,7 @@ export async function applyMixture(options: ApplyMixtureOptions): Promise<Applie
       { ...quota, maxEpochs, seed },
     );
     rmSync(partial, { recursive: true, force: true });
-    mkdirSync(partial, { recursive: true });
+    makeFolder(partial);
     const files = await writePicks(partial, picks, domains, planned, options);
     const result: AppliedMixture = {
       format: 1,

@@ -11,10 +11,11 @@
  * are of: the table of mixtures may grow, but a row that is finished may not change.
  */
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { lock, readLedgerJson, writeDurably } from '../../durable-files.ts';
 import { GristmillError } from '../../errors.ts';
+import { makeFolder } from '../../local-path.ts';
 import { changedKeys } from '../../train/run-folder.ts';
 import { writeLosses } from '../tables.ts';
 import type { ProxyResult } from './proxy-run.ts';
@@ -53,7 +54,7 @@ export class SweepLedger {
   static open(out: string, identity: object, format: LossFormat): SweepLedger {
     let unlock = (): void => undefined;
     try {
-      for (const part of ['runs', 'trajectories']) mkdirSync(join(out, part), { recursive: true });
+      for (const part of ['runs', 'trajectories']) makeFolder(join(out, part));
       unlock = lock(out, join(out, 'lock'));
       const ledger = new SweepLedger(out, format, unlock);
       ledger.#claim(identity);

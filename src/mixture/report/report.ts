@@ -2,10 +2,10 @@
  * The report of a fit: one HTML file that needs nothing else, and its figures as SVG and PNG files beside it. No
  * scripts, nothing is loaded; names and notes are escaped.
  */
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pngOf } from '../../charts/png.ts';
 import { GristmillError, printable } from '../../errors.ts';
+import { makeFolder } from '../../local-path.ts';
 import { escapeMarkup } from '../../markup.ts';
 import { type FittedMixture, INTERVAL_LEVELS } from '../fit-types.ts';
 import { predictMixtures } from '../predict.ts';
@@ -69,7 +69,7 @@ export async function writeReport(options: ReportOptions): Promise<ReportResult>
     ['effects', domainEffects(fit)],
   ];
   try {
-    await mkdir(out, { recursive: true });
+    makeFolder(out);
   } catch (cause) {
     const details = { path: out, reason: (cause as Error).message };
     throw new GristmillError('MIXTURE_WRITE_FAILED', details, { cause });

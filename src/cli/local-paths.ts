@@ -1,0 +1,37 @@
+/** One check of all paths on the command line, before any command runs. */
+import type { Argument, Command, Option } from 'commander';
+import { localPath, type PathUse } from '../local-path.ts';
+
+/** How help calls the values that are paths: `<dir>`, `<file...>`, `<name|gguf>`, `<fit.json>`. */
+const PATH_VALUE = /[<|[](?:dir|file|gguf|path|[\w-]+\.json)(?:\.\.\.)?[>\]]/;
+/** Written into files for other programs, which may well read from a bucket. */
+const OTHERS = new Set(['--paths', '--replay-paths']);
+const OUTPUTS = new Set(['--out', '--svg', '--png', '--cache', '--schedule-csv', '--proposal']);
+/** Arguments that are no paths: a repository of the hub. */
+const NO_PATHS = new Set(['repo']);
+
+/**
+ * Refuses URLs where a command takes paths.
+ *
+ * @throws PATH_REMOTE
+ */
+export function refuseRemotePaths(command: Command): void {
+  for (const option of command.options) {
+    const value: unknown = command.getOptionValue(option.attributeName());
+    if (!isPathOption(option)) continue;
+    check(value, OUTPUTS.has(option.long ?? '') ? 'output' : 'input', option.long ?? option.flags);
+  }
+  command.registeredArguments.forEach((argument: Argument, at) => {
+    if (!NO_PATHS.has(argument.name())) check(command.processedArgs[at], 'input', 'input');
+  });
+}
+
+function isPathOption({ flags, long }: Option): boolean {
+  return PATH_VALUE.test(flags) && !OTHERS.has(long ?? '');
+}
+
+function check(value: unknown, use: PathUse, name: string): void {
+  for (const path of Array.isArray(value) ? value : [value]) {
+    if (typeof path === 'string') localPath(path, use, name);
+  }
+}

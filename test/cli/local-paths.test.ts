@@ -1,0 +1,22 @@
+import { existsSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { run } from './support.ts';
+
+describe('paths on the command line', () => {
+  // `--out s3://bucket/out` made a local folder "s3:/bucket/out" and ended with 0.
+  it.each([
+    [['refine', 'a.jsonl', '--out', 's3://bucket/out'], /--out s3:\/\/bucket\/out: .*aws s3 cp/],
+    [['refine', 'hf://datasets/o/n', '--out', 'o'], /input hf:\/\/datasets\/o\/n: .*hf download/],
+    [['refine', 'a.jsonl', '--out', 'o', '--system', 'https://x/y'], /--system https:\/\/x\/y/],
+    [['annotate', 'documents', 'gs://b/x', '--out', 'o'], /input gs:\/\/b\/x/],
+    [['train', 's3://b/config.yaml'], /input s3:\/\/b\/config\.yaml/],
+    [['mix', 'predict', 's3://b/fit.json', '--mixtures', 'm.csv'], /input s3:\/\/b\/fit\.json/],
+    [['continue', 'run', 'plan.yaml', '--out', 'az://c/o'], /--out az:\/\/c\/o: .*azcopy/],
+  ])('%j is refused with a way out', async (args, message) => {
+    const { code, stderr } = await run(args);
+    expect(stderr).toMatch(/^gristmill: PATH_REMOTE: /);
+    expect(stderr).toMatch(message);
+    expect(code).toBe(1);
+    expect(existsSync('s3:')).toBe(false);
+  });
+});
