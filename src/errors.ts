@@ -51,6 +51,7 @@ export const ERRORS = {
   CORPUS_LINE_TOO_LONG: 'file {file}, line {line}: longer than {bound} bytes',
   CORPUS_VALUE_INVALID:
     'file {file}, row {row}, column {column}: expected {expected}, found {received}',
+  CORPUS_UNSUPPORTED: 'file {file}: not read: {reason}',
   CORPUS_WRITE_FAILED: '{file}: {reason}',
   // program
   PROGRAM_WORKER_MISSING: '{file} is missing: run `npm run build`',

@@ -126,6 +126,19 @@ export interface LeafType {
   readonly maxRepetition: number;
 }
 
+/** Levels and values of rows of a leaf column. */
+export interface LeafRows {
+  readonly nLevels: number;
+  /** Null where the maximum level is 0. */
+  readonly definition: Uint8Array | null;
+  readonly repetition: Uint8Array | null;
+  /** Values one after the other as in PLAIN pages, booleans a byte each; byte arrays without their lengths. */
+  readonly data: Uint8Array;
+  /** Byte arrays: where in `data` each value lies (equal values may share their bytes); null for other types. */
+  readonly starts: Int32Array | null;
+  readonly sizes: Int32Array | null;
+}
+
 /** Streams one leaf column of a file; one call at a time. */
 export interface LeafReader {
   /** How many of the next rows (at least one unless the column ends) fit: flat byte arrays only. */
@@ -140,6 +153,8 @@ export interface LeafReader {
     validity: Uint8Array | null,
     status: Uint8Array | null,
   ): Promise<void>;
+  /** Rows of any type and nesting; rows before them that were not asked for are skipped. */
+  rows(firstRow: number, nRows: number): Promise<LeafRows>;
   close(): void;
 }
 

@@ -5,6 +5,8 @@
 // collected JS object nor a worker thread that ends pulls it from under a call.
 #include <algorithm>
 #include <memory>
+#include <unordered_map>
+#include <utility>
 
 #include "binding/codec.h"
 #include "binding/convert.h"
@@ -113,6 +115,71 @@ class FillWorker : public PromiseWorker {
   std::shared_ptr<LeafReader> reader_;
 };
 
+// Levels and values of rows for JS. A byte array that several values share (a dictionary's) is
+// copied once: starts and sizes say where each value lies, so pages that repeat a value do not
+// unfold.
+class RowsWorker : public PromiseWorker {
+ public:
+  RowsWorker(Napi::Env env, std::shared_ptr<LeafReader> reader, int64_t first_row, size_t n_rows)
+      : PromiseWorker(env), reader_(std::move(reader)), first_row_(first_row), n_rows_(n_rows) {}
+
+ protected:
+  void Work() override {
+    rows_ = reader_->Rows(first_row_, n_rows_);
+    if (rows_->width > 0) return;
+    std::unordered_map<const uint8_t*, std::pair<uint32_t, int32_t>> known;
+    starts_.reserve(rows_->slices.size());
+    sizes_.reserve(rows_->slices.size());
+    for (const Slice& slice : rows_->slices) {
+      const auto found = known.find(slice.data);
+      if (slice.size > 0 && found != known.end() && found->second.first == slice.size) {
+        starts_.push_back(found->second.second);
+      } else {
+        if (data_.size() + slice.size > INT32_MAX) {
+          throw CodedError("CORPUS_UNSUPPORTED",
+                           {{"file", reader_->spec().path},
+                            {"reason", "a batch holds more than 2 GiB of column " +
+                                           reader_->spec().column + "; lower batchRows"}});
+        }
+        const auto start = static_cast<int32_t>(data_.size());
+        starts_.push_back(start);
+        data_.insert(data_.end(), slice.data, slice.data + slice.size);
+        if (slice.size > 0) known.insert_or_assign(slice.data, std::pair(slice.size, start));
+      }
+      sizes_.push_back(static_cast<int32_t>(slice.size));
+    }
+  }
+  Napi::Value Result(Napi::Env env) override {
+    Napi::Object result = Napi::Object::New(env);
+    const auto bytes = [&](const std::vector<uint8_t>& from) {
+      return Napi::Buffer<uint8_t>::Copy(env, from.data(), from.size());
+    };
+    const auto integers = [&](const std::vector<int32_t>& from) {
+      Napi::Int32Array into = Napi::Int32Array::New(env, from.size());
+      std::copy(from.begin(), from.end(), into.Data());
+      return into;
+    };
+    const LeafSpec& spec = reader_->spec();
+    result.Set("nLevels", static_cast<double>(rows_->n_levels));
+    result.Set("definition", spec.max_definition > 0 ? Napi::Value(bytes(rows_->definition))
+                                                     : Napi::Value(env.Null()));
+    result.Set("repetition", spec.max_repetition > 0 ? Napi::Value(bytes(rows_->repetition))
+                                                     : Napi::Value(env.Null()));
+    result.Set("data", rows_->width > 0 ? bytes(rows_->fixed) : bytes(data_));
+    result.Set("starts", rows_->width > 0 ? env.Null() : Napi::Value(integers(starts_)));
+    result.Set("sizes", rows_->width > 0 ? env.Null() : Napi::Value(integers(sizes_)));
+    return result;
+  }
+
+ private:
+  std::shared_ptr<LeafReader> reader_;
+  int64_t first_row_;
+  size_t n_rows_;
+  std::shared_ptr<const LeafRows> rows_;
+  std::vector<uint8_t> data_;
+  std::vector<int32_t> starts_, sizes_;
+};
+
 class ReaderObject : public Napi::ObjectWrap<ReaderObject> {
  public:
   explicit ReaderObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<ReaderObject>(info) {
@@ -122,6 +189,7 @@ class ReaderObject : public Napi::ObjectWrap<ReaderObject> {
     return DefineClass(env, "LeafReader",
                        {InstanceMethod("prepare", &ReaderObject::Prepare),
                         InstanceMethod("fill", &ReaderObject::Fill),
+                        InstanceMethod("rows", &ReaderObject::Rows),
                         InstanceMethod("close", &ReaderObject::Close)});
   }
   std::shared_ptr<LeafReader> reader() const {
@@ -152,6 +220,15 @@ class ReaderObject : public Napi::ObjectWrap<ReaderObject> {
       worker->validity = validity;
       worker->status = status;
       for (int k = 0; k < 4; k++) worker->Keep(info[k]);
+      return worker->Start();
+    });
+  }
+  // rows(firstRow, nRows)
+  Napi::Value Rows(const Napi::CallbackInfo& info) {
+    return Guarded(info.Env(), [&]() -> Napi::Value {
+      const int64_t first_row = IndexOf(info[0], "firstRow");
+      const auto n_rows = static_cast<size_t>(IndexOf(info[1], "nRows"));
+      auto* worker = new RowsWorker(info.Env(), reader(), first_row, n_rows);
       return worker->Start();
     });
   }

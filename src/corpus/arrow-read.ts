@@ -191,13 +191,13 @@ class ArrowCarry implements CarriedColumns {
       json: null,
       leaves: null,
       plain: async () => {
-        const columns = new Map<string, PlainValue[]>();
+        const columns: PlainValue[][] = [];
         for (const [at, column] of this.#all.entries()) {
           if (!this.columns.includes(column)) continue;
           const data = arrow.data.children[at]!;
           const pick = (_: unknown, row: number) =>
             plainOfArrow(data, this.#start + (rows?.[row] ?? row));
-          columns.set(column.name, Array.from({ length: nRows }, pick));
+          columns.push(Array.from({ length: nRows }, pick));
         }
         return columns;
       },

@@ -13,7 +13,7 @@
  * | Time, Timestamp (seconds as milliseconds)| INT32/INT64 time, timestamp   | the same             |
  * | Decimal                                  | FIXED_LEN_BYTE_ARRAY decimal  | Utf8 with all digits |
  * | List, LargeList, FixedSizeList           | list                          | List                 |
- * | Struct, Map                              | struct, map                   | Struct, List of Struct |
+ * | Struct, Map                              | struct, map                   | Struct, Map          |
  */
 import {
   type Field as ArrowField,
@@ -31,6 +31,7 @@ import {
   Int32,
   Int64,
   List,
+  Map_,
   makeData,
   Struct,
   TimeMicrosecond,
@@ -45,10 +46,22 @@ import {
   Uint64,
   Utf8,
 } from 'apache-arrow';
-import type { SchemaElement, SchemaTree } from 'hyparquet';
+import type { SchemaElement } from 'hyparquet';
 import { GristmillError } from '../errors.ts';
-import { decimalText, fractionDigits, isUnsigned, unscaled } from './plain.ts';
+import { textOrBytes } from './dremel.ts';
+import {
+  decimalText,
+  fractionDigits,
+  int96Nanos,
+  int96Text,
+  isDecimal,
+  isTime,
+  isUnsigned,
+  scaleOf,
+  unscaled,
+} from './plain.ts';
 import { isStringElement, treeOf, typeName } from './schema.ts';
+import type { MapShape, Shape } from './shape.ts';
 import type { CorpusColumn, PlainValue } from './types.ts';
 
 const TIME_UNITS = ['MILLIS', 'MILLIS', 'MICROS', 'NANOS'] as const;
@@ -129,9 +142,6 @@ function elementsOf(name: string, type: DataType, file: string): SchemaElement[]
   if (DataType.isMap(type)) {
     const [key, value] = type.children[0]!.type.children as ArrowField[];
     const keyElements = elementsOf('key', key!.type, file);
-    if (!isStringElement(keyElements[0]!)) {
-      throw unsupported(file, name, `a map with keys of type ${key!.type}`);
-    }
     keyElements[0] = { ...keyElements[0]!, repetition_type: 'REQUIRED' };
     return [
       { ...base, converted_type: 'MAP', logical_type: { type: 'MAP' }, num_children: 1 },
@@ -152,8 +162,6 @@ function unsupported(file: string, column: string, received: string): GristmillE
   return new GristmillError('CORPUS_COLUMN_TYPE', { file, column, expected, received });
 }
 
-const decoder = new TextDecoder();
-
 /** Value `index` of Arrow data as a plain value. */
 export function plainOfArrow(data: Data, index: number): PlainValue {
   const { type } = data;
@@ -168,7 +176,7 @@ export function plainOfArrow(data: Data, index: number): PlainValue {
     return null;
   }
   if (DataType.isUtf8(type) || DataType.isLargeUtf8(type))
-    return decoder.decode(bytesOfArrow(data, index)!);
+    return textOrBytes(bytesOfArrow(data, index)!);
   if (DataType.isBinary(type) || DataType.isLargeBinary(type))
     return bytesOfArrow(data, index)!.slice();
   if (DataType.isFixedSizeBinary(type)) {
@@ -202,7 +210,8 @@ export function plainOfArrow(data: Data, index: number): PlainValue {
     const child = data.children[0]!;
     const items: PlainValue[] = [];
     for (let at = begin; at < end; at++) items.push(plainOfArrow(child, at));
-    return DataType.isMap(type) ? mapOf(items) : items;
+    // The entries of a map are structs of a key and a value, which is what pairs are here.
+    return items;
   }
   if (DataType.isFixedSizeList(type)) {
     const items: PlainValue[] = [];
@@ -212,10 +221,7 @@ export function plainOfArrow(data: Data, index: number): PlainValue {
     return items;
   }
   if (DataType.isStruct(type)) {
-    const entries = type.children.map((child, at) => {
-      return [child.name, plainOfArrow(data.children[at]!, index)] as const;
-    });
-    return Object.fromEntries(entries);
+    return data.children.map((child) => plainOfArrow(child, index));
   }
   return signed(type, data.values[index] as number | bigint);
 }
@@ -241,14 +247,6 @@ export function bytesOfArrow(data: Data, index: number): Uint8Array | null {
   return (data.values as Uint8Array).subarray(begin, end);
 }
 
-function mapOf(items: readonly PlainValue[]): PlainValue {
-  const entries = items.map((item) => {
-    const [key, value] = Object.values(item as { [key: string]: PlainValue });
-    return [String(key), value] as const;
-  });
-  return Object.fromEntries(entries);
-}
-
 /** 128-bit little-endian words to big-endian bytes. */
 function decimalBytes(words: Uint32Array, index: number): Uint8Array {
   const bytes = new Uint8Array(16);
@@ -259,50 +257,29 @@ function decimalBytes(words: Uint32Array, index: number): Uint8Array {
 }
 
 /** The Arrow type a column is written as. */
-export function arrowTypeOf(tree: SchemaTree): DataType {
-  const { element, children } = tree;
-  if (element.repetition_type === 'REPEATED' && element.converted_type !== 'LIST') {
-    return listOf(arrowTypeOf(asOptional(tree)));
-  }
-  if (children.length > 0) {
-    if (element.converted_type === 'LIST') return listOf(arrowTypeOf(itemOf(tree)));
-    if (element.converted_type === 'MAP') {
-      const value = arrowTypeOf(children[0]!.children[1]!);
-      return listOf(
-        new Struct([new Field('key', new Utf8(), true), new Field('value', value, true)]),
-      );
-    }
-    return new Struct(
-      children.map((child) => new Field(child.element.name, arrowTypeOf(child), true)),
-    );
-  }
-  return leafTypeOf(element);
+export function arrowTypeOf(shape: Shape): DataType {
+  if (shape.kind === 'leaf') return leafTypeOf(shape.element);
+  if (shape.kind === 'list') return new List(new Field('item', arrowTypeOf(shape.item), true));
+  if (shape.kind === 'map') return new Map_(new Field('entries', entriesType(shape), false));
+  return new Struct(
+    shape.fields.map(({ name, shape: field }) => new Field(name, arrowTypeOf(field), true)),
+  );
 }
 
-function listOf(type: DataType): DataType {
-  return new List(new Field('item', type, true));
-}
-
-function asOptional(tree: SchemaTree): SchemaTree {
-  return { ...tree, element: { ...tree.element, repetition_type: 'OPTIONAL' } };
-}
-
-function itemOf(tree: SchemaTree): SchemaTree {
-  const repeated = tree.children[0]!;
-  return asOptional(repeated.children.length === 1 ? repeated.children[0]! : repeated);
-}
-
-function isDecimal({ converted_type, logical_type }: SchemaElement): boolean {
-  return converted_type === 'DECIMAL' || logical_type?.type === 'DECIMAL';
+function entriesType({ key, value }: MapShape): Struct {
+  return new Struct([
+    new Field('key', arrowTypeOf(key), false),
+    new Field('value', arrowTypeOf(value), true),
+  ]);
 }
 
 function leafTypeOf(element: SchemaElement): DataType {
   const { type, logical_type: logical, converted_type: converted } = element;
-  if (isStringElement(element) || isDecimal(element) || type === 'INT96') return new Utf8();
+  if (isStringElement(element) || isDecimal(element)) return new Utf8();
+  if (type === 'INT96') return new TimestampNanosecond();
   const digits = fractionDigits(element);
   if (digits !== null) {
-    const isTime = logical?.type === 'TIME' || converted?.startsWith('TIME_');
-    if (isTime)
+    if (isTime(element))
       return digits === 3
         ? new TimeMillisecond()
         : digits === 6
@@ -330,37 +307,47 @@ function leafTypeOf(element: SchemaElement): DataType {
   return unsigned ? new Uint32() : new Int32();
 }
 
-/** Plain values as Arrow data of {@link arrowTypeOf} the tree. */
-export function arrowDataOf(tree: SchemaTree, values: readonly PlainValue[]): Data {
-  const type = arrowTypeOf(tree);
+/** Plain values as Arrow data of {@link arrowTypeOf} the shape. */
+export function arrowDataOf(shape: Shape, values: readonly PlainValue[]): Data {
+  const type = arrowTypeOf(shape);
   const length = values.length;
   const { nullBitmap, nullCount } = validityOf(values);
-  const { element } = tree;
-  if (DataType.isList(type)) {
-    const offsets = new Int32Array(length + 1);
+  if (shape.kind === 'list' || shape.kind === 'map') {
+    const valueOffsets = new Int32Array(length + 1);
     const items: PlainValue[] = [];
-    const isMap = element.converted_type === 'MAP';
     for (const [row, value] of values.entries()) {
-      if (isMap && value)
-        items.push(...Object.entries(value).map(([key, v]) => ({ key, value: v })));
-      else if (Array.isArray(value)) for (const item of value) items.push(item);
-      offsets[row + 1] = items.length;
+      if (Array.isArray(value)) for (const item of value) items.push(item);
+      valueOffsets[row + 1] = items.length;
     }
-    const child = isMap
-      ? mapEntries(tree, items as { key: string; value: PlainValue }[])
-      : arrowDataOf(element.converted_type === 'LIST' ? itemOf(tree) : asOptional(tree), items);
-    return makeData({ type, length, nullCount, nullBitmap, valueOffsets: offsets, child });
+    const child = shape.kind === 'list' ? arrowDataOf(shape.item, items) : entries(shape, items);
+    return makeData({ type: type as List, length, nullCount, nullBitmap, valueOffsets, child });
   }
-  if (DataType.isStruct(type)) {
-    const children = tree.children.map((child) => {
-      const name = child.element.name;
+  if (shape.kind === 'struct') {
+    const children = shape.fields.map(({ shape: field }, at) => {
       return arrowDataOf(
-        child,
-        values.map((v) => (v as { [key: string]: PlainValue } | null)?.[name]),
+        field,
+        values.map((value) => (Array.isArray(value) ? (value[at] as PlainValue) : null)),
       );
     });
-    return makeData({ type, length, nullCount, nullBitmap, children });
+    return makeData({ type: type as Struct, length, nullCount, nullBitmap, children });
   }
+  return leafData(shape.element, type, values, { length, nullCount, nullBitmap });
+}
+
+function entries(shape: MapShape, pairs: readonly PlainValue[]): Data {
+  const part = (at: number): PlainValue[] =>
+    pairs.map((pair) => (pair as readonly PlainValue[])[at]);
+  const children = [arrowDataOf(shape.key, part(0)), arrowDataOf(shape.value, part(1))];
+  return makeData({ type: entriesType(shape), length: pairs.length, nullCount: 0, children });
+}
+
+function leafData(
+  element: SchemaElement,
+  type: DataType,
+  values: readonly PlainValue[],
+  frame: { length: number; nullCount: number; nullBitmap: Uint8Array | null },
+): Data {
+  const { length, nullCount, nullBitmap } = frame;
   if (DataType.isUtf8(type) || DataType.isBinary(type)) {
     const bytes = values.map((value) => (isNull(value) ? null : leafBytes(element, value)));
     return bytesData(type, bytes, nullBitmap, nullCount);
@@ -381,35 +368,32 @@ export function arrowDataOf(tree: SchemaTree, values: readonly PlainValue[]): Da
   const wide = data instanceof BigInt64Array || (data as unknown) instanceof BigUint64Array;
   for (const [row, value] of values.entries()) {
     if (isNull(value)) continue;
-    data[row] = (wide ? BigInt(value as number | bigint) : Number(value)) as never;
+    const number = element.type === 'INT96' ? timestampNanos(value as bigint) : value;
+    data[row] = (wide ? BigInt(number as number | bigint) : Number(number)) as never;
   }
   return makeData({ type, length, nullCount, nullBitmap, data } as never);
-}
-
-function mapEntries(tree: SchemaTree, items: readonly { key: string; value: PlainValue }[]): Data {
-  const valueTree = tree.children[0]!.children[1]!;
-  const keys = items.map((item) => Buffer.from(item.key));
-  const children = [
-    bytesData(new Utf8(), keys, null, 0),
-    arrowDataOf(
-      valueTree,
-      items.map((item) => item.value),
-    ),
-  ];
-  const fields = [
-    new Field('key', new Utf8(), true),
-    new Field('value', arrowTypeOf(valueTree), true),
-  ];
-  return makeData({ type: new Struct(fields), length: items.length, nullCount: 0, children });
 }
 
 function isNull(value: PlainValue): value is null | undefined {
   return value === null || value === undefined;
 }
 
+/** @throws CORPUS_VALUE_INVALID outside 1677..2262, which 64 bits of nanoseconds hold */
+function timestampNanos(value: bigint): bigint {
+  const nanos = int96Nanos(value);
+  if (nanos === BigInt.asIntN(64, nanos)) return nanos;
+  throw new GristmillError('CORPUS_VALUE_INVALID', {
+    file: '(output)',
+    row: 0,
+    column: 'INT96',
+    expected: 'a time of 1677 to 2262, which Arrow holds in nanoseconds',
+    received: int96Text(value),
+  });
+}
+
 function leafBytes(element: SchemaElement, value: PlainValue): Uint8Array {
   if (typeof value === 'string') return Buffer.from(value);
-  if (isDecimal(element)) return Buffer.from(decimalText(unscaled(value), element.scale ?? 0));
+  if (isDecimal(element)) return Buffer.from(decimalText(unscaled(value), scaleOf(element)));
   if (value instanceof Uint8Array) return value;
   return Buffer.from(String(value));
 }

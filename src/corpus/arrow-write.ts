@@ -11,8 +11,8 @@ import {
 } from 'apache-arrow';
 import { arrowDataOf, arrowTypeOf, bytesData } from './arrow-types.ts';
 import { OutputFile } from './output-file.ts';
-import { columnTree } from './schema.ts';
-import { rowCount, textAt, textColumnOf } from './sink-rows.ts';
+import { shapeOf } from './shape.ts';
+import { carriedValues, rowCount, textAt, textColumnOf } from './sink-rows.ts';
 import type { SinkSettings } from './sink-types.ts';
 import type { CorpusSink, PlainValue, SinkResult, SinkRows } from './types.ts';
 
@@ -40,7 +40,7 @@ export class ArrowSink implements CorpusSink {
     const fields = settings.columns.map(({ column, role }) => {
       return new Field(
         column.name,
-        role === 'text' ? new Utf8() : arrowTypeOf(columnTree(column)),
+        role === 'text' ? new Utf8() : arrowTypeOf(shapeOf(column)),
         true,
       );
     });
@@ -58,19 +58,20 @@ export class ArrowSink implements CorpusSink {
     const length = rowCount(rows);
     if (length === 0) return;
     const text = textColumnOf(rows.text);
-    const plain = await rows.carry?.select(rows.rows).plain();
-    const children = this.#settings.columns.map(({ column, role }) => {
+    const plain = (await rows.carry?.select(rows.rows).plain()) ?? [];
+    const carried = carriedValues(this.#settings.columns, rows.carry, plain);
+    const children = this.#settings.columns.map(({ column, role }, index) => {
       if (role === 'text') {
         const values = Array.from({ length }, (_, at) => textAt(text, rows.rows?.[at] ?? at));
         return textData(values);
       }
       const extra = rows.extra[column.name];
       const values: PlainValue[] = Array.from({ length }, (_, at) => {
-        if (role === 'carry') return plain?.get(column.name)?.[at] ?? null;
+        if (role === 'carry') return carried[index]?.[at] ?? null;
         const value = extra?.[rows.rows?.[at] ?? at] ?? null;
         return typeof value === 'number' && Number.isNaN(value) ? null : value;
       });
-      return arrowDataOf(columnTree(column), values);
+      return arrowDataOf(shapeOf(column), values);
     });
     const type = new Struct(this.#schema.fields);
     const batch = new RecordBatch(this.#schema, makeData({ type, length, nullCount: 0, children }));

@@ -147,13 +147,10 @@ export class JsonCarry implements CarriedColumns {
       leaves: null,
       plain: async () => {
         this.#checkNames(rows);
-        return new Map(
-          this.columns.map((column) => [
-            column.name,
-            picked.map((fields, at) =>
-              this.#value(column, fields.get(column.name), rows?.[at] ?? at),
-            ),
-          ]),
+        return this.columns.map((column) =>
+          picked.map((fields, at) =>
+            this.#value(column, fields.get(column.name), rows?.[at] ?? at),
+          ),
         );
       },
     };

@@ -2,12 +2,13 @@
  * The JSONL sink (zstd-compressed). Fields of a JSON source come out as the text they went in with, the text field in
  * its old place; other sources are rendered by their schema (see plain.ts).
  */
-import type { SchemaTree } from 'hyparquet';
+import { GristmillError } from '../errors.ts';
 import { fromNative, native, type StreamStep } from '../native.ts';
+import { ValueError } from './dremel.ts';
 import { OutputFile } from './output-file.ts';
 import { jsonOf } from './plain.ts';
-import { columnTree } from './schema.ts';
-import { rowCount, textAt, textColumnOf } from './sink-rows.ts';
+import { type Shape, shapeOf } from './shape.ts';
+import { carriedValues, rowCount, textAt, textColumnOf } from './sink-rows.ts';
 import type { SinkSettings } from './sink-types.ts';
 import type { CorpusSink, PlainValue, SinkResult, SinkRows } from './types.ts';
 
@@ -19,7 +20,7 @@ export class JsonlSink implements CorpusSink {
   readonly #output: OutputFile;
   readonly #encoder;
   readonly #block = Buffer.allocUnsafeSlow(BLOCK_BYTES);
-  readonly #trees: ReadonlyMap<string, SchemaTree>;
+  readonly #shapes: readonly Shape[];
   #lines: string[] = [];
   #pendingChars = 0;
   #rows = 0;
@@ -28,7 +29,7 @@ export class JsonlSink implements CorpusSink {
     this.#settings = settings;
     this.#output = output;
     this.#encoder = new (native().ZstdEncoder)(settings.zstdLevel);
-    this.#trees = new Map(settings.columns.map(({ column }) => [column.name, columnTree(column)]));
+    this.#shapes = settings.columns.map(({ column }) => shapeOf(column));
   }
 
   /** @throws CORPUS_WRITE_FAILED */
@@ -41,6 +42,7 @@ export class JsonlSink implements CorpusSink {
     const total = rowCount(rows);
     const carried = rows.carry?.select(rows.rows) ?? null;
     const plain = carried && !carried.json ? await carried.plain() : null;
+    const values = plain && carriedValues(this.#settings.columns, rows.carry, plain);
     for (let at = 0; at < total; at++) {
       const row = rows.rows?.[at] ?? at;
       const bytes = textAt(text, row);
@@ -53,7 +55,7 @@ export class JsonlSink implements CorpusSink {
       const fields = carried?.json?.[at];
       const line = fields
         ? this.#sourceLine(fields, textJson, rows, row)
-        : this.#renderedLine(plain, at, textJson, rows, row);
+        : this.#renderedLine(values, at, textJson, rows, row);
       this.#lines.push(line);
       this.#pendingChars += line.length;
       if (this.#pendingChars >= BLOCK_BYTES) await this.#flush();
@@ -82,19 +84,33 @@ export class JsonlSink implements CorpusSink {
   }
 
   #renderedLine(
-    plain: ReadonlyMap<string, readonly PlainValue[]> | null,
+    values: readonly (readonly PlainValue[] | null)[] | null,
     at: number,
     textJson: string,
     rows: SinkRows,
     row: number,
   ): string {
-    const parts = this.#settings.columns.map(({ column: { name }, role }) => {
+    const parts = this.#settings.columns.map(({ column: { name }, role }, index) => {
       let json = textJson;
       if (role === 'extra') json = extraJson(rows, name, row);
-      if (role === 'carry') json = jsonOf(this.#trees.get(name)!, plain?.get(name)?.[at]);
+      if (role === 'carry') {
+        json = this.#valueJson(index, values?.[index]?.[at], { name, row: this.#rows });
+      }
       return `${JSON.stringify(name)}:${json}`;
     });
     return `{${parts.join(',')}}\n`;
+  }
+
+  #valueJson(index: number, value: PlainValue, place: { name: string; row: number }): string {
+    try {
+      return jsonOf(this.#shapes[index]!, value);
+    } catch (error) {
+      if (!(error instanceof ValueError)) throw error;
+      const { name: column, row } = place;
+      const expected = 'what JSON can hold';
+      const details = { file: '(output)', row, column, expected, received: error.message };
+      throw new GristmillError('CORPUS_VALUE_INVALID', details);
+    }
   }
 
   async #flush(): Promise<void> {

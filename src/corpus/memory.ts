@@ -135,9 +135,7 @@ class MemoryCarry implements CarriedColumns {
       json: picked,
       leaves: null,
       plain: async () =>
-        new Map(
-          this.columns.map((c) => [c.name, picked.map((fields) => plainOf(c, fields.get(c.name)))]),
-        ),
+        this.columns.map((c) => picked.map((fields) => plainOf(c, fields.get(c.name)))),
     };
   }
 

@@ -5,7 +5,12 @@
  */
 import { type FileHandle, open } from 'node:fs/promises';
 import { brotliDecompressSync } from 'node:zlib';
-import { type AsyncBuffer, type FileMetaData, parquetMetadataAsync } from 'hyparquet';
+import {
+  type AsyncBuffer,
+  type FileMetaData,
+  parquetMetadataAsync,
+  type RowGroup,
+} from 'hyparquet';
 import type { Compressors } from 'hyparquet/src/types.js';
 import { GristmillError, isGristmillError } from '../errors.ts';
 import { type BlockCodec, type LeafReader, type LeafSegment, native } from '../native.ts';
@@ -136,6 +141,20 @@ function chunkStart(meta: ColumnMeta): number {
   return dictionary > 0 ? Math.min(dictionary, data) : data;
 }
 
+/**
+ * The chunk of a leaf: the one in its place, as the format has it, or, where chunks are missing or in another order,
+ * the only one of its path. Paths are compared name by name: names may hold dots, and may repeat.
+ */
+function chunkOf(group: RowGroup, leaf: Leaf, nLeaves: number): ColumnMeta | undefined {
+  const matches = (meta: ColumnMeta | undefined): boolean =>
+    meta?.path_in_schema.length === leaf.path.length &&
+    leaf.path.every((name, at) => meta.path_in_schema[at] === name);
+  const inPlace = group.columns[leaf.index]?.meta_data;
+  if (group.columns.length === nLeaves && matches(inPlace)) return inPlace;
+  const found = group.columns.filter((chunk) => matches(chunk.meta_data));
+  return found.length === 1 ? found[0]!.meta_data : undefined;
+}
+
 /** Opens one leaf column over a range of row groups. */
 export function openLeaf(
   path: string,
@@ -145,11 +164,11 @@ export function openLeaf(
   rowGroupEnd: number,
 ): LeafReader {
   const name = leaf.path.join('.');
+  const nLeaves = footer.schema.reduce((sum, { type }) => sum + (type ? 1 : 0), 0);
   const segments = footer.row_groups
     .slice(rowGroupStart, rowGroupEnd)
     .map((group, at): LeafSegment => {
-      const chunk = group.columns.find((c) => c.meta_data?.path_in_schema.join('.') === name);
-      const meta = chunk?.meta_data;
+      const meta = chunkOf(group, leaf, nLeaves);
       if (!meta) {
         const reason = `row group ${rowGroupStart + at} has no column ${name}`;
         throw new GristmillError('CORPUS_FILE_INVALID', { file: path, reason });

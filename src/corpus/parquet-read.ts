@@ -2,14 +2,16 @@
  * Reading a unit of a Parquet file: the text goes from the pages into shared memory without becoming a JS string;
  * the other columns stay in the file until a sink asks for them, so a row group is never in memory whole.
  */
-import { type FileMetaData, parquetReadObjects } from 'hyparquet';
+import type { FileMetaData } from 'hyparquet';
 import { DocumentBatch, reserveBatch } from '../batch/document-batch.ts';
 import type { SlabPool } from '../batch/slab-pool.ts';
-import { GristmillError, isGristmillError, throwIfAborted } from '../errors.ts';
+import { GristmillError, throwIfAborted } from '../errors.ts';
 import { callNative, type LeafReader, type LeafWriter } from '../native.ts';
-import { COMPRESSORS, openLeaf, readFooter, withFile } from './parquet-file.ts';
-import { displayText, plainSchema } from './plain.ts';
-import { columnsOf, type Leaf, leavesOf } from './schema.ts';
+import { assembleRows, LevelError } from './dremel.ts';
+import { openLeaf, readFooter } from './parquet-file.ts';
+import { displayText } from './plain.ts';
+import { carriedColumns, columnsOf, type Leaf, leavesOf, matchColumns } from './schema.ts';
+import { shapeOf } from './shape.ts';
 import type {
   CarriedColumns,
   CarriedRows,
@@ -20,8 +22,6 @@ import type {
   UnitBatch,
 } from './types.ts';
 
-/** Rows that are decoded at once where values are needed as JS values. */
-const PLAIN_SLICE_ROWS = 8192;
 /** Any size: the number of rows is the bound. */
 const NO_BYTE_BOUND = Number.MAX_SAFE_INTEGER;
 
@@ -42,9 +42,9 @@ export async function* openParquetUnit(
   const file = plan.files[unit.fileIndex]!;
   const footer = await readFooter(file.path, file.fingerprint);
   const source = new UnitColumns(file.path, footer, unit);
-  const carried = plan.columns.filter((column) => column.name !== plan.textColumn);
-  const text = source.open(leafOf(source, plan.textColumn));
-  const id = plan.idColumn === null ? null : idReader(source, plan.idColumn, footer);
+  const carried = source.find(carriedColumns(plan.columns, plan.textColumn), plan.textColumn);
+  const text = source.open(source.named(plan.textColumn).leaves[0]!);
+  const id = plan.idColumn === null ? null : idReader(source, plan.idColumn);
   try {
     for (let firstRow = 0; ; ) {
       throwIfAborted(options.signal, 'reading');
@@ -85,13 +85,6 @@ export async function* openParquetUnit(
   }
 }
 
-function leafOf(source: UnitColumns, name: string): Leaf {
-  const column = source.columns.find((c) => c.name === name);
-  if (column) return leavesOf(column)[0]!;
-  const reason = `its column ${name} is gone since the plan was made`;
-  throw new GristmillError('CORPUS_FILE_INVALID', { file: source.path, reason });
-}
-
 interface PreparedIds {
   readonly dataBytes: number;
   readonly nNulls: number;
@@ -99,11 +92,12 @@ interface PreparedIds {
 }
 
 /** Ids as bytes: byte strings as they are, other types rendered. */
-function idReader(source: UnitColumns, name: string, footer: FileMetaData) {
-  const leaf = leafOf(source, name);
-  const column = columnsOf(footer.schema).find((c) => c.name === name)!;
-  if (leaf.element.type === 'BYTE_ARRAY' && !leaf.element.converted_type?.startsWith('DECIMAL')) {
-    const reader = source.open(leaf);
+function idReader(source: UnitColumns, name: string) {
+  const { column, leaves } = source.named(name);
+  const reader = source.open(leaves[0]!);
+  const close = (): void => reader.close();
+  const { element } = leaves[0]!;
+  if (element.type === 'BYTE_ARRAY' && element.converted_type !== 'DECIMAL') {
     return {
       async prepare(_firstRow: number, nRows: number): Promise<PreparedIds> {
         const sizes = await callNative(reader.prepare(nRows, NO_BYTE_BOUND));
@@ -116,12 +110,13 @@ function idReader(source: UnitColumns, name: string, footer: FileMetaData) {
           fill: (offsets, data, validity) => callNative(reader.fill(offsets, data, validity, null)),
         };
       },
-      close: () => reader.close(),
+      close,
     };
   }
+  const shape = shapeOf(column);
   return {
     async prepare(firstRow: number, nRows: number): Promise<PreparedIds> {
-      const values = (await source.plain([column], firstRow, nRows)).get(name)!;
+      const values = assembleRows(shape, [await callNative(reader.rows(firstRow, nRows))], nRows);
       const encoded = values.map((value) => {
         return value === null || value === undefined
           ? null
@@ -145,8 +140,14 @@ function idReader(source: UnitColumns, name: string, footer: FileMetaData) {
         },
       };
     },
-    close: () => undefined,
+    close,
   };
+}
+
+/** A column of the file and its leaves. */
+interface FileColumn {
+  readonly column: CorpusColumn;
+  readonly leaves: readonly Leaf[];
 }
 
 /**
@@ -155,23 +156,42 @@ function idReader(source: UnitColumns, name: string, footer: FileMetaData) {
  */
 class UnitColumns {
   readonly path: string;
-  readonly columns: readonly CorpusColumn[];
+  readonly #columns: readonly FileColumn[];
   readonly #footer: FileMetaData;
   readonly #unit: CorpusUnit;
-  readonly #readers = new Map<string, { reader: LeafReader; nextRow: number; lastRow: number }>();
+  readonly #readers = new Map<Leaf, { reader: LeafReader; nextRow: number; lastRow: number }>();
   #references = 1;
-  #slice: {
-    key: string;
-    start: number;
-    end: number;
-    rows: readonly Record<string, PlainValue>[];
-  } | null = null;
 
   constructor(path: string, footer: FileMetaData, unit: CorpusUnit) {
     this.path = path;
     this.#footer = footer;
     this.#unit = unit;
-    this.columns = columnsOf(footer.schema);
+    let leafStart = 0;
+    this.#columns = columnsOf(footer.schema).map((column) => {
+      const leaves = leavesOf(column, leafStart);
+      leafStart += leaves.length;
+      return { column, leaves };
+    });
+  }
+
+  /** The (first) column of a name. */
+  named(name: string): FileColumn {
+    const found = this.#columns.find(({ column }) => column.name === name);
+    if (found) return found;
+    const reason = `its column ${name} is gone since the plan was made`;
+    throw new GristmillError('CORPUS_FILE_INVALID', { file: this.path, reason });
+  }
+
+  /** The file's own form of carried columns. */
+  find(carried: readonly CorpusColumn[], textColumn: string): FileColumn[] {
+    const own = this.#columns.map(({ column }) => column);
+    const kept = carriedColumns(own, textColumn);
+    return matchColumns(carried, kept).map((at, wanted) => {
+      const column = kept[at];
+      return column
+        ? this.#columns.find((c) => c.column === column)!
+        : this.named(carried[wanted]!.name);
+    });
   }
 
   open(leaf: Leaf): LeafReader {
@@ -193,13 +213,11 @@ class UnitColumns {
     if (this.#references > 0) return;
     for (const { reader } of this.#readers.values()) reader.close();
     this.#readers.clear();
-    this.#slice = null;
   }
 
   /** A reader that can still deliver `firstRow`: the open one, or a new one when a sink goes back. */
-  readerAt(path: readonly string[], firstRow: number, nRows: number): LeafReader {
-    const key = path.join('.');
-    const open = this.#readers.get(key);
+  readerAt(leaf: Leaf, firstRow: number, nRows: number): LeafReader {
+    const open = this.#readers.get(leaf);
     const again = open?.lastRow === firstRow && open.nextRow === firstRow + nRows;
     if (open && (again || firstRow >= open.nextRow)) {
       open.lastRow = firstRow;
@@ -207,86 +225,55 @@ class UnitColumns {
       return open.reader;
     }
     open?.reader.close();
-    const column = this.columns.find((c) => c.name === path[0]);
-    const leaf = column && leavesOf(column).find((l) => l.path.join('.') === key);
-    if (!leaf) {
-      const reason = `its column ${key} is gone since the plan was made`;
-      throw new GristmillError('CORPUS_FILE_INVALID', { file: this.path, reason });
-    }
     const reader = this.open(leaf);
-    this.#readers.set(key, { reader, nextRow: firstRow + nRows, lastRow: firstRow });
+    this.#readers.set(leaf, { reader, nextRow: firstRow + nRows, lastRow: firstRow });
     return reader;
   }
 
-  /** Values of the rows `[firstRow, firstRow + nRows)` of the unit. */
+  /** Values of a column in the rows `[firstRow, firstRow + nRows)` of the unit. */
   async plain(
-    columns: readonly CorpusColumn[],
+    { column, leaves }: FileColumn,
     firstRow: number,
     nRows: number,
-  ): Promise<Map<string, PlainValue[]>> {
-    const values = new Map<string, PlainValue[]>(columns.map((column) => [column.name, []]));
-    let row = firstRow;
-    while (row < firstRow + nRows) {
-      const slice = await this.#load(columns, row);
-      const end = Math.min(slice.end, firstRow + nRows);
-      for (; row < end; row++) {
-        const source = slice.rows[row - slice.start]!;
-        for (const [name, into] of values) into.push(source[name]);
-      }
-    }
-    return values;
-  }
-
-  async #load(columns: readonly CorpusColumn[], row: number) {
-    const names = columns.map((column) => column.name);
-    const key = names.join('\n');
-    const known = this.#slice;
-    if (known && known.key === key && row >= known.start && row < known.end) return known;
-    let fileRow = 0;
-    let groupStart = 0;
-    let rowGroup = 0;
-    for (const [index, group] of this.#footer.row_groups.entries()) {
-      const rows = Number(group.num_rows);
-      if (index < this.#unit.rowGroupStart!) fileRow += rows;
-      else if (row < groupStart + rows) {
-        rowGroup = index;
-        break;
-      } else groupStart += rows;
-    }
-    const groupRows = Number(this.#footer.row_groups[rowGroup]!.num_rows);
-    const offset = Math.floor((row - groupStart) / PLAIN_SLICE_ROWS) * PLAIN_SLICE_ROWS;
-    const start = groupStart + offset;
-    const end = Math.min(groupStart + groupRows, start + PLAIN_SLICE_ROWS);
+  ): Promise<PlainValue[]> {
+    const rows = await settled(
+      leaves.map((leaf) => callNative(this.readerAt(leaf, firstRow, nRows).rows(firstRow, nRows))),
+    );
     try {
-      const rows = await withFile(this.path, (file) =>
-        parquetReadObjects({
-          file,
-          metadata: { ...this.#footer, schema: plainSchema(this.#footer.schema) },
-          columns: names,
-          rowStart: fileRow + start,
-          rowEnd: fileRow + end,
-          compressors: COMPRESSORS,
-          utf8: false,
-          geoparquet: false,
-        }),
-      );
-      this.#slice = { key, start, end, rows: rows as Record<string, PlainValue>[] };
-      return this.#slice;
+      return assembleRows(shapeOf(column), rows, nRows);
     } catch (cause) {
-      if (isGristmillError(cause)) throw cause;
+      if (!(cause instanceof LevelError)) throw cause;
       throw new GristmillError(
         'CORPUS_CORRUPT',
         {
           file: this.path,
-          rowGroup,
-          column: names.join(', '),
+          rowGroup: this.#rowGroupOf(firstRow),
+          column: column.name,
           offset: '?',
-          reason: (cause as Error).message,
+          reason: cause.message,
         },
         { cause },
       );
     }
   }
+
+  #rowGroupOf(row: number): number {
+    let end = 0;
+    for (let index = this.#unit.rowGroupStart!; index < this.#unit.rowGroupEnd!; index++) {
+      end += Number(this.#footer.row_groups[index]!.num_rows);
+      if (row < end) return index;
+    }
+    return this.#unit.rowGroupEnd! - 1;
+  }
+}
+
+/** All results, once every call has settled: none goes on with memory that its caller gives up. */
+async function settled<T>(calls: readonly Promise<T>[]): Promise<T[]> {
+  const results = await Promise.allSettled(calls);
+  return results.map((result) => {
+    if (result.status === 'rejected') throw result.reason;
+    return result.value;
+  });
 }
 
 /** Carried columns of a Parquet batch: a row range of its unit. */
@@ -294,40 +281,38 @@ class ParquetCarry implements CarriedColumns {
   readonly columns: readonly CorpusColumn[];
   readonly nRows: number;
   readonly #source: UnitColumns;
+  readonly #own: readonly FileColumn[];
   readonly #firstRow: number;
+  /** Values once somebody has asked for them: the sinks of kept and of dropped rows ask for the same batch. */
+  #plain: Promise<readonly PlainValue[][]> | null = null;
   #released = false;
 
-  constructor(
-    source: UnitColumns,
-    columns: readonly CorpusColumn[],
-    firstRow: number,
-    nRows: number,
-  ) {
+  constructor(source: UnitColumns, own: readonly FileColumn[], firstRow: number, nRows: number) {
     source.retain();
     this.#source = source;
-    this.columns = columns;
+    this.#own = own;
+    this.columns = own.map(({ column }) => column);
     this.#firstRow = firstRow;
     this.nRows = nRows;
   }
 
   select(rows: Int32Array | null): CarriedRows {
     const source = this.#source;
-    const [firstRow, nRows, columns] = [this.#firstRow, this.nRows, this.columns];
+    const [firstRow, nRows, own] = [this.#firstRow, this.nRows, this.#own];
     return {
       nRows: rows?.length ?? nRows,
       json: null,
-      async plain() {
-        const values = await source.plain(columns, firstRow, nRows);
-        if (!rows) return values;
-        return new Map(
-          [...values].map(([name, all]) => [name, Array.from(rows, (row) => all[row])]),
-        );
+      plain: async () => {
+        this.#plain ??= settled(own.map((column) => source.plain(column, firstRow, nRows)));
+        const columns = await this.#plain;
+        if (!rows) return columns;
+        return columns.map((all) => Array.from(rows, (row) => all[row]));
       },
       leaves: {
-        appendTo: (writer: LeafWriter, path) =>
-          callNative(
-            writer.appendLeaf(source.readerAt(path, firstRow, nRows), firstRow, nRows, rows),
-          ),
+        appendTo: (writer: LeafWriter, column, leaf) => {
+          const reader = source.readerAt(own[column]!.leaves[leaf]!, firstRow, nRows);
+          return callNative(writer.appendLeaf(reader, firstRow, nRows, rows));
+        },
       },
     };
   }
@@ -335,6 +320,7 @@ class ParquetCarry implements CarriedColumns {
   release(): void {
     if (this.#released) return;
     this.#released = true;
+    this.#plain = null;
     this.#source.release();
   }
 }

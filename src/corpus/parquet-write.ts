@@ -8,16 +8,17 @@
 import type { ColumnChunk, Encoding, RowGroup, SchemaElement } from 'hyparquet';
 import type { MinMaxType } from 'hyparquet/src/types.js';
 import { ByteWriter } from 'hyparquet-writer';
-import { encodeNestedValues } from 'hyparquet-writer/src/dremel.js';
 import { writeMetadata } from 'hyparquet-writer/src/metadata.js';
-import { writePlain } from 'hyparquet-writer/src/plain.js';
+import { GristmillError } from '../errors.ts';
 import { callNative, type LeafChunk, type LeafWriter, native } from '../native.ts';
+import { shredRows, ValueError } from './dremel.ts';
 import { OutputFile } from './output-file.ts';
-import { plainSchema } from './plain.ts';
-import { isStringElement, type Leaf, leavesOf, schemaOf, treeOf } from './schema.ts';
-import { extraBytes, rowCount, textColumnOf } from './sink-rows.ts';
+import { isStringElement, type Leaf, leavesOf, schemaOf } from './schema.ts';
+import { shapeOf } from './shape.ts';
+import { carriedIndices, extraBytes, rowCount, textColumnOf } from './sink-rows.ts';
 import type { SinkSettings } from './sink-types.ts';
 import type {
+  CarriedColumns,
   CarriedRows,
   CorpusColumn,
   CorpusSink,
@@ -115,14 +116,18 @@ export class ParquetSink implements CorpusSink {
   async #append(rows: SinkRows, part: Int32Array | null): Promise<void> {
     const text = textColumnOf(rows.text);
     const carried = rows.carry?.select(part) ?? null;
-    const plain = carried && !carried.leaves ? await carried.plain() : null;
-    const work = this.#columns.flatMap(({ column, role, leaves }) => {
-      if (role === 'text') {
+    const sources = carrySources(this.#columns, rows.carry);
+    const needsValues = sources.some((source) => source !== null && !carried?.leaves);
+    const mixes = sources.some((source) => source !== null && !source.sameLevels);
+    const plain = carried && (needsValues || mixes) ? await carried.plain() : null;
+    const nRows = part?.length ?? rowCount({ ...rows, rows: null });
+    const work = this.#columns.flatMap((open, at): Promise<void>[] => {
+      if (open.role === 'text') {
         const { offsets, data, validity } = text;
-        return [callNative(leaves[0]!.writer.appendArrow(offsets, data, validity, part))];
+        return [callNative(open.leaves[0]!.writer.appendArrow(offsets, data, validity, part))];
       }
-      if (role === 'extra') return [this.#appendExtra(leaves[0]!, rows, part)];
-      return leaves.map((open) => this.#appendCarried(open, column, carried, plain, part, rows));
+      if (open.role === 'extra') return [this.#appendExtra(open, rows, part)];
+      return appendCarried(open, sources[at] ?? null, carried, plain, nRows);
     });
     // Every call settles before an error leaves: none may still use the rows' memory.
     const results = await Promise.allSettled(work);
@@ -130,39 +135,20 @@ export class ParquetSink implements CorpusSink {
     if (failure) throw failure.reason;
   }
 
-  async #appendCarried(
-    { leaf, writer }: OpenLeaf,
-    column: CorpusColumn,
-    carried: CarriedRows | null,
-    plain: ReadonlyMap<string, readonly PlainValue[]> | null,
-    part: Int32Array | null,
-    rows: SinkRows,
-  ): Promise<void> {
-    if (carried?.leaves) return carried.leaves.appendTo(writer, leaf.path);
-    const nRows = part?.length ?? rowCount({ ...rows, rows: null });
-    const values = plain?.get(column.name) ?? new Array<PlainValue>(nRows).fill(null);
-    await appendPlainValues(writer, leaf, column, values);
-  }
-
   async #appendExtra(
-    { leaf, writer }: OpenLeaf,
+    { column, leaves }: OpenColumn,
     rows: SinkRows,
     part: Int32Array | null,
   ): Promise<void> {
-    const name = leaf.element.name;
-    const values = rows.extra[name];
+    const { leaf, writer } = leaves[0]!;
+    const values = rows.extra[leaf.element.name];
     const nRows = rowCount({ ...rows, rows: null });
     if (leaf.element.type === 'DOUBLE') {
       const all: PlainValue[] = values ? Array.from(values as ArrayLike<number | null>) : [];
       const picked = part ? Array.from(part, (row) => all[row]) : all;
       while (picked.length < (part?.length ?? nRows)) picked.push(null);
       const numbers = picked.map((v) => (typeof v === 'number' && !Number.isNaN(v) ? v : null));
-      return appendPlainValues(
-        writer,
-        leaf,
-        { name, type: 'double', elements: [leaf.element] },
-        numbers,
-      );
+      return settled(appendPlainValues(column, [writer], numbers));
     }
     const { offsets, data, validity } = extraBytes(values, nRows);
     await callNative(writer.appendArrow(offsets, data, validity, part));
@@ -240,37 +226,89 @@ function ascending(length: number): Int32Array {
   return Int32Array.from({ length }, (_, row) => row);
 }
 
-/** Writes JS values of a top-level column into one of its leaves. */
-async function appendPlainValues(
-  writer: LeafWriter,
-  leaf: Leaf,
-  column: CorpusColumn,
-  values: readonly PlainValue[],
-): Promise<void> {
-  const schema = plainSchema(schemaOf([column]));
-  const path = [treeOf(schema)];
-  for (const name of leaf.path) {
-    path.push(path.at(-1)!.children.find((child) => child.element.name === name)!);
+/** Where a carried column of the output comes from. */
+interface CarrySource {
+  /** Index among the carried columns. */
+  readonly index: number;
+  /** Whether the leaves' levels mean the same there, so that they may pass unread. */
+  readonly sameLevels: boolean;
+}
+
+/** For each column of the output its source, null where it is not carried or not there. */
+function carrySources(
+  columns: readonly OpenColumn[],
+  carry: CarriedColumns | null,
+): (CarrySource | null)[] {
+  const indices = carriedIndices(columns, carry);
+  return columns.map(({ leaves }, at) => {
+    const index = indices[at]!;
+    const source = carry?.columns[index];
+    if (!source) return null;
+    const theirs = leavesOf(source);
+    const sameLevels =
+      theirs.length === leaves.length &&
+      theirs.every(({ type }, at) => {
+        const own = leaves[at]!.leaf.type;
+        // Flat columns may be required in one and optional in the other.
+        const flat = type.maxRepetition === 0 && own.maxRepetition === 0 && leaves.length === 1;
+        return (
+          (flat && type.maxDefinition <= own.maxDefinition && own.maxDefinition <= 1) ||
+          (type.maxDefinition === own.maxDefinition && type.maxRepetition === own.maxRepetition)
+        );
+      });
+    return { index, sameLevels };
+  });
+}
+
+function appendCarried(
+  { column, leaves }: OpenColumn,
+  source: CarrySource | null,
+  carried: CarriedRows | null,
+  plain: readonly (readonly PlainValue[])[] | null,
+  nRows: number,
+): Promise<void>[] {
+  const leafSource = carried?.leaves;
+  if (source?.sameLevels && leafSource) {
+    return leaves.map(({ writer }, leaf) => leafSource.appendTo(writer, source.index, leaf));
   }
-  const rows = values.map((value) => (value === undefined ? null : value));
-  const encoded = encodeNestedValues(path, rows);
-  const present: unknown[] = [];
-  for (const value of encoded.values as ArrayLike<unknown> & Iterable<unknown>) {
-    if (value !== null && value !== undefined) present.push(value);
-  }
-  const bytes = new ByteWriter();
-  const isString = isStringElement(leaf.element);
-  const physical = isString
-    ? present.map((v) => (typeof v === 'string' ? Buffer.from(v) : v))
-    : present;
-  writePlain(bytes, physical as never, leaf.element.type!, leaf.element.type_length);
-  const nLevels = encoded.definitionLevels.length || encoded.values.length;
-  const { maxDefinition, maxRepetition } = leaf.type;
-  const definition = maxDefinition > 0 ? Uint8Array.from(encoded.definitionLevels) : null;
-  const repetition = maxRepetition > 0 ? Uint8Array.from(encoded.repetitionLevels) : null;
-  await callNative(
-    writer.appendPlain(nLevels, present.length, definition, repetition, bytes.getBytes()),
+  const values = source && plain?.[source.index];
+  return appendPlainValues(
+    column,
+    leaves.map(({ writer }) => writer),
+    values ?? new Array<PlainValue>(nRows).fill(null),
   );
+}
+
+/** Writes JS values of a top-level column into its leaves. */
+function appendPlainValues(
+  column: CorpusColumn,
+  writers: readonly LeafWriter[],
+  values: readonly PlainValue[],
+): Promise<void>[] {
+  try {
+    return shredRows(shapeOf(column), values).map((leaf, at) =>
+      callNative(
+        writers[at]!.appendPlain(
+          leaf.nLevels,
+          leaf.nValues,
+          leaf.definition,
+          leaf.repetition,
+          leaf.plain,
+        ),
+      ),
+    );
+  } catch (error) {
+    if (!(error instanceof ValueError)) throw error;
+    const { row, message } = error;
+    const details = { file: '(output)', row, column: column.name, expected: column.type };
+    return [
+      Promise.reject(new GristmillError('CORPUS_VALUE_INVALID', { ...details, received: message })),
+    ];
+  }
+}
+
+async function settled(calls: readonly Promise<void>[]): Promise<void> {
+  await Promise.all(calls);
 }
 
 /** How a leaf's values compare in statistics; `none` where readers disagree or the order is undefined. */

@@ -6,7 +6,8 @@
 import type { DocumentBatch } from '../batch/document-batch.ts';
 import { SlabPool } from '../batch/slab-pool.ts';
 import { GristmillError } from '../errors.ts';
-import type { CorpusPlan, PlainValue } from './types.ts';
+import { isStringElement } from './schema.ts';
+import type { CarriedColumns, CorpusPlan, PlainValue } from './types.ts';
 import { openUnit } from './unit.ts';
 
 /** A batch of rows; its memory is valid until the next one is asked for. */
@@ -14,7 +15,7 @@ export interface RowBatch {
   readonly batch: DocumentBatch;
   /** `Uint8Array[nDocs]`: ROW_OK, ROW_NULL or ROW_INVALID_UTF8. */
   readonly rowStatus: Uint8Array;
-  /** The other columns of the plan by name. */
+  /** The other columns of the plan by name (the first of a name that repeats); all texts are strings. */
   columns(): Promise<ReadonlyMap<string, readonly PlainValue[]>>;
 }
 
@@ -30,13 +31,31 @@ export async function* readRowBatches(
     const options = signal ? { signal } : {};
     for await (const { batch, carry, rowStatus } of openUnit(plan, unit, slabs, options)) {
       try {
-        yield { batch, rowStatus, columns: () => carry.select(null).plain() };
+        yield { batch, rowStatus, columns: () => columnsByName(carry) };
       } finally {
         batch.release();
         carry.release();
       }
     }
   }
+}
+
+const lossy = new TextDecoder('utf-8', { ignoreBOM: true });
+
+/** What learns from rows reads text as text: bytes that are no UTF-8 become U+FFFD. */
+async function columnsByName(
+  carry: CarriedColumns,
+): Promise<ReadonlyMap<string, readonly PlainValue[]>> {
+  const values = await carry.select(null).plain();
+  const byName = new Map<string, readonly PlainValue[]>();
+  for (const [at, column] of carry.columns.entries()) {
+    if (byName.has(column.name)) continue;
+    const isText = column.elements.length === 1 && isStringElement(column.elements[0]!);
+    const asText = (value: PlainValue): PlainValue =>
+      value instanceof Uint8Array ? lossy.decode(value) : value;
+    byName.set(column.name, isText ? values[at]!.map(asText) : values[at]!);
+  }
+  return byName;
 }
 
 /**

@@ -54,21 +54,58 @@ export function schemaOf(columns: readonly CorpusColumn[]): SchemaElement[] {
   return [root, ...columns.flatMap((column) => column.elements)];
 }
 
+/**
+ * For each wanted column the index of its counterpart among others, -1 where there is none: the first of a name goes
+ * with the first of that name, the second with the second.
+ */
+export function matchColumns(
+  wanted: readonly { readonly name: string }[],
+  others: readonly { readonly name: string }[],
+): number[] {
+  const byName = new Map<string, number[]>();
+  for (const [at, { name }] of others.entries()) {
+    const places = byName.get(name);
+    if (places) places.push(at);
+    else byName.set(name, [at]);
+  }
+  const seen = new Map<string, number>();
+  return wanted.map(({ name }) => {
+    const nth = seen.get(name) ?? 0;
+    seen.set(name, nth + 1);
+    return byName.get(name)?.[nth] ?? -1;
+  });
+}
+
+/** The columns without the (first) one that holds the text. */
+export function carriedColumns(
+  columns: readonly CorpusColumn[],
+  textColumn: string | null,
+): CorpusColumn[] {
+  const textAt = columns.findIndex(({ name }) => name === textColumn);
+  return columns.filter((_, at) => at !== textAt);
+}
+
 /** A leaf column of a top-level column. */
 export interface Leaf {
+  /** Position among all leaves of the file. */
+  readonly index: number;
   readonly path: readonly string[];
   readonly element: SchemaElement;
   readonly type: LeafType;
 }
 
-/** Leaves of a column, in file order. */
-export function leavesOf(column: CorpusColumn): Leaf[] {
+/**
+ * Leaves of a column, in file order.
+ *
+ * @param leafStart position of the first among all leaves of the file
+ */
+export function leavesOf(column: CorpusColumn, leafStart = 0): Leaf[] {
   const leaves: Leaf[] = [];
   const visit = (tree: SchemaTree, definition: number, repetition: number): void => {
     const kind = tree.element.repetition_type;
     const maxDefinition = definition + (kind === 'OPTIONAL' || kind === 'REPEATED' ? 1 : 0);
     const maxRepetition = repetition + (kind === 'REPEATED' ? 1 : 0);
-    if (tree.children.length === 0) {
+    if (tree.element.type) {
       const type = {
         column: tree.path.join('.'),
         type: (ParquetTypes as string[]).indexOf(tree.element.type ?? ''),
@@ -76,7 +113,8 @@ export function leavesOf(column: CorpusColumn): Leaf[] {
         maxDefinition,
         maxRepetition,
       };
-      leaves.push({ path: tree.path, element: tree.element, type });
+      const index = leafStart + leaves.length;
+      leaves.push({ index, path: tree.path, element: tree.element, type });
     }
     for (const child of tree.children) visit(child, maxDefinition, maxRepetition);
   };

@@ -1,7 +1,9 @@
 /** Shapes in which rows reach a sink, turned into byte columns. */
 import type { BytesColumn } from '../batch/document-batch.ts';
 import { GristmillError } from '../errors.ts';
-import type { ExtraValues, SinkRows } from './types.ts';
+import { matchColumns } from './schema.ts';
+import type { SinkColumn } from './sink-types.ts';
+import type { CarriedColumns, ExtraValues, PlainValue, SinkRows } from './types.ts';
 
 /** Byte column without the batch around it. */
 export type PlainColumn = Pick<BytesColumn, 'offsets' | 'data' | 'validity'>;
@@ -13,6 +15,26 @@ export function rowCount({ text, rows }: SinkRows): number {
 
 function isColumn(text: SinkRows['text']): text is BytesColumn {
   return 'offsets' in text;
+}
+
+/** For each column of the output the carried values that go there; null for other columns and where there are none. */
+export function carriedValues(
+  columns: readonly SinkColumn[],
+  carry: CarriedColumns | null,
+  plain: readonly (readonly PlainValue[])[],
+): (readonly PlainValue[] | null)[] {
+  return carriedIndices(columns, carry).map((index) => plain[index] ?? null);
+}
+
+/** For each column of the output the index of its carried column; -1 for other columns and where there is none. */
+export function carriedIndices(
+  columns: readonly SinkColumn[],
+  carry: CarriedColumns | null,
+): number[] {
+  const carried = columns.filter(({ role }) => role === 'carry').map(({ column }) => column);
+  const indices = matchColumns(carried, carry?.columns ?? []);
+  let next = 0;
+  return columns.map(({ role }) => (role === 'carry' ? indices[next++]! : -1));
 }
 
 /** The texts as one column; views are copied together. */

@@ -85,9 +85,19 @@ export interface UnitBatch {
 }
 
 /**
- * A value on the way from one format to another, read with its column's schema: strings for text, JSON and enums,
- * `bigint` for 64-bit integers, `Uint8Array` for other bytes, unscaled integers for decimals and times, arrays for
- * lists, objects for structs and maps.
+ * A value on the way from one format to another, exact and by position: read it with its column's {@link Shape}.
+ *
+ * | column                                    | value                                                             |
+ * | ----------------------------------------- | ----------------------------------------------------------------- |
+ * | boolean; INT32, FLOAT, DOUBLE; INT64      | `boolean`; `number`; `bigint`                                     |
+ * | INT96                                     | `bigint`, the twelve bytes as an unsigned little-endian integer   |
+ * | text: strings, JSON, enums                | `string`, or `Uint8Array` where the bytes are no UTF-8            |
+ * | other bytes                               | `Uint8Array`; decimals in bytes are big-endian two's complement   |
+ * | list, unannotated repeated field          | array of items                                                    |
+ * | map                                       | array of `[key, value]` in file order, repeated keys and all      |
+ * | struct                                    | array of the fields' values in the order of the schema            |
+ *
+ * Unsigned integers, decimals, dates and times are the (signed) integers that Parquet stores.
  */
 export type PlainValue =
   | null
@@ -97,9 +107,7 @@ export type PlainValue =
   | bigint
   | string
   | Uint8Array
-  | Date
-  | PlainValue[]
-  | { [key: string]: PlainValue };
+  | readonly PlainValue[];
 
 /** The columns besides the text, for the rows of one batch: untouched and typed. */
 export interface CarriedColumns {
@@ -114,8 +122,8 @@ export interface CarriedColumns {
 /** Selected rows of {@link CarriedColumns}; a sink takes the form that costs it least. */
 export interface CarriedRows {
   readonly nRows: number;
-  /** Values by column name, one array per column. */
-  plain(): Promise<ReadonlyMap<string, readonly PlainValue[]>>;
+  /** One array of values per column of {@link CarriedColumns.columns}, in that order: names may repeat. */
+  plain(): Promise<readonly (readonly PlainValue[])[]>;
   /** JSON sources only: the top-level fields of each row as the text they were written in. */
   readonly json: readonly ReadonlyMap<string, string>[] | null;
   /** Parquet sources only: writes a leaf column into a writer without decoding its meaning. */
@@ -124,7 +132,11 @@ export interface CarriedRows {
 
 /** Leaf columns of selected rows, for Parquet sinks. */
 export interface LeafSource {
-  appendTo(writer: import('../native.ts').LeafWriter, leafPath: readonly string[]): Promise<void>;
+  /**
+   * @param column index in {@link CarriedColumns.columns}
+   * @param leaf index among the column's leaves
+   */
+  appendTo(writer: import('../native.ts').LeafWriter, column: number, leaf: number): Promise<void>;
 }
 
 /** A column that the engine adds. */

@@ -31,7 +31,7 @@ export async function readRows(out: string, name: string): Promise<Record<string
       for (let row = 0; row < batch.nDocs; row++) {
         const { data, offsets } = batch.text;
         const text = decoder.decode(data.subarray(offsets[row], offsets[row + 1]));
-        const values = [...columns].map(([column, cells]) => [column, cells[row] ?? null]);
+        const values = carry.columns.map(({ name }, at) => [name, columns[at]![row] ?? null]);
         rows.push({ text, ...Object.fromEntries(values) });
       }
       batch.release();

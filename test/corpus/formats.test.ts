@@ -160,7 +160,9 @@ describe('memoryUnit', () => {
         fields: unit.carry.columns.map((c) => `${c.name} ${c.type}`),
       });
       expect(
-        (await unit.carry.select(null).plain()).get('n') ?? [undefined, 1n, undefined],
+        (await unit.carry.select(null).plain())[
+          unit.carry.columns.findIndex(({ name }) => name === 'n')
+        ] ?? [undefined, 1n, undefined],
       ).toContain(1n);
     }
     expect(batches).toEqual([

@@ -202,8 +202,9 @@ async function originsOf(
   const origins = plan.columns.filter((column) => ORIGINS.has(column.name));
   if (!origins.some(isTextColumn)) return () => '';
   const columns = await carry.select(null).plain();
+  const places = new Map(carry.columns.map((column, at) => [column.name, at]));
   return (name, row) => {
-    const value = columns.get(name)?.[row];
+    const value = columns[places.get(name) ?? -1]?.[row];
     return typeof value === 'string' ? value : '';
   };
 }
