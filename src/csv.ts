@@ -1,5 +1,6 @@
 /**
- * CSV as RFC 4180 has it, read strictly: commas, CR LF or LF, fields in double quotes with quotes doubled, a BOM.
+ * CSV as RFC 4180 has it, read strictly: commas, CR LF or LF, fields in double quotes with quotes doubled, a BOM. Where the
+ * header has no comma outside of quotes, semicolons or tabs separate instead; beside semicolons `0,5` is 0.5.
  *
  * Every record has as many fields as the header; a quote inside a bare field, or text after a closing quote, is an
  * error, because a lenient reading would put numbers into other columns. Rows are counted from 1, the header is row 0.
@@ -14,6 +15,8 @@ export interface CsvRecords {
 
 const QUOTE = 0x22;
 const COMMA = 0x2c;
+const SEMICOLON = 0x3b;
+const TAB = 0x09;
 const LF = 0x0a;
 const CR = 0x0d;
 
@@ -49,6 +52,7 @@ export function parseCsv(
     record = [];
   };
   let at = text.charCodeAt(0) === 0xfeff ? 1 : 0;
+  const separator = separatorOf(text, at);
   while (at < text.length) {
     if (record.length === 0 && isBlank(text, at)) break;
     let end: number;
@@ -68,17 +72,19 @@ export function parseCsv(
       end = at;
       for (; end < text.length; end++) {
         const code = text.charCodeAt(end);
-        if (code === COMMA || code === LF || code === CR) break;
+        if (code === separator || code === LF || code === CR) break;
         if (code === QUOTE) refuse('no quote inside a bare field', text.slice(at, end + 1));
       }
-      record.push(text.slice(at, end));
+      const field = text.slice(at, end);
+      const isDecimal = separator === SEMICOLON && DECIMAL_COMMA.test(field);
+      record.push(isDecimal ? field.replace(',', '.') : field);
     }
     const code = text.charCodeAt(end);
     if (end >= text.length) {
       at = end;
-    } else if (code === COMMA) {
+    } else if (code === separator) {
       at = end + 1;
-      // A comma at the very end opens one more field, an empty one.
+      // A separator at the very end opens one more field, an empty one.
       if (at === text.length) record.push('');
     } else if (code === LF || (code === CR && text.charCodeAt(end + 1) === LF)) {
       endRecord();
@@ -90,6 +96,24 @@ export function parseCsv(
   if (record.length > 0) endRecord();
   const [header = [], ...rows] = records;
   return { header, rows };
+}
+
+const DECIMAL_COMMA = /^\s*[+-]?\d{0,400},\d{1,400}(?:[eE][+-]?\d{1,5})?\s*$/;
+
+/** What separates the fields of the header: what there is most of outside of quotes, a comma in doubt. */
+function separatorOf(text: string, start: number): number {
+  const counts = new Map([COMMA, SEMICOLON, TAB].map((code) => [code, 0]));
+  let isQuoted = false;
+  for (let at = start; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    if (code === QUOTE) isQuoted = !isQuoted;
+    if (isQuoted) continue;
+    if (code === LF || code === CR) break;
+    if (counts.has(code)) counts.set(code, counts.get(code)! + 1);
+  }
+  if (counts.get(COMMA)! > 0) return COMMA;
+  if (counts.get(SEMICOLON)! > counts.get(TAB)!) return SEMICOLON;
+  return counts.get(TAB)! > 0 ? TAB : COMMA;
 }
 
 /** True when nothing but line ends is left. */

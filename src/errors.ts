@@ -116,8 +116,7 @@ export const ERRORS = {
     'the proposal lies {distance} (L1) outside the hull of the sampled mixtures, more than {tolerance}: the surrogate was never shown anything like it. Search inside (--inside), allow it (--allow-outside), or draw it back with --kl, --confidence or --max',
   // mixture: proxies, corpora
   MIXTURE_DOMAIN_UNKNOWN: 'domain {domain} of {file} is not among those of {where}: {known}',
-  MIXTURE_DOMAIN_TOO_SMALL:
-    'domain {domain}: its share is {needed} {unit}, but {available} are there in at most {maxEpochs} epochs',
+  MIXTURE_DOMAIN_TOO_SMALL: '{shortfalls}{hint}',
   MIXTURE_RUN_CHANGED:
     '{out} holds a run with other settings; changed: {changes}. Use another --out, or remove it',
   MIXTURE_PROXY_DIED: 'proxy {run}: its process on {device} died ({exit}) {count} times',

@@ -8,7 +8,7 @@ import { checkExportFolder, writeExportFolder } from '../interop/export-folder.t
 import { SCHEDULE_TARGETS, type ScheduleTarget } from '../interop/schedules/export.ts';
 import { type ExportedStage, exportStage } from '../interop/stage.ts';
 import { defined, share, wholeNumber } from './flags.ts';
-import { table } from './mix-output.ts';
+import { escaped, table } from './mix-output.ts';
 
 interface ExportFlags {
   readonly trainer?: ScheduleTarget;
@@ -146,9 +146,4 @@ function writtenText(stages: readonly WrittenStage[]): string {
     all.map((warning) => `warning: ${stage}: ${escaped(warning)}\n`),
   );
   return `${table([['stage', 'schedule', 'rates', 'files'], ...rows])}${warnings.join('')}`;
-}
-
-/** Warnings are longer than printable() prints whole. */
-function escaped(text: string): string {
-  return text.replace(/[\s\S]{1,30}/g, (piece) => printable(piece));
 }

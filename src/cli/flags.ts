@@ -33,3 +33,10 @@ export function defined<T extends object>(
     [Key in keyof T]?: Exclude<T[Key], undefined>;
   };
 }
+
+/** Names by comma. */
+export function list(text: string): string[] {
+  const names = text.split(',').map((name) => name.trim());
+  if (names.includes('')) throw new InvalidArgumentError('expected names by comma.');
+  return names;
+}

@@ -3,16 +3,20 @@ import { type Command, Option } from 'commander';
 import type { SinkFormat } from '../corpus/types.ts';
 import { BLEND_TARGETS, type BlendTarget, exportBlend } from '../interop/blends.ts';
 import { type AppliedMixture, applyMixture } from '../mixture/apply/apply.ts';
-import { chosenMixture } from '../mixture/apply/chosen-mixture.ts';
+import { chosenMixture, type Mixture } from '../mixture/apply/chosen-mixture.ts';
 import type { PickOptions } from '../mixture/apply/picks.ts';
 import { writeWhole } from '../mixture/write-whole.ts';
 import { readSources } from '../train/sources.ts';
 import { count } from './figures.ts';
+import { defined, list } from './flags.ts';
 import { onInterrupt } from './interrupt.ts';
-import { progressLine, table, toCount, toNumber } from './mix-output.ts';
+import { note, progressLine, table, toCount, toNumber, warn } from './mix-output.ts';
 
 interface Flags {
   readonly row?: string;
+  readonly ignore?: readonly string[];
+  readonly indexColumn?: string;
+  readonly relative?: boolean;
   readonly domains?: string;
   readonly out?: string;
   readonly rows?: number;
@@ -33,8 +37,11 @@ export function addApplyCommand(mix: Command): void {
   mix
     .command('apply')
     .description('make a corpus in which every domain has its share, or export the weights')
-    .argument('<mixture>', 'weights by domain: JSON, or a table of mixtures')
+    .argument('<mixture>', 'weights by domain: JSON, YAML, or a table (.csv, .parquet)')
     .option('--row <index>', 'which mixture of a table')
+    .option('--index-column <name>', 'column of a table that names the mixtures (index)')
+    .option('--ignore <names>', 'columns of a table to leave out, by comma', list)
+    .option('--relative', 'weights of a table have any sum, and are divided by it')
     .option('--domains <file>', 'where the texts of each domain are: YAML, see README.md')
     .option('--out <dir>', 'folder of the corpus; with --export the file')
     .addOption(
@@ -77,7 +84,7 @@ export function addApplyCommand(mix: Command): void {
       const line = progressLine(json);
       try {
         const applied = await applyMixture({
-          mixture: await chosenMixture(file, flags.row),
+          mixture: await mixtureOf(file, flags),
           mixtureName: file,
           sources: readSources(domains),
           out,
@@ -95,6 +102,7 @@ export function addApplyCommand(mix: Command): void {
         process.stdout.write(
           json ? `${JSON.stringify({ out, ...applied })}\n` : appliedText(applied),
         );
+        for (const note of json ? [] : applied.notes) warn(note);
       } finally {
         line.stop();
         restore();
@@ -108,12 +116,18 @@ function quotaOf({ rows, chars, tokens }: Flags): Pick<PickOptions, 'unit' | 'to
   return tokens === undefined ? null : { unit: 'tokens', total: tokens };
 }
 
-async function exportTo(
-  target: BlendTarget,
+async function mixtureOf(
   file: string,
-  { row, out, paths, seed, json }: Flags,
-): Promise<void> {
-  const { domains, weights } = await chosenMixture(file, row);
+  { row, ignore, indexColumn, relative }: Flags,
+): Promise<Mixture> {
+  const mixture = await chosenMixture(file, row, defined({ ignore, indexColumn, relative }));
+  for (const each of mixture.notes ?? []) note(each);
+  return mixture;
+}
+
+async function exportTo(target: BlendTarget, file: string, flags: Flags): Promise<void> {
+  const { out, paths, seed, json } = flags;
+  const { domains, weights } = await mixtureOf(file, flags);
   const entries = domains.map((name, domain) => ({
     name,
     weight: weights[domain]!,

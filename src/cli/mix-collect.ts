@@ -4,13 +4,14 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import { GristmillError, printable } from '../errors.ts';
 import { type CollectedRuns, collectRuns } from '../mixture/collect.ts';
 import { joinRuns, writeLosses, writeMixtures, writeRuns } from '../mixture/tables.ts';
-import { defined } from './flags.ts';
+import { defined, list } from './flags.ts';
 
 interface Flags {
   readonly out: string;
   readonly indexColumn?: string;
   readonly indexFromFile?: boolean;
   readonly weightsPrefix?: string;
+  readonly domains?: readonly string[];
   readonly losses?: Readonly<Record<string, string>>;
   readonly reduce: 'last' | 'min';
   readonly stepColumn?: string;
@@ -32,6 +33,11 @@ export function addCollectCommand(mix: Command): void {
     .option('--index-column <name>', 'column that names the run (index)')
     .option('--index-from-file', 'every file is a run, named as the file')
     .option('--weights-prefix <text>', 'start of the columns of weights (train_)')
+    .addOption(
+      new Option('--domains <names>', 'columns of weights by name, by comma')
+        .argParser(list)
+        .conflicts('weightsPrefix'),
+    )
     .option(
       '--losses <target=column,…>',
       'columns of losses by target (those of the form metric/<target>_val_loss)',
@@ -54,7 +60,7 @@ export function addCollectCommand(mix: Command): void {
 }
 
 async function collect(inputs: string[], flags: Flags): Promise<void> {
-  const { out, weightsPrefix, losses, reduce, stepColumn, json } = flags;
+  const { out, weightsPrefix, domains, losses, reduce, stepColumn, json } = flags;
   if (flags.indexFromFile && flags.indexColumn !== undefined) {
     throw new GristmillError('OPTION_INVALID', {
       option: '--index-column',
@@ -67,7 +73,7 @@ async function collect(inputs: string[], flags: Flags): Promise<void> {
     reduce,
     onMissing: flags.skipMissing ? 'skip' : 'error',
     ...(flags.indexFromFile ? { indexColumn: null } : defined({ indexColumn: flags.indexColumn })),
-    ...defined({ weightsPrefix, losses, stepColumn }),
+    ...defined({ weightsPrefix, domains, losses, stepColumn }),
   });
   const files = await write(collected, out, flags.format);
   const { mixtures, nRows, nSkipped } = collected;

@@ -1,19 +1,27 @@
 /** `gristmill mix fit` and `predict`: parsing and printing around the mixture room. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { csvText } from '../csv.ts';
-import { printable } from '../errors.ts';
+import { GristmillError, printable } from '../errors.ts';
 import { fitMixture } from '../mixture/fit.ts';
 import { fitInput, loadFit, saveFit } from '../mixture/fit-file.ts';
 import { FIT_DEFAULTS, type FitProgress, type FittedMixture } from '../mixture/fit-types.ts';
 import { predictMixtures, type TargetPrediction } from '../mixture/predict.ts';
 import { SURROGATE_FAMILIES } from '../mixture/surrogates/families.ts';
-import { joinRuns, readLosses, readMixtures, targetName } from '../mixture/tables.ts';
+import {
+  joinRuns,
+  type LossFile,
+  type MixtureFile,
+  readLosses,
+  readMixtures,
+  targetName,
+} from '../mixture/tables.ts';
 import type { SurrogateFamilyName } from '../mixture/types.ts';
 import { writeWhole } from '../mixture/write-whole.ts';
 import { table } from './eval-refiner.ts';
-import { defined, wholeNumber } from './flags.ts';
+import { defined, list, wholeNumber } from './flags.ts';
 import { untilInterrupted } from './interrupt.ts';
 import { addCollectCommand } from './mix-collect.ts';
+import { escaped, note } from './mix-output.ts';
 import { addReportCommand } from './mix-report.ts';
 
 interface FitFlags {
@@ -28,6 +36,9 @@ interface FitFlags {
   readonly learningCurve?: boolean;
   readonly skipMissing?: boolean;
   readonly indexColumn?: string;
+  readonly domains?: readonly string[];
+  readonly ignore?: readonly string[];
+  readonly relative?: boolean;
   readonly json?: boolean;
 }
 
@@ -36,6 +47,8 @@ interface PredictFlags {
   readonly level: number;
   readonly out?: string;
   readonly indexColumn?: string;
+  readonly ignore?: readonly string[];
+  readonly relative?: boolean;
   readonly json?: boolean;
 }
 
@@ -57,7 +70,11 @@ export function addFitCommands(mix: Command): void {
         .choices(Object.keys(SURROGATE_FAMILIES))
         .default(FIT_DEFAULTS.model),
     )
-    .option('--targets <names>', 'targets to fit, by comma (all)', list)
+    .option(
+      '--targets <names>',
+      'columns of losses to fit, by comma (metric/…_val_loss, or all numbers)',
+      list,
+    )
     .option('--runs <n>', 'fit on a seeded subset of so many runs (all)', wholeNumber(1))
     .option(
       '--seed <n>',
@@ -72,8 +89,11 @@ export function addFitCommands(mix: Command): void {
       FIT_DEFAULTS.folds,
     )
     .option('--learning-curve', 'also fit on 32, 64, 128, … runs, measured on a fifth left out')
-    .option('--skip-missing', 'leave out runs that lack a loss or a mixture, and count them')
-    .option('--index-column <name>', 'column that names the runs (index)')
+    .option('--skip-missing', 'leave out runs that lack a finite loss or a mixture, and count them')
+    .option('--index-column <name>', 'column that names the runs (index, or one without a name)')
+    .option('--domains <names>', 'columns of weights, by comma (train_…, or all numbers)', list)
+    .option('--ignore <names>', 'columns of either table to leave out, by comma', list)
+    .option('--relative', 'weights have any sum, and every row is divided by its own')
     .option('--json', 'print one JSON object instead of a table')
     .action(fit);
   mix
@@ -84,6 +104,8 @@ export function addFitCommands(mix: Command): void {
     .option('--level <p>', 'level of the intervals, above 0 and below 1', level, 0.9)
     .option('--out <file>', 'write here instead of to standard output')
     .option('--index-column <name>', 'column that names the mixtures (index)')
+    .option('--ignore <names>', 'columns to leave out, by comma', list)
+    .option('--relative', 'weights have any sum, and every row is divided by its own')
     .option('--json', 'JSON lines {index, predictions, interval} instead of CSV')
     .action(predict);
   addCollectCommand(mix);
@@ -93,12 +115,22 @@ export function addFitCommands(mix: Command): void {
 async function fit(flags: FitFlags): Promise<void> {
   const { indexColumn, model, targets, runs: nRuns, seed, folds, out, json } = flags;
   const onMissing = flags.skipMissing ? 'skip' : 'error';
-  const named = defined({ indexColumn });
+  const { domains, ignore, relative } = flags;
+  const named = defined({ indexColumn, ignore });
   await untilInterrupted(
     { ending: 'stopping the fit', ended: 'nothing was written' },
     async (signal) => {
-      const mixtures = await readMixtures(flags.mixtures, named);
-      const losses = await readLosses(flags.losses, { ...named, onMissing });
+      const mixtures = await readMixtures(flags.mixtures, {
+        ...named,
+        ...defined({ domains, relative }),
+      });
+      const losses = await readLosses(flags.losses, {
+        ...named,
+        ...defined({ targets }),
+        onMissing,
+      });
+      const ignoredColumns = leftOut(mixtures, losses, flags);
+      for (const each of mixtures.notes) note(each);
       const files = { mixtures: flags.mixtures, losses: flags.losses };
       // Rows left out of the losses are no ids that the mixtures have alone.
       const runs = joinRuns(mixtures, losses, { onMissing, files });
@@ -128,13 +160,30 @@ async function fit(flags: FitFlags): Promise<void> {
         nIncomplete: losses.nSkipped,
         nWithoutLosses: runs.nWithoutLosses,
         nWithoutMixture: runs.nWithoutMixture,
-        ignoredColumns: [...mixtures.ignored, ...losses.ignored],
+        ignoredColumns,
         ...fitted.report,
         crossValidation: fitted.report.crossValidation && crossValidation,
       };
       process.stdout.write(json ? `${JSON.stringify(summary)}\n` : fitText(fitted, summary));
     },
   );
+}
+
+/** Columns that neither table's part was taken from. @throws OPTION_INVALID for one of --ignore that is in none */
+function leftOut(
+  mixtures: MixtureFile,
+  losses: LossFile,
+  { ignore = [], mixtures: first, losses: second }: FitFlags,
+): string[] {
+  const columns = new Set([...mixtures.ignored, ...losses.ignored]);
+  const unknown = ignore.find((name) => !columns.has(name));
+  if (unknown !== undefined) {
+    const expected = `columns of ${first} or ${second}`;
+    throw new GristmillError('OPTION_INVALID', { option: '--ignore', expected, received: unknown });
+  }
+  // One file may hold both.
+  for (const name of [...mixtures.domains, ...losses.targets]) columns.delete(name);
+  return [...columns];
 }
 
 /** A line on stderr every ten seconds. */
@@ -155,6 +204,7 @@ function fitText(
     readonly nIncomplete: number;
     readonly nWithoutLosses: number;
     readonly nWithoutMixture: number;
+    readonly ignoredColumns: readonly string[];
   },
 ): string {
   const { crossValidation, learningCurve, notes } = report;
@@ -165,7 +215,12 @@ function fitText(
   if (counts.nRenormalised > 0) lines.push(`${counts.nRenormalised} mixtures divided by their sum`);
   if (counts.nIncomplete > 0) lines.push(`${counts.nIncomplete} rows without all losses left out`);
   if (left > 0) lines.push(`${left} rows that only one table has left out`);
-  lines.push(...notes.map(printable));
+  const { ignoredColumns: ignored } = counts;
+  if (ignored.length > 0) {
+    const more = ignored.length > 20 ? `, and ${ignored.length - 20} more` : '';
+    lines.push(`columns not taken: ${ignored.slice(0, 20).map(printable).join(', ')}${more}`);
+  }
+  lines.push(...notes.map(escaped));
   let text = `${lines.join('\n')}\n`;
   if (crossValidation) {
     text += table([
@@ -207,8 +262,9 @@ function fixed(value: number | null): string {
 
 async function predict(file: string, flags: PredictFlags): Promise<void> {
   const loaded = await loadFit(file);
-  const { indexColumn, level: asked } = flags;
-  const mixtures = await readMixtures(flags.mixtures, defined({ indexColumn }));
+  const { indexColumn, ignore, relative, level: asked } = flags;
+  const mixtures = await readMixtures(flags.mixtures, defined({ indexColumn, ignore, relative }));
+  for (const each of mixtures.notes) note(each);
   const predictions = predictMixtures(loaded.fit, mixtures, { level: asked, file: flags.mixtures });
   const text = flags.json
     ? jsonLines(mixtures.ids, predictions)
@@ -242,13 +298,6 @@ function csvLines(ids: readonly string[], predictions: readonly TargetPrediction
     }),
   ]);
   return csvText([['index', ...header], ...rows]);
-}
-
-/** Names by comma. */
-export function list(text: string): string[] {
-  const names = text.split(',').map((name) => name.trim());
-  if (names.includes('')) throw new InvalidArgumentError('expected names by comma.');
-  return names;
 }
 
 function level(text: string): number {

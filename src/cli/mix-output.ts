@@ -1,5 +1,6 @@
 /** What the `mix` commands print and parse alike. */
 import { InvalidArgumentError } from 'commander';
+import { printable } from '../errors.ts';
 
 const PLAIN_EVERY_MS = 10_000;
 
@@ -54,4 +55,19 @@ export function toNumber(text: string): number {
   const value = Number(text);
   if (text.trim() !== '' && Number.isFinite(value) && value >= 0) return value;
   throw new InvalidArgumentError('expected a number, 0 or more');
+}
+
+/** A line on stderr: what the person should know of a result. */
+export function warn(text: string): void {
+  process.stderr.write(`gristmill: warning: ${escaped(text)}\n`);
+}
+
+/** A line on stderr: what was done to the input. */
+export function note(text: string): void {
+  process.stderr.write(`gristmill: ${escaped(text)}\n`);
+}
+
+/** As printable(), which cuts what is longer than a name. */
+export function escaped(text: string): string {
+  return text.replace(/[\s\S]{1,30}/g, (piece) => printable(piece));
 }

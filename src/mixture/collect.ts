@@ -6,8 +6,9 @@
  * finite number is an error, because the value before it would hide that the run diverged.
  */
 import { basename, extname } from 'node:path';
+import type { CsvRecords } from '../csv.ts';
 import { GristmillError, isGristmillError } from '../errors.ts';
-import { numberOf, type Place, refuse } from './table-columns.ts';
+import { isText, numberOf, type Place, refuse } from './table-columns.ts';
 import { readRecords } from './table-file.ts';
 import {
   lossColumn,
@@ -28,6 +29,8 @@ export interface CollectOptions {
   readonly indexColumn?: string | null;
   /** Start of the columns of weights; what follows is the domain. Default `train_`. */
   readonly weightsPrefix?: string;
+  /** Columns of weights by their whole names, in place of the prefix. */
+  readonly domains?: readonly string[];
   /** Columns of losses by target. Default: columns of the form `metric/<target>_val_loss`. */
   readonly losses?: Readonly<Record<string, string>>;
   /** Which value of a run with many rows: the last that is there, or the least. Default `last`. */
@@ -79,7 +82,7 @@ export async function collectRuns(options: CollectOptions): Promise<CollectedRun
         refuse({ file, row: 0, column: name }, 'distinct column names', 'it twice');
       seen.add(name);
     }
-    const columns = columnsOf(file, header, { ...options, weightsPrefix });
+    const columns = columnsOf(file, { header, rows }, { ...options, weightsPrefix });
     for (const target of columns.losses.keys()) targets.add(target);
     for (const [rowIndex, record] of rows.entries()) {
       addRow(runs, record, { file, row: rowIndex + 1, columns, reduce: options.reduce ?? 'last' });
@@ -96,17 +99,18 @@ interface Columns {
   readonly step: number | null;
   /** Columns of weights. */
   readonly weights: readonly number[];
-  readonly weightsPrefix: string;
+  /** By column: the domain. */
+  readonly domainOf: (column: number) => string;
   /** Column by target. */
   readonly losses: ReadonlyMap<string, number>;
 }
 
 function columnsOf(
   file: string,
-  header: readonly string[],
+  { header, rows }: CsvRecords,
   options: CollectOptions & { readonly weightsPrefix: string },
 ): Columns {
-  const { indexColumn = TABLE_DEFAULTS.indexColumn, stepColumn, weightsPrefix } = options;
+  const { indexColumn = TABLE_DEFAULTS.indexColumn, stepColumn, weightsPrefix, domains } = options;
   const find = (name: string): number => {
     const column = header.indexOf(name);
     if (column < 0) refuse({ file, row: 0, column: name }, 'this column', header.join(', '));
@@ -124,20 +128,23 @@ function columnsOf(
       if (targetName(name) !== name) losses.set(targetName(name), column);
     }
   }
-  const weights = header.flatMap((name, column) =>
-    name.startsWith(weightsPrefix) && name.length > weightsPrefix.length ? [column] : [],
-  );
+  const index = indexColumn === null ? null : find(indexColumn);
+  const step = stepColumn === undefined ? null : find(stepColumn);
+  const others = new Set([index, step, ...losses.values()]);
+  const weights = header.flatMap((name, column) => {
+    if (domains) return domains.includes(name) ? [column] : [];
+    if (!name.startsWith(weightsPrefix) || name.length === weightsPrefix.length) return [];
+    // Without a prefix every column is meant that may hold weights.
+    return weightsPrefix === '' && (others.has(column) || isText(rows, column)) ? [] : [column];
+  });
   if (losses.size === 0 && weights.length === 0) {
     const expected = `a column of losses, or of weights with ${weightsPrefix} in front`;
     refuse({ file, row: 0, column: '…' }, expected, header.join(', '));
   }
   return {
-    header,
-    index: indexColumn === null ? null : find(indexColumn),
-    step: stepColumn === undefined ? null : find(stepColumn),
-    weights,
-    weightsPrefix,
-    losses,
+    ...{ header, index, step, weights, losses },
+    domainOf: (column) =>
+      weightColumn(domains ? header[column]! : header[column]!.slice(weightsPrefix.length)),
   };
 }
 
@@ -169,7 +176,7 @@ function addRow(
     const text = record[column]!.trim();
     if (text === '') continue;
     const place = placeOf(column);
-    const domain = weightColumn(header[column]!.slice(columns.weightsPrefix.length));
+    const domain = columns.domainOf(column);
     const known = run.weights.get(domain);
     if (known === undefined) run.weights.set(domain, { text, place });
     else if (numberOf(known.text, known.place) !== numberOf(text, place)) {

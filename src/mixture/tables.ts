@@ -15,10 +15,12 @@ import { GristmillError } from '../errors.ts';
 import {
   type ColumnForm,
   chooseColumns,
-  isBlank,
+  isUnmeasured,
   numberOf,
+  numericId,
   readIds,
   refuse,
+  rowOf,
 } from './table-columns.ts';
 import { isParquet, parquetOf, readRecords } from './table-file.ts';
 import type { LossTable, MixtureTable, RunTable } from './types.ts';
@@ -26,12 +28,14 @@ import { writeWhole } from './write-whole.ts';
 
 /** Options of {@link readMixtures} and {@link readLosses}. */
 export interface ReadTableOptions {
-  /** Column that names the rows. Default `index`. */
+  /** Column that names the rows. Default `index`, else a first column without a name, as pandas writes its index. */
   readonly indexColumn?: string;
   /** Start of the names of the columns that are meant. Default: found, see {@link TABLE_DEFAULTS}. */
   readonly prefix?: string;
   /** End of those names. Default: found; none for mixtures. */
   readonly suffix?: string;
+  /** Columns to leave out. */
+  readonly ignore?: readonly string[];
 }
 
 /** Defaults of tables. */
@@ -52,6 +56,8 @@ export interface MixtureFile extends MixtureTable {
   readonly nRenormalised: number;
   /** Columns that were not taken. */
   readonly ignored: readonly string[];
+  /** What was done to the weights. */
+  readonly notes: readonly string[];
 }
 
 /** Losses as read. */
@@ -70,7 +76,7 @@ const lossForm: ColumnForm = {
 };
 
 /** Sums closer to 1 than this are taken as 1, so that written weights read back bit by bit. */
-const SUM_ROUNDING = 1e-9;
+export const SUM_ROUNDING = 1e-9;
 
 /**
  * Reads mixtures.
@@ -90,6 +96,10 @@ export async function readMixtures(
 export interface ReadMixturesOptions extends ReadTableOptions {
   /** How far the sum of a row may be from 1. Default 0.02. */
   readonly sumTolerance?: number;
+  /** Weights of any sum: every row is divided by its own. Percent are known without it. Default false. */
+  readonly relative?: boolean;
+  /** Domains to take, with or without `train_`. Default: by the form of their columns. */
+  readonly domains?: readonly string[];
 }
 
 /** Mixtures from records. @throws MIXTURE_TABLE_INVALID, see {@link readMixtures} */
@@ -97,20 +107,27 @@ export function mixturesOf(
   records: CsvRecords,
   file: string,
   {
-    indexColumn = TABLE_DEFAULTS.indexColumn,
+    indexColumn,
     prefix,
     suffix = '',
     sumTolerance = TABLE_DEFAULTS.sumTolerance,
+    relative = false,
+    domains,
+    ignore,
   }: ReadMixturesOptions,
 ): MixtureFile {
   const form = { prefix: TABLE_DEFAULTS.weightPrefix, suffix: '' };
   const asked = prefix === undefined && suffix === '' ? null : { prefix: prefix ?? '', suffix };
-  const columns = chooseColumns(file, records, { indexColumn, asked, form, other: lossForm });
+  const columns = chooseColumns(file, records, {
+    ...{ indexColumn, asked, form, ignore },
+    other: lossForm,
+    named: domains,
+    shortName: domainName,
+  });
   const ids = readIds(file, records, columns.index);
   const nDomains = columns.names.length;
   const weights = new Float64Array(ids.length * nDomains);
-  let nRenormalised = 0;
-  for (const [rowIndex, record] of records.rows.entries()) {
+  const sums = records.rows.map((record, rowIndex) => {
     const row = weights.subarray(rowIndex * nDomains, (rowIndex + 1) * nDomains);
     let sum = 0;
     for (const [domain, column] of columns.indices.entries()) {
@@ -120,16 +137,39 @@ export function mixturesOf(
       row[domain] = weight;
       sum += weight;
     }
-    if (!(Math.abs(sum - 1) <= sumTolerance)) {
+    return sum;
+  });
+  const isPercent = sums.every((sum) => Math.abs(sum / 100 - 1) <= sumTolerance);
+  const unit = isPercent ? 100 : 1;
+  let nRenormalised = 0;
+  for (const [rowIndex, sum] of sums.entries()) {
+    const isGood = relative
+      ? sum > 0 && Number.isFinite(sum)
+      : Math.abs(sum / unit - 1) <= sumTolerance;
+    if (!isGood) {
       const place = { file, row: rowIndex + 1, column: `${columns.names[0]}…` };
-      const bound = `weights of index ${ids[rowIndex]} that sum to 1 within ${sumTolerance}`;
-      refuse(place, bound, `a sum of ${Number(sum.toPrecision(9))}`);
+      const bound = relative ? 'of a sum above 0' : `that sum to 1 within ${sumTolerance}`;
+      const wanted = `weights of index ${ids[rowIndex]} ${bound}`;
+      refuse(place, wanted, `a sum of ${Number(sum.toPrecision(9))}`);
     }
-    if (Math.abs(sum - 1) <= SUM_ROUNDING) continue;
-    for (let domain = 0; domain < nDomains; domain++) row[domain]! /= sum;
-    nRenormalised++;
+    const isExact = Math.abs(sum / unit - 1) <= SUM_ROUNDING;
+    if (isExact && !isPercent) continue;
+    for (let domain = 0; domain < nDomains; domain++) {
+      weights[rowIndex * nDomains + domain]! /= isExact ? unit : sum;
+    }
+    if (!isExact) nRenormalised++;
   }
-  return { domains: columns.names, ids, weights, nRenormalised, ignored: columns.ignored };
+  const notes = isPercent ? [`${file}: weights are percent, and are divided by 100`] : [];
+  const { names, ignored } = columns;
+  return { domains: names, ids, weights, nRenormalised, ignored, notes };
+}
+
+/** Options of {@link readLosses}. */
+export interface ReadLossesOptions extends ReadTableOptions {
+  /** Rows without a loss, or with one that is not finite: `error` (default), or `skip` and count. */
+  readonly onMissing?: OnMissing;
+  /** Targets to take, whole names or without `metric/` and `_val_loss`. Default: by the form of their columns. */
+  readonly targets?: readonly string[];
 }
 
 /**
@@ -140,25 +180,25 @@ export function mixturesOf(
  */
 export async function readLosses(
   file: string,
-  {
-    indexColumn = TABLE_DEFAULTS.indexColumn,
-    prefix,
-    suffix,
-    onMissing = 'error',
-  }: ReadTableOptions & { readonly onMissing?: OnMissing } = {},
+  { indexColumn, prefix, suffix, targets, ignore, onMissing = 'error' }: ReadLossesOptions = {},
 ): Promise<LossFile> {
   const records = await readRecords(file);
   const asked =
     prefix === undefined && suffix === undefined
       ? null
       : { prefix: prefix ?? '', suffix: suffix ?? '' };
-  const other = { prefix: TABLE_DEFAULTS.weightPrefix, suffix: '' };
-  const columns = chooseColumns(file, records, { indexColumn, asked, form: lossForm, other });
+  const columns = chooseColumns(file, records, {
+    ...{ indexColumn, asked, ignore },
+    form: lossForm,
+    other: { prefix: TABLE_DEFAULTS.weightPrefix, suffix: '' },
+    named: targets,
+    shortName: targetName,
+  });
   const ids = readIds(file, records, columns.index);
   const kept: number[] = [];
   const losses: number[] = [];
   for (const [rowIndex, record] of records.rows.entries()) {
-    const isMissing = columns.indices.some((column) => isBlank(record[column]!));
+    const isMissing = columns.indices.some((column) => isUnmeasured(record[column]!));
     if (isMissing && onMissing === 'skip') continue;
     for (const [target, column] of columns.indices.entries()) {
       const place = { file, row: rowIndex + 1, column: columns.names[target]! };
@@ -202,10 +242,11 @@ export function joinRuns(
 ): JoinedRuns {
   const nDomains = mixtures.domains.length;
   const nTargets = losses.targets.length;
-  const rowOf = new Map(losses.ids.map((id, row) => [id, row]));
+  const rowById = new Map(losses.ids.map((id, row) => [id, row]));
+  const byNumber = otherSpellings(mixtures.ids, losses.ids);
   const pairs: (readonly [mixture: number, loss: number])[] = [];
   for (const [row, id] of mixtures.ids.entries()) {
-    const lossRow = rowOf.get(id);
+    const lossRow = rowById.get(id) ?? byNumber.get(id);
     if (lossRow !== undefined) pairs.push([row, lossRow]);
     else if (onMissing === 'error') {
       const place = { file: files.mixtures, row: row + 1, column: TABLE_DEFAULTS.indexColumn };
@@ -214,8 +255,8 @@ export function joinRuns(
   }
   const nWithoutMixture = losses.ids.length - pairs.length;
   if (onMissing === 'error' && nWithoutMixture > 0) {
-    const known = new Set(mixtures.ids);
-    const row = losses.ids.findIndex((id) => !known.has(id));
+    const paired = new Set(pairs.map(([, lossRow]) => lossRow));
+    const row = losses.ids.findIndex((_, lossRow) => !paired.has(lossRow));
     const place = { file: files.losses, row: row + 1, column: TABLE_DEFAULTS.indexColumn };
     refuse(place, `an index that ${files.mixtures} has too`, losses.ids[row]!);
   }
@@ -241,6 +282,23 @@ export function joinRuns(
     nWithoutLosses: mixtures.ids.length - pairs.length,
     nWithoutMixture,
   };
+}
+
+/** Rows of the losses by ids of mixtures that are spelled otherwise there: `1.0`, `001` and `1`. */
+function otherSpellings(
+  mixtureIds: readonly string[],
+  lossIds: readonly string[],
+): ReadonlyMap<string, number> {
+  const known = new Set(lossIds);
+  const taken = new Set(mixtureIds);
+  return new Map(
+    mixtureIds.flatMap((id) => {
+      if (known.has(id) || numericId(id) === null || rowOf(mixtureIds, numericId(id)!) < 0)
+        return [];
+      const row = rowOf(lossIds, id);
+      return row < 0 || taken.has(lossIds[row]!) ? [] : [[id, row] as const];
+    }),
+  );
 }
 
 /**

@@ -83,6 +83,25 @@ describe('collectRuns', () => {
     }
   });
 
+  it('takes weights without a prefix, and by their names', async () => {
+    const olmix = fileOf(
+      'olmix.csv',
+      'run,name,index,ash,elm,leaf_bpb,lr\nk1,s-1,1,0.25,0.75,3.5,1\nk2,s-2,2,1,0,3,1\n',
+    );
+    const losses = { leaf: 'leaf_bpb' };
+    await expect(collectRuns({ inputs: [olmix], weightsPrefix: '', losses })).rejects.toThrow(
+      /weights of index 1 that sum to 1/,
+    );
+    const named = await collectRuns({ inputs: [olmix], domains: ['ash', 'elm'], losses });
+    expect(named.mixtures!.domains).toEqual(['train_ash', 'train_elm']);
+    const plain = fileOf('plain.csv', 'run,index,ash,elm,leaf_bpb\nk1,1,0.25,0.75,3.5\n');
+    const all = await collectRuns({ inputs: [plain], weightsPrefix: '', losses });
+    expect([all.mixtures!.domains, [...all.mixtures!.weights]]).toEqual([
+      ['train_ash', 'train_elm'],
+      [0.25, 0.75],
+    ]);
+  });
+
   it('refuses diverged and incomplete runs, or leaves them out', async () => {
     const input = fileOf(
       'diverged.csv',

@@ -109,8 +109,9 @@ describe('readMixtures', () => {
       'index,a,b\n1,0,1\n1,1,0\n',
       /row 2, column index: expected an index that row 1 does not have, found 1/,
     ],
+    ['index,train_a,w,train_a\n1,0,1,1\n', /distinct column names/],
     ['index,a,a\n1,0,1\n', /row 0, column a: expected distinct column names/],
-    ['index,a,\n1,0,1\n', /expected a column name/],
+    ['index,a,\n1,0,1\n', /sum to 1 within 0.02, found a sum of 0/],
     ['a,b\n0,1\n', /row 0, column index: expected this column, found a, b/],
     ['index\n1\n', /columns of this form/],
     ['index,a\n', /at least one row/],
@@ -130,6 +131,111 @@ describe('readMixtures', () => {
     const fake = join(folder, 'fake.parquet');
     writeFileSync(fake, 'index,a\n1,1\n');
     expect((await failure(readMixtures(fake))).code).toBe('CORPUS_FILE_INVALID');
+  });
+});
+
+describe('columns of tables', () => {
+  it('takes the index that pandas writes without a name, and leaves it out beside a column index', async () => {
+    const table = await readMixtures(fileOf(',train_a,train_b\n7,0.25,0.75\n'));
+    expect([table.ids, table.domains, table.ignored]).toEqual([['7'], ['train_a', 'train_b'], []]);
+    const named = await readMixtures(fileOf(',x,train_a\n7,0,1\n'), { indexColumn: '' });
+    expect(named.ids).toEqual(['7']);
+    const both = await readMixtures(fileOf(',index,a,b\n0,7,0.25,0.75\n'));
+    expect([both.ids, both.domains]).toEqual([['7'], ['a', 'b']]);
+    expect(both.ignored).toEqual(['(column without a name)']);
+  });
+
+  it('leaves out columns of words, as Olmix has them, and names them; not those of missing numbers', async () => {
+    const table = await readMixtures(fileOf('run,name,index,ash,elm\nk1,s-1,1,0.25,0.75\n'));
+    expect([table.domains, table.ignored]).toEqual([
+      ['ash', 'elm'],
+      ['run', 'name'],
+    ]);
+    const error = await failure(readMixtures(fileOf('index,ash,elm,fir\n1,0.25,0.75,\n')));
+    expect(error.message).toMatch(/row 1, column fir: expected a finite number, found nothing/);
+  });
+
+  it('takes the columns that are named and leaves out those that are not wanted', async () => {
+    const file = fileOf('index,metric/leaf_val_loss,exam_bpb,step\n1,3.5,1.5,9\n');
+    const plain = await readLosses(file);
+    expect([plain.targets, plain.ignored]).toEqual([
+      ['metric/leaf_val_loss'],
+      ['exam_bpb', 'step'],
+    ]);
+    const both = await readLosses(file, { targets: ['exam_bpb', 'leaf'] });
+    expect([both.targets, [...both.losses]]).toEqual([
+      ['exam_bpb', 'metric/leaf_val_loss'],
+      [1.5, 3.5],
+    ]);
+    const missing = await failure(readLosses(file, { targets: ['bark'] }));
+    expect(missing.message).toMatch(/column bark: expected this column, found index, metric/);
+    const weights = fileOf('index,seed,ash,elm\n1,3,0.25,0.75\n');
+    expect((await failure(readMixtures(weights))).message).toMatch(/found a sum of 4/);
+    expect((await readMixtures(weights, { ignore: ['seed'] })).domains).toEqual(['ash', 'elm']);
+    const chosen = await readMixtures(weights, { domains: ['train_elm', 'ash'].slice(1) }).catch(
+      (cause) => cause,
+    );
+    expect(chosen.message).toMatch(/found a sum of 0.25/);
+  });
+
+  it('refuses two names of one domain', async () => {
+    const error = await failure(
+      readMixtures(fileOf('index,ash,train_ash\n1,0.5,0.5\n'), { prefix: '' }),
+    );
+    expect(error.message).toMatch(/expected one column for ash, found ash and train_ash/);
+  });
+
+  it('reads percent and says so, and sums of any size where that is asked', async () => {
+    const percent = await readMixtures(fileOf('index,a,b\n1,25,75\n2,50,49.9\n'));
+    expect([...percent.weights]).toEqual([0.25, 0.75, 50 / 99.9, 49.9 / 99.9]);
+    expect(percent.nRenormalised).toBe(1);
+    expect(percent.notes.join()).toMatch(/weights are percent/);
+    const parts = fileOf('index,a,b\n1,1,3\n2,2,2\n');
+    expect((await failure(readMixtures(parts))).message).toMatch(/found a sum of 4/);
+    expect([...(await readMixtures(parts, { relative: true })).weights]).toEqual([
+      0.25, 0.75, 0.5, 0.5,
+    ]);
+    const nothing = await failure(readMixtures(fileOf('index,a,b\n1,0,0\n'), { relative: true }));
+    expect(nothing.message).toMatch(/weights of index 1 of a sum above 0, found a sum of 0/);
+  });
+
+  it('reads semicolons, with decimal commas too, and tabs', async () => {
+    const expected = ['ash', 'elm'];
+    for (const text of [
+      'index;ash;elm\r\n1;0,25;0,75\r\n',
+      'index;ash;elm\n1;0.25;.75\n',
+      'index\tash\telm\n1\t0.25\t0.75\n',
+    ]) {
+      const table = await readMixtures(fileOf(text));
+      expect([table.domains, [...table.weights]]).toEqual([expected, [0.25, 0.75]]);
+    }
+    expect(
+      (await readMixtures(fileOf('"index";"a;b","c"\n'.replace(';', ',').concat('1,0,1\n'))))
+        .domains,
+    ).toEqual(['a;b', 'c']);
+  });
+
+  it('joins an index that was a number on the way, and only where it is the same one', async () => {
+    const mixtures = await readMixtures(fileOf('index,a,b\n1.0,0,1\n2.0,1,0\n'));
+    const losses = await readLosses(fileOf('index,x\n002,2\n1,1\n'));
+    const runs = joinRuns(mixtures, losses);
+    expect([runs.ids, [...runs.losses]]).toEqual([
+      ['1.0', '2.0'],
+      [1, 2],
+    ]);
+    // Exact names go first: 1 and 01 are two runs here.
+    const two = await readMixtures(fileOf('index,a,b\n1,0,1\n01,1,0\n'));
+    const exact = await readLosses(fileOf('index,x\n01,2\n1,1\n'));
+    expect([...joinRuns(two, exact).losses]).toEqual([1, 2]);
+    const unclear = await readLosses(fileOf('index,x\n1.0,2\n1,1\n'));
+    expect(() => joinRuns(two, unclear)).toThrow(/index that losses has too, found 01/);
+  });
+
+  it('skips losses that are infinite like those that are not there', async () => {
+    const file = fileOf('index,x\n1,1.5\n2,inf\n3,-Infinity\n4,1e999\n5,nan\n');
+    const table = await readLosses(file, { onMissing: 'skip' });
+    expect([table.ids, table.nSkipped]).toEqual([['1'], 4]);
+    expect((await failure(readLosses(file))).message).toMatch(/row 2, column x: .* found inf/);
   });
 });
 

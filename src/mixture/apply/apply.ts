@@ -7,8 +7,9 @@
  * All of it is written as `OUT.partial` and renamed once: OUT is whole or not there. The same mixture, sources and seed
  * give the same bytes.
  */
-import { existsSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { stringColumn } from '../../corpus/schema.ts';
 import { openSink } from '../../corpus/sink.ts';
 import type { CorpusSink, SinkFormat } from '../../corpus/types.ts';
@@ -25,6 +26,7 @@ import {
   type PlannedSource,
   planSources,
 } from '../../train/sources.ts';
+import { domainName } from '../tables.ts';
 import type { Mixture } from './chosen-mixture.ts';
 import { type PickOptions, type Picks, pickDocuments } from './picks.ts';
 import { type ScannedDomain, Spool, scanDomains } from './scan.ts';
@@ -80,6 +82,10 @@ export interface AppliedMixture {
   readonly rows: number;
   /** Rows of the sources without a text or a domain. */
   readonly nSkipped: number;
+  /** What the caller should know of the result. */
+  readonly notes: readonly string[];
+  readonly corpus: SinkFormat;
+  readonly fileRows: number;
   readonly inputs: Readonly<Record<string, string>>;
   readonly tokenizer: string | null;
   readonly files: readonly {
@@ -90,58 +96,70 @@ export interface AppliedMixture {
   }[];
 }
 
+/** Name of the file that says what a folder holds. */
+const RECORD = '_mixture.json';
 const BATCH_ROWS = 1024;
 const BATCH_BYTES = 16 * 2 ** 20;
 
 /**
- * Makes a mixed corpus.
+ * Makes a mixed corpus. Where `out` holds the one that would be made, that is the result, and nothing is written.
  *
- * @throws MIXTURE_DOMAIN_UNKNOWN, MIXTURE_DOMAIN_TOO_SMALL, RUN_OUTPUT_FOREIGN, MIXTURE_WRITE_FAILED, CORPUS_*,
- *   OPTION_INVALID, ABORTED
+ * @throws MIXTURE_DOMAIN_UNKNOWN, MIXTURE_DOMAIN_TOO_SMALL, MIXTURE_RUN_CHANGED, RUN_OUTPUT_FOREIGN,
+ *   MIXTURE_WRITE_FAILED, TRAIN_SOURCES_INVALID, CORPUS_*, OPTION_INVALID, ABORTED
  */
 export async function applyMixture(options: ApplyMixtureOptions): Promise<AppliedMixture> {
   const { quota, maxEpochs = 4, seed = 0, tokenizer: vocabulary, signal } = options;
+  const { format: corpus = 'parquet', fileRows = 500_000 } = options;
   const out = resolve(options.out);
   checkCount('total', quota.total);
   checkCount('maxEpochs', maxEpochs);
+  checkCount('fileRows', fileRows);
   if (quota.unit === 'tokens' && vocabulary === undefined) {
     const expected = 'a GGUF file, to count tokens';
     throw new GristmillError('OPTION_INVALID', { option: 'tokenizer', expected, received: 'none' });
   }
-  if (existsSync(out) && readdirSync(out).length > 0) {
-    throw new GristmillError('RUN_OUTPUT_FOREIGN', { out });
-  }
+  const earlier = readApplied(out);
   const planned = await planSources(checkSources({ domains: options.sources }), signal);
+  const settings = {
+    format: 1 as const,
+    ...quota,
+    seed,
+    maxEpochs,
+    corpus,
+    fileRows,
+    inputs: fingerprintsOf(planned),
+    tokenizer: vocabulary === undefined ? null : await hashOf(vocabulary),
+  };
+  if (earlier) {
+    checkUnchanged(earlier, { ...settings, weights: weightsByName(options.mixture) }, out);
+    return earlier;
+  }
   const tokenizer = vocabulary === undefined ? null : await native().openTokenizer(vocabulary);
   const partial = `${out}.partial`;
   try {
     options.onProgress?.('measure', 0, 0);
     const { domains: scanned, nSkipped } = await scanDomains(planned, tokenizer, signal);
     const domains = weigh(scanned, options);
-    const picks = pickDocuments(
+    const picks = await pickDocuments(
       domains.map(({ scan, weight }) => ({
         name: scan.name,
         weight,
         sizes: quota.unit === 'tokens' ? scan.tokens : scan.chars,
       })),
-      { ...quota, maxEpochs, seed },
+      { ...quota, maxEpochs, seed, signal },
     );
     rmSync(partial, { recursive: true, force: true });
     makeFolder(partial);
     const files = await writePicks(partial, picks, domains, planned, options);
     const result: AppliedMixture = {
-      format: 1,
-      ...quota,
-      seed,
-      maxEpochs,
+      ...settings,
       domains: measured(domains, picks, quota.unit, tokenizer),
       rows: picks.docs.length,
       nSkipped,
-      inputs: fingerprintsOf(planned),
-      tokenizer: vocabulary === undefined ? null : await hashOf(vocabulary),
+      notes: notesOf(picks, quota.unit),
       files,
     };
-    writeDurably(join(partial, '_mixture.json'), `${JSON.stringify(result, null, 2)}\n`);
+    writeDurably(join(partial, RECORD), `${JSON.stringify(result, null, 2)}\n`);
     syncFolder(partial);
     renameSync(partial, out);
     syncFolder(dirname(out));
@@ -161,23 +179,93 @@ interface WeighedDomain {
   readonly weight: number;
 }
 
-/** The domains that have a weight, by name. @throws MIXTURE_DOMAIN_UNKNOWN */
+/**
+ * The domains that have a weight, by name, with or without `train_`.
+ *
+ * @throws MIXTURE_DOMAIN_UNKNOWN; TRAIN_SOURCES_INVALID, OPTION_INVALID for two names of one domain
+ */
 function weigh(
   scanned: readonly ScannedDomain[],
   { mixture, mixtureName = 'mixture' }: ApplyMixtureOptions,
 ): WeighedDomain[] {
-  const weightOf = new Map(mixture.domains.map((name, at) => [name, mixture.weights[at]!]));
-  const known = new Set(scanned.map(({ name }) => name));
+  const known = new Map<string, string>();
+  for (const { name } of scanned) {
+    const other = known.get(domainName(name));
+    if (other !== undefined) {
+      const reason = `${other} and ${name} are one domain to a mixture, which may leave out train_`;
+      throw new GristmillError('TRAIN_SOURCES_INVALID', { file: 'sources', reason });
+    }
+    known.set(domainName(name), name);
+  }
+  const weightOf = weightsByName(mixture);
   for (const [domain, weight] of weightOf) {
     if (weight === 0 || known.has(domain)) continue;
-    const names = [...known].join(', ');
+    const names = [...known.values()].join(', ');
     const details = { domain, file: mixtureName, where: 'the sources', known: names };
     throw new GristmillError('MIXTURE_DOMAIN_UNKNOWN', details);
   }
   return scanned.flatMap((scan) => {
-    const weight = weightOf.get(scan.name) ?? 0;
+    const weight = weightOf.get(domainName(scan.name)) ?? 0;
     return weight > 0 ? [{ scan, weight }] : [];
   });
+}
+
+/** Weights by the names of domains without `train_`. @throws OPTION_INVALID for two names of one domain */
+function weightsByName({ domains, weights }: Mixture): ReadonlyMap<string, number> {
+  const weightOf = new Map<string, number>();
+  for (const [at, name] of domains.entries()) {
+    if (weightOf.has(domainName(name))) {
+      const expected = 'distinct domains, with or without train_';
+      throw new GristmillError('OPTION_INVALID', { option: 'mixture', expected, received: name });
+    }
+    weightOf.set(domainName(name), weights[at]!);
+  }
+  return weightOf;
+}
+
+/** Domains with a weight that got nothing. */
+function notesOf({ left }: Picks, unit: PickOptions['unit']): string[] {
+  return left.map(
+    ({ name, leastTotal }) =>
+      `domain ${name} got no document: its share is less than one; from ${leastTotal} ${unit} in all on it gets one`,
+  );
+}
+
+/** The corpus that a folder holds; null where nothing is. @throws RUN_OUTPUT_FOREIGN */
+function readApplied(out: string): AppliedMixture | null {
+  if (!existsSync(out)) return null;
+  const foreign = (): never => {
+    throw new GristmillError('RUN_OUTPUT_FOREIGN', { out });
+  };
+  try {
+    if (readdirSync(out).length === 0) return null;
+    const applied = JSON.parse(readFileSync(join(out, RECORD), 'utf8')) as AppliedMixture;
+    const isWhole = applied.files.every(
+      ({ path, bytes }) => statSync(join(out, path)).size === bytes,
+    );
+    if (applied.format === 1 && isWhole && Array.isArray(applied.domains)) return applied;
+  } catch {
+    // Told below: what cannot be read as one is none.
+  }
+  return foreign();
+}
+
+/** @throws MIXTURE_RUN_CHANGED naming the settings */
+function checkUnchanged(
+  earlier: AppliedMixture,
+  { weights, ...settings }: Partial<AppliedMixture> & { weights: ReadonlyMap<string, number> },
+  out: string,
+): void {
+  const changes = Object.entries(settings)
+    .filter(([key, value]) => !isDeepStrictEqual(earlier[key as keyof AppliedMixture], value))
+    .map(([key]) => key);
+  const own = [...weights].filter(([, weight]) => weight > 0);
+  const isSame =
+    own.length === earlier.domains.length &&
+    earlier.domains.every(({ name, weight }) => weights.get(domainName(name)) === weight);
+  if (!isSame) changes.push('weights');
+  if (changes.length === 0) return;
+  throw new GristmillError('MIXTURE_RUN_CHANGED', { out, changes: changes.join(', ') });
 }
 
 async function writePicks(

@@ -1,13 +1,15 @@
 /** The one mixture that is applied: of a file that holds one, or a named row of a table. */
-import { readMixture } from '../read-mixture.ts';
-import { refuse } from '../table-columns.ts';
-import { domainName, readMixtures, TABLE_DEFAULTS } from '../tables.ts';
+import { readMixtureRows } from '../read-mixture.ts';
+import { refuse, rowOf } from '../table-columns.ts';
+import { domainName, type ReadMixturesOptions, TABLE_DEFAULTS } from '../tables.ts';
 
 /** A mixture: distinct domains, without the published `train_`, and their weights, summing to 1. */
 export interface Mixture {
   readonly domains: readonly string[];
   /** `[nDomains]`. */
   readonly weights: Float64Array;
+  /** What was done to the weights while they were read. */
+  readonly notes?: readonly string[];
 }
 
 /**
@@ -17,10 +19,14 @@ export interface Mixture {
  * @param id which row of a table; needed where it has several
  * @throws MIXTURE_TABLE_INVALID, CORPUS_READ_FAILED
  */
-export async function chosenMixture(file: string, id?: string): Promise<Mixture> {
-  const isTable = /\.(csv|parquet)$/i.test(file);
-  const table = isTable ? await readMixtures(file) : await readMixture(file);
-  const row = id === undefined && table.ids.length === 1 ? 0 : table.ids.indexOf(id ?? '');
+export async function chosenMixture(
+  file: string,
+  id?: string,
+  options: ReadMixturesOptions = {},
+): Promise<Mixture> {
+  const table = await readMixtureRows(file, options);
+  const only = table.ids.length === 1 ? 0 : -1;
+  const row = id === undefined ? only : rowOf(table.ids, id);
   if (row < 0) {
     const place = { file, row: 0, column: TABLE_DEFAULTS.indexColumn };
     const expected = id === undefined ? 'one row, or the index of one' : `an index ${id}`;
@@ -30,5 +36,6 @@ export async function chosenMixture(file: string, id?: string): Promise<Mixture>
   return {
     domains: table.domains.map(domainName),
     weights: table.weights.slice(row * nDomains, (row + 1) * nDomains),
+    ...(table.notes.length > 0 && { notes: table.notes }),
   };
 }

@@ -27,6 +27,10 @@ export async function scanDomains(
   const found = new Map<string, ScannedDomain>();
   const names = new Set<string>();
   let nSkipped = 0;
+  for (const { source } of planned) {
+    // Named ones are there without a document too: what is said of them is that they have none.
+    if ('name' in source) found.set(source.name, { name: source.name, chars: [], tokens: [] });
+  }
   for (const source of planned) {
     for await (const { text, domains } of readDomainTexts(source, names, signal)) {
       const chars = new Int32Array(domains.length);

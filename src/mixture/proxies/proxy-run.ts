@@ -118,19 +118,28 @@ export async function runProxy(options: RunProxyOptions): Promise<ProxyResult> {
 }
 
 function blendDomains(store: TokenStore, weights: ArrayLike<number>, nCtx: number) {
-  return store.index.domains.map(({ name, train }, domain) => {
-    const nSequences = sequencesOf(store, domain, nCtx);
-    if (weights[domain]! > 0 && nSequences === 0) {
-      throw new GristmillError('MIXTURE_DOMAIN_TOO_SMALL', {
-        domain: name,
-        needed: nCtx + 1,
-        unit: 'tokens of one sequence',
-        available: train.nTokens,
-        maxEpochs: 1,
-      });
-    }
-    return { name, nSequences };
-  });
+  const domains = store.index.domains.map((domain, at) => ({
+    ...domain,
+    nSequences: sequencesOf(store, at, nCtx),
+  }));
+  const short = domains.filter(({ nSequences }, at) => weights[at]! > 0 && nSequences === 0);
+  checkSequences(short, nCtx);
+  return domains.map(({ name, nSequences }) => ({ name, nSequences }));
+}
+
+/** Domains that have a weight and fill no sequence. @throws MIXTURE_DOMAIN_TOO_SMALL naming all of them */
+export function checkSequences(
+  short: readonly { readonly name: string; readonly train: { readonly nTokens: number } }[],
+  nCtx: number,
+): void {
+  if (short.length === 0) return;
+  const shortfalls = short
+    .map(
+      ({ name, train }) =>
+        `domain ${name}: a sequence needs ${nCtx + 1} tokens, but ${train.nTokens} are there`,
+    )
+    .join('; ');
+  throw new GristmillError('MIXTURE_DOMAIN_TOO_SMALL', { shortfalls, hint: '' });
 }
 
 function trainerOptions(settings: ProxySettings, nVocab: number) {

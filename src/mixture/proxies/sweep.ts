@@ -13,6 +13,7 @@ import { openTokenStore, type TokenStore } from '../../train/token-store.ts';
 import { domainName } from '../tables.ts';
 import type { MixtureTable } from '../types.ts';
 import { ProxyDied, ProxyHost } from './proxy-host.ts';
+import { checkSequences } from './proxy-run.ts';
 import type { ProxySettings } from './settings.ts';
 import { type LossFormat, SweepLedger } from './sweep-ledger.ts';
 
@@ -241,7 +242,8 @@ function weightsOf(
   const indexOf = new Map(domains.map(({ name }, domain) => [domainName(name), domain]));
   const nColumns = mixtures.domains.length;
   const target = mixtures.domains.map((name) => indexOf.get(domainName(name)));
-  return mixtures.ids.map((_, row) => {
+  const short = new Set<number>();
+  const rows = mixtures.ids.map((_, row) => {
     const weights = Array<number>(domains.length).fill(0);
     for (const [column, name] of mixtures.domains.entries()) {
       const weight = mixtures.weights[row * nColumns + column]!;
@@ -256,19 +258,16 @@ function weightsOf(
           known,
         });
       }
-      if (sequencesOf(store, domain, settings.nCtx) === 0) {
-        throw new GristmillError('MIXTURE_DOMAIN_TOO_SMALL', {
-          domain: name,
-          needed: settings.nCtx + 1,
-          unit: 'tokens of one sequence',
-          available: domains[domain]!.train.nTokens,
-          maxEpochs: 1,
-        });
-      }
+      if (sequencesOf(store, domain, settings.nCtx) === 0) short.add(domain);
       weights[domain] = weight;
     }
     return weights;
   });
+  checkSequences(
+    [...short].map((domain) => domains[domain]!),
+    settings.nCtx,
+  );
+  return rows;
 }
 
 function checkSame(ledger: SweepLedger, row: PendingRun, out: string): void {

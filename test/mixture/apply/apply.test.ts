@@ -1,4 +1,12 @@
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -116,9 +124,89 @@ describe('applyMixture', () => {
     }
     expect(existsSync(join(folder, 'refused'))).toBe(false);
     expect(existsSync(join(folder, 'refused.partial'))).toBe(false);
+    // Two names of one domain: the weight of the first was lost.
+    const twice = { domains: ['train_web', 'web'], weights: Float64Array.of(0.5, 0.5) };
+    await expect(applyMixture(options('refused', { mixture: twice }))).rejects.toThrow(
+      /distinct domains, with or without train_, received web/,
+    );
+    const proto = { domains: ['web', '__proto__'], weights: Float64Array.of(0.985, 0.015) };
+    await expect(applyMixture(options('refused', { mixture: proto }))).rejects.toMatchObject({
+      code: 'MIXTURE_DOMAIN_UNKNOWN',
+    });
     mkdirSync(join(folder, 'foreign'));
     writeFileSync(join(folder, 'foreign/mine.txt'), 'mine');
     await expect(applyMixture(options('foreign'))).rejects.toMatchObject({
+      code: 'RUN_OUTPUT_FOREIGN',
+    });
+  });
+});
+
+describe('domains without documents', () => {
+  const write = (name: string, texts: readonly string[]) => {
+    const path = join(folder, name);
+    writeFileSync(path, texts.map((text) => `${JSON.stringify({ text })}\n`).join(''));
+    return path;
+  };
+
+  it('are said to have none, and are none of a mixture that gives them no weight', async () => {
+    const named = [
+      { name: 'web', inputs: [write('web.jsonl', ['one', 'two', 'three'])] },
+      { name: 'law', inputs: [write('law.jsonl', [])] },
+      { name: 'maths', inputs: [write('maths.jsonl', ['', ''])] },
+    ];
+    const given = (out: string, weights: number[], unit: 'rows' | 'chars' = 'rows') =>
+      options(out, {
+        sources: named,
+        mixture: { domains: ['web', 'law', 'maths'], weights: Float64Array.from(weights) },
+        quota: { unit, total: 2 },
+      });
+    await expect(applyMixture(given('empty', [0.5, 0.5, 0]))).rejects.toThrow(
+      /^domain law: its share is 1 rows, but 0 are there/,
+    );
+    await expect(applyMixture(given('empty', [0.2, 0.2, 0.6], 'chars'))).rejects.toThrow(
+      /domain law: .*; domain maths: its share is 1 chars, but 0 are there/,
+    );
+    expect((await applyMixture(given('full', [1, 0, 0]))).rows).toBe(2);
+  });
+
+  it('names domains that got none, and refuses a corpus of nothing', async () => {
+    const sources = ['ash', 'elm'].map((name) => ({
+      name,
+      inputs: [write(`${name}.jsonl`, Array(3).fill(`${name} page 0 ${'x'.repeat(38)}`))],
+    }));
+    const few = { domains: ['ash', 'elm'], weights: Float64Array.of(0.7, 0.3) };
+    const given = (out: string, quota: ApplyMixtureOptions['quota']) =>
+      options(out, { sources, mixture: few, quota });
+    await expect(applyMixture(given('nothing', { unit: 'chars', total: 30 }))).rejects.toThrow(
+      'option chars: expected at least 35, with which a domain gets a document, received 30',
+    );
+    expect(existsSync(join(folder, 'nothing'))).toBe(false);
+    const { notes } = await applyMixture(given('little', { unit: 'rows', total: 1 }));
+    expect(notes).toEqual([
+      'domain elm got no document: its share is less than one; from 2 rows in all on it gets one',
+    ]);
+  });
+});
+
+describe('a finished corpus', () => {
+  it('is the result of the same command, and of no other', async () => {
+    const first = await applyMixture(options('finished'));
+    const before = statSync(join(folder, 'finished/part-00000.parquet')).mtimeMs;
+    expect(await applyMixture(options('finished'))).toEqual(first);
+    expect(statSync(join(folder, 'finished/part-00000.parquet')).mtimeMs).toBe(before);
+    const other = { domains: ['web', 'news'], weights: Float64Array.of(0.5, 0.5) };
+    for (const [more, changes] of [
+      [{ seed: 3 }, 'seed'],
+      [{ mixture: other }, 'weights'],
+      [{ quota: { unit: 'rows', total: 90 }, format: 'arrow' }, 'total, corpus'],
+    ] as const) {
+      await expect(applyMixture(options('finished', more))).rejects.toMatchObject({
+        code: 'MIXTURE_RUN_CHANGED',
+        details: { changes },
+      });
+    }
+    rmSync(join(folder, 'finished/part-00000.parquet'));
+    await expect(applyMixture(options('finished'))).rejects.toMatchObject({
       code: 'RUN_OUTPUT_FOREIGN',
     });
   });
