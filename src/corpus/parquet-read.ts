@@ -85,6 +85,25 @@ export async function* openParquetUnit(
   }
 }
 
+/** The columns of a unit without its text, for checks of what has none; each is released by the caller. */
+export async function* readCarried(
+  plan: CorpusPlan,
+  unit: CorpusUnit,
+  batchRows: number,
+): AsyncGenerator<CarriedColumns> {
+  const file = plan.files[unit.fileIndex]!;
+  const source = new UnitColumns(file.path, await readFooter(file.path, file.fingerprint), unit);
+  try {
+    const own = source.find(plan.columns, null);
+    const { nRows } = source;
+    for (let row = 0; row < nRows; row += batchRows) {
+      yield new ParquetCarry(source, own, row, Math.min(batchRows, nRows - row));
+    }
+  } finally {
+    source.release();
+  }
+}
+
 interface PreparedIds {
   readonly dataBytes: number;
   readonly nNulls: number;
@@ -174,6 +193,15 @@ class UnitColumns {
     });
   }
 
+  /** Rows of the unit. */
+  get nRows(): number {
+    const groups = this.#footer.row_groups.slice(
+      this.#unit.rowGroupStart!,
+      this.#unit.rowGroupEnd!,
+    );
+    return groups.reduce((sum, { num_rows }) => sum + Number(num_rows), 0);
+  }
+
   /** The (first) column of a name. */
   named(name: string): FileColumn {
     const found = this.#columns.find(({ column }) => column.name === name);
@@ -183,7 +211,7 @@ class UnitColumns {
   }
 
   /** The file's own form of carried columns. */
-  find(carried: readonly CorpusColumn[], textColumn: string): FileColumn[] {
+  find(carried: readonly CorpusColumn[], textColumn: string | null): FileColumn[] {
     const own = this.#columns.map(({ column }) => column);
     const kept = carriedColumns(own, textColumn);
     return matchColumns(carried, kept).map((at, wanted) => {
