@@ -37,16 +37,21 @@ export const ERRORS = {
     'unit {unit}: rows in {rowsIn} are not kept {kept} + edited {edited} + dropped {dropped} + failed {failed}',
   RUN_OUTPUT_FAILED: '{path}: {reason}',
   // corpus
-  CORPUS_NO_FILES: 'no file matches {inputs}; known formats: {formats}',
-  CORPUS_FORMAT_UNKNOWN: 'file {file}: its format is not known; known formats: {formats}',
+  CORPUS_NO_FILES: 'no file matches {inputs}; known formats: {formats}{leftOut}',
+  CORPUS_FORMAT_UNKNOWN: 'file {file}: its format is not known; known formats: {formats}{hint}',
   CORPUS_READ_FAILED: 'file {file}: {reason}',
+  CORPUS_CHANGED: 'file {file} changed since the plan was made: {reason}',
   CORPUS_CORRUPT: 'file {file}, row group {rowGroup}, column {column}, byte {offset}: {reason}',
   CORPUS_FILE_INVALID: 'file {file}: {reason}',
   CORPUS_CODEC_FAILED: '{codec}: {reason}',
   CORPUS_COLUMN_MISSING: 'file {file}: no column {column}{suggestion}; its columns: {columns}',
+  CORPUS_COLUMN_RESERVED:
+    'file {file}: column {column} is called like one that is added; give --status-prefix to call those otherwise, or --replace-status to have it replaced',
   CORPUS_COLUMN_TYPE: 'file {file}: column {column}: expected {expected}, found {received}',
   CORPUS_SCHEMA_DIFFERS:
     'files {first} and {second} differ in column {column}: {firstType} and {secondType}',
+  CORPUS_SCHEMA_MIXED:
+    'files {first} and {second} are of formats that have no schema in common, and a stream has one: give --out a folder, or one format at a time',
   CORPUS_LINE_INVALID: 'file {file}, line {line}: {reason}',
   CORPUS_LINE_TOO_LONG: 'file {file}, line {line}: longer than {bound} bytes',
   CORPUS_VALUE_INVALID:

@@ -7,7 +7,7 @@
  */
 import { rename, rm } from 'node:fs/promises';
 import { SlabPool } from '../batch/slab-pool.ts';
-import { formatOf, KNOWN_FORMATS } from '../corpus/inputs.ts';
+import { formatOf, KNOWN_FORMATS } from '../corpus/formats.ts';
 import { type MemoryDocument, memoryUnit } from '../corpus/memory.ts';
 import { readRowBatches, requireColumn } from '../corpus/rows.ts';
 import { flatColumn, stringColumn } from '../corpus/schema.ts';
@@ -74,7 +74,8 @@ export async function* readWindowExamples(
       yield toExample(values, { file, row });
       row++;
     }
-  } else throw new GristmillError('CORPUS_FORMAT_UNKNOWN', { file, formats: KNOWN_FORMATS });
+  } else
+    throw new GristmillError('CORPUS_FORMAT_UNKNOWN', { file, formats: KNOWN_FORMATS, hint: '' });
 }
 
 async function* readParquet(

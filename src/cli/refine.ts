@@ -6,8 +6,10 @@ import { NAMED_REFINERS, type RefinerName } from '../refine/named-refiners.ts';
 import { PROFILES } from '../refine/profile.ts';
 import { refineCorpus } from '../refine/run.ts';
 import type { RefineCorpusOptions } from '../refine/run-options.ts';
+import type { RunSummary } from '../refine/statistics.ts';
 import { BeforeAfter, wantsColour } from './before-after.ts';
 import { onInterrupt } from './interrupt.ts';
+import { planTable } from './plan-table.ts';
 import { progressPrinter, summaryTable } from './progress.ts';
 
 interface Flags {
@@ -31,6 +33,8 @@ interface Flags {
   readonly idColumn?: string;
   readonly keepOriginal?: boolean;
   readonly droppedText?: boolean;
+  readonly statusPrefix?: string;
+  readonly replaceStatus?: boolean;
   readonly format?: 'parquet' | 'jsonl.zst';
   readonly rowGroupRows?: number;
   readonly unitRows?: number;
@@ -67,7 +71,7 @@ export function refineCommand(): Command {
     .description('refine a corpus: a small LM writes a program for every document, executed here')
     .argument(
       '<inputs...>',
-      'files, folders or globs (.parquet, .jsonl[.gz|.zst], .arrow); - is Arrow IPC on stdin',
+      'files, folders or globs (Parquet, JSON lines, Arrow IPC); - is Arrow IPC on stdin',
     )
     .requiredOption('--out <dir>', 'output folder; - writes Arrow IPC to stdout, without a ledger')
     .addOption(
@@ -129,10 +133,12 @@ export function refineCommand(): Command {
     .option('--id-column <name>', 'column that names a document in dropped/')
     .option('--keep-original', 'add the column gristmill_original')
     .option('--dropped-text', 'keep the text of dropped documents in dropped/')
+    .option('--status-prefix <text>', 'what the names of added columns begin with (gristmill_)')
+    .option('--replace-status', 'let added columns take the place of ones of their names')
     .addOption(
       new Option(
         '--format <format>',
-        'output format (default: parquet, or jsonl.zst for JSONL input)',
+        'format of all output (default: jsonl.zst for what JSON lines came from, else parquet)',
       ).choices(['parquet', 'jsonl.zst']),
     )
     .option('--row-group-rows <n>', 'rows of an output row group', count(1))
@@ -173,8 +179,7 @@ export function refineCommand(): Command {
         progress.stop();
         if (shown) process.stdout.write(shown.text());
         if (flags.out === '-') process.stderr.write(summaryTable(summary));
-        else
-          process.stdout.write(flags.json ? `${JSON.stringify(summary)}\n` : summaryTable(summary));
+        else process.stdout.write(flags.json ? `${JSON.stringify(summary)}\n` : tableOf(summary));
         if (summary.interrupted) process.exitCode = 130;
         else if (summary.errors.length > 0) process.exitCode = 3;
       } finally {
@@ -182,6 +187,11 @@ export function refineCommand(): Command {
         restore();
       }
     });
+}
+
+/** The table of a run, or of its plan. */
+function tableOf(summary: RunSummary): string {
+  return summary.plan ? planTable(summary.plan, summary.errors) : summaryTable(summary);
 }
 
 /** A text file without the line feed at its end. */

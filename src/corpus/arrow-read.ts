@@ -6,7 +6,7 @@ import type { SlabPool } from '../batch/slab-pool.ts';
 import { GristmillError, isGristmillError, throwIfAborted } from '../errors.ts';
 import { native } from '../native.ts';
 import { bytesOfArrow, columnOfField, plainOfArrow } from './arrow-types.ts';
-import { STDIN } from './inputs.ts';
+import { STDIN } from './formats.ts';
 import type { BatchOptions } from './parquet-read.ts';
 import { displayText } from './plain.ts';
 import {

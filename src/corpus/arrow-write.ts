@@ -44,7 +44,10 @@ export class ArrowSink implements CorpusSink {
         true,
       );
     });
-    this.#schema = new Schema(fields, new Map(Object.entries(settings.metadata)));
+    this.#schema = new Schema(
+      fields,
+      new Map(settings.metadata.map(([key, value]) => [key, value ?? ''])),
+    );
   }
 
   /** @throws CORPUS_WRITE_FAILED */

@@ -1,11 +1,24 @@
 /** Which columns of a plan are read. */
-import type { CorpusPlan } from './types.ts';
+import type { CorpusColumn, CorpusPlan } from './types.ts';
 
 /**
  * The plan without columns that nobody will look at. Readers of JSON lines hold rows against all columns of the plan
  * and read whole rows anyway.
  */
 export function onlyColumns(plan: CorpusPlan, wanted: ReadonlySet<string | null>): CorpusPlan {
-  if (plan.files.some(({ format }) => format.startsWith('jsonl'))) return plan;
-  return { ...plan, columns: plan.columns.filter(({ name }) => wanted.has(name)) };
+  const only = (columns: readonly CorpusColumn[]): CorpusColumn[] =>
+    columns.filter(({ name }) => wanted.has(name));
+  const schemas = plan.schemas.map(({ family, columns }) => {
+    return { family, columns: family === 'jsonl' ? columns : only(columns) };
+  });
+  const partitions = plan.partitions.map(({ name }) => wanted.has(name));
+  return {
+    ...plan,
+    schemas,
+    columns: only(plan.columns),
+    partitions: only(plan.partitions),
+    files: plan.files.map((file) => {
+      return { ...file, partition: file.partition.filter((_, at) => partitions[at]) };
+    }),
+  };
 }

@@ -1,95 +1,163 @@
-/** Inputs of a corpus: files, directories and globs become a sorted list of files; formats and fingerprints. */
+/** Inputs of a corpus: files, directories and globs become a sorted list of files; their fingerprints. */
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
-import { stat } from 'node:fs/promises';
-import { isAbsolute } from 'node:path';
+import { createReadStream, existsSync, realpathSync } from 'node:fs';
+import { lstat, stat } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { glob, isDynamicPattern } from 'tinyglobby';
+import picomatch from 'picomatch';
 import { GristmillError } from '../errors.ts';
+import { localPath } from '../local-path.ts';
+import { conversionOf, extensionOf, formatOf, KNOWN_FORMATS, STDIN } from './formats.ts';
 import { withFile } from './parquet-file.ts';
-import type { CorpusFormat } from './types.ts';
-
-/** How JSON lines are named: with each of these endings, plain or compressed. `.json` is what C4, Dolma and mC4 use. */
-const JSON_NAMES = ['.jsonl', '.ndjson', '.json'];
-
-/** Extensions and their formats. */
-const FORMATS: readonly (readonly [string, CorpusFormat])[] = [
-  ['.parquet', 'parquet'],
-  ...JSON_NAMES.flatMap((name): [string, CorpusFormat][] => [
-    [name, 'jsonl'],
-    [`${name}.gz`, 'jsonl.gz'],
-    [`${name}.zst`, 'jsonl.zst'],
-  ]),
-  ['.arrow', 'arrow'],
-  ['.arrows', 'arrow'],
-];
-
-/** The name of standard input. */
-export const STDIN = '-';
+import type { LeftOut } from './types.ts';
+import { type Failure, specialOf, Walker } from './walk.ts';
 
 /** Bytes of each end of a file that a fingerprint covers; a Parquet footer is covered whole on top. */
 const SAMPLE_BYTES = 65536;
 
-/** Known extensions, for messages. */
-export const KNOWN_FORMATS = FORMATS.map(([extension]) => extension).join(' ');
+/** What the inputs of a corpus turn out to be. */
+export interface FoundInputs {
+  /** Files of known formats, each once, sorted by path (by code unit, so that every machine agrees). */
+  readonly paths: readonly string[];
+  /** What was named or found and cannot be read. */
+  readonly failures: readonly Failure[];
+  readonly leftOut: LeftOut;
+}
 
-/** Format by extension, or null. */
-export function formatOf(path: string): CorpusFormat | null {
-  if (path === STDIN) return 'arrow';
-  const name = path.toLowerCase();
-  const found = FORMATS.filter(([extension]) => name.endsWith(extension));
-  return found.at(-1)?.[1] ?? null;
+/** Options of {@link expandInputs}. */
+export interface ExpandOptions {
+  /** Folders of results: what lies in them is no input. They need not be there yet. */
+  readonly exclude?: readonly string[] | undefined;
+  /** Whether the first failure ends it. */
+  readonly failFast?: boolean | undefined;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /**
- * Files that the inputs name, each once, sorted by path (by code unit, so that every machine agrees). A file named
- * outright must have a known extension; directories and globs yield only what has one. Names that begin with `_` or
- * `.` inside directories are bookkeeping and left out.
+ * Files that the inputs name. Directories and globs yield only what has a known extension; names that begin with `_` or
+ * `.` inside directories are bookkeeping, and folders that commands of ours have written are results: both are left out
+ * and counted. Symbolic links are followed; a file with several names is taken once, by the first of them.
  *
- * @throws CORPUS_NO_FILES, CORPUS_FORMAT_UNKNOWN, CORPUS_READ_FAILED
+ * @throws CORPUS_NO_FILES, PATH_REMOTE; CORPUS_READ_FAILED for a name that is not there; with `failFast` the first
+ * failure
  */
-export async function expandInputs(inputs: readonly string[]): Promise<string[]> {
-  const files = new Set<string>();
+export async function expandInputs(
+  inputs: readonly string[],
+  options: ExpandOptions = {},
+): Promise<FoundInputs> {
+  const excluded = new Set((options.exclude ?? []).map(realPathOf));
+  const walker = new Walker(excluded, options.signal);
+  const paths: string[] = [];
   for (const input of inputs) {
     if (input === STDIN) {
-      files.add(STDIN);
+      if (!paths.includes(STDIN)) paths.push(STDIN);
       continue;
     }
-    const status = await stat(input).catch((error: NodeJS.ErrnoException) => error);
-    if (!(status instanceof Error)) {
-      if (!status.isDirectory()) {
-        if (!formatOf(input)) {
-          throw new GristmillError('CORPUS_FORMAT_UNKNOWN', {
-            file: input,
-            formats: KNOWN_FORMATS,
-          });
-        }
-        files.add(input);
-        continue;
-      }
-      const base = input.replace(/\/+$/, '') || '/';
-      const below = await glob('**/*', {
-        cwd: input,
-        onlyFiles: true,
-        ignore: ['**/_*/**', '**/_*'],
-      });
-      for (const name of below) if (formatOf(name)) files.add(`${base}/${name}`);
-      continue;
-    }
-    if (!isDynamicPattern(input)) {
-      const reason = status.code === 'ENOENT' ? 'it does not exist' : status.message;
-      throw new GristmillError('CORPUS_READ_FAILED', { file: input, reason });
-    }
-    const found = await glob(input, { onlyFiles: true, absolute: isAbsolute(input) });
-    for (const name of found) if (formatOf(name)) files.add(name);
+    await expand(tidy(localPath(input, 'input')), walker);
+    const first = options.failFast ? walker.failures[0] : undefined;
+    if (first) throw first.error;
   }
-  if (files.size === 0) {
+  paths.push(...walker.files.map(({ path }) => path));
+  const leftOut = walker.leftOut();
+  // Nothing readable at all: the first reason says more than "no files".
+  if (paths.length === 0 && walker.failures[0]) throw walker.failures[0].error;
+  if (paths.length === 0) {
     throw new GristmillError('CORPUS_NO_FILES', {
       inputs: inputs.join(' '),
       formats: KNOWN_FORMATS,
+      leftOut: describeLeftOut(leftOut)
+        .map((line) => `; ${line}`)
+        .join(''),
     });
   }
-  return [...files].sort((left, right) => (left < right ? -1 : left > right ? 1 : 0));
+  paths.sort((left, right) => (left < right ? -1 : left > right ? 1 : 0));
+  return { paths, failures: walker.failures, leftOut };
+}
+
+async function expand(input: string, walker: Walker): Promise<void> {
+  const found = await stat(input).catch((error: NodeJS.ErrnoException) => error);
+  if (!(found instanceof Error)) {
+    if (found.isDirectory()) return walker.folder(input);
+    const failure = fileFailure(input, specialOf(found));
+    return failure ? walker.fail(input, failure) : walker.named(input);
+  }
+  const isLink = await lstat(input).catch(() => null);
+  if (!isLink && picomatch.scan(input).isGlob) return walker.glob(input);
+  const isMissing = found.code === 'ENOENT' || found.code === 'ENOTDIR';
+  const reason = isMissing
+    ? isLink
+      ? 'the link points to nothing'
+      : 'it does not exist'
+    : found.message;
+  const failure = new GristmillError('CORPUS_READ_FAILED', { file: input, reason });
+  // A name that is not there is a slip of the pen: nothing is begun that would have to be begun again.
+  if (isMissing && !isLink) throw failure;
+  walker.fail(input, failure);
+}
+
+function fileFailure(file: string, special: string | null): GristmillError | null {
+  if (!formatOf(file)) {
+    const conversion = conversionOf(extensionOf(file));
+    const hint = conversion ? `; convert it: ${conversion}` : '';
+    return new GristmillError('CORPUS_FORMAT_UNKNOWN', { file, formats: KNOWN_FORMATS, hint });
+  }
+  if (special === null) return null;
+  return new GristmillError('CORPUS_READ_FAILED', { file, reason: `it is ${special}, not a file` });
+}
+
+/** `./` and doubled slashes say nothing; `..` may cross a link and stays. */
+function tidy(path: string): string {
+  const short = path.replace(/\/{2,}/g, '/').replace(/(^|\/)(?:\.\/)+/g, '$1');
+  const bare = short.length > 1 ? short.replace(/(?:\/\.?)+$/, '') : short;
+  return bare === '' ? (path.startsWith('/') ? '/' : '.') : bare;
+}
+
+/** The path without links, of what need not be there: as far as it is. */
+export function realPathOf(path: string): string {
+  const missing: string[] = [];
+  let folder = resolve(path);
+  while (!existsSync(folder) && folder !== dirname(folder)) {
+    missing.unshift(basename(folder));
+    folder = dirname(folder);
+  }
+  try {
+    return join(realpathSync(folder), ...missing);
+  } catch {
+    return resolve(path);
+  }
+}
+
+/** What was left out, a line for each reason. */
+export function describeLeftOut(leftOut: LeftOut): string[] {
+  const { outputs, results, otherFormats, bookkeeping, repeated } = leftOut;
+  const lines: string[] = [];
+  for (const path of outputs) lines.push(`${path} is the output: what lies in it is no input`);
+  for (const { path, command } of results.slice(0, MAX_NAMED)) {
+    lines.push(`${path} was written by ${command} and is passed over; name it to read it`);
+  }
+  if (results.length > MAX_NAMED) {
+    lines.push(`${results.length - MAX_NAMED} more folders of results are passed over`);
+  }
+  const others = Object.entries(otherFormats);
+  if (others.length > 0) {
+    const total = others.reduce((sum, [, files]) => sum + files, 0);
+    const kinds = others.map(([extension, files]) => `${files} ${extension}`).join(', ');
+    lines.push(`${count(total, 'file')} of other formats: ${kinds}`);
+    const hints = new Set(others.map(([extension]) => conversionOf(extension)));
+    for (const hint of hints) if (hint) lines.push(`to convert them: ${hint}`);
+  }
+  if (bookkeeping > 0) {
+    const verb = bookkeeping === 1 ? 'begins' : 'begin';
+    lines.push(`${count(bookkeeping, 'name')} that ${verb} with _ or . passed over`);
+  }
+  if (repeated > 0) lines.push(`${count(repeated, 'further name')} of files that are read once`);
+  return lines;
+}
+
+const MAX_NAMED = 8;
+
+function count(n: number, what: string): string {
+  return `${n} ${what}${n === 1 ? '' : 's'}`;
 }
 
 /**

@@ -69,11 +69,14 @@ export class JsonlSink implements CorpusSink {
     rows: SinkRows,
     row: number,
   ): string {
-    const { textColumn, columns } = this.#settings;
+    const { textColumn, columns, replace } = this.#settings;
     const extras = new Set(columns.filter((c) => c.role === 'extra').map((c) => c.column.name));
     const parts: string[] = [];
     for (const [name, raw] of fields) {
-      if (extras.has(name)) continue;
+      if (extras.has(name)) {
+        if (replace) continue;
+        throw new GristmillError('CORPUS_COLUMN_RESERVED', { file: '(input)', column: name });
+      }
       parts.push(`${JSON.stringify(name)}:${name === textColumn ? textJson : raw}`);
     }
     if (textColumn !== null && !fields.has(textColumn)) {

@@ -189,9 +189,9 @@ export class ParquetSink implements CorpusSink {
           schema: this.#schema,
           num_rows: BigInt(this.#rows),
           row_groups: this.#rowGroups,
-          key_value_metadata: Object.entries(this.#settings.metadata).map(([key, value]) => ({
+          key_value_metadata: this.#settings.metadata.map(([key, value]) => ({
             key,
-            value,
+            ...(value !== undefined && { value }),
           })),
           metadata_length: 0,
         },

@@ -4,21 +4,23 @@
  *
  * Invariants
  *  1. The plan is a function of the files and the options: same inputs, same units, on every machine.
- *  2. A unit is whole row groups of one Parquet file, whole lines of one plain JSONL file, or a whole file.
+ *  2. A unit is whole row groups of one Parquet file, whole lines of one plain JSONL file, or a whole file. Every file has
+ *     one, rows or not.
+ *  3. A file that cannot be read or does not fit is a failure of its own, with a code; the others are planned.
  */
-import { stat } from 'node:fs/promises';
-import { type ErrorCode, GristmillError, isGristmillError, throwIfAborted } from '../errors.ts';
-import { arrowColumns } from './arrow-read.ts';
-import { expandInputs, fingerprintOf, formatOf, STDIN } from './inputs.ts';
-import { inferColumns, joinColumns } from './jsonl-infer.ts';
-import { readFooter } from './parquet-file.ts';
-import { columnsOf, isPrimitiveColumn, isTextColumn, sameColumn, widen } from './schema.ts';
-import type { CorpusColumn, CorpusFormat, CorpusPlan, CorpusUnit, SourceFile } from './types.ts';
+import { GristmillError, isGristmillError, throwIfAborted } from '../errors.ts';
+import { expandInputs } from './inputs.ts';
+import { partitionColumn, partitionOf } from './partitions.ts';
+import { checkColumns, chooseId, type ScannedFile, scanFile } from './scan.ts';
+import { SchemaBook } from './schemas.ts';
+import type { CorpusColumn, CorpusPlan, CorpusUnit, FailedFile, SourceFile } from './types.ts';
 
 /** Options of {@link planCorpus}. */
 export interface PlanOptions {
   /** Files, directories (recursive), globs, or `-` for an Arrow IPC stream on standard input. */
   readonly inputs: readonly string[];
+  /** Folders that results go to: what lies in them is no input. They need not be there yet. */
+  readonly exclude?: readonly string[];
   /** Column of the text. Default `text`. */
   readonly textColumn?: string;
   /** Column that names documents; null for none. Default: `id` where there is one. */
@@ -49,69 +51,71 @@ export const PLAN_DEFAULTS = Object.freeze({
   maxLineBytes: 256 * 2 ** 20,
 });
 
-/** What a file turns out to be. */
-interface ScannedFile {
-  readonly file: SourceFile;
-  readonly columns: readonly CorpusColumn[];
-  /** Parquet: rows and bytes of text per row group. */
-  readonly rowGroups: readonly {
-    readonly rows: number;
-    readonly textBytes: number;
-    readonly bytes: number;
-  }[];
-}
+/** Files that are looked at side by side. */
+const SCANS_AT_ONCE = 8;
+
+type Settings = typeof PLAN_DEFAULTS & {
+  readonly inputs: readonly string[];
+  readonly exclude?: readonly string[] | undefined;
+  readonly idColumn?: string | null | undefined;
+  readonly signal?: AbortSignal | undefined;
+};
 
 /**
  * Plans a corpus.
  *
- * @throws CORPUS_NO_FILES when nothing matches, or nothing that matches is readable
- * @throws CORPUS_COLUMN_MISSING, CORPUS_COLUMN_TYPE, CORPUS_SCHEMA_DIFFERS with `failFast`, or when it is the first file
+ * @throws CORPUS_NO_FILES when nothing matches; with `failFast`, or when nothing is readable, the first failure:
+ * CORPUS_READ_FAILED, CORPUS_FILE_INVALID, CORPUS_COLUMN_MISSING, CORPUS_COLUMN_TYPE, CORPUS_SCHEMA_DIFFERS …
+ * @throws PATH_REMOTE, ABORTED
  */
 export async function planCorpus(options: PlanOptions): Promise<CorpusPlan> {
   const settings = { ...PLAN_DEFAULTS, ...dropUndefined(options) } as Settings;
-  const paths = await expandInputs(settings.inputs);
-  const failedFiles: { path: string; code: ErrorCode; message: string }[] = [];
-  const scanned: ScannedFile[] = [];
-  let columns: readonly CorpusColumn[] = [];
-  let idColumn: string | null = null;
-  let firstError: GristmillError | undefined;
-  for (const path of paths) {
+  const found = await expandInputs(settings.inputs, settings);
+  const failures = [...found.failures];
+  const taken: (ScannedFile & { readonly schema: number })[] = [];
+  const book = new SchemaBook(settings.textColumn);
+  let idColumn: string | null = settings.idColumn ?? null;
+  for await (const { path, scanned, error } of scanAll(found.paths, settings)) {
     throwIfAborted(settings.signal, 'planning');
     try {
-      const file = await scanFile(path, settings);
-      const first = scanned[0];
-      if (!first) idColumn = chooseId(file, settings.idColumn);
-      checkColumns(file, settings.textColumn, idColumn);
-      const jsonOnly = [...scanned, file].every((s) => s.file.format.startsWith('jsonl'));
-      columns = first ? mergeColumns(first.file.path, columns, file, jsonOnly) : file.columns;
-      scanned.push(file);
-    } catch (error) {
-      if (!isGristmillError(error) || settings.failFast) throw error;
-      firstError ??= error;
-      failedFiles.push({ path, code: error.code, message: error.message });
+      if (!scanned) throw error;
+      const id = chooseId(scanned.columns, settings.idColumn);
+      await checkColumns(scanned, settings.textColumn, id);
+      const schema = book.add(scanned);
+      if (settings.idColumn === undefined) idColumn ??= id;
+      taken.push({ ...scanned, schema });
+    } catch (cause) {
+      if (isGristmillError(cause, 'ABORTED')) throw cause;
+      const coded = codedFor(path, cause);
+      if (settings.failFast) throw coded;
+      failures.push({ path, error: coded });
     }
   }
   // Nothing readable at all: the first reason says more than "no files".
-  if (scanned.length === 0 && firstError) throw firstError;
-  const files = scanned.map((s) => s.file);
-  const units = scanned.flatMap((s, fileIndex) => unitsOf(s, fileIndex, settings));
+  if (taken.length === 0 && failures[0]) throw failures[0].error;
+  const { partitions, partitionsOf } = gatherPartitions(taken.map(({ file }) => file.path));
+  const files = taken.map(({ file, schema }): SourceFile => {
+    return { ...file, schema, partition: partitionsOf(file.path) };
+  });
+  const units = taken.flatMap((scanned, fileIndex) => unitsOf(scanned, fileIndex, settings));
   const width = Math.max(5, String(units.length).length);
+  const columns = book.columns();
+  const names = new Set(columns.map(({ name }) => name));
   return {
     files,
     units: units.map((unit, index) => ({ ...unit, index, id: String(index).padStart(width, '0') })),
-    columns,
+    columns: [...columns, ...partitions.filter(({ name }) => !names.has(name))],
+    schemas: book.schemas(),
+    partitions,
     textColumn: settings.textColumn,
     idColumn,
-    failedFiles,
+    failedFiles: failures.map(({ path, error }): FailedFile => {
+      return { path, code: error.code, message: error.message };
+    }),
+    leftOut: found.leftOut,
     maxLineBytes: settings.maxLineBytes,
   };
 }
-
-type Settings = typeof PLAN_DEFAULTS & {
-  readonly inputs: readonly string[];
-  readonly idColumn?: string | null | undefined;
-  readonly signal?: AbortSignal | undefined;
-};
 
 function dropUndefined(options: PlanOptions): PlanOptions {
   return Object.fromEntries(
@@ -119,134 +123,54 @@ function dropUndefined(options: PlanOptions): PlanOptions {
   ) as unknown as PlanOptions;
 }
 
-async function scanFile(path: string, settings: Settings): Promise<ScannedFile> {
-  const format = formatOf(path) as CorpusFormat;
-  if (path === STDIN) {
-    const file = { path, format, bytes: 0, rows: null, fingerprint: STDIN };
-    return { file, columns: await arrowColumns(path), rowGroups: [] };
+interface Scan {
+  readonly path: string;
+  readonly scanned: ScannedFile | null;
+  readonly error: unknown;
+}
+
+/** Looks at the files, a few at a time; results come in the order of the paths. */
+async function* scanAll(paths: readonly string[], settings: Settings): AsyncGenerator<Scan> {
+  const scan = (path: string): Promise<Scan> =>
+    scanFile(path, settings).then(
+      (scanned) => ({ path, scanned, error: null }),
+      (error: unknown) => ({ path, scanned: null, error }),
+    );
+  const pending: Promise<Scan>[] = [];
+  for (const path of paths) {
+    throwIfAborted(settings.signal, 'planning');
+    pending.push(scan(path));
+    if (pending.length >= SCANS_AT_ONCE) yield await pending.shift()!;
   }
-  const bytes = (await stat(path)).size;
-  const fingerprint = await fingerprintOf(path, settings.fullHash);
-  if (format === 'parquet') {
-    const footer = await readFooter(path, fingerprint);
-    const columns = parquetColumns(path, footer.schema);
-    const rowGroups = footer.row_groups.map((group) => {
-      const text = group.columns.find(
-        (c) => c.meta_data?.path_in_schema[0] === settings.textColumn,
-      );
-      return {
-        rows: Number(group.num_rows),
-        textBytes: Number(text?.meta_data?.total_uncompressed_size ?? 0),
-        bytes: group.columns.reduce(
-          (sum, c) => sum + Number(c.meta_data?.total_compressed_size ?? 0),
-          0,
-        ),
-      };
-    });
-    const rows = Number(footer.num_rows);
-    return { file: { path, format, bytes, rows, fingerprint }, columns, rowGroups };
-  }
-  const file = { path, format, bytes, rows: null, fingerprint };
-  if (format === 'arrow') return { file, columns: await arrowColumns(path), rowGroups: [] };
-  const columns = await inferColumns(path, format, settings);
-  return { file, columns, rowGroups: [] };
+  while (pending.length > 0) yield await pending.shift()!;
 }
 
-function parquetColumns(path: string, schema: Parameters<typeof columnsOf>[0]): CorpusColumn[] {
-  try {
-    return columnsOf(schema);
-  } catch (cause) {
-    const reason = `its schema is damaged: ${(cause as Error).message}`;
-    throw new GristmillError('CORPUS_FILE_INVALID', { file: path, reason }, { cause });
-  }
+/** A file's failure with a code: what no reader has foreseen is damage that it cannot name better. */
+function codedFor(file: string, cause: unknown): GristmillError {
+  if (isGristmillError(cause)) return cause;
+  const reason = `it cannot be read: ${(cause as Error).message}`;
+  return new GristmillError('CORPUS_FILE_INVALID', { file, reason }, { cause });
 }
 
-function chooseId(file: ScannedFile, wish: string | null | undefined): string | null {
-  if (wish !== undefined) return wish;
-  const id = file.columns.find((column) => column.name === 'id');
-  return id && isPrimitiveColumn(id) ? 'id' : null;
-}
-
-/** @throws CORPUS_COLUMN_MISSING, CORPUS_COLUMN_TYPE */
-export function checkColumns(
-  { file, columns }: Pick<ScannedFile, 'file' | 'columns'>,
-  textColumn: string,
-  idColumn: string | null,
-): void {
-  // An empty JSONL file says nothing of its columns.
-  if (columns.length === 0 && file.format !== 'parquet') return;
-  const find = (name: string): CorpusColumn => {
-    const found = columns.find((column) => column.name === name);
-    if (found) return found;
-    throw new GristmillError('CORPUS_COLUMN_MISSING', {
-      file: file.path,
-      column: name,
-      suggestion: suggestion(name, columns),
-      columns: columns.map((column) => column.name).join(', '),
-    });
-  };
-  const text = find(textColumn);
-  if (!isTextColumn(text)) {
-    throw typeError(file.path, text, 'a flat string column');
-  }
-  if (idColumn !== null && !isPrimitiveColumn(find(idColumn))) {
-    throw typeError(file.path, find(idColumn), 'a flat column of a primitive type');
-  }
-}
-
-function typeError(file: string, column: CorpusColumn, expected: string): GristmillError {
-  return new GristmillError('CORPUS_COLUMN_TYPE', {
-    file,
-    column: column.name,
-    expected,
-    received: column.type,
-  });
-}
-
-function suggestion(name: string, columns: readonly CorpusColumn[]): string {
-  const wanted = name.toLowerCase();
-  const close = columns.find((column) => {
-    const other = column.name.toLowerCase();
-    return other === wanted || other.includes(wanted) || wanted.includes(other);
-  });
-  const guess = close ?? columns.find(isTextColumn);
-  return guess ? ` (did you mean ${guess.name}?)` : '';
-}
-
-/** @throws CORPUS_SCHEMA_DIFFERS */
-function mergeColumns(
-  firstPath: string,
-  columns: readonly CorpusColumn[],
-  { file, columns: others }: ScannedFile,
-  jsonOnly: boolean,
-): readonly CorpusColumn[] {
-  if (others.length === 0) return columns;
-  const isJson = file.format.startsWith('jsonl');
-  const fail = (name: string, firstType: string, secondType: string): never => {
-    throw new GristmillError('CORPUS_SCHEMA_DIFFERS', {
-      first: firstPath,
-      second: file.path,
-      column: name,
-      firstType,
-      secondType,
-    });
-  };
-  const merged = columns.map((column) => {
-    const other = others.find((o) => o.name === column.name);
-    if (!other) {
-      // A field that no line of the sample has is a null, in JSON.
-      const optional = column.elements[0]?.repetition_type === 'OPTIONAL';
-      return isJson && optional ? column : fail(column.name, column.type, 'nothing');
+/** Columns from folder names over all files, and each file's values of them. */
+function gatherPartitions(paths: readonly string[]): {
+  readonly partitions: readonly CorpusColumn[];
+  partitionsOf(path: string): readonly (string | null)[];
+} {
+  const values = new Map<string, Set<string | null>>();
+  for (const path of paths) {
+    for (const [key, value] of partitionOf(path)) {
+      const seen = values.get(key);
+      if (seen) seen.add(value);
+      else values.set(key, new Set([value]));
     }
-    if (sameColumn(column, other)) return widen(column, other);
-    // JSON declares no types: what the samples showed is joined.
-    return jsonOnly ? joinColumns(column, other) : fail(column.name, column.type, other.type);
-  });
-  const known = new Set(columns.map((column) => column.name));
-  const added = others.filter((o) => !known.has(o.name));
-  if (jsonOnly) return [...merged, ...added];
-  for (const column of added) fail(column.name, 'nothing', column.type);
-  return merged;
+  }
+  const partitions = [...values].map(([key, seen]) => partitionColumn(key, seen));
+  const partitionsOf = (path: string): readonly (string | null)[] => {
+    const own = partitionOf(path);
+    return partitions.map(({ name }) => own.get(name) ?? null);
+  };
+  return { partitions, partitionsOf };
 }
 
 function unitsOf(
@@ -265,6 +189,9 @@ function unitsOf(
   if (file.format === 'parquet') {
     const units: Omit<CorpusUnit, 'id' | 'index'>[] = [];
     let start = 0;
+    if (rowGroups.length === 0) {
+      units.push({ ...none, rowGroupStart: 0, rowGroupEnd: 0, nRows: 0, bytes: 0 });
+    }
     while (start < rowGroups.length) {
       let end = start;
       let nRows = 0;
@@ -288,7 +215,7 @@ function unitsOf(
   }
   if (file.format !== 'jsonl') return [{ ...none, nRows: null, bytes: file.bytes }];
   const nUnits = Math.max(1, Math.ceil(file.bytes / settings.unitBytes));
-  return Array.from({ length: file.bytes === 0 ? 0 : nUnits }, (_, part) => {
+  return Array.from({ length: nUnits }, (_, part) => {
     const byteStart = part * settings.unitBytes;
     const byteEnd = Math.min(file.bytes, byteStart + settings.unitBytes);
     return { ...none, byteStart, byteEnd, nRows: null, bytes: byteEnd - byteStart };

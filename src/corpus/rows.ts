@@ -28,7 +28,7 @@ export async function* readRowBatches(
 ): AsyncGenerator<RowBatch> {
   const slabs = new SlabPool(SLABS);
   for (const unit of plan.units) {
-    const options = signal ? { signal } : {};
+    const options = { aligned: true, ...(signal && { signal }) };
     for await (const { batch, carry, rowStatus } of openUnit(plan, unit, slabs, options)) {
       try {
         yield { batch, rowStatus, columns: () => columnsByName(carry) };

@@ -1,4 +1,5 @@
 /** Settings of a sink after defaults and checks. */
+import type { KeyValues } from './metadata.ts';
 import type { CorpusColumn } from './types.ts';
 
 /** A column of the output and where its values come from. */
@@ -15,6 +16,8 @@ export interface SinkSettings {
   readonly zstdLevel: number;
   readonly rowGroupRows: number;
   readonly rowGroupBytes: number;
-  readonly metadata: Readonly<Record<string, string>>;
+  readonly metadata: KeyValues;
+  /** Whether fields of a row give way to added columns of their name. */
+  readonly replace: boolean;
   readonly createdBy: string;
 }

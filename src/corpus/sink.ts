@@ -2,6 +2,7 @@
 import { GristmillError } from '../errors.ts';
 import { ArrowSink } from './arrow-write.ts';
 import { JsonlSink } from './jsonl-write.ts';
+import type { KeyValues } from './metadata.ts';
 import { ParquetSink } from './parquet-write.ts';
 import { flatColumn, stringColumn } from './schema.ts';
 import type { SinkColumn, SinkSettings } from './sink-types.ts';
@@ -18,8 +19,10 @@ export interface SinkOptions {
   readonly columns: readonly CorpusColumn[];
   /** Null when the rows have no text. */
   readonly textColumn: string | null;
-  /** Columns to add at the end; one of the corpus with the same name is replaced. */
+  /** Columns to add at the end. */
   readonly extra?: readonly ExtraColumn[];
+  /** Whether columns of the corpus give way to added ones of their name; otherwise they are refused. Default false. */
+  readonly replace?: boolean;
   /** 1 (fast) to 19 (small). Default 3. */
   readonly zstdLevel?: number;
   /** Rows of a row group or record batch. Default 10 000. */
@@ -27,7 +30,7 @@ export interface SinkOptions {
   /** Uncompressed bytes that end a row group early. Default 64 MiB. */
   readonly rowGroupBytes?: number;
   /** Key-value metadata of Parquet and Arrow files. */
-  readonly metadata?: Readonly<Record<string, string>>;
+  readonly metadata?: KeyValues;
 }
 
 /** Defaults of {@link SinkOptions}. */
@@ -56,7 +59,7 @@ export const ORIGINAL_COLUMN: ExtraColumn = Object.freeze({
  * Opens a sink.
  *
  * @throws CORPUS_WRITE_FAILED when the output cannot be created
- * @throws OPTION_INVALID
+ * @throws OPTION_INVALID, CORPUS_COLUMN_RESERVED
  */
 export async function openSink(options: SinkOptions): Promise<CorpusSink> {
   checkNumber('zstdLevel', options.zstdLevel, 1, 19);
@@ -70,7 +73,8 @@ export async function openSink(options: SinkOptions): Promise<CorpusSink> {
     zstdLevel: options.zstdLevel ?? SINK_DEFAULTS.zstdLevel,
     rowGroupRows: options.rowGroupRows ?? SINK_DEFAULTS.rowGroupRows,
     rowGroupBytes: options.rowGroupBytes ?? SINK_DEFAULTS.rowGroupBytes,
-    metadata: options.metadata ?? {},
+    metadata: options.metadata ?? [],
+    replace: options.replace ?? false,
     createdBy: SINK_DEFAULTS.createdBy,
   };
   if (options.format === 'parquet') return ParquetSink.create(settings);
@@ -83,8 +87,14 @@ export async function openSink(options: SinkOptions): Promise<CorpusSink> {
   });
 }
 
-function sinkColumns({ columns, textColumn, extra = [] }: SinkOptions): SinkColumn[] {
+function sinkColumns({ columns, textColumn, extra = [], replace }: SinkOptions): SinkColumn[] {
   const added = new Set(extra.map((column) => column.name));
+  const twice = [...columns.map(({ name }) => name), textColumn].find((name) => {
+    return name !== null && added.has(name) && (!replace || name === textColumn);
+  });
+  if (twice !== undefined) {
+    throw new GristmillError('CORPUS_COLUMN_RESERVED', { file: '(input)', column: twice });
+  }
   const kept = columns
     .filter((column) => column.name === textColumn || !added.has(column.name))
     .map((column): SinkColumn => {

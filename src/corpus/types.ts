@@ -20,6 +20,10 @@ export interface SourceFile {
   readonly rows: number | null;
   /** Changes when the content changes; see {@link PlanOptions.fullHash}. */
   readonly fingerprint: string;
+  /** Index into {@link CorpusPlan.schemas}. */
+  readonly schema: number;
+  /** Values of {@link CorpusPlan.partitions}, from the names of its folders; null where it has none. */
+  readonly partition: readonly (string | null)[];
 }
 
 /** What is read, refined, written, committed and retried as one: a stretch of one file. */
@@ -54,15 +58,41 @@ export interface FailedFile {
   readonly message: string;
 }
 
+/** Columns that files have in common, in their order. */
+export interface CorpusSchema {
+  /** Formats that are read and written alike; only files of one family are held against each other. */
+  readonly family: 'parquet' | 'jsonl' | 'arrow';
+  readonly columns: readonly CorpusColumn[];
+}
+
+/** What lies in the inputs and is not read, by the reason. */
+export interface LeftOut {
+  /** Where results go: the folder itself, or files in it that were named. */
+  readonly outputs: readonly string[];
+  /** Folders that commands of ours have written. */
+  readonly results: readonly { readonly path: string; readonly command: string }[];
+  /** Number of files by their ending. */
+  readonly otherFormats: Readonly<Record<string, number>>;
+  /** Files of known formats, and folders, whose names begin with `_` or `.`. */
+  readonly bookkeeping: number;
+  /** Further names of files that are read once. */
+  readonly repeated: number;
+}
+
 /** What will be read. Nothing is read before it is complete. */
 export interface CorpusPlan {
   readonly files: readonly SourceFile[];
   readonly units: readonly CorpusUnit[];
-  /** All columns in the order of the first file. */
+  /** Columns that hold what every file has, those of the first file first. */
   readonly columns: readonly CorpusColumn[];
+  /** Columns as the files have them; see {@link SourceFile.schema}. */
+  readonly schemas: readonly CorpusSchema[];
+  /** Columns from the names of folders (`lang=en/`); one that a file has itself is that file's. */
+  readonly partitions: readonly CorpusColumn[];
   readonly textColumn: string;
   readonly idColumn: string | null;
   readonly failedFiles: readonly FailedFile[];
+  readonly leftOut: LeftOut;
   readonly maxLineBytes: number;
 }
 

@@ -1,10 +1,15 @@
 /** Opening a unit of a plan: the format decides who reads, the batches look the same. */
 import type { SlabPool } from '../batch/slab-pool.ts';
-import { GristmillError } from '../errors.ts';
+import { GristmillError, isGristmillError } from '../errors.ts';
 import { openArrowUnit } from './arrow-read.ts';
+import { alignedTo, withConstants } from './carry.ts';
+import { isIdentical } from './column-match.ts';
 import { openJsonlUnit } from './jsonl-read.ts';
 import { openParquetUnit } from './parquet-read.ts';
-import type { CorpusPlan, CorpusUnit, UnitBatch } from './types.ts';
+import { partitionValue } from './partitions.ts';
+import { carriedColumns } from './schema.ts';
+import type { CorpusPlan, CorpusUnit, SourceFile, UnitBatch } from './types.ts';
+import { checkUnchanged } from './unchanged.ts';
 
 /** Options of {@link openUnit}. */
 export interface UnitOptions {
@@ -12,6 +17,8 @@ export interface UnitOptions {
   readonly batchRows?: number;
   /** Bytes of text of a batch; a longer document is a batch of its own. Default 8 MiB. */
   readonly batchBytes?: number;
+  /** Carry the columns of the plan, whatever the unit's file has, in the plan's types. Default: those of the file. */
+  readonly aligned?: boolean;
   readonly signal?: AbortSignal;
 }
 
@@ -22,6 +29,7 @@ export const BATCH_DEFAULTS = Object.freeze({ batchRows: 2048, batchBytes: 8 * 2
  * Batches of a unit, in order; their composition is a function of the unit and the options alone. The caller releases
  * each `batch` and its `carry` when nothing will ask for them again.
  *
+ * @throws CORPUS_CHANGED when the file is another one than was planned, before its first batch or behind its last
  * @throws CORPUS_CORRUPT, CORPUS_READ_FAILED, CORPUS_LINE_INVALID, CORPUS_VALUE_INVALID, ABORTED
  */
 export function openUnit(
@@ -40,8 +48,64 @@ export function openUnit(
     const expected = 'a whole number in 1..2^31-1';
     throw new GristmillError('OPTION_INVALID', { option: name, expected, received: batch[name] });
   }
-  const format = plan.files[unit.fileIndex]!.format;
-  if (format === 'parquet') return openParquetUnit(plan, unit, pool, batch);
-  if (format === 'arrow') return openArrowUnit(plan, unit, pool, batch);
-  return openJsonlUnit(plan, unit, pool, batch);
+  const file = plan.files[unit.fileIndex]!;
+  const own = viewOf(plan, file);
+  const open = { parquet: openParquetUnit, arrow: openArrowUnit, jsonl: openJsonlUnit };
+  const { family } = plan.schemas[file.schema]!;
+  const batches = open[family](own, unit, pool, batch);
+  return guarded(file, framed(plan, own, file, batches, options.aligned ?? false));
+}
+
+/** The plan as if all of it had the columns of one file. */
+function viewOf(plan: CorpusPlan, { schema }: SourceFile): CorpusPlan {
+  const { columns } = plan.schemas[schema]!;
+  const hasId = columns.some(({ name }) => name === plan.idColumn);
+  return { ...plan, columns, idColumn: hasId ? plan.idColumn : null };
+}
+
+/** Columns that a file's folders give it, besides those it has itself. */
+export function partitionsOf(plan: CorpusPlan, file: SourceFile) {
+  const names = new Set(plan.schemas[file.schema]!.columns.map(({ name }) => name));
+  return plan.partitions.flatMap((column, at) => {
+    if (names.has(column.name)) return [];
+    return [{ column, value: partitionValue(column, file.partition[at] ?? null) }];
+  });
+}
+
+/** Batches with the columns that the caller asked for. */
+async function* framed(
+  plan: CorpusPlan,
+  own: CorpusPlan,
+  file: SourceFile,
+  batches: AsyncGenerator<UnitBatch>,
+  aligned: boolean,
+): AsyncGenerator<UnitBatch> {
+  const constants = partitionsOf(plan, file);
+  const given = [...own.columns, ...constants.map(({ column }) => column)];
+  const isAligned =
+    given.length === plan.columns.length &&
+    given.every((column, at) => isIdentical(column, plan.columns[at]!));
+  const wanted = aligned && !isAligned ? carriedColumns(plan.columns, plan.textColumn) : null;
+  for await (const input of batches) {
+    let { carry } = input;
+    if (constants.length > 0) carry = withConstants(carry, constants);
+    if (wanted) carry = alignedTo(wanted, carry);
+    yield { ...input, carry };
+  }
+}
+
+/** Makes sure that the file is what was planned, before it is read and when it was. */
+async function* guarded(
+  file: SourceFile,
+  batches: AsyncGenerator<UnitBatch>,
+): AsyncGenerator<UnitBatch> {
+  await checkUnchanged(file);
+  try {
+    yield* batches;
+  } catch (error) {
+    // What a file that changes looks like to its reader is damage of any kind.
+    if (!isGristmillError(error, 'ABORTED')) await checkUnchanged(file);
+    throw error;
+  }
+  await checkUnchanged(file);
 }

@@ -9,6 +9,7 @@
 import { bytesAt, DocumentBatch, isNullAt } from '../batch/document-batch.ts';
 import type { SlabPool } from '../batch/slab-pool.ts';
 import type { CorpusPlan, CorpusUnit, UnitBatch } from '../corpus/types.ts';
+import { checkUnchanged } from '../corpus/unchanged.ts';
 import { openUnit } from '../corpus/unit.ts';
 import { isGristmillError } from '../errors.ts';
 import { type OpenCore, openCore, openExecution, openSlabs, type ResolvedRefiner } from './core.ts';
@@ -19,7 +20,7 @@ import { mapOrdered } from './pipeline.ts';
 import { executeBatch, type JudgedBatch, judgeBatch, type RefinedRows } from './refine-batch.ts';
 import type { RefineCorpusOptions } from './run-options.ts';
 import { addCounts, type RefineCounts, type RunSummary, ZERO_COUNTS } from './statistics.ts';
-import { emptyTally, runError, summarise, totalRows } from './tally.ts';
+import { emptyTally, runError, summarise, type Tally, totalRows } from './tally.ts';
 import { type OutputSettings, openUnitWriter, type UnitWriter } from './unit-writer.ts';
 
 /** Bytes of text of one batch: three of them fit a slab many times over. */
@@ -52,7 +53,7 @@ export class Run {
   readonly #output: OutputSettings;
   readonly #ledger: Ledger;
   readonly #started: number;
-  readonly #tally = emptyTally();
+  readonly #tally: Tally;
   /** Counts of units in flight, for progress only. */
   readonly #inFlight = new Map<number, RefineCounts>();
 
@@ -70,6 +71,7 @@ export class Run {
     this.#output = output;
     this.#ledger = ledger;
     this.#started = started;
+    this.#tally = emptyTally(plan);
   }
 
   async execute(): Promise<RunSummary> {
@@ -77,9 +79,6 @@ export class Run {
       this.#tally.unitsResumed++;
       this.#tally.rowsResumed += record.counts.rowsIn;
       this.#tally.bytesResumed += this.#plan.units[record.unit]?.bytes ?? 0;
-    }
-    for (const { path, code, message } of this.#plan.failedFiles) {
-      this.#tally.errors.push({ input: path, code, message });
     }
     const left = this.#unitsLeft();
     if (left.length > 0) await this.#runLanes(left);
@@ -251,6 +250,8 @@ export class Run {
   }) {
     const { unit, counts } = open;
     const files = await open.writer.close();
+    // Carried columns are read while they are written, behind the reader's own last look.
+    await checkUnchanged(this.#plan.files[unit.fileIndex]!);
     const seconds = (performance.now() - open.since) / 1000;
     this.#ledger.commitUnit({
       unit: unit.index,

@@ -1,6 +1,7 @@
 /**
  * What a run is asked, and how it says how far it is.
  */
+import type { LeftOut } from '../corpus/types.ts';
 import type { Status } from '../program/types.ts';
 import type { RefineOptions } from './core.ts';
 
@@ -18,7 +19,14 @@ export interface RefineCorpusOptions extends RefineOptions {
   readonly keepOriginal?: boolean;
   /** Keep the texts of dropped documents in dropped/; default false. */
   readonly droppedText?: boolean;
-  /** Default: `jsonl.zst` when every input is JSONL, else `parquet`. */
+  /**
+   * What the names of added columns begin with; default `gristmill_`. One that is given comes before the names of the
+   * columns of dropped/ as well, for corpora whose own columns are called like ours.
+   */
+  readonly statusPrefix?: string;
+  /** Let added columns take the place of ones of the input with their names; default false. */
+  readonly replaceStatus?: boolean;
+  /** Default: that of the input, `jsonl.zst` for JSON lines, else `parquet`. */
   readonly format?: 'parquet' | 'jsonl.zst';
   /** Rows of an output row group; default 10,000. */
   readonly rowGroupRows?: number;
@@ -79,6 +87,32 @@ export interface RefineProgress {
   readonly docsPerSecond: number;
   readonly tokensPerSecond: number;
   readonly done: boolean;
+}
+
+/** A plan as a run tells of it. */
+export interface PlanOverview {
+  readonly units: number;
+  /** Null where a format does not tell before reading. */
+  readonly rows: number | null;
+  readonly bytes: number;
+  readonly textColumn: string;
+  readonly idColumn: string | null;
+  readonly files: readonly {
+    readonly path: string;
+    readonly format: string;
+    readonly bytes: number;
+    readonly rows: number | null;
+    readonly units: number;
+    /** Index into {@link PlanOverview.schemas}. */
+    readonly schema: number;
+  }[];
+  readonly schemas: readonly {
+    readonly family: string;
+    readonly columns: readonly { readonly name: string; readonly type: string }[];
+  }[];
+  /** Columns from the names of folders. */
+  readonly partitions: readonly { readonly name: string; readonly type: string }[];
+  readonly leftOut: LeftOut;
 }
 
 /** Defaults of {@link RefineCorpusOptions} that are part of a run's identity. */

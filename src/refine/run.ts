@@ -2,18 +2,21 @@
  * A run: a corpus in, a refined corpus and a ledger out (see lanes.ts for the streams and ledger.ts for the commits).
  */
 import { planCorpus } from '../corpus/plan.ts';
-import type { CorpusPlan, SinkFormat } from '../corpus/types.ts';
+import type { CorpusPlan } from '../corpus/types.ts';
 import { GristmillError } from '../errors.ts';
+import { localPath } from '../local-path.ts';
 import { llamaCppVersion, version } from '../version.ts';
 import { type ResolvedRefiner, resolveRefiner } from './core.ts';
 import { defaultSizes, parseDevices } from './devices.ts';
 import { Run } from './lanes.ts';
 import { openLedger } from './ledger.ts';
+import { describePlan, planOverview } from './plan-overview.ts';
+import { checkReserved, statusColumns } from './reserved-columns.ts';
 import type { RunIdentity } from './run-identity.ts';
 import { REFINE_DEFAULTS, type RefineCorpusOptions } from './run-options.ts';
 import type { RunSummary } from './statistics.ts';
 import { streamRun } from './stream-run.ts';
-import { emptyTally, summarise, totalRows } from './tally.ts';
+import { emptyTally, summarise } from './tally.ts';
 import type { OutputSettings } from './unit-writer.ts';
 
 /**
@@ -25,6 +28,7 @@ import type { OutputSettings } from './unit-writer.ts';
 export async function refineCorpus(options: RefineCorpusOptions): Promise<RunSummary> {
   const notice = options.onNotice ?? (() => undefined);
   const started = performance.now();
+  const out = localPath(options.out, 'output', '--out');
   const resolved = await resolveRefiner(options);
   for (const stage of ['document', 'chunk'] as const) {
     const random = resolved[stage]?.model.random;
@@ -39,10 +43,15 @@ export async function refineCorpus(options: RefineCorpusOptions): Promise<RunSum
     ...(options.idColumn !== undefined && { idColumn: options.idColumn }),
     unitRows: options.unitRows ?? REFINE_DEFAULTS.unitRows,
     failFast: options.failFast ?? false,
+    exclude: [out],
   });
-  notice(describePlan(plan));
-  const output = outputSettings(options, plan);
-  if (options.planOnly) return summarise([], plan, options.out, started, emptyTally());
+  for (const line of describePlan(plan)) notice(line);
+  const output = outputSettings(options);
+  checkReserved(plan, output);
+  if (options.planOnly) {
+    const summary = summarise([], plan, out, started, emptyTally(plan));
+    return { ...summary, plan: planOverview(plan) };
+  }
   const ledger = openLedger(options.out, identityOf(options, resolved, plan, output));
   try {
     return await new Run(options, resolved, plan, output, ledger, started).execute();
@@ -51,23 +60,7 @@ export async function refineCorpus(options: RefineCorpusOptions): Promise<RunSum
   }
 }
 
-/** One line about a plan. */
-export function describePlan(plan: CorpusPlan): string {
-  const bytes = plan.units.reduce((sum, unit) => sum + unit.bytes, 0);
-  const rows = totalRows(plan.units);
-  const parts = [
-    `${plan.files.length} files`,
-    `${plan.units.length} units`,
-    rows === null ? null : `${rows.toLocaleString('en')} rows`,
-    `${(bytes / 1e6).toFixed(1)} MB`,
-    plan.failedFiles.length > 0 ? `${plan.failedFiles.length} files cannot be read` : null,
-  ];
-  return `plan: ${parts.filter((part) => part !== null).join(', ')}`;
-}
-
-function outputSettings(options: RefineCorpusOptions, plan: CorpusPlan): OutputSettings {
-  const jsonl = plan.files.length > 0 && plan.files.every((f) => f.format.startsWith('jsonl'));
-  const format: SinkFormat = options.format ?? (jsonl ? 'jsonl.zst' : 'parquet');
+function outputSettings(options: RefineCorpusOptions): OutputSettings {
   const chosen = { ...REFINE_DEFAULTS, ...options };
   const { keepOriginal, droppedText, zstdLevel, rowGroupRows, rowGroupBytes } = chosen;
   for (const [option, value, least, most] of [
@@ -82,7 +75,15 @@ function outputSettings(options: RefineCorpusOptions, plan: CorpusPlan): OutputS
       throw new GristmillError('OPTION_INVALID', { option, expected, received: value });
     }
   }
-  return { format, keepOriginal, droppedText, zstdLevel, rowGroupRows, rowGroupBytes };
+  return {
+    format: options.format ?? null,
+    ...statusColumns(options),
+    keepOriginal,
+    droppedText,
+    zstdLevel,
+    rowGroupRows,
+    rowGroupBytes,
+  };
 }
 
 function identityOf(
@@ -101,7 +102,7 @@ function identityOf(
     versions: { gristmill: version, llamaCpp: llamaCppVersion },
     options: {
       ...resolved.options,
-      ...output,
+      ...identityOfOutput(output, plan),
       dialect: resolved.dialect,
       textColumn: plan.textColumn,
       idColumn: plan.idColumn,
@@ -115,5 +116,21 @@ function identityOf(
     models: { document: model('document'), chunk: model('chunk') },
     inputs: plan.files.map(({ path, bytes, fingerprint }) => ({ path, bytes, fingerprint })),
     units: plan.units.length,
+  };
+}
+
+/** Options that a run was not asked for say nothing in its identity, so that runs of earlier versions go on. */
+function identityOfOutput(
+  { format, statusPrefix, replaceStatus, ...rest }: OutputSettings,
+  plan: CorpusPlan,
+): Record<string, unknown> {
+  const families = new Set(plan.schemas.map(({ family }) => family));
+  const ofInputs = families.has('jsonl') ? 'jsonl.zst' : 'parquet';
+  const isMixed = families.has('jsonl') && families.size > 1;
+  return {
+    ...rest,
+    format: format ?? (isMixed ? 'that of the inputs' : ofInputs),
+    ...(statusPrefix !== null && { statusPrefix }),
+    ...(replaceStatus && { replaceStatus }),
   };
 }

@@ -1,6 +1,7 @@
 /**
  * Counts of a run: what came in, what became of it and why. Sums over units give the run's summary.
  */
+import type { PlanOverview } from './run-options.ts';
 
 /** Counts of one unit, or of any number of units added up. */
 export interface RefineCounts {
@@ -35,6 +36,8 @@ export interface RunSummary extends RefineCounts {
   /** True when the run stopped before its last unit (signal or abort); the same command finishes it. */
   readonly interrupted: boolean;
   readonly out: string;
+  /** With `planOnly`: what would be done. */
+  readonly plan?: PlanOverview;
   readonly errors: readonly {
     readonly input: string;
     readonly code: string;

@@ -2,15 +2,19 @@
  * A run without a ledger: an Arrow IPC stream to standard output, for pipes. Nothing is resumed; a unit that fails
  * ends the run, because what was written cannot be taken back. Dropped rows are left out of the stream.
  */
+
+import { keptMetadata } from '../corpus/metadata.ts';
 import { planCorpus } from '../corpus/plan.ts';
 import { openSink } from '../corpus/sink.ts';
-import type { UnitBatch } from '../corpus/types.ts';
+import type { CorpusPlan, UnitBatch } from '../corpus/types.ts';
 import { openUnit } from '../corpus/unit.ts';
+import { GristmillError } from '../errors.ts';
 import { openCore, openExecution, openSlabs, type ResolvedRefiner } from './core.ts';
 import { batchRows, defaultSizes, parseDevices } from './devices.ts';
 import { BATCH_BYTES, firstRows, IN_FLIGHT } from './lanes.ts';
 import { mapOrdered } from './pipeline.ts';
 import { executeBatch, judgeBatch } from './refine-batch.ts';
+import { checkReserved, statusColumns } from './reserved-columns.ts';
 import type { RefineCorpusOptions } from './run-options.ts';
 import { addCounts, type RefineCounts, type RunSummary, ZERO_COUNTS } from './statistics.ts';
 import { extraColumns, extraValues } from './unit-writer.ts';
@@ -30,7 +34,13 @@ export async function streamRun(
   const slabs = openSlabs(options);
   const pool = openExecution(resolved, slabs, options.workers);
   const device = parseDevices(options.device ?? 'cpu')[0]!;
-  const settings = { keepOriginal: options.keepOriginal ?? false };
+  const settings = {
+    keepOriginal: options.keepOriginal ?? false,
+    droppedText: false,
+    ...statusColumns(options),
+  };
+  checkReserved(plan, settings);
+  checkOneSchema(plan);
   let counts: RefineCounts = ZERO_COUNTS;
   let interrupted = false;
   const core = await openCore(resolved, options, device, pool, options.isolate ?? true).catch(
@@ -44,6 +54,7 @@ export async function streamRun(
     for (const unit of plan.units) {
       if (rowsLeft <= 0) return;
       const batches = openUnit(plan, unit, slabs, {
+        aligned: true,
         batchRows: batchRows(options.slots ?? defaultSizes(device).nSlots),
         batchBytes: BATCH_BYTES,
       });
@@ -64,6 +75,8 @@ export async function streamRun(
       columns: plan.columns,
       textColumn: plan.textColumn,
       extra: extraColumns(settings),
+      replace: settings.replaceStatus,
+      metadata: await keptMetadata(plan, plan.units[0]!),
     });
     try {
       const judged = mapOrdered(read(), IN_FLIGHT, async (input) => ({
@@ -107,4 +120,14 @@ export async function streamRun(
     out: '-',
     errors: [],
   };
+}
+
+/** A stream has one schema. @throws CORPUS_SCHEMA_MIXED */
+function checkOneSchema({ files, schemas }: CorpusPlan): void {
+  const [first] = files;
+  const family = first && schemas[first.schema]!.family;
+  const other = files.find(({ schema }) => schemas[schema]!.family !== family);
+  if (!first || !other) return;
+  const details = { first: first.path, second: other.path };
+  throw new GristmillError('CORPUS_SCHEMA_MIXED', details);
 }

@@ -25,8 +25,8 @@ export interface Tally {
   interrupted: boolean;
 }
 
-/** Nothing done yet. */
-export function emptyTally(): Tally {
+/** Nothing done yet; files that could not be planned have failed already. */
+export function emptyTally(plan: CorpusPlan): Tally {
   return {
     rows: 0,
     tokens: 0,
@@ -34,7 +34,7 @@ export function emptyTally(): Tally {
     unitsResumed: 0,
     bytesResumed: 0,
     rowsResumed: 0,
-    errors: [],
+    errors: plan.failedFiles.map(({ path, code, message }) => ({ input: path, code, message })),
     interrupted: false,
   };
 }

@@ -3,20 +3,28 @@
  */
 import { join } from 'node:path';
 import { bytesAt, isNullAt } from '../batch/document-batch.ts';
+import { keptMetadata } from '../corpus/metadata.ts';
 import { ORIGINAL_COLUMN, openSink, STATUS_COLUMNS } from '../corpus/sink.ts';
 import type {
   CorpusPlan,
   CorpusSink,
   ExtraColumn,
+  ExtraValues,
   SinkFormat,
   UnitBatch,
 } from '../corpus/types.ts';
+import { partitionsOf } from '../corpus/unit.ts';
 import { pendingPath, type UnitFile, unitName } from './ledger.ts';
 import type { RefinedRows } from './refine-batch.ts';
 
 /** What is written besides the refined text. */
 export interface OutputSettings {
-  readonly format: SinkFormat;
+  /** Format of all parts; null for that of their inputs: JSON lines for JSON lines, else Parquet. */
+  readonly format: SinkFormat | null;
+  /** What the names of added columns begin with; null for the default, which those of dropped/ do without. */
+  readonly statusPrefix: string | null;
+  /** Whether columns of the input that are called like added ones give way. */
+  readonly replaceStatus: boolean;
   readonly keepOriginal: boolean;
   readonly droppedText: boolean;
   readonly zstdLevel: number;
@@ -32,15 +40,44 @@ const DROPPED_COLUMNS: readonly ExtraColumn[] = [
   { name: 'program', type: 'string' },
 ];
 
+/** What decides the columns that are added. */
+type AddedSettings = Pick<OutputSettings, 'keepOriginal' | 'statusPrefix'>;
+
+const DEFAULT_PREFIX = 'gristmill_';
+
 /** Columns of the output besides the input's own. */
-export function extraColumns(settings: Pick<OutputSettings, 'keepOriginal'>): ExtraColumn[] {
-  return settings.keepOriginal ? [...STATUS_COLUMNS, ORIGINAL_COLUMN] : [...STATUS_COLUMNS];
+export function extraColumns({ keepOriginal, statusPrefix }: AddedSettings): ExtraColumn[] {
+  const columns = keepOriginal ? [...STATUS_COLUMNS, ORIGINAL_COLUMN] : [...STATUS_COLUMNS];
+  return columns.map(({ name, type }) => ({ name: prefixed(name, statusPrefix), type }));
+}
+
+function prefixed(name: string, prefix: string | null): string {
+  return prefix === null ? name : `${prefix}${name.slice(DEFAULT_PREFIX.length)}`;
+}
+
+/** Columns of dropped/ besides the text. */
+export function droppedColumns({ statusPrefix }: AddedSettings): ExtraColumn[] {
+  return DROPPED_COLUMNS.map(({ name, type }) => ({ name: `${statusPrefix ?? ''}${name}`, type }));
+}
+
+/** The format of a unit's parts. */
+export function formatOfUnit(
+  plan: CorpusPlan,
+  unit: number,
+  { format }: Pick<OutputSettings, 'format'>,
+): SinkFormat {
+  if (format !== null) return format;
+  const { family } = plan.schemas[plan.files[plan.units[unit]!.fileIndex]!.schema]!;
+  return family === 'jsonl' ? 'jsonl.zst' : 'parquet';
 }
 
 /** Values of {@link extraColumns} for a batch, by row. */
-export function extraValues(rows: RefinedRows, settings: Pick<OutputSettings, 'keepOriginal'>) {
+export function extraValues(
+  rows: RefinedRows,
+  settings: AddedSettings,
+): Record<string, ExtraValues> {
   const { text } = rows.batch;
-  return {
+  const values: Record<string, ExtraValues> = {
     gristmill_status: rows.status,
     gristmill_reason: rows.reason,
     gristmill_program: rows.program,
@@ -55,6 +92,10 @@ export function extraValues(rows: RefinedRows, settings: Pick<OutputSettings, 'k
       ),
     }),
   };
+  const named = Object.entries(values).map(([name, column]) => {
+    return [prefixed(name, settings.statusPrefix), column] as const;
+  });
+  return Object.fromEntries(named);
 }
 
 function nullIfNaN(scores: Float64Array): (number | null)[] {
@@ -81,30 +122,36 @@ export async function openUnitWriter(
   unit: number,
   settings: OutputSettings,
 ): Promise<UnitWriter> {
-  const name = `part-${unitName(unit)}.${extensionOf(settings.format)}`;
+  const format = formatOfUnit(plan, unit, settings);
+  const name = `part-${unitName(unit)}.${extensionOf(format)}`;
   const stayingPath = name;
   const droppedPath = join('dropped', name);
   const common = {
-    format: settings.format,
+    format,
     zstdLevel: settings.zstdLevel,
     rowGroupRows: settings.rowGroupRows,
     rowGroupBytes: settings.rowGroupBytes,
   };
+  const file = plan.files[plan.units[unit]!.fileIndex]!;
+  const own = plan.schemas[file.schema]!.columns;
+  const columns = [...own, ...partitionsOf(plan, file).map(({ column }) => column)];
   const staying = await openSink({
     ...common,
     path: pendingPath(out, unit, stayingPath),
-    columns: plan.columns,
+    columns,
     textColumn: plan.textColumn,
     extra: extraColumns(settings),
+    replace: settings.replaceStatus,
+    metadata: await keptMetadata(plan, plan.units[unit]!),
   });
   let dropped: CorpusSink;
   try {
     dropped = await openSink({
       ...common,
       path: pendingPath(out, unit, droppedPath),
-      columns: settings.droppedText ? plan.columns.filter((c) => c.name === plan.textColumn) : [],
+      columns: settings.droppedText ? columns.filter((c) => c.name === plan.textColumn) : [],
       textColumn: settings.droppedText ? plan.textColumn : null,
-      extra: DROPPED_COLUMNS,
+      extra: droppedColumns(settings),
     });
   } catch (error) {
     await staying.abort();
@@ -118,18 +165,18 @@ export async function openUnitWriter(
       const extra = extraValues(rows, settings);
       await staying.write({ text: rows.texts, rows: pick(false), carry: input.carry, extra });
       const { id, text } = input.batch;
-      await dropped.write({
-        text,
-        rows: pick(true),
-        carry: null,
-        extra: {
-          id: isDropped.map((_, row) => (id && !isNullAt(id, row) ? bytesAt(id, row) : null)),
-          row: isDropped.map((_, row) => input.firstRow + row),
-          reason: rows.reason,
-          score: extra.gristmill_doc_score,
-          program: rows.program,
-        },
+      const values: Record<string, ExtraValues> = {
+        id: isDropped.map((_, row) => (id && !isNullAt(id, row) ? bytesAt(id, row) : null)),
+        row: isDropped.map((_, row) => input.firstRow + row),
+        reason: rows.reason,
+        score: nullIfNaN(rows.score),
+        program: rows.program,
+      };
+      const named = Object.entries(values).map(([column, all]) => {
+        return [`${settings.statusPrefix ?? ''}${column}`, all] as const;
       });
+      const taken = Object.fromEntries(named);
+      await dropped.write({ text, rows: pick(true), carry: null, extra: taken });
     },
     async close() {
       const files: UnitFile[] = [];

@@ -77,7 +77,7 @@ describe('planCorpus', () => {
     await expect(plan({ textColumn: 'Text' })).rejects.toMatchObject({
       code: 'CORPUS_COLUMN_MISSING',
       message: expect.stringMatching(
-        /no column Text \(did you mean text\?\); its columns: id, text, extra/,
+        /no column Text \(did you mean text\? --text-column names it\); its columns: id, text, extra/,
       ),
     });
     await expect(plan({ textColumn: 'extra' })).rejects.toMatchObject({
@@ -119,13 +119,13 @@ describe('planCorpus', () => {
       `COPY (SELECT 1::BIGINT AS extra, 'x' AS text, 5::BIGINT AS id) TO '${same}/2.parquet' (FORMAT parquet)`,
     );
     await duck.run(
-      `COPY (SELECT 1::INT AS id, 'x' AS text, 5::BIGINT AS extra) TO '${other}/2.parquet' (FORMAT parquet)`,
+      `COPY (SELECT '1' AS id, 'x' AS text, 5::BIGINT AS extra) TO '${other}/2.parquet' (FORMAT parquet)`,
     );
     expect((await planCorpus({ inputs: [same], failFast: true })).files.length).toBe(2);
     await expect(planCorpus({ inputs: [other], failFast: true })).rejects.toMatchObject({
       code: 'CORPUS_SCHEMA_DIFFERS',
       message: expect.stringMatching(
-        /1\.parquet and .*2\.parquet differ in column id: int64 and int32/,
+        /1\.parquet and .*2\.parquet differ in column id: int64 and string/,
       ),
     });
   });

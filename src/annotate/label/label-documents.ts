@@ -232,6 +232,7 @@ class LabelRun {
     for (const unit of this.#plan.units) {
       if (number >= limit) return;
       for await (const input of openUnit(this.#plan, unit, slabs, {
+        aligned: true,
         ...BATCH,
         ...(signal && { signal }),
       })) {

@@ -1,0 +1,68 @@
+/** Formats by the names of files, and what can be done with those of other formats. */
+import type { CorpusFormat } from './types.ts';
+
+/** How JSON lines are named: with each of these endings, plain or compressed. `.json` is what C4, Dolma and mC4 use. */
+const JSON_NAMES = ['.jsonl', '.ndjson', '.json'];
+
+/** Extensions and their formats. */
+const FORMATS: readonly (readonly [string, CorpusFormat])[] = [
+  ['.parquet', 'parquet'],
+  ['.parq', 'parquet'],
+  ['.pq', 'parquet'],
+  ...JSON_NAMES.flatMap((name): [string, CorpusFormat][] => [
+    [name, 'jsonl'],
+    [`${name}.gz`, 'jsonl.gz'],
+    [`${name}.zst`, 'jsonl.zst'],
+  ]),
+  ['.arrow', 'arrow'],
+  ['.arrows', 'arrow'],
+  ['.ipc', 'arrow'],
+  ['.feather', 'arrow'],
+];
+
+/** The name of standard input. */
+export const STDIN = '-';
+
+/** Known extensions, for messages. */
+export const KNOWN_FORMATS = FORMATS.map(([extension]) => extension).join(' ');
+
+/** Format by extension, or null. */
+export function formatOf(path: string): CorpusFormat | null {
+  if (path === STDIN) return 'arrow';
+  const name = path.toLowerCase();
+  const found = FORMATS.filter(([extension]) => name.endsWith(extension));
+  return found.at(-1)?.[1] ?? null;
+}
+
+/** Formats that are read, planned and written alike. */
+export type FormatFamily = 'parquet' | 'jsonl' | 'arrow';
+
+/** The family of a format. */
+export function familyOf(format: CorpusFormat): FormatFamily {
+  if (format.startsWith('jsonl')) return 'jsonl';
+  return format === 'parquet' ? 'parquet' : 'arrow';
+}
+
+/** The ending of a name in lower case, with that below a compression: `.csv`, `.csv.gz`; empty for none. */
+export function extensionOf(path: string): string {
+  const name = path.slice(path.lastIndexOf('/') + 1).toLowerCase();
+  const found = /.(\.[a-z0-9]{1,10}(?:\.(?:gz|zst|bz2|xz|lz4|zip))?)$/s.exec(name);
+  return found?.[1] ?? '';
+}
+
+/** How files of other formats become ones that are read; keys are endings without a compression. */
+const CONVERSIONS: readonly (readonly [RegExp, string])[] = [
+  [/^\.(csv|tsv)$/, `duckdb -c "copy (from read_csv('FILE')) to 'FILE.parquet'"`],
+  [
+    /^\.(txt|md|text)$/,
+    `duckdb -c "copy (select filename as id, content as text from read_text('FOLDER/*{extension}')) to 'texts.parquet'"`,
+  ],
+  [/^\.xlsx$/, `duckdb -c "copy (from read_xlsx('FILE')) to 'FILE.parquet'"`],
+];
+
+/** A command that converts files with an ending, or null. */
+export function conversionOf(extension: string): string | null {
+  const bare = extension.replace(/(.)\.(gz|zst|bz2|xz|lz4|zip)$/, '$1');
+  const found = CONVERSIONS.find(([pattern]) => pattern.test(bare));
+  return found ? found[1].replace('{extension}', () => extension) : null;
+}

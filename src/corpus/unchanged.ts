@@ -1,0 +1,43 @@
+/**
+ * Files that change under a run. What was planned is what is read: a file is looked at again when a unit of it is opened
+ * and when it was read, and a unit of a file that is another one fails by name.
+ */
+import { stat } from 'node:fs/promises';
+import { GristmillError } from '../errors.ts';
+import { STDIN } from './formats.ts';
+import { fingerprintOf } from './inputs.ts';
+import type { SourceFile } from './types.ts';
+
+/** Files that were found to be what the plan says, by what the file system says of them. */
+const verified = new Map<string, string>();
+const MAX_VERIFIED = 1024;
+
+/**
+ * Makes sure that a file is still the one that was planned.
+ *
+ * @throws CORPUS_CHANGED saying what is different
+ */
+export async function checkUnchanged(file: SourceFile): Promise<void> {
+  if (file.path === STDIN) return;
+  const fail = (reason: string, cause?: unknown): never => {
+    throw new GristmillError('CORPUS_CHANGED', { file: file.path, reason }, { cause });
+  };
+  const found = await stat(file.path, { bigint: true }).catch((error: NodeJS.ErrnoException) => {
+    return fail(error.code === 'ENOENT' ? 'it is gone' : error.message, error);
+  });
+  const { size, mtimeNs, ino, dev } = found;
+  if (size !== BigInt(file.bytes)) fail(`it has ${size} bytes, ${file.bytes} were planned`);
+  const key = `${file.path}\n${file.fingerprint}`;
+  const state = `${dev} ${ino} ${mtimeNs}`;
+  if (verified.get(key) === state) return;
+  // A plan with whole hashes may come from another machine, where times and inodes mean nothing.
+  const isWhole = file.fingerprint.startsWith('sha256:');
+  const isFirst = !verified.has(key);
+  if (!(isWhole && isFirst)) {
+    const now = await fingerprintOf(file.path, isWhole);
+    if (now !== file.fingerprint) fail('it was written or replaced since');
+  }
+  verified.set(key, state);
+  const oldest = verified.keys().next().value;
+  if (verified.size > MAX_VERIFIED && oldest !== undefined) verified.delete(oldest);
+}
