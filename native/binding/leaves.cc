@@ -186,11 +186,11 @@ class ReaderObject : public Napi::ObjectWrap<ReaderObject> {
     Guarded(info.Env(), [&] { reader_ = std::make_shared<LeafReader>(ReaderSpecOf(info[0])); });
   }
   static Napi::Function Class(Napi::Env env) {
-    return DefineClass(env, "LeafReader",
-                       {InstanceMethod("prepare", &ReaderObject::Prepare),
-                        InstanceMethod("fill", &ReaderObject::Fill),
-                        InstanceMethod("rows", &ReaderObject::Rows),
-                        InstanceMethod("close", &ReaderObject::Close)});
+    return DefineClass(
+        env, "LeafReader",
+        {InstanceMethod("prepare", &ReaderObject::Prepare),
+         InstanceMethod("fill", &ReaderObject::Fill), InstanceMethod("rows", &ReaderObject::Rows),
+         InstanceMethod("close", &ReaderObject::Close)});
   }
   std::shared_ptr<LeafReader> reader() const {
     if (!reader_) throw CodedError("DISPOSED", {{"object", "LeafReader"}});
