@@ -1,22 +1,14 @@
 /**
  * Files and folders that survive a crash: written under another name, synced, renamed; and one writer to a folder.
  */
-import {
-  closeSync,
-  existsSync,
-  fsyncSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  unlinkSync,
-  writeFileSync,
-  writeSync,
-} from 'node:fs';
+import { closeSync, existsSync, openSync, readFileSync, unlinkSync, writeSync } from 'node:fs';
 import { hostname } from 'node:os';
-import { basename, dirname, join } from 'node:path';
+import { dirname } from 'node:path';
 import { GristmillError, isGristmillError } from './errors.ts';
 import { localPath, makeFolder } from './local-path.ts';
+import { PendingFile } from './pending-file.ts';
+
+export { syncFolder } from './pending-file.ts';
 
 /**
  * Takes the lock file of a folder; a lock whose process is gone from this host is taken over.
@@ -92,28 +84,21 @@ export function readLedgerJson(file: string): unknown {
 }
 
 /**
- * Writes a file whole or not at all; it is on the disk when this returns.
+ * Writes a file whole or not at all; it is on the disk when this returns. See pending-file.ts for links and devices.
  *
  * @param content text, bytes, or pieces of text one after the other
  */
 export function writeDurably(file: string, content: string | Uint8Array | Iterable<string>): void {
   localPath(file, 'output');
-  const pending = join(dirname(file), `.${basename(file)}.tmp`);
-  const handle = openSync(pending, 'w');
+  const pending = new PendingFile(file);
   try {
-    try {
-      const isWhole = typeof content === 'string' || content instanceof Uint8Array;
-      for (const piece of isWhole ? [content] : content) writeFileSync(handle, piece);
-      fsyncSync(handle);
-    } finally {
-      closeSync(handle);
-    }
-    renameSync(pending, file);
+    const isWhole = typeof content === 'string' || content instanceof Uint8Array;
+    for (const piece of isWhole ? [content] : content) pending.write(piece);
+    pending.commit();
   } catch (error) {
-    rmSync(pending, { force: true });
+    pending.discard();
     throw error;
   }
-  syncFolder(dirname(file));
 }
 
 /**
@@ -132,15 +117,5 @@ export function writeResultAs(
   } catch (cause) {
     if (isGristmillError(cause)) throw cause;
     throw new GristmillError(code, { path, reason: (cause as Error).message }, { cause });
-  }
-}
-
-/** Puts the names of a folder on the disk. */
-export function syncFolder(folder: string): void {
-  const handle = openSync(folder, 'r');
-  try {
-    fsyncSync(handle);
-  } finally {
-    closeSync(handle);
   }
 }

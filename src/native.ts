@@ -54,14 +54,20 @@ export interface NativeText {
 export interface NativeModels {
   inspectModel(path: string): Promise<unknown>;
   writeRandomModel(spec: object): Promise<void>;
-  /** Whole rows of a tensor to another type; `target` is filled exactly. @throws OPTION_INVALID */
+  /**
+   * Whole rows of a tensor to another type; `target` is filled exactly.
+   *
+   * @returns values of the source that are infinite or no numbers; values (blocks of 32 in q8_0) of other rows that are
+   *   too large for `to`
+   * @throws OPTION_INVALID
+   */
   convertRows(request: {
     readonly source: Uint8Array;
     readonly from: 'f32' | 'f16' | 'bf16';
     readonly target: Uint8Array;
     readonly to: 'f32' | 'f16' | 'bf16' | 'q8_0';
     readonly columns: number;
-  }): Promise<void>;
+  }): Promise<{ readonly notFinite: number; readonly tooLarge: number }>;
 }
 
 /** Opening engines; the engine's own face is src/native-engine.ts. */

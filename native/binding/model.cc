@@ -1,5 +1,5 @@
 // inspectModel(path) -> Promise<object>, writeRandomModel(spec) -> Promise<void>,
-// convertRows({source, from, target, to, columns}) -> Promise<void>.
+// convertRows({source, from, target, to, columns}) -> Promise<{notFinite, tooLarge}>.
 #include "binding/model.h"
 
 #include "binding/promise_worker.h"
@@ -83,10 +83,16 @@ class ConvertRowsWorker : public PromiseWorker {
       : PromiseWorker(env), request_(std::move(request)) {}
 
  private:
-  void Work() override { engine::ConvertRows(request_); }
-  Napi::Value Result(Napi::Env env) override { return env.Undefined(); }
+  void Work() override { outcome_ = engine::ConvertRows(request_); }
+  Napi::Value Result(Napi::Env env) override {
+    Napi::Object result = Napi::Object::New(env);
+    result.Set("notFinite", static_cast<double>(outcome_.not_finite));
+    result.Set("tooLarge", static_cast<double>(outcome_.too_large));
+    return result;
+  }
 
   engine::RowsRequest request_;
+  engine::RowsOutcome outcome_;
 };
 
 Napi::Value InspectModel(const Napi::CallbackInfo& info) {

@@ -29,10 +29,7 @@ struct Vocabulary {
     if (file.tokenizer != "llama" && file.tokenizer != "gpt2") {
       invalid("it holds no tokenizer that can be used");
     }
-    if (file.n_vocab <= 0) invalid("tokenizer.ggml.tokens is missing");
-    if (file.bos_id >= file.n_vocab || file.eos_id >= file.n_vocab) {
-      invalid("a special token lies outside the vocabulary");
-    }
+    engine::CheckVocabulary(file);
     llama_model_params params = llama_model_default_params();
     params.vocab_only = true;
     engine::TakeLogErrors();

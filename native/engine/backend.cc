@@ -57,10 +57,26 @@ bool IsBackendFile(const fs::path& file, const std::string& kind) {
   return name[stem.size()] == '.' || name[stem.size()] == '-';
 }
 
+// Why backends that lie here were not loaded, in the loader's words; written once, by LoadBackends.
+std::string& LoadFailures() {
+  static std::string failures;
+  return failures;
+}
+
+void NoteFailure(const fs::path& file, const std::string& reason) {
+  std::string& failures = LoadFailures();
+  if (!failures.empty()) failures += "; ";
+  failures += file.filename().string() + ": " + reason;
+}
+
 // What the backend says of itself on this machine: 0 = cannot run here; 1 when it does not say.
 int ScoreOf(const fs::path& file) {
   void* handle = dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL);
-  if (handle == nullptr) return 0;
+  if (handle == nullptr) {
+    const char* reason = dlerror();
+    NoteFailure(file, reason == nullptr ? "cannot be loaded" : reason);
+    return 0;
+  }
   auto score = reinterpret_cast<int (*)()>(dlsym(handle, "ggml_backend_score"));
   const int result = score != nullptr ? score() : 1;
   dlclose(handle);
@@ -86,7 +102,10 @@ void LoadBest(const std::vector<fs::path>& folders, const std::string& kind) {
     }
     if (best_score > 0) break;
   }
-  if (best_score > 0) ggml_backend_load(best.c_str());
+  if (best_score > 0 && ggml_backend_load(best.c_str()) == nullptr) {
+    const std::string reason = TakeLogErrors();
+    NoteFailure(best, reason.empty() ? "ggml does not take it" : reason);
+  }
 }
 
 void* CpuFunction(const char* name) {
@@ -143,8 +162,11 @@ ggml_backend_dev_t FindDevice(const std::string& name) {
     if (label == name) return device;
     available += (available.empty() ? "" : ", ") + label;
   }
-  throw CodedError("ENGINE_DEVICE_MISSING",
-                   {{"device", name}, {"available", available.empty() ? "none" : available}});
+  if (available.empty()) available = "none";
+  // A machine without a driver has a CUDA backend that cannot be loaded: said only where a device
+  // is missed.
+  if (!LoadFailures().empty()) available += " (" + LoadFailures() + ")";
+  throw CodedError("ENGINE_DEVICE_MISSING", {{"device", name}, {"available", available}});
 }
 
 ggml_threadpool* NewThreadPool(int n_threads) {

@@ -13,6 +13,7 @@
 #include <memory>
 
 #include "engine/backend.h"
+#include "engine/gguf_checks.h"
 #include "error.h"
 
 namespace gristmill::engine {
@@ -20,7 +21,9 @@ namespace gristmill::engine {
 namespace {
 
 constexpr uint64_t kMinFileBytes = 24;  // magic, version, two counts
-constexpr int64_t kMaxLayers = 1024;
+// Keys and names are compared with each other one by one: more would take minutes.
+constexpr uint64_t kMaxEntries = 1 << 12;
+constexpr uint64_t kMaxTensors = 1 << 14;
 
 [[noreturn]] void Invalid(const std::string& path, const std::string& reason) {
   throw CodedError("ENGINE_MODEL_INVALID", {{"file", path}, {"reason", reason}});
@@ -39,13 +42,22 @@ void CheckMagic(const std::string& path, uint64_t file_bytes) {
   if (!file) {
     throw CodedError("ENGINE_MODEL_MISSING", {{"file", path}, {"reason", std::strerror(errno)}});
   }
-  unsigned char head[8];
+  unsigned char head[kMinFileBytes];
   if (std::fread(head, 1, sizeof head, file.get()) != sizeof head) Invalid(path, "cannot be read");
   if (std::memcmp(head, GGUF_MAGIC, 4) != 0) Invalid(path, "does not start with GGUF");
   const uint32_t version = head[4] | head[5] << 8 | head[6] << 16 | uint32_t{head[7]} << 24;
   if (version < 2 || version > GGUF_VERSION) {
     Invalid(path, "GGUF version " + std::to_string(version) + ", expected 2 or 3");
   }
+  const auto count = [&](size_t at, const char* what, uint64_t most) {
+    uint64_t value = 0;
+    std::memcpy(&value, head + at, sizeof value);
+    if (value <= most) return;
+    Invalid(path,
+            std::to_string(value) + " " + what + ", expected at most " + std::to_string(most));
+  };
+  count(8, "tensors", kMaxTensors);
+  count(16, "metadata entries", kMaxEntries);
 }
 
 // The integer under `key`, -1 when there is none.
@@ -87,19 +99,6 @@ std::optional<std::string> StringAt(const gguf_context* gguf, const std::string&
   return std::string(gguf_get_val_str(gguf, id));
 }
 
-void CheckExtents(const gguf_context* gguf, const std::string& path, uint64_t file_bytes) {
-  const uint64_t data = gguf_get_data_offset(gguf);
-  for (int64_t index = 0; index < gguf_get_n_tensors(gguf); ++index) {
-    const uint64_t end =
-        data + gguf_get_tensor_offset(gguf, index) + gguf_get_tensor_size(gguf, index);
-    if (end > file_bytes) {
-      Invalid(path, std::string("truncated: tensor ") + gguf_get_tensor_name(gguf, index) +
-                        " ends at byte " + std::to_string(end) + " of " +
-                        std::to_string(file_bytes));
-    }
-  }
-}
-
 void ReadTensors(const gguf_context* gguf, ModelFile& model) {
   std::map<std::string, TensorGroup> groups;
   for (int64_t index = 0; index < gguf_get_n_tensors(gguf); ++index) {
@@ -119,6 +118,10 @@ void ReadTensors(const gguf_context* gguf, ModelFile& model) {
                    [](const auto& a, const auto& b) { return a.parameters > b.parameters; });
   if (!model.groups.empty()) model.quantisation = model.groups.front().type;
   for (char& letter : model.quantisation) letter = static_cast<char>(std::toupper(letter));
+}
+
+bool IsLanguage(const std::string& architecture) {
+  return architecture == "llama" || architecture == "qwen2" || architecture == "qwen3";
 }
 
 std::string TokenText(const gguf_context* gguf, int64_t list, int64_t token) {
@@ -150,7 +153,8 @@ ModelFile ReadModelFile(const std::string& path) {
     Invalid(path, reason.empty() ? "its metadata cannot be read (truncated?)" : reason);
   }
   model.gguf_version = gguf_get_version(gguf);
-  CheckExtents(gguf, path, model.file_bytes);
+  const std::string extents = ProblemOfExtents(gguf, model.file_bytes);
+  if (!extents.empty()) Invalid(path, extents);
   ReadTensors(gguf, model);
 
   model.architecture = StringAt(gguf, "general.architecture").value_or("");
@@ -181,6 +185,10 @@ ModelFile ReadModelFile(const std::string& path) {
   model.eos_id = IntegerAt(gguf, "tokenizer.ggml.eos_token_id");
   model.bos_token = TokenText(gguf, list, model.bos_id);
   model.eos_token = TokenText(gguf, list, model.eos_id);
+  model.vocabulary_problem = ProblemOfVocabulary(gguf);
+  if (IsLanguage(model.architecture) || model.architecture == "llama-embed") {
+    model.model_problem = ProblemOfModel(gguf, model.architecture);
+  }
   return model;
 }
 
@@ -190,28 +198,17 @@ void CheckRunnable(const ModelFile& model) {
         "ENGINE_ARCHITECTURE_UNSUPPORTED",
         {{"file", model.path}, {"architecture", model.architecture}, {"reason", reason}});
   };
-  if (model.architecture != "llama" && model.architecture != "qwen2" &&
-      model.architecture != "qwen3") {
-    unsupported("supported are llama, qwen2 and qwen3");
-  }
+  if (!IsLanguage(model.architecture)) unsupported("supported are llama, qwen2 and qwen3");
   if (model.tokenizer != "llama" && model.tokenizer != "gpt2") {
     unsupported("tokenizer " + (model.tokenizer.empty() ? "missing" : model.tokenizer) +
                 "; supported are llama (SentencePiece) and gpt2 (byte-level BPE)");
   }
-  const auto expect = [&](bool holds, const char* what) {
-    if (!holds) Invalid(model.path, what);
-  };
-  expect(model.n_ctx_train > 0, "context_length is missing or zero");
-  expect(model.n_embd > 0, "embedding_length is missing or zero");
-  expect(model.n_layer > 0 && model.n_layer <= kMaxLayers, "block_count is out of range");
-  expect(model.n_head > 0 && model.n_head <= model.n_embd, "head_count is out of range");
-  expect(model.n_head_kv > 0 && model.n_head % model.n_head_kv == 0,
-         "head_count is no multiple of head_count_kv");
-  expect(model.head_dim > 0 && model.head_dim % 2 == 0, "the head size is zero or odd");
-  expect(model.n_ff > 0, "feed_forward_length is missing or zero");
-  expect(model.n_vocab > 0, "tokenizer.ggml.tokens is missing");
-  expect(model.bos_id < model.n_vocab && model.eos_id < model.n_vocab,
-         "a special token lies outside the vocabulary");
+  CheckVocabulary(model);
+  if (!model.model_problem.empty()) Invalid(model.path, model.model_problem);
+}
+
+void CheckVocabulary(const ModelFile& model) {
+  if (!model.vocabulary_problem.empty()) Invalid(model.path, model.vocabulary_problem);
 }
 
 }  // namespace gristmill::engine

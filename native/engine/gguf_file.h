@@ -1,8 +1,7 @@
 // What a GGUF file holds, read with ggml's gguf API after our own checks.
 //
-// Everything llama.cpp would answer with an abort (sizes of zero, heads that do not divide, a
-// tokenizer without tokens) is checked here first, and the extent of every tensor is held against
-// the size of the file.
+// Everything llama.cpp would answer with an abort is looked for first (gguf_checks.h), and the
+// extent of every tensor is held against the size of the file.
 #pragma once
 
 #include <cstdint>
@@ -45,13 +44,18 @@ struct ModelFile {
   int64_t bos_id = -1;
   int64_t eos_id = -1;
   std::vector<TensorGroup> groups;  // largest first
+  std::string vocabulary_problem;   // why its vocabulary cannot be loaded; empty when it can
+  std::string model_problem;        // why the rest cannot
 };
 
 // Throws ENGINE_MODEL_MISSING or ENGINE_MODEL_INVALID.
 ModelFile ReadModelFile(const std::string& path);
 
 // Throws ENGINE_ARCHITECTURE_UNSUPPORTED unless the engine can run the model; ENGINE_MODEL_INVALID
-// when its shape makes no sense.
+// when llama.cpp would end the process over it.
 void CheckRunnable(const ModelFile& model);
+
+// The same for the vocabulary alone.
+void CheckVocabulary(const ModelFile& model);
 
 }  // namespace gristmill::engine

@@ -18,6 +18,7 @@ namespace gristmill::engine {
 namespace {
 
 constexpr int32_t kMaxContext = 1 << 14;
+constexpr int64_t kMaxAttention = int64_t{1} << 30;  // attention weights of one layer; 4 GiB
 
 [[noreturn]] void Invalid(const std::string& path, const std::string& reason) {
   throw CodedError("ENGINE_MODEL_INVALID", {{"file", path}, {"reason", reason}});
@@ -93,15 +94,16 @@ void LineScorer::ReadFile(const std::string& path) {
   if (kind_ != "line-score" && kind_ != "document-score") {
     Unsupported(file, "gristmill.kind is " + kind_ + ", expected line-score or document-score");
   }
+  if (!file.model_problem.empty()) Invalid(path, file.model_problem);
   const auto expect = [&](bool holds, const char* what) {
     if (!holds) Invalid(path, what);
   };
-  expect(file.n_embd > 0 && file.n_embd <= 1 << 14, "embedding_length is out of range");
-  expect(file.n_layer > 0 && file.n_layer <= 256, "block_count is out of range");
-  expect(file.n_head > 0 && file.n_head_kv > 0 && file.n_head % file.n_head_kv == 0,
-         "head_count is no multiple of head_count_kv");
-  expect(file.head_dim > 0 && file.head_dim % 2 == 0, "the head size is zero or odd");
-  expect(file.n_ctx_train > 0 && file.n_ctx_train <= kMaxContext, "context_length is out of range");
+  expect(file.tokenizer == "none" || file.tokenizer == "no_vocab",
+         "tokenizer.ggml.model: a scorer has no vocabulary");
+  expect(file.n_embd <= 1 << 14, "embedding_length is out of range");
+  expect(file.n_ctx_train <= kMaxContext, "context_length is out of range");
+  expect(file.n_head * file.n_ctx_train * file.n_ctx_train <= kMaxAttention,
+         "head_count and context_length are out of range together");
   n_embd_ = static_cast<int32_t>(file.n_embd);
   n_ctx_ = static_cast<int32_t>(file.n_ctx_train);
 
@@ -257,6 +259,12 @@ void LineScorer::ScoreWindow(const BagWindows& windows, int32_t first, int32_t c
     for (size_t column = 0; column < width; ++column) {
       keep += static_cast<double>(row[column]) *
               (static_cast<double>(head_[width + column]) - static_cast<double>(head_[column]));
+    }
+    if (!std::isfinite(keep)) {
+      throw CodedError("ENGINE_DECODE_FAILED",
+                       {{"file", path_},
+                        {"device", device_name_},
+                        {"reason", "a score is no finite number: the weights are damaged"}});
     }
     out[bag] = static_cast<float>(keep);
   }

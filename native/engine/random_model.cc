@@ -13,6 +13,7 @@
 #include "engine/backend.h"
 #include "engine/random_vocab.h"
 #include "error.h"
+#include "output_file.h"
 
 namespace gristmill::engine {
 
@@ -190,46 +191,6 @@ void SetMetadata(gguf_context* gguf, const RandomModelSpec& spec) {
 }
 
 // A file that is renamed into place when everything is written.
-class OutputFile {
- public:
-  explicit OutputFile(std::string path)
-      : path_(std::move(path)),
-        partial_(path_ + ".partial"),
-        file_(std::fopen(partial_.c_str(), "wb")) {
-    if (file_ == nullptr) Fail();
-  }
-  ~OutputFile() {
-    if (file_ == nullptr) return;
-    std::fclose(file_);
-    std::remove(partial_.c_str());
-  }
-  void Write(const void* data, size_t bytes) {
-    if (std::fwrite(data, 1, bytes, file_) != bytes) Fail();
-    written_ += bytes;
-  }
-  void PadTo(size_t alignment) {
-    static const char kZeros[256] = {};
-    while (written_ % alignment != 0) {
-      Write(kZeros, std::min(sizeof kZeros, alignment - written_ % alignment));
-    }
-  }
-  void Commit() {
-    const int closed = std::fclose(file_);
-    file_ = nullptr;
-    if (closed != 0 || std::rename(partial_.c_str(), path_.c_str()) != 0) Fail();
-  }
-
- private:
-  [[noreturn]] void Fail() {
-    throw CodedError("NATIVE_FAILED",
-                     {{"operation", "writing " + path_}, {"reason", std::strerror(errno)}});
-  }
-  std::string path_;
-  std::string partial_;
-  FILE* file_;
-  size_t written_ = 0;
-};
-
 void WriteTensor(OutputFile& file, const TensorSpec& tensor, ggml_type type, uint64_t seed) {
   if (tensor.rows == 0) {
     const std::vector<float> ones(static_cast<size_t>(tensor.columns), 1.0f);
@@ -275,7 +236,7 @@ void WriteRandomModel(const RandomModelSpec& spec) {
     ggml_set_name(shape, tensor.name.c_str());
     gguf_add_tensor(gguf.get(), shape);
   }
-  OutputFile file(spec.path);
+  OutputFile file(spec.path, "MODEL_WRITE_FAILED");
   std::vector<char> metadata(gguf_get_meta_size(gguf.get()));
   gguf_get_meta_data(gguf.get(), metadata.data());
   file.Write(metadata.data(), metadata.size());

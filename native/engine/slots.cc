@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <bit>
 #include <chrono>
 #include <climits>
 
@@ -234,6 +235,25 @@ void SlotContext::Fail(int32_t code) {
        {"reason", reason.empty() ? "llama_decode returned " + std::to_string(code) : reason}});
 }
 
+// A logit that is no number compares as smaller than any other: it would silently decide for one
+// answer. Weights that are damaged, or too large for their type, give such logits.
+void SlotContext::CheckFinite(const float* logits) {
+  constexpr uint32_t kExponent = 0x7F800000;
+  uint32_t bad = 0;  // bits, as a loop with an exit is not vectorised
+  for (int32_t token = 0; token < n_vocab_; ++token) {
+    const auto bits = std::bit_cast<uint32_t>(logits[token]);
+    bad |= static_cast<uint32_t>((bits & kExponent) == kExponent);
+  }
+  if (bad == 0) return;
+  Clear();
+  throw CodedError("ENGINE_DECODE_FAILED",
+                   {{"file", file_.path},
+                    {"device", device_name_},
+                    {"reason",
+                     "a logit is no finite number: the weights are damaged, or too large for the "
+                     "type in which they are stored"}});
+}
+
 // The width with the most progress for its cost; ties go to the wider step. Depends on the pending
 // counts alone, so that the composition of steps is a function of the call.
 int32_t SlotContext::ChooseWidth(int32_t first, int32_t last, const std::vector<int32_t>& taking) {
@@ -343,6 +363,7 @@ void SlotContext::StepSpan(Phase phase, int32_t first, int32_t last,
     const int32_t at = (index - first) * width + taken - 1;
     const float* row = llama_get_logits_ith(context_.get(), at);
     if (row == nullptr) Fail(-1);
+    CheckFinite(row);
     on_logits(index, row);
   }
   const int64_t ended = NowNs();

@@ -135,6 +135,7 @@ class SlotContext {
   void LoadModel(const EngineOptions& options);
   void MakeContext(const EngineOptions& options);
   void Fail(int32_t code);
+  void CheckFinite(const float* logits);
 
   Counters& counters_;
   std::function<bool()> cancelled_;

@@ -2,6 +2,7 @@
 
 #include <ggml.h>
 
+#include <cmath>
 #include <cstring>
 #include <vector>
 
@@ -56,6 +57,30 @@ void FromFloats(ggml_type type, const float* from, std::vector<uint8_t>& to, int
   }
 }
 
+int64_t CountNotFinite(const float* values, int64_t count) {
+  int64_t found = 0;
+  for (int64_t index = 0; index < count; ++index) found += std::isfinite(values[index]) ? 0 : 1;
+  return found;
+}
+
+// Infinite values of a row; in q8_0 the blocks whose scale is.
+int64_t CountInfinite(ggml_type type, const std::vector<uint8_t>& row, int64_t count) {
+  const auto half_at = [&](size_t at) { return row[at] | row[at + 1] << 8; };
+  int64_t found = 0;
+  if (type == GGML_TYPE_F16 || type == GGML_TYPE_BF16) {
+    const int exponent = type == GGML_TYPE_F16 ? 0x7C00 : 0x7F80;
+    for (int64_t index = 0; index < count; ++index) {
+      found += (half_at(static_cast<size_t>(index) * 2) & exponent) == exponent ? 1 : 0;
+    }
+  } else if (type == GGML_TYPE_Q8_0) {
+    const size_t block = ggml_type_size(type);
+    for (size_t at = 0; at < row.size(); at += block) {
+      found += (half_at(at) & 0x7C00) == 0x7C00 ? 1 : 0;
+    }
+  }
+  return found;
+}
+
 }  // namespace
 
 void CheckRows(const RowsRequest& request) {
@@ -79,24 +104,31 @@ void CheckRows(const RowsRequest& request) {
   }
 }
 
-void ConvertRows(const RowsRequest& request) {
+RowsOutcome ConvertRows(const RowsRequest& request) {
   const ggml_type from = TypeNamed("from", request.from_type);
   const ggml_type to = TypeNamed("to", request.to_type);
-  if (request.from.empty()) return;
-  if (from == to) {
-    std::memcpy(request.to.data(), request.from.data(), request.from.size());
-    return;
-  }
+  RowsOutcome outcome;
+  if (request.from.empty()) return outcome;
   const size_t from_bytes = ggml_row_size(from, request.columns);
   const size_t to_bytes = ggml_row_size(to, request.columns);
   std::vector<float> floats(static_cast<size_t>(request.columns));
   std::vector<uint8_t> converted(to_bytes);
   const size_t n_rows = request.from.size() / from_bytes;
   for (size_t row = 0; row < n_rows; ++row) {
-    ToFloats(from, request.from.data() + row * from_bytes, floats.data(), request.columns);
+    const uint8_t* source = request.from.data() + row * from_bytes;
+    uint8_t* target = request.to.data() + row * to_bytes;
+    ToFloats(from, source, floats.data(), request.columns);
+    const int64_t not_finite = CountNotFinite(floats.data(), request.columns);
+    outcome.not_finite += not_finite;
+    if (from == to) {
+      std::memcpy(target, source, to_bytes);
+      continue;
+    }
     FromFloats(to, floats.data(), converted, request.columns);
-    std::memcpy(request.to.data() + row * to_bytes, converted.data(), to_bytes);
+    std::memcpy(target, converted.data(), to_bytes);
+    if (not_finite == 0) outcome.too_large += CountInfinite(to, converted, request.columns);
   }
+  return outcome;
 }
 
 }  // namespace gristmill::engine

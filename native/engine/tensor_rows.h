@@ -23,7 +23,13 @@ struct RowsRequest {
 // Checks sizes before anything is written; throws OPTION_INVALID.
 void CheckRows(const RowsRequest& request);
 
+// What a target holds that computes nothing.
+struct RowsOutcome {
+  int64_t not_finite = 0;  // values of the source that are infinite or no numbers
+  int64_t too_large = 0;   // finite values (blocks in q8_0) that the target's type makes infinite
+};
+
 // Converts whole rows; `request` has been checked.
-void ConvertRows(const RowsRequest& request);
+RowsOutcome ConvertRows(const RowsRequest& request);
 
 }  // namespace gristmill::engine

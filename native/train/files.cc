@@ -2,11 +2,9 @@
 //
 // Checkpoint: "GRISTCK1", u64 length of the header, header (text: fingerprint line, step line, then
 // the caller's state), zero padding to 64 bytes, weights, first moment, second moment (flat f32
-// arrays), u64 checksum of the arrays. Written beside its place and renamed, so a crash leaves the
-// old file. Not meant to move between byte orders.
-#include <fcntl.h>
+// arrays), u64 checksum of the arrays. A crash leaves the old file (output_file.h). Not meant to
+// move between byte orders.
 #include <gguf.h>
-#include <unistd.h>
 
 #include <cerrno>
 #include <cstdio>
@@ -14,6 +12,7 @@
 #include <map>
 
 #include "error.h"
+#include "output_file.h"
 #include "train/trainer.h"
 
 namespace gristmill::train {
@@ -21,50 +20,13 @@ namespace gristmill::train {
 namespace {
 
 constexpr char kMagic[9] = "GRISTCK1";
+constexpr char kWriteFailed[] = "TRAIN_WRITE_FAILED";
 constexpr uint64_t kMaxHeaderBytes = 1 << 28;
 constexpr int64_t kPieceFloats = 1 << 22;  // what is read from the device at a time
 
 using Gguf = std::unique_ptr<gguf_context, void (*)(gguf_context*)>;
 using Context = std::unique_ptr<ggml_context, void (*)(ggml_context*)>;
 using File = std::unique_ptr<FILE, int (*)(FILE*)>;
-
-class Output {
- public:
-  explicit Output(std::string path)
-      : path_(std::move(path)), partial_(path_ + ".partial"), file_(fopen(partial_.c_str(), "wb")) {
-    if (file_ == nullptr) Fail();
-  }
-  ~Output() {
-    if (file_ == nullptr) return;
-    fclose(file_);
-    remove(partial_.c_str());
-  }
-  void Write(const void* data, size_t bytes) {
-    if (fwrite(data, 1, bytes, file_) != bytes) Fail();
-    written_ += bytes;
-  }
-  void PadTo(size_t alignment) {
-    static const char kZeros[64] = {};
-    while (written_ % alignment != 0) {
-      Write(kZeros, std::min(sizeof kZeros, alignment - written_ % alignment));
-    }
-  }
-  void Commit() {
-    const bool synced = fflush(file_) == 0 && fsync(fileno(file_)) == 0;
-    const bool closed = fclose(file_) == 0;
-    file_ = nullptr;
-    if (!synced || !closed || rename(partial_.c_str(), path_.c_str()) != 0) Fail();
-  }
-
- private:
-  [[noreturn]] void Fail() {
-    throw CodedError("TRAIN_WRITE_FAILED", {{"path", path_}, {"reason", std::strerror(errno)}});
-  }
-  std::string path_;
-  std::string partial_;
-  FILE* file_;
-  size_t written_ = 0;
-};
 
 uint64_t Checksum(uint64_t hash, const float* values, int64_t count) {
   for (int64_t index = 0; index < count; ++index) {
@@ -122,7 +84,7 @@ std::string Trainer::Fingerprint() const {
 void Trainer::SaveCheckpoint(const std::string& path, const std::string& state) const {
   const std::string header = Fingerprint() + "\n" + std::to_string(step_) + "\n" + state;
   const uint64_t header_bytes = header.size();
-  Output file(path);
+  OutputFile file(path, kWriteFailed);
   file.Write(kMagic, 8);
   file.Write(&header_bytes, sizeof header_bytes);
   file.Write(header.data(), header.size());
@@ -279,7 +241,7 @@ void Trainer::ExportGguf(const ExportRequest& request) const {
     gguf_add_tensor(gguf.get(), entry);
     written.emplace_back(&tensor, stored);
   }
-  Output file(request.path);
+  OutputFile file(request.path, kWriteFailed);
   std::vector<char> metadata(gguf_get_meta_size(gguf.get()));
   gguf_get_meta_data(gguf.get(), metadata.data());
   file.Write(metadata.data(), metadata.size());

@@ -2,11 +2,11 @@
  * The folder of an annotated set: every file is written under `_annotate/` and gets its name when all are whole;
  * `statistics.json` goes first and comes last, so that a folder without it is no set.
  */
-import { createWriteStream, existsSync, readFileSync, type WriteStream } from 'node:fs';
+import { createWriteStream, existsSync, readFileSync, rmSync, type WriteStream } from 'node:fs';
 import { open, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { finished } from 'node:stream/promises';
-import { lock } from '../durable-files.ts';
+import { lock, writeDurably as writeWhole } from '../durable-files.ts';
 import { GristmillError } from '../errors.ts';
 import { makeFolder } from '../local-path.ts';
 
@@ -71,15 +71,7 @@ export async function discard(out: string, names: readonly string[]): Promise<vo
 
 /** Writes a file that is on the disk when this resolves. @throws RUN_OUTPUT_FAILED */
 export async function writeDurably(path: string, text: string): Promise<void> {
-  await coded(path, async () => {
-    const file = await open(path, 'w');
-    try {
-      await file.writeFile(text);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-  });
+  await coded(path, async () => writeWhole(path, text));
 }
 
 /** A file of JSON lines, written in order. */
@@ -91,7 +83,8 @@ export class JsonLinesFile {
 
   constructor(path: string) {
     this.path = path;
-    this.#stream = createWriteStream(path, { flush: true });
+    rmSync(path, { force: true });
+    this.#stream = createWriteStream(path, { flush: true, flags: 'wx' });
     this.#stream.on('error', (error) => {
       this.#failure ??= error;
     });

@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { type FileHandle, open, rm, stat } from 'node:fs/promises';
 import { GristmillError } from '../errors.ts';
+import { PENDING_FLAGS } from '../pending-file.ts';
 
 /** Bytes and hash of an output. */
 export interface OutputResult {
@@ -47,7 +48,7 @@ export class OutputFile {
     }
     const path = target.path ?? '';
     try {
-      return new OutputFile(path, await open(path, 'w'), null);
+      return new OutputFile(path, await openAnew(path), null);
     } catch (cause) {
       throw failed(path, cause);
     }
@@ -108,6 +109,14 @@ export class OutputFile {
     const found = await stat(this.#name).catch(() => null);
     if (found?.isFile()) await rm(this.#name, { force: true });
   }
+}
+
+/** A new file; what lay there is removed, never written through. Devices and pipes are written to. */
+async function openAnew(path: string): Promise<FileHandle> {
+  const found = await stat(path).catch(() => null);
+  if (found && !found.isFile()) return open(path, 'w');
+  await rm(path, { force: true });
+  return open(path, PENDING_FLAGS);
 }
 
 async function writeAll(handle: FileHandle, bytes: Uint8Array): Promise<void> {

@@ -4,9 +4,9 @@
  *     "GGUF" | u32 version | u64 tensors | u64 entries | entries: key, u32 type, value
  *     string   u64 bytes, UTF-8          array   u32 element type, u64 count, elements
  *
- * Written beside its place and renamed: a file that is there is whole. Files with tensors: convert/gguf-stream.ts.
+ * A file that is there is whole (pending-file.ts). Files with tensors: convert/gguf-stream.ts.
  */
-import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { writeDurably } from '../durable-files.ts';
 import { GristmillError } from '../errors.ts';
 
 /** A value of an entry. */
@@ -36,18 +36,9 @@ export const GGUF_ALIGNMENT = 32;
 export function writeGgufMetadata(path: string, entries: GgufEntries): void {
   const head = ggufHead(entries, 0);
   const padding = Buffer.alloc((GGUF_ALIGNMENT - (head.length % GGUF_ALIGNMENT)) % GGUF_ALIGNMENT);
-  const partial = `${path}.partial`;
   try {
-    const file = openSync(partial, 'w');
-    try {
-      writeSync(file, Buffer.concat([head, padding]));
-      fsyncSync(file);
-    } finally {
-      closeSync(file);
-    }
-    renameSync(partial, path);
+    writeDurably(path, Buffer.concat([head, padding]));
   } catch (cause) {
-    rmSync(partial, { force: true });
     throw new GristmillError(
       'MODEL_WRITE_FAILED',
       { path, reason: (cause as Error).message },

@@ -6,8 +6,9 @@
  * An interrupted pull goes on where it stopped when it is started again. The revision's name is written last: it never
  * points at a model that is not there.
  */
-import { rename, rm, stat, writeFile } from 'node:fs/promises';
+import { rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { writeDurably } from '../durable-files.ts';
 import { GristmillError } from '../errors.ts';
 import { makeFolder } from '../local-path.ts';
 import { convertModel } from './convert/convert.ts';
@@ -147,8 +148,7 @@ async function nameRevision(repo: string, revision: string, commit: string): Pro
   const file = join(hubFolder(repo), 'refs', revision.replaceAll('/', '--'));
   await writing(file, async () => {
     makeFolder(dirname(file));
-    await writeFile(`${file}.partial`, `${commit}\n`, { flush: true });
-    await rename(`${file}.partial`, file);
+    writeDurably(file, `${commit}\n`);
   });
 }
 

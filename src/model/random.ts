@@ -111,7 +111,7 @@ export type RandomModelPreset = keyof typeof RANDOM_MODEL_PRESETS;
 /**
  * Writes a random model; the file appears under its name when it is complete.
  *
- * @throws OPTION_INVALID for a shape that does not work, NATIVE_FAILED when the file cannot be written
+ * @throws OPTION_INVALID for a shape that does not work, MODEL_WRITE_FAILED when the file cannot be written
  */
 export async function writeRandomModel(spec: RandomModelSpec): Promise<void> {
   const { seed, path } = spec;

@@ -9,7 +9,8 @@
  *
  * @see Radford et al. 2019 (byte-level BPE); Sennrich et al. 2016 (merges)
  */
-import { GristmillError, throwIfAborted } from '../errors.ts';
+import { GristmillError, isGristmillError, throwIfAborted } from '../errors.ts';
+import { native } from '../native.ts';
 import { learnMerges } from './bpe.ts';
 import { BYTE_CHARACTERS, toByteCharacters } from './byte-alphabet.ts';
 import { writeGgufMetadata } from './gguf-write.ts';
@@ -138,4 +139,19 @@ function learn(words: ReadonlyMap<string, number>, nMerges: number, signal?: Abo
 
 function checkAborted(signal: AbortSignal | undefined): void {
   throwIfAborted(signal, 'tokenizer training');
+}
+
+/**
+ * True when a tokenizer lies there that can be used: a cut one, as a full disk or another version may have left it, is
+ * trained again instead of refused for ever.
+ */
+export async function isTokenizer(path: string): Promise<boolean> {
+  try {
+    (await native().openTokenizer(path)).dispose();
+    return true;
+  } catch (error) {
+    if (isGristmillError(error, 'ENGINE_MODEL_MISSING')) return false;
+    if (isGristmillError(error, 'ENGINE_MODEL_INVALID')) return false;
+    throw error;
+  }
 }

@@ -2,7 +2,7 @@
  * The model files of a run: found, fingerprinted, and for `random[:preset]` made.
  */
 import { createHash } from 'node:crypto';
-import { createReadStream, existsSync, renameSync, statSync } from 'node:fs';
+import { createReadStream, existsSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { GristmillError } from '../errors.ts';
 import { makeFolder } from '../local-path.ts';
@@ -25,7 +25,7 @@ export interface ModelFile extends ModelIdentity {
  * @param spec a GGUF file, `default` (the package's refiner of the stage), `programs` (the package's chunk refiner
  *   that writes programs), or `random`, `random:tiny`, `random:20m`, `random:350m`, `random:qwen3-0.6b`
  * @param seed of a random model
- * @throws ENGINE_MODEL_MISSING, ENGINE_MODEL_INVALID, OPTION_INVALID
+ * @throws ENGINE_MODEL_MISSING, ENGINE_MODEL_INVALID, MODEL_WRITE_FAILED, OPTION_INVALID
  */
 export async function resolveModel(
   spec: string,
@@ -51,7 +51,7 @@ export async function resolveModel(
 }
 
 async function randomModel(preset: string, seed: number): Promise<string> {
-  if (!(preset in RANDOM_MODEL_PRESETS)) {
+  if (!Object.hasOwn(RANDOM_MODEL_PRESETS, preset)) {
     throw new GristmillError('OPTION_INVALID', {
       option: 'model',
       expected: `random:<one of ${Object.keys(RANDOM_MODEL_PRESETS).join(', ')}>`,
@@ -59,15 +59,14 @@ async function randomModel(preset: string, seed: number): Promise<string> {
     });
   }
   const folder = cacheFolder();
-  makeFolder(folder);
   const path = join(folder, `random-${preset}-${seed}.gguf`);
-  const pending = `${path}.${process.pid}.tmp`;
+  try {
+    makeFolder(folder);
+  } catch (cause) {
+    const reason = `${(cause as Error).message}; XDG_CACHE_HOME names a folder that can be written`;
+    throw new GristmillError('MODEL_WRITE_FAILED', { path, reason }, { cause });
+  }
   // Made anew every time: the weights follow from the preset and the seed, an old file may be of an older version.
-  await writeRandomModel({
-    ...RANDOM_MODEL_PRESETS[preset as RandomModelPreset],
-    path: pending,
-    seed,
-  });
-  renameSync(pending, path);
+  await writeRandomModel({ ...RANDOM_MODEL_PRESETS[preset as RandomModelPreset], path, seed });
   return path;
 }

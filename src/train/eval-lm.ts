@@ -40,7 +40,7 @@ export interface LmMeasures {
 /**
  * Measures a model.
  *
- * @throws TRAIN_MODEL_UNSUPPORTED, ENGINE_MODEL_*, CORPUS_*, TRAIN_DATA_TOO_SMALL, ABORTED
+ * @throws TRAIN_MODEL_UNSUPPORTED, ENGINE_MODEL_*, ENGINE_DECODE_FAILED, CORPUS_*, TRAIN_DATA_TOO_SMALL, ABORTED
  */
 export async function evaluateLm({
   model,
@@ -61,7 +61,7 @@ export async function evaluateLm({
     await trainer.importGguf(model);
     const { bos, eos } = tokenizer.info;
     const start = bos >= 0 ? bos : eos;
-    const collector = new WindowCollector(trainer);
+    const collector = new WindowCollector(trainer, model);
     let nDocs = 0;
     let nBytes = 0;
     for await (const { text, usable } of readTexts(plan, signal)) {
@@ -116,10 +116,12 @@ class WindowCollector {
   sum = 0;
   nTokens = 0;
   readonly #trainer: Trainer;
+  readonly #model: string;
   #windows: Int32Array[] = [];
 
-  constructor(trainer: Trainer) {
+  constructor(trainer: Trainer, model: string) {
     this.#trainer = trainer;
+    this.#model = model;
   }
 
   async add(window: Int32Array): Promise<void> {
@@ -131,6 +133,13 @@ class WindowCollector {
     if (this.#windows.length === 0) return;
     const { losses } = await this.#trainer.forward(this.#batch());
     for (const loss of losses) this.sum += loss;
+    if (!Number.isFinite(this.sum)) {
+      throw new GristmillError('ENGINE_DECODE_FAILED', {
+        file: this.#model,
+        device: this.#trainer.options.device,
+        reason: 'a loss is no finite number: the weights are damaged, or too large for their type',
+      });
+    }
     this.nTokens += losses.length;
     this.#windows = [];
   }

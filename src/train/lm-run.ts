@@ -3,12 +3,13 @@
  *
  * `tokenizer.gguf` lies in the run's folder where one is trained; run-folder.ts has the other files.
  */
-import { existsSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { planTexts, readStrings } from '../corpus/texts.ts';
+import { writeDurably } from '../durable-files.ts';
 import { GristmillError } from '../errors.ts';
 import { inspectModel } from '../model/inspect.ts';
-import { trainTokenizer } from '../model/tokenizer-training.ts';
+import { isTokenizer, trainTokenizer } from '../model/tokenizer-training.ts';
 import { native } from '../native.ts';
 import { loadProfile } from '../refine/profile.ts';
 import {
@@ -178,8 +179,7 @@ class LmRun {
       if (ops.length > 0) profile = { ...profile, chunk: { ...chunk, ops } };
     }
     const beside = path.replace(/\.gguf$/, '.profile.json');
-    writeFileSync(`${beside}.partial`, `${JSON.stringify(profile, null, 2)}\n`);
-    renameSync(`${beside}.partial`, beside);
+    writeDurably(beside, `${JSON.stringify(profile, null, 2)}\n`);
   }
 }
 
@@ -220,7 +220,7 @@ async function tokenizerOf(config: LmTrainConfig): Promise<string> {
   if (!tokenizer) return (config.model as { readonly from: string }).from;
   if ('path' in tokenizer) return tokenizer.path;
   const path = join(out, 'tokenizer.gguf');
-  if (existsSync(path)) return path;
+  if (await isTokenizer(path)) return path;
   if (config.objective !== 'pretrain') {
     throw new GristmillError('TRAIN_CONFIG_INVALID', {
       file: 'the configuration',

@@ -2,16 +2,8 @@
  * What was measured during a run, a JSON line for every record: appended to as the run goes, and cut back to the step of
  * the checkpoint when it is resumed, so that an interrupted run leaves the same bytes as one that was not.
  */
-import {
-  appendFileSync,
-  closeSync,
-  existsSync,
-  fsyncSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  writeFileSync,
-} from 'node:fs';
+import { appendFileSync, closeSync, existsSync, fsyncSync, openSync, readFileSync } from 'node:fs';
+import { writeDurably } from '../durable-files.ts';
 
 /** See the file's header. */
 export class RecordLog<Entry extends { readonly step: number }> {
@@ -65,6 +57,5 @@ function readRecords<Entry>(file: string): Entry[] {
 
 /** Writes a file whole or not at all. */
 export function writeWhole(file: string, text: string): void {
-  writeFileSync(`${file}.partial`, text);
-  renameSync(`${file}.partial`, file);
+  writeDurably(file, text);
 }

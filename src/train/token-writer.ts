@@ -2,9 +2,10 @@
  * Writes the tokens of one domain of a store (token-store.ts), split into training and validation by document.
  */
 import { createHash } from 'node:crypto';
-import { closeSync, fsyncSync, openSync, writeSync } from 'node:fs';
+import { closeSync, fsyncSync } from 'node:fs';
 import { join } from 'node:path';
 import { makeFolder } from '../local-path.ts';
+import { createFresh, writeWholly } from '../pending-file.ts';
 import type { PartName, StoredPart } from './token-store.ts';
 
 const BUFFER_BYTES = 2 ** 18;
@@ -113,7 +114,7 @@ class BufferedFile {
   #closed = false;
 
   constructor(path: string) {
-    this.#file = openSync(path, 'w');
+    this.#file = createFresh(path);
   }
 
   write(bytes: Uint8Array): void {
@@ -137,8 +138,7 @@ class BufferedFile {
   #flush(): void {
     const bytes = Buffer.concat(this.#parts);
     this.#hash.update(bytes);
-    let done = 0;
-    while (done < bytes.length) done += writeSync(this.#file, bytes, done);
+    writeWholly(this.#file, bytes);
     this.#parts = [];
     this.#nBytes = 0;
   }

@@ -14,7 +14,7 @@ import { join, resolve } from 'node:path';
 import { lock, syncFolder, writeDurably } from '../durable-files.ts';
 import { GristmillError } from '../errors.ts';
 import { makeFolder } from '../local-path.ts';
-import { trainTokenizer } from '../model/tokenizer-training.ts';
+import { isTokenizer, trainTokenizer } from '../model/tokenizer-training.ts';
 import { native } from '../native.ts';
 import type { NativeTokenizer } from '../native-tokenizer.ts';
 import { changedKeys, hashOf } from './run-folder.ts';
@@ -94,7 +94,7 @@ export async function tokenizeDomains(options: TokenizeDomainsOptions): Promise<
       return store.index;
     }
     const path = typeof tokenizer === 'string' ? tokenizer : join(out, 'tokenizer.gguf');
-    if (typeof tokenizer !== 'string' && !existsSync(path)) {
+    if (typeof tokenizer !== 'string' && !(await isTokenizer(path))) {
       const trained = planned.filter(({ source }) => !isHeldOutWhole(source, heldOut));
       const texts = allTexts(trained, signal);
       const vocabSize = tokenizer.trainSize;

@@ -106,7 +106,7 @@ describe('writeRandomModel', () => {
         path: join(folder, 'no/such/a.gguf'),
         seed: 1,
       }),
-    ).rejects.toMatchObject({ code: 'NATIVE_FAILED' });
+    ).rejects.toMatchObject({ code: 'MODEL_WRITE_FAILED' });
   });
 });
 

@@ -41,6 +41,25 @@ describe('convertRows', () => {
   });
 
   it.each([
+    ['f16', [1, 65520, 1], { notFinite: 0, tooLarge: 1 }],
+    ['bf16', [1, 3.38e38, 1], { notFinite: 0, tooLarge: 0 }],
+    ['bf16', [1, 3.4028235e38, 1], { notFinite: 0, tooLarge: 1 }],
+    ['f32', [Number.NaN, Number.NEGATIVE_INFINITY, 1], { notFinite: 2, tooLarge: 0 }],
+    ['f16', [Number.NaN, Number.POSITIVE_INFINITY, 1], { notFinite: 2, tooLarge: 0 }],
+    ['q8_0', [...new Array(31).fill(0), 1e7], { notFinite: 0, tooLarge: 1 }],
+    ['q8_0', [...new Array(31).fill(0), 1e6], { notFinite: 0, tooLarge: 0 }],
+    ['q8_0', [...new Array(31).fill(0), Number.NaN], { notFinite: 1, tooLarge: 0 }],
+  ] as const)('counts what computes nothing as %s: %j', async (to, values, expected) => {
+    // A weight of 1e5 became infinite in f16 without a word, and every score of the model no number.
+    const bytes = { f32: 4, f16: 2, bf16: 2, q8_0: 34 / 32 }[to];
+    const target = new Uint8Array(values.length * bytes);
+    const source = floats(...values);
+    expect(await convert({ source, from: 'f32', target, to, columns: values.length })).toEqual(
+      expected,
+    );
+  });
+
+  it.each([
     [{ columns: 0 }, 'columns'],
     [{ columns: -4 }, 'columns'],
     [{ columns: 3 }, 'source'],

@@ -4,10 +4,11 @@
  * A mixed corpus takes documents in random order, which column files cannot give. The chosen ones are therefore copied
  * once, in the order of the sources, into one file that is read by position.
  */
-import { closeSync, openSync, readSync, writeSync } from 'node:fs';
+import { closeSync, readSync } from 'node:fs';
 import { GristmillError } from '../../errors.ts';
 import { native } from '../../native.ts';
 import type { NativeTokenizer } from '../../native-tokenizer.ts';
+import { createFresh, writeWholly } from '../../pending-file.ts';
 import { type PlannedSource, readDomainTexts } from '../../train/sources.ts';
 
 /** Sizes of the documents of a domain, in the order of the sources. */
@@ -89,7 +90,7 @@ export class Spool {
     const lengths = chosen.map((flags) => new Uint32Array(flags.length));
     const seen = new Uint32Array(domains.length);
     const names = new Set<string>();
-    const file = openSync(path, 'w+');
+    const file = createFresh(path);
     let end = 0;
     try {
       for (const source of planned) {
@@ -102,7 +103,7 @@ export class Spool {
             const bytes = text.data.subarray(text.offsets[row], text.offsets[row + 1]);
             offsets[domain]![doc] = end;
             lengths[domain]![doc] = bytes.length;
-            for (let done = 0; done < bytes.length; ) done += writeSync(file, bytes, done);
+            writeWholly(file, bytes);
             end += bytes.length;
           }
         }

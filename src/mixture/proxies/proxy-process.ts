@@ -3,28 +3,27 @@
  *
  * It leaves when the parent goes away. Nothing is printed: the parent ignores its output.
  */
-import { closeSync, fsyncSync, openSync, renameSync, writeSync } from 'node:fs';
+import { PendingFile } from '../../pending-file.ts';
 import { openTokenStore } from '../../train/token-store.ts';
 import { type ProxyReply, type ProxyRequest, replyOf } from './proxy-host.ts';
 import { type ProxyResult, runProxy } from './proxy-run.ts';
 
 async function answer({ store: path, trajectory, ...request }: ProxyRequest): Promise<ProxyResult> {
   using store = openTokenStore(path);
-  const file = openSync(`${trajectory}.partial`, 'w');
+  const file = new PendingFile(trajectory);
   try {
     const result = await runProxy({
       ...request,
       store,
       onRecord: (record, tokensPerSecond) => {
-        writeSync(file, `${JSON.stringify(record)}\n`);
+        file.write(`${JSON.stringify(record)}\n`);
         reply({ kind: 'record', record, tokensPerSecond });
       },
     });
-    fsyncSync(file);
-    renameSync(`${trajectory}.partial`, trajectory);
+    file.commit();
     return result;
   } finally {
-    closeSync(file);
+    file.discard();
   }
 }
 

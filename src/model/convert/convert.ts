@@ -169,9 +169,21 @@ class TensorCopy {
       const rows = mixed.subarray(0, length);
       if (nHeadsInterleaved > 0) interleaveHeads(piece, rows, rowBytes, this.#headDim);
       const target = written.subarray(0, tensorBytes((length / rowBytes) * columns, type));
-      await callNative(
+      const { notFinite, tooLarge } = await callNative(
         native().convertRows({ source: rows, from: source.type, target, to: type, columns }),
       );
+      // A model with one such weight answers everything with no number at all.
+      if (notFinite > 0) {
+        const reason = `tensor ${source.name} holds ${notFinite} values that are infinite or no numbers`;
+        throw invalidFile(source.file, reason);
+      }
+      if (tooLarge > 0) {
+        throw new GristmillError('MODEL_CONVERT_UNSUPPORTED', {
+          dir: this.#options.dir,
+          what: `tensor ${source.name}`,
+          reason: `${tooLarge} of its values are too large for ${type}; bf16 and f32 hold larger ones`,
+        });
+      }
       await this.#out.write(target);
       this.#bytesDone += length;
       const { bytesDone, bytes } = { bytesDone: this.#bytesDone, bytes: this.#bytes };

@@ -4,11 +4,20 @@
  *     head, entries (gguf-write.ts) | per tensor: name, u32 dimensions, u64 extents (innermost first), u32 type, u64 offset
  *     | padding to 32 | data of the tensors, each padded to 32
  *
- * Written beside its place; `commit` renames, `discard` removes. Sizes are checked: a tensor that got other bytes than it
+ * Written beside its place; `commit` renames, `discard` removes (pending-file.ts). Sizes are checked: a tensor that got other bytes than it
  * declared is an error, never a file.
  */
 import { type FileHandle, open, rename, rm } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { GristmillError } from '../../errors.ts';
+import {
+  type OutputTarget,
+  outputTarget,
+  PENDING_FLAGS,
+  pendingName,
+  STREAM_FLAGS,
+  sweepOnce,
+} from '../../pending-file.ts';
 import { GGUF_ALIGNMENT, type GgufEntries, ggufHead, ggufString, u32, u64 } from '../gguf-write.ts';
 import type { ConvertedType } from '../hub-cache.ts';
 
@@ -32,14 +41,25 @@ export function tensorBytes(nValues: number, type: ConvertedType): number {
 /** Writes a file; data comes in the order of the tensors. */
 export class GgufStream {
   readonly #path: string;
+  readonly #target: OutputTarget;
+  /** Null where the target is written to as it is. */
+  readonly #pending: string | null;
   readonly #file: FileHandle;
   readonly #tensors: readonly TensorInfo[];
   #tensor = 0;
   #tensorLeft: number;
   #written = 0;
 
-  private constructor(path: string, file: FileHandle, tensors: readonly TensorInfo[]) {
+  private constructor(
+    path: string,
+    target: OutputTarget,
+    pending: string | null,
+    file: FileHandle,
+    tensors: readonly TensorInfo[],
+  ) {
     this.#path = path;
+    this.#target = target;
+    this.#pending = pending;
     this.#file = file;
     this.#tensors = tensors;
     this.#tensorLeft = this.#bytesOf(0);
@@ -63,8 +83,15 @@ export class GgufStream {
       parts.push(u32(TYPES[type]), u64(offset));
       offset = aligned(offset + tensorBytes(product(shape), type));
     }
-    const file = await failing(path, () => open(`${path}.partial`, 'w'));
-    const stream = new GgufStream(path, file, tensors);
+    const stream = await failing(path, async () => {
+      const target = outputTarget(path);
+      if (target.isStream) {
+        return new GgufStream(path, target, null, await open(target.path, STREAM_FLAGS), tensors);
+      }
+      sweepOnce(dirname(target.path));
+      const pending = pendingName(target.path);
+      return new GgufStream(path, target, pending, await open(pending, PENDING_FLAGS), tensors);
+    });
     try {
       await stream.#append(Buffer.concat(parts));
       await stream.#pad();
@@ -94,9 +121,9 @@ export class GgufStream {
       throw this.#failed(`tensor ${this.#tensors[this.#tensor]?.name} has no data`);
     }
     await failing(this.#path, async () => {
-      await this.#file.sync();
+      if (this.#pending !== null) await this.#file.sync();
       await this.#file.close();
-      await rename(`${this.#path}.partial`, this.#path);
+      if (this.#pending !== null) await rename(this.#pending, this.#target.path);
     });
     return this.#written;
   }
@@ -104,7 +131,7 @@ export class GgufStream {
   /** Removes what was written. */
   async discard(): Promise<void> {
     await this.#file.close().catch(() => {});
-    await rm(`${this.#path}.partial`, { force: true });
+    if (this.#pending !== null) await rm(this.#pending, { force: true });
   }
 
   async #append(bytes: Uint8Array): Promise<void> {

@@ -332,3 +332,36 @@ describe('convertModel', () => {
     expect((await inspectModel(out)).tokenizer).toBe('llama');
   });
 });
+
+describe('weights that compute nothing', () => {
+  // They were written without a word; `refine` then dropped every document, as no score is above any threshold.
+  const spoilt = (value: number) => {
+    const made = model(smallConfig('LlamaForCausalLM'));
+    const name = 'model.layers.0.mlp.down_proj.weight';
+    const { shape, values } = made.tensors.get(name)!;
+    const tensors = new Map(made.tensors).set(name, { shape, values: Float32Array.from(values) });
+    tensors.get(name)!.values[5] = value;
+    writeSafetensors(join(made.dir, 'model.safetensors'), tensors, 'F32');
+    return made;
+  };
+
+  it('are refused by name of their tensor when they are no numbers, whatever the type', async () => {
+    for (const type of ['f32', 'q8_0'] as const) {
+      const { dir, out } = spoilt(Number.NaN);
+      await expect(convertModel({ dir, out, type })).rejects.toMatchObject({
+        code: 'MODEL_FILES_INVALID',
+        message: expect.stringMatching(/down_proj.weight holds 1 values/),
+      });
+      expect(existsSync(out)).toBe(false);
+    }
+  });
+
+  it('are refused when the type that is asked for makes them infinite', async () => {
+    const { dir, out } = spoilt(1e5);
+    await expect(convertModel({ dir, out, type: 'f16' })).rejects.toMatchObject({
+      code: 'MODEL_CONVERT_UNSUPPORTED',
+      message: expect.stringMatching(/down_proj.weight.* too large for f16; bf16 and f32/),
+    });
+    await convertModel({ dir, out, type: 'f32' });
+  });
+});

@@ -1,0 +1,160 @@
+/**
+ * Files that appear whole. What the bugs were: results replaced the device or pipe that they were sent to (`--out /dev/null`
+ * became a regular file); `.NAME.tmp` was opened through a link that somebody had laid there; a part of a write on a nearly
+ * full disk was published as the whole.
+ */
+import { execFileSync, spawn } from 'node:child_process';
+import {
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeEach, describe, expect, it } from 'vitest';
+import { writeDurably } from '../src/durable-files.ts';
+import { GgufStream } from '../src/model/convert/gguf-stream.ts';
+import { writeGgufMetadata } from '../src/model/gguf-write.ts';
+import { RANDOM_MODEL_PRESETS, writeRandomModel } from '../src/model/random.ts';
+import { outputTarget, PendingFile } from '../src/pending-file.ts';
+
+const root = mkdtempSync(join(tmpdir(), 'gristmill-pending-'));
+let folder: string;
+let nFolders = 0;
+beforeEach(() => {
+  folder = join(root, `${nFolders++}`);
+  mkdirSync(folder);
+});
+afterAll(() => rmSync(root, { recursive: true, force: true }));
+
+const at = (name: string) => join(folder, name);
+
+/** Every way in which the package writes a file. */
+const WRITERS: Record<string, (path: string) => unknown> = {
+  writeDurably: (path) => writeDurably(path, 'content'),
+  writeGgufMetadata: (path) => writeGgufMetadata(path, { key: { type: 'u32', value: 1 } }),
+  GgufStream: async (path) => {
+    const tensor = { name: 't', shape: [32], type: 'f32' } as const;
+    const stream = await GgufStream.create(path, {}, [tensor]);
+    await stream.write(new Uint8Array(128));
+    await stream.commit();
+  },
+  native: (path) => writeRandomModel({ ...RANDOM_MODEL_PRESETS.tiny, path, seed: 1 }),
+};
+
+describe.each(Object.keys(WRITERS))('%s', (name) => {
+  const write = async (path: string) => WRITERS[name]!(path);
+
+  it('leaves nothing but the file', async () => {
+    await write(at('result'));
+    await write(at('result'));
+    expect(readdirSync(folder)).toEqual(['result']);
+    expect(lstatSync(at('result')).isFile()).toBe(true);
+  });
+
+  it('writes through a link to what it points to, there or not', async () => {
+    mkdirSync(at('inner'));
+    writeFileSync(at('inner/there'), 'old');
+    symlinkSync('inner/there', at('link'));
+    symlinkSync('inner/not-there', at('dangling'));
+    symlinkSync('link', at('chain'));
+    for (const link of ['link', 'dangling', 'chain']) {
+      await write(at(link));
+      expect(lstatSync(at(link)).isSymbolicLink()).toBe(true);
+    }
+    expect(readFileSync(at('inner/there'), 'latin1')).not.toBe('old');
+    expect(readdirSync(at('inner')).sort()).toEqual(['not-there', 'there']);
+  });
+
+  it('writes to a pipe and leaves it there', async () => {
+    execFileSync('mkfifo', [at('pipe')]);
+    symlinkSync('pipe', at('link'));
+    for (const way of ['pipe', 'link']) {
+      const reader = spawn('cat', [at('pipe')], { stdio: ['ignore', 'pipe', 'ignore'] });
+      let nBytes = 0;
+      reader.stdout.on('data', (chunk: Buffer) => {
+        nBytes += chunk.length;
+      });
+      const read = new Promise((resolve) => reader.on('close', resolve));
+      await write(at(way));
+      await read;
+      expect(nBytes).toBeGreaterThan(6);
+      expect(lstatSync(at('pipe')).isFIFO()).toBe(true);
+    }
+    expect(readdirSync(folder).sort()).toEqual(['link', 'pipe']);
+  });
+
+  it('refuses a folder, a loop of links, and a folder that is not there', async () => {
+    mkdirSync(at('inner'));
+    symlinkSync('b', at('a'));
+    symlinkSync('a', at('b'));
+    for (const path of ['inner', 'a', 'nowhere/file'])
+      await expect(write(at(path))).rejects.toThrow();
+    expect(readdirSync(folder).sort()).toEqual(['a', 'b', 'inner']);
+    expect(readdirSync(at('inner'))).toEqual([]);
+  });
+});
+
+describe('PendingFile', () => {
+  it('takes no file that somebody laid where the old name was', () => {
+    writeFileSync(at('victim'), 'mine');
+    symlinkSync('victim', at('.run.json.tmp'));
+    symlinkSync('victim', at('run.json.partial'));
+    writeDurably(at('run.json'), '{}');
+    expect(readFileSync(at('victim'), 'utf8')).toBe('mine');
+    expect(lstatSync(at('run.json')).isFile()).toBe(true);
+  });
+
+  it('sends what is for a device to the device', () => {
+    writeDurably('/dev/null', 'content');
+    expect(lstatSync('/dev/null').isCharacterDevice()).toBe(true);
+    expect(() => writeDurably('/dev/full', 'content')).toThrow(/ENOSPC/);
+  });
+
+  it('discards what was not committed, once', () => {
+    const file = new PendingFile(at('file'));
+    file.write('half');
+    expect(readdirSync(folder)).toHaveLength(1);
+    file.discard();
+    file.discard();
+    expect(readdirSync(folder)).toEqual([]);
+    expect(() => file.write('more')).toThrow(/closed/);
+  });
+
+  it('removes what killed processes left, and nothing else', () => {
+    const { pid } = JSON.parse(
+      execFileSync(process.execPath, ['-p', 'JSON.stringify({ pid: process.pid })'], {
+        encoding: 'utf8',
+      }),
+    ) as { pid: number };
+    const old = new Date(Date.now() - 60_000);
+    const left = [`.a.${pid}.0123456789abcdef.tmp`, `.a.${process.ppid}.0123456789abcdef.tmp`];
+    for (const name of [...left, '.a.tmp', 'kept']) {
+      writeFileSync(at(name), '');
+      utimesSync(at(name), old, old);
+    }
+    writeFileSync(at(`.b.${pid}.0123456789abcdef.tmp`), '');
+    writeDurably(at('c'), '');
+    expect(readdirSync(folder).sort()).toEqual(
+      [left[1]!, '.a.tmp', `.b.${pid}.0123456789abcdef.tmp`, 'c', 'kept'].sort(),
+    );
+  });
+
+  it('names of any length have a pending name that fits', () => {
+    writeDurably(at('n'.repeat(250)), 'content');
+    writeDurably(at('é'.repeat(120)), 'content');
+    expect(readdirSync(folder)).toHaveLength(2);
+  });
+
+  it('knows a stream by any of its names', () => {
+    for (const path of ['/dev/null', '/dev/stdin', '/proc/self/fd/0']) {
+      expect(outputTarget(path)).toEqual({ path, isStream: true });
+    }
+  });
+});
