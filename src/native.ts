@@ -96,8 +96,8 @@ export interface NativeTraining {
   trainShapeOf(path: string): Promise<TrainShape>;
 }
 
-/** Block codecs of Parquet pages. */
-export type BlockCodec = 'zstd' | 'snappy' | 'gzip' | 'lz4_raw' | 'none';
+/** Block codecs of Parquet pages and of Arrow's compressed bodies. */
+export type BlockCodec = 'zstd' | 'snappy' | 'gzip' | 'lz4_raw' | 'lz4_frame' | 'none';
 
 /** What one call of a streaming codec did. */
 export interface StreamStep {

@@ -62,6 +62,8 @@ const char* CodecName(Codec codec) {
       return "zstd";
     case Codec::kLz4Raw:
       return "lz4_raw";
+    case Codec::kLz4Frame:
+      return "lz4_frame";
   }
   return "unknown";
 }
@@ -86,6 +88,8 @@ void Decompress(Codec codec, Bytes src, MutableBytes dst) {
       return ZstdDecompress(src, dst);
     case Codec::kLz4Raw:
       return Lz4Decompress(src, dst);
+    case Codec::kLz4Frame:
+      return Lz4FrameDecompress(src, dst);
     default:
       FailCodec(codec, "codec not supported; use zstd, snappy, gzip, lz4_raw or none");
   }

@@ -49,7 +49,9 @@ enum class Codec {
   kBrotli = 4,
   kLz4 = 5,
   kZstd = 6,
-  kLz4Raw = 7
+  kLz4Raw = 7,
+  // Not one of Parquet's: the frames of Arrow's compressed bodies.
+  kLz4Frame = 100
 };
 
 const char* CodecName(Codec codec);
@@ -59,6 +61,11 @@ void Decompress(Codec codec, Bytes src, MutableBytes dst);
 
 void SnappyDecompress(Bytes src, MutableBytes dst);
 void Lz4Decompress(Bytes src, MutableBytes dst);
+void Lz4FrameDecompress(Bytes src, MutableBytes dst);
+
+// One LZ4 block behind the first `written` bytes of `dst`; its matches reach back to
+// `history_start`. Returns where it ends.
+size_t Lz4Block(Bytes src, MutableBytes dst, size_t written, size_t history_start);
 
 // Appends one zstd frame of `src` to `out`.
 void ZstdCompressAppend(Bytes src, int level, std::vector<uint8_t>& out);

@@ -90,9 +90,9 @@ void SnappyDecompress(Bytes src, MutableBytes dst) {
   if (written != dst.size()) fail("shorter than declared");
 }
 
-void Lz4Decompress(Bytes src, MutableBytes dst) {
+size_t Lz4Block(Bytes src, MutableBytes dst, size_t written, size_t history_start) {
   const auto fail = [](const char* reason) { FailCodec(Codec::kLz4Raw, reason); };
-  size_t read = 0, written = 0;
+  size_t read = 0;
   const auto extended = [&](size_t length) {
     if (length != 15) return length;
     for (;;) {
@@ -116,12 +116,20 @@ void Lz4Decompress(Bytes src, MutableBytes dst) {
     const size_t distance = src[read] | (static_cast<size_t>(src[read + 1]) << 8);
     read += 2;
     const size_t length = extended(token & 15) + 4;
-    if (distance == 0 || distance > written) fail("a match reaches before the start");
+    if (distance == 0 || distance > written - history_start) {
+      fail("a match reaches before the start");
+    }
     if (length > dst.size() - written) fail("a match runs over the end");
     CopyMatch(dst.data() + written, distance, length);
     written += length;
   }
-  if (written != dst.size()) fail("shorter than declared");
+  return written;
+}
+
+void Lz4Decompress(Bytes src, MutableBytes dst) {
+  if (Lz4Block(src, dst, 0, 0) != dst.size()) {
+    FailCodec(Codec::kLz4Raw, "shorter than declared");
+  }
 }
 
 }  // namespace gristmill::codec
