@@ -36,9 +36,9 @@ export interface ArrowArray {
 
 /** Arrays one after another: a dictionary and its deltas. */
 export interface ArrowChunks {
-  readonly arrays: readonly ArrowArray[];
+  readonly arrays: ArrowArray[];
   /** Index of the first value of each, and behind the last. */
-  readonly starts: readonly number[];
+  readonly starts: number[];
 }
 
 /** A verified record batch. */
@@ -91,7 +91,9 @@ export function readArrays(
   const columns = fields.map((field) => {
     const column = loader.load(field);
     if (column.length !== layout.length) {
-      throw new ArrowFault(`column ${field.name} has ${column.length} values, its batch ${layout.length}`);
+      throw new ArrowFault(
+        `column ${field.name} has ${column.length} values, its batch ${layout.length}`,
+      );
     }
     return column;
   });
@@ -165,7 +167,12 @@ class ArrayLoader {
       if (nullCount > 0 && length > 0) throw new ArrowFault(`${nullCount} nulls without a bitmap`);
       return null;
     }
-    const bits = typedView(Uint8Array, bytes, Math.ceil(length / 8), `a bitmap of ${length} values`);
+    const bits = typedView(
+      Uint8Array,
+      bytes,
+      Math.ceil(length / 8),
+      `a bitmap of ${length} values`,
+    );
     const found = length - countBits(bits, length);
     if (found !== nullCount) {
       throw new ArrowFault(`${nullCount} nulls are declared, its bitmap has ${found}`);
@@ -176,7 +183,8 @@ class ArrayLoader {
   /** Lengths that no buffer bounds. */
   #checkFree(length: number): void {
     const bound = MAX_FREE_VALUES + this.#buffers.bodyBytes * 8;
-    if (length > bound) throw new ArrowFault(`${length} values that take no bytes, more than ${bound}`);
+    if (length > bound)
+      throw new ArrowFault(`${length} values that take no bytes, more than ${bound}`);
   }
 
   #loadIndices(array: ArrowArray): ArrowArray {
@@ -202,7 +210,12 @@ class ArrayLoader {
   }
 
   #fixed(length: number, width: number): Uint8Array {
-    return typedView(Uint8Array, this.#buffers.take(), length * width, `${length} values of ${width} bytes`);
+    return typedView(
+      Uint8Array,
+      this.#buffers.take(),
+      length * width,
+      `${length} values of ${width} bytes`,
+    );
   }
 
   #loadValues(array: ArrowArray): ArrowArray {
@@ -217,7 +230,12 @@ class ArrayLoader {
       case 'bool':
         return {
           ...array,
-          data: typedView(Uint8Array, this.#buffers.take(), Math.ceil(length / 8), `${length} bits`),
+          data: typedView(
+            Uint8Array,
+            this.#buffers.take(),
+            Math.ceil(length / 8),
+            `${length} bits`,
+          ),
         };
       case 'date':
         return checkDates({ ...array, data: this.#fixed(length, type.unit === 'day' ? 4 : 8) });
@@ -294,7 +312,8 @@ class ArrayLoader {
     const offsets = this.#offsets(array.length, wide);
     const data = this.#buffers.take();
     const end = offsets[array.length]!;
-    if (end > data.byteLength) throw new ArrowFault(`its values end at byte ${end} of ${data.byteLength}`);
+    if (end > data.byteLength)
+      throw new ArrowFault(`its values end at byte ${end} of ${data.byteLength}`);
     return { ...array, offsets, data };
   }
 
@@ -302,7 +321,8 @@ class ArrayLoader {
     const data = this.#fixed(array.length, 16);
     const nBuffers = this.#layout.nViewBuffers[this.#view++];
     if (nBuffers === undefined) throw new ArrowFault('the number of its data buffers is missing');
-    if (nBuffers > this.#layout.buffers.length) throw new ArrowFault(`it declares ${nBuffers} buffers`);
+    if (nBuffers > this.#layout.buffers.length)
+      throw new ArrowFault(`it declares ${nBuffers} buffers`);
     const buffers = Array.from({ length: nBuffers }, () => this.#buffers.take());
     const loaded = { ...array, data, buffers };
     checkViews(loaded);
@@ -393,18 +413,26 @@ export function indexReader(
   signed: boolean,
 ): (row: number) => number {
   if (bits === 64) {
-    const wide = typedView(signed ? BigInt64Array : BigUint64Array, data, length, 'indices');
+    const wide = signed
+      ? typedView(BigInt64Array, data, length, 'indices')
+      : typedView(BigUint64Array, data, length, 'indices');
     return (row) => Number(wide[row]);
   }
   const type =
     bits === 8
-      ? signed ? Int8Array : Uint8Array
+      ? signed
+        ? Int8Array
+        : Uint8Array
       : bits === 16
-        ? signed ? Int16Array : Uint16Array
-        : signed ? Int32Array : Uint32Array;
-  const values = typedView<Int8Array | Uint8Array | Int16Array | Uint16Array | Int32Array | Uint32Array>(
-    type, data, length, 'indices',
-  );
+        ? signed
+          ? Int16Array
+          : Uint16Array
+        : signed
+          ? Int32Array
+          : Uint32Array;
+  const values = typedView<
+    Int8Array | Uint8Array | Int16Array | Uint16Array | Int32Array | Uint32Array
+  >(type, data, length, 'indices');
   return (row) => values[row]!;
 }
 
@@ -474,6 +502,7 @@ function checkEntries(entries: ArrowArray, offsets: Offsets): void {
   if (entries.validity === null && keys.validity === null) return;
   for (let entry = offsets[0]!; entry < offsets[offsets.length - 1]!; entry++) {
     if (!isValid(entries, entry)) throw new ArrowFault(`entry ${entry} of its maps is null`);
-    if (!isValid(keys, entry)) throw new ArrowFault(`the key of entry ${entry} of its maps is null`);
+    if (!isValid(keys, entry))
+      throw new ArrowFault(`the key of entry ${entry} of its maps is null`);
   }
 }

@@ -28,7 +28,9 @@ export class BodyBuffers {
       if (length === 0) continue;
       if (offset < end || offset + length > body.byteLength) {
         const bound = `${end}..${body.byteLength}`;
-        throw new ArrowFault(`buffer ${index} lies at bytes ${offset}..${offset + length} of ${bound}`);
+        throw new ArrowFault(
+          `buffer ${index} lies at bytes ${offset}..${offset + length} of ${bound}`,
+        );
       }
       end = offset + length;
     }

@@ -90,8 +90,15 @@ function intervalElements(
 ): SchemaElement[] {
   const parts: readonly (readonly [string, 'INT32' | 'INT64'])[] =
     unit === 'dayTime'
-      ? [['days', 'INT32'], ['milliseconds', 'INT32']]
-      : [['months', 'INT32'], ['days', 'INT32'], ['nanoseconds', 'INT64']];
+      ? [
+          ['days', 'INT32'],
+          ['milliseconds', 'INT32'],
+        ]
+      : [
+          ['months', 'INT32'],
+          ['days', 'INT32'],
+          ['nanoseconds', 'INT64'],
+        ];
   return [
     { ...base, num_children: parts.length },
     ...parts.map(([name, type]) => ({ name, type, repetition_type: 'REQUIRED' as const })),

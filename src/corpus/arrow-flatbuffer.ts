@@ -153,7 +153,9 @@ export class FlatTable {
     const offset = this.#buffer.view.getUint16(this.#vtable + entry, true);
     if (offset === 0) return -1;
     if (offset < 4 || offset + size > this.#tableBytes) {
-      throw new ArrowFault(`field ${field} lies at byte ${offset} of a table of ${this.#tableBytes}`);
+      throw new ArrowFault(
+        `field ${field} lies at byte ${offset} of a table of ${this.#tableBytes}`,
+      );
     }
     return this.#at + offset;
   }

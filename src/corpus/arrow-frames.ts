@@ -12,7 +12,12 @@
  *  3. In a file, the blocks of the footer and the messages between its ends are the same, all of them.
  */
 import { ArrowFault } from './arrow-flatbuffer.ts';
-import { type ArrowBlock, type ArrowMessage, readArrowFooter, readMessage } from './arrow-messages.ts';
+import {
+  type ArrowBlock,
+  type ArrowMessage,
+  readArrowFooter,
+  readMessage,
+} from './arrow-messages.ts';
 import type { ArrowSchema } from './arrow-schema.ts';
 import type { ByteSource } from './arrow-source.ts';
 
@@ -40,7 +45,8 @@ export function arrowFormOf(head: Uint8Array): 'stream' | 'file' {
   const text = Buffer.from(head).toString('latin1');
   if (text.startsWith(MAGIC)) return 'file';
   const other = knownForm(text);
-  if (other !== null) throw new ArrowFault(`it is no Arrow IPC stream; it looks like ${other}`, true);
+  if (other !== null)
+    throw new ArrowFault(`it is no Arrow IPC stream; it looks like ${other}`, true);
   return 'stream';
 }
 
@@ -274,7 +280,8 @@ export async function* pipedFileFrames(source: ByteSource): AsyncGenerator<Arrow
   }
   const end = rest.byteLength - MAGIC.length - 4;
   const footerBytes = end < 0 ? 0 : uint32(rest.subarray(end));
-  if (footerBytes === 0 || footerBytes > end) throw new ArrowFault(`a footer of ${footerBytes} bytes`);
+  if (footerBytes === 0 || footerBytes > end)
+    throw new ArrowFault(`a footer of ${footerBytes} bytes`);
   const footer = readArrowFooter(rest.subarray(end - footerBytes, end));
   const offsets = (blocks: readonly ArrowBlock[]) => String(blocks.map((block) => block.offset));
   if (

@@ -69,8 +69,7 @@ export function readMessage(bytes: Uint8Array): ArrowMessage {
 
 function checkVersion(version: number): void {
   if (version < VERSIONS.first || version > VERSIONS.last) {
-    const known = version >= 0 && version < VERSIONS.first;
-    throw new ArrowFault(`metadata version V${version + 1} is not read, only V4 and V5`, known);
+    throw new ArrowFault(`metadata version V${version + 1} is not read, only V4 and V5`, true);
   }
 }
 
@@ -118,8 +117,8 @@ function codecOf(table: FlatTable | null): BodyCodec | null {
 
 /** Reads the footer of the file form. @throws ArrowFault */
 export function readArrowFooter(bytes: Uint8Array): ArrowFooter {
+  // Its version is left out by old writers; every message has its own.
   const table = new FlatBuffer(bytes).root();
-  checkVersion(table.int16(0));
   const schema = table.table(1);
   if (!schema) throw new ArrowFault('the footer has no schema');
   const blocks = (field: number): ArrowBlock[] => {

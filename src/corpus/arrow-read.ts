@@ -1,11 +1,12 @@
-/** Reading Arrow IPC streams, from a file or standard input: batches are copied into slabs and cut to size. */
-import { createReadStream } from 'node:fs';
-import { type RecordBatch, RecordBatchReader } from 'apache-arrow';
+/** Reading Arrow IPC, from a file or standard input: batches are copied into slabs and cut to size. */
 import { buildBatch } from '../batch/document-batch.ts';
 import type { SlabPool } from '../batch/slab-pool.ts';
-import { GristmillError, isGristmillError, throwIfAborted } from '../errors.ts';
+import { GristmillError, throwIfAborted } from '../errors.ts';
 import { native } from '../native.ts';
-import { bytesOfArrow, columnOfField, plainOfArrow } from './arrow-types.ts';
+import type { ArrowArray, ArrowBatch } from './arrow-arrays.ts';
+import { columnOfField } from './arrow-columns.ts';
+import { type ArrowStream, arrowError, openArrowStream } from './arrow-stream.ts';
+import { bytesReader, ValueBudget, valueReader } from './arrow-values.ts';
 import { STDIN } from './formats.ts';
 import type { BatchOptions } from './parquet-read.ts';
 import { displayText } from './plain.ts';
@@ -15,67 +16,36 @@ import {
   type CorpusColumn,
   type CorpusPlan,
   type CorpusUnit,
-  type PlainValue,
   ROW_INVALID_UTF8,
   ROW_NULL,
   type UnitBatch,
 } from './types.ts';
 
-/** An open Arrow stream. */
-export interface ArrowStream {
-  readonly columns: readonly CorpusColumn[];
-  readonly batches: AsyncIterable<RecordBatch>;
-  close(): void;
-}
-
 /** Standard input, once its schema was read: it can be opened only once, by the plan, and read by its unit. */
 let standardInput: Promise<ArrowStream> | null = null;
 
-/** Opens a stream and reads its schema. @throws CORPUS_FILE_INVALID, CORPUS_COLUMN_TYPE */
-export function openArrow(path: string): Promise<ArrowStream> {
-  if (path !== STDIN) return openStream(path, createReadStream(path, { highWaterMark: 1 << 20 }));
-  standardInput ??= openStream(path, process.stdin);
+function openArrow(path: string): Promise<ArrowStream> {
+  if (path !== STDIN) return openArrowStream(path);
+  standardInput ??= openArrowStream(path);
   return standardInput;
 }
 
-async function openStream(path: string, stream: NodeJS.ReadableStream): Promise<ArrowStream> {
-  try {
-    const reader = await RecordBatchReader.from(stream as AsyncIterable<Uint8Array>);
-    await reader.open({ autoDestroy: false });
-    if (!reader.schema) throw new Error('it holds no schema');
-    const columns = reader.schema.fields.map((field) => columnOfField(field, path));
-    const close = (): void => {
-      if ('destroy' in stream && path !== STDIN) (stream as { destroy(): void }).destroy();
-    };
-    return { columns, batches: guarded(path, reader as AsyncIterable<RecordBatch>), close };
-  } catch (error) {
-    throw invalid(path, error);
-  }
-}
-
-async function* guarded(
-  path: string,
-  batches: AsyncIterable<RecordBatch>,
-): AsyncGenerator<RecordBatch> {
-  try {
-    yield* batches;
-  } catch (error) {
-    throw invalid(path, error);
-  }
-}
-
-function invalid(file: string, cause: unknown): GristmillError {
-  if (isGristmillError(cause)) return cause;
-  const error = cause as NodeJS.ErrnoException;
-  const reason = `not a readable Arrow IPC stream: ${error.message}`;
-  return new GristmillError('CORPUS_FILE_INVALID', { file, reason }, { cause });
-}
-
-/** Columns of an Arrow stream file. */
+/** Columns of an Arrow stream or file. @throws CORPUS_FILE_INVALID, CORPUS_UNSUPPORTED, CORPUS_READ_FAILED */
 export async function arrowColumns(path: string): Promise<readonly CorpusColumn[]> {
-  const { columns, close } = await openArrow(path);
-  if (path !== STDIN) close();
-  return columns;
+  const stream = await openArrow(path);
+  try {
+    return columnsOfStream(stream);
+  } finally {
+    if (path !== STDIN) await stream.close();
+  }
+}
+
+function columnsOfStream({ path, schema }: ArrowStream): CorpusColumn[] {
+  try {
+    return schema.fields.map(columnOfField);
+  } catch (error) {
+    throw arrowError(path, error);
+  }
 }
 
 /** @see openUnit */
@@ -88,66 +58,101 @@ export async function* openArrowUnit(
   const file = plan.files[unit.fileIndex]!;
   const stream = await openArrow(file.path);
   try {
-    yield* arrowBatches(stream, file.path, plan, pool, options);
+    yield* arrowBatches(stream, plan, pool, options);
   } finally {
-    stream.close();
+    await stream.close();
   }
+}
+
+/** A column of the stream and where it lies. */
+interface PlacedColumn {
+  readonly column: CorpusColumn;
+  readonly at: number;
 }
 
 async function* arrowBatches(
   stream: ArrowStream,
-  path: string,
   plan: CorpusPlan,
   pool: SlabPool,
   options: BatchOptions,
 ): AsyncGenerator<UnitBatch> {
-  const textAt = stream.columns.findIndex((c) => c.name === plan.textColumn);
-  const idAt = stream.columns.findIndex((c) => c.name === plan.idColumn);
+  const { path } = stream;
+  const columns = columnsOfStream(stream);
+  const textAt = columns.findIndex((c) => c.name === plan.textColumn);
+  const idAt = columns.findIndex((c) => c.name === plan.idColumn);
   if (textAt < 0) {
     throw new GristmillError('CORPUS_COLUMN_MISSING', {
       file: path,
       column: plan.textColumn,
       suggestion: '',
-      columns: stream.columns.map((c) => c.name).join(', '),
+      columns: columns.map((c) => c.name).join(', '),
     });
   }
+  const wanted = new Set(plan.columns.map(({ name }) => name));
+  const carried = columns
+    .map((column, at): PlacedColumn => ({ column, at }))
+    .filter(({ column, at }) => at !== textAt && wanted.has(column.name));
   let firstRow = 0;
-  for await (const arrow of stream.batches) {
-    const text = arrow.data.children[textAt]!;
-    for (let start = 0; start < arrow.numRows; ) {
+  for await (const arrow of stream.batches()) {
+    const textOf = bytesReader(arrow.columns[textAt]!);
+    for (let start = 0; start < arrow.length; ) {
       throwIfAborted(options.signal, 'reading');
-      const texts: (Uint8Array | null)[] = [];
-      let bytes = 0;
-      while (start + texts.length < arrow.numRows && texts.length < options.batchRows) {
-        const value = bytesOfArrow(text, start + texts.length);
-        bytes += value?.byteLength ?? 0;
-        if (texts.length > 0 && bytes > options.batchBytes) break;
-        texts.push(value);
-      }
-      const rows = [start, start + texts.length] as const;
-      const values =
-        idAt < 0
-          ? { text: texts }
-          : { text: texts, id: idsOf(arrow, stream.columns[idAt]!, idAt, rows) };
+      const values = coded(path, () => {
+        const text = takeTexts(textOf, start, arrow.length, options);
+        const id =
+          idAt < 0 ? null : idsOf(arrow.columns[idAt]!, columns[idAt]!, start, text.length);
+        return id ? { text, id } : { text };
+      });
+      const nRows = values.text.length;
       const batch = await buildBatch(pool, values, 'input', options.signal);
-      const carry = new ArrowCarry(stream.columns, textAt, arrow, rows[0], texts.length);
-      yield { batch, firstRow, rowStatus: statusOf(batch.text, texts), carry };
-      firstRow += texts.length;
-      start += texts.length;
+      const carry = new ArrowCarry(path, carried, arrow, start, nRows);
+      yield { batch, firstRow, rowStatus: statusOf(batch.text, values.text), carry };
+      firstRow += nRows;
+      start += nRows;
     }
   }
 }
 
-function idsOf(
-  arrow: RecordBatch,
-  column: CorpusColumn,
-  at: number,
-  [start, end]: readonly [number, number],
+function coded<T>(path: string, read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    throw arrowError(path, error);
+  }
+}
+
+/** As many texts as a batch takes, at least one. */
+function takeTexts(
+  textOf: (row: number) => Uint8Array | null,
+  start: number,
+  end: number,
+  { batchRows, batchBytes }: BatchOptions,
 ): (Uint8Array | null)[] {
-  const data = arrow.data.children[at]!;
-  return Array.from({ length: end - start }, (_, row) => {
-    const value = plainOfArrow(data, start + row);
-    return value === null || value === undefined ? null : Buffer.from(displayText(column, value));
+  const texts: (Uint8Array | null)[] = [];
+  let bytes = 0;
+  while (start + texts.length < end && texts.length < batchRows) {
+    const value = textOf(start + texts.length);
+    bytes += value?.byteLength ?? 0;
+    if (texts.length > 0 && bytes > batchBytes) break;
+    texts.push(value);
+  }
+  return texts;
+}
+
+function idsOf(
+  array: ArrowArray,
+  column: CorpusColumn,
+  start: number,
+  nRows: number,
+): (Uint8Array | null)[] {
+  const read = valueReader(array, new ValueBudget());
+  return Array.from({ length: nRows }, (_, row) => {
+    const value = read(start + row);
+    if (value === null || value === undefined) return null;
+    // What is no UTF-8 names a document as well as other bytes do.
+    return value instanceof Uint8Array && column.elements[0]?.type === 'BYTE_ARRAY'
+      ? value
+      : Buffer.from(displayText(column, value));
   });
 }
 
@@ -164,19 +169,21 @@ function statusOf(
 class ArrowCarry implements CarriedColumns {
   readonly columns: readonly CorpusColumn[];
   readonly nRows: number;
-  readonly #all: readonly CorpusColumn[];
+  readonly #path: string;
+  readonly #placed: readonly PlacedColumn[];
   readonly #start: number;
-  #arrow: RecordBatch | null;
+  #arrow: ArrowBatch | null;
 
   constructor(
-    all: readonly CorpusColumn[],
-    textAt: number,
-    arrow: RecordBatch,
+    path: string,
+    placed: readonly PlacedColumn[],
+    arrow: ArrowBatch,
     start: number,
     nRows: number,
   ) {
-    this.#all = all;
-    this.columns = all.filter((_, at) => at !== textAt);
+    this.#path = path;
+    this.#placed = placed;
+    this.columns = placed.map(({ column }) => column);
     this.#arrow = arrow;
     this.#start = start;
     this.nRows = nRows;
@@ -190,17 +197,16 @@ class ArrowCarry implements CarriedColumns {
       nRows,
       json: null,
       leaves: null,
-      plain: async () => {
-        const columns: PlainValue[][] = [];
-        for (const [at, column] of this.#all.entries()) {
-          if (!this.columns.includes(column)) continue;
-          const data = arrow.data.children[at]!;
-          const pick = (_: unknown, row: number) =>
-            plainOfArrow(data, this.#start + (rows?.[row] ?? row));
-          columns.push(Array.from({ length: nRows }, pick));
-        }
-        return columns;
-      },
+      plain: async () =>
+        coded(this.#path, () => {
+          const budget = new ValueBudget();
+          return this.#placed.map(({ at }) => {
+            const read = valueReader(arrow.columns[at]!, budget);
+            return Array.from({ length: nRows }, (_, row) => {
+              return read(this.#start + (rows?.[row] ?? row));
+            });
+          });
+        }),
     };
   }
 

@@ -84,7 +84,8 @@ export function metadataOf(table: FlatTable, field: number): ArrowMetadata {
 }
 
 function fieldOfTable(table: FlatTable, depth: number): ArrowField {
-  if (depth > MAX_ARROW_DEPTH) throw new ArrowFault(`its types nest deeper than ${MAX_ARROW_DEPTH}`);
+  if (depth > MAX_ARROW_DEPTH)
+    throw new ArrowFault(`its types nest deeper than ${MAX_ARROW_DEPTH}`);
   const name = table.string(0) ?? '';
   const children = table.tables(5).map((child) => fieldOfTable(child, depth + 1));
   const field = {
@@ -103,7 +104,8 @@ function dictionaryOf(name: string, table: FlatTable | null): ArrowDictionary | 
   if (!table) return null;
   const index = table.table(1);
   const { bits, signed } = index ? intOf(name, index) : { bits: 32 as const, signed: true };
-  if (table.int16(3) !== 0) throw new ArrowFault(`field ${name}: an unknown kind of dictionary`, true);
+  if (table.int16(3) !== 0)
+    throw new ArrowFault(`field ${name}: an unknown kind of dictionary`, true);
   return { id: String(table.int64(0)), bits, signed, ordered: table.bool(2) };
 }
 
@@ -145,7 +147,10 @@ function typeOfTable(name: string, number: number, table: FlatTable | null): Arr
     case 7:
       return decimalOf(name, table);
     case 8:
-      return { kind: 'date', unit: pick(name, 'date unit', ['day', 'ms'] as const, table.int16(0, 1)) };
+      return {
+        kind: 'date',
+        unit: pick(name, 'date unit', ['day', 'ms'] as const, table.int16(0, 1)),
+      };
     case 9:
       return timeOf(name, table);
     case 10:
@@ -222,7 +227,9 @@ function timeOf(name: string, table: FlatTable): ArrowType {
 
 function checkChildren({ name, type, children }: ArrowField): void {
   const wrong = (expected: string): ArrowFault => {
-    return new ArrowFault(`field ${name}: ${type.kind} with ${children.length} children, not ${expected}`);
+    return new ArrowFault(
+      `field ${name}: ${type.kind} with ${children.length} children, not ${expected}`,
+    );
   };
   switch (type.kind) {
     case 'list':

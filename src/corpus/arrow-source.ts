@@ -41,7 +41,12 @@ function fileSource(handle: FileHandle, size: number): ByteSource {
     const bytes = new Uint8Array(Math.max(0, Math.min(length, size - position)));
     let done = 0;
     while (done < bytes.byteLength) {
-      const { bytesRead } = await handle.read(bytes, done, bytes.byteLength - done, position + done);
+      const { bytesRead } = await handle.read(
+        bytes,
+        done,
+        bytes.byteLength - done,
+        position + done,
+      );
       if (bytesRead === 0) return bytes.subarray(0, done);
       done += bytesRead;
     }

@@ -14,7 +14,7 @@ import {
 } from './arrow-frames.ts';
 import type { ArrowField, ArrowSchema } from './arrow-schema.ts';
 import { type ByteSource, openSource, pieceSource } from './arrow-source.ts';
-import { STDIN } from './stdin.ts';
+import { STDIN } from './formats.ts';
 
 /** An open stream. Its batches can be asked for once. */
 export interface ArrowStream {
@@ -35,7 +35,7 @@ export async function openArrowStream(path: string): Promise<ArrowStream> {
     return await readArrowStream(source, path);
   } catch (error) {
     await source?.close();
-    throw coded(path, error);
+    throw arrowError(path, error);
   }
 }
 
@@ -46,7 +46,7 @@ export async function readArrowStream(source: ByteSource, path: string): Promise
     const batches = () => guarded(path, readBatches(schema, frames));
     return { path, schema, batches, close: () => source.close() };
   } catch (error) {
-    throw coded(path, error);
+    throw arrowError(path, error);
   }
 }
 
@@ -87,12 +87,15 @@ async function* readBatches(schema: ArrowSchema, frames: Frames): AsyncGenerator
         const field = fields.get(id);
         if (!field) throw new ArrowFault(`dictionary ${id} belongs to no column`);
         const [values] = readArrays([field], message.batch, body, dictionaries).columns;
-        const known = message.isDelta ? dictionaries.get(id) : null;
-        if (known === undefined) throw new ArrowFault(`dictionary ${id} grows before it has come`);
-        dictionaries.set(id, {
-          arrays: [...(known?.arrays ?? []), values!],
-          starts: [...(known?.starts ?? [0]), (known?.starts.at(-1) ?? 0) + values!.length],
-        });
+        if (!message.isDelta) {
+          dictionaries.set(id, { arrays: [values!], starts: [0, values!.length] });
+          return;
+        }
+        // Batches that came before go on to see what they refer to: a dictionary only grows.
+        const known = dictionaries.get(id);
+        if (!known) throw new ArrowFault(`dictionary ${id} grows before it has come`);
+        known.arrays.push(values!);
+        known.starts.push(known.starts.at(-1)! + values!.length);
       });
       continue;
     }
@@ -122,11 +125,12 @@ async function* guarded<T>(path: string, values: AsyncIterable<T>): AsyncGenerat
   try {
     yield* values;
   } catch (error) {
-    throw coded(path, error);
+    throw arrowError(path, error);
   }
 }
 
-function coded(file: string, cause: unknown): GristmillError {
+/** What went wrong with a file, as a coded error. */
+export function arrowError(file: string, cause: unknown): GristmillError {
   if (isGristmillError(cause)) return cause;
   if (cause instanceof ArrowFault) {
     const code = cause.unsupported ? 'CORPUS_UNSUPPORTED' : 'CORPUS_FILE_INVALID';

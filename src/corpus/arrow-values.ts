@@ -4,13 +4,7 @@
  * Checked here, where the values are looked at anyway: the digits of decimals, seconds that milliseconds hold, nulls
  * in fields that allow none. Text that is not UTF-8 is data (bytes), as everywhere.
  */
-import {
-  type ArrowArray,
-  chunkAt,
-  indexReader,
-  INLINE_BYTES,
-  isValid,
-} from './arrow-arrays.ts';
+import { type ArrowArray, chunkAt, INLINE_BYTES, indexReader, isValid } from './arrow-arrays.ts';
 import { decimalBytes, storedFactor } from './arrow-columns.ts';
 import { ArrowFault } from './arrow-flatbuffer.ts';
 import type { ArrowType } from './arrow-schema.ts';
@@ -32,7 +26,10 @@ export class ValueBudget {
   spend(bytes: number): void {
     this.#left -= bytes;
     if (this.#left < 0) {
-      throw new ArrowFault(`the values of one batch take more than ${ValueBudget.bytes} bytes`, true);
+      throw new ArrowFault(
+        `the values of one batch take more than ${ValueBudget.bytes} bytes`,
+        true,
+      );
     }
   }
 }
@@ -234,7 +231,8 @@ function leafReader(array: ArrowArray): ValueReader {
       if (type.unit === 'us' || type.unit === 'ns') return (row) => view.getBigInt64(row * 8, true);
       return (row) => view.getInt32(row * 4, true) * storedFactor(type.unit);
     case 'timestamp':
-      if (type.unit === 's') return (row) => milliseconds(array, row, view.getBigInt64(row * 8, true));
+      if (type.unit === 's')
+        return (row) => milliseconds(array, row, view.getBigInt64(row * 8, true));
       return (row) => view.getBigInt64(row * 8, true);
     case 'duration':
       return (row) => view.getBigInt64(row * 8, true);
@@ -267,10 +265,7 @@ function milliseconds({ field }: ArrowArray, row: number, seconds: bigint): bigi
   throw new ArrowFault(reason, true);
 }
 
-function intervalReader(
-  view: DataView,
-  unit: 'months' | 'dayTime' | 'monthDayNano',
-): ValueReader {
+function intervalReader(view: DataView, unit: 'months' | 'dayTime' | 'monthDayNano'): ValueReader {
   if (unit === 'months') return (row) => view.getInt32(row * 4, true);
   if (unit === 'dayTime') {
     return (row) => [view.getInt32(row * 8, true), view.getInt32(row * 8 + 4, true)];
@@ -303,6 +298,8 @@ function decimalReader(array: ArrowArray, type: ArrowType & { kind: 'decimal' })
 
 /** Two's complement in so many bytes. */
 export function bigEndian(value: bigint, bytes: number): Uint8Array {
-  const hex = BigInt.asUintN(bytes * 8, value).toString(16).padStart(bytes * 2, '0');
+  const hex = BigInt.asUintN(bytes * 8, value)
+    .toString(16)
+    .padStart(bytes * 2, '0');
   return Buffer.from(hex, 'hex');
 }

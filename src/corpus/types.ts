@@ -6,6 +6,7 @@
 import type { SchemaElement } from 'hyparquet';
 import type { BytesColumn, DocumentBatch } from '../batch/document-batch.ts';
 import type { ErrorCode } from '../errors.ts';
+import type { ArrowField } from './arrow-schema.ts';
 
 /** Formats a corpus is read from; `arrow` is an Arrow IPC stream, `memory` documents of the caller. */
 export type CorpusFormat = 'parquet' | 'jsonl' | 'jsonl.gz' | 'jsonl.zst' | 'arrow' | 'memory';
@@ -49,6 +50,8 @@ export interface CorpusColumn {
   /** Readable type, such as `string`, `int64` or `list<struct<a: double>>`. */
   readonly type: string;
   readonly elements: readonly SchemaElement[];
+  /** The Arrow field that the column was or is to be: what Parquet's terms do not say. */
+  readonly arrow?: ArrowField;
 }
 
 /** A file that is left out, and why. */
