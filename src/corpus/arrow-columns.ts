@@ -169,9 +169,7 @@ function leafOf(field: ArrowField, path: string): Leaf {
 }
 
 function decimalLeaf(type: ArrowType & { kind: 'decimal' }, path: string): Leaf {
-  const scale = Math.max(0, type.scale);
-  // Parquet has neither zeros before the point left out (below 0) nor behind it (above the precision).
-  const precision = Math.max(type.precision + Math.max(0, -type.scale), scale);
+  const { precision, scale } = storedDecimal(type);
   if (precision > MAX_DECIMAL_DIGITS) {
     throw unsupported(path, `decimals of ${type.precision} digits and scale ${type.scale}`);
   }
@@ -183,6 +181,18 @@ function decimalLeaf(type: ArrowType & { kind: 'decimal' }, path: string): Leaf 
     precision,
     scale,
   };
+}
+
+/** Digits and scale in Parquet, which leaves zeros out neither before the point (below 0) nor behind it. */
+export function storedDecimal({
+  precision,
+  scale,
+}: {
+  readonly precision: number;
+  readonly scale: number;
+}) {
+  const digits = precision + Math.max(0, -scale);
+  return { precision: Math.max(digits, scale), scale: Math.max(0, scale) };
 }
 
 /** Bytes of two's complement that hold every number of so many digits. */

@@ -5,7 +5,7 @@
  * in fields that allow none. Text that is not UTF-8 is data (bytes), as everywhere.
  */
 import { type ArrowArray, chunkAt, INLINE_BYTES, indexReader, isValid } from './arrow-arrays.ts';
-import { decimalBytes, storedFactor } from './arrow-columns.ts';
+import { decimalBytes, storedDecimal, storedFactor } from './arrow-columns.ts';
 import { ArrowFault } from './arrow-flatbuffer.ts';
 import type { ArrowType } from './arrow-schema.ts';
 import type { PlainValue } from './types.ts';
@@ -283,8 +283,7 @@ function decimalReader(array: ArrowArray, type: ArrowType & { kind: 'decimal' })
   const width = type.bits / 8;
   const bound = 10n ** BigInt(type.precision);
   const zeros = 10n ** BigInt(Math.max(0, -type.scale));
-  const stored = Math.max(type.precision + Math.max(0, -type.scale), type.scale);
-  const storedBytes = decimalBytes(stored);
+  const storedBytes = decimalBytes(storedDecimal(type).precision);
   return (row) => {
     const bytes = Buffer.from(data.subarray(row * width, (row + 1) * width)).reverse();
     const value = BigInt.asIntN(type.bits, BigInt(`0x${bytes.toString('hex')}`));

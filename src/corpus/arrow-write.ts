@@ -1,60 +1,50 @@
-/** The Arrow sink: an IPC stream of record batches, to a file or standard output. */
-import {
-  AsyncByteQueue,
-  Field,
-  makeData,
-  RecordBatch,
-  RecordBatchStreamWriter,
-  Schema,
-  Struct,
-  Utf8,
-} from 'apache-arrow';
-import { arrowDataOf, arrowTypeOf, bytesData } from './arrow-types.ts';
+/**
+ * The Arrow sink: an IPC stream of record batches, to a file or standard output.
+ *
+ * Columns that came from Arrow go out in the type that they came in; others in the type that their Parquet type means
+ * (arrow-fields.ts). Every batch is preceded by the dictionaries that it refers to, in the order of its values.
+ */
+import { GristmillError } from '../errors.ts';
+import { batchMessage, dictionaryMessage, END_OF_STREAM, schemaMessage } from './arrow-build.ts';
+import { BatchTooLarge, type ColumnValues, encodeRows } from './arrow-encode.ts';
+import { ARROW_SCHEMA_KEY, arrowFieldOf, withOwnDictionaries } from './arrow-fields.ts';
+import type { ArrowField } from './arrow-schema.ts';
+import { ValueError } from './dremel.ts';
 import { OutputFile } from './output-file.ts';
-import { shapeOf } from './shape.ts';
+import { type Shape, shapeOf } from './shape.ts';
 import { carriedValues, rowCount, textAt, textColumnOf } from './sink-rows.ts';
 import type { SinkSettings } from './sink-types.ts';
-import type { CorpusSink, PlainValue, SinkResult, SinkRows } from './types.ts';
-
-/** Collects what the Arrow writer encodes, so that the sink decides when it is written. */
-class ByteCollector extends AsyncByteQueue {
-  chunks: Uint8Array[] = [];
-  override write(value: ArrayBufferView): void {
-    const { buffer, byteOffset, byteLength } = value;
-    if (byteLength > 0) this.chunks.push(new Uint8Array(buffer, byteOffset, byteLength));
-  }
-}
+import type { CorpusSink, ExtraValues, PlainValue, SinkResult, SinkRows } from './types.ts';
 
 /** @see openSink */
 export class ArrowSink implements CorpusSink {
   readonly #settings: SinkSettings;
   readonly #output: OutputFile;
-  readonly #schema: Schema;
-  readonly #writer = new RecordBatchStreamWriter({ autoDestroy: false });
-  readonly #encoded = new ByteCollector();
+  readonly #fields: readonly ArrowField[];
+  readonly #shapes: readonly Shape[];
   #rows = 0;
 
-  private constructor(settings: SinkSettings, output: OutputFile) {
+  private constructor(settings: SinkSettings, fields: readonly ArrowField[], output: OutputFile) {
     this.#settings = settings;
     this.#output = output;
-    const fields = settings.columns.map(({ column, role }) => {
-      return new Field(
-        column.name,
-        role === 'text' ? new Utf8() : arrowTypeOf(shapeOf(column)),
-        true,
-      );
-    });
-    this.#schema = new Schema(
-      fields,
-      new Map(settings.metadata.map(([key, value]) => [key, value ?? ''])),
-    );
+    this.#fields = fields;
+    this.#shapes = settings.columns.map(({ column }) => shapeOf(column));
   }
 
-  /** @throws CORPUS_WRITE_FAILED */
+  /** @throws CORPUS_WRITE_FAILED, CORPUS_UNSUPPORTED */
   static async create(settings: SinkSettings): Promise<ArrowSink> {
-    const sink = new ArrowSink(settings, await OutputFile.create(settings.target));
-    sink.#writer.reset(sink.#encoded, sink.#schema);
-    return sink;
+    const fields = withOwnDictionaries(settings.columns.map(({ column }) => arrowFieldOf(column)));
+    const output = await OutputFile.create(settings.target);
+    try {
+      const metadata = settings.metadata
+        .filter(([key]) => key !== ARROW_SCHEMA_KEY)
+        .map(([key, value]) => [key, value ?? ''] as const);
+      await output.write(schemaMessage({ fields, metadata }));
+      return new ArrowSink(settings, fields, output);
+    } catch (error) {
+      await output.abort();
+      throw error;
+    }
   }
 
   async write(rows: SinkRows): Promise<void> {
@@ -63,37 +53,43 @@ export class ArrowSink implements CorpusSink {
     const text = textColumnOf(rows.text);
     const plain = (await rows.carry?.select(rows.rows).plain()) ?? [];
     const carried = carriedValues(this.#settings.columns, rows.carry, plain);
-    const children = this.#settings.columns.map(({ column, role }, index) => {
-      if (role === 'text') {
-        const values = Array.from({ length }, (_, at) => textAt(text, rows.rows?.[at] ?? at));
-        return textData(values);
-      }
-      const extra = rows.extra[column.name];
-      const values: PlainValue[] = Array.from({ length }, (_, at) => {
-        if (role === 'carry') return carried[index]?.[at] ?? null;
-        const value = extra?.[rows.rows?.[at] ?? at] ?? null;
-        return typeof value === 'number' && Number.isNaN(value) ? null : value;
-      });
-      return arrowDataOf(shapeOf(column), values);
+    const columns = this.#settings.columns.map(({ column, role }, at): ColumnValues => {
+      const pick = (valueAt: (row: number) => PlainValue): PlainValue[] => {
+        return Array.from({ length }, (_, row) => valueAt(rows.rows?.[row] ?? row));
+      };
+      let values = carried[at] ?? null;
+      if (role === 'text') values = pick((row) => textAt(text, row));
+      if (role === 'extra') values = pick((row) => extraAt(rows.extra[column.name], row));
+      values ??= new Array<PlainValue>(length).fill(null);
+      return { field: this.#fields[at]!, shape: this.#shapes[at]!, values };
     });
-    const type = new Struct(this.#schema.fields);
-    const batch = new RecordBatch(this.#schema, makeData({ type, length, nullCount: 0, children }));
-    this.#writer.write(batch);
+    await this.#writeRows(columns, length);
     this.#rows += length;
-    await this.#drain();
   }
 
-  /** Moves what the writer has encoded to the output. */
-  async #drain(): Promise<void> {
-    const chunks = this.#encoded.chunks;
-    this.#encoded.chunks = [];
-    for (const chunk of chunks) await this.#output.write(chunk);
+  async #writeRows(columns: readonly ColumnValues[], length: number): Promise<void> {
+    try {
+      const { batch, dictionaries } = encodeRows(columns, length);
+      for (const { id, batch: values } of dictionaries) {
+        await this.#output.write(dictionaryMessage(id, values));
+      }
+      await this.#output.write(batchMessage(batch));
+    } catch (error) {
+      if (error instanceof ValueError) throw invalidValue(columns, length, error);
+      if (!(error instanceof BatchTooLarge)) throw error;
+      if (length === 1) {
+        const reason = 'one row takes more than an Arrow batch of its types holds';
+        throw new GristmillError('CORPUS_UNSUPPORTED', { file: '(output)', reason });
+      }
+      const half = length >> 1;
+      await this.#writeRows(rowsOf(columns, 0, half), half);
+      await this.#writeRows(rowsOf(columns, half, length), length - half);
+    }
   }
 
   async close(): Promise<SinkResult> {
     try {
-      this.#writer.finish();
-      await this.#drain();
+      await this.#output.write(END_OF_STREAM);
       return { ...(await this.#output.close()), rows: this.#rows };
     } catch (error) {
       await this.#output.abort();
@@ -106,11 +102,32 @@ export class ArrowSink implements CorpusSink {
   }
 }
 
-function textData(values: readonly (Uint8Array | null)[]) {
-  const nullCount = values.filter((value) => value === null).length;
-  if (nullCount === 0) return bytesData(new Utf8(), values, null, 0);
-  const nullBitmap = new Uint8Array(Math.ceil(values.length / 8));
-  for (const [row, value] of values.entries())
-    if (value !== null) nullBitmap[row >> 3]! |= 1 << (row & 7);
-  return bytesData(new Utf8(), values, nullBitmap, nullCount);
+function rowsOf(columns: readonly ColumnValues[], start: number, end: number): ColumnValues[] {
+  return columns.map((column) => ({ ...column, values: column.values.slice(start, end) }));
+}
+
+function extraAt(values: ExtraValues | undefined, row: number): PlainValue {
+  const value = values?.[row] ?? null;
+  return typeof value === 'number' && Number.isNaN(value) ? null : value;
+}
+
+/** Names the first row and column whose value has no form. */
+function invalidValue(
+  columns: readonly ColumnValues[],
+  length: number,
+  cause: ValueError,
+): GristmillError {
+  for (let row = 0; row < length; row++) {
+    for (const column of rowsOf(columns, row, row + 1)) {
+      try {
+        encodeRows([column], 1);
+      } catch (error) {
+        if (!(error instanceof ValueError)) continue;
+        const { name, type } = column.field;
+        const details = { file: '(output)', row, column: name, expected: `Arrow ${type.kind}` };
+        return new GristmillError('CORPUS_VALUE_INVALID', { ...details, received: error.message });
+      }
+    }
+  }
+  throw cause;
 }
