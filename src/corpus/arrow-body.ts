@@ -2,7 +2,7 @@
  * The buffers of a message's body, in order: bounds, decompression, and typed views.
  *
  * Invariants
- *  1. Buffers lie inside the body, one after another: one that overlaps another was damaged.
+ *  1. Buffers lie inside the body, one after another and aligned: one that lies elsewhere was damaged.
  *  2. A compressed buffer that declares more than its codec can make of its bytes is refused before it is allocated.
  */
 import { isGristmillError } from '../errors.ts';
@@ -13,6 +13,8 @@ import type { BatchLayout, BodyCodec } from './arrow-messages.ts';
 /** Bytes that one compressed byte can stand for at most: runs of a block of 128 KiB, and lengths of 255. */
 const MAX_RATIO = { zstd: 2 ** 17, lz4: 256 } as const;
 const MAX_BUFFER_BYTES = 2 ** 32 - 1;
+/** Buffers begin at a multiple of 8, of some writers 64, as soon as the one before has ended. */
+const MAX_ALIGNMENT = 64;
 
 /** Buffers of a body, each asked for once. */
 export class BodyBuffers {
@@ -26,7 +28,8 @@ export class BodyBuffers {
     let end = 0;
     for (const [index, { offset, length }] of layout.buffers.entries()) {
       if (length === 0) continue;
-      if (offset < end || offset + length > body.byteLength) {
+      const isApart = offset >= end && offset - end < MAX_ALIGNMENT && offset % 8 === 0;
+      if (!isApart || offset + length > body.byteLength) {
         const bound = `${end}..${body.byteLength}`;
         throw new ArrowFault(
           `buffer ${index} lies at bytes ${offset}..${offset + length} of ${bound}`,

@@ -203,6 +203,9 @@ function typeOfTable(name: string, number: number, table: FlatTable | null): Arr
 /** Most digits of a decimal by its width. */
 const DECIMAL_DIGITS = { 32: 9, 64: 18, 128: 38, 256: 76 } as const;
 
+/** Beyond it no column could hold the values: numbers of a billion digits are damage. */
+const MAX_DECIMAL_SCALE = 152;
+
 function decimalOf(name: string, table: FlatTable): ArrowType {
   const bits = table.int32(2, 128);
   const precision = table.int32(0);
@@ -212,6 +215,9 @@ function decimalOf(name: string, table: FlatTable): ArrowType {
   }
   if (precision < 1 || precision > DECIMAL_DIGITS[bits]) {
     throw new ArrowFault(`field ${name}: decimals of ${precision} digits in ${bits} bits`);
+  }
+  if (Math.abs(scale) > MAX_DECIMAL_SCALE) {
+    throw new ArrowFault(`field ${name}: decimals of scale ${scale}`, true);
   }
   return { kind: 'decimal', precision, scale, bits };
 }
