@@ -16,14 +16,14 @@ using codec::Codec;
 
 Codec CodecOf(const Napi::Value& value) {
   const std::string name = value.IsString() ? value.As<Napi::String>().Utf8Value() : "";
-  for (const Codec known :
-       {Codec::kNone, Codec::kSnappy, Codec::kGzip, Codec::kZstd, Codec::kLz4Raw,
-        Codec::kLz4Frame}) {
+  for (const Codec known : {Codec::kNone, Codec::kSnappy, Codec::kGzip, Codec::kZstd,
+                            Codec::kLz4Raw, Codec::kLz4Frame}) {
     if (name == codec::CodecName(known)) return known;
   }
-  throw CodedError("OPTION_INVALID", {{"option", "codec"},
-                                      {"expected", "zstd, snappy, gzip, lz4_raw, lz4_frame or none"},
-                                      {"received", name}});
+  throw CodedError("OPTION_INVALID",
+                   {{"option", "codec"},
+                    {"expected", "zstd, snappy, gzip, lz4_raw, lz4_frame or none"},
+                    {"received", name}});
 }
 
 Napi::Value Decompress(const Napi::CallbackInfo& info) {

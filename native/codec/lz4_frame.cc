@@ -110,8 +110,8 @@ size_t TakeFrame(Cursor& cursor, MutableBytes dst, size_t written) {
       std::memcpy(dst.data() + written, block.data(), block.size());
       written += block.size();
     } else {
-      written = Lz4Block(block, dst.first(room), written,
-                         header.independent ? written : frame_start);
+      written =
+          Lz4Block(block, dst.first(room), written, header.independent ? written : frame_start);
     }
   }
   if (header.content_checksum &&
