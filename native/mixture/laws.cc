@@ -16,9 +16,15 @@ constexpr double kPull = 1e-4 * 0.01;
 constexpr double kHuber = 0.02;
 // A logarithm beyond this is refused: its exponential leaves the range of losses long before.
 constexpr double kMaxLog = 50;
+// The mixing law's t are pulled down from above its start: ½ · kAbove · n_runs · max(0, t -
+// centre)², and much more beyond what any corner of the simplex can be: ½ · kWall · n_runs · max(0,
+// t - top)².
+constexpr double kAbove = 1e-5;
+constexpr double kWall = 1;
 
 struct Moments {
   double minimum = std::numeric_limits<double>::infinity();
+  double maximum = -std::numeric_limits<double>::infinity();
   double mean = 0;
   double deviation = 0;
 };
@@ -27,6 +33,7 @@ Moments MomentsOf(const Runs& runs) {
   Moments moments;
   for (size_t run = 0; run < runs.n_runs; ++run) {
     moments.minimum = std::min(moments.minimum, runs.losses[run]);
+    moments.maximum = std::max(moments.maximum, runs.losses[run]);
     moments.mean += runs.losses[run] / static_cast<double>(runs.n_runs);
   }
   for (size_t run = 0; run < runs.n_runs; ++run) {
@@ -151,7 +158,12 @@ class PowerLaw {
 
 class MixingLaw {
  public:
-  explicit MixingLaw(const Runs& runs) : runs_(runs), moments_(MomentsOf(runs)) {}
+  explicit MixingLaw(const Runs& runs) : runs_(runs), moments_(MomentsOf(runs)) {
+    const double size = std::max(std::abs(moments_.minimum), std::abs(moments_.maximum));
+    const double range = moments_.maximum - moments_.minimum;
+    centre_ = std::log(std::max(range, 1e-9));
+    top_ = std::log(std::max(size, 1e-9));
+  }
 
   // e^c starts near a share of the lowest loss, e^(t·x) near what is left of the mean.
   std::vector<double> Start(SeededRandom& random) const {
@@ -167,11 +179,22 @@ class MixingLaw {
 
   double Objective(const std::vector<double>& parameters, std::vector<double>& gradient) const {
     std::fill(gradient.begin(), gradient.end(), 0.0);
-    // The t are no logarithms: a domain that halves a loss with its first percent has one far below
-    // -50.
-    if (std::abs(parameters[0]) > kMaxLog) return std::numeric_limits<double>::infinity();
+    // Downwards the t are free: a domain that halves a loss with its first percent has one far
+    // below -50. Upwards e^t is what its corner is predicted at, where seldom a run is: runs alone
+    // leave it open, and it explodes.
+    const double highest = *std::max_element(parameters.begin() + 1, parameters.end());
+    if (std::abs(parameters[0]) > kMaxLog || !(highest <= top_ + kMaxLog)) {
+      return std::numeric_limits<double>::infinity();
+    }
     const double floor = std::exp(parameters[0]);
     double value = 0;
+    const double n_runs = static_cast<double>(runs_.n_runs);
+    for (size_t domain = 0; domain < runs_.n_domains; ++domain) {
+      const double above = std::max(0.0, parameters[1 + domain] - centre_);
+      const double beyond = std::max(0.0, parameters[1 + domain] - top_);
+      value += 0.5 * n_runs * (kAbove * above * above + kWall * beyond * beyond);
+      gradient[1 + domain] += n_runs * (kAbove * above + kWall * beyond);
+    }
     for (size_t run = 0; run < runs_.n_runs; ++run) {
       const double* const weights = &runs_.weights[run * runs_.n_domains];
       double sum = 0;
@@ -194,6 +217,8 @@ class MixingLaw {
  private:
   Runs runs_;
   Moments moments_;
+  double centre_;  // e^centre: the range of the losses
+  double top_;     // e^top: the largest of them
 };
 
 template <typename Law>
@@ -212,7 +237,10 @@ LawFit Fit(Law& law, const LawOptions& options, const CancelFlag& cancel) {
                        .gradient_tolerance = 1e-7,
                        .value_tolerance = 1e-12},
                       cancel);
-    if (start == 0 || result.value < best.objective) best = {std::move(parameters), result.value};
+    // A start from which nothing finite is found is none, but parameters there must be.
+    if (best.parameters.empty() || result.value < best.objective) {
+      best = {std::move(parameters), result.value};
+    }
   }
   return best;
 }

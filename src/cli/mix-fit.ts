@@ -21,7 +21,7 @@ import { table } from './eval-refiner.ts';
 import { defined, list, wholeNumber } from './flags.ts';
 import { untilInterrupted } from './interrupt.ts';
 import { addCollectCommand } from './mix-collect.ts';
-import { escaped, note } from './mix-output.ts';
+import { escaped, note, warn } from './mix-output.ts';
 import { addReportCommand } from './mix-report.ts';
 
 interface FitFlags {
@@ -271,6 +271,14 @@ async function predict(file: string, flags: PredictFlags): Promise<void> {
     : csvLines(mixtures.ids, predictions);
   if (flags.out === undefined) process.stdout.write(text);
   else await writeWhole(flags.out, text);
+  for (const { target, outside, seen } of predictions) {
+    if (outside.length === 0) continue;
+    const named = outside.slice(0, 8).map(({ row, mean }) => `${mixtures.ids[row]} (${mean})`);
+    const more = outside.length > 8 ? `, and ${outside.length - 8} more` : '';
+    warn(
+      `${targetName(target)}: far outside of the losses of the runs, ${seen[0]}..${seen[1]}: index ${named.join(', ')}${more}; no run is near, and the surrogate may be far off`,
+    );
+  }
 }
 
 function intervalOf({ mean, halfWidth }: TargetPrediction, row: number): [number, number] | null {

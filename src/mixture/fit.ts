@@ -20,6 +20,7 @@ import {
   type SampledWeights,
   type TargetCalibration,
 } from './fit-types.ts';
+import { isFarOutside, lossRange } from './predict.ts';
 import { mean, meanOf, rmse, spearman } from './statistics.ts';
 import { SURROGATE_FAMILIES } from './surrogates/families.ts';
 import { domainName, targetName } from './tables.ts';
@@ -98,7 +99,10 @@ export async function fitMixture(options: FitMixtureOptions): Promise<FittedMixt
     report: {
       nRuns,
       constantTargets: targets.filter((_, target) => isConstant(runs, target)),
-      notes: notesOf(runs, options.learningCurve === true && curve === null),
+      notes: [
+        ...notesOf(runs, options.learningCurve === true && curve === null),
+        ...doubtsOf(runs, surrogates, validated?.report ?? null),
+      ],
       crossValidation: validated?.report ?? null,
       learningCurve: curve?.finish() ?? null,
       seconds: (performance.now() - start) / 1000,
@@ -388,6 +392,53 @@ function sampledWeights({ domains, ids, weights }: RunTable): SampledWeights {
   };
 }
 
+/** What makes the predictions of a target doubtful: corners far outside of its losses, folds worse than a plain mean. */
+function doubtsOf(
+  runs: RunTable,
+  surrogates: readonly FittedSurrogate[],
+  validated: CrossValidation | null,
+): string[] {
+  const nDomains = runs.domains.length;
+  const corners = new Float64Array(nDomains * nDomains);
+  for (let domain = 0; domain < nDomains; domain++) corners[domain * nDomains + domain] = 1;
+  return runs.targets.flatMap((target, targetIndex) => {
+    const doubts: string[] = [];
+    const seen = lossRange(runs, targetIndex);
+    const far = Array.from(surrogates[targetIndex]!.predict(corners).mean).flatMap(
+      (loss, domain) =>
+        isFarOutside(loss, seen) ? [`${domainName(runs.domains[domain]!)} (${shown(loss)})`] : [],
+    );
+    const losses = `the losses of the runs (${seen.map(shown).join('..')})`;
+    if (far.length > 0) {
+      const more = far.length > 5 ? `, and ${far.length - 5} more` : '';
+      doubts.push(
+        `target ${targetName(target)}: far outside of ${losses} where one domain is all: ${far.slice(0, 5).join(', ')}${more}; nothing near there was run`,
+      );
+    }
+    const own = validated?.targets[targetIndex];
+    const all = Int32Array.from(runs.ids, (_, run) => run);
+    const spread = deviationOf(lossesOf(runs, targetIndex, all));
+    if (own && spread > 0 && !(own.rmse <= spread)) {
+      doubts.push(
+        `target ${targetName(target)}: left-out runs are predicted worse (RMSE ${shown(own.rmse)}) than by the mean of all (${shown(spread)})`,
+      );
+    }
+    return doubts;
+  });
+}
+
+function deviationOf(values: Float64Array): number {
+  const centre = mean(values);
+  return Math.sqrt(mean(values.map((value) => (value - centre) ** 2)));
+}
+
+function shown(value: number): string {
+  return String(Number(value.toPrecision(4)));
+}
+
+/** A weight that divided sums have moved a little is the same one. */
+const SAME_WEIGHT = 1e-5;
+
 function notesOf(runs: RunTable, noCurve: boolean): string[] {
   const notes: string[] = [];
   const nRuns = runs.ids.length;
@@ -409,7 +460,11 @@ function notesOf(runs: RunTable, noCurve: boolean): string[] {
       `domains with weight 0 in every run, their effect is not known: ${unseen.join(', ')}`,
     );
   }
-  const fixed = runs.domains.filter((_, d) => max[d] === min[d] && max[d]! > 0).map(domainName);
+  const fixed = runs.domains
+    .filter(
+      (_, domain) => max[domain]! > 0 && max[domain]! - min[domain]! <= SAME_WEIGHT * max[domain]!,
+    )
+    .map(domainName);
   if (fixed.length > 0 && nRuns > 1) {
     notes.push(`domains with the same weight in every run: ${fixed.join(', ')}`);
   }

@@ -2,13 +2,14 @@
  * Predictions of a fit with intervals.
  *
  * An interval is `mean ± h(level) × deviation`. h passes through the conformal half widths of cross-validation, straight
- * in the normal quantile between them, so it grows with the level; without cross-validation h is the normal quantile.
+ * in the normal quantile between them, so it grows with the level; without cross-validation h is the normal quantile. What is
+ * predicted outside of the losses of the runs has an interval that reaches back to them: nothing was measured beyond.
  */
 import { GristmillError } from '../errors.ts';
 import { type FittedMixture, INTERVAL_LEVELS, type TargetCalibration } from './fit-types.ts';
 import { normalHalfWidth } from './statistics.ts';
 import { alignDomains } from './tables.ts';
-import type { MixtureTable } from './types.ts';
+import type { MixtureTable, RunTable } from './types.ts';
 
 /** Predictions of one target. */
 export interface TargetPrediction {
@@ -17,6 +18,10 @@ export interface TargetPrediction {
   readonly mean: Float64Array;
   /** Half widths of the intervals, `[nMixtures]`; null where nothing is known of the error. */
   readonly halfWidth: Float64Array | null;
+  /** Mixtures that are predicted further outside of the losses of the runs than those lie apart, and how far they go. */
+  readonly outside: readonly { readonly row: number; readonly mean: number }[];
+  /** Least and largest loss of the runs. */
+  readonly seen: readonly [least: number, largest: number];
 }
 
 /** Options of {@link predictMixtures}. */
@@ -47,13 +52,48 @@ export function predictMixtures(
   const weights = alignDomains(mixtures, fit.domains, file);
   return fit.surrogates.map((surrogate, targetIndex) => {
     const { mean, deviation } = surrogate.predict(weights);
+    const seen = lossRange(fit.runs, targetIndex);
     const calibration = fit.calibration[targetIndex]!;
+    const halfWidth = halfWidthsOf(calibration, { nRows: mean.length, deviation, level });
     return {
       target: fit.targets[targetIndex]!,
       mean,
-      halfWidth: halfWidthsOf(calibration, { nRows: mean.length, deviation, level }),
+      halfWidth: reachingBack(halfWidth, mean, seen),
+      outside: Array.from(mean, (loss, row) => ({ row, mean: loss })).filter((one) =>
+        isFarOutside(one.mean, seen),
+      ),
+      seen,
     };
   });
+}
+
+/** Least and largest loss of a target's runs. */
+export function lossRange(
+  { losses, targets }: RunTable,
+  target: number,
+): [least: number, largest: number] {
+  let [least, largest] = [losses[target]!, losses[target]!];
+  for (let at = target; at < losses.length; at += targets.length) {
+    least = Math.min(least, losses[at]!);
+    largest = Math.max(largest, losses[at]!);
+  }
+  return [least, largest];
+}
+
+/** True where a prediction lies further outside of the losses of the runs than those lie apart; no number does. */
+export function isFarOutside(loss: number, [least, largest]: readonly [number, number]): boolean {
+  const width = largest - least;
+  return !(loss >= least - width && loss <= largest + width);
+}
+
+/** Intervals that hold a loss of the runs; null where none has a width, as those of a target that never changed. */
+function reachingBack(
+  halfWidth: Float64Array | null,
+  mean: Float64Array,
+  [least, largest]: readonly [number, number],
+): Float64Array | null {
+  if (halfWidth === null || halfWidth.every((half) => half === 0)) return null;
+  return halfWidth.map((half, row) => Math.max(half, mean[row]! - largest, least - mean[row]!));
 }
 
 /** Half widths of intervals; null where there is no deviation. */

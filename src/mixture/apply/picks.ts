@@ -57,7 +57,7 @@ export const MAX_PICKED_ROWS = 2 ** 29;
 /** Steps between two turns of the event loop. */
 const TURN = 2 ** 16;
 /** Positions behind the total that are looked through for the first one of a domain. */
-const MAX_AHEAD = 2 ** 22;
+const MAX_AHEAD = 2 ** 18;
 
 /**
  * Chooses documents.

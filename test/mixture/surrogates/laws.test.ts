@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { mixingLaw } from '../../../src/mixture/surrogates/mixing-law.ts';
 import { power1, power2 } from '../../../src/mixture/surrogates/power-law.ts';
+import type { SurrogateData } from '../../../src/mixture/types.ts';
 import { native } from '../../../src/native.ts';
 import { seededRandom } from '../../../src/train/seeded.ts';
 import {
@@ -102,5 +103,47 @@ describe('the mixing law', () => {
     const losses = lossesOf(data.weights, 3, steep);
     const fit = await mixingLaw.fit({ ...data, losses });
     expect(rmse(fit.predict(data.weights).mean, losses)).toBeLessThan(0.02);
+  });
+});
+
+describe('a mixing law that few runs leave open', () => {
+  /** Runs on multiples of 1/21 in which a loss falls with the first share of a domain, as six domains of 30 runs had it. */
+  const openRuns = (seed: number, nRuns = 30, nDomains = 6): SurrogateData => {
+    const random = seededRandom(seed);
+    const weights = new Float64Array(nRuns * nDomains);
+    for (let run = 0; run < nRuns; run++) {
+      const row = Array.from({ length: nDomains }, () => 2 ** Math.floor(5 * random()) - 1);
+      if (run % 5 === 0) row[0] = 0;
+      else row[0] = 1 + Math.floor(6 * random());
+      const sum = row.reduce((total, part) => total + part, 0);
+      row.forEach((part, domain) => {
+        weights[run * nDomains + domain] = part / sum;
+      });
+    }
+    const losses = Float64Array.from({ length: nRuns }, (_, run) => {
+      const noise = 0.015 * (2 * random() - 1);
+      return 5.59 + (weights[run * nDomains] === 0 ? 0.6 : 0) + noise;
+    });
+    return { nRuns, nDomains, weights, losses };
+  };
+  const corners = Float64Array.from({ length: 36 }, (_, at) => (at % 7 === 0 ? 1 : 0));
+
+  it('is sane in every corner, whole or on a part of the runs', async () => {
+    // t of -387..129 predicted 1e28 where losses are 5.56..6.21, and called it certain.
+    for (let seed = 0; seed < 12; seed++) {
+      for (const nRuns of [30, 24, 12]) {
+        const fit = await mixingLaw.fit(openRuns(seed, nRuns), { seed });
+        for (const loss of fit.predict(corners).mean) {
+          expect(loss).toBeGreaterThan(4);
+          expect(loss).toBeLessThan(13);
+        }
+      }
+    }
+  });
+
+  it('still finds the losses of the runs', async () => {
+    const data = openRuns(3);
+    const fit = await mixingLaw.fit(data);
+    expect(rmse(fit.predict(data.weights).mean, data.losses)).toBeLessThan(0.05);
   });
 });
