@@ -5,6 +5,7 @@ import { readPlan } from '../continual/plan/config.ts';
 import { resolvePlan } from '../continual/plan/resolve.ts';
 import { GristmillError, printable } from '../errors.ts';
 import { checkExportFolder, writeExportFolder } from '../interop/export-folder.ts';
+import { TRIED_WITH } from '../interop/releases.ts';
 import { SCHEDULE_TARGETS, type ScheduleTarget } from '../interop/schedules/export.ts';
 import { type ExportedStage, exportStage } from '../interop/stage.ts';
 import { defined, share, wholeNumber } from './flags.ts';
@@ -28,11 +29,12 @@ const TRAINERS: Readonly<Record<ScheduleTarget, string>> = {
   'gpt-neox': 'YAML; blends as train-data-weights',
   megatron: 'Megatron-LM: options of the command line; blends for --data-args-path',
   torchtitan: 'pieces of a config_registry in Python',
-  hf: 'the Trainer of transformers: JSON of its arguments; blends as datasets.interleave_datasets',
+  hf: 'the Trainer of transformers: JSON of its arguments; blends as datasets in Python',
   nanotron: 'YAML; blends as data_stages, which it changes by itself',
   'olmo-core': 'Python, and YAML of source mixtures',
   litgpt: 'YAML of litgpt pretrain; blends in Python',
   axolotl: 'YAML; no blends: shares must be cut beforehand',
+  'mosaicml-streaming': 'Python: blends as streams; rates as a table for an optimizer of PyTorch',
 };
 
 /** Adds export to `continue`. */
@@ -78,7 +80,7 @@ interface WrittenStage extends Omit<ExportedStage, 'files'> {
 function exportPlan(file: string | undefined, flags: ExportFlags): void {
   const { json, trainer, out } = flags;
   if (flags.list) {
-    const rows = SCHEDULE_TARGETS.map((name) => [name, TRAINERS[name]]);
+    const rows = SCHEDULE_TARGETS.map((name) => [name, TRIED_WITH[name], TRAINERS[name]]);
     process.stdout.write(json ? `${JSON.stringify(TRAINERS)}\n` : table(rows));
     return;
   }
@@ -109,6 +111,9 @@ function exportPlan(file: string | undefined, flags: ExportFlags): void {
       plan,
       stage: index,
       paths,
+      datasetTokens: Object.fromEntries(
+        datasets.map((dataset) => [dataset, config.datasets[dataset]!.tokens]),
+      ),
       ...(replay !== undefined && {
         replayPaths: Object.fromEntries(
           datasets.map((dataset) => [dataset, replay.split('{dataset}').join(dataset)]),
@@ -126,9 +131,9 @@ function exportPlan(file: string | undefined, flags: ExportFlags): void {
   // All of them first: nothing is written where one would be refused.
   for (const { folder } of stages) checkExportFolder(folder);
   const written = stages.map(({ name, folder, exported }): WrittenStage => {
-    const { files, schedule, warnings } = exported;
-    writeExportFolder(folder, files, { trainer, stage: name, schedule, warnings });
-    return { stage: name, folder, schedule, warnings, files: files.map((each) => each.name) };
+    const { files, schedule, warnings, run } = exported;
+    writeExportFolder(folder, files, { trainer, stage: name, run, schedule, warnings });
+    return { stage: name, folder, run, schedule, warnings, files: files.map((each) => each.name) };
   });
   process.stdout.write(
     json ? `${JSON.stringify({ trainer, stages: written })}\n` : writtenText(written),

@@ -1,7 +1,8 @@
 /** `gristmill mix apply`: a mixed corpus, or the weights in another trainer's form. */
 import { type Command, Option } from 'commander';
 import type { SinkFormat } from '../corpus/types.ts';
-import { BLEND_TARGETS, type BlendTarget, exportBlend } from '../interop/blends.ts';
+import { BLEND_TARGETS, type BlendTarget, exportBlend, leftOutOfBlend } from '../interop/blends.ts';
+import { TRIED_WITH } from '../interop/releases.ts';
 import { type AppliedMixture, applyMixture } from '../mixture/apply/apply.ts';
 import { chosenMixture, type Mixture } from '../mixture/apply/chosen-mixture.ts';
 import type { PickOptions } from '../mixture/apply/picks.ts';
@@ -134,9 +135,15 @@ async function exportTo(target: BlendTarget, file: string, flags: Flags): Promis
     path: paths.split('{domain}').join(name),
   }));
   const text = exportBlend(target, { entries, seed });
+  const left = leftOutOfBlend(entries);
+  if (left.length > 0)
+    warn(`weights below 0.0000005 are left out of the blend: ${left.join(', ')}`);
   if (out !== undefined) await writeWhole(out, text);
   else if (!json) process.stdout.write(text);
-  if (json) process.stdout.write(`${JSON.stringify({ target, out: out ?? null, text })}\n`);
+  if (json)
+    process.stdout.write(
+      `${JSON.stringify({ target, triedWith: TRIED_WITH[target], out: out ?? null, text })}\n`,
+    );
 }
 
 function appliedText({ domains, rows, unit, files, nSkipped }: AppliedMixture): string {

@@ -37,6 +37,7 @@ const WRITERS: Readonly<Record<ScheduleTarget, Writer>> = {
   'olmo-core': olmoCore,
   litgpt,
   axolotl,
+  'mosaicml-streaming': plain,
 };
 
 /** Options of a trainer that continue from a checkpoint. */
@@ -166,6 +167,18 @@ function axolotl({ checkpoint, optimizer }: Continuation): ContinuationExport {
         ]
       : [];
   return { files: [{ name: 'continue.yml', text: yamlOf({ base_model: checkpoint }) }], warnings };
+}
+
+/** A training loop of PyTorch of the user's own. */
+function plain({ checkpoint, optimizer }: Continuation): ContinuationExport {
+  const text = [
+    '# For a training loop of PyTorch: what the stage starts from, and what is loaded of it.',
+    `CHECKPOINT = ${pythonOf(checkpoint)}`,
+    `LOAD_OPTIMIZER = ${pythonOf(optimizer === 'keep')}`,
+    '',
+  ].join('\n');
+  const warnings = optimizer === 'keep' ? [LOADED_RATES] : [];
+  return { files: [{ name: 'continue.py', text }], warnings };
 }
 
 function hf({ checkpoint, optimizer }: Continuation): ContinuationExport {

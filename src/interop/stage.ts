@@ -5,8 +5,15 @@
  */
 import { GristmillError } from '../errors.ts';
 import type { LrCurve } from '../train/schedules/curve.ts';
-import { type BlendEntry, exportBlend, exportBlendStages } from './blends.ts';
+import {
+  type BlendEntry,
+  exportBlend,
+  exportBlendStages,
+  leftOutOfBlend,
+  olmoCoreMixture,
+} from './blends.ts';
 import { exportContinuation } from './continuation.ts';
+import { TRIED_WITH } from './releases.ts';
 import {
   countsOn,
   type ExportedSchedule,
@@ -26,6 +33,8 @@ export interface StageToExport {
   readonly from: { readonly stage: number; readonly checkpoint: 'annealed' | 'constant' } | null;
   /** Step behind which the checkpoint `constant` lies. */
   readonly constantStep: number | null;
+  /** How often a sequence of new data may be seen. Default 1. */
+  readonly maxEpochs?: number;
   /** Blends one after the other; steps from 0, `firstStep <= step < endStep`. */
   readonly segments: readonly {
     readonly firstStep: number;
@@ -34,6 +43,7 @@ export interface StageToExport {
       readonly dataset: string;
       readonly kind: 'new' | 'replay';
       readonly weight: number;
+      readonly nSequences?: number;
     }[];
   }[];
 }
@@ -54,6 +64,8 @@ export interface ExportStageOptions
   readonly stage: number;
   /** Where the data of a dataset lie, in the trainer's form. Default: its name. */
   readonly paths?: Readonly<Record<string, string>>;
+  /** Tokens that there are of a dataset, where that is known. */
+  readonly datasetTokens?: Readonly<Record<string, number | undefined>>;
   /** Where the part of a dataset lies that was seen before. Default: that of the dataset. */
   readonly replayPaths?: Readonly<Record<string, string>>;
   /** Where the trainer keeps a checkpoint. Default `checkpoints/STAGE/annealed|constant`. */
@@ -65,6 +77,26 @@ export interface ExportedStage {
   readonly files: readonly ExportFile[];
   readonly schedule: Pick<ExportedSchedule, 'form' | 'exact' | 'deviation'>;
   readonly warnings: readonly string[];
+  /** What a run must be given beside the files, whatever the trainer. */
+  readonly run: StageRun;
+}
+
+/** Sizes of a stage. */
+export interface StageRun {
+  /** Release of the trainer that the form was tried with. */
+  readonly triedWith: string;
+  readonly steps: number;
+  readonly sequencesPerStep: number;
+  readonly sequenceLength: number;
+  readonly tokensPerStep: number;
+  readonly tokens: number;
+  /** Of every source: its share, what is trained on of it, and how often that is the whole; null where that is not known. */
+  readonly sources: readonly {
+    readonly name: string;
+    readonly weight: number | null;
+    readonly sequences: number | null;
+    readonly epochs: number | null;
+  }[];
 }
 
 const BLEND_FILE: Readonly<Record<ScheduleTarget, readonly [string, string]>> = {
@@ -76,6 +108,7 @@ const BLEND_FILE: Readonly<Record<ScheduleTarget, readonly [string, string]>> = 
   'olmo-core': ['blend', '.yaml'],
   litgpt: ['blend', '.py'],
   axolotl: ['blend', '.yml'],
+  'mosaicml-streaming': ['blend', '.py'],
 };
 
 /**
@@ -113,6 +146,7 @@ export function exportStage(target: ScheduleTarget, options: ExportStageOptions)
       })
     : { files: [], warnings: [] };
   return {
+    run: runOf(target, options, stage),
     files: [...schedule.files, ...blends.files, ...continuation.files],
     schedule: { form: schedule.form, exact: schedule.exact, deviation: schedule.deviation },
     warnings: [
@@ -155,33 +189,115 @@ function keptCheckpoint({ stages }: PlanToExport, index: number): string[] {
   ];
 }
 
-function blendsOf(
-  target: ScheduleTarget,
+/** Names and places of a stage's sources; the seen part of a dataset has a name of its own. */
+function namesOf(
   { plan, paths = {}, replayPaths = {} }: ExportStageOptions,
   { segments }: StageToExport,
-): { readonly files: ExportFile[]; readonly warnings: string[] } {
-  const path = (own: Readonly<Record<string, string>>, dataset: string): string | undefined =>
-    Object.hasOwn(own, dataset) ? own[dataset] : undefined;
+): {
+  readonly nameOf: (dataset: string, kind: 'new' | 'replay') => string;
+  readonly pathOf: (dataset: string, kind: 'new' | 'replay') => string;
+  readonly unmarked: readonly string[];
+} {
+  const own = (of: Readonly<Record<string, string>>, dataset: string): string | undefined =>
+    Object.hasOwn(of, dataset) ? of[dataset] : undefined;
+  const datasets = new Set(
+    plan.stages.flatMap((stage) =>
+      stage.segments.flatMap(({ sources }) => sources.map(({ dataset }) => dataset)),
+    ),
+  );
+  const replayed = new Map<string, string>();
+  const taken = new Set(datasets);
   const unmarked = new Set<string>();
-  const stretches = segments.map(({ firstStep, sources }, at) => ({
+  for (const { dataset, kind, weight } of segments.flatMap(({ sources }) => sources)) {
+    if (kind === 'new' || replayed.has(dataset)) continue;
+    let name = `${dataset}-replay`;
+    while (taken.has(name)) name += '-replay';
+    taken.add(name);
+    replayed.set(dataset, name);
+    if (weight > 0 && own(replayPaths, dataset) === undefined) unmarked.add(dataset);
+  }
+  const whole = (dataset: string): string => own(paths, dataset) ?? dataset;
+  return {
+    nameOf: (dataset, kind) => (kind === 'new' ? dataset : replayed.get(dataset)!),
+    pathOf: (dataset, kind) =>
+      kind === 'new' ? whole(dataset) : (own(replayPaths, dataset) ?? whole(dataset)),
+    unmarked: [...unmarked],
+  };
+}
+
+function runOf(
+  target: ScheduleTarget,
+  options: ExportStageOptions,
+  stage: StageToExport,
+): StageRun {
+  const { nCtx, sequencesPerStep } = options.plan;
+  const { nameOf } = namesOf(options, stage);
+  const isOne = stage.segments.length === 1;
+  const sources = new Map<string, { weight: number; sequences: number | null; of: string }>();
+  for (const { sources: own } of stage.segments) {
+    for (const { dataset, kind, weight, nSequences } of own) {
+      const name = nameOf(dataset, kind);
+      const before = sources.get(name)?.sequences ?? 0;
+      const sequences = nSequences === undefined ? null : before + nSequences;
+      sources.set(name, { weight, sequences, of: dataset });
+    }
+  }
+  const tokensPerStep = sequencesPerStep * nCtx;
+  return {
+    triedWith: TRIED_WITH[target],
+    steps: stage.nSteps,
+    sequencesPerStep,
+    sequenceLength: nCtx,
+    tokensPerStep,
+    tokens: stage.nSteps * tokensPerStep,
+    sources: [...sources].map(([name, { weight, sequences, of }]) => {
+      const there = tokensOf(options, of);
+      return {
+        ...{ name, sequences },
+        weight: isOne ? weight : null,
+        epochs: sequences === null || !there ? null : (sequences * nCtx) / there,
+      };
+    }),
+  };
+}
+
+function tokensOf({ datasetTokens = {} }: ExportStageOptions, dataset: string): number | undefined {
+  return Object.hasOwn(datasetTokens, dataset) ? datasetTokens[dataset] : undefined;
+}
+
+function blendsOf(
+  target: ScheduleTarget,
+  options: ExportStageOptions,
+  stage: StageToExport,
+): { readonly files: ExportFile[]; readonly warnings: string[] } {
+  const { segments, maxEpochs = 1 } = stage;
+  const { seed, nCtx, sequencesPerStep } = options.plan;
+  const { nameOf, pathOf, unmarked } = namesOf(options, stage);
+  const stretches = segments.map(({ firstStep, endStep, sources }, at) => ({
     name: `segment-${at + 1}`,
     firstStep: firstStep + 1,
-    entries: sources.map(({ dataset, kind, weight }): BlendEntry => {
-      const whole = path(paths, dataset) ?? dataset;
-      if (kind === 'new') return { name: dataset, weight, path: whole };
-      const seen = path(replayPaths, dataset);
-      if (seen === undefined && weight > 0) unmarked.add(dataset);
-      return { name: `${dataset}-replay`, weight, path: seen ?? whole };
-    }),
+    sizes: { nSteps: endStep - firstStep, sequencesPerStep, nCtx, maxEpochs },
+    entries: sources.map(
+      ({ dataset, kind, weight, nSequences }): BlendEntry => ({
+        name: nameOf(dataset, kind),
+        path: pathOf(dataset, kind),
+        weight,
+        tokens: tokensOf(options, dataset),
+        ...(nSequences !== undefined && { nSequences }),
+      }),
+    ),
   }));
   const warnings: string[] = [];
-  if (unmarked.size > 0) {
+  if (unmarked.length > 0) {
     warnings.push(
-      `replay of ${[...unmarked].join(', ')} points at the whole dataset: a trainer draws from all of it, not only from what was seen; give the seen part a path of its own`,
+      `replay of ${unmarked.join(', ')} points at the whole dataset: a trainer draws from all of it, not only from what was seen; give the seen part a path of its own`,
     );
   }
+  const left = new Set(stretches.flatMap(({ entries }) => leftOutOfBlend(entries)));
+  if (left.size > 0) {
+    warnings.push(`weights below 0.0000005 are left out of the blend: ${[...left].join(', ')}`);
+  }
   const [stem, extension] = BLEND_FILE[target];
-  const { seed } = plan;
   if (target === 'nanotron') {
     const text = exportBlendStages(stretches, seed);
     return { files: [{ name: `${stem}${extension}`, text }], warnings };
@@ -191,10 +307,14 @@ function blendsOf(
       'Axolotl has no weights: the shares stand as comments in blend.yml and must be cut into the data beforehand',
     );
   }
-  const files = stretches.map(({ entries }, at) => ({
-    name: stretches.length === 1 ? `${stem}${extension}` : `${stem}-${at + 1}${extension}`,
-    text: exportBlend(target, { entries, seed }),
-  }));
+  const files = stretches.flatMap(({ entries, sizes }, at) => {
+    const part = stretches.length === 1 ? '' : `-${at + 1}`;
+    const name = `${stem}${part}${extension}`;
+    const blend = { name, text: exportBlend(target, { entries, seed, sizes }) };
+    if (target !== 'olmo-core') return [blend];
+    const text = olmoCoreMixture(sizes, seed, name);
+    return [blend, { name: `source_mixture${part.replace('-', '_')}.py`, text }];
+  });
   const changes = segments.slice(1).map(({ firstStep }) => String(firstStep));
   if (changes.length > 0) {
     const shown = changes.length > 8 ? [...changes.slice(0, 8), '…'] : changes;

@@ -109,7 +109,11 @@ describe('exportStage', () => {
       finetune: false,
       override_lr_scheduler: true,
     });
-    expect(parse(text('schedule.yml'))).toEqual({ 'train-iters': 13_500 });
+    expect(parse(text('schedule.yml'))).toEqual({
+      'train-iters': 13_500,
+      train_batch_size: 512,
+      seq_length: 2048,
+    });
     // nanotron keeps the state and starts its schedule anew.
     expect(stageOf('nanotron', 2).schedule).toMatchObject({ form: 'native', exact: true });
   });
@@ -117,7 +121,7 @@ describe('exportStage', () => {
   it('blends: shares of replay, and more than one of them', () => {
     const file = (target: ScheduleTarget, stage: number, name: string) =>
       stageOf(target, stage).files.find((each) => each.name === name)?.text;
-    const neox = JSON.parse(file('gpt-neox', 1, 'blend.yml')!) as Record<string, unknown>;
+    const neox = parse(file('gpt-neox', 1, 'blend.yml')!) as Record<string, unknown>;
     expect(neox['train-data-paths']).toEqual(['data/german', 'english']);
     expect(neox['train-data-weights']).toEqual([0.95, 0.05]);
     expect(file('gpt-neox', 2, 'blend-1.yml')).toContain('0.750000, 0.250000');
@@ -141,6 +145,83 @@ describe('exportStage', () => {
       '0.950000 german\n0.050000 seen/english\n',
     );
     expect(warnings('axolotl', 1)).toContain('no weights');
+  });
+
+  const small = resolvePlan(
+    checkPlan({
+      batch: { nSeq: 8, nCtx: 64 },
+      datasets: { ash: { tokens: 12_800 }, elm: { tokens: 1_000_000 }, 'ash-replay': {} },
+      stages: [
+        {
+          name: 'base',
+          data: { ash: 1, elm: 1 },
+          tokens: 51_200,
+          maxEpochs: 4,
+          schedule: { kind: 'cosine', peakLr: 1e-3 },
+        },
+        {
+          name: 'again',
+          data: 'ash-replay',
+          replay: { share: 0.5, from: { ash: 1 } },
+          steps: 2,
+          schedule: { kind: 'cosine', peakLr: 1e-3 },
+        },
+      ],
+    }),
+  );
+  const datasetTokens = { ash: 12_800, elm: 1_000_000 };
+  const smallFile = (target: ScheduleTarget, name: string, stage = 0) =>
+    exportStage(target, { plan: small, stage, datasetTokens }).files.find(
+      (file) => file.name === name,
+    )!.text;
+
+  it('a source that is passed over more than once may be', () => {
+    // OLMo-core refused the mixture, and the rows of the Trainer ended with the smallest source.
+    const olmo = parse(smallFile('olmo-core', 'blend.yaml')) as {
+      sources: { max_repetition_ratio: number }[];
+    };
+    expect(olmo.sources.map((source) => source.max_repetition_ratio)).toEqual([4, 4]);
+    expect(smallFile('olmo-core', 'source_mixture.py')).toContain(
+      `REQUESTED_TOKENS = ${51_200 + 512}`,
+    );
+    expect(smallFile('hf', 'blend.py')).toContain('("ash", "ash", 400),\n    ("elm", "elm", 400),');
+    expect(smallFile('mosaicml-streaming', 'blend.py')).toContain('choose=n_samples');
+    expect(smallFile('litgpt', 'blend.py')).toContain('iterate_over_all=False');
+    const { run } = exportStage('hf', { plan: small, stage: 0, datasetTokens });
+    expect(run).toEqual({
+      triedWith: 'transformers 5.24.0, datasets 5.2.0',
+      steps: 100,
+      sequencesPerStep: 8,
+      sequenceLength: 64,
+      tokensPerStep: 512,
+      tokens: 51_200,
+      sources: [
+        { name: 'ash', weight: 0.5, sequences: 400, epochs: 2 },
+        { name: 'elm', weight: 0.5, sequences: 400, epochs: 0.0256 },
+      ],
+    });
+  });
+
+  it('names of what is replayed are those of no dataset', () => {
+    const [own, seen] = (
+      parse(smallFile('olmo-core', 'blend.yaml', 1)) as { sources: { source_name: string }[] }
+    ).sources;
+    expect([own!.source_name, seen!.source_name]).toEqual(['ash-replay', 'ash-replay-replay']);
+  });
+
+  it.each([
+    ['gpt-neox', 'schedule.yml', '"train_batch_size": 8', '"seq_length": 64'],
+    ['megatron', 'schedule.args', '--global-batch-size 8\n', '--seq-length 64\n'],
+    ['torchtitan', 'torchtitan_lr_table.py', 'global_batch_size=8,', 'seq_len=64,'],
+    ['nanotron', 'schedule.yaml', 'A step is 8 sequences', 'sequence_length: 64'],
+    ['axolotl', 'schedule.yml', 'A step is 8 sequences', 'sequence_len: 64'],
+    ['hf', 'blend.py', 'x devices must be 8', 'sequences of 64 tokens'],
+    ['olmo-core', 'schedule.py', 'GLOBAL_BATCH_TOKENS = 512', 'SEQUENCE_LENGTH = 64'],
+    ['litgpt', 'schedule.yaml', 'global_batch_size: 8', 'max_seq_length: 64'],
+    ['mosaicml-streaming', 'blend.py', 'x devices must be 8', 'sequences of 64 tokens'],
+  ] as const)('%s is told batch and length', (target, name, batch, length) => {
+    expect(smallFile(target, name)).toContain(batch);
+    expect(smallFile(target, name)).toContain(length);
   });
 
   it('names the checkpoint that another stage needs', () => {

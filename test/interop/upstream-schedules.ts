@@ -364,5 +364,7 @@ export function upstreamRate(target: ScheduleTarget, text: string, iterationsPer
       return litgpt(text, iterationsPerStep);
     case 'axolotl':
       return axolotl(text);
+    case 'mosaicml-streaming':
+      throw new Error('it has no options of its own');
   }
 }

@@ -12,6 +12,7 @@ import { axolotl, hf } from './hf.ts';
 import { litgpt } from './litgpt.ts';
 import { type Deviation, deviationOf, EXACT, largestRate } from './measure.ts';
 import { megatron } from './megatron.ts';
+import { mosaicmlStreaming } from './mosaicml-streaming.ts';
 import { nanotron } from './nanotron.ts';
 import { olmoCore } from './olmo-core.ts';
 import { whatIsMissing } from './shape.ts';
@@ -29,6 +30,7 @@ export const SCHEDULE_TARGETS = Object.freeze([
   'olmo-core',
   'litgpt',
   'axolotl',
+  'mosaicml-streaming',
 ] as const);
 
 /** Name of a trainer. */
@@ -43,6 +45,7 @@ const TRAINERS: Readonly<Record<ScheduleTarget, TrainerSchedules>> = {
   'olmo-core': olmoCore,
   litgpt,
   axolotl,
+  'mosaicml-streaming': mosaicmlStreaming,
 };
 
 /** Whether a trainer keeps the optimizer's state together with its count of steps only. */
@@ -108,7 +111,7 @@ export function exportSchedule(
   if (!best || best.deviation.ofPeak > tolerance) {
     const own = best
       ? `${vocabulary.trainer}: its nearest schedule is off by ${share(best.deviation)} (${convention})`
-      : whatIsMissing(input.curve, vocabulary);
+      : (trainer!.without ?? whatIsMissing(input.curve, vocabulary));
     const branch = trainer!.branch?.(input);
     const table = tableOf(trainer!, input, options, [`${own}: an LR table is written`]);
     return branch

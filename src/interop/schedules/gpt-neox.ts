@@ -115,16 +115,31 @@ function rateOf(settings: NeoxSettings, count: number): number {
   }
 }
 
-function write({ lr, ...settings }: Settings, { nSteps }: StepSizes): ExportFile {
-  const body = { optimizer: { params: { lr: lr! } }, 'train-iters': nSteps, ...settings };
+function write(
+  { lr, ...settings }: Settings,
+  { nSteps, sequencesPerStep, nCtx }: StepSizes,
+): ExportFile {
+  const body = {
+    optimizer: { params: { lr: lr! } },
+    'train-iters': nSteps,
+    ...batchSettings(sequencesPerStep, nCtx),
+    ...settings,
+  };
   const text = `# For a configuration of gpt-neox. It refuses a key in two files: merge "optimizer" into your own.\n${jsonOf(body)}\n`;
   return { name: 'schedule.yml', text };
+}
+
+/** gpt-neox makes the other two of these three from the devices. */
+function batchSettings(sequencesPerStep: number, nCtx: number): Settings {
+  return { train_batch_size: sequencesPerStep, seq_length: nCtx };
 }
 
 /** An infinite schedule for the branch `infinite_lr`, by lengths. */
 function branch({
   curve,
   nSteps,
+  sequencesPerStep,
+  nCtx,
 }: ScheduleInput): { readonly file: ExportFile; readonly warning: string } | null {
   const rest = [...curve.phases];
   const warmup = rest[0]?.name === 'warmup' ? rest.shift()! : null;
@@ -139,6 +154,7 @@ function branch({
   const settings: Settings = {
     optimizer: { params: { lr: cooldown.from } },
     'train-iters': nSteps,
+    ...batchSettings(sequencesPerStep, nCtx),
     'lr-decay-iters': nSteps,
     'lr-decay-style': cooldown.shape === 'cosine' ? 'infinite_cosine' : 'infinite_inv_sqrt',
     warmup: warmup ? shareOf(warmup) : 0,
@@ -156,7 +172,7 @@ function branch({
   };
 }
 
-function loader({ firstStep, nSteps }: TableFacts): readonly ExportFile[] {
+function loader({ firstStep, nSteps, sequencesPerStep, nCtx }: TableFacts): readonly ExportFile[] {
   const text = `"""Rates from a table for gpt-neox.
 
 In megatron/training.py let get_learning_rate_scheduler() return TableLR(optimizer). "lr" of the optimizer may stay as it
@@ -189,7 +205,10 @@ class TableLR:
     def load_state_dict(self, state):
         self.step(state["num_iters"])
 `;
-  const options = jsonOf({ 'train-iters': firstStep + nSteps });
+  const options = jsonOf({
+    'train-iters': firstStep + nSteps,
+    ...batchSettings(sequencesPerStep, nCtx),
+  });
   return [
     { name: 'gpt_neox_lr_table.py', text },
     { name: 'schedule.yml', text: `${options}\n` },

@@ -28,6 +28,7 @@ import {
   jsonOf,
   type ScheduleInput,
   type Settings,
+  type StepSizes,
   type TableFacts,
   type TrainerSchedules,
   yamlOf,
@@ -62,12 +63,17 @@ export const axolotl: TrainerSchedules = {
   convention,
   countsOn: false,
   candidates: (input) => candidates(input, true),
-  write: ({ lr_scheduler_type: type, ...settings }) => ({
+  write: ({ lr_scheduler_type: type, ...settings }, sizes) => ({
     name: 'schedule.yml',
-    text: yamlOf({ lr_scheduler: type!, ...settings }),
+    text: `${axolotlBatch(sizes)}${yamlOf({ sequence_len: sizes.nCtx, lr_scheduler: type!, ...settings })}`,
   }),
   loader: axolotlLoader,
 };
+
+/** What depends on the devices is said beside. */
+function axolotlBatch({ sequencesPerStep }: StepSizes): string {
+  return `# A step is ${sequencesPerStep} sequences: micro_batch_size x gradient_accumulation_steps x devices must be ${sequencesPerStep}.\n`;
+}
 
 function trainingArguments(settings: Settings): ExportFile {
   return { name: 'training_args.json', text: `${jsonOf(settings)}\n` };
@@ -281,7 +287,8 @@ class TableTrainer(Trainer):
   return [{ name: 'hf_lr_table.py', text }, trainingArguments(options)];
 }
 
-function axolotlLoader({ peakLr, nSteps }: TableFacts): ExportFile[] {
+function axolotlLoader(facts: TableFacts): ExportFile[] {
+  const { peakLr, nSteps, nCtx } = facts;
   const text = `"""Rates from a table for Axolotl, as a plugin that schedule.yml names."""
 
 from axolotl.integrations.base import BasePlugin
@@ -297,8 +304,13 @@ class TablePlugin(BasePlugin):
         # LambdaLR counts the steps that were made.
         return LambdaLR(optimizer, lambda made: rate(made + 1) / PEAK_LR)
 `;
-  const options = { learning_rate: peakLr, warmup_steps: 0, max_steps: nSteps };
-  const yaml = `${yamlOf(options)}plugins:\n  - axolotl_lr_table.TablePlugin\n`;
+  const options = {
+    sequence_len: nCtx,
+    learning_rate: peakLr,
+    warmup_steps: 0,
+    max_steps: nSteps,
+  };
+  const yaml = `${axolotlBatch(facts)}${yamlOf(options)}plugins:\n  - axolotl_lr_table.TablePlugin\n`;
   return [
     { name: 'axolotl_lr_table.py', text },
     { name: 'schedule.yml', text: yaml },

@@ -105,7 +105,10 @@ function plansOf({ curve }: ScheduleInput): Plan[] {
   );
 }
 
-function settingsOf(plan: Plan, { nSteps, sequencesPerStep }: ScheduleInput): Settings | null {
+function settingsOf(
+  plan: Plan,
+  { nSteps, sequencesPerStep, nCtx }: ScheduleInput,
+): Settings | null {
   const { lr, minLr, initLr, warmup, decayEnd, style, wsd } = plan;
   const end = whole(style === 'constant' ? Math.ceil(decayEnd) : decayEnd);
   const wsdSteps = wsd ? whole(wsd.steps) : 0;
@@ -119,6 +122,7 @@ function settingsOf(plan: Plan, { nSteps, sequencesPerStep }: ScheduleInput): Se
     'train-iters': bySteps ? nSteps : null,
     'train-samples': bySteps ? null : nSteps * sequencesPerStep,
     'global-batch-size': sequencesPerStep,
+    'seq-length': nCtx,
     lr,
     'min-lr': minLr,
     'lr-decay-style': style,
@@ -176,7 +180,7 @@ function write(settings: Settings): ExportFile {
   return { name: 'schedule.args', text: lines.join('') };
 }
 
-function loader({ firstStep, peakLr, nSteps, sequencesPerStep }: TableFacts): ExportFile[] {
+function loader({ firstStep, peakLr, nSteps, sequencesPerStep, nCtx }: TableFacts): ExportFile[] {
   const text = `"""Rates from a table for Megatron-LM.
 
 Call install() in the training script before pretrain(). Options that go with it are in schedule.args.
@@ -203,6 +207,7 @@ def install():
   const args: Settings = {
     'train-iters': firstStep + nSteps,
     'global-batch-size': sequencesPerStep,
+    'seq-length': nCtx,
     lr: peakLr,
     'lr-decay-style': 'constant',
   };

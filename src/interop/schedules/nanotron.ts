@@ -102,12 +102,13 @@ function rateOf(settings: NanotronSettings, made: number): number {
   return least + (lr - least) * left;
 }
 
-function write(settings: Settings, { nSteps }: StepSizes): ExportFile {
+function write(settings: Settings, { nSteps, sequencesPerStep, nCtx }: StepSizes): ExportFile {
   const body: Settings = {
-    tokens: { train_steps: nSteps },
+    tokens: { train_steps: nSteps, sequence_length: nCtx },
     optimizer: { learning_rate_scheduler: settings },
   };
-  return { name: 'schedule.yaml', text: yamlOf(body) };
+  const batch = `# A step is ${sequencesPerStep} sequences: micro_batch_size x batch_accumulation_per_replica x parallelism.dp must be ${sequencesPerStep}.\n`;
+  return { name: 'schedule.yaml', text: `${batch}${yamlOf(body)}` };
 }
 
 function loader(facts: TableFacts): ExportFile[] {

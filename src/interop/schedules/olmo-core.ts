@@ -255,6 +255,7 @@ function write(
     `LR = ${pythonOf(lr!)}`,
     `MAX_STEPS = ${nSteps}`,
     `GLOBAL_BATCH_TOKENS = ${sequencesPerStep * nCtx}`,
+    `SEQUENCE_LENGTH = ${nCtx}`,
     units === 'steps'
       ? 'MAX_DURATION = Duration.steps(MAX_STEPS)'
       : 'MAX_DURATION = Duration.tokens(MAX_STEPS * GLOBAL_BATCH_TOKENS)',
@@ -273,7 +274,7 @@ function keywords(fields: Settings): string {
     .join(', ');
 }
 
-function loader({ peakLr, nSteps }: TableFacts): ExportFile[] {
+function loader({ peakLr, nSteps, sequencesPerStep, nCtx }: TableFacts): ExportFile[] {
   const text = `"""Rates from a table for OLMo-core: scheduler of the TrainModuleConfig, lr of the OptimConfig."""
 
 from dataclasses import dataclass
@@ -283,6 +284,8 @@ from olmo_core.optim.scheduler import Scheduler
 from olmo_core.train import Duration
 
 LR = ${decimal(peakLr)}
+GLOBAL_BATCH_TOKENS = ${sequencesPerStep * nCtx}
+SEQUENCE_LENGTH = ${nCtx}
 MAX_DURATION = Duration.steps(${nSteps})
 
 

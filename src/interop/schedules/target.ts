@@ -58,6 +58,8 @@ export interface TrainerSchedules {
   readonly convention: string;
   /** It keeps the optimizer's state together with its count of steps only. */
   readonly countsOn: boolean;
+  /** Why it has no schedules at all, where it has none. */
+  readonly without?: string;
   readonly candidates: (input: ScheduleInput) => readonly Candidate[];
   readonly write: (settings: Settings, sizes: StepSizes) => ExportFile;
   /** Files beside the table: the trainer's part of the loader; options that go with it. */

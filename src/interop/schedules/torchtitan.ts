@@ -117,30 +117,43 @@ function pyRound(value: number): number {
   return floor % 2 === 0 ? floor : floor + 1;
 }
 
-function write({ lr, ...settings }: Settings, { nSteps }: StepSizes): ExportFile {
-  const fields = Object.entries(settings).map(([key, value]) => `    ${key}=${pythonOf(value)},\n`);
-  const text = `# For a Trainer.Config of torchtitan: optimizer, lr_scheduler, and training.steps.
-from torchtitan.components.optimizer import LRSchedulersContainer, default_adamw
+/** Lines of the training configuration. */
+function trainingConfig({ sequencesPerStep, nCtx }: StepSizes): string {
+  return `training = TrainingConfig(
+    steps=TRAINING_STEPS,
+    global_batch_size=${sequencesPerStep},
+    seq_len=${nCtx},
+)
+`;
+}
 
-TRAINING_STEPS = ${nSteps}
-optimizer = default_adamw(lr=${pythonOf(lr!)})
+function write({ lr, ...settings }: Settings, sizes: StepSizes): ExportFile {
+  const fields = Object.entries(settings).map(([key, value]) => `    ${key}=${pythonOf(value)},\n`);
+  const text = `# For a Trainer.Config of torchtitan: optimizer, lr_scheduler and training.
+from torchtitan.components.optimizer import LRSchedulersContainer, default_adamw
+from torchtitan.config import TrainingConfig
+
+TRAINING_STEPS = ${sizes.nSteps}
+${trainingConfig(sizes)}optimizer = default_adamw(lr=${pythonOf(lr!)})
 lr_scheduler = LRSchedulersContainer.Config(
 ${fields.join('')})
 `;
   return { name: 'schedule.py', text };
 }
 
-function loader({ peakLr, nSteps }: TableFacts): ExportFile[] {
-  const text = `"""Rates from a table for torchtitan: optimizer and lr_scheduler for a Trainer.Config."""
+function loader(facts: TableFacts): ExportFile[] {
+  const { peakLr, nSteps } = facts;
+  const text = `"""Rates from a table for torchtitan: optimizer, lr_scheduler and training for a Trainer.Config."""
 
 from dataclasses import dataclass
 
 from lr_table import rate
 from torchtitan.components.optimizer import LRSchedulersContainer, default_adamw
+from torchtitan.config import TrainingConfig
 
 TRAINING_STEPS = ${nSteps}
 PEAK_LR = ${decimal(peakLr)}
-
+${trainingConfig(facts)}
 
 class TableSchedulers(LRSchedulersContainer):
     @dataclass(kw_only=True, slots=True)
