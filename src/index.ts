@@ -369,8 +369,13 @@ export type { RefinedRows } from './refine/refine-batch.ts';
 export {
   type OpenRefinerOptions,
   openRefiner,
+  type RefineCallOptions,
   type RefinedDocument,
+  type RefinedRowOf,
+  type RefineRowsOptions,
   type Refiner,
+  type RefinerText,
+  type StreamedRows,
 } from './refine/refiner.ts';
 export { refineCorpus } from './refine/run.ts';
 export type { RefinedRow } from './refine/run-options.ts';

@@ -31,7 +31,7 @@ export interface NativeEngineOptions {
 /** What every asynchronous call takes besides its request. */
 export interface EngineCallOptions {
   /** Ends the call between two compute steps (on the CPU within one) with ABORTED; the engine stays usable. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** What a loaded model says of itself. */

@@ -1,12 +1,7 @@
 /** Checking options: what several parts of this room would each say for themselves. */
 import { GristmillError } from '../errors.ts';
 
-/** Options that were given: undefined ones let the defaults hold. */
-export function given<T extends object>(options: T): T {
-  return Object.fromEntries(
-    Object.entries(options).filter(([, value]) => value !== undefined),
-  ) as T;
-}
+export { given } from '../options.ts';
 
 /** @throws OPTION_INVALID unless `value` is a whole number in `minimum..maximum` */
 export function checkCount(

@@ -9,7 +9,8 @@
  *  2. `control[slab]` counts the live regions of a slab, plus one while a lane still fills it.
  *     A slab is reused only when that count is zero. Any thread may release; only the pool's thread allocates.
  *  3. The last free slab is kept for the `output` lane: input can never starve the stage that frees input.
- *  4. A region larger than a slab gets a buffer of its own (slab index -1), freed with its last reference.
+ *  4. A region larger than a slab gets a buffer of its own (slab index -1), freed with its last reference. So does one
+ *     that waits for a pool whose regions nobody gives back (`ownBufferAfterMs`).
  *
  *        slab 0 (SharedArrayBuffer)                       control (Int32Array over a SharedArrayBuffer)
  *        | region | region | region |   free  |           [ refs of slab 0, refs of slab 1, … ]
@@ -26,10 +27,19 @@ export interface SlabPoolOptions {
   readonly slabBytes?: number;
   /** Number of slabs, at least 2 (one input, one output). Default 3. */
   readonly nSlabs?: number;
+  /**
+   * An allocation that has waited so long while nothing was released gets a buffer of its own, which the garbage
+   * collector frees. For pools whose regions a caller may forget to release. Default: it waits on.
+   */
+  readonly ownBufferAfterMs?: number;
 }
 
 /** Defaults of {@link SlabPoolOptions}. */
-export const SLAB_POOL_DEFAULTS = Object.freeze({ slabBytes: 64 * 2 ** 20, nSlabs: 3 });
+export const SLAB_POOL_DEFAULTS = Object.freeze({
+  slabBytes: 64 * 2 ** 20,
+  nSlabs: 3,
+  ownBufferAfterMs: Number.POSITIVE_INFINITY,
+});
 
 /** A stretch of a slab. Plain data: it may be posted to a worker as it is. */
 export interface Region {
@@ -76,6 +86,9 @@ export class SlabPool {
     input: null,
     output: null,
   };
+  readonly #ownBufferAfterMs: number;
+  /** The counts when an allocation gave up waiting: while nothing is released no other one waits. */
+  #exhausted: string | null = null;
   /** Tail of each lane's queue: allocations of a lane are served in the order they were asked for. */
   readonly #tail: Record<Lane, Promise<unknown>> = {
     input: Promise.resolve(),
@@ -98,6 +111,7 @@ export class SlabPool {
         received: options.slabBytes,
       });
     }
+    this.#ownBufferAfterMs = options.ownBufferAfterMs ?? SLAB_POOL_DEFAULTS.ownBufferAfterMs;
     this.#control = new Int32Array(new SharedArrayBuffer(this.nSlabs * 4));
     this.#slabs = new Array<SharedArrayBuffer | null>(this.nSlabs).fill(null);
   }
@@ -119,16 +133,29 @@ export class SlabPool {
   }
 
   async #allocate(byteLength: number, lane: Lane, signal?: AbortSignal): Promise<Region> {
-    if (byteLength > this.slabBytes) {
-      const sab = new SharedArrayBuffer(byteLength);
-      return { sab, byteOffset: 0, byteLength, slab: -1, control: this.#control.buffer };
-    }
+    if (byteLength > this.slabBytes) return this.#ownBuffer(byteLength);
+    let counts = '';
+    let since = 0;
     for (;;) {
       throwIfAborted(signal, 'allocation');
       const region = this.#bump(byteLength, lane);
       if (region) return region;
+      const now = this.#control.join();
+      if (now === this.#exhausted) return this.#ownBuffer(byteLength);
+      if (now !== counts) {
+        counts = now;
+        since = performance.now();
+      } else if (performance.now() - since >= this.#ownBufferAfterMs) {
+        this.#exhausted = now;
+        return this.#ownBuffer(byteLength);
+      }
       await this.#slabFreed(signal);
     }
+  }
+
+  #ownBuffer(byteLength: number): Region {
+    const sab = new SharedArrayBuffer(byteLength);
+    return { sab, byteOffset: 0, byteLength, slab: -1, control: this.#control.buffer };
   }
 
   #bump(byteLength: number, lane: Lane): Region | null {

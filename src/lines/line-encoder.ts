@@ -59,14 +59,30 @@ export function tableRows({ bins, hashBits }: LineEncoder): number {
  */
 export function encodePage(
   lines: readonly string[],
-  { bins, hashBits, stack }: LineEncoder,
+  encoder: LineEncoder,
   logits?: StackLogits,
 ): EncodedPage {
+  const steps = encodeSteps(lines, encoder, logits);
+  for (;;) {
+    const step = steps.next();
+    if (step.done) return step.value;
+  }
+}
+
+/** {@link encodePage} in steps, so that a caller may let others have their turn between them. */
+export function* encodeSteps(
+  lines: readonly string[],
+  { bins, hashBits, stack }: LineEncoder,
+  logits?: StackLogits,
+): Generator<undefined, EncodedPage> {
   const scan = scanPage(lines);
+  yield;
   const features = lineFeatures(scan);
+  yield;
   if (!stack) return { scan, binned: binRows(features, bins), words: hashLines(scan, hashBits) };
   const words = hashLines(scan, stackHashBits(stack));
   const { first, second } = logits ?? stackLogits(stack, { features, words });
+  yield;
   return { scan, binned: binRows(stackRows(features, first, second), bins), words };
 }
 

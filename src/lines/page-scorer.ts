@@ -1,13 +1,14 @@
 /**
  * Scores of the lines of pages, or of documents, by a scoring model: encoder, windows, one forward pass each.
  */
-import { GristmillError } from '../errors.ts';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { GristmillError, throwIfAborted } from '../errors.ts';
 import { native } from '../native.ts';
 import type { LineScorerInfo, NativeLineScorer } from '../native-lines.ts';
 import { calibrated, type RetentionThreshold } from './calibration.ts';
 import { encodeDocument } from './document-encoder.ts';
 import { type ScoringEncoder, unpackEncoder } from './encoder-file.ts';
-import { BagWriter, type EncodedPage, encodePage, tableRows } from './line-encoder.ts';
+import { BagWriter, type EncodedPage, encodeSteps, tableRows } from './line-encoder.ts';
 import { spreadScores } from './page-scan.ts';
 import { planLineWindows } from './windows.ts';
 
@@ -19,6 +20,32 @@ export interface PageScorerOptions {
   readonly device?: string;
   /** CPU threads. Default 1. */
   readonly nThreads?: number;
+}
+
+/** Longest stretch of encoding, about, before the event loop gets a turn. */
+const STRETCH_MS = 10;
+
+/** Turns of the event loop between stretches of work, and the place where an abort ends it. */
+class Turns {
+  #since = performance.now();
+  readonly #signal: AbortSignal | undefined;
+
+  constructor(signal: AbortSignal | undefined) {
+    this.#signal = signal;
+  }
+
+  async take(): Promise<void> {
+    if (performance.now() - this.#since < STRETCH_MS) return;
+    await nextTurn();
+    throwIfAborted(this.#signal, 'scoring');
+    this.#since = performance.now();
+  }
+}
+
+/** Options of one call. */
+export interface ScoreCallOptions {
+  /** Ends the call between two stretches of work, with ABORTED. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** An open scoring model; see {@link openPageScorer}. */
@@ -44,23 +71,33 @@ export class PageScorer {
   }
 
   /**
-   * Probability of "keep" for every line of a page.
+   * Probability of "keep" for every line of a page. Encoding runs on this thread, in stretches with turns of the event
+   * loop between them; a step of a page of many thousand lines is one stretch.
    *
    * @param lines the text split at LF, empty lines included
    * @returns one number in 0..1 a line
+   * @throws ABORTED when `signal` fires
    */
-  async scoreLines(lines: readonly string[]): Promise<Float32Array> {
+  async scoreLines(
+    lines: readonly string[],
+    { signal }: ScoreCallOptions = {},
+  ): Promise<Float32Array> {
     const { encoder, calibration } = this.#scoring;
-    const page = encodePage(lines, encoder);
+    const turns = new Turns(signal);
+    const steps = encodeSteps(lines, encoder);
+    let step = steps.next();
+    for (; !step.done; step = steps.next()) await turns.take();
+    const page = step.value;
     const { nLines } = page.scan;
     const windows = planLineWindows(nLines, this.info.nCtx);
     const nSeen = windows.reduce((sum, { from, to }) => sum + to - from, 0);
     const bags = new BagWriter(nSeen);
     const windowStarts = new Int32Array(windows.length + 1);
-    windows.forEach(({ from, to }, window) => {
+    for (const [window, { from, to }] of windows.entries()) {
+      await turns.take();
       for (let line = from; line < to; line++) bags.add(page, line, encoder);
       windowStarts[window + 1] = windowStarts[window]! + to - from;
-    });
+    }
     const { starts: bagStarts, ids: bagIds, weights: bagWeights } = bags.finish();
     const logits = await this.#inner.score({ windowStarts, bagStarts, bagIds, bagWeights });
     const scores = new Float32Array(nLines);
@@ -72,11 +109,16 @@ export class PageScorer {
     return spreadScores(page.scan, scores, lines.length);
   }
 
-  /** Probability of "keep" for every document. */
-  async scoreDocuments(texts: readonly string[]): Promise<Float32Array> {
+  /** Probability of "keep" for every document. @throws ABORTED when `signal` fires */
+  async scoreDocuments(
+    texts: readonly string[],
+    { signal }: ScoreCallOptions = {},
+  ): Promise<Float32Array> {
     const { encoder, calibration } = this.#scoring;
+    const turns = new Turns(signal);
     const bags = new BagWriter(texts.length);
     for (const text of texts) {
+      await turns.take();
       const page: EncodedPage = encodeDocument(text, encoder);
       bags.add(page, 0, encoder);
     }

@@ -1,7 +1,15 @@
 /**
  * Options of an execution: one object, one frozen table of defaults, one check.
  */
-import { GristmillError } from '../errors.ts';
+import {
+  atLeast,
+  checkOptions,
+  type OptionTable,
+  oneOf,
+  refuseOption,
+  share,
+  whole,
+} from '../options.ts';
 import type { DialectName, ExecutorName } from './types.ts';
 
 /** Options of `execute` and `ExecutionPool`. */
@@ -67,61 +75,41 @@ export const EXECUTE_DEFAULTS: ResolvedOptions = Object.freeze({
   maxGrowthRatio: 1,
 });
 
-const CHOICES = {
-  dialect: ['prox', 'ultrax'],
-  executor: ['strict', 'compat'],
-  onOverRemoval: ['drop', 'keep'],
-} as const;
-
-const MINIMA = {
-  maxErrors: 0,
-  maxRepeats: 1,
-  maxSameAdds: 1,
-  maxAddPlaces: 1,
-  maxSimilarAdds: 1,
-  maxSameReplaces: 1,
-  maxOps: 1,
-  maxProgramChars: 1,
-  maxArgumentChars: 1,
-  minWords: 0,
+/** What each of {@link ExecuteOptions} must be. */
+export const EXECUTE_TABLE: OptionTable<ExecuteOptions> = {
+  dialect: oneOf(['prox', 'ultrax']),
+  executor: oneOf(['strict', 'compat']),
+  maxErrors: whole(0),
+  maxRepeats: whole(1),
+  maxSameAdds: whole(1),
+  maxAddPlaces: whole(1),
+  maxSimilarAdds: whole(1),
+  addSimilarity: share,
+  maxSameReplaces: whole(1),
+  legitReplaceRatio: {
+    expected: 'a number of at least 0',
+    accepts: (value) => typeof value === 'number' && value >= 0,
+  },
+  maxOps: whole(1),
+  maxProgramChars: whole(1),
+  maxArgumentChars: whole(1),
+  minKeptRatio: share,
+  minWords: whole(0),
+  onOverRemoval: oneOf(['drop', 'keep']),
+  maxGrowthRatio: atLeast(1),
 };
 
 /**
  * Fills in the defaults and checks every option.
  *
- * @throws OPTION_INVALID for an unknown choice or a number out of range
+ * @throws OPTION_INVALID for an unknown option or choice, or a number out of range
  */
 export function resolveOptions(options: ExecuteOptions = {}): ResolvedOptions {
+  checkOptions('execute', options, EXECUTE_TABLE);
   const defined = Object.entries(options).filter(([, value]) => value !== undefined);
   const resolved: ResolvedOptions = { ...EXECUTE_DEFAULTS, ...Object.fromEntries(defined) };
-  for (const [option, allowed] of Object.entries(CHOICES)) {
-    const received = resolved[option as keyof typeof CHOICES];
-    if (!(allowed as readonly string[]).includes(received)) {
-      refuse(option, `one of ${allowed.join(', ')}`, received);
-    }
-  }
-  for (const [option, minimum] of Object.entries(MINIMA)) {
-    const received = resolved[option as keyof typeof MINIMA];
-    if (!Number.isSafeInteger(received) || received < minimum) {
-      refuse(option, `a whole number of at least ${minimum}`, received);
-    }
-  }
-  for (const option of ['minKeptRatio', 'addSimilarity'] as const) {
-    const received = resolved[option];
-    if (!(received >= 0 && received <= 1)) refuse(option, 'a number in 0..1', received);
-  }
-  if (!(resolved.legitReplaceRatio >= 0)) {
-    refuse('legitReplaceRatio', 'a number of at least 0', resolved.legitReplaceRatio);
-  }
-  if (!(resolved.maxGrowthRatio >= 1 && Number.isFinite(resolved.maxGrowthRatio))) {
-    refuse('maxGrowthRatio', 'a finite number of at least 1', resolved.maxGrowthRatio);
-  }
   if (resolved.executor === 'compat' && resolved.dialect !== 'prox') {
-    refuse('executor', 'strict for every dialect but prox', resolved.executor);
+    refuseOption('executor', 'strict for every dialect but prox', resolved.executor);
   }
   return resolved;
-}
-
-function refuse(option: string, expected: string, received: unknown): never {
-  throw new GristmillError('OPTION_INVALID', { option, expected, received });
 }

@@ -9,6 +9,7 @@
 import type { BytesColumn } from '../batch/document-batch.ts';
 import type {
   DocumentViews,
+  EngineCallOptions,
   GenerateProgramsRequest,
   GenerateResult,
   LineFormat,
@@ -53,13 +54,18 @@ export function chunkFrame(profile: Profile, model: PromptModel, maxTokens: numb
 /** A function that writes a program for each of the given windows; the prompt is rendered once, here. */
 export function windowWriter(
   settings: ChunkStageSettings,
-): (text: DocumentViews, windows: GenerateProgramsRequest['windows']) => Promise<GenerateResult> {
+): (
+  text: DocumentViews,
+  windows: GenerateProgramsRequest['windows'],
+  options?: EngineCallOptions,
+) => Promise<GenerateResult> {
   const { engine, profile, grammar, maxPromptTokens } = settings;
   const { maxNewTokens } = profile.chunk!;
   const lineFormat = lineFormatOf(settings);
   const frame = chunkFrame(profile, engine.info, maxPromptTokens);
-  return ({ data, offsets }, windows) =>
-    engine.generatePrograms({ data, offsets, windows, frame, lineFormat, grammar, maxNewTokens });
+  const asked = { frame, lineFormat, grammar, maxNewTokens };
+  return ({ data, offsets }, windows, options) =>
+    engine.generatePrograms({ data, offsets, windows, ...asked }, options);
 }
 
 function lineFormatOf({ profile, firstLine }: ChunkStageSettings): LineFormat {
@@ -69,13 +75,14 @@ function lineFormatOf({ profile, firstLine }: ChunkStageSettings): LineFormat {
 /** A function that writes programs for documents of a batch. */
 export function chunkStage(
   settings: ChunkStageSettings,
-): (text: BytesColumn, docs: Int32Array) => Promise<ChunkPrograms> {
+): (text: BytesColumn, docs: Int32Array, options?: EngineCallOptions) => Promise<ChunkPrograms> {
   const { engine, profile } = settings;
   const { windows: rule } = profile.chunk!;
   const lineFormat = lineFormatOf(settings);
   const write = windowWriter(settings);
-  return async ({ data, offsets }, docs) => {
-    const plan = await engine.planWindows({ data, offsets, docs, lineFormat, windows: rule });
+  return async ({ data, offsets }, docs, options) => {
+    const request = { data, offsets, docs, lineFormat, windows: rule };
+    const plan = await engine.planWindows(request, options);
     const programs = new Map<number, WindowProgram[] | null>(Array.from(docs, (doc) => [doc, []]));
     const totals = { windows: plan.doc.length, windowsSkipped: 0, promptTokens: 0, newTokens: 0 };
     let asked: StageWindow[] = [];
@@ -93,7 +100,7 @@ export function chunkStage(
     }
     while (asked.length > 0) {
       const halves: StageWindow[] = [];
-      const result = await write({ data, offsets }, columnsOf(asked));
+      const result = await write({ data, offsets }, columnsOf(asked), options);
       for (const [index, window] of asked.entries()) {
         const { doc, lineStart, ownStart, lineEnd } = window;
         const flags = result.flags[index]!;

@@ -240,7 +240,7 @@ export function longestChunkPrompt({ chunk }: Profile): number {
 }
 
 /**
- * Loads the models on one device and sets the stages up.
+ * Loads the models on one device, side by side, and sets the stages up.
  *
  * @param isolate keep each engine in a process of its own
  */
@@ -252,9 +252,9 @@ export async function openCore(
   isolate: boolean,
   onRestart?: (exit: string) => void,
 ): Promise<OpenCore> {
-  const engines: (RefinerEngine | ScoringEngine)[] = [];
+  const opened: { document?: RefinerEngine | ScoringEngine; chunk?: typeof opened.document } = {};
   const host = onRestart ? { onRestart } : {};
-  const openScoring = async (modelPath: string): Promise<ScoringEngine> => {
+  const openScoring = async (stage: StageName, modelPath: string): Promise<ScoringEngine> => {
     const settings = {
       modelPath,
       device,
@@ -263,74 +263,86 @@ export async function openCore(
     const engine = isolate
       ? await openProcessScoring(settings, host)
       : await openLocalScoring(settings);
-    engines.push(engine);
+    opened[stage] = engine;
     return engine;
   };
-  const open = async (modelPath: string, nCtxSlot: number): Promise<RefinerEngine> => {
+  const open = async (
+    stage: StageName,
+    modelPath: string,
+    nCtxSlot: number,
+  ): Promise<RefinerEngine> => {
     const sizes = defaultSizes(device, options.threads);
     const nSlots = options.slots ?? defaultSlots(device, nCtxSlot);
     const settings = { ...sizes, nSlots, modelPath, device, nCtxSlot };
     const engine = isolate
       ? await openProcessEngine(settings, host)
       : await openLocalEngine(settings);
-    engines.push(engine);
+    opened[stage] = engine;
     return engine;
   };
+  const engines = (): (RefinerEngine | ScoringEngine)[] =>
+    [opened.document, opened.chunk].filter((engine) => engine !== undefined);
   const dispose = async (): Promise<void> => {
-    await Promise.all(engines.map((engine) => engine.dispose()));
+    await Promise.all(engines().map((engine) => engine.dispose()));
   };
-  try {
-    const { document, chunk } = resolved;
+  const { document, chunk, dialect, grammar } = resolved;
+  const openJudge = async (): Promise<RefineCore['judge']> => {
     const { documentMode: mode, documentThreshold: threshold } = resolved.options;
-    let judge: RefineCore['judge'] = null;
-    let write: RefineCore['write'] = null;
-    if (document && !document.profile) {
-      judge = scoredDocumentStage(await openScoring(document.model.path), threshold);
-    } else if (document?.profile) {
-      const { maxPromptTokens, maxNewTokens } = document.profile.document!;
-      const answer = mode === 'generate' ? Math.min(maxNewTokens, 48) : 16;
-      const engine = await open(document.model.path, maxPromptTokens + answer);
-      judge = documentStage({
-        engine,
-        profile: document.profile,
-        mode,
-        threshold: threshold ?? 0.5,
-      });
+    if (!document) return null;
+    if (!document.profile) {
+      return scoredDocumentStage(await openScoring('document', document.model.path), threshold);
     }
-    const { dialect, grammar } = resolved;
-    if (chunk && !chunk.profile) {
+    const { profile } = document;
+    const { maxPromptTokens, maxNewTokens } = profile.document!;
+    const answer = mode === 'generate' ? Math.min(maxNewTokens, 48) : 16;
+    const engine = await open('document', document.model.path, maxPromptTokens + answer);
+    return documentStage({ engine, profile, mode, threshold: threshold ?? 0.5 });
+  };
+  const openWriter = async (): Promise<RefineCore['write']> => {
+    if (!chunk) return null;
+    if (!chunk.profile) {
       const { lineThreshold, retention } = resolved.options;
       const wanted = {
         lineThreshold: lineThreshold ?? undefined,
         retention: retention ?? undefined,
       };
-      write = lineStage(await openScoring(chunk.model.path), wanted, dialect);
-    } else if (chunk?.profile) {
-      const maxPromptTokens = longestChunkPrompt(chunk.profile);
-      const { maxNewTokens } = chunk.profile.chunk!;
-      const engine = await open(chunk.model.path, maxPromptTokens + maxNewTokens);
-      write = chunkStage({
-        engine,
-        profile: chunk.profile,
-        grammar: resolved.options.constrained ? grammar : null,
-        firstLine: grammar.firstLine,
-        maxPromptTokens,
-      });
+      return lineStage(await openScoring('chunk', chunk.model.path), wanted, dialect);
     }
-    const dropAnswer = document?.profile?.document?.answers.drop.trim() ?? 'drop_doc()';
-    return { judge, write, dropAnswer, pool, engines, dispose };
-  } catch (error) {
+    const { profile } = chunk;
+    const maxPromptTokens = longestChunkPrompt(profile);
+    const { maxNewTokens } = profile.chunk!;
+    const engine = await open('chunk', chunk.model.path, maxPromptTokens + maxNewTokens);
+    return chunkStage({
+      engine,
+      profile,
+      grammar: resolved.options.constrained ? grammar : null,
+      firstLine: grammar.firstLine,
+      maxPromptTokens,
+    });
+  };
+  const [judge, write] = await Promise.allSettled([openJudge(), openWriter()]);
+  if (judge.status === 'rejected' || write.status === 'rejected') {
     await dispose();
-    throw error;
+    throw judge.status === 'rejected' ? judge.reason : (write as PromiseRejectedResult).reason;
   }
+  const dropAnswer = document?.profile?.document?.answers.drop.trim() ?? 'drop_doc()';
+  return {
+    judge: judge.value,
+    write: write.value,
+    dropAnswer,
+    pool,
+    engines: engines(),
+    dispose,
+  };
 }
 
 /** The shared memory of a refinement; options that are left out have the pool's defaults. */
 export function openSlabs({
   slabBytes = SLAB_POOL_DEFAULTS.slabBytes,
   nSlabs = SLAB_POOL_DEFAULTS.nSlabs,
+  ownBufferAfterMs = SLAB_POOL_DEFAULTS.ownBufferAfterMs,
 }: SlabPoolOptions): SlabPool {
-  return new SlabPool({ slabBytes, nSlabs });
+  return new SlabPool({ slabBytes, nSlabs, ownBufferAfterMs });
 }
 
 /** The pool that executes programs over batches of `slabs`. */

@@ -6,7 +6,7 @@
  * `generate` decodes the answer as the published script does and drops when it contains "drop"; its score is 0 or 1.
  */
 import type { BytesColumn } from '../batch/document-batch.ts';
-import type { PromptFrame } from '../native-engine.ts';
+import type { EngineCallOptions, PromptFrame } from '../native-engine.ts';
 import { FLAG_CRASHED, FLAG_DOES_NOT_FIT, type RefinerEngine } from './engine.ts';
 import type { Profile } from './profile.ts';
 import { type PromptModel, promptFrame } from './prompt.ts';
@@ -45,14 +45,15 @@ export function documentFrame(profile: Profile, model: PromptModel): PromptFrame
 /** A function that judges documents of a batch; the prompt is rendered once, here. */
 export function documentStage(
   settings: DocumentStageSettings,
-): (text: BytesColumn, docs: Int32Array) => Promise<DocumentVerdicts> {
+): (text: BytesColumn, docs: Int32Array, options?: EngineCallOptions) => Promise<DocumentVerdicts> {
   const { engine, profile, mode, threshold } = settings;
   const document = profile.document!;
   const frame = documentFrame(profile, engine.info);
-  return async ({ data, offsets }, docs) => {
+  return async ({ data, offsets }, docs, options) => {
     if (mode === 'generate') {
       const { maxNewTokens } = document;
-      const result = await engine.generateText({ data, offsets, docs, frame, maxNewTokens });
+      const request = { data, offsets, docs, frame, maxNewTokens };
+      const result = await engine.generateText(request, options);
       const keep = Uint8Array.from(result.programs, (answer) => (answer.includes('drop') ? 0 : 1));
       return {
         ...verdicts(keep, Float64Array.from(keep), result.flags),
@@ -61,7 +62,8 @@ export function documentStage(
       };
     }
     const answers = [document.answers.keep, document.answers.drop] as const;
-    const result = await engine.scoreDocuments({ data, offsets, docs, frame, answers });
+    const request = { data, offsets, docs, frame, answers };
+    const result = await engine.scoreDocuments(request, options);
     const score = Float64Array.from(result.logitDiff, (diff) => 1 / (1 + Math.exp(-diff)));
     const keep = Uint8Array.from(score, (probability) => (probability >= threshold ? 1 : 0));
     return {

@@ -6,10 +6,10 @@
  * until the one that kills it stands alone; after its second kill that one is set aside (`crashed`).
  */
 import { type ChildProcess, fork } from 'node:child_process';
-import { GristmillError } from '../errors.ts';
+import { GristmillError, isGristmillError, throwIfAborted } from '../errors.ts';
 import type { PageScorerOptions } from '../lines/page-scorer.ts';
 import { fromNative } from '../native.ts';
-import type { DocumentViews, NativeEngineOptions } from '../native-engine.ts';
+import type { DocumentViews, EngineCallOptions, NativeEngineOptions } from '../native-engine.ts';
 import { distFile } from '../paths.ts';
 
 /** Flag bit of a document or window whose processing killed the engine twice. */
@@ -20,9 +20,10 @@ export type EngineOpening =
   | { readonly engine: 'language'; readonly options: NativeEngineOptions }
   | { readonly engine: 'scoring'; readonly options: Required<PageScorerOptions> };
 
-/** A request to the child process. `open` comes first and once. */
+/** A request to the child process. `open` comes first and once; `cancel` ends the call `id` with ABORTED. */
 export type EngineMessage =
   | ({ readonly kind: 'open'; readonly id: number } & EngineOpening)
+  | { readonly kind: 'cancel'; readonly id: number }
   | {
       readonly kind: 'call';
       readonly id: number;
@@ -73,7 +74,7 @@ export interface EngineHost {
   /** What the engine said of itself when it was opened. */
   readonly info: unknown;
   /** One call; a child that dies under it is restarted and the call fails as {@link isolated} expects. */
-  call(method: string, request: unknown): Promise<unknown>;
+  call(method: string, request: unknown, options?: EngineCallOptions): Promise<unknown>;
   /**
    * Runs `items` through `run`, which makes one {@link call}. When the child dies under it, the items are tried in
    * halves; a single item gets two tries, then `crashed` stands for its result.
@@ -186,18 +187,31 @@ export async function openEngineHost(
   }
 
   /** One call; throws {@link EngineDied} when the child dies under it. */
-  async function call(method: string, request: unknown): Promise<unknown> {
+  async function call(
+    method: string,
+    request: unknown,
+    { signal }: EngineCallOptions = {},
+  ): Promise<unknown> {
     if (disposed) throw new GristmillError('DISPOSED', { object: 'engine' });
     const used = restarting ? await restarting : child;
+    throwIfAborted(signal, 'the engine call');
+    const id = nextId++;
+    const cancel = (): void => {
+      if (used.process.connected) used.process.send({ kind: 'cancel', id } satisfies EngineMessage);
+    };
+    signal?.addEventListener('abort', cancel, { once: true });
     try {
-      const value = await send(used, { kind: 'call', id: nextId++, method, request });
+      const value = await send(used, { kind: 'call', id, method, request });
       deathsInARow = 0;
       return value;
     } catch (error) {
+      if (isGristmillError(error, 'ABORTED')) throwIfAborted(signal, 'the engine call');
       if (error instanceof EngineDied && !disposed) {
         await restart(used);
       }
       throw error;
+    } finally {
+      signal?.removeEventListener('abort', cancel);
     }
   }
 

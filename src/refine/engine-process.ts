@@ -4,13 +4,16 @@
  * It leaves when the parent goes away. Nothing is printed: the parent ignores its output.
  */
 import { GristmillError } from '../errors.ts';
+import type { EngineCallOptions } from '../native-engine.ts';
 import { openLocalEngine, type RefinerEngine } from './engine.ts';
 import type { EngineMessage, EngineReply } from './engine-host.ts';
 import { openLocalScoring, type ScoringEngine } from './scoring-engine.ts';
 
 let engine: RefinerEngine | ScoringEngine | null = null;
+/** Of the calls under way, by number. */
+const controllers = new Map<number, AbortController>();
 
-async function answer(message: EngineMessage): Promise<unknown> {
+async function answer(message: Exclude<EngineMessage, { kind: 'cancel' }>): Promise<unknown> {
   if (message.kind === 'open') {
     engine =
       message.engine === 'language'
@@ -20,11 +23,21 @@ async function answer(message: EngineMessage): Promise<unknown> {
   }
   if (!engine) throw new GristmillError('DISPOSED', { object: 'engine' });
   // The request was built by a typed face (engine.ts, scoring-engine.ts); the method names are a closed set there.
-  const methods = engine as unknown as Record<string, (request: unknown) => Promise<unknown>>;
-  return methods[message.method]!(message.request);
+  const methods = engine as unknown as Record<
+    string,
+    (request: unknown, options: EngineCallOptions) => Promise<unknown>
+  >;
+  const controller = new AbortController();
+  controllers.set(message.id, controller);
+  try {
+    return await methods[message.method]!(message.request, { signal: controller.signal });
+  } finally {
+    controllers.delete(message.id);
+  }
 }
 
 process.on('message', (message: EngineMessage) => {
+  if (message.kind === 'cancel') return controllers.get(message.id)?.abort();
   answer(message).then(
     (value) => reply({ id: message.id, value }),
     (error: unknown) => {

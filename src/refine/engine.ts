@@ -5,6 +5,7 @@ import { isGristmillError } from '../errors.ts';
 import { fromNative, native } from '../native.ts';
 import type {
   DocumentViews,
+  EngineCallOptions,
   EngineInfo,
   EngineStats,
   GenerateProgramsRequest,
@@ -36,10 +37,13 @@ export const FLAG_DOES_NOT_FIT = 2;
 /** What the stages need of an engine. Every method may be called while others are pending. */
 export interface RefinerEngine {
   readonly info: EngineInfo;
-  planWindows(request: PlanWindowsRequest): Promise<WindowPlan>;
-  scoreDocuments(request: ScoreRequest): Promise<ScoreResult>;
-  generatePrograms(request: GenerateProgramsRequest): Promise<GenerateResult>;
-  generateText(request: GenerateTextRequest): Promise<GenerateResult>;
+  planWindows(request: PlanWindowsRequest, options?: EngineCallOptions): Promise<WindowPlan>;
+  scoreDocuments(request: ScoreRequest, options?: EngineCallOptions): Promise<ScoreResult>;
+  generatePrograms(
+    request: GenerateProgramsRequest,
+    options?: EngineCallOptions,
+  ): Promise<GenerateResult>;
+  generateText(request: GenerateTextRequest, options?: EngineCallOptions): Promise<GenerateResult>;
   stats(): Promise<EngineStats>;
   dispose(): Promise<void>;
 }
@@ -49,10 +53,10 @@ export async function openLocalEngine(options: NativeEngineOptions): Promise<Ref
   const engine: NativeEngine = await coded(native().openEngine(options));
   return {
     info: engine.info(),
-    planWindows: (request) => coded(engine.planWindows(request)),
-    scoreDocuments: (request) => coded(engine.scoreDocuments(request)),
-    generatePrograms: (request) => coded(engine.generatePrograms(request)),
-    generateText: (request) => coded(engine.generateText(request)),
+    planWindows: (request, options) => coded(engine.planWindows(request, options)),
+    scoreDocuments: (request, options) => coded(engine.scoreDocuments(request, options)),
+    generatePrograms: (request, options) => coded(engine.generatePrograms(request, options)),
+    generateText: (request, options) => coded(engine.generateText(request, options)),
     stats: async () => engine.stats(),
     dispose: () => engine.dispose(),
   };
@@ -89,53 +93,63 @@ export async function openProcessEngine(
   const documents = <R extends DocumentViews & { docs: Int32Array | null }, T>(
     method: string,
     request: R,
+    options: EngineCallOptions | undefined,
     crashed: () => T,
   ): Promise<T[]> => {
     const docs = requestedDocs(request);
     if (docs.length === 0) return Promise.resolve([]);
-    return isolated(docs, (some) => call(method, compact(request, some)) as Promise<T>, crashed);
+    return isolated(
+      docs,
+      (some) => call(method, compact(request, some), options) as Promise<T>,
+      crashed,
+    );
   };
 
   return {
     info: host.info as EngineInfo,
-    planWindows: async (request) => {
+    planWindows: async (request, options) => {
       const docs = requestedDocs(request);
       if (docs.length === 0) return mergePlans([]);
       const plans = await isolated<WindowPlan>(
         docs,
         async (some) => {
-          const plan = (await call('planWindows', compact(request, some))) as WindowPlan;
+          const plan = (await call('planWindows', compact(request, some), options)) as WindowPlan;
           return { ...plan, doc: plan.doc.map((doc) => some[doc]!) };
         },
         () => mergePlans([]),
       );
       return mergePlans(plans);
     },
-    scoreDocuments: async (request) => {
-      const parts = await documents<ScoreRequest, ScoreResult>('scoreDocuments', request, () => ({
+    scoreDocuments: async (request, options) => {
+      const crashed = (): ScoreResult => ({
         logitDiff: new Float32Array(1),
         promptTokens: new Int32Array(1),
         flags: Uint8Array.of(FLAG_CRASHED),
-      }));
+      });
+      const parts = await documents('scoreDocuments', request, options, crashed);
       return {
         logitDiff: Float32Array.from(parts.flatMap((part) => [...part.logitDiff])),
         promptTokens: Int32Array.from(parts.flatMap((part) => [...part.promptTokens])),
         flags: Uint8Array.from(parts.flatMap((part) => [...part.flags])),
       };
     },
-    generatePrograms: async (request) => {
+    generatePrograms: async (request, options) => {
       const all = Int32Array.from(request.windows.doc, (_, window) => window);
       if (all.length === 0) return mergeGenerated([]);
       const parts = await isolated<GenerateResult>(
         all,
         (some) =>
-          call('generatePrograms', compactWindows(request, some)) as Promise<GenerateResult>,
+          call(
+            'generatePrograms',
+            compactWindows(request, some),
+            options,
+          ) as Promise<GenerateResult>,
         crashedProgram,
       );
       return mergeGenerated(parts);
     },
-    generateText: async (request) =>
-      mergeGenerated(await documents('generateText', request, crashedProgram)),
+    generateText: async (request, options) =>
+      mergeGenerated(await documents('generateText', request, options, crashedProgram)),
     stats: async () => {
       lastStats = (await call('stats', null)) as EngineStats;
       return addStats(lostStats, lastStats);

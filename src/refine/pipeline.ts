@@ -6,7 +6,8 @@
  * Maps a stream with at most `concurrency` calls of `map` under way; results come in the order of their inputs.
  *
  * The source is pulled ahead only as far as calls may start. When a call rejects, or the consumer stops early, the
- * calls under way are awaited before the failure is passed on, so nothing runs on behind the caller's back.
+ * calls under way are awaited before the failure is passed on, so nothing runs on behind the caller's back. When the
+ * source fails, the results of what came before it are given first.
  */
 export async function* mapOrdered<In, Out>(
   source: AsyncIterable<In>,
@@ -16,6 +17,7 @@ export async function* mapOrdered<In, Out>(
   const iterator = source[Symbol.asyncIterator]();
   const underWay: Promise<Out>[] = [];
   let ended = false;
+  let failure: { readonly error: unknown } | null = null;
   // Pulling overlaps with the calls: the next input is asked for before the oldest result is awaited.
   let pulling: Promise<IteratorResult<In>> | null = null;
   try {
@@ -23,11 +25,15 @@ export async function* mapOrdered<In, Out>(
       while (!ended && underWay.length < concurrency) {
         pulling ??= iterator.next();
         const oldest = underWay[0];
+        const pull = pulling.then(
+          (pulled) => ({ pulled }) as const,
+          (error: unknown) => ({ error }) as const,
+        );
         const settled =
           oldest === undefined
-            ? ({ pulled: await pulling } as const)
+            ? await pull
             : await Promise.race([
-                pulling.then((pulled) => ({ pulled }) as const),
+                pull,
                 oldest.then(
                   () => 'ready' as const,
                   () => 'ready' as const,
@@ -35,7 +41,10 @@ export async function* mapOrdered<In, Out>(
               ]);
         if (settled === 'ready') break;
         pulling = null;
-        if (settled.pulled.done) ended = true;
+        if ('error' in settled) {
+          ended = true;
+          failure = settled;
+        } else if (settled.pulled.done) ended = true;
         else {
           const call = map(settled.pulled.value);
           call.catch(() => undefined);
@@ -43,7 +52,10 @@ export async function* mapOrdered<In, Out>(
         }
       }
       const oldest = underWay.shift();
-      if (oldest === undefined) return;
+      if (oldest === undefined) {
+        if (failure) throw failure.error;
+        return;
+      }
       yield await oldest;
     }
   } finally {

@@ -6,6 +6,7 @@
  */
 import { bytesAt, type DocumentBatch } from '../batch/document-batch.ts';
 import { native } from '../native.ts';
+import type { EngineCallOptions } from '../native-engine.ts';
 import type { BatchExecution, ExecutionPool } from '../program/pool.ts';
 import { type OpRecord, STATUSES, type Status, type WindowProgram } from '../program/types.ts';
 import type { ChunkPrograms } from './chunk-stage.ts';
@@ -19,10 +20,18 @@ const ARRIVAL_REASONS: readonly (StageReason | null)[] = [null, 'null_text', 'in
 /** What the stages need, set up once per run. */
 export interface RefineCore {
   readonly judge:
-    | ((text: DocumentBatch['text'], docs: Int32Array) => Promise<DocumentVerdicts>)
+    | ((
+        text: DocumentBatch['text'],
+        docs: Int32Array,
+        options?: EngineCallOptions,
+      ) => Promise<DocumentVerdicts>)
     | null;
   readonly write:
-    | ((text: DocumentBatch['text'], docs: Int32Array) => Promise<ChunkPrograms>)
+    | ((
+        text: DocumentBatch['text'],
+        docs: Int32Array,
+        options?: EngineCallOptions,
+      ) => Promise<ChunkPrograms>)
     | null;
   /** Program text of a dropped document, as the document refiner answers it. */
   readonly dropAnswer: string;
@@ -58,11 +67,12 @@ export interface JudgedBatch {
   readonly windowsSkipped: number;
 }
 
-/** Runs the engine's stages over one batch. */
+/** Runs the engine's stages over one batch. @throws ABORTED when `signal` fires */
 export async function judgeBatch(
   core: RefineCore,
   batch: DocumentBatch,
   rowStatus: Uint8Array,
+  signal?: AbortSignal,
 ): Promise<JudgedBatch> {
   const failed = Array.from(rowStatus, (status) => ARRIVAL_REASONS[status] ?? null);
   const droppedByRefiner = new Uint8Array(batch.nDocs);
@@ -77,7 +87,7 @@ export async function judgeBatch(
 
   if (core.judge) {
     const docs = alive();
-    const verdicts = await core.judge(batch.text, docs);
+    const verdicts = await core.judge(batch.text, docs, { signal });
     for (const [index, row] of docs.entries()) {
       score[row] = verdicts.score[index]!;
       failed[row] = verdicts.failed[index]!;
@@ -88,7 +98,7 @@ export async function judgeBatch(
   }
   if (core.write) {
     const docs = alive();
-    const chunk = await core.write(batch.text, docs);
+    const chunk = await core.write(batch.text, docs, { signal });
     for (const [index, row] of docs.entries()) {
       const written = chunk.programs[index]!;
       if (written === null) failed[row] = 'engine_crashed';
@@ -104,9 +114,13 @@ export async function judgeBatch(
 }
 
 /** Executes the programs of a judged batch and counts what became of its rows. */
-export async function executeBatch(core: RefineCore, judged: JudgedBatch): Promise<RefinedRows> {
+export async function executeBatch(
+  core: RefineCore,
+  judged: JudgedBatch,
+  signal?: AbortSignal,
+): Promise<RefinedRows> {
   const { batch, failed, droppedByRefiner, programs } = judged;
-  const execution: BatchExecution = await core.pool.execute(batch, programs);
+  const execution: BatchExecution = await core.pool.execute(batch, programs, signal);
   const nRows = batch.nDocs;
   const status: Status[] = new Array(nRows);
   const reason: string[] = new Array(nRows);

@@ -1,123 +1,237 @@
 /**
- * The refiner as a library: texts or batches in, outcomes out; no files, no ledger.
+ * The refiner as a library: texts, rows or batches in, outcomes out; no files, no ledger.
+ *
+ *     inputs → a batch in shared memory → engine → execute → results, in order
+ *
+ * Invariants
+ *  1. Who waits for a result is let go at once when its signal fires. The engine is told to stop; memory that it may
+ *     still read is released when it has.
+ *  2. Every batch that was made here is released once: by the consumer, by the lag of `stream`, or behind an end.
+ *  3. A consumer that keeps results never stops the pipeline: when nothing comes back to the slab pool, batches get
+ *     memory of their own.
  */
 import { buildBatch, type DocumentBatch } from '../batch/document-batch.ts';
-import { GristmillError, throwIfAborted } from '../errors.ts';
+import { abortError, GristmillError, throwIfAborted, untilAborted } from '../errors.ts';
 import { native } from '../native.ts';
-import type { EngineInfo, EngineStats } from '../native-engine.ts';
-import type { Outcome } from '../program/types.ts';
-import { openCore, openExecution, openSlabs, type RefineOptions, resolveRefiner } from './core.ts';
+import { checkOptions, given, refuseOption } from '../options.ts';
+import { openCore, openExecution, openSlabs, resolveRefiner } from './core.ts';
 import { batchRows, defaultSizes, parseDevices } from './devices.ts';
 import { IN_FLIGHT } from './lanes.ts';
+import { OPEN_REFINER_TABLE, REFINE_CALL_TABLE } from './option-tables.ts';
 import { mapOrdered } from './pipeline.ts';
 import { executeBatch, judgeBatch, type RefinedRows } from './refine-batch.ts';
-import type { ScoringInfo, ScoringStats } from './scoring-engine.ts';
+import type {
+  OpenRefinerOptions,
+  RefineCallOptions,
+  RefinedDocument,
+  RefinedRowOf,
+  RefineRowsOptions,
+  Refiner,
+  RefinerText,
+  StreamedRows,
+} from './refiner-types.ts';
+import { type LeavableSource, leavable } from './source.ts';
+import { checkTexts, encodeTexts, gatherRows, slicesOf, textOf } from './text-batches.ts';
 
-/** Options of {@link openRefiner}. */
-export interface OpenRefinerOptions extends RefineOptions {
-  /**
-   * Keep each engine in a process of its own, so that a crash of llama.cpp does not take this one along.
-   * Default false: embedded use starts faster without.
-   */
-  readonly isolate?: boolean;
-  /** Bytes of one shared-memory slab, default 64 MiB, and their number, default 3. */
-  readonly slabBytes?: number;
-  readonly nSlabs?: number;
+export type {
+  OpenRefinerOptions,
+  RefineCallOptions,
+  RefinedDocument,
+  RefinedRowOf,
+  RefineRowsOptions,
+  Refiner,
+  RefinerText,
+  StreamedRows,
+} from './refiner-types.ts';
+
+/** Results of a stream that stay valid behind the newest one. */
+const STREAM_LAG = 2;
+/** Wait for memory that nobody gives back, after which a batch gets its own. */
+const OWN_BUFFER_AFTER_MS = 250;
+
+const WHAT = 'refining';
+
+/** A batch on its way, with what its maker wants to find beside its results. */
+interface Item<Beside> {
+  readonly batch: DocumentBatch;
+  readonly arrival: Uint8Array;
+  readonly beside: Beside;
+  /** Null until it was executed. */
+  rows: RefinedRows | null;
+  /** Gives everything back that is held for it. */
+  release(): void;
 }
-
-/** The outcome of one document with what the refiner said of it. */
-export interface RefinedDocument extends Outcome {
-  /** Programs of the document's windows joined by line breaks; null when none was written. */
-  readonly program: string | null;
-  /** Probability of keeping by the document stage, 0..1; null where it did not run. */
-  readonly score: number | null;
-}
-
-/** A refiner in memory. Owns native memory: call {@link Refiner.dispose}, or use `await using`. */
-export interface Refiner {
-  /** What the loaded models say of themselves, document stage first. */
-  readonly models: readonly (EngineInfo | ScoringInfo)[];
-  /**
-   * Refines texts, in order. Lone surrogates become U+FFFD.
-   *
-   * @throws ABORTED when `signal` fires, DISPOSED
-   */
-  refine(
-    texts: readonly string[],
-    options?: { readonly signal?: AbortSignal },
-  ): Promise<RefinedDocument[]>;
-  /**
-   * Refines a stream of batches (or of arrays of texts), in order, reading ahead by two. Each result must be
-   * released before the third next is asked for: its memory is part of the refiner's slab pool.
-   * Input batches stay the caller's; those made of texts are released with their result.
-   */
-  stream(
-    batches: AsyncIterable<DocumentBatch | readonly string[]>,
-    options?: { readonly signal?: AbortSignal },
-  ): AsyncGenerator<RefinedRows>;
-  /** Counters of the engines, by model. */
-  stats(): Promise<(EngineStats | ScoringStats)[]>;
-  dispose(): Promise<void>;
-  [Symbol.asyncDispose](): Promise<void>;
-}
-
-/** Characters of one batch, bounded so that a long array streams through the slabs. */
-const BATCH_CHARS = 4 * 2 ** 20;
 
 /**
  * Loads the models and opens a refiner.
  *
  * @throws OPTION_INVALID, ENGINE_*, PROFILE_*, NATIVE_MISSING
+ * @example
+ * ```js
+ * await using refiner = await openRefiner();
+ * const [document] = await refiner.refine([page]);
+ * ```
  */
-export async function openRefiner(options: OpenRefinerOptions = {}): Promise<Refiner> {
+export async function openRefiner(asked: OpenRefinerOptions = {}): Promise<Refiner> {
+  checkOptions('openRefiner', asked, OPEN_REFINER_TABLE);
+  const options = given(asked);
   const resolved = await resolveRefiner(options);
-  const slabs = openSlabs(options);
+  const slabs = openSlabs({ ...options, ownBufferAfterMs: OWN_BUFFER_AFTER_MS });
   const pool = openExecution(resolved, slabs, options.workers);
   const device = parseDevices(options.device ?? 'cpu')[0]!;
-  const core = await openCore(resolved, options, device, pool, options.isolate ?? false).catch(
+  const core = await openCore(resolved, options, device, pool, options.isolate ?? true).catch(
     async (error: unknown) => {
       await pool.destroy();
       throw error;
     },
   );
+  const maxRows = batchRows(options.slots ?? defaultSizes(device).nSlots);
+  /** What goes on behind calls that have ended. */
+  const endings = new Set<Promise<void>>();
   let disposed = false;
-  const check = (signal?: AbortSignal): void => {
+  const check = (signal: AbortSignal | undefined): void => {
     if (disposed) throw new GristmillError('DISPOSED', { object: 'refiner' });
-    throwIfAborted(signal, 'refining');
+    throwIfAborted(signal, WHAT);
   };
-  const encoder = new TextEncoder();
 
-  async function* stream(
-    batches: AsyncIterable<DocumentBatch | readonly string[]>,
-    { signal }: { readonly signal?: AbortSignal } = {},
-  ): AsyncGenerator<RefinedRows> {
-    check(signal);
-    async function* read() {
-      for await (const input of batches) {
+  async function place<Beside>(
+    texts: readonly RefinerText[],
+    beside: Beside,
+    signal: AbortSignal,
+  ): Promise<Item<Beside>> {
+    const { values, arrival } = encodeTexts(texts);
+    const batch = await buildBatch(slabs, { text: values }, 'input', signal);
+    return itemOf(batch, arrival, beside, () => batch.release());
+  }
+
+  /** The results of inputs, in order; an item is its taker's to release. */
+  async function* results<Input, Beside>(
+    inputs: LeavableSource<Input> | AsyncGenerator<Input>,
+    leave: () => void,
+    signal: AbortSignal | undefined,
+    make: (input: Input, signal: AbortSignal) => Promise<Item<Beside>>,
+  ): AsyncGenerator<Item<Beside> & { readonly rows: RefinedRows }> {
+    const controller = new AbortController();
+    const stop = (): void => controller.abort(signal?.reason);
+    signal?.addEventListener('abort', stop, { once: true });
+    const open = new Set<Item<Beside>>();
+    async function* read(): AsyncGenerator<Item<Beside>> {
+      for await (const input of inputs) {
         check(signal);
-        if ('nDocs' in input) yield { batch: input, mine: false };
-        else {
-          const text = input.map((value) => encoder.encode(value));
-          yield { batch: await buildBatch(slabs, { text }, 'input', signal), mine: true };
-        }
+        const item = await make(input, controller.signal);
+        open.add(item);
+        yield item;
       }
     }
-    const judged = mapOrdered(read(), IN_FLIGHT, async ({ batch, mine }) => ({
-      mine,
-      judged: await judgeBatch(core, batch, arrivalOf(batch)),
+    const judged = mapOrdered(read(), IN_FLIGHT, async (item) => ({
+      item,
+      judged: await judgeBatch(core, item.batch, item.arrival, controller.signal),
     }));
-    const executed = mapOrdered(judged, IN_FLIGHT, async ({ judged, mine }) => ({
-      mine,
-      rows: await executeBatch(core, judged),
-    }));
-    for await (const { rows, mine } of executed) {
+    const executed = mapOrdered(judged, IN_FLIGHT, async ({ item, judged: verdicts }) => {
+      item.rows = await executeBatch(core, verdicts, controller.signal);
+      return item;
+    });
+    try {
       check(signal);
-      const release = (): void => {
-        rows.release();
-        if (mine) rows.batch.release();
-      };
-      yield { ...rows, release };
+      for (;;) {
+        const next = await untilAborted(executed.next(), signal, WHAT);
+        if (next.done) return;
+        const { value: item } = next;
+        open.delete(item);
+        yield item as Item<Beside> & { readonly rows: RefinedRows };
+      }
+    } finally {
+      signal?.removeEventListener('abort', stop);
+      controller.abort(abortError(WHAT));
+      leave();
+      const ending = (async () => {
+        await executed.return(undefined).catch(() => undefined);
+        for (const item of open) item.release();
+      })();
+      endings.add(ending);
+      void ending.finally(() => endings.delete(ending));
+      if (!signal?.aborted) await ending;
     }
+  }
+
+  async function* stream(
+    batches: Parameters<Refiner['stream']>[0],
+    callOptions: RefineCallOptions = {},
+  ): AsyncGenerator<StreamedRows, void, undefined> {
+    checkOptions('stream', callOptions, REFINE_CALL_TABLE);
+    const { signal } = callOptions;
+    const source = leavable('batches', batches);
+    let nBatches = 0;
+    const items = results(
+      source,
+      () => source.leave(),
+      signal,
+      async (input, ending): Promise<Item<null>> => {
+        const option = `batch ${nBatches++}`;
+        if (isBatch(input)) return itemOf(input, arrivalOf(input), null, () => undefined);
+        checkTexts(option, input);
+        return place(input, null, ending);
+      },
+    );
+    const given: { release(): void; isKept: boolean }[] = [];
+    for await (const item of items) {
+      const held = { release: () => item.release(), isKept: false };
+      yield streamedRows(item, () => {
+        held.isKept = true;
+      });
+      given.push(held);
+      if (given.length <= STREAM_LAG) continue;
+      const oldest = given.shift()!;
+      if (!oldest.isKept) oldest.release();
+    }
+  }
+
+  async function* refineRows<Row>(
+    rows: AsyncIterable<Row> | Iterable<Row>,
+    rowOptions: RefineRowsOptions<Row> = {},
+  ): AsyncGenerator<RefinedRowOf<Row>, void, undefined> {
+    checkOptions<RefineRowsOptions<Row>>('refineRows', rowOptions, {
+      ...REFINE_CALL_TABLE,
+      text: {
+        expected: 'a function of a row, or the name of a property',
+        accepts: (value) => typeof value === 'function' || typeof value === 'string',
+      },
+    });
+    const source = leavable('rows', rows);
+    const gathered = gatherRows(source, textOf(rowOptions.text), maxRows);
+    const items = results(
+      gathered,
+      () => source.leave(),
+      rowOptions.signal,
+      (batch, ending) => place(batch.texts, batch, ending),
+    );
+    for await (const item of items) {
+      const { beside } = item;
+      const documents = takeDocuments(item, beside.texts);
+      for (const [index, document] of documents.entries()) {
+        yield { row: beside.rows[index]!, ...document };
+      }
+    }
+  }
+
+  async function refine(
+    texts: readonly RefinerText[],
+    callOptions: RefineCallOptions = {},
+  ): Promise<RefinedDocument[]> {
+    checkOptions('refine', callOptions, REFINE_CALL_TABLE);
+    checkTexts('texts', texts);
+    const slices = leavable('texts', slicesOf(texts, maxRows));
+    const items = results(
+      slices,
+      () => slices.leave(),
+      callOptions.signal,
+      (slice, ending) => place(slice, slice, ending),
+    );
+    const refined: RefinedDocument[] = [];
+    for await (const item of items) {
+      for (const document of takeDocuments(item, item.beside)) refined.push(document);
+    }
+    return refined;
   }
 
   async function dispose(): Promise<void> {
@@ -125,37 +239,95 @@ export async function openRefiner(options: OpenRefinerOptions = {}): Promise<Ref
     disposed = true;
     await core.dispose();
     await pool.destroy();
+    await Promise.all(endings);
   }
 
   return {
     models: core.engines.map((engine) => engine.info),
     stream,
-    async refine(texts, refineOptions = {}) {
-      const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
-      const refined: RefinedDocument[] = [];
-      for await (const rows of stream(
-        slicesOf(texts, batchRows(options.slots ?? defaultSizes(device).nSlots)),
-        refineOptions,
-      )) {
-        for (const [row, status] of rows.status.entries()) {
-          const score = rows.score[row]!;
-          refined.push({
-            text: status === 'dropped' ? '' : decoder.decode(rows.texts[row]!),
-            status,
-            reason: rows.reason[row]!,
-            ops: rows.ops[row]!,
-            program: rows.program[row]!,
-            score: Number.isNaN(score) ? null : score,
-          });
-        }
-        rows.release();
-      }
-      return refined;
-    },
+    refineRows,
+    refine,
     stats: () => Promise.all(core.engines.map((engine) => engine.stats())),
     dispose,
     [Symbol.asyncDispose]: dispose,
   };
+}
+
+function itemOf<Beside>(
+  batch: DocumentBatch,
+  arrival: Uint8Array,
+  beside: Beside,
+  releaseInput: () => void,
+): Item<Beside> {
+  let released = false;
+  return {
+    batch,
+    arrival,
+    beside,
+    rows: null,
+    release() {
+      if (released) return;
+      released = true;
+      this.rows?.release();
+      releaseInput();
+    },
+  };
+}
+
+const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
+
+/** The outcomes of an item's texts; its memory is given back. */
+function takeDocuments(
+  item: Item<unknown> & { readonly rows: RefinedRows },
+  texts: readonly RefinerText[],
+): RefinedDocument[] {
+  const { status, reason, ops, program, score, texts: outputs } = item.rows;
+  const documents = status.map((became, row): RefinedDocument => {
+    const probability = score[row]!;
+    const isAsItCame = became === 'kept' || became === 'failed';
+    return {
+      text:
+        became === 'dropped' ? '' : isAsItCame ? (texts[row] ?? '') : decoder.decode(outputs[row]!),
+      status: became,
+      reason: reason[row]!,
+      ops: ops[row]!,
+      program: program[row]!,
+      score: Number.isNaN(probability) ? null : probability,
+    };
+  });
+  item.release();
+  return documents;
+}
+
+/** Results whose texts cannot be read once their memory is used for others. */
+function streamedRows(
+  item: Item<unknown> & { readonly rows: RefinedRows },
+  keep: () => void,
+): StreamedRows {
+  const { rows } = item;
+  let released = false;
+  const { release } = item;
+  item.release = () => {
+    released = true;
+    release.call(item);
+  };
+  return {
+    ...rows,
+    get texts() {
+      if (released) throw new GristmillError('DISPOSED', { object: 'a result of stream()' });
+      return rows.texts;
+    },
+    keep,
+    release: () => item.release(),
+  };
+}
+
+function isBatch(input: unknown): input is DocumentBatch {
+  if (typeof input === 'object' && input !== null && 'nDocs' in input && 'text' in input) {
+    return true;
+  }
+  if (!Array.isArray(input)) refuseOption('batches', 'batches or arrays of texts', input);
+  return false;
 }
 
 /** Status on arrival of the rows of a batch that the caller made: null and invalid texts are found here. */
@@ -167,23 +339,4 @@ function arrivalOf(batch: DocumentBatch): Uint8Array {
     if (validity && ((validity[row >> 3]! >> (row & 7)) & 1) === 0) return 1;
     return isValid ? 0 : 2;
   });
-}
-
-/** Consecutive slices of bounded rows and characters, one long text alone at worst. */
-async function* slicesOf(
-  texts: readonly string[],
-  maxRows: number,
-): AsyncGenerator<readonly string[]> {
-  let start = 0;
-  while (start < texts.length) {
-    let end = start;
-    let chars = 0;
-    while (end < texts.length && end - start < maxRows) {
-      chars += texts[end]!.length;
-      if (chars > BATCH_CHARS && end > start) break;
-      end++;
-    }
-    yield texts.slice(start, end);
-    start = end;
-  }
 }

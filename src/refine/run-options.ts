@@ -7,8 +7,8 @@ import type { RefineOptions } from './core.ts';
 
 /** Options of {@link refineCorpus}. */
 export interface RefineCorpusOptions extends RefineOptions {
-  /** Files, folders and globs; `-` is an Arrow IPC stream on standard input. */
-  readonly inputs: readonly string[];
+  /** Files, folders and globs, or one of them; `-` is an Arrow IPC stream on standard input. */
+  readonly inputs: string | readonly string[];
   /** Output folder; `-` writes an Arrow IPC stream to standard output, without a ledger. */
   readonly out: string;
   /** Column with the text; default `text`. */
@@ -55,6 +55,9 @@ export interface RefineCorpusOptions extends RefineOptions {
   /** One line that a person should see: random models, restarts, the plan. */
   readonly onNotice?: (line: string) => void;
 }
+
+/** {@link RefineCorpusOptions} with the inputs as a list. */
+export type ListedInputs = RefineCorpusOptions & { readonly inputs: readonly string[] };
 
 /** What became of a document; its texts are decoded on demand and only during the call. */
 export interface RefinedRow {

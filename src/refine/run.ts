@@ -3,17 +3,18 @@
  */
 import { planCorpus } from '../corpus/plan.ts';
 import type { CorpusPlan } from '../corpus/types.ts';
-import { GristmillError } from '../errors.ts';
 import { localPath } from '../local-path.ts';
+import { checkOptions, given } from '../options.ts';
 import { llamaCppVersion, version } from '../version.ts';
 import { type ResolvedRefiner, resolveRefiner } from './core.ts';
 import { defaultSizes, parseDevices } from './devices.ts';
 import { Run } from './lanes.ts';
 import { openLedger } from './ledger.ts';
+import { REFINE_CORPUS_TABLE } from './option-tables.ts';
 import { describePlan, planOverview } from './plan-overview.ts';
 import { checkReserved, statusColumns } from './reserved-columns.ts';
 import type { RunIdentity } from './run-identity.ts';
-import { REFINE_DEFAULTS, type RefineCorpusOptions } from './run-options.ts';
+import { type ListedInputs, REFINE_DEFAULTS, type RefineCorpusOptions } from './run-options.ts';
 import type { RunSummary } from './statistics.ts';
 import { streamRun } from './stream-run.ts';
 import { emptyTally, summarise } from './tally.ts';
@@ -25,7 +26,9 @@ import type { OutputSettings } from './unit-writer.ts';
  * @throws OPTION_INVALID, CORPUS_*, ENGINE_*, PROFILE_*, RUN_*
  * @see ProX, arXiv 2409.17115 §2
  */
-export async function refineCorpus(options: RefineCorpusOptions): Promise<RunSummary> {
+export async function refineCorpus(asked: RefineCorpusOptions): Promise<RunSummary> {
+  checkOptions('refineCorpus', asked, REFINE_CORPUS_TABLE, ['inputs', 'out']);
+  const options: ListedInputs = { ...given(asked), inputs: [asked.inputs].flat() };
   const notice = options.onNotice ?? (() => undefined);
   const started = performance.now();
   const out = localPath(options.out, 'output', '--out');
@@ -63,18 +66,6 @@ export async function refineCorpus(options: RefineCorpusOptions): Promise<RunSum
 function outputSettings(options: RefineCorpusOptions): OutputSettings {
   const chosen = { ...REFINE_DEFAULTS, ...options };
   const { keepOriginal, droppedText, zstdLevel, rowGroupRows, rowGroupBytes } = chosen;
-  for (const [option, value, least, most] of [
-    ['zstdLevel', zstdLevel, 1, 19],
-    ['rowGroupRows', rowGroupRows, 1, 2 ** 31],
-    ['rowGroupBytes', rowGroupBytes, 1, 2 ** 31],
-    ['unitRows', chosen.unitRows, 1, 2 ** 31],
-    ['limit', options.limit ?? 0, 0, Number.MAX_SAFE_INTEGER],
-  ] as const) {
-    if (!Number.isSafeInteger(value) || value < least || value > most) {
-      const expected = `a whole number in ${least}..${most}`;
-      throw new GristmillError('OPTION_INVALID', { option, expected, received: value });
-    }
-  }
   return {
     format: options.format ?? null,
     ...statusColumns(options),

@@ -2,11 +2,12 @@
  * The scoring engine as the stages see it: verdicts on lines and on documents, in this process or in one of its own.
  *
  * Texts are decoded, encoded into bags and scored where the model is: in the child process the run's main thread
- * stays free.
+ * stays free. In this process the event loop gets its turns between pages and between the steps of one.
  */
+import { throwIfAborted } from '../errors.ts';
 import type { RetentionThreshold } from '../lines/calibration.ts';
 import { openPageScorer, type PageScorerOptions } from '../lines/page-scorer.ts';
-import type { DocumentViews } from '../native-engine.ts';
+import type { DocumentViews, EngineCallOptions } from '../native-engine.ts';
 import {
   compact,
   FLAG_CRASHED,
@@ -59,8 +60,8 @@ export interface ScoringStats {
 /** What the stages need of a scoring engine. Every method may be called while others are pending. */
 export interface ScoringEngine {
   readonly info: ScoringInfo;
-  scoreLines(request: ScoringRequest): Promise<LineScores>;
-  scoreDocuments(request: ScoringRequest): Promise<DocumentScores>;
+  scoreLines(request: ScoringRequest, options?: EngineCallOptions): Promise<LineScores>;
+  scoreDocuments(request: ScoringRequest, options?: EngineCallOptions): Promise<DocumentScores>;
   stats(): Promise<ScoringStats>;
   dispose(): Promise<void>;
 }
@@ -84,17 +85,20 @@ export async function openLocalScoring(options: PageScorerOptions): Promise<Scor
   };
   return {
     info: { kind, device, nEmbd, nCtx, thresholds: scorer.thresholds },
-    scoreLines: async (request) => {
+    scoreLines: async (request, options) => {
       const found: Float32Array[] = [];
       // One page after another: the model computes one window at a time anyway.
-      for (const text of texts(request)) found.push(await scorer.scoreLines(text.split('\n')));
+      for (const text of texts(request)) {
+        throwIfAborted(options?.signal, 'scoring');
+        found.push(await scorer.scoreLines(text.split('\n'), options));
+      }
       const merged = mergeLines(found, new Uint8Array(found.length));
       documents += found.length;
       lines += merged.scores.length;
       return merged;
     },
-    scoreDocuments: async (request) => {
-      const scores = await scorer.scoreDocuments(texts(request));
+    scoreDocuments: async (request, options) => {
+      const scores = await scorer.scoreDocuments(texts(request), options);
       documents += scores.length;
       return { scores, flags: new Uint8Array(scores.length) };
     },
@@ -123,17 +127,18 @@ export async function openProcessScoring(
   const parts = <T>(
     method: 'scoreLines' | 'scoreDocuments',
     request: ScoringRequest,
+    options: EngineCallOptions | undefined,
     crashed: () => T,
   ): Promise<T[]> =>
     host.isolated(
       requestedDocs(request),
-      (some) => host.call(method, compact(request, some)) as Promise<T>,
+      (some) => host.call(method, compact(request, some), options) as Promise<T>,
       crashed,
     );
   return {
     info: host.info as ScoringInfo,
-    scoreLines: async (request) => {
-      const all = await parts<LineScores>('scoreLines', request, () =>
+    scoreLines: async (request, options) => {
+      const all = await parts<LineScores>('scoreLines', request, options, () =>
         mergeLines([new Float32Array(0)], Uint8Array.of(FLAG_CRASHED)),
       );
       if (all.length === 1) return all[0]!;
@@ -142,8 +147,8 @@ export async function openProcessScoring(
       );
       return mergeLines(pages, Uint8Array.from(all.flatMap(({ flags }) => [...flags])));
     },
-    scoreDocuments: async (request) => {
-      const all = await parts<DocumentScores>('scoreDocuments', request, () => ({
+    scoreDocuments: async (request, options) => {
+      const all = await parts<DocumentScores>('scoreDocuments', request, options, () => ({
         scores: Float32Array.of(Number.NaN),
         flags: Uint8Array.of(FLAG_CRASHED),
       }));

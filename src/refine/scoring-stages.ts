@@ -5,14 +5,12 @@
  * ops of the run's dialect. Document stage: a document below the threshold is dropped.
  * Counts: a scored line (or document) is one position of the model and counts as one prompt token.
  */
-import type { BytesColumn } from '../batch/document-batch.ts';
 import { GristmillError } from '../errors.ts';
 import { thresholdFor } from '../lines/calibration.ts';
 import { print } from '../program/parse.ts';
 import type { DialectName, Op, WindowProgram } from '../program/types.ts';
-import type { ChunkPrograms } from './chunk-stage.ts';
-import type { DocumentVerdicts } from './document-stage.ts';
 import { FLAG_CRASHED } from './engine-host.ts';
+import type { RefineCore } from './refine-batch.ts';
 import type { ScoringEngine } from './scoring-engine.ts';
 
 /** Ops of one window's program; executors refuse programs of more than 256. */
@@ -58,10 +56,11 @@ export function lineStage(
   engine: ScoringEngine,
   { lineThreshold, retention = DEFAULT_RETENTION }: LineThreshold,
   dialect: DialectName,
-): (text: BytesColumn, docs: Int32Array) => Promise<ChunkPrograms> {
+): NonNullable<RefineCore['write']> {
   const threshold = lineThreshold ?? thresholdFor(retention, engine.info.thresholds);
-  return async ({ data, offsets }, docs) => {
-    const { lineStarts, scores, flags } = await engine.scoreLines({ data, offsets, docs });
+  return async ({ data, offsets }, docs, options) => {
+    const request = { data, offsets, docs };
+    const { lineStarts, scores, flags } = await engine.scoreLines(request, options);
     const programs = Array.from(docs, (_, index) => {
       if (flags[index]! & FLAG_CRASHED) return null;
       const own = scores.subarray(lineStarts[index], lineStarts[index + 1]);
@@ -131,10 +130,10 @@ export const DEFAULT_DOCUMENT_RETENTION = 0.97;
 export function scoredDocumentStage(
   engine: ScoringEngine,
   given: number | null,
-): (text: BytesColumn, docs: Int32Array) => Promise<DocumentVerdicts> {
+): NonNullable<RefineCore['judge']> {
   const threshold = given ?? thresholdFor(DEFAULT_DOCUMENT_RETENTION, engine.info.thresholds);
-  return async ({ data, offsets }, docs) => {
-    const { scores, flags } = await engine.scoreDocuments({ data, offsets, docs });
+  return async ({ data, offsets }, docs, options) => {
+    const { scores, flags } = await engine.scoreDocuments({ data, offsets, docs }, options);
     return {
       keep: Uint8Array.from(scores, (score) => (score >= threshold ? 1 : 0)),
       score: Float64Array.from(scores),

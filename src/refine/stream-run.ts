@@ -15,13 +15,13 @@ import { BATCH_BYTES, firstRows, IN_FLIGHT } from './lanes.ts';
 import { mapOrdered } from './pipeline.ts';
 import { executeBatch, judgeBatch } from './refine-batch.ts';
 import { checkReserved, statusColumns } from './reserved-columns.ts';
-import type { RefineCorpusOptions } from './run-options.ts';
+import type { ListedInputs } from './run-options.ts';
 import { addCounts, type RefineCounts, type RunSummary, ZERO_COUNTS } from './statistics.ts';
 import { extraColumns, extraValues } from './unit-writer.ts';
 
 /** Refines `options.inputs` to standard output. */
 export async function streamRun(
-  options: RefineCorpusOptions,
+  options: ListedInputs,
   resolved: ResolvedRefiner,
   started: number,
 ): Promise<RunSummary> {
