@@ -7,8 +7,6 @@ async function main([input = 'examples/corpus.parquet', out = 'refined-etl']) {
   const summary = await refineCorpus({
     inputs: [input],
     out,
-    documentModel: 'random',
-    chunkModel: 'random',
     idColumn: 'id',
     limit: 64,
     onProgress: ({ rows, kept, edited, dropped }) => {

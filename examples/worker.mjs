@@ -12,8 +12,11 @@ if (isMainThread) {
     process.exitCode = 1;
   });
 } else {
-  const refiner = await openRefiner({ chunkModel: 'random', threads: 1 });
-  const outcomes = await refiner.refine(['A text from a worker thread.\nHome | About']);
+  const refiner = await openRefiner({ threads: 1 });
+  const text = `The kettle stood on the stove, and nobody had thought of the tea for an hour.
+When the water had boiled away the metal began to tick, and the cat left the kitchen.
+She came back with the first rain, and slept on the warm lid until the evening.`;
+  const outcomes = await refiner.refine([text, '404 - Not found']);
   parentPort.postMessage(`refined in a worker: ${outcomes.map(({ status }) => status).join()}`);
   await refiner.dispose();
 }

@@ -3,6 +3,7 @@
  *
  *   src/**.ts  ── tsc ──►  dist/**.js, .d.ts       (ESM; workers are started from here)
  *              ── esbuild ──►  dist/index.cjs      (the public API for require())
+ *   dist/**.d.ts  ──►  dist/**.d.cts                (its declarations, as CommonJS)
  *   src/annotate/prompts/  ──►  dist/annotate/prompts/
  *
  * In the CommonJS bundle packages that can be required stay external; those that are ESM only are bundled.
@@ -27,8 +28,7 @@ compile();
 rmSync(join(dist, 'annotate/prompts'), { recursive: true, force: true });
 cpSync(join(root, 'src/annotate/prompts'), join(dist, 'annotate/prompts'), { recursive: true });
 await bundle();
-// What `require` of the bundle sees: the same declarations (TypeScript reads ESM from CommonJS since 5.8).
-writeFileSync(join(dist, 'index.d.cts'), "export * from './index.js';\n");
+declareForRequire(join(dist, 'index.d.ts'), new Set());
 if (existsSync(join(dist, 'cli/main.js'))) chmodSync(join(dist, 'cli/main.js'), 0o755);
 
 function compile() {
@@ -43,6 +43,31 @@ function compile() {
     process.stderr.write('build: tsc reported errors\n');
     process.exit(1);
   }
+}
+
+/**
+ * What `require` of the bundle sees: every declaration that `file` reaches once more, as a CommonJS module. With module
+ * node16 and node18 TypeScript reads no ES module from CommonJS, but types of one that are named as such.
+ */
+function declareForRequire(file, seen) {
+  if (seen.has(file)) return;
+  seen.add(file);
+  const source = readFileSync(file, 'utf8');
+  const text = source.replace(
+    /(\bfrom\s+|\bimport\()(['"])([^'"\n]+)\2/g,
+    (_, before, quote, specifier) => {
+      if (ESM_ONLY.has(specifier)) {
+        const mode = "{ 'resolution-mode': 'import' }";
+        const attributes = before === 'import(' ? `, { with: ${mode} }` : ` with ${mode}`;
+        return `${before}${quote}${specifier}${quote}${attributes}`;
+      }
+      if (!specifier.startsWith('.')) return `${before}${quote}${specifier}${quote}`;
+      const stem = specifier.replace(/\.[jt]s$/, '');
+      declareForRequire(join(dirname(file), `${stem}.d.ts`), seen);
+      return `${before}${quote}${stem}.cjs${quote}`;
+    },
+  );
+  writeFileSync(file.replace(/\.d\.ts$/, '.d.cts'), text.replace(/^\/\/# sourceMappingURL.*$/m, ''));
 }
 
 async function bundle() {

@@ -83,6 +83,7 @@ function checkTable(
 
 /** A value as a message shows it: what JSON has no form for by its kind. */
 function shown(value: unknown): unknown {
+  if (value === null) return 'null';
   if (typeof value === 'string') return JSON.stringify(value);
   if (typeof value === 'function') return 'a function';
   if (typeof value === 'bigint') return `${value}n`;

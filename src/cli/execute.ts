@@ -8,7 +8,7 @@
 import { once } from 'node:events';
 import { Command, Option } from 'commander';
 import { GristmillError } from '../errors.ts';
-import { executeWith, makeExecutor } from '../program/execute.ts';
+import { executeWith, isWindowProgram, makeExecutor } from '../program/execute.ts';
 import { resolveOptions } from '../program/options.ts';
 import type { DialectName, ExecutorName, WindowProgram } from '../program/types.ts';
 
@@ -99,18 +99,12 @@ function parseCase(line: string, lineNumber: number): Case {
   const { text, program } = value as Record<string, unknown>;
   if (typeof text !== 'string') return refuse(lineNumber, 'a string as "text"', text ?? null);
   if (typeof program === 'string') return { text, program };
-  if (Array.isArray(program) && program.every(isWindow)) return { text, program };
+  if (Array.isArray(program) && program.every(isWindowProgram)) return { text, program };
   return refuse(
     lineNumber,
     'a string or a list of {"lineStart","lineEnd","program"} as "program"',
     program ?? null,
   );
-}
-
-function isWindow(value: unknown): value is WindowProgram {
-  if (typeof value !== 'object' || value === null) return false;
-  const { lineStart, ownStart = lineStart, lineEnd, program } = value as Record<string, unknown>;
-  return [lineStart, ownStart, lineEnd].every(Number.isSafeInteger) && typeof program === 'string';
 }
 
 function refuse(line: number, expected: string, received: unknown): never {

@@ -75,11 +75,14 @@ export function isOpReason(value: Op | OpReason): value is OpReason {
   return typeof value === 'string';
 }
 
+/** White space as JS has it, but for U+FEFF: a mark like U+200B, which no word needs around it. */
+const BLANK = /^[^\S\ufeff]+$/;
+
 /** Checks the two strings of a replacement. */
 export function checkReplacement(source: string, target: string): OpReason | null {
   if (source === '') return 'empty_source';
   if (source.includes('\n') || target.includes('\n')) return 'line_break';
-  if (source.trim() === '') return 'blank_source';
+  if (BLANK.test(source)) return 'blank_source';
   return null;
 }
 

@@ -1,6 +1,8 @@
 /**
  * `execute`: one document, in this thread.
  */
+
+import { refuseOption } from '../options.ts';
 import { type ByteString, fromByteString, toByteString } from './byte-string.ts';
 import { CompatExecutor } from './compat.ts';
 import { type ExecuteOptions, type ResolvedOptions, resolveOptions } from './options.ts';
@@ -26,12 +28,12 @@ export function makeExecutor(options: ResolvedOptions): Executor {
 
 /**
  * Runs a program over a text. Pure; never fails because of the text or the program: what goes wrong there
- * is in the outcome's status and reason.
+ * is in the outcome's status and reason. A text with half a surrogate pair is `failed` for `invalid_utf8`.
  *
  * @param text the document; lines end at LF
  * @param program the program of the whole document, or one program per window of it (windows in order,
  *   disjoint, whole lines)
- * @throws OPTION_INVALID for an option out of range
+ * @throws OPTION_INVALID for what is no text, no program or no option, or an option out of range
  * @see ProX, arXiv 2409.17115 §2.2
  */
 export function execute(
@@ -39,7 +41,22 @@ export function execute(
   program: string | readonly WindowProgram[],
   options: ExecuteOptions = {},
 ): Outcome {
+  if (typeof text !== 'string') refuseOption('text', 'a string', text);
+  if (!isProgram(program)) {
+    refuseOption('program', 'a string, or an array of { lineStart, lineEnd, program }', program);
+  }
   return executeWith(makeExecutor(resolveOptions(options)), text, program);
+}
+
+function isProgram(program: unknown): program is string | readonly WindowProgram[] {
+  return typeof program === 'string' || (Array.isArray(program) && program.every(isWindowProgram));
+}
+
+/** True for a window's program, as JSON may hold it. */
+export function isWindowProgram(value: unknown): value is WindowProgram {
+  if (typeof value !== 'object' || value === null) return false;
+  const { lineStart, ownStart = lineStart, lineEnd, program } = value as Record<string, unknown>;
+  return [lineStart, ownStart, lineEnd].every(Number.isSafeInteger) && typeof program === 'string';
 }
 
 /** {@link execute} with an executor that the caller keeps: for many documents. */
@@ -48,6 +65,10 @@ export function executeWith(
   text: string,
   program: string | readonly WindowProgram[],
 ): Outcome {
+  // Half a surrogate pair has no UTF-8, so no executor could give the rest of the text back as it was.
+  if (!text.isWellFormed() && executor instanceof StrictExecutor) {
+    return { text, status: 'failed', reason: 'invalid_utf8', ops: [] };
+  }
   const { status, reason, output, records } = executor.execute(program, new StringSource(text));
   return {
     text: output === null ? text : fromByteString(output),

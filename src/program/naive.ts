@@ -110,6 +110,7 @@ export function executeNaively(
   if (!records.some((record) => record.count > 0)) {
     if (ignored) return outcome('failed', ignored);
     if (calls.length === 0) return outcome('kept', 'no_program');
+    if (calls.some(isRefused)) return outcome('kept', 'ops_refused');
     const onlyKeeps = calls.every(({ op }) => op !== null && KEEPS.includes(op.op));
     return outcome('kept', onlyKeeps ? 'keep' : 'no_effect');
   }
@@ -134,10 +135,8 @@ export function executeNaively(
     }
     return outcome('failed', 'over_removal');
   }
-  const refused = calls.some(
-    ({ op, record }) =>
-      op === null || ['out_of_window', 'would_grow'].includes(record.skipped ?? ''),
-  );
+  if (nKept + nWords === 0) return outcome('dropped', 'all_removed', '');
+  const refused = calls.some(isRefused);
   return outcome('edited', refused || ignored ? 'edited_partly' : 'edited', result);
 
   function runAll(): void {
@@ -255,6 +254,11 @@ export function executeNaively(
     if (op.op !== 'add_line') return true;
     return op.line === 0 ? start === 0 : op.line - 1 >= start && op.line <= end;
   }
+}
+
+/** A call that is no op, that names a line of others, or that would make the text too long. */
+function isRefused({ op, record }: Call): boolean {
+  return op === null || ['out_of_window', 'would_grow'].includes(record.skipped ?? '');
 }
 
 /** `edits` that concern a line of the window's own, one line at a time. */

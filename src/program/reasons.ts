@@ -16,7 +16,7 @@ export const REASONS = Object.freeze({
   edited_partly: 'some ops were applied, others were refused or their window was ignored',
   // dropped
   drop_doc: 'the program drops the document',
-  all_removed: 'the ops removed every line',
+  all_removed: 'the ops removed every line, or all that the lines of a text without a word held',
   too_much_removed: 'fewer words remain than the smallest kept ratio allows',
   too_few_words: 'fewer words remain than the smallest number allowed',
   // failed: the text is returned unchanged
@@ -31,6 +31,9 @@ export const REASONS = Object.freeze({
     'more words would be removed than the smallest kept ratio allows; the text was kept',
   text_grew: 'the text would have grown beyond the bound of the published executor',
   no_words: 'the text has no word; the published executor divides by zero here',
+  // kept
+  ops_refused:
+    'ops were refused or cut off, and none of the others changed anything; the text is unchanged',
 } as const);
 
 /** A code of {@link REASONS}. */
@@ -50,7 +53,7 @@ export const OP_REASONS = Object.freeze({
   bad_string: 'the string holds half of a surrogate pair',
   reversed_range: 'the first line comes after the last',
   empty_source: 'the string to replace is empty',
-  blank_source: 'the string to replace is white space only',
+  blank_source: 'the string to replace is white space only (U+FEFF and format characters are none)',
   line_break: 'the string holds a line feed; ops never join or split lines',
   argument_too_long: 'the string is longer than allowed',
   out_of_window: 'a line lies outside the window of the program',

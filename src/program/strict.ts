@@ -8,7 +8,8 @@
  *     remaining original lines, left to right; what an earlier op claimed is not replaced again.
  *  3. An op that would take the text beyond `maxGrowthRatio` is not applied.
  *  4. Refused ops count against the window's error budget; a window over budget is left as it is.
- *  5. A document that keeps too few words is dropped (or kept whole: `onOverRemoval`).
+ *  5. A document that keeps too few words is dropped (or kept whole: `onOverRemoval`). One that had no word and loses
+ *     some of its lines is dropped.
  *
  * Works on byte strings, without splitting: line starts, claimed stretches, one concatenation. Time is
  * O(text × ops of a window), ops are bounded; a program that changes nothing never makes the text be copied.
@@ -91,6 +92,7 @@ export class StrictExecutor implements Executor {
   execute(programs: DocumentPrograms, source: TextSource): Verdict {
     const verdict = this.#verdict;
     verdict.records = [];
+    this.#refused = false;
     if (programs === null) return settle(verdict, 'kept', 'no_program');
     const plans = this.#plan(programs);
     if (plans === null) return settle(verdict, 'failed', 'window_invalid');
@@ -121,7 +123,6 @@ export class StrictExecutor implements Executor {
     if (this.#insertions.length > 0) this.#insertions = [];
     this.#outputBytes = text.length + 1;
     this.#maxOutputBytes = Math.floor(text.length * this.#options.maxGrowthRatio) + 1;
-    this.#refused = false;
     this.#changed = false;
   }
 
@@ -316,6 +317,7 @@ export class StrictExecutor implements Executor {
     const ignored = plans.find((plan) => plan.ignored !== null)?.ignored;
     if (ignored) return settle(verdict, 'failed', ignored);
     if (verdict.records.length === 0) return settle(verdict, 'kept', 'no_program');
+    if (this.#refusesSome(plans)) return settle(verdict, 'kept', 'ops_refused');
     const keeps = plans.every(({ statements }) => statements.every(({ op }) => op && isKeep(op)));
     return settle(verdict, 'kept', keeps ? 'keep' : 'no_effect');
   }
@@ -340,11 +342,21 @@ export class StrictExecutor implements Executor {
       }
       return settle(verdict, 'failed', 'over_removal');
     }
-    const partly =
-      this.#refused ||
-      plans.some((plan) => plan.ignored !== null || plan.nErrors > 0) ||
-      plans.some(({ statements }) => statements.at(-1)?.problem === 'truncated');
+    if (countWords(output, 1) === 0 && countWords(this.#text, 1) === 0) {
+      return settle(verdict, 'dropped', 'all_removed', '');
+    }
+    const partly = this.#refusesSome(plans) || plans.some((plan) => plan.ignored !== null);
     return settle(verdict, 'edited', partly ? 'edited_partly' : 'edited', output);
+  }
+
+  /** True when an op was refused, or the last one cut off. */
+  #refusesSome(plans: readonly WindowPlan[]): boolean {
+    return (
+      this.#refused ||
+      plans.some(
+        ({ nErrors, statements }) => nErrors > 0 || statements.at(-1)?.problem === 'truncated',
+      )
+    );
   }
 
   #build(): ByteString {

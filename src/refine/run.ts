@@ -37,6 +37,10 @@ export async function refineCorpus(asked: RefineCorpusOptions): Promise<RunSumma
     const random = resolved[stage]?.model.random;
     if (random) {
       notice(`${stage} model "${random}": random weights, its verdicts mean nothing`);
+    } else if (options.profile === undefined && resolved[stage]?.profile?.name === 'prox') {
+      notice(
+        `${stage} model ${resolved[stage].model.path}: no profile beside it, it is asked as profile prox says`,
+      );
     }
   }
   if (options.out === '-') return streamRun(options, resolved, started);

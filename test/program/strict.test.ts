@@ -66,6 +66,87 @@ describe('against the naive oracle', () => {
   });
 });
 
+describe('reasons', () => {
+  const page = `Home\n${WORDS}`;
+
+  // They were `no_effect`, which says that the program is well formed.
+  test.each([
+    'delete_everything(now)',
+    'remove_lines(start=0.0, end=0)',
+    'keep_chunk()\nremove_lines(7, 7)',
+    'normalize("absent", "")\nremove_li',
+    'normalize("absent", "")\nnormalize("Home", "Homes")',
+  ])('ops that were refused are told from ops without effect: %s', (program) => {
+    const outcome = execute(page, program);
+    expect(outcome).toMatchObject({ status: 'kept', reason: 'ops_refused', text: page });
+    expect(execute(page, program, { executor: 'compat' }).reason).not.toBe('ops_refused');
+  });
+
+  test('a refusal is forgotten with its document', () => {
+    const pages = [
+      execute(page, 'normalize("Home", "Homes")'),
+      execute(page, 'keep_chunk()'),
+      execute(page, 'normalize("absent", "")'),
+    ];
+    expect(pages.map(({ reason }) => reason)).toEqual(['ops_refused', 'keep', 'no_effect']);
+  });
+
+  // It was `edited`, with an empty text.
+  test.each([
+    ['\n', 'remove_lines(0, 0)'],
+    [' \n\t\n', 'remove_lines(0, 1)'],
+    ['\u3000\n\n ', 'remove_lines(1, 1)'],
+  ])('a text without a word that loses lines is dropped: %j', (text, program) => {
+    const outcome = execute(text, program);
+    expect(outcome).toMatchObject({ status: 'dropped', reason: 'all_removed', text: '' });
+    expect(execute(text, 'keep_doc()')).toMatchObject({ status: 'kept', text });
+    expect(execute(text, program, { onOverRemoval: 'keep' }).status).toBe('dropped');
+  });
+
+  // JS counts U+FEFF as white space, so the mark that most needs removing was `blank_source`.
+  test.each(['\ufeff', '\u200b', '\ufeff\ufeff', '\u2060', '\u00ad'])(
+    'a mark without a width may be removed: %j',
+    (mark) => {
+      const outcome = execute(`${mark}${page}`, `normalize(source_str="${mark}", target_str="")`);
+      expect(outcome).toMatchObject({ status: 'edited', reason: 'edited', text: page });
+    },
+  );
+  test.each([' ', '\t', '\u3000', '\u00a0 ', '\u2028'])('white space may not: %j', (space) => {
+    const outcome = execute(`a${space}${page}`, `normalize(source_str="${space}", target_str="")`);
+    expect(outcome.ops[0]!.skipped).toBe('blank_source');
+  });
+
+  // The half became U+FFFD in an edited text.
+  test('a text with half a surrogate pair is failed, and comes back as it was', () => {
+    for (const half of ['half \ud83d pair', 'half \ude00 pair', 'end \ud83d']) {
+      const text = `${half}\nHome`;
+      const outcome = execute(text, 'remove_lines(start=1, end=1)');
+      expect(outcome).toEqual({ text, status: 'failed', reason: 'invalid_utf8', ops: [] });
+    }
+    expect(execute('whole \ud83d\ude00\nHome', 'remove_lines(1, 1)').text).toBe('whole 😀');
+  });
+});
+
+describe('options and arguments', () => {
+  test.each([
+    [[null, 'keep_doc()'], 'text: expected a string, received null'],
+    [['x'], 'program: expected a string, or an array'],
+    [['x', [{ lineStart: 0 }]], 'program: expected a string, or an array'],
+    [
+      ['x', '', { maxErors: 1 }],
+      'maxErors: expected an option of execute (did you mean maxErrors?)',
+    ],
+    [
+      ['x', '', { maxErrors: '1' }],
+      'maxErrors: expected a whole number of at least 0, received "1"',
+    ],
+    [['x', '', null], 'expected an object of options'],
+  ])('are checked: %j', (args, message) => {
+    const run = execute as unknown as (...args: unknown[]) => unknown;
+    expect(() => run(...args)).toThrow(message);
+  });
+});
+
 describe('lines', () => {
   const text = `menu\n\n${WORDS}\n\nfooter`;
 
@@ -263,7 +344,7 @@ describe('guards', () => {
   test('the text never grows, unless allowed', () => {
     const text = `ab ${WORDS}`;
     const program = 'normalize("ab", "abcdefgh")';
-    expect(execute(text, program)).toMatchObject({ status: 'kept', reason: 'no_effect', text });
+    expect(execute(text, program)).toMatchObject({ status: 'kept', reason: 'ops_refused', text });
     expect(execute(text, program).ops[0]!.skipped).toBe('would_grow');
     expect(execute(text, program, { maxGrowthRatio: 1.1 }).text).toBe(`abcdefgh ${WORDS}`);
     const added = "add_line(1, 1, 'x')";
