@@ -7,6 +7,7 @@
 import { styleText } from 'node:util';
 import { printable } from '../errors.ts';
 import type { RefinedRow } from '../refine/run-options.ts';
+import { counted } from './figures.ts';
 
 /** Lines of one document that are shown, at most. */
 const MAX_LINES = 28;
@@ -14,7 +15,7 @@ const MAX_LINES = 28;
 const CONTEXT = 1;
 const MAX_WIDTH = 96;
 
-type Style = 'red' | 'green' | 'bold' | 'dim';
+type Style = 'red' | 'bold' | 'dim';
 
 /** Keeps the first documents of a run that were edited or dropped. */
 export class BeforeAfter {
@@ -66,20 +67,23 @@ export class BeforeAfter {
     });
     const nRemoved = stays.filter((flag) => flag === 0).length;
     const lines: string[] = [
-      `${this.#paint('bold', nameOf(document))} edited: ${nRemoved} of ${before.length} lines removed`,
+      `${this.#paint('bold', nameOf(document))} edited: ${nRemoved} of ${counted(before.length, 'line')} removed`,
     ];
     for (let line = 0; line < before.length && lines.length <= MAX_LINES; ) {
       if (shown[line]) {
         const text = cut(before[line]!);
-        lines.push(
-          stays[line] === 1 ? this.#paint('green', `  ${text}`) : this.#paint('red', `- ${text}`),
-        );
+        lines.push(stays[line] === 1 ? `  ${text}` : this.#paint('red', `- ${text}`));
         line++;
         continue;
       }
       const start = line;
       while (line < before.length && !shown[line]) line++;
-      lines.push(this.#paint('dim', `  … ${line - start} lines stay`));
+      lines.push(
+        this.#paint(
+          'dim',
+          `  … ${counted(line - start, 'line')} ${line - start === 1 ? 'stays' : 'stay'}`,
+        ),
+      );
     }
     if (lines.length > MAX_LINES) lines.push(this.#paint('dim', '  …'));
     return `${lines.join('\n')}\n`;

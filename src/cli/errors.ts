@@ -4,7 +4,7 @@
 import { CommanderError } from 'commander';
 import { GristmillError, printable } from '../errors.ts';
 
-/** Prints `error` to stderr and returns the exit code. */
+/** Prints `error` to stderr and returns the exit code: 2 for a flag that cannot have its value. */
 export function reportFailure(error: unknown, json: boolean): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
   const known = error instanceof GristmillError ? error : null;
@@ -17,7 +17,7 @@ export function reportFailure(error: unknown, json: boolean): number {
     process.stderr.write(`gristmill: ${code}: ${escapeLines(message)}\n`);
     if (!known && error instanceof Error) process.stderr.write(`${error.stack ?? ''}\n`);
   }
-  return 1;
+  return known?.code === 'OPTION_INVALID' ? 2 : 1;
 }
 
 /** Messages may quote untrusted values: control characters never reach the terminal, line breaks do. */

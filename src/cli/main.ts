@@ -2,7 +2,7 @@
 /**
  * The `gristmill` command: parsing and printing only; the work is in the library.
  *
- * Exit codes: 0 done, 1 a coded error, 2 bad usage, 3 finished with failed units or stopped at a budget,
+ * Exit codes: 0 done, 1 a coded error, 2 bad usage (a flag or its value), 3 finished with failed units or stopped at a budget,
  * 130 interrupted.
  */
 import { Command } from 'commander';
@@ -18,11 +18,11 @@ import { mixCommand } from './mix.ts';
 import { modelsCommand } from './models.ts';
 import { refineCommand } from './refine.ts';
 import { trainCommand } from './train.ts';
+import { inFlags, setUpUsage } from './usage.ts';
 
 const program = new Command('gristmill')
   .description('Turns raw text corpora into better language models.')
-  .version(version)
-  .showHelpAfterError('(add --help for the options)');
+  .version(version);
 
 program.addCommand(refineCommand());
 program.addCommand(executeCommand());
@@ -33,8 +33,13 @@ program.addCommand(mixCommand());
 program.addCommand(continueCommand());
 program.addCommand(modelsCommand());
 program.addCommand(buildNativeCommand());
-throwUsageErrors(program);
-program.hook('preAction', (_, command) => refuseRemotePaths(command));
+setUpUsage(program);
+/** The command that runs. */
+let active: Command | null = null;
+program.hook('preAction', (_, command) => {
+  active = command;
+  refuseRemotePaths(command);
+});
 
 // A reader that closes early (`| head`) is no failure of ours.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
@@ -42,14 +47,8 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   throw error;
 });
 
-/** Bad usage of any command at any depth is thrown, so that it gets our exit code. */
-function throwUsageErrors(command: Command): void {
-  command.exitOverride();
-  for (const inner of command.commands) throwUsageErrors(inner);
-}
-
 try {
   await program.parseAsync(process.argv);
 } catch (error) {
-  process.exitCode = reportFailure(error, process.argv.includes('--json'));
+  process.exitCode = reportFailure(inFlags(error, active), process.argv.includes('--json'));
 }

@@ -127,6 +127,18 @@ async function writeProposal(path: string, proposal: MixtureProposal): Promise<v
   await writeMixtures(path, row, { digits: digitsOf(nUnits) });
 }
 
+/** Says so when the runs do not tell the proposal from the prior: every gain lies within its interval. */
+function gainNote({ predicted, prior }: MixtureProposal): string {
+  const gains = predicted.map(({ mean, low, high }, at) => ({
+    gain: prior.predicted[at]!.mean - mean,
+    half: low === null || high === null ? 0 : (high - low) / 2,
+  }));
+  if (gains.some(({ gain, half }) => Math.abs(gain) > half)) return '';
+  const most = gains.reduce((best, one) => (one.gain > best.gain ? one : best));
+  const gain = `${most.gain.toFixed(4)} (interval ±${most.half.toFixed(4)})`;
+  return `\nthe gain over the prior lies within its interval, for every target: ${gain} at most.\nThese runs do not tell the two apart: more proxies, or longer ones, would\n`;
+}
+
 function proposalText(proposal: MixtureProposal): string {
   const { domains, weights, nUnits, epochs, prior, bestSampled, predicted } = proposal;
   const digits = Math.min(6, digitsOf(nUnits));
@@ -155,5 +167,5 @@ function proposalText(proposal: MixtureProposal): string {
       ...(bestSampled ? [bestSampled.predicted[at]!.mean.toFixed(4)] : []),
     ]),
   ];
-  return `${table(mixture)}\n${table(losses)}`;
+  return `${table(mixture)}\n${table(losses)}${gainNote(proposal)}`;
 }

@@ -5,6 +5,7 @@
 import { Presets, SingleBar } from 'cli-progress';
 import type { RefineProgress } from '../refine/run-options.ts';
 import type { RunSummary } from '../refine/statistics.ts';
+import { count } from './figures.ts';
 
 /** Where progress goes. */
 export interface ProgressPrinter {
@@ -14,6 +15,8 @@ export interface ProgressPrinter {
 }
 
 const PLAIN_EVERY_MS = 10_000;
+/** Share of the work that must be done before it says how long the rest takes. */
+const LEAST_SHARE = 0.02;
 
 /** A printer for stderr. */
 export function progressPrinter({ json }: { readonly json: boolean }): ProgressPrinter {
@@ -28,7 +31,7 @@ export function progressPrinter({ json }: { readonly json: boolean }): ProgressP
       update: (progress) => {
         if (progress.done || Date.now() - last >= PLAIN_EVERY_MS) {
           last = Date.now();
-          stream.write(`gristmill: ${plain(progress)}\n`);
+          stream.write(`gristmill: ${progressLine(progress)}\n`);
         }
       },
     };
@@ -36,8 +39,7 @@ export function progressPrinter({ json }: { readonly json: boolean }): ProgressP
   const bar = new SingleBar(
     {
       stream,
-      format:
-        ' {bar} {percentage}% | {rows} docs | {docs}/s | {tokens} tokens/s | kept {kept}% | ETA {left}',
+      format: ' {bar} {percentage}% | {line}',
       hideCursor: true,
       barsize: 24,
       etaAsynchronousUpdate: false,
@@ -70,23 +72,23 @@ function fields(progress: RefineProgress) {
   const byRows = nRows !== null;
   const done = byRows ? rows : bytes;
   const total = Math.max(byRows ? nRows : nBytes, done, 1);
-  const fresh = Math.max(done - (byRows ? progress.rowsResumed : progress.bytesResumed), 1);
-  const left = (seconds * (total - done)) / fresh;
-  const kept = rows === 0 ? 0 : (100 * (progress.kept + progress.edited)) / rows;
-  const payload = {
-    rows: rows.toLocaleString('en'),
-    docs: docsPerSecond.toFixed(1),
-    tokens: Math.round(tokensPerSecond).toLocaleString('en'),
-    kept: kept.toFixed(1),
-    left: duration(left),
-  };
-  return { total, done, payload };
+  const fresh = done - (byRows ? progress.rowsResumed : progress.bytesResumed);
+  const parts = [`${count(rows)} docs`, `${docsPerSecond.toFixed(1)}/s`];
+  if (progress.newTokens > 0) parts.push(`${count(Math.round(tokensPerSecond))} tokens/s`);
+  if (rows > 0)
+    parts.push(`kept ${((100 * (progress.kept + progress.edited)) / rows).toFixed(1)}%`);
+  // What the first batch took, models and all, says nothing of the rest; nor do bytes of units that are not done.
+  if (fresh >= LEAST_SHARE * (total - done + fresh)) {
+    parts.push(`ETA ${duration((seconds * (total - done)) / fresh)}`);
+  }
+  return { total, done, payload: { line: parts.join(' | ') } };
 }
 
-function plain(progress: RefineProgress): string {
+/** Progress in one line. */
+export function progressLine(progress: RefineProgress): string {
   const { total, done, payload } = fields(progress);
   const percent = ((100 * done) / total).toFixed(1);
-  return `${percent}% | ${payload.rows} docs | ${payload.docs}/s | ${payload.tokens} tokens/s | kept ${payload.kept}% | ETA ${payload.left}`;
+  return `${percent}% | ${payload.line}`;
 }
 
 /** Seconds as 1h02m03s. */
@@ -102,6 +104,39 @@ function pad(value: number): string {
   return String(value).padStart(2, '0');
 }
 
+/** Reasons that say no more than a status, with the rows of that status. */
+const SAME_AS: Readonly<Record<string, ((summary: RunSummary) => number) | undefined>> = {
+  edited: ({ edited }) => edited,
+  keep: ({ kept }) => kept,
+};
+
+/** What documents and lines had to score. */
+function thresholdRows({ thresholds }: RunSummary): [string, string, string][] {
+  const rows: [string, string, string][] = [];
+  if (thresholds.document !== null) {
+    rows.push(['document threshold', thresholds.document.toFixed(3), '']);
+  }
+  if (thresholds.line !== null) rows.push(['line threshold', thresholds.line.toFixed(3), '']);
+  return rows;
+}
+
+/** Share of dropped documents from which on a word is said, and the least rows for it. */
+const MANY_DROPPED = { share: 0.2, rows: 50 } as const;
+
+/** What to try when a document model drops far more than the documents to keep that it dropped in validation. */
+function dropAdvice({ reasons, rowsIn, thresholds }: RunSummary): string | null {
+  const { document, documentRetention } = thresholds;
+  const dropped = (reasons['doc_refiner'] ?? 0) / rowsIn;
+  if (document === null || documentRetention === null) return null;
+  if (rowsIn < MANY_DROPPED.rows || dropped < MANY_DROPPED.share) return null;
+  const percent = (share: number): string => `${(100 * share).toFixed(1)}%`;
+  return [
+    `note: ${percent(dropped)} of the documents scored below ${document.toFixed(3)} and were dropped; in validation, on web`,
+    `articles, it was ${percent(1 - documentRetention)} of those worth keeping. Look at some (--show 5); for other kinds of text keep all`,
+    'documents (--stages chunk) or lower the threshold (--doc-threshold)',
+  ].join('\n');
+}
+
 /** The closing table of a run. */
 export function summaryTable(summary: RunSummary): string {
   const share = (rows: number): string =>
@@ -112,27 +147,29 @@ export function summaryTable(summary: RunSummary): string {
     ['edited', summary.edited.toLocaleString('en'), share(summary.edited)],
     ['dropped', summary.dropped.toLocaleString('en'), share(summary.dropped)],
     ['failed', summary.failed.toLocaleString('en'), share(summary.failed)],
-    ...Object.entries(summary.reasons).map(([reason, n]): [string, string, string] => [
-      `  ${reason}`,
-      n.toLocaleString('en'),
-      share(n),
-    ]),
+    ...Object.entries(summary.reasons)
+      .filter(([reason, n]) => SAME_AS[reason]?.(summary) !== n)
+      .map(([reason, n]): [string, string, string] => [`  ${reason}`, count(n), share(n)]),
     ['chars in', summary.charsIn.toLocaleString('en'), ''],
     [
       'chars out',
       summary.charsOut.toLocaleString('en'),
       summary.charsIn === 0 ? '' : `${((100 * summary.charsOut) / summary.charsIn).toFixed(1)}%`,
     ],
+    ...thresholdRows(summary),
     ['windows', summary.windows.toLocaleString('en'), ''],
     [
       'units',
-      `${summary.units}`,
+      summary.unitsDone === summary.units
+        ? count(summary.units)
+        : `${count(summary.unitsDone)} of ${count(summary.units)}`,
       summary.unitsResumed > 0 ? `${summary.unitsResumed} resumed` : '',
     ],
     ['time', duration(summary.seconds), ''],
     ['docs/s', summary.docsPerSecond.toFixed(1), ''],
-    ['tokens/s', Math.round(summary.tokensPerSecond).toLocaleString('en'), ''],
   ];
+  if (summary.newTokens > 0)
+    rows.push(['tokens/s', count(Math.round(summary.tokensPerSecond)), '']);
   const widths = [0, 1].map((column) => Math.max(...rows.map((row) => row[column]!.length)));
   const lines = rows.map(([name, value, note]) =>
     `${name.padEnd(widths[0]!)}  ${value.padStart(widths[1]!)}  ${note}`.trimEnd(),
@@ -140,6 +177,8 @@ export function summaryTable(summary: RunSummary): string {
   for (const error of summary.errors) {
     lines.push(`failed: ${error.input}: ${error.code}: ${error.message}`);
   }
+  const advice = dropAdvice(summary);
+  if (advice !== null) lines.push(advice);
   if (summary.interrupted) lines.push('interrupted: run the same command again to finish');
   return `${lines.join('\n')}\n`;
 }

@@ -88,7 +88,7 @@ export function refineCommand(): Command {
     .option(
       '--stages <list>',
       'document, chunk or both (default: those that have a model; without any, both with the defaults)',
-      list,
+      stages,
     )
     .option(
       '--profile <name|file>',
@@ -162,6 +162,13 @@ export function refineCommand(): Command {
     )
     .option('--json', 'print one JSON object instead of a table')
     .action(async (inputs: string[], flags: Flags) => {
+      if (flags.out === '-' && !flags.plan && process.stdout.isTTY) {
+        throw new GristmillError('OPTION_INVALID', {
+          option: '--out',
+          expected: 'a folder, or - with standard output sent to a file or a program',
+          received: '- on a terminal, which cannot show Arrow IPC',
+        });
+      }
       const controller = new AbortController();
       const restore = onInterrupt(controller, 'finishing the units in flight');
       const progress = progressPrinter({ json: flags.json ?? false });
@@ -178,8 +185,8 @@ export function refineCommand(): Command {
         });
         progress.stop();
         if (shown) process.stdout.write(shown.text());
-        if (flags.out === '-') process.stderr.write(summaryTable(summary));
-        else process.stdout.write(flags.json ? `${JSON.stringify(summary)}\n` : tableOf(summary));
+        const end = flags.out === '-' ? process.stderr : process.stdout;
+        end.write(flags.json ? `${JSON.stringify(summary)}\n` : tableOf(summary));
         if (summary.interrupted) process.exitCode = 130;
         else if (summary.errors.length > 0) process.exitCode = 3;
       } finally {
@@ -211,21 +218,14 @@ export function readSystem(file: string): string {
   }
 }
 
-function list(text: string): string[] {
-  return text.split(',').map((part) => part.trim());
+function stages(text: string): string[] {
+  const names = text.split(',').map((part) => part.trim());
+  if (names.every((name) => name === 'document' || name === 'chunk')) return names;
+  throw new InvalidArgumentError('expected document, chunk or document,chunk.');
 }
 
 /** Flags as library options; undefined ones are left out so that the library's defaults hold. */
 function options(inputs: string[], flags: Flags): RefineCorpusOptions {
-  for (const stage of flags.stages ?? []) {
-    if (stage !== 'document' && stage !== 'chunk') {
-      throw new GristmillError('OPTION_INVALID', {
-        option: '--stages',
-        expected: 'document, chunk or document,chunk',
-        received: stage,
-      });
-    }
-  }
   const { out, stages, docMode, docThreshold, freeDecoding, inProcess, plan, slabMb, ...rest } =
     flags;
   const { maxErrors, minKeptRatio, slabs, system, json: _, show: _show, ...same } = rest;

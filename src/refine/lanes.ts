@@ -19,7 +19,7 @@ import type { Ledger } from './ledger.ts';
 import { mapOrdered } from './pipeline.ts';
 import { executeBatch, type JudgedBatch, judgeBatch, type RefinedRows } from './refine-batch.ts';
 import type { RefineCorpusOptions } from './run-options.ts';
-import { addCounts, type RefineCounts, type RunSummary, ZERO_COUNTS } from './statistics.ts';
+import { addCounts, type RefineCounts, type RunOutcome, ZERO_COUNTS } from './statistics.ts';
 import { emptyTally, runError, summarise, type Tally, totalRows } from './tally.ts';
 import { type OutputSettings, openUnitWriter, type UnitWriter } from './unit-writer.ts';
 
@@ -74,14 +74,18 @@ export class Run {
     this.#tally = emptyTally(plan);
   }
 
-  async execute(): Promise<RunSummary> {
+  async execute(): Promise<RunOutcome> {
     for (const record of this.#ledger.committed.values()) {
       this.#tally.unitsResumed++;
       this.#tally.rowsResumed += record.counts.rowsIn;
       this.#tally.bytesResumed += this.#plan.units[record.unit]?.bytes ?? 0;
     }
     const left = this.#unitsLeft();
-    if (left.length > 0) await this.#runLanes(left);
+    if (left.length > 0) {
+      this.#options.onNotice?.('loading models');
+      this.#progress(false);
+      await this.#runLanes(left);
+    }
     this.#progress(true);
     const { out } = this.#options;
     const records = [...this.#ledger.committed.values()];
@@ -293,6 +297,7 @@ export class Run {
       dropped,
       failed,
       seconds,
+      newTokens: counts.newTokens,
       docsPerSecond: this.#tally.rows / seconds,
       tokensPerSecond: this.#tally.tokens / seconds,
       done,

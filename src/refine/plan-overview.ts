@@ -4,6 +4,9 @@ import type { CorpusPlan } from '../corpus/types.ts';
 import type { PlanOverview } from './run-options.ts';
 import { totalRows } from './tally.ts';
 
+const counted = (value: number, thing: string): string =>
+  `${value.toLocaleString('en')} ${thing}${value === 1 ? '' : 's'}`;
+
 /** Failed files that are named; a summary lists all. */
 const MAX_NAMED = 20;
 
@@ -13,18 +16,18 @@ export function describePlan(plan: CorpusPlan): string[] {
   const bytes = units.reduce((sum, unit) => sum + unit.bytes, 0);
   const rows = totalRows(units);
   const parts = [
-    `${files.length} files`,
-    `${units.length} units`,
-    rows === null ? null : `${rows.toLocaleString('en')} rows`,
+    counted(files.length, 'file'),
+    counted(units.length, 'unit'),
+    rows === null ? null : counted(rows, 'row'),
     `${(bytes / 1e6).toFixed(1)} MB`,
-    failedFiles.length > 0 ? `${failedFiles.length} files cannot be read` : null,
+    failedFiles.length > 0 ? `${counted(failedFiles.length, 'file')} cannot be read` : null,
   ];
   const lines = [`plan: ${parts.filter((part) => part !== null).join(', ')}`];
   for (const { path, code, message } of failedFiles.slice(0, MAX_NAMED)) {
     lines.push(`left out: ${path}: ${code}: ${message}`);
   }
   if (failedFiles.length > MAX_NAMED) {
-    lines.push(`left out: ${failedFiles.length - MAX_NAMED} more files`);
+    lines.push(`left out: ${counted(failedFiles.length - MAX_NAMED, 'more file')}`);
   }
   lines.push(...describeLeftOut(leftOut));
   for (const { name } of partitions) {

@@ -5,6 +5,8 @@
  * Not part of it: what cannot change the output's bytes (threads, workers, progress, where the engine lives).
  */
 
+import type { UsedThresholds } from './statistics.ts';
+
 /** A model of the run. */
 export interface ModelIdentity {
   readonly path: string;
@@ -18,6 +20,8 @@ export interface RunIdentity {
   readonly versions: { readonly gristmill: string; readonly llamaCpp: string };
   readonly options: Readonly<Record<string, unknown>>;
   readonly models: Readonly<Record<string, ModelIdentity | null>>;
+  /** What the models and options come to; for people, as it follows from them. */
+  readonly thresholds: UsedThresholds;
   readonly inputs: readonly {
     readonly path: string;
     readonly bytes: number;
@@ -26,8 +30,8 @@ export interface RunIdentity {
   readonly units: number;
 }
 
-/** Model paths may move; what they hold may not. */
-const IGNORED = /^models\.\w+\.path$/;
+/** Model paths may move; what they hold may not. Thresholds follow from what is compared. */
+const IGNORED = /^(?:models\.\w+\.path|thresholds\.\w+)$/;
 const MAX_NAMED = 8;
 
 /** Names every difference as `path: old -> new`; empty when the runs are the same. */

@@ -87,6 +87,8 @@ export interface RefineProgress {
   readonly dropped: number;
   readonly failed: number;
   readonly seconds: number;
+  /** Tokens that models wrote; 0 for models that score. */
+  readonly newTokens: number;
   readonly docsPerSecond: number;
   readonly tokensPerSecond: number;
   readonly done: boolean;

@@ -15,10 +15,11 @@ import { describePlan, planOverview } from './plan-overview.ts';
 import { checkReserved, statusColumns } from './reserved-columns.ts';
 import type { RunIdentity } from './run-identity.ts';
 import { type ListedInputs, REFINE_DEFAULTS, type RefineCorpusOptions } from './run-options.ts';
-import type { RunSummary } from './statistics.ts';
+import type { RunSummary, UsedThresholds } from './statistics.ts';
 import { streamRun } from './stream-run.ts';
 import { emptyTally, summarise } from './tally.ts';
 import type { OutputSettings } from './unit-writer.ts';
+import { usedThresholds } from './used-thresholds.ts';
 
 /**
  * Refines a corpus. Running it again on the same output folder resumes.
@@ -43,7 +44,10 @@ export async function refineCorpus(asked: RefineCorpusOptions): Promise<RunSumma
       );
     }
   }
-  if (options.out === '-') return streamRun(options, resolved, started);
+  const thresholds = await usedThresholds(resolved);
+  if (options.out === '-') {
+    return { ...(await streamRun(options, resolved, started)), thresholds };
+  }
   const plan = await planCorpus({
     inputs: options.inputs,
     textColumn: options.textColumn ?? REFINE_DEFAULTS.textColumn,
@@ -57,11 +61,12 @@ export async function refineCorpus(asked: RefineCorpusOptions): Promise<RunSumma
   checkReserved(plan, output);
   if (options.planOnly) {
     const summary = summarise([], plan, out, started, emptyTally(plan));
-    return { ...summary, plan: planOverview(plan) };
+    return { ...summary, thresholds, plan: planOverview(plan) };
   }
-  const ledger = openLedger(options.out, identityOf(options, resolved, plan, output));
+  const ledger = openLedger(options.out, identityOf(options, resolved, plan, output, thresholds));
   try {
-    return await new Run(options, resolved, plan, output, ledger, started).execute();
+    const run = new Run(options, resolved, plan, output, ledger, started);
+    return { ...(await run.execute()), thresholds };
   } finally {
     ledger.close();
   }
@@ -86,6 +91,7 @@ function identityOf(
   resolved: ResolvedRefiner,
   plan: CorpusPlan,
   output: OutputSettings,
+  thresholds: UsedThresholds,
 ): RunIdentity {
   const device = parseDevices(options.device ?? 'cpu')[0]!;
   const model = (stage: 'document' | 'chunk') => {
@@ -109,6 +115,7 @@ function identityOf(
       slots: options.slots ?? defaultSizes(device).nSlots,
     },
     models: { document: model('document'), chunk: model('chunk') },
+    thresholds,
     inputs: plan.files.map(({ path, bytes, fingerprint }) => ({ path, bytes, fingerprint })),
     units: plan.units.length,
   };

@@ -28,6 +28,8 @@ export interface RunSummary extends RefineCounts {
   /** Units of the plan, and how many of them were committed before this command began. */
   readonly units: number;
   readonly unitsResumed: number;
+  /** Units whose output is there: committed by this command or before. */
+  readonly unitsDone: number;
   readonly unitsFailed: number;
   /** Wall time of this command and its rates: documents and tokens that it processed itself. */
   readonly seconds: number;
@@ -36,6 +38,7 @@ export interface RunSummary extends RefineCounts {
   /** True when the run stopped before its last unit (signal or abort); the same command finishes it. */
   readonly interrupted: boolean;
   readonly out: string;
+  readonly thresholds: UsedThresholds;
   /** With `planOnly`: what would be done. */
   readonly plan?: PlanOverview;
   readonly errors: readonly {
@@ -44,6 +47,19 @@ export interface RunSummary extends RefineCounts {
     readonly message: string;
   }[];
 }
+
+/** What documents and lines had to score; null where a stage did not run, or did not score. */
+export interface UsedThresholds {
+  /** Documents below it were dropped, 0..1. */
+  readonly document: number | null;
+  /** Share of the documents to keep that it kept in validation, where it is the model's own. */
+  readonly documentRetention: number | null;
+  /** Lines below it were removed, 0..1. */
+  readonly line: number | null;
+}
+
+/** A {@link RunSummary} as the parts of a run make it; what it judged by is added. */
+export type RunOutcome = Omit<RunSummary, 'thresholds'>;
 
 /** Nothing counted yet. */
 export const ZERO_COUNTS: RefineCounts = Object.freeze({

@@ -16,7 +16,7 @@ import { mapOrdered } from './pipeline.ts';
 import { executeBatch, judgeBatch } from './refine-batch.ts';
 import { checkReserved, statusColumns } from './reserved-columns.ts';
 import type { ListedInputs } from './run-options.ts';
-import { addCounts, type RefineCounts, type RunSummary, ZERO_COUNTS } from './statistics.ts';
+import { addCounts, type RefineCounts, type RunOutcome, ZERO_COUNTS } from './statistics.ts';
 import { extraColumns, extraValues } from './unit-writer.ts';
 
 /** Refines `options.inputs` to standard output. */
@@ -24,7 +24,7 @@ export async function streamRun(
   options: ListedInputs,
   resolved: ResolvedRefiner,
   started: number,
-): Promise<RunSummary> {
+): Promise<RunOutcome> {
   const plan = await planCorpus({
     inputs: options.inputs,
     textColumn: options.textColumn ?? 'text',
@@ -43,6 +43,7 @@ export async function streamRun(
   checkOneSchema(plan);
   let counts: RefineCounts = ZERO_COUNTS;
   let interrupted = false;
+  let unitsDone = 0;
   const core = await openCore(resolved, options, device, pool, options.isolate ?? true).catch(
     async (error: unknown) => {
       await pool.destroy();
@@ -66,6 +67,7 @@ export async function streamRun(
         rowsLeft -= input.batch.nDocs;
         yield input;
       }
+      unitsDone++;
     }
   }
   try {
@@ -112,6 +114,7 @@ export async function streamRun(
     ...counts,
     units: plan.units.length,
     unitsResumed: 0,
+    unitsDone,
     unitsFailed: 0,
     seconds,
     docsPerSecond: counts.rowsIn / seconds,

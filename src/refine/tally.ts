@@ -4,7 +4,7 @@
 import type { CorpusPlan, CorpusUnit } from '../corpus/types.ts';
 import { type ErrorCode, isGristmillError } from '../errors.ts';
 import type { UnitRecord } from './ledger.ts';
-import { addCounts, type RefineCounts, type RunSummary, ZERO_COUNTS } from './statistics.ts';
+import { addCounts, type RefineCounts, type RunOutcome, ZERO_COUNTS } from './statistics.ts';
 
 /** A failed file or unit. */
 export interface RunError {
@@ -60,13 +60,14 @@ export function summarise(
   out: string,
   started: number,
   tally: Tally,
-): RunSummary {
+): RunOutcome {
   const counts = records.reduce<RefineCounts>((sum, r) => addCounts(sum, r.counts), ZERO_COUNTS);
   const seconds = (performance.now() - started) / 1000;
   return {
     ...counts,
     units: plan.units.length,
     unitsResumed: tally.unitsResumed,
+    unitsDone: records.length,
     unitsFailed: tally.errors.length - plan.failedFiles.length,
     seconds,
     docsPerSecond: tally.rows / seconds,

@@ -162,7 +162,7 @@ describe('annotate documents', () => {
   ])('refuses %j', async (flags, option) => {
     const args = ['annotate', 'documents', corpus, '--out', fresh(), '--json', ...flags];
     const { code, stderr } = await run(args, { env });
-    expect(code).toBe(1);
+    expect(code).toBe(2);
     expect(JSON.parse(stderr).error).toMatchObject({ code: 'OPTION_INVALID', details: { option } });
   });
 

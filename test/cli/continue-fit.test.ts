@@ -53,7 +53,7 @@ describe('gristmill continue fit-replay', () => {
       expect.stringMatching(/CONTINUAL_PILOTS_INVALID.*column english/),
     ]);
     const both = await choose('--tolerance', '1', '--weights', 'pile=1');
-    expect([both.code, both.stderr]).toEqual([1, expect.stringMatching(/OPTION_INVALID/)]);
+    expect([both.code, both.stderr]).toEqual([2, expect.stringMatching(/OPTION_INVALID/)]);
     const lost = await choose('--out', join(folder, 'no', 'fit.json'));
     expect([lost.code, lost.stderr]).toEqual([1, expect.stringMatching(/CONTINUAL_WRITE_FAILED/)]);
     expect((await choose('--weights', 'pile')).code).toBe(2);

@@ -128,8 +128,9 @@ describe('gristmill eval refiner', () => {
   it('refuses bad usage, bad files and empty selections with codes', async () => {
     const error = async (...args: string[]): Promise<string> => {
       const { code, stderr } = await run(['eval', 'refiner', ...args, '--json']);
-      expect(code).toBe(1);
-      return JSON.parse(stderr).error.code;
+      const { code: found } = JSON.parse(stderr).error;
+      expect(code).toBe(found === 'OPTION_INVALID' ? 2 : 1);
+      return found;
     };
     expect(await error('--data', chunks)).toBe('OPTION_INVALID');
     expect(await error('--data', chunks, '--refiner', 'default', '--against', other)).toBe(

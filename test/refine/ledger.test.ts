@@ -11,6 +11,7 @@ const identity: RunIdentity = {
   format: 1,
   versions: { gristmill: '1', llamaCpp: '2' },
   options: { executor: 'strict', limit: null },
+  thresholds: { document: 0.5, documentRetention: null, line: null },
   models: { document: { path: 'a.gguf', bytes: 1, sha256: 'aa' }, chunk: null },
   inputs: [{ path: 'in.parquet', bytes: 3, fingerprint: 'f' }],
   units: 2,

@@ -1,0 +1,35 @@
+/** The thresholds that a run judges by: those that were asked for, or the models' own. */
+import { type RetentionThreshold, thresholdFor } from '../lines/calibration.ts';
+import { openPageScorer } from '../lines/page-scorer.ts';
+import type { ResolvedRefiner } from './core.ts';
+import { DEFAULT_DOCUMENT_RETENTION, DEFAULT_RETENTION } from './scoring-stages.ts';
+import type { UsedThresholds } from './statistics.ts';
+
+/** Finds them, before the run begins. @throws OPTION_INVALID for a retention that the model has no threshold for */
+export async function usedThresholds(resolved: ResolvedRefiner): Promise<UsedThresholds> {
+  const { document, chunk, options } = resolved;
+  const { documentThreshold, documentMode, lineThreshold, retention } = options;
+  let documentRetention: number | null = null;
+  let forDocuments: number | null = null;
+  if (document) forDocuments = documentMode === 'score' ? documentThreshold : null;
+  if (document && !document.profile && documentThreshold === null) {
+    documentRetention = DEFAULT_DOCUMENT_RETENTION;
+    forDocuments = thresholdFor(documentRetention, await thresholdsOf(document.model.path));
+  }
+  let forLines: number | null = null;
+  if (chunk && !chunk.profile) {
+    forLines =
+      lineThreshold ??
+      thresholdFor(retention ?? DEFAULT_RETENTION, await thresholdsOf(chunk.model.path));
+  }
+  return { document: forDocuments, documentRetention, line: forLines };
+}
+
+async function thresholdsOf(modelPath: string): Promise<readonly RetentionThreshold[]> {
+  const scorer = await openPageScorer({ modelPath });
+  try {
+    return scorer.thresholds;
+  } finally {
+    scorer.dispose();
+  }
+}
