@@ -56,6 +56,21 @@ export function checkOptions<T extends object>(
   }
 }
 
+/** The names of the options of `T`, for calls that check the values themselves. */
+export type OptionNames<T> = { readonly [Key in keyof Required<T>]: true };
+
+/** Checks that there are options, and that each has a name of {@link OptionNames}. @throws OPTION_INVALID */
+export function checkNames<T extends object>(
+  where: string,
+  options: T,
+  names: OptionNames<T>,
+): void {
+  const table = Object.fromEntries(Object.keys(names).map((option) => [option, ANYTHING]));
+  checkOptions<Record<string, unknown>>(where, options, table);
+}
+
+const ANYTHING: Check = { expected: 'a value', accepts: () => true };
+
 function checkTable(
   where: string,
   prefix: string,

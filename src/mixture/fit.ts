@@ -8,6 +8,7 @@
 import { availableParallelism } from 'node:os';
 import { performance } from 'node:perf_hooks';
 import { GristmillError, throwIfAborted } from '../errors.ts';
+import { checkNames, type OptionNames } from '../options.ts';
 import { seededRandom, shuffle } from '../train/seeded.ts';
 import { foldsOf, type LeftOut, reportOf } from './cross-validation.ts';
 import {
@@ -46,6 +47,18 @@ interface Task {
   take(fitted: FittedSurrogate): void;
 }
 
+const OPTION_NAMES: OptionNames<FitMixtureOptions> = {
+  runs: true,
+  model: true,
+  targets: true,
+  nRuns: true,
+  seed: true,
+  folds: true,
+  learningCurve: true,
+  signal: true,
+  onProgress: true,
+};
+
 /**
  * Fits all targets of the runs.
  *
@@ -53,6 +66,7 @@ interface Task {
  * @see RegMix §3.2
  */
 export async function fitMixture(options: FitMixtureOptions): Promise<FittedMixture> {
+  checkNames('fitMixture', options, OPTION_NAMES);
   const start = performance.now();
   const { model = FIT_DEFAULTS.model, seed = FIT_DEFAULTS.seed, signal } = options;
   const family = familyOf(model);

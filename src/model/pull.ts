@@ -11,6 +11,7 @@ import { dirname, join } from 'node:path';
 import { writeDurably } from '../durable-files.ts';
 import { GristmillError } from '../errors.ts';
 import { makeFolder } from '../local-path.ts';
+import { checkNames, type OptionNames } from '../options.ts';
 import { convertModel } from './convert/convert.ts';
 import { indexedFiles } from './convert/safetensors.ts';
 import { type ConvertedType, hubFolder, hubModelPath } from './hub-cache.ts';
@@ -75,6 +76,17 @@ const SMALL_FILES = [
 ];
 const TYPES: readonly string[] = ['f32', 'f16', 'bf16', 'q8_0'] satisfies ConvertedType[];
 
+const OPTION_NAMES: OptionNames<PullModelOptions> = {
+  repo: true,
+  revision: true,
+  type: true,
+  keepSource: true,
+  endpoint: true,
+  token: true,
+  signal: true,
+  onProgress: true,
+};
+
 /**
  * Pulls and converts a model, or finds it in the cache.
  *
@@ -82,6 +94,7 @@ const TYPES: readonly string[] = ['f32', 'f16', 'bf16', 'q8_0'] satisfies Conver
  * MODEL_CONVERT_UNSUPPORTED, ABORTED
  */
 export async function pullModel(options: PullModelOptions): Promise<PullSummary> {
+  checkNames('pullModel', options, OPTION_NAMES);
   const { repo, revision = 'main', type = 'bf16', signal } = options;
   const access = accessOf(options);
   checkOptions({ repo, revision, type });

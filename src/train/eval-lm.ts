@@ -9,6 +9,7 @@ import { planTexts, readTexts } from '../corpus/texts.ts';
 import { GristmillError } from '../errors.ts';
 import { native } from '../native.ts';
 import type { TokenBatch } from '../native-train.ts';
+import { checkNames, type OptionNames } from '../options.ts';
 import { openTrainer, type Trainer, trainShapeOf } from './trainer.ts';
 
 /** Options of {@link evaluateLm}. */
@@ -37,19 +38,23 @@ export interface LmMeasures {
   readonly nBytes: number;
 }
 
+const OPTION_NAMES: OptionNames<EvaluateLmOptions> = {
+  model: true,
+  data: true,
+  textColumn: true,
+  nCtx: true,
+  nSeq: true,
+  signal: true,
+};
+
 /**
  * Measures a model.
  *
  * @throws TRAIN_MODEL_UNSUPPORTED, ENGINE_MODEL_*, ENGINE_DECODE_FAILED, CORPUS_*, TRAIN_DATA_TOO_SMALL, ABORTED
  */
-export async function evaluateLm({
-  model,
-  data,
-  textColumn,
-  nCtx = 512,
-  nSeq = 4,
-  signal,
-}: EvaluateLmOptions): Promise<LmMeasures> {
+export async function evaluateLm(options: EvaluateLmOptions): Promise<LmMeasures> {
+  checkNames('evaluateLm', options, OPTION_NAMES);
+  const { model, data, textColumn, nCtx = 512, nSeq = 4, signal } = options;
   const plan = await planTexts({
     inputs: data,
     signal,

@@ -65,7 +65,7 @@ describe('gristmill continue export', () => {
     const listed = await run(['continue', 'export', '--list', '--json']);
     expect(Object.keys(JSON.parse(listed.stdout.toString()) as object)).toEqual(SCHEDULE_TARGETS);
     const bare = await run(['continue', 'export', plan]);
-    expect(bare.code).toBe(1);
+    expect(bare.code).toBe(2);
     expect(bare.stderr).toContain('--trainer');
     const out = join(folder, 'none');
     const unknown = await run([

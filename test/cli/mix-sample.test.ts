@@ -117,7 +117,7 @@ describe('gristmill mix sample and optimize', () => {
   it('refuses what makes no sense', async () => {
     const out = ['--out', path('none.csv')];
     const noFit = await run(['mix', 'sample', '--preset', 'active', '--n', '2', ...out]);
-    expect(noFit.code).toBe(1);
+    expect(noFit.code).toBe(2);
     expect(noFit.stderr).toContain('a fit, for --preset active');
     const usage = await run([
       'mix',

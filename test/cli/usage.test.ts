@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
+import { RANDOM_MODEL_PRESETS, writeRandomModel } from '../../src/model/random.ts';
 import { distFile, packageRoot } from '../../src/paths.ts';
 import { run } from './support.ts';
 
@@ -69,6 +70,20 @@ describe('gristmill', () => {
     const { code, stderr } = await run(args);
     expect([code, stderr]).toEqual([2, expect.stringMatching(message)]);
     expect(stderr).not.toMatch(/\b(?:lineThreshold|documentMode|slabBytes|zstdLevel)\b/);
+  });
+});
+
+describe('gristmill refine', () => {
+  it('says that it loads models, and how a model without a profile is asked', async () => {
+    const model = join(folder, 'tiny.gguf');
+    await writeRandomModel({ ...RANDOM_MODEL_PRESETS.tiny, path: model, seed: 1 });
+    const args = ['refine', corpus, '--chunk-model', model, '--limit', '1', '--out', out];
+    const { code, stderr } = await run(args);
+    expect(code).toBe(0);
+    expect(stderr).toMatch(/chunk model .*tiny\.gguf: no profile beside it, .* profile prox says/);
+    expect(stderr).toMatch(/loading models\ngristmill: 0\.0% \| 0 docs/);
+    const named = await run([...args, '--profile', 'prox', '--plan']);
+    expect(named.stderr).not.toContain('no profile');
   });
 });
 

@@ -15,6 +15,7 @@ import { setMaxListeners } from 'node:events';
 import { join } from 'node:path';
 import { GristmillError, isGristmillError, throwIfAborted } from '../../errors.ts';
 import { native } from '../../native.ts';
+import { checkNames, type OptionNames } from '../../options.ts';
 import { defaultModelFile } from '../../paths.ts';
 import { mapOrdered } from '../../refine/pipeline.ts';
 import { loadProfile, type Profile } from '../../refine/profile.ts';
@@ -66,6 +67,33 @@ const PROGRESS_MS = 500;
 /** An answer may hold comments and what the merge leaves out. */
 const ANSWER_SLACK = 4;
 
+const OPTION_NAMES: OptionNames<AnnotateChunksOptions> = {
+  inputs: true,
+  out: true,
+  way: true,
+  expert: true,
+  prompts: true,
+  profile: true,
+  tokenizer: true,
+  windowSize: true,
+  textColumn: true,
+  idColumn: true,
+  limit: true,
+  onlyKept: true,
+  maxOps: true,
+  maxSourceChars: true,
+  minChars: true,
+  maxRemovedShare: true,
+  allowReplacements: true,
+  maxRewordedChars: true,
+  shares: true,
+  nearDuplicate: true,
+  validation: true,
+  seed: true,
+  signal: true,
+  onProgress: true,
+};
+
 /**
  * Makes a set of examples.
  *
@@ -78,6 +106,7 @@ const ANSWER_SLACK = 4;
  * @see ProX, arXiv 2409.17115 §2.3 and appendix A
  */
 export async function annotateChunks(options: AnnotateChunksOptions): Promise<ChunkStatistics> {
+  checkNames('annotateChunks', options, OPTION_NAMES);
   const settings = { ...chunkSettings(options), ...ownSignal(options.signal) };
   const programs = defaultModelFile('programs');
   const profile = loadProfile(options.profile, programs);

@@ -17,6 +17,7 @@ import { planCorpus } from '../../corpus/plan.ts';
 import { type CorpusPlan, ROW_NULL, ROW_OK, type UnitBatch } from '../../corpus/types.ts';
 import { openUnit } from '../../corpus/unit.ts';
 import { isGristmillError, throwIfAborted } from '../../errors.ts';
+import { checkNames, type OptionNames } from '../../options.ts';
 import { mapOrdered } from '../../refine/pipeline.ts';
 import { loadProfile } from '../../refine/profile.ts';
 import { type Expert, openExpert } from '../expert/expert.ts';
@@ -52,6 +53,23 @@ export function answersFolder(out: string): string {
   return join(workFolder(out), 'answers');
 }
 
+const OPTION_NAMES: OptionNames<AnnotateDocumentsOptions> = {
+  inputs: true,
+  out: true,
+  expert: true,
+  textColumn: true,
+  idColumn: true,
+  limit: true,
+  maxChars: true,
+  answerTokens: true,
+  keepRule: true,
+  prompts: true,
+  profile: true,
+  validation: true,
+  signal: true,
+  onProgress: true,
+};
+
 /**
  * Labels the documents of a corpus.
  *
@@ -62,6 +80,7 @@ export function answersFolder(out: string): string {
 export async function annotateDocuments(
   options: AnnotateDocumentsOptions,
 ): Promise<AnnotateDocumentsStatistics> {
+  checkNames('annotateDocuments', options, OPTION_NAMES);
   const started = performance.now();
   const settings = { ...ANNOTATE_DOCUMENTS_DEFAULTS, ...given(options) };
   for (const name of ['maxChars', 'answerTokens'] as const) checkCount(name, settings[name], 1);

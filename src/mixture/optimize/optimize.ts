@@ -11,6 +11,7 @@
  */
 import { setImmediate } from 'node:timers/promises';
 import { GristmillError } from '../../errors.ts';
+import { checkNames, type OptionNames } from '../../options.ts';
 import { type DomainSpec, priorOf } from '../domains.ts';
 import { mixtureBounds } from '../sample/bounds.ts';
 import { drawCandidates } from '../sample/candidates.ts';
@@ -102,6 +103,30 @@ export interface MixtureProposal extends MixtureForecast {
   readonly warnings: readonly ProposalWarning[];
 }
 
+const OPTION_NAMES: OptionNames<OptimizeMixtureOptions> = {
+  domains: true,
+  targets: true,
+  objective: true,
+  relativeToPrior: true,
+  budgetTokens: true,
+  maxEpochs: true,
+  min: true,
+  max: true,
+  frozen: true,
+  kl: true,
+  confidence: true,
+  method: true,
+  nDraws: true,
+  nAveraged: true,
+  sampled: true,
+  outside: true,
+  hullTolerance: true,
+  nUnits: true,
+  nStarts: true,
+  seed: true,
+  signal: true,
+};
+
 /**
  * Finds the best predicted mixture.
  *
@@ -110,6 +135,7 @@ export interface MixtureProposal extends MixtureForecast {
  * @see RegMix §3.3
  */
 export async function optimizeMixture(options: OptimizeMixtureOptions): Promise<MixtureProposal> {
+  checkNames('optimizeMixture', options, OPTION_NAMES);
   const { domains, sampled, signal, kl = 0, confidence = 0, seed = 0 } = options;
   const { method = 'gradient', objective: kind = 'mean', outside = 'refuse' } = options;
   const { nUnits, nStarts, hullTolerance, nDraws, nAveraged } = withDefaults(options);

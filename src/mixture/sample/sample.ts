@@ -2,6 +2,7 @@
  * Mixtures to train proxies on: one call for every way of choosing them.
  */
 import { GristmillError } from '../../errors.ts';
+import { checkNames, type OptionNames } from '../../options.ts';
 import { checkDomains, type DomainSpec, priorOf } from '../domains.ts';
 import { unitsToWeights } from '../simplex.ts';
 import type { FittedSurrogate, MixtureTable } from '../types.ts';
@@ -64,6 +65,22 @@ export interface SampledMixtures extends MixtureTable {
 /** The grid of designs that have no preset. */
 const DESIGN_UNITS = 5000;
 
+const OPTION_NAMES: OptionNames<SampleMixturesOptions> = {
+  domains: true,
+  n: true,
+  way: true,
+  settings: true,
+  budgetTokens: true,
+  maxEpochs: true,
+  min: true,
+  max: true,
+  nUnits: true,
+  targets: true,
+  existing: true,
+  seed: true,
+  signal: true,
+};
+
 /**
  * Chooses mixtures; their ids are `1`, `2`, ….
  *
@@ -71,6 +88,7 @@ const DESIGN_UNITS = 5000;
  * @see RegMix, arXiv 2407.01492 §3.1
  */
 export async function sampleMixtures(options: SampleMixturesOptions): Promise<SampledMixtures> {
+  checkNames('sampleMixtures', options, OPTION_NAMES);
   const { n, way = 'regmix', seed = 42 } = options;
   checkWhole('n', n, 100_000);
   const domains = checkDomains(options.domains);

@@ -8,6 +8,7 @@
 import { type FileHandle, open, stat } from 'node:fs/promises';
 import { GristmillError, throwIfAborted } from '../../errors.ts';
 import { callNative, native } from '../../native.ts';
+import { checkNames, type OptionNames } from '../../options.ts';
 import type { GgufEntries } from '../gguf-write.ts';
 import type { ConvertedType } from '../hub-cache.ts';
 import { fileTypeEntries, generalEntries } from './general.ts';
@@ -59,12 +60,22 @@ const TYPES: readonly string[] = ['f32', 'f16', 'bf16', 'q8_0'] satisfies Conver
 /** Source bytes that are in memory at a time. */
 const PIECE_BYTES = 4 * 2 ** 20;
 
+const OPTION_NAMES: OptionNames<ConvertModelOptions> = {
+  dir: true,
+  out: true,
+  type: true,
+  name: true,
+  signal: true,
+  onProgress: true,
+};
+
 /**
  * Converts a model.
  *
  * @throws MODEL_FILES_INVALID, MODEL_CONVERT_UNSUPPORTED, MODEL_WRITE_FAILED, OPTION_INVALID, ABORTED
  */
 export async function convertModel(options: ConvertModelOptions): Promise<ConvertSummary> {
+  checkNames('convertModel', options, OPTION_NAMES);
   const { dir, out, type = 'bf16', signal } = options;
   checkOptions(options);
   const started = performance.now();
