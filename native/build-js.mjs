@@ -67,7 +67,10 @@ function declareForRequire(file, seen) {
       return `${before}${quote}${stem}.cjs${quote}`;
     },
   );
-  writeFileSync(file.replace(/\.d\.ts$/, '.d.cts'), text.replace(/^\/\/# sourceMappingURL.*$/m, ''));
+  writeFileSync(
+    file.replace(/\.d\.ts$/, '.d.cts'),
+    text.replace(/^\/\/# sourceMappingURL.*$/m, ''),
+  );
 }
 
 async function bundle() {
