@@ -16,11 +16,12 @@
  * libraries take: what Parquet cannot say and the values agree with.
  */
 import type { SchemaElement } from 'hyparquet';
-import { GristmillError } from '../errors.ts';
+import { GristmillError, isGristmillError } from '../errors.ts';
 import { schemaMessage } from './arrow-build.ts';
 import { storedDecimal } from './arrow-columns.ts';
 import { readMessage } from './arrow-messages.ts';
 import type { ArrowField, ArrowMetadata, ArrowSchema, ArrowType } from './arrow-schema.ts';
+import type { KeyValues } from './metadata.ts';
 import { fractionDigits, isDecimal, isTime, isUnsigned, scaleOf } from './plain.ts';
 import { isStringElement } from './schema.ts';
 import { type LeafShape, type Shape, shapeOf } from './shape.ts';
@@ -228,9 +229,38 @@ export function withOwnDictionaries(fields: readonly ArrowField[]): ArrowField[]
   return fields.map(renumber);
 }
 
-/** The value of {@link ARROW_SCHEMA_KEY} for a schema. */
-export function arrowSchemaText(schema: ArrowSchema): string {
-  return Buffer.from(schemaMessage(schema)).toString('base64');
+/**
+ * The metadata of a Parquet file with the Arrow schema of its columns, where one of them has what Parquet does not say;
+ * the schema of the input would name other columns than there are.
+ */
+export function withArrowSchema(metadata: KeyValues, columns: readonly CorpusColumn[]): KeyValues {
+  const others = metadata.filter(([key]) => key !== ARROW_SCHEMA_KEY);
+  if (!columns.some(({ arrow }) => arrow)) return others;
+  try {
+    // Arrow's readers look for metadata in their schema, and there alone.
+    const own = others.map(([key, value]) => [key, value ?? ''] as const);
+    const text = schemaMessage({ fields: columns.map(arrowFieldOf), metadata: own });
+    return [...others, [ARROW_SCHEMA_KEY, Buffer.from(text).toString('base64')]];
+  } catch (error) {
+    // A column that Arrow has no type for: its readers go by Parquet's types then.
+    if (isGristmillError(error, 'CORPUS_UNSUPPORTED')) return others;
+    throw error;
+  }
+}
+
+/**
+ * What the values of a column mean beyond their Parquet type: units of durations. Columns that differ in it hold
+ * different values under the same numbers.
+ */
+export function hiddenMeaning({ arrow }: CorpusColumn): string {
+  const found: string[] = [];
+  const visit = ({ type, children }: ArrowField): void => {
+    if (type.kind === 'duration' || type.kind === 'interval')
+      found.push(`${type.kind} ${type.unit}`);
+    for (const child of children) visit(child);
+  };
+  if (arrow) visit(arrow);
+  return found.join(', ');
 }
 
 /** The schema in a value of {@link ARROW_SCHEMA_KEY}; null where it is damaged, which loses nothing but types. */
@@ -283,11 +313,8 @@ function restored(inferred: ArrowField, origin: ArrowField): ArrowField {
         })
       : inferred.children;
   const isFlat = TEXTS.includes(type.kind) || BINARIES.includes(type.kind);
-  // Values come as they are; how many differ is not known before, so that indices are 32 bits wide.
-  const dictionary =
-    origin.dictionary && isFlat && sameForm(inferred.type, origin.type)
-      ? { ...origin.dictionary, bits: 32 as const, signed: true }
-      : null;
+  const isEncoded = isFlat && sameForm(inferred.type, origin.type);
+  const dictionary = isEncoded ? origin.dictionary : null;
   return { ...inferred, type, children, metadata, dictionary };
 }
 

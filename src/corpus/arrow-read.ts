@@ -5,6 +5,7 @@ import { GristmillError, throwIfAborted } from '../errors.ts';
 import { native } from '../native.ts';
 import type { ArrowArray, ArrowBatch } from './arrow-arrays.ts';
 import { columnOfField } from './arrow-columns.ts';
+import type { ArrowMetadata } from './arrow-schema.ts';
 import { type ArrowStream, arrowError, openArrowStream } from './arrow-stream.ts';
 import { bytesReader, ValueBudget, valueReader } from './arrow-values.ts';
 import { STDIN } from './formats.ts';
@@ -38,6 +39,13 @@ export async function arrowColumns(path: string): Promise<readonly CorpusColumn[
   } finally {
     if (path !== STDIN) await stream.close();
   }
+}
+
+/** Metadata of an Arrow stream's schema. @throws CORPUS_FILE_INVALID, CORPUS_UNSUPPORTED, CORPUS_READ_FAILED */
+export async function arrowMetadata(path: string): Promise<ArrowMetadata> {
+  const stream = await openArrow(path);
+  if (path !== STDIN) await stream.close();
+  return stream.schema.metadata;
 }
 
 function columnsOfStream({ path, schema }: ArrowStream): CorpusColumn[] {

@@ -7,6 +7,7 @@
  * does not have is null there, where it may be null. What is left is a difference.
  */
 import type { SchemaElement, SchemaTree } from 'hyparquet';
+import { hiddenMeaning } from './arrow-fields.ts';
 import { fractionDigits, isDecimal, isTime, isUnsigned, scaleOf } from './plain.ts';
 import {
   columnTree,
@@ -156,9 +157,14 @@ function structOf(name: string, nullable: boolean, fields: SchemaElement[][]): S
   return [{ name, ...repetition(nullable), num_children: fields.length }, ...fields.flat()];
 }
 
-/** True when nothing differs, nullability and names of wrappers included: levels and leaves are the same. */
+/**
+ * True when nothing differs, nullability and names of wrappers included: levels and leaves are the same. What Arrow says
+ * beyond them (widths of offsets, dictionaries, zones) is a form of the same values.
+ */
 export function isIdentical(left: CorpusColumn, right: CorpusColumn): boolean {
-  return left === right || JSON.stringify(left) === JSON.stringify(right);
+  if (left === right) return true;
+  const parquet = ({ arrow, ...rest }: CorpusColumn): string => JSON.stringify(rest);
+  return parquet(left) === parquet(right) && hiddenMeaning(left) === hiddenMeaning(right);
 }
 
 /**
@@ -172,11 +178,13 @@ export function joinTyped(
   isText: boolean,
 ): CorpusColumn | null {
   if (isIdentical(left, right)) return left;
+  if (hiddenMeaning(left) !== hiddenMeaning(right)) return null;
   if (isText && isTextColumn(left) && isTextColumn(right)) return asNullable(left);
   const elements = join(left.name, shapeOf(left), shapeOf(right));
   if (!elements) return null;
   if (JSON.stringify(elements) === JSON.stringify(left.elements)) return left;
-  return { name: left.name, type: typeName(treeOf(elements)), elements };
+  const { name, arrow } = left;
+  return { name, type: typeName(treeOf(elements)), elements, ...(arrow && { arrow }) };
 }
 
 /** The column with nulls allowed. */

@@ -1,6 +1,8 @@
 /** Looking at one file before the run: its size, fingerprint, columns and row groups. */
 import { stat } from 'node:fs/promises';
+import type { FileMetaData } from 'hyparquet';
 import { GristmillError } from '../errors.ts';
+import { ARROW_SCHEMA_KEY, withArrowFields } from './arrow-fields.ts';
 import { arrowColumns } from './arrow-read.ts';
 import { readLines } from './byte-lines.ts';
 import { formatOf, STDIN } from './formats.ts';
@@ -43,7 +45,7 @@ export async function scanFile(path: string, settings: ScanSettings): Promise<Sc
   const fingerprint = await fingerprintOf(path, settings.fullHash);
   if (format === 'parquet') {
     const footer = await readFooter(path, fingerprint);
-    const columns = parquetColumns(path, footer.schema);
+    const columns = parquetColumns(path, footer);
     const rowGroups = footer.row_groups.map((group) => {
       const text = group.columns.find(
         (c) => c.meta_data?.path_in_schema[0] === settings.textColumn,
@@ -75,9 +77,10 @@ async function sizeOf(path: string): Promise<number> {
   }
 }
 
-function parquetColumns(path: string, schema: Parameters<typeof columnsOf>[0]): CorpusColumn[] {
+function parquetColumns(path: string, footer: FileMetaData): CorpusColumn[] {
   try {
-    return columnsOf(schema);
+    const arrow = footer.key_value_metadata?.find(({ key }) => key === ARROW_SCHEMA_KEY);
+    return withArrowFields(columnsOf(footer.schema), arrow?.value);
   } catch (cause) {
     const reason = `its schema is damaged: ${(cause as Error).message}`;
     throw new GristmillError('CORPUS_FILE_INVALID', { file: path, reason }, { cause });

@@ -1,5 +1,6 @@
 /** Opening sinks: one options object for every format. */
 import { GristmillError } from '../errors.ts';
+import { withArrowSchema } from './arrow-fields.ts';
 import { ArrowSink } from './arrow-write.ts';
 import { JsonlSink } from './jsonl-write.ts';
 import type { KeyValues } from './metadata.ts';
@@ -77,7 +78,10 @@ export async function openSink(options: SinkOptions): Promise<CorpusSink> {
     replace: options.replace ?? false,
     createdBy: SINK_DEFAULTS.createdBy,
   };
-  if (options.format === 'parquet') return ParquetSink.create(settings);
+  if (options.format === 'parquet') {
+    const all = settings.columns.map(({ column }) => column);
+    return ParquetSink.create({ ...settings, metadata: withArrowSchema(settings.metadata, all) });
+  }
   if (options.format === 'jsonl.zst') return JsonlSink.create(settings);
   if (options.format === 'arrow') return ArrowSink.create(settings);
   throw new GristmillError('OPTION_INVALID', {
