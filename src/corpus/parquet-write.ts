@@ -5,7 +5,7 @@
  * out as it went in. Texts go from their byte views into pages. The bytes written are a function of the rows, the
  * schema and the options.
  */
-import type { ColumnChunk, Encoding, RowGroup, SchemaElement } from 'hyparquet';
+import type { ColumnChunk, Encoding, RowGroup, SchemaElement, SchemaTree } from 'hyparquet';
 import type { MinMaxType } from 'hyparquet/src/types.js';
 import { ByteWriter } from 'hyparquet-writer';
 import { writeMetadata } from 'hyparquet-writer/src/metadata.js';
@@ -13,7 +13,7 @@ import { GristmillError } from '../errors.ts';
 import { callNative, type LeafChunk, type LeafWriter, native } from '../native.ts';
 import { shredRows, ValueError } from './dremel.ts';
 import { OutputFile } from './output-file.ts';
-import { isStringElement, type Leaf, leavesOf, schemaOf } from './schema.ts';
+import { isStringElement, type Leaf, leavesOf, schemaOf, treeOf } from './schema.ts';
 import { shapeOf } from './shape.ts';
 import { carriedIndices, extraBytes, rowCount, textColumnOf } from './sink-rows.ts';
 import type { SinkSettings } from './sink-types.ts';
@@ -52,6 +52,7 @@ export class ParquetSink implements CorpusSink {
   readonly #columns: readonly OpenColumn[];
   readonly #schema: SchemaElement[];
   readonly #rowGroups: RowGroup[] = [];
+  readonly #twins: ReadonlySet<string>;
   #groupRows = 0;
   #rows = 0;
 
@@ -59,6 +60,7 @@ export class ParquetSink implements CorpusSink {
     this.#settings = settings;
     this.#output = output;
     this.#schema = schemaOf(settings.columns.map((c) => c.column)).map(writableElement);
+    this.#twins = twinPaths(treeOf(this.#schema));
     this.#columns = settings.columns.map(({ column, role }) => ({
       column,
       role,
@@ -162,7 +164,7 @@ export class ParquetSink implements CorpusSink {
     for (const { leaves } of this.#columns) {
       for (const { leaf, writer } of leaves) {
         const chunk = await callNative(writer.finish());
-        columns.push(chunkMeta(leaf, chunk, this.#output.offset));
+        columns.push(chunkMeta(leaf, chunk, this.#output.offset, this.#twins));
         rawBytes += chunk.uncompressedBytes;
         await this.#output.write(chunk.bytes);
       }
@@ -337,7 +339,28 @@ function boundOf(element: SchemaElement, bytes: Uint8Array | undefined): MinMaxT
   return bytes;
 }
 
-function chunkMeta({ element, path }: Leaf, chunk: LeafChunk, offset: number): ColumnChunk {
+/** Paths that lead to several places, since names repeat: as JSON. */
+function twinPaths(root: SchemaTree): ReadonlySet<string> {
+  const seen = new Set<string>();
+  const twins = new Set<string>();
+  const visit = ({ path, children }: SchemaTree): void => {
+    const key = JSON.stringify(path);
+    if (seen.has(key)) twins.add(key);
+    seen.add(key);
+    for (const child of children) visit(child);
+  };
+  visit(root);
+  return twins;
+}
+
+function chunkMeta(
+  { element, path }: Leaf,
+  chunk: LeafChunk,
+  offset: number,
+  twins: ReadonlySet<string>,
+): ColumnChunk {
+  // The footer's writer looks types of bounds up by path, which names two columns where names repeat.
+  const isUnique = path.every((_, at) => !twins.has(JSON.stringify(path.slice(0, at + 1))));
   const encodings: Encoding[] = ['RLE'];
   if (chunk.nPlainPages > 0 || chunk.nDictionaryPages > 0) encodings.unshift('PLAIN');
   if (chunk.nDictionaryPages > 0) encodings.push('RLE_DICTIONARY');
@@ -355,10 +378,12 @@ function chunkMeta({ element, path }: Leaf, chunk: LeafChunk, offset: number): C
       total_compressed_size: BigInt(chunk.bytes.byteLength),
       data_page_offset: BigInt(offset + chunk.dictionaryBytes),
       ...(chunk.dictionaryBytes > 0 ? { dictionary_page_offset: BigInt(offset) } : {}),
-      statistics: {
-        null_count: BigInt(chunk.nNulls),
-        ...(min !== undefined && max !== undefined ? { min_value: min, max_value: max } : {}),
-      },
+      ...(isUnique && {
+        statistics: {
+          null_count: BigInt(chunk.nNulls),
+          ...(min !== undefined && max !== undefined ? { min_value: min, max_value: max } : {}),
+        },
+      }),
     },
   };
 }

@@ -131,6 +131,25 @@ describe('Arrow types', () => {
     });
   });
 
+  it('columns of one name and two types go to Parquet and back', async () => {
+    const fields = [
+      field('text', { kind: 'utf8' }),
+      field('twin', { kind: 'utf8' }),
+      field('twin', { kind: 'int', bits: 32, signed: true }),
+      field('twin', { kind: 'struct' }, { children: [field('deep', { kind: 'bool' })] }),
+    ];
+    const values = [['t'], ['one'], [2], [[true]]];
+    const [source, parquet, back] = ['t.arrow', 't.parquet', 'tb.arrow'].map((name) => {
+      return join(folder, name);
+    }) as [string, string, string];
+    await writeFile(source, streamOf({ fields, metadata: [] }, [values]));
+    await convert(source, parquet, 'parquet');
+    await convert(parquet, back, 'arrow');
+    const { schema, columns } = await readAll(await readFile(back));
+    expect(schema.fields.slice(0, 4)).toEqual(fields);
+    expect(columns.slice(0, 4)).toEqual(values);
+  });
+
   it('a damaged ARROW:schema costs types, not the file', () => {
     for (const text of ['', 'AAAA', '/////w==', Buffer.alloc(64, 0xff).toString('base64')]) {
       expect(parseArrowSchema(text)).toBe(null);

@@ -23,6 +23,8 @@ import pyarrow.ipc as ipc
 import pyarrow.parquet as pq
 
 sys.setrecursionlimit(5000)
+# Types that pyarrow has without arrays of them: their columns have no oracle.
+OPAQUE = {"month_interval", "day_time_interval"}
 UNIT_NANOS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
 
 
@@ -167,6 +169,8 @@ def from_json(kind, value):
         return value
     if is_bytes(kind):
         return base64.b64decode(value) if isinstance(value, str) else ("odd", value)
+    if pa.types.is_interval(kind):
+        return tuple(int(part) for _, part in value.pairs)
     if pa.types.is_map(kind):
         if isinstance(value, list):
             return ("odd", value)
@@ -304,6 +308,8 @@ def compare_tables(expected, got):
         raise Wrong(f"columns {[n for n, _ in got][:8]} for {[n for n, _ in expected][:8]}")
     others = []
     for (name, one), (_, other) in zip(expected, got):
+        if str(one.type) in OPAQUE:
+            continue
         difference = first_difference(canon(one), canon(other))
         if difference is not None:
             loose = first_difference(canon(one, True), canon(other, True))
@@ -324,6 +330,8 @@ def compare_json(expected, path):
         if [name for name, _ in line.pairs] != names:
             raise Wrong(f"row {row}: fields {[n for n, _ in line.pairs][:8]} for {names[:8]}")
     for at, (name, column) in enumerate(expected):
+        if str(column.type) in OPAQUE:
+            continue
         values = canon(column)
         for row, line in enumerate(lines):
             held = line.pairs[at][1]
