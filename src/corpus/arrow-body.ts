@@ -37,6 +37,10 @@ export class BodyBuffers {
       }
       end = offset + length;
     }
+    // A body that goes on would take the messages behind it with it.
+    if (body.byteLength - end >= MAX_ALIGNMENT) {
+      throw new ArrowFault(`its buffers end at byte ${end} of a body of ${body.byteLength}`);
+    }
   }
 
   /** Bytes that all values together can take: lengths beyond are not believed where nothing else bounds them. */

@@ -63,16 +63,26 @@ function knownForm(text: string): string | null {
   return text.length >= 4 && /^[\t\n\r -~]{4}/.test(text) ? 'text' : null;
 }
 
+/** How the messages of a stream begin, which its first one shows: zeros are no end mark where others have one. */
+export interface Framing {
+  isMarked: boolean | null;
+}
+
 /** Reads the next message, or says how the stream ends. */
-export async function readFrame(source: ByteSource): Promise<ArrowFrame | 'mark' | 'end'> {
+export async function readFrame(
+  source: ByteSource,
+  framing: Framing,
+): Promise<ArrowFrame | 'mark' | 'end'> {
   const { position } = source;
   const head = await source.take(4);
   if (head.byteLength === 0) return 'end';
   let length = uint32(head);
-  let prefix = 4;
-  if (head.byteLength === 4 && length === CONTINUATION) {
-    length = uint32(await source.take(4));
-    prefix = 8;
+  const isMarked = length === CONTINUATION;
+  const prefix = isMarked ? 8 : 4;
+  if (isMarked) length = uint32(await source.take(4));
+  framing.isMarked ??= isMarked;
+  if (isMarked !== framing.isMarked) {
+    throw new ArrowFault(`message at byte ${position}: it begins otherwise than those before it`);
   }
   if (length === 0) return 'mark';
   if (length > MAX_METADATA_BYTES || (source.left !== null && length > source.left)) {
@@ -144,26 +154,30 @@ function checkPadding(position: number, prefix: number, metadata: Uint8Array, en
 export async function* streamFrames(
   source: ByteSource,
   schema: ArrowSchema,
+  framing: Framing,
 ): AsyncGenerator<ArrowFrame | 'next stream'> {
   for (;;) {
-    const frame = await readFrame(source);
+    const frame = await readFrame(source, framing);
     if (frame === 'end') return;
     if (frame !== 'mark') {
       yield frame;
       continue;
     }
-    if (!(await beginNext(source, schema))) return;
+    framing.isMarked = null;
+    if (!(await beginNext(source, schema, framing))) return;
     yield 'next stream';
   }
 }
 
-async function beginNext(source: ByteSource, schema: ArrowSchema): Promise<boolean> {
+async function beginNext(
+  source: ByteSource,
+  schema: ArrowSchema,
+  framing: Framing,
+): Promise<boolean> {
   const { position } = source;
-  let next: ArrowFrame | 'mark' | 'end';
-  do next = await readFrame(source);
-  while (next === 'mark');
+  const next = await readFrame(source, framing);
   if (next === 'end') return false;
-  if (next.message.kind !== 'schema') {
+  if (next === 'mark' || next.message.kind !== 'schema') {
     throw new ArrowFault(`byte ${position}: after the end of the stream comes no other stream`);
   }
   if (JSON.stringify(next.message.schema.fields) !== JSON.stringify(schema.fields)) {
@@ -173,8 +187,8 @@ async function beginNext(source: ByteSource, schema: ArrowSchema): Promise<boole
 }
 
 /** Reads the schema that a stream begins with. */
-export async function readStreamSchema(source: ByteSource): Promise<ArrowSchema> {
-  const frame = await readFrame(source);
+export async function readStreamSchema(source: ByteSource, framing: Framing): Promise<ArrowSchema> {
+  const frame = await readFrame(source, framing);
   if (frame === 'end' || frame === 'mark') throw new ArrowFault('it holds no schema');
   if (frame.message.kind !== 'schema') throw new ArrowFault('it does not begin with a schema');
   if (frame.body.byteLength > 0) throw new ArrowFault('its schema has a body');
@@ -210,7 +224,7 @@ export async function readFileLayout(source: ByteSource): Promise<ArrowFileLayou
   seek(footerAt);
   const footer = readArrowFooter(await source.take(footerBytes));
   seek(MAGIC.length + 2);
-  const schema = await readStreamSchema(source);
+  const schema = await readStreamSchema(source, { isMarked: null });
   if (JSON.stringify(schema) !== JSON.stringify(footer.schema)) {
     throw new ArrowFault('its footer has another schema than its beginning');
   }
@@ -241,13 +255,14 @@ export async function* fileFrames(
   source: ByteSource,
   layout: ArrowFileLayout,
 ): AsyncGenerator<ArrowFrame> {
+  const framing: Framing = { isMarked: null };
   for (const [kind, blocks] of [
     ['dictionary', layout.dictionaries],
     ['batch', layout.batches],
   ] as const) {
     for (const block of blocks) {
       source.seek?.(block.offset);
-      const frame = await readFrame(source);
+      const frame = await readFrame(source, framing);
       if (frame === 'mark' || frame === 'end' || frame.message.kind !== kind) {
         throw new ArrowFault(`byte ${block.offset} holds no ${kind}, as the footer says`);
       }
@@ -264,10 +279,13 @@ export async function* fileFrames(
 }
 
 /** The file form from a pipe: a stream up to its end mark, then the footer, which is held against what was read. */
-export async function* pipedFileFrames(source: ByteSource): AsyncGenerator<ArrowFrame> {
+export async function* pipedFileFrames(
+  source: ByteSource,
+  framing: Framing,
+): AsyncGenerator<ArrowFrame> {
   const seen: Record<'dictionary' | 'batch', number[]> = { dictionary: [], batch: [] };
   for (;;) {
-    const frame = await readFrame(source);
+    const frame = await readFrame(source, framing);
     if (frame === 'end') throw new ArrowFault('it ends without a footer');
     if (frame === 'mark') break;
     const { kind } = frame.message;

@@ -6,6 +6,7 @@ import {
   type ArrowFrame,
   arrowFormOf,
   at,
+  type Framing,
   fileFrames,
   pipedFileFrames,
   readFileLayout,
@@ -55,18 +56,19 @@ type Frames = AsyncIterable<ArrowFrame | 'next stream'>;
 async function openFrames(
   source: ByteSource,
 ): Promise<{ readonly schema: ArrowSchema; readonly frames: Frames }> {
+  const framing: Framing = { isMarked: null };
   const form = arrowFormOf(await source.peek(HEAD_BYTES));
   if (form === 'stream') {
-    const schema = await readStreamSchema(source);
-    return { schema, frames: streamFrames(source, schema) };
+    const schema = await readStreamSchema(source, framing);
+    return { schema, frames: streamFrames(source, schema, framing) };
   }
   if (source.seek) {
     const layout = await readFileLayout(source);
     return { schema: layout.schema, frames: fileFrames(source, layout) };
   }
   await source.take(HEAD_BYTES);
-  const schema = await readStreamSchema(source);
-  return { schema, frames: pipedFileFrames(source) };
+  const schema = await readStreamSchema(source, framing);
+  return { schema, frames: pipedFileFrames(source, framing) };
 }
 
 async function* readBatches(schema: ArrowSchema, frames: Frames): AsyncGenerator<ArrowBatch> {

@@ -181,6 +181,25 @@ describe('damage', () => {
     }
   });
 
+  it('a body that goes on takes no message with it', async () => {
+    // A length of a body one bit too long took the next batch, and zeros in that one's body were an end of the stream.
+    const schema = { fields: [field('n', { kind: 'int', bits: 64, signed: true })], metadata: [] };
+    const zeros = Array.from({ length: 16 }, () => 0n);
+    const bytes = streamOf(schema, [[zeros], [zeros], [zeros]]);
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    let changed = 0;
+    for (let at = 0; at + 8 <= bytes.byteLength; at += 4) {
+      if (view.getBigInt64(at, true) !== 128n) continue;
+      for (let longer = 8; longer < bytes.byteLength; longer += 8) {
+        const damaged = Uint8Array.from(bytes);
+        new DataView(damaged.buffer).setBigInt64(at, 128n + BigInt(longer), true);
+        expect([48, null]).toContain(await rowsOf(damaged));
+        changed++;
+      }
+    }
+    expect(changed).toBeGreaterThan(300);
+  });
+
   it('a list that names its item without end is refused, not followed', async () => {
     const schema = { fields: [field('n', { kind: 'null' })], metadata: [] };
     const [message, end] = [schemaMessage(schema), END_OF_STREAM];
