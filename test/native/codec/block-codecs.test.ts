@@ -194,3 +194,40 @@ describe('zstd streams', () => {
     );
   });
 });
+
+describe('LZ4 frames', () => {
+  /** `abc` in one raw block, with the checksum of its content: xxHash32 of `abc` is 0x32D153FF. */
+  const frame = Buffer.from('04224d186440a70300008061626300000000ff53d132', 'hex');
+  const decoded = (bytes: Uint8Array, length: number): string => {
+    const output = new Uint8Array(length);
+    native().decompress('lz4_frame', bytes, output);
+    return Buffer.from(output).toString();
+  };
+
+  it('decodes frames, one after another, skippable ones between them', () => {
+    const skippable = Buffer.from('502a4d1802000000ffff', 'hex');
+    expect(decoded(frame, 3)).toBe('abc');
+    expect(decoded(Buffer.concat([frame, skippable, frame]), 6)).toBe('abcabc');
+  });
+
+  it('blocks refer to blocks before them, where the frame says so', () => {
+    // Blocks: the literals `abcdefgh`; a match of 8 from 8 back, then the literals `12345`.
+    const header = Buffer.from('04224d184040c0', 'hex');
+    const blocks = ['080000806162636465666768', '09000000', '04080050', '3132333435', '00000000'];
+    const body = Buffer.from(blocks.join(''), 'hex');
+    expect(decoded(Buffer.concat([header, body]), 21)).toBe('abcdefghabcdefgh12345');
+  });
+
+  it('damage anywhere is an error, with or without a checksum that shows it', () => {
+    for (let bit = 0; bit < frame.byteLength * 8; bit++) {
+      const damaged = Buffer.from(frame);
+      damaged[bit >> 3]! ^= 1 << (bit & 7);
+      expect(() => decoded(damaged, 3), `bit ${bit}`).toThrow();
+    }
+    for (let end = 0; end < frame.byteLength; end++) {
+      expect(() => decoded(frame.subarray(0, end), 3), `cut at ${end}`).toThrow();
+    }
+    expect(() => decoded(frame, 2)).toThrow();
+    expect(() => decoded(frame, 4)).toThrow();
+  });
+});
