@@ -183,8 +183,7 @@ export function joinTyped(
   const elements = join(left.name, shapeOf(left), shapeOf(right));
   if (!elements) return null;
   if (JSON.stringify(elements) === JSON.stringify(left.elements)) return left;
-  const { name, arrow } = left;
-  return { name, type: typeName(treeOf(elements)), elements, ...(arrow && { arrow }) };
+  return { ...left, type: typeName(treeOf(elements)), elements };
 }
 
 /** The column with nulls allowed. */

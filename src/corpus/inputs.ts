@@ -98,7 +98,9 @@ async function expand(input: string, walker: Walker): Promise<void> {
 function fileFailure(file: string, special: string | null): GristmillError | null {
   if (!formatOf(file)) {
     const conversion = conversionOf(extensionOf(file));
-    const hint = conversion ? `; convert it: ${conversion}` : '';
+    // A name that a shell or SQL would read otherwise is left for a person to quote.
+    const name = /^[\w./+-]+$/.test(file) ? file : 'FILE';
+    const hint = conversion ? `; convert it: ${conversion.split('FILE').join(name)}` : '';
     return new GristmillError('CORPUS_FORMAT_UNKNOWN', { file, formats: KNOWN_FORMATS, hint });
   }
   if (special === null) return null;

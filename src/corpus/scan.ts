@@ -2,6 +2,7 @@
 import { stat } from 'node:fs/promises';
 import type { FileMetaData } from 'hyparquet';
 import { GristmillError } from '../errors.ts';
+import { callNative } from '../native.ts';
 import { ARROW_SCHEMA_KEY, withArrowFields } from './arrow-fields.ts';
 import { arrowColumns } from './arrow-read.ts';
 import { readLines } from './byte-lines.ts';
@@ -9,8 +10,8 @@ import { formatOf, STDIN } from './formats.ts';
 import { fingerprintOf } from './inputs.ts';
 import { jsonFields } from './json-line.ts';
 import { inferColumns } from './jsonl-infer.ts';
-import { readFooter } from './parquet-file.ts';
-import { columnsOf, isPrimitiveColumn, isTextColumn } from './schema.ts';
+import { openLeaf, readFooter } from './parquet-file.ts';
+import { columnsOf, isPrimitiveColumn, isTextColumn, leavesOf } from './schema.ts';
 import type { CorpusColumn, CorpusFormat, SourceFile } from './types.ts';
 
 /** What a scan needs of the options of a plan. */
@@ -78,6 +79,10 @@ async function sizeOf(path: string): Promise<number> {
 }
 
 function parquetColumns(path: string, footer: FileMetaData): CorpusColumn[] {
+  if (footer.schema.some(({ name }) => typeof name !== 'string')) {
+    const reason = 'its schema is damaged: a column has no name';
+    throw new GristmillError('CORPUS_FILE_INVALID', { file: path, reason });
+  }
   try {
     const arrow = footer.key_value_metadata?.find(({ key }) => key === ARROW_SCHEMA_KEY);
     return withArrowFields(columnsOf(footer.schema), arrow?.value);
@@ -152,7 +157,7 @@ async function textSuggestion(
   const close = candidates.filter(({ name }) => name.toLowerCase() === wanted.toLowerCase());
   if (close.length > 0) return closest(wanted, close, '--text-column');
   if (candidates.length === 0) return ' (it has no column of strings)';
-  const lengths = await textLengths(file).catch(() => new Map<string, number>());
+  const lengths = await textLengths(file, candidates).catch(() => new Map<string, number>());
   const sorted = [...candidates].sort(
     (a, b) => (lengths.get(b.name) ?? 0) - (lengths.get(a.name) ?? 0),
   );
@@ -161,21 +166,32 @@ async function textSuggestion(
   return ` (--text-column names it; columns of strings${order}: ${names.join(', ')})`;
 }
 
-/** Lines of a JSONL file whose fields are measured. */
-const MEASURED_LINES = 200;
+/** Rows whose fields are measured, and bytes of them. */
+const MEASURED_ROWS = 200;
+const MEASURED_BYTES = 2 ** 20;
 
-/** Mean bytes of columns, about; empty where a format does not tell cheaply. */
-async function textLengths({ path, format }: ScannedFile['file']): Promise<Map<string, number>> {
+/** Bytes of columns in the first rows; empty for Arrow, where the order of the schema has to do. */
+async function textLengths(
+  { path, format }: ScannedFile['file'],
+  candidates: readonly CorpusColumn[],
+): Promise<Map<string, number>> {
   const bytes = new Map<string, number>();
   const add = (name: string, n: number): void => {
     bytes.set(name, (bytes.get(name) ?? 0) + n);
   };
   if (format === 'parquet') {
-    for (const { columns } of (await readFooter(path)).row_groups) {
-      for (const { meta_data: meta } of columns) {
-        const [name, ...below] = meta?.path_in_schema ?? [];
-        if (name !== undefined && below.length === 0)
-          add(name, Number(meta?.total_uncompressed_size ?? 0));
+    const footer = await readFooter(path);
+    let leafStart = 0;
+    for (const column of columnsOf(footer.schema)) {
+      const leaves = leavesOf(column, leafStart);
+      leafStart += leaves.length;
+      if (!candidates.some(({ name }) => name === column.name) || leaves.length !== 1) continue;
+      const reader = openLeaf(path, footer, leaves[0]!, 0, footer.row_groups.length);
+      try {
+        const rows = await callNative(reader.prepare(MEASURED_ROWS, MEASURED_BYTES));
+        add(column.name, rows.dataBytes / Math.max(1, rows.nRows));
+      } finally {
+        reader.close();
       }
     }
   } else if (format.startsWith('jsonl')) {
@@ -184,7 +200,7 @@ async function textLengths({ path, format }: ScannedFile['file']): Promise<Map<s
     for await (const group of readLines({ ...whole, signal: undefined })) {
       for (const line of group) {
         for (const [name, raw] of jsonFields(line.bytes.toString())) add(name, raw.length);
-        if (++nLines >= MEASURED_LINES) return bytes;
+        if (++nLines >= MEASURED_ROWS) return bytes;
       }
     }
   }

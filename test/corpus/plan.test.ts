@@ -108,6 +108,56 @@ describe('planCorpus', () => {
     });
   });
 
+  it('says what a file that is no text corpus could be read as', async () => {
+    const other = join(folder, 'suggest');
+    await mkdir(other, { recursive: true });
+    const row = { title: 'short', body: 'a much longer text than the title', n: 1, tags: ['x'] };
+    await writeFile(`${other}/a.jsonl`, `${JSON.stringify(row)}\n`);
+    await duck.run(
+      `COPY (SELECT 'short ' || i AS title, repeat('long', 50) || i AS body, i AS n FROM range(100) t(i)) TO '${other}/b.parquet' (FORMAT parquet)`,
+    );
+    for (const name of ['a.jsonl', 'b.parquet']) {
+      const plan = (options: object) => planCorpus({ inputs: [`${other}/${name}`], ...options });
+      await expect(plan({})).rejects.toMatchObject({
+        code: 'CORPUS_COLUMN_MISSING',
+        message: expect.stringContaining(
+          '(--text-column names it; columns of strings, longest first: body, title)',
+        ),
+      });
+      await expect(plan({ textColumn: 'body', idColumn: 'number' })).rejects.toMatchObject({
+        message: expect.stringContaining('no column number (did you mean n? --id-column names it)'),
+      });
+    }
+  });
+
+  it('a file without rows has a unit, and no failure is without a code', async () => {
+    const edge = join(folder, 'edge');
+    await mkdir(edge, { recursive: true });
+    await duck.run(`COPY (SELECT 'x' AS text LIMIT 0) TO '${edge}/none.parquet' (FORMAT parquet)`);
+    await writeFile(`${edge}/none.jsonl`, '');
+    const broken = join(import.meta.dirname, 'fixtures', 'column-without-name.parquet');
+    await copyFile(broken, `${edge}/name.parquet`);
+    const plan = await planCorpus({ inputs: [edge] });
+    expect(plan.units.map(({ bytes, nRows }) => nRows ?? bytes)).toEqual([0, 0]);
+    expect(plan.failedFiles).toEqual([
+      expect.objectContaining({
+        code: 'CORPUS_FILE_INVALID',
+        message: expect.stringContaining('a column has no name'),
+      }),
+    ]);
+  });
+
+  it('an abort ends planning between files', async () => {
+    const many = join(folder, 'many');
+    await mkdir(many, { recursive: true });
+    for (let file = 0; file < 40; file++)
+      await writeFile(`${many}/${file}.jsonl`, '{"text":"x"}\n');
+    const controller = new AbortController();
+    const planned = planCorpus({ inputs: [many], signal: controller.signal });
+    setTimeout(() => controller.abort(), 1);
+    await expect(planned).rejects.toMatchObject({ code: 'ABORTED' });
+  });
+
   it('schemas must agree, except in nullability', async () => {
     const same = join(folder, 'same');
     const other = join(folder, 'other');
