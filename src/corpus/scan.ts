@@ -153,7 +153,7 @@ async function textSuggestion(
   wanted: string,
   columns: readonly CorpusColumn[],
 ): Promise<string> {
-  const candidates = columns.filter(isTextColumn);
+  const candidates = columns.filter((column) => isTextColumn(column) && column.type !== 'json');
   const close = candidates.filter(({ name }) => name.toLowerCase() === wanted.toLowerCase());
   if (close.length > 0) return closest(wanted, close, '--text-column');
   if (candidates.length === 0) return ' (it has no column of strings)';
