@@ -212,7 +212,10 @@ export interface NativeCodec {
   zstdCompress(src: Uint8Array, level: number): Uint8Array;
   zstdCompress(src: Uint8Array, level: number, dst: Uint8Array): number;
   zstdCompressBound(bytes: number): number;
-  readonly ZstdDecoder: new () => { decode(src: Uint8Array, dst: Uint8Array): StreamStep };
+  /** Frames may ask for windows of at most `2^maxWindowLog` bytes, 10..31; default 27. */
+  readonly ZstdDecoder: new (
+    maxWindowLog?: number,
+  ) => { decode(src: Uint8Array, dst: Uint8Array): StreamStep };
   readonly ZstdEncoder: new (
     level: number,
   ) => { encode(src: Uint8Array, dst: Uint8Array, end: boolean): StreamStep };

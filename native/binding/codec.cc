@@ -46,6 +46,17 @@ int LevelOf(const Napi::Value& value) {
   return level;
 }
 
+int WindowLogOf(const Napi::Value& value) {
+  if (value.IsUndefined()) return 27;
+  const int log = value.IsNumber() ? value.As<Napi::Number>().Int32Value() : 0;
+  if (log < 10 || log > 31) {
+    throw CodedError(
+        "OPTION_INVALID",
+        {{"option", "zstdWindowLog"}, {"expected", "10..31"}, {"received", std::to_string(log)}});
+  }
+  return log;
+}
+
 Napi::Value ZstdCompress(const Napi::CallbackInfo& info) {
   return Guarded(info.Env(), [&]() -> Napi::Value {
     const auto src = ViewOf<uint8_t>(info[0], "src");
@@ -84,7 +95,9 @@ Napi::Value StepOf(Napi::Env env, const codec::StreamStep& step) {
 class DecoderObject : public Napi::ObjectWrap<DecoderObject> {
  public:
   explicit DecoderObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<DecoderObject>(info) {
-    Guarded(info.Env(), [&] { decoder_ = std::make_unique<codec::ZstdDecoder>(); });
+    Guarded(info.Env(), [&] {
+      decoder_ = std::make_unique<codec::ZstdDecoder>(WindowLogOf(info[0]));
+    });
   }
   static Napi::Function Class(Napi::Env env) {
     return DefineClass(env, "ZstdDecoder", {InstanceMethod("decode", &DecoderObject::Decode)});

@@ -2,15 +2,9 @@
 
 namespace gristmill::codec {
 
-namespace {
-// 2^27 is zstd's own default limit: what --long=27 writes is readable, a damaged header cannot ask
-// for more.
-constexpr int kMaxWindowLog = 27;
-}  // namespace
-
-ZstdDecoder::ZstdDecoder() : context_(ZSTD_createDCtx(), ZSTD_freeDCtx) {
+ZstdDecoder::ZstdDecoder(int max_window_log) : context_(ZSTD_createDCtx(), ZSTD_freeDCtx) {
   if (!context_) FailCodec(Codec::kZstd, "out of memory");
-  ZSTD_DCtx_setParameter(context_.get(), ZSTD_d_windowLogMax, kMaxWindowLog);
+  ZSTD_DCtx_setParameter(context_.get(), ZSTD_d_windowLogMax, max_window_log);
 }
 
 StreamStep ZstdDecoder::Decode(Bytes src, MutableBytes dst) {

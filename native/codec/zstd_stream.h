@@ -19,7 +19,8 @@ struct StreamStep {
 
 class ZstdDecoder {
  public:
-  ZstdDecoder();
+  // Frames may ask for windows of at most 2^max_window_log bytes, 10 to 31.
+  explicit ZstdDecoder(int max_window_log);
   StreamStep Decode(Bytes src, MutableBytes dst);
 
  private:

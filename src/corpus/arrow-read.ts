@@ -11,6 +11,7 @@ import { bytesReader, ValueBudget, valueReader } from './arrow-values.ts';
 import { STDIN } from './formats.ts';
 import type { BatchOptions } from './parquet-read.ts';
 import { displayText } from './plain.ts';
+import { rowNumbers } from './row-numbers.ts';
 import {
   type CarriedColumns,
   type CarriedRows,
@@ -114,7 +115,9 @@ async function* arrowBatches(
       const nRows = values.text.length;
       const batch = await buildBatch(pool, values, 'input', options.signal);
       const carry = new ArrowCarry(path, carried, arrow, start, nRows);
-      yield { batch, firstRow, rowStatus: statusOf(batch.text, values.text), carry };
+      const rowStatus = statusOf(batch.text, values.text);
+      const numbers = rowNumbers(BigInt(firstRow), nRows);
+      yield { batch, firstRow, rowStatus, rowNumbers: numbers, rejected: [], carry };
       firstRow += nRows;
       start += nRows;
     }

@@ -1,162 +1,154 @@
 /**
  * Lines of a byte stream in bounded memory: split at LF; a CR before it, a byte order mark at the start and blank
  * lines are dropped. Lines come in groups, one group per chunk read, so that a line costs no promise.
+ *
+ * A line beyond the bound is read past, not kept: its first bytes and its length come in its place.
  */
-import { createReadStream } from 'node:fs';
-import { createGunzip } from 'node:zlib';
-import { GristmillError, isGristmillError, throwIfAborted } from '../errors.ts';
-import { fromNative, native } from '../native.ts';
-import type { CorpusFormat } from './types.ts';
+import { type ByteSource, bytesOf } from './byte-source.ts';
 
-/** A line and its number in the stretch that was read, from 1. */
+/** A line and where it is. */
 export interface ByteLine {
+  /** The line; of one that is too long the first {@link OVERLONG_KEPT_BYTES}. */
   readonly bytes: Buffer;
+  /** Its length in bytes; more than `bytes` has when it is too long. */
+  readonly byteLength: number;
+  /** Its number in the stretch that was read, from 1, blank lines included. */
   readonly line: number;
+  /** Its number among the stretch's lines that are not blank, from 0. */
+  readonly row: number;
+  /** Where it begins in the (decompressed) file. */
+  readonly byteOffset: number;
 }
 
 /** What is read of a file. */
-export interface LineSource {
-  readonly path: string;
-  readonly format: CorpusFormat;
+export interface LineSource extends ByteSource {
   /** Plain files: the lines that begin inside `[byteStart, byteEnd)`. */
   readonly byteStart: number | null;
   readonly byteEnd: number | null;
   readonly maxLineBytes: number;
-  readonly signal?: AbortSignal | undefined;
 }
 
-const READ_BYTES = 1 << 20;
+/** Lines and rows (lines that are not blank) of a stretch; complete when reading it has ended. */
+export interface LineCounts {
+  lines: number;
+  rows: number;
+}
+
+/** Bytes that are kept of a line that is too long. */
+export const OVERLONG_KEPT_BYTES = 1 << 16;
+
 const LF = 10;
 const CR = 13;
 
 /**
  * Groups of lines.
  *
- * @throws CORPUS_READ_FAILED, CORPUS_FILE_INVALID (damaged compression), CORPUS_LINE_TOO_LONG
+ * @param counts counted up while lines are read
+ * @throws CORPUS_READ_FAILED, CORPUS_FILE_INVALID (damaged compression), ABORTED
  */
-export async function* readLines(source: LineSource): AsyncGenerator<ByteLine[]> {
-  const { byteStart, byteEnd, maxLineBytes } = source;
+export async function* readLines(
+  source: LineSource,
+  counts: LineCounts = { lines: 0, rows: 0 },
+): AsyncGenerator<ByteLine[]> {
+  const { byteStart, maxLineBytes } = source;
+  const byteEnd = source.byteEnd ?? Number.POSITIVE_INFINITY;
   const start = byteStart ?? 0;
   // The byte before the range tells whether a line begins at its first byte.
   let skipping = start > 0;
   let position = start > 0 ? start - 1 : 0;
   let lineStart = position;
-  let line = 0;
-  let pending: Buffer[] = [];
-  let pendingBytes = 0;
-  const take = (bytes: Buffer, group: ByteLine[]): void => {
-    line++;
-    let whole = pending.length > 0 ? Buffer.concat([...pending, bytes]) : bytes;
-    pending = [];
-    pendingBytes = 0;
-    if (lineStart === 0 && whole[0] === 0xef && whole[1] === 0xbb && whole[2] === 0xbf) {
-      whole = whole.subarray(3);
-    }
-    if (whole.at(-1) === CR) whole = whole.subarray(0, -1);
-    if (!isBlank(whole)) group.push({ bytes: whole, line });
+  const line = new PendingLine(maxLineBytes);
+  const take = (group: ByteLine[]): void => {
+    counts.lines++;
+    const taken = line.take(lineStart === 0);
+    if (!taken) return;
+    group.push({ ...taken, line: counts.lines, row: counts.rows, byteOffset: lineStart });
+    counts.rows++;
   };
   for await (const chunk of bytesOf(source, position)) {
     const group: ByteLine[] = [];
     let at = 0;
     while (at < chunk.byteLength) {
-      if (!skipping && lineStart >= (byteEnd ?? Number.POSITIVE_INFINITY)) {
+      if (!skipping && lineStart >= byteEnd) {
         if (group.length > 0) yield group;
         return;
       }
       const found = chunk.indexOf(LF, at);
-      const end = found < 0 ? chunk.byteLength : found;
-      if (!skipping && pendingBytes + end - at > maxLineBytes) {
-        const number = await absoluteLine(source, line + 1);
-        throw new GristmillError('CORPUS_LINE_TOO_LONG', {
-          file: source.path,
-          line: number,
-          bound: maxLineBytes,
-        });
-      }
-      if (found < 0) {
-        if (!skipping) {
-          pending.push(chunk.subarray(at));
-          pendingBytes += chunk.byteLength - at;
-        }
-      } else {
-        if (!skipping) take(chunk.subarray(at, found), group);
-        skipping = false;
-        lineStart = position + found + 1;
-      }
-      at = end + 1;
+      if (!skipping) line.add(chunk.subarray(at, found < 0 ? chunk.byteLength : found));
+      if (found < 0) break;
+      if (!skipping) take(group);
+      skipping = false;
+      lineStart = position + found + 1;
+      at = found + 1;
     }
     position += chunk.byteLength;
     if (group.length > 0) yield group;
   }
-  if (pending.length > 0 && lineStart < (byteEnd ?? Number.POSITIVE_INFINITY)) {
+  if (!skipping && position > lineStart && lineStart < byteEnd) {
     const group: ByteLine[] = [];
-    take(Buffer.alloc(0), group);
+    take(group);
     if (group.length > 0) yield group;
   }
 }
 
+/** The line that is being read, over any number of chunks. */
+class PendingLine {
+  readonly #maxBytes: number;
+  #parts: Buffer[] = [];
+  #byteLength = 0;
+  #isBlank = true;
+
+  constructor(maxBytes: number) {
+    this.#maxBytes = maxBytes;
+  }
+
+  add(bytes: Buffer): void {
+    const isOverlong = this.#byteLength > this.#maxBytes;
+    this.#byteLength += bytes.byteLength;
+    if (this.#isBlank && !isBlank(bytes)) this.#isBlank = false;
+    if (isOverlong) return;
+    this.#parts.push(bytes);
+    // What has just become too long gives its memory back; a copy, so that the chunks can go.
+    if (this.#byteLength > this.#maxBytes) this.#parts = [firstBytes(this.#parts)];
+  }
+
+  /** The whole line, or null when it is blank. */
+  take(isFirst: boolean): Pick<ByteLine, 'bytes' | 'byteLength'> | null {
+    const isOverlong = this.#byteLength > this.#maxBytes;
+    const blank = this.#isBlank;
+    let byteLength = this.#byteLength;
+    let bytes = this.#parts.length === 1 ? this.#parts[0]! : Buffer.concat(this.#parts);
+    this.#parts = [];
+    this.#byteLength = 0;
+    this.#isBlank = true;
+    if (isFirst && hasByteOrderMark(bytes)) {
+      bytes = bytes.subarray(3);
+      byteLength -= 3;
+      if (!isOverlong && isBlank(bytes)) return null;
+    }
+    if (blank) return null;
+    if (isOverlong) return { bytes, byteLength };
+    if (bytes.at(-1) === CR) bytes = bytes.subarray(0, -1);
+    return { bytes, byteLength: bytes.byteLength };
+  }
+}
+
+function firstBytes(parts: readonly Buffer[]): Buffer {
+  return Buffer.concat(
+    parts,
+    Math.min(
+      OVERLONG_KEPT_BYTES,
+      parts.reduce((n, p) => n + p.length, 0),
+    ),
+  );
+}
+
+/** True for spaces, tabs and CR only. */
 function isBlank(bytes: Buffer): boolean {
   for (const byte of bytes) if (byte !== 32 && byte !== 9 && byte !== CR) return false;
   return true;
 }
 
-/** The number of a line in its file, counted from the start of the file: only errors pay for it. */
-export async function absoluteLine(source: LineSource, line: number): Promise<number> {
-  if (!source.byteStart) return line;
-  let before = 0;
-  let position = 0;
-  for await (const chunk of bytesOf({ ...source, byteEnd: source.byteStart }, 0)) {
-    for (let at = chunk.indexOf(LF); at >= 0; at = chunk.indexOf(LF, at + 1)) {
-      if (position + at < source.byteStart - 1) before++;
-    }
-    position += chunk.byteLength;
-    if (position >= source.byteStart) break;
-  }
-  return before + 1 + line;
-}
-
-async function* bytesOf(source: LineSource, start: number): AsyncGenerator<Buffer> {
-  const { path, format, signal } = source;
-  const file = createReadStream(path, { start, highWaterMark: READ_BYTES });
-  try {
-    const stream =
-      format === 'jsonl.gz' ? gunzip(file) : format === 'jsonl.zst' ? unzstd(file) : file;
-    for await (const chunk of stream as AsyncIterable<Buffer>) {
-      throwIfAborted(signal, 'reading');
-      yield chunk;
-    }
-  } catch (cause) {
-    const error = fromNative(cause);
-    if (isGristmillError(error) && error.code !== 'CORPUS_CODEC_FAILED') throw error;
-    const code = (cause as NodeJS.ErrnoException).syscall
-      ? 'CORPUS_READ_FAILED'
-      : 'CORPUS_FILE_INVALID';
-    throw new GristmillError(code, { file: path, reason: (error as Error).message }, { cause });
-  } finally {
-    file.destroy();
-  }
-}
-
-function gunzip(file: ReturnType<typeof createReadStream>): NodeJS.ReadableStream {
-  const inflate = createGunzip({ chunkSize: READ_BYTES });
-  file.on('error', (error) => inflate.destroy(error));
-  return file.pipe(inflate);
-}
-
-async function* unzstd(file: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
-  const decoder = new (native().ZstdDecoder)();
-  let ended = true;
-  for await (const chunk of file) {
-    let at = 0;
-    for (;;) {
-      const output = Buffer.allocUnsafeSlow(READ_BYTES);
-      const step = decoder.decode(chunk.subarray(at), output);
-      at += step.read;
-      ended = step.done;
-      if (step.written > 0) yield output.subarray(0, step.written);
-      // A full buffer may leave decoded bytes behind even when all input is taken.
-      if (at >= chunk.byteLength && step.written < output.byteLength) break;
-    }
-  }
-  if (!ended) throw new Error('the zstd frame is cut off');
+function hasByteOrderMark(bytes: Buffer): boolean {
+  return bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf;
 }

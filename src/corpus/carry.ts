@@ -37,7 +37,7 @@ export function withConstants(
           const added = constants.map(({ value }) => new Array<PlainValue>(nRows).fill(value));
           return [...values, ...added];
         },
-        json: inner.json?.map((row) => new Map([...row, ...fields])) ?? null,
+        json: inner.json?.map((row) => row.with(fields)) ?? null,
         leaves: leaves && {
           appendTo: (writer, column, leaf) =>
             column < own

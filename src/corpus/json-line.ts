@@ -1,43 +1,120 @@
 /**
  * Top-level fields of one JSON line as the text they were written in.
  *
- * Fields that are passed through keep that text: numbers beyond a double's precision and the spelling of strings
- * come out as they went in, which a round trip through JSON.parse would not give.
+ * Fields that are passed through keep that text: numbers beyond a double's precision, the spelling of strings and of
+ * keys, and repeated keys come out as they went in, which a round trip through JSON.parse would not give.
  */
 
-/** Fields in order; of a repeated key the last value counts, as in JSON.parse. */
-export type JsonFields = Map<string, string>;
+/** Keys of a reader by their text, so that equal ones are one string and are parsed once. */
+export type KeyNames = Map<string, string>;
+
+/** Keys come from outside: a file of ever new ones must not fill the memory. */
+const MAX_KEY_NAMES = 4096;
+
+/** The fields of an object in order; a key may be repeated. */
+export class JsonFields implements Iterable<readonly [string, string]> {
+  readonly #names: string[] = [];
+  readonly #keys: string[] = [];
+  readonly #values: string[] = [];
+
+  get length(): number {
+    return this.#names.length;
+  }
+
+  /** @param key the name as JSON text, in quotes */
+  add(name: string, key: string, value: string): void {
+    this.#names.push(name);
+    this.#keys.push(key);
+    this.#values.push(value);
+  }
+
+  nameAt(index: number): string {
+    return this.#names[index]!;
+  }
+
+  /** The name as it was written, in quotes. */
+  keyAt(index: number): string {
+    return this.#keys[index]!;
+  }
+
+  valueAt(index: number): string {
+    return this.#values[index]!;
+  }
+
+  /** Where the value of a name is; of a repeated key the last one counts, as in JSON.parse. -1 without one. */
+  indexOf(name: string): number {
+    return this.#names.lastIndexOf(name);
+  }
+
+  has(name: string): boolean {
+    return this.#names.includes(name);
+  }
+
+  get(name: string): string | undefined {
+    return this.#values[this.indexOf(name)];
+  }
+
+  /** Replaces the value that counts; nothing happens without one. */
+  set(name: string, value: string): void {
+    const index = this.indexOf(name);
+    if (index >= 0) this.#values[index] = value;
+  }
+
+  /** The same with further fields at the end, but for those that are there. */
+  with(others: readonly (readonly [name: string, value: string])[]): JsonFields {
+    const fields = new JsonFields();
+    for (const [index, name] of this.#names.entries()) {
+      fields.add(name, this.#keys[index]!, this.#values[index]!);
+    }
+    for (const [name, value] of others) {
+      if (!this.has(name)) fields.add(name, JSON.stringify(name), value);
+    }
+    return fields;
+  }
+
+  *[Symbol.iterator](): Generator<readonly [string, string]> {
+    for (const [index, name] of this.#names.entries()) yield [name, this.#values[index]!];
+  }
+}
 
 /**
  * Fields of a JSON object.
  *
  * @throws SyntaxError when `line` is not a JSON object
  */
-export function jsonFields(line: string): JsonFields {
+export function jsonFields(line: string, names: KeyNames = new Map()): JsonFields {
   const parsed: unknown = JSON.parse(line);
   if (parsed === null || typeof parsed !== 'object' || Array.isArray(parsed)) {
-    throw new SyntaxError(
-      `expected an object, found ${Array.isArray(parsed) ? 'an array' : typeof parsed}`,
-    );
+    const kind = parsed === null ? 'null' : Array.isArray(parsed) ? 'an array' : typeof parsed;
+    throw new NoObject(`expected an object, found ${kind}`);
   }
   // From here the line is known to be well-formed, which is what keeps the scanner below simple.
-  const fields: JsonFields = new Map();
+  const fields = new JsonFields();
   let at = skipSpace(line, line.indexOf('{') + 1);
   while (line[at] === '"') {
     const keyEnd = stringEnd(line, at);
-    const key = JSON.parse(line.slice(at, keyEnd)) as string;
+    const key = line.slice(at, keyEnd);
+    let name = names.get(key);
+    if (name === undefined) {
+      name = JSON.parse(key) as string;
+      if (names.size < MAX_KEY_NAMES) names.set(key, name);
+    }
     at = skipSpace(line, skipSpace(line, keyEnd) + 1);
     const end = valueEnd(line, at);
-    fields.set(key, line.slice(at, end));
+    fields.add(name, key, line.slice(at, end));
     at = skipSpace(line, end);
     if (line[at] === ',') at = skipSpace(line, at + 1);
   }
   return fields;
 }
 
+/** A line of JSON that is another thing than an object. */
+export class NoObject extends SyntaxError {}
+
 function skipSpace(line: string, at: number): number {
-  while (at < line.length && ' \t\r\n'.includes(line[at]!)) at++;
-  return at;
+  let end = at;
+  while (end < line.length && ' \t\r\n'.includes(line[end]!)) end++;
+  return end;
 }
 
 /** Position after the string that begins at `at`. */

@@ -1,15 +1,19 @@
 /**
  * Reading a unit of a JSONL file. The text field goes into shared memory; the other fields stay as the JSON text they
- * were written in.
+ * were written in. A line that cannot be a row is rejected where the caller takes such rows, and ends the unit by an
+ * error that names it otherwise.
  */
-import { isUtf8 } from 'node:buffer';
 import { buildBatch } from '../batch/document-batch.ts';
 import type { SlabPool } from '../batch/slab-pool.ts';
 import { GristmillError } from '../errors.ts';
-import { type LineSource, readLines } from './byte-lines.ts';
-import type { JsonFields } from './json-line.ts';
-import { fieldsOf, kindOf } from './jsonl-infer.ts';
+import { type ByteLine, type LineSource, readLines } from './byte-lines.ts';
+import { type JsonFields, jsonFields, type KeyNames } from './json-line.ts';
+import { misfitOf, plainOf } from './json-plain.ts';
+import { type JsonRow, type RowShape, rowOf, shownValue } from './json-row.ts';
+import { kindOf } from './json-values.ts';
+import { countsBefore, rememberCounts } from './line-counts.ts';
 import type { BatchOptions } from './parquet-read.ts';
+import { problemError, problemText, type RowProblem } from './rejected.ts';
 import {
   type CarriedColumns,
   type CarriedRows,
@@ -17,22 +21,14 @@ import {
   type CorpusPlan,
   type CorpusUnit,
   type PlainValue,
+  type RejectedRow,
   ROW_INVALID_UTF8,
   ROW_NULL,
   ROW_OK,
   type UnitBatch,
 } from './types.ts';
 
-/** Half a surrogate pair, which has no UTF-8 form. */
-export const LONE_SURROGATE = /\p{Surrogate}/u;
-
-interface Pending {
-  texts: (Uint8Array | null)[];
-  ids: (Uint8Array | null)[];
-  status: number[];
-  fields: JsonFields[];
-  bytes: number;
-}
+type RowResult = { row: JsonRow; status?: number } | { problem: RowProblem };
 
 /** @see openUnit */
 export async function* openJsonlUnit(
@@ -48,74 +44,118 @@ export async function* openJsonlUnit(
     byteStart: unit.byteStart,
     byteEnd: unit.byteEnd,
     maxLineBytes: plan.maxLineBytes,
+    zstdWindowLog: plan.zstdWindowLog,
     signal: options.signal,
   };
   const columns = plan.columns.filter((column) => column.name !== plan.textColumn);
-  let pending = emptyPending();
+  const byName = new Map(columns.map((column) => [column.name, column]));
+  const { textColumn, idColumn } = plan;
+  const isTyped = options.reject === 'values';
+  const shape: RowShape = { textColumn, idColumn, columns: isTyped ? byName : null };
+  const names: KeyNames = new Map();
+  const before = await countsBefore(source, file.fingerprint);
+  const counts = { lines: 0, rows: 0 };
+  let pending = new PendingBatch();
   let firstRow = 0;
   const flush = async (): Promise<UnitBatch> => {
-    const { texts, ids, status, fields } = pending;
+    const { texts, ids, status, rows, fields, rejected } = pending;
     const start = firstRow;
     firstRow += texts.length;
-    pending = emptyPending();
-    const values = plan.idColumn === null ? { text: texts } : { text: texts, id: ids };
+    pending = new PendingBatch();
+    const values = idColumn === null ? { text: texts } : { text: texts, id: ids };
     const batch = await buildBatch(pool, values, 'input', options.signal);
-    const carry = new JsonCarry(file.path, columns, fields, start);
-    return { batch, firstRow: start, rowStatus: Uint8Array.from(status), carry };
+    const rowNumbers = BigInt64Array.from(rows, BigInt);
+    const carry = new JsonCarry(file.path, columns, fields, rows);
+    const rowStatus = Uint8Array.from(status);
+    return { batch, firstRow: start, rowStatus, rowNumbers, rejected, carry };
   };
-  for await (const group of readLines(source)) {
-    for (const { bytes, line } of group) {
-      const fields = await fieldsOf(bytes.toString(), source, line);
-      const row = firstRow + pending.texts.length;
-      const { text, status } = textOf(fields, plan.textColumn, bytes, file.path, row);
-      const size = text?.byteLength ?? 0;
-      if (pending.texts.length > 0 && pending.bytes + size > options.batchBytes)
-        yield await flush();
-      pending.texts.push(text);
-      pending.ids.push(plan.idColumn === null ? null : idOf(fields.get(plan.idColumn)));
-      pending.status.push(status);
-      pending.fields.push(fields);
-      pending.bytes += size;
-      // The text lives in the batch now; as a field it would be held twice. Its place in the order is kept.
-      if (fields.has(plan.textColumn)) fields.set(plan.textColumn, '');
-      if (pending.texts.length >= options.batchRows) yield await flush();
+  for await (const group of readLines(source, counts)) {
+    for (const line of group) {
+      const place = { line: before.lines + line.line, row: before.rows + line.row };
+      const result: RowResult = tooLong(line, source) ?? rowOf(line.bytes, shape, names);
+      const taken: RowResult =
+        'problem' in result ? withoutRejects(result.problem, line, shape, options) : result;
+      if ('problem' in taken) {
+        if (!options.reject) throw problemError(file.path, place, taken.problem);
+        pending.reject(place, taken.problem, line.bytes);
+      } else {
+        const size = taken.row.text?.byteLength ?? 0;
+        if (pending.texts.length > 0 && pending.bytes + size > options.batchBytes) {
+          yield await flush();
+        }
+        pending.add(taken.row, place.row, taken.status ?? statusOf(taken.row));
+      }
+      if (pending.isFull(options)) yield await flush();
     }
   }
-  if (pending.texts.length > 0) yield await flush();
+  rememberCounts(source, file.fingerprint, before, counts);
+  if (pending.texts.length > 0 || pending.rejected.length > 0) yield await flush();
 }
 
-function emptyPending(): Pending {
-  return { texts: [], ids: [], status: [], fields: [], bytes: 0 };
-}
+/** Rows and rejected rows of the batch that is being put together. */
+class PendingBatch {
+  readonly texts: (Uint8Array | null)[] = [];
+  readonly ids: (Uint8Array | null)[] = [];
+  readonly status: number[] = [];
+  readonly rows: number[] = [];
+  readonly fields: JsonFields[] = [];
+  readonly rejected: RejectedRow[] = [];
+  bytes = 0;
+  #rejectedBytes = 0;
 
-function textOf(
-  fields: JsonFields,
-  name: string,
-  line: Buffer,
-  file: string,
-  row: number,
-): { text: Uint8Array | null; status: number } {
-  const raw = fields.get(name);
-  const kind = raw === undefined ? null : kindOf(raw);
-  if (raw === undefined || kind === null) return { text: null, status: ROW_NULL };
-  if (kind !== 'string') {
-    throw new GristmillError('CORPUS_VALUE_INVALID', {
-      file,
-      row,
-      column: name,
-      expected: 'a string',
-      received: kind === 'other' ? 'an object or array' : `a ${kind}`,
-    });
+  add({ text, id, fields }: JsonRow, row: number, status: number): void {
+    this.texts.push(text);
+    this.ids.push(id);
+    this.status.push(status);
+    this.rows.push(row);
+    this.fields.push(fields);
+    this.bytes += text?.byteLength ?? 0;
   }
-  const text = JSON.parse(raw) as string;
-  // Lone surrogates, written as escapes, have no UTF-8 form either.
-  const valid = !LONE_SURROGATE.test(text) && isUtf8(line);
-  return { text: Buffer.from(text), status: valid ? ROW_OK : ROW_INVALID_UTF8 };
+
+  reject(place: { line: number; row: number }, problem: RowProblem, bytes: Buffer): void {
+    const detail = problemText(problem, place.line);
+    // A copy: the chunk that was read would be held for one line of it.
+    const raw = Uint8Array.from(bytes);
+    this.rejected.push({ row: BigInt(place.row), reason: problem.reason, detail, raw });
+    this.#rejectedBytes += raw.byteLength;
+  }
+
+  isFull({ batchRows, batchBytes }: BatchOptions): boolean {
+    return (
+      this.texts.length >= batchRows ||
+      this.rejected.length >= batchRows ||
+      this.#rejectedBytes >= batchBytes
+    );
+  }
 }
 
-function idOf(raw: string | undefined): Uint8Array | null {
-  if (raw === undefined || kindOf(raw) === null) return null;
-  return Buffer.from(raw[0] === '"' ? (JSON.parse(raw) as string) : raw);
+function statusOf({ text }: JsonRow): number {
+  return text === null ? ROW_NULL : ROW_OK;
+}
+
+function tooLong(
+  { bytes, byteLength, byteOffset }: ByteLine,
+  { maxLineBytes }: LineSource,
+): { problem: RowProblem } | null {
+  if (byteLength <= bytes.byteLength) return null;
+  const detail = `${byteLength} bytes from byte ${byteOffset}, the bound is ${maxLineBytes} (maxLineBytes, --max-line-bytes)`;
+  return { problem: { reason: 'line_too_long', column: null, detail } };
+}
+
+/** For callers that take no rejected rows: one without a form in UTF-8 is a row that says so, with U+FFFD. */
+function withoutRejects(
+  problem: RowProblem,
+  { bytes }: ByteLine,
+  { textColumn }: RowShape,
+  { reject }: BatchOptions,
+): { row: JsonRow; status: number } | { problem: RowProblem } {
+  const isEncoding = problem.reason === 'invalid_utf8' || problem.reason === 'field_utf8';
+  if (reject || !isEncoding) return { problem };
+  const fields = jsonFields(bytes.toString());
+  const raw = fields.get(textColumn) ?? 'null';
+  const text = kindOf(raw) === 'string' ? Buffer.from(JSON.parse(raw) as string) : null;
+  fields.set(textColumn, '');
+  return { row: { text, id: null, fields }, status: ROW_INVALID_UTF8 };
 }
 
 /** Carried fields of JSON rows. */
@@ -124,18 +164,19 @@ export class JsonCarry implements CarriedColumns {
   readonly nRows: number;
   readonly #file: string;
   readonly #fields: readonly JsonFields[];
-  readonly #firstRow: number;
+  /** Numbers of the rows in their file. */
+  readonly #rows: readonly number[];
 
   constructor(
     file: string,
     columns: readonly CorpusColumn[],
     fields: readonly JsonFields[],
-    firstRow: number,
+    rows: readonly number[],
   ) {
     this.#file = file;
     this.columns = columns;
     this.#fields = fields;
-    this.#firstRow = firstRow;
+    this.#rows = rows;
     this.nRows = fields.length;
   }
 
@@ -166,31 +207,22 @@ export class JsonCarry implements CarriedColumns {
       for (const [name, raw] of this.#fields[row]!) {
         // The text field was emptied on reading.
         if (raw === '' || known.has(name) || kindOf(raw) === null) continue;
-        throw this.#invalid(
-          name,
-          row,
-          'no such field (the sampled lines have none)',
-          'one; raise inferLines',
-        );
+        throw this.#invalid(shownValue(name), row, 'no such field', UNKNOWN_FIELD);
       }
     }
   }
 
   #value(column: CorpusColumn, raw: string | undefined, row: number): PlainValue {
     if (raw === undefined) return null;
-    const kind = kindOf(raw);
-    const type = column.elements[0]!.type;
-    if (column.type === 'json') return raw;
-    if (kind === null) return null;
-    if (column.type === 'string' && kind === 'string') return JSON.parse(raw) as string;
-    if (type === 'INT64' && kind === 'integer') return BigInt(raw);
-    if (type === 'DOUBLE' && (kind === 'integer' || kind === 'number')) return Number(raw);
-    if (type === 'BOOLEAN' && kind === 'boolean') return raw === 'true';
-    throw this.#invalid(column.name, row, column.type, `${kind}; raise inferLines`);
+    const expected = misfitOf(column, raw);
+    if (expected !== null) throw this.#invalid(column.name, row, expected, shownValue(raw));
+    return plainOf(column, raw);
   }
 
   #invalid(column: string, row: number, expected: string, received: string): GristmillError {
-    const details = { file: this.#file, row: this.#firstRow + row, column, expected, received };
+    const details = { file: this.#file, row: this.#rows[row], column, expected, received };
     return new GristmillError('CORPUS_VALUE_INVALID', details);
   }
 }
+
+const UNKNOWN_FIELD = 'one that the lines that were looked at do not have (inferLines)';

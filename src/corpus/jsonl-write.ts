@@ -5,6 +5,7 @@
 import { GristmillError } from '../errors.ts';
 import { fromNative, native, type StreamStep } from '../native.ts';
 import { ValueError } from './dremel.ts';
+import type { JsonFields } from './json-line.ts';
 import { OutputFile } from './output-file.ts';
 import { jsonOf } from './plain.ts';
 import { type Shape, shapeOf } from './shape.ts';
@@ -21,6 +22,8 @@ export class JsonlSink implements CorpusSink {
   readonly #encoder;
   readonly #block = Buffer.allocUnsafeSlow(BLOCK_BYTES);
   readonly #shapes: readonly Shape[];
+  /** Extra columns, and whether their bytes are no text. */
+  readonly #extras: ReadonlyMap<string, boolean>;
   #lines: string[] = [];
   #pendingChars = 0;
   #rows = 0;
@@ -30,6 +33,8 @@ export class JsonlSink implements CorpusSink {
     this.#output = output;
     this.#encoder = new (native().ZstdEncoder)(settings.zstdLevel);
     this.#shapes = settings.columns.map(({ column }) => shapeOf(column));
+    const extras = settings.columns.filter(({ role }) => role === 'extra');
+    this.#extras = new Map(extras.map(({ column }) => [column.name, column.type === 'byte_array']));
   }
 
   /** @throws CORPUS_WRITE_FAILED */
@@ -63,26 +68,26 @@ export class JsonlSink implements CorpusSink {
     }
   }
 
-  #sourceLine(
-    fields: ReadonlyMap<string, string>,
-    textJson: string,
-    rows: SinkRows,
-    row: number,
-  ): string {
-    const { textColumn, columns, replace } = this.#settings;
-    const extras = new Set(columns.filter((c) => c.role === 'extra').map((c) => c.column.name));
+  #sourceLine(fields: JsonFields, textJson: string, rows: SinkRows, row: number): string {
+    const { textColumn, replace } = this.#settings;
+    // Of a repeated text the one that counts is replaced; the others stay as they were.
+    const textAt = textColumn === null ? -1 : fields.indexOf(textColumn);
     const parts: string[] = [];
-    for (const [name, raw] of fields) {
-      if (extras.has(name)) {
+    for (let index = 0; index < fields.length; index++) {
+      const name = fields.nameAt(index);
+      if (this.#extras.has(name)) {
         if (replace) continue;
         throw new GristmillError('CORPUS_COLUMN_RESERVED', { file: '(input)', column: name });
       }
-      parts.push(`${JSON.stringify(name)}:${name === textColumn ? textJson : raw}`);
+      const value = index === textAt ? textJson : fields.valueAt(index);
+      parts.push(`${fields.keyAt(index)}:${value}`);
     }
-    if (textColumn !== null && !fields.has(textColumn)) {
+    if (textColumn !== null && textAt < 0) {
       parts.push(`${JSON.stringify(textColumn)}:${textJson}`);
     }
-    for (const name of extras) parts.push(`${JSON.stringify(name)}:${extraJson(rows, name, row)}`);
+    for (const name of this.#extras.keys()) {
+      parts.push(`${JSON.stringify(name)}:${this.#extraJson(rows, name, row)}`);
+    }
     return `{${parts.join(',')}}\n`;
   }
 
@@ -95,7 +100,7 @@ export class JsonlSink implements CorpusSink {
   ): string {
     const parts = this.#settings.columns.map(({ column: { name }, role }, index) => {
       let json = textJson;
-      if (role === 'extra') json = extraJson(rows, name, row);
+      if (role === 'extra') json = this.#extraJson(rows, name, row);
       if (role === 'carry') {
         json = this.#valueJson(index, values?.[index]?.[at], { name, row: this.#rows });
       }
@@ -114,6 +119,16 @@ export class JsonlSink implements CorpusSink {
       const details = { file: '(output)', row, column, expected, received: error.message };
       throw new GristmillError('CORPUS_VALUE_INVALID', details);
     }
+  }
+
+  #extraJson(rows: SinkRows, name: string, row: number): string {
+    const value = rows.extra[name]?.[row];
+    if (value === null || value === undefined) return 'null';
+    if (typeof value === 'bigint') return value.toString();
+    if (typeof value === 'number') return Number.isFinite(value) ? String(value) : 'null';
+    if (typeof value === 'string') return JSON.stringify(value);
+    const bytes = Buffer.from(value.buffer, value.byteOffset, value.byteLength);
+    return JSON.stringify(bytes.toString(this.#extras.get(name) ? 'base64' : 'utf8'));
   }
 
   async #flush(): Promise<void> {
@@ -152,13 +167,4 @@ export class JsonlSink implements CorpusSink {
   abort(): Promise<void> {
     return this.#output.abort();
   }
-}
-
-function extraJson(rows: SinkRows, name: string, row: number): string {
-  const value = rows.extra[name]?.[row];
-  if (value === null || value === undefined) return 'null';
-  if (typeof value === 'number') return Number.isFinite(value) ? String(value) : 'null';
-  return JSON.stringify(
-    typeof value === 'string' ? value : Buffer.from(value as Uint8Array).toString(),
-  );
 }

@@ -2,13 +2,15 @@
 import { buildBatch } from '../batch/document-batch.ts';
 import type { SlabPool } from '../batch/slab-pool.ts';
 import { GristmillError } from '../errors.ts';
-import { columnOfKinds, type JsonKind, kindOf } from './jsonl-infer.ts';
-import { LONE_SURROGATE } from './jsonl-read.ts';
+import { JsonFields } from './json-line.ts';
+import { isWellFormed, plainOf } from './json-plain.ts';
+import { columnOfValues, NO_VALUES, withValue } from './json-values.ts';
+import { rowNumbers } from './row-numbers.ts';
 import {
   type CarriedColumns,
   type CarriedRows,
   type CorpusColumn,
-  type PlainValue,
+  type JsonValues,
   ROW_INVALID_UTF8,
   ROW_NULL,
   ROW_OK,
@@ -50,6 +52,8 @@ export async function* memoryUnit(
       batch,
       firstRow,
       rowStatus: Uint8Array.from(status),
+      rowNumbers: rowNumbers(BigInt(firstRow), rows.length),
+      rejected: [],
       carry: new MemoryCarry(rows),
     };
     firstRow += rows.length;
@@ -66,7 +70,7 @@ export async function* memoryUnit(
     if (rows.length > 0 && bytes + size > batchBytes) yield await flush();
     rows.push(document);
     texts.push(encoded);
-    status.push(text === null ? ROW_NULL : LONE_SURROGATE.test(text) ? ROW_INVALID_UTF8 : ROW_OK);
+    status.push(text === null ? ROW_NULL : isWellFormed(text) ? ROW_OK : ROW_INVALID_UTF8);
     bytes += size;
     if (rows.length >= batchRows) yield await flush();
   }
@@ -98,7 +102,7 @@ function idOf(document: MemoryDocument): Uint8Array | null {
 class MemoryCarry implements CarriedColumns {
   readonly nRows: number;
   readonly #rows: readonly MemoryDocument[];
-  readonly #json: readonly Map<string, string>[];
+  readonly #json: readonly JsonFields[];
   #columns: readonly CorpusColumn[] | null = null;
 
   constructor(rows: readonly MemoryDocument[]) {
@@ -109,17 +113,13 @@ class MemoryCarry implements CarriedColumns {
 
   get columns(): readonly CorpusColumn[] {
     if (this.#columns) return this.#columns;
-    const kinds = new Map<string, Set<JsonKind>>();
+    const seen = new Map<string, JsonValues>();
     for (const fields of this.#json) {
       for (const [name, raw] of fields) {
-        if (name === 'text') continue;
-        const seen = kinds.get(name) ?? new Set();
-        kinds.set(name, seen);
-        const kind = kindOf(raw);
-        if (kind) seen.add(kind);
+        if (name !== 'text') seen.set(name, withValue(seen.get(name) ?? NO_VALUES, raw));
       }
     }
-    this.#columns = [...kinds].map(([name, seen]) => columnOfKinds(name, seen));
+    this.#columns = [...seen].map(([name, values]) => columnOfValues(name, values));
     return this.#columns;
   }
 
@@ -142,19 +142,17 @@ class MemoryCarry implements CarriedColumns {
   release(): void {}
 }
 
-function fieldsOf(document: MemoryDocument): Map<string, string> {
-  if (typeof document === 'string') return new Map([['text', '']]);
-  const entries = Object.entries(document).map(([name, value]): [string, string] => {
-    if (name === 'text') return [name, ''];
-    if (typeof value === 'bigint') return [name, value.toString()];
-    return [name, JSON.stringify(value) ?? 'null'];
-  });
-  return new Map(entries);
-}
-
-function plainOf(column: CorpusColumn, raw: string | undefined): PlainValue {
-  if (raw === undefined || kindOf(raw) === null) return null;
-  const type = column.elements[0]!.type;
-  if (column.type === 'json') return raw;
-  return type === 'INT64' ? BigInt(raw) : (JSON.parse(raw) as PlainValue);
+function fieldsOf(document: MemoryDocument): JsonFields {
+  const fields = new JsonFields();
+  const add = (name: string, value: string): void => fields.add(name, JSON.stringify(name), value);
+  if (typeof document === 'string') {
+    add('text', '');
+    return fields;
+  }
+  for (const [name, value] of Object.entries(document)) {
+    if (name === 'text') add(name, '');
+    else if (typeof value === 'bigint') add(name, value.toString());
+    else add(name, JSON.stringify(value) ?? 'null');
+  }
+  return fields;
 }

@@ -10,6 +10,7 @@ import { callNative, type LeafReader, type LeafWriter } from '../native.ts';
 import { assembleRows, LevelError } from './dremel.ts';
 import { openLeaf, readFooter } from './parquet-file.ts';
 import { displayText } from './plain.ts';
+import { rowNumbers } from './row-numbers.ts';
 import { carriedColumns, columnsOf, type Leaf, leavesOf, matchColumns } from './schema.ts';
 import { shapeOf } from './shape.ts';
 import type {
@@ -19,6 +20,7 @@ import type {
   CorpusPlan,
   CorpusUnit,
   PlainValue,
+  RejectMode,
   UnitBatch,
 } from './types.ts';
 
@@ -29,6 +31,8 @@ const NO_BYTE_BOUND = Number.MAX_SAFE_INTEGER;
 export interface BatchOptions {
   readonly batchRows: number;
   readonly batchBytes: number;
+  /** JSON lines: see `UnitOptions.reject`. */
+  readonly reject?: RejectMode | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -43,6 +47,9 @@ export async function* openParquetUnit(
   const footer = await readFooter(file.path, file.fingerprint);
   const source = new UnitColumns(file.path, footer, unit);
   const carried = source.find(carriedColumns(plan.columns, plan.textColumn), plan.textColumn);
+  const rowsBefore = footer.row_groups
+    .slice(0, unit.rowGroupStart ?? 0)
+    .reduce((sum, group) => sum + BigInt(group.num_rows), 0n);
   const text = source.open(source.named(plan.textColumn).leaves[0]!);
   const id = plan.idColumn === null ? null : idReader(source, plan.idColumn);
   try {
@@ -74,6 +81,8 @@ export async function* openParquetUnit(
         batch,
         firstRow,
         rowStatus,
+        rowNumbers: rowNumbers(rowsBefore + BigInt(firstRow), nRows),
+        rejected: [],
         carry: new ParquetCarry(source, carried, firstRow, nRows),
       };
       firstRow += nRows;

@@ -145,6 +145,14 @@ export class ParquetSink implements CorpusSink {
     const { leaf, writer } = leaves[0]!;
     const values = rows.extra[leaf.element.name];
     const nRows = rowCount({ ...rows, rows: null });
+    if (leaf.element.type === 'INT64') {
+      const all = values as ArrayLike<bigint>;
+      const picked = Array.from(
+        { length: part?.length ?? nRows },
+        (_, at) => all[part?.[at] ?? at],
+      );
+      return settled(appendPlainValues(column, [writer], picked));
+    }
     if (leaf.element.type === 'DOUBLE') {
       const all: PlainValue[] = values ? Array.from(values as ArrayLike<number | null>) : [];
       const picked = part ? Array.from(part, (row) => all[row]) : all;

@@ -8,7 +8,9 @@
  *     one, rows or not.
  *  3. A file that cannot be read or does not fit is a failure of its own, with a code; the others are planned.
  */
+import { constants } from 'node:buffer';
 import { GristmillError, isGristmillError, throwIfAborted } from '../errors.ts';
+import { ZSTD_WINDOW_LOG } from './byte-source.ts';
 import { expandInputs } from './inputs.ts';
 import { partitionColumn, partitionOf } from './partitions.ts';
 import { checkColumns, chooseId, type ScannedFile, scanFile } from './scan.ts';
@@ -33,10 +35,17 @@ export interface PlanOptions {
   readonly failFast?: boolean;
   /** Hash whole files for their fingerprints: slow, survives copying. Default false. */
   readonly fullHash?: boolean;
-  /** Lines of a JSONL file that are looked at to find its columns; Infinity for all. Default 10 000. */
-  readonly inferLines?: number;
-  /** Longest line of a JSONL file, in bytes. Default 256 MiB. */
+  /**
+   * Lines of a JSONL file that are looked at to find its columns, or all of them. Default 10 000, at most 16 MiB.
+   */
+  readonly inferLines?: number | 'all';
+  /** Longest line of a JSONL file, in bytes; at most 2^29 - 24, the longest string. Default 256 MiB. */
   readonly maxLineBytes?: number;
+  /**
+   * Largest window of a zstd-compressed JSONL file, as a power of two, 10..31; what `zstd --long=31` writes needs 31 and
+   * 2 GiB of memory. Default 27.
+   */
+  readonly zstdWindowLog?: number;
   readonly signal?: AbortSignal;
 }
 
@@ -47,8 +56,8 @@ export const PLAN_DEFAULTS = Object.freeze({
   unitBytes: 64 * 2 ** 20,
   failFast: false,
   fullHash: false,
-  inferLines: 10_000,
   maxLineBytes: 256 * 2 ** 20,
+  zstdWindowLog: ZSTD_WINDOW_LOG,
 });
 
 /** Files that are looked at side by side. */
@@ -58,6 +67,7 @@ type Settings = typeof PLAN_DEFAULTS & {
   readonly inputs: readonly string[];
   readonly exclude?: readonly string[] | undefined;
   readonly idColumn?: string | null | undefined;
+  readonly inferLines?: number | 'all' | undefined;
   readonly signal?: AbortSignal | undefined;
 };
 
@@ -70,6 +80,7 @@ type Settings = typeof PLAN_DEFAULTS & {
  */
 export async function planCorpus(options: PlanOptions): Promise<CorpusPlan> {
   const settings = { ...PLAN_DEFAULTS, ...dropUndefined(options) } as Settings;
+  checkJsonOptions(settings);
   const found = await expandInputs(settings.inputs, settings);
   const failures = [...found.failures];
   const taken: (ScannedFile & { readonly schema: number })[] = [];
@@ -114,6 +125,7 @@ export async function planCorpus(options: PlanOptions): Promise<CorpusPlan> {
     }),
     leftOut: found.leftOut,
     maxLineBytes: settings.maxLineBytes,
+    zstdWindowLog: settings.zstdWindowLog,
   };
 }
 
@@ -121,6 +133,19 @@ function dropUndefined(options: PlanOptions): PlanOptions {
   return Object.fromEntries(
     Object.entries(options).filter(([, v]) => v !== undefined),
   ) as unknown as PlanOptions;
+}
+
+/** @throws OPTION_INVALID */
+function checkJsonOptions({ inferLines, maxLineBytes, zstdWindowLog }: Settings): void {
+  const check = (option: string, value: unknown, low: number, high: number, or = ''): void => {
+    if (Number.isSafeInteger(value) && Number(value) >= low && Number(value) <= high) return;
+    const expected = `a whole number in ${low}..${high}${or}`;
+    throw new GristmillError('OPTION_INVALID', { option, expected, received: value });
+  };
+  check('maxLineBytes', maxLineBytes, 1, constants.MAX_STRING_LENGTH);
+  check('zstdWindowLog', zstdWindowLog, 10, 31);
+  if (inferLines === undefined || inferLines === 'all') return;
+  check('inferLines', inferLines, 1, Number.MAX_SAFE_INTEGER, ' or all');
 }
 
 interface Scan {

@@ -18,8 +18,9 @@ import type { CorpusColumn, CorpusFormat, SourceFile } from './types.ts';
 export interface ScanSettings {
   readonly textColumn: string;
   readonly fullHash: boolean;
-  readonly inferLines: number;
+  readonly inferLines?: number | 'all' | undefined;
   readonly maxLineBytes: number;
+  readonly zstdWindowLog: number;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -197,7 +198,7 @@ async function textLengths(
   } else if (format.startsWith('jsonl')) {
     const whole = { path, format, byteStart: null, byteEnd: null, maxLineBytes: 2 ** 28 };
     let nLines = 0;
-    for await (const group of readLines({ ...whole, signal: undefined })) {
+    for await (const group of readLines(whole)) {
       for (const line of group) {
         for (const [name, raw] of jsonFields(line.bytes.toString())) add(name, raw.length);
         if (++nLines >= MEASURED_ROWS) return bytes;

@@ -5,7 +5,7 @@
 import { GristmillError } from '../errors.ts';
 import { asNullable, describeColumn, isIdentical, isOptional, joinTyped } from './column-match.ts';
 import { type FormatFamily, familyOf } from './formats.ts';
-import { joinColumns } from './jsonl-infer.ts';
+import { joinColumns } from './json-values.ts';
 import type { ScannedFile } from './scan.ts';
 import { matchColumns } from './schema.ts';
 import type { CorpusColumn, CorpusSchema } from './types.ts';
@@ -117,7 +117,7 @@ function joinJson(
   const byName = new Map(others.map((column) => [column.name, column]));
   const joined = columns.map((column) => {
     const other = byName.get(column.name);
-    return !other || isIdentical(column, other) ? column : joinColumns(column, other);
+    return other ? joinColumns(column, other) : column;
   });
   const known = new Set(columns.map(({ name }) => name));
   return [...joined, ...others.filter(({ name }) => !known.has(name))];

@@ -115,7 +115,8 @@ function sinkColumns({ columns, textColumn, extra = [], replace }: SinkOptions):
 
 function extraColumn({ name, type }: ExtraColumn): CorpusColumn {
   if (type === 'string') return stringColumn(name);
-  return flatColumn({ name, type: 'DOUBLE', repetition_type: 'OPTIONAL' });
+  const physical = ({ double: 'DOUBLE', int64: 'INT64', bytes: 'BYTE_ARRAY' } as const)[type];
+  return flatColumn({ name, type: physical, repetition_type: 'OPTIONAL' });
 }
 
 function checkNumber(option: string, value: number | undefined, low: number, high: number): void {

@@ -7,6 +7,7 @@ import type { SchemaElement } from 'hyparquet';
 import type { BytesColumn, DocumentBatch } from '../batch/document-batch.ts';
 import type { ErrorCode } from '../errors.ts';
 import type { ArrowField } from './arrow-schema.ts';
+import type { JsonFields } from './json-line.ts';
 
 /** Formats a corpus is read from; `arrow` is an Arrow IPC stream, `memory` documents of the caller. */
 export type CorpusFormat = 'parquet' | 'jsonl' | 'jsonl.gz' | 'jsonl.zst' | 'arrow' | 'memory';
@@ -52,6 +53,26 @@ export interface CorpusColumn {
   readonly elements: readonly SchemaElement[];
   /** The Arrow field that the column was or is to be: what Parquet's terms do not say. */
   readonly arrow?: ArrowField;
+  /** Columns inferred from JSON: what their values were. */
+  readonly json?: JsonValues;
+}
+
+/**
+ * What the values of a JSON field were, as far as its column's type depends on it. Of the numbers: whether each one
+ * fits the type exactly, and the most digits before and after the point.
+ */
+export interface JsonValues {
+  readonly string: boolean;
+  readonly boolean: boolean;
+  /** An object or an array. */
+  readonly nested: boolean;
+  readonly number: boolean;
+  readonly int64: boolean;
+  readonly uint64: boolean;
+  readonly double: boolean;
+  readonly decimal: boolean;
+  readonly wholeDigits: number;
+  readonly scale: number;
 }
 
 /** A file that is left out, and why. */
@@ -97,6 +118,8 @@ export interface CorpusPlan {
   readonly failedFiles: readonly FailedFile[];
   readonly leftOut: LeftOut;
   readonly maxLineBytes: number;
+  /** Largest window of a zstd stream, as a power of two. */
+  readonly zstdWindowLog: number;
 }
 
 /** Status of a row on arrival. */
@@ -113,8 +136,27 @@ export interface UnitBatch {
   readonly firstRow: number;
   /** `Uint8Array[nDocs]`: {@link ROW_OK}, {@link ROW_NULL} or {@link ROW_INVALID_UTF8}. */
   readonly rowStatus: Uint8Array;
+  /** `BigInt64Array[nDocs]`, ascending: the rows' indices in their file, from 0; of JSON its lines that are not blank. */
+  readonly rowNumbers: BigInt64Array;
+  /** Rows between these that cannot be rows, ascending; a batch may hold nothing else. */
+  readonly rejected: readonly RejectedRow[];
   /** The other columns of the same rows. */
   readonly carry: CarriedColumns;
+}
+
+/** Which rows a reader of JSON lines rejects; see `UnitOptions.reject`. */
+export type RejectMode = 'lines' | 'values';
+
+/** A row that cannot be one: it counts as a row and is kept as it came. */
+export interface RejectedRow {
+  /** Its index in its file, from 0, like those of {@link UnitBatch.rowNumbers}. */
+  readonly row: bigint;
+  /** A code of ALL_REASONS. */
+  readonly reason: string;
+  /** What is wrong with it and where, for people. */
+  readonly detail: string;
+  /** Its bytes; of a line that is too long the first ones. */
+  readonly raw: Uint8Array;
 }
 
 /**
@@ -158,7 +200,7 @@ export interface CarriedRows {
   /** One array of values per column of {@link CarriedColumns.columns}, in that order: names may repeat. */
   plain(): Promise<readonly (readonly PlainValue[])[]>;
   /** JSON sources only: the top-level fields of each row as the text they were written in. */
-  readonly json: readonly ReadonlyMap<string, string>[] | null;
+  readonly json: readonly JsonFields[] | null;
   /** Parquet sources only: writes a leaf column into a writer without decoding its meaning. */
   readonly leaves: LeafSource | null;
 }
@@ -175,13 +217,15 @@ export interface LeafSource {
 /** A column that the engine adds. */
 export interface ExtraColumn {
   readonly name: string;
-  readonly type: 'string' | 'double';
+  readonly type: 'string' | 'double' | 'int64' | 'bytes';
 }
 
 /** Values of an extra column, by batch row. */
 export type ExtraValues =
   | readonly (string | Uint8Array | null)[]
   | readonly (number | null)[]
+  | readonly bigint[]
+  | BigInt64Array
   | Float64Array;
 
 /** Rows handed to a sink. All columns are indexed by batch row; `rows` says which are written. */

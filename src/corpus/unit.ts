@@ -8,7 +8,7 @@ import { openJsonlUnit } from './jsonl-read.ts';
 import { openParquetUnit } from './parquet-read.ts';
 import { partitionValue } from './partitions.ts';
 import { carriedColumns } from './schema.ts';
-import type { CorpusPlan, CorpusUnit, SourceFile, UnitBatch } from './types.ts';
+import type { CorpusPlan, CorpusUnit, RejectMode, SourceFile, UnitBatch } from './types.ts';
 import { checkUnchanged } from './unchanged.ts';
 
 /** Options of {@link openUnit}. */
@@ -19,6 +19,12 @@ export interface UnitOptions {
   readonly batchBytes?: number;
   /** Carry the columns of the plan, whatever the unit's file has, in the plan's types. Default: those of the file. */
   readonly aligned?: boolean;
+  /**
+   * Where the caller has a place for rows that cannot be rows ({@link UnitBatch.rejected}): `lines` rejects what is no
+   * row of JSON, `values` also what the plan's columns do not hold exactly, for outputs with typed columns. Default:
+   * the first such row ends the unit by an error.
+   */
+  readonly reject?: RejectMode;
   readonly signal?: AbortSignal;
 }
 
@@ -41,6 +47,7 @@ export function openUnit(
   const batch = {
     batchRows: options.batchRows ?? BATCH_DEFAULTS.batchRows,
     batchBytes: options.batchBytes ?? BATCH_DEFAULTS.batchBytes,
+    reject: options.reject,
     signal: options.signal,
   };
   for (const name of ['batchRows', 'batchBytes'] as const) {
