@@ -36,6 +36,8 @@ export const ERRORS = {
   RUN_CONSERVATION:
     'unit {unit}: rows in {rowsIn} are not kept {kept} + edited {edited} + dropped {dropped} + failed {failed}',
   RUN_OUTPUT_FAILED: '{path}: {reason}',
+  RUN_ROW_REJECTED:
+    'file {file}, row {row}: {reason}: {detail}. The stream has no place for it: give rejected rows a file (--rejected), or write to a folder',
   // corpus
   CORPUS_NO_FILES: 'no file matches {inputs}; known formats: {formats}{leftOut}',
   CORPUS_FORMAT_UNKNOWN: 'file {file}: its format is not known; known formats: {formats}{hint}',

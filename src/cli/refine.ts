@@ -40,6 +40,10 @@ interface Flags {
   readonly unitRows?: number;
   readonly zstdLevel?: number;
   readonly limit?: number;
+  readonly inferLines?: number | 'all';
+  readonly maxLineBytes?: number;
+  readonly zstdWindowLog?: number;
+  readonly rejected?: string;
   readonly seed: number;
   readonly device: string;
   readonly threads?: number;
@@ -145,6 +149,22 @@ export function refineCommand(): Command {
     .option('--unit-rows <n>', 'rows of a unit, about', count(1))
     .option('--zstd-level <n>', 'compression level of the output, 1..19', count(1))
     .option('--limit <n>', 'stop after n rows', count(0))
+    .option(
+      '--infer-lines <n>',
+      'JSON lines that are looked at to find columns, or all (default: all for Parquet and Arrow output, else 10,000)',
+      (text) => (text === 'all' ? 'all' : count(1)(text)),
+    )
+    .option(
+      '--max-line-bytes <n>',
+      'longest JSON line; longer ones are rejected (256 MiB)',
+      count(1),
+    )
+    .option(
+      '--zstd-window-log <n>',
+      'largest window of zstd JSON lines, 2^10 to 2^31 bytes of memory (27)',
+      count(10),
+    )
+    .option('--rejected <file>', 'with --out -: where rows go that cannot be rows')
     .option('--seed <n>', 'seed of random models', count(0), 1)
     .option('--device <device>', 'cpu, cuda, cuda:0 or cuda:0,1', 'cpu')
     .option('--threads <n>', 'CPU threads of the engine', count(1))

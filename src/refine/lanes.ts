@@ -6,7 +6,7 @@
  * Batches never cross a unit and their composition is a function of the unit alone, so the output does not depend on
  * lanes, workers or interruptions. A unit that fails (a corrupt page, say) is thrown away and named; the others go on.
  */
-import { bytesAt, DocumentBatch, isNullAt } from '../batch/document-batch.ts';
+import { bytesAt, isNullAt } from '../batch/document-batch.ts';
 import type { SlabPool } from '../batch/slab-pool.ts';
 import type { CorpusPlan, CorpusUnit, UnitBatch } from '../corpus/types.ts';
 import { checkUnchanged } from '../corpus/unchanged.ts';
@@ -16,12 +16,24 @@ import { type OpenCore, openCore, openExecution, openSlabs, type ResolvedRefiner
 import { batchRows, defaultSizes, parseDevices } from './devices.ts';
 import { isEngineGone } from './engine.ts';
 import type { Ledger } from './ledger.ts';
+import { firstRows, rejectModeOf, rowsIn } from './limited-rows.ts';
 import { mapOrdered } from './pipeline.ts';
 import { executeBatch, type JudgedBatch, judgeBatch, type RefinedRows } from './refine-batch.ts';
 import type { RefineCorpusOptions } from './run-options.ts';
-import { addCounts, type RefineCounts, type RunOutcome, ZERO_COUNTS } from './statistics.ts';
+import {
+  addCounts,
+  type RefineCounts,
+  type RunOutcome,
+  rejectedCounts,
+  ZERO_COUNTS,
+} from './statistics.ts';
 import { emptyTally, runError, summarise, type Tally, totalRows } from './tally.ts';
-import { type OutputSettings, openUnitWriter, type UnitWriter } from './unit-writer.ts';
+import {
+  formatOfUnit,
+  type OutputSettings,
+  openUnitWriter,
+  type UnitWriter,
+} from './unit-writer.ts';
 
 /** Bytes of text of one batch: three of them fit a slab many times over. */
 export const BATCH_BYTES = 8 * 2 ** 20;
@@ -176,9 +188,10 @@ export class Run {
         const unitBatches = openUnit(this.#plan, unit, slabs, {
           batchRows: batchRows(this.#options.slots ?? defaultSizes(device).nSlots),
           batchBytes: BATCH_BYTES,
+          reject: rejectModeOf(formatOfUnit(this.#plan, unit.index, this.#output)),
         });
         for await (const input of firstRows(unitBatches, rowsLeft)) {
-          if (unknownLeft !== undefined) unknownLeft -= input.batch.nDocs;
+          if (unknownLeft !== undefined) unknownLeft -= rowsIn(input);
           yield { kind: 'batch', unit, input, value: null };
         }
         yield { kind: 'end', unit };
@@ -224,11 +237,12 @@ export class Run {
             try {
               await open.writer.write(item.input, item.value);
               tellDocuments(item.input, item.value, this.#options.onDocument);
-              open.counts = addCounts(open.counts, item.value.counts);
+              const rejected = rejectedCounts(item.input.rejected);
+              open.counts = addCounts(addCounts(open.counts, item.value.counts), rejected);
             } finally {
               releaseItem(item.input, item.value);
             }
-            this.#tally.rows += item.value.counts.rowsIn;
+            this.#tally.rows += rowsIn(item.input);
             this.#tally.tokens += item.value.counts.promptTokens + item.value.counts.newTokens;
             this.#inFlight.set(unit.index, open.counts);
           } else {
@@ -305,26 +319,6 @@ export class Run {
   }
 }
 
-/** The first `nRows` rows of a stream of batches; the batch that the limit cuts keeps its memory. */
-export async function* firstRows(
-  batches: AsyncIterable<UnitBatch>,
-  nRows: number,
-): AsyncGenerator<UnitBatch> {
-  if (nRows <= 0) return;
-  let left = nRows;
-  for await (const input of batches) {
-    const { batch, rowStatus } = input;
-    if (batch.nDocs > left) {
-      const head = new DocumentBatch({ ...batch.descriptor, nDocs: left });
-      yield { ...input, batch: head, rowStatus: rowStatus.subarray(0, left) };
-      return;
-    }
-    left -= batch.nDocs;
-    yield input;
-    if (left === 0) return;
-  }
-}
-
 /** Runs a step on the batches of a lane; a step's failure becomes the unit's. */
 async function attempt<In, Out>(
   item: LaneItem<In>,
@@ -341,7 +335,7 @@ async function attempt<In, Out>(
 }
 
 function tellDocuments(
-  { batch, firstRow }: UnitBatch,
+  { batch, rowNumbers }: UnitBatch,
   rows: RefinedRows,
   onDocument: RefineCorpusOptions['onDocument'],
 ): void {
@@ -351,7 +345,7 @@ function tellDocuments(
   for (const [row, status] of rows.status.entries()) {
     onDocument({
       id: id && !isNullAt(id, row) ? decoder.decode(bytesAt(id, row)) : null,
-      row: firstRow + row,
+      row: Number(rowNumbers[row]),
       status,
       reason: rows.reason[row]!,
       before: () => decoder.decode(bytesAt(text, row)),

@@ -1,4 +1,5 @@
 /** What the options of refining must be; see src/options.ts. Ranges that depend on a model are checked where it is known. */
+import { constants } from 'node:buffer';
 import {
   abortSignal,
   type Check,
@@ -77,6 +78,10 @@ export const REFINE_CORPUS_TABLE: OptionTable<RefineCorpusOptions> = {
   zstdLevel: whole(1, 19),
   unitRows: whole(1, 2 ** 31),
   limit: whole(0),
+  inferLines: either(whole(1), oneOf(['all'])),
+  maxLineBytes: whole(1, constants.MAX_STRING_LENGTH),
+  zstdWindowLog: whole(10, 31),
+  rejected: name,
   failFast: flag,
   planOnly: flag,
   signal: abortSignal,

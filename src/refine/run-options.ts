@@ -1,6 +1,7 @@
 /**
  * What a run is asked, and how it says how far it is.
  */
+import type { PlanOptions } from '../corpus/plan.ts';
 import type { LeftOut } from '../corpus/types.ts';
 import type { Status } from '../program/types.ts';
 import type { RefineOptions } from './core.ts';
@@ -28,6 +29,17 @@ export interface RefineCorpusOptions extends RefineOptions {
   readonly replaceStatus?: boolean;
   /** Default: that of the input, `jsonl.zst` for JSON lines, else `parquet`. */
   readonly format?: 'parquet' | 'jsonl.zst';
+  /**
+   * Lines of a JSONL file that are looked at to find its columns, or `all`: what first appears later is a rejected row
+   * where it fits no column. Default: all where the output has typed columns, 10,000 (16 MiB) for `jsonl.zst`.
+   */
+  readonly inferLines?: number | 'all';
+  /** Longest line of a JSONL file, in bytes; longer ones are rejected rows. Default 256 MiB. */
+  readonly maxLineBytes?: number;
+  /** Largest window of zstd-compressed JSONL, as a power of two, 10..31; 31 takes 2 GiB. Default 27. */
+  readonly zstdWindowLog?: number;
+  /** With `out: '-'`: file for rejected rows (.parquet, .jsonl.zst or .arrow); without it the first one ends the run. */
+  readonly rejected?: string;
   /** Rows of an output row group; default 10,000. */
   readonly rowGroupRows?: number;
   /** Bytes of text of an output row group; default 64 MB. */
@@ -58,6 +70,23 @@ export interface RefineCorpusOptions extends RefineOptions {
 
 /** {@link RefineCorpusOptions} with the inputs as a list. */
 export type ListedInputs = RefineCorpusOptions & { readonly inputs: readonly string[] };
+
+/**
+ * How JSON lines are planned for an output.
+ *
+ * @param isTyped whether the output has columns of its own; one of JSON lines takes every field as it is
+ */
+export function jsonOptionsOf(
+  { inferLines, maxLineBytes, zstdWindowLog }: RefineCorpusOptions,
+  isTyped: boolean,
+): Pick<PlanOptions, 'inferLines' | 'maxLineBytes' | 'zstdWindowLog'> {
+  const lines = inferLines ?? (isTyped ? 'all' : undefined);
+  return {
+    ...(lines !== undefined && { inferLines: lines }),
+    ...(maxLineBytes !== undefined && { maxLineBytes }),
+    ...(zstdWindowLog !== undefined && { zstdWindowLog }),
+  };
+}
 
 /** What became of a document; its texts are decoded on demand and only during the call. */
 export interface RefinedRow {

@@ -4,7 +4,7 @@
 import { planCorpus } from '../corpus/plan.ts';
 import type { CorpusPlan } from '../corpus/types.ts';
 import { localPath } from '../local-path.ts';
-import { checkOptions, given } from '../options.ts';
+import { checkOptions, given, refuseOption } from '../options.ts';
 import { llamaCppVersion, version } from '../version.ts';
 import { type ResolvedRefiner, resolveRefiner } from './core.ts';
 import { defaultSizes, parseDevices } from './devices.ts';
@@ -14,7 +14,12 @@ import { REFINE_CORPUS_TABLE } from './option-tables.ts';
 import { describePlan, planOverview } from './plan-overview.ts';
 import { checkReserved, statusColumns } from './reserved-columns.ts';
 import type { RunIdentity } from './run-identity.ts';
-import { type ListedInputs, REFINE_DEFAULTS, type RefineCorpusOptions } from './run-options.ts';
+import {
+  jsonOptionsOf,
+  type ListedInputs,
+  REFINE_DEFAULTS,
+  type RefineCorpusOptions,
+} from './run-options.ts';
 import type { RunSummary, UsedThresholds } from './statistics.ts';
 import { streamRun } from './stream-run.ts';
 import { emptyTally, summarise } from './tally.ts';
@@ -48,6 +53,11 @@ export async function refineCorpus(asked: RefineCorpusOptions): Promise<RunSumma
   if (options.out === '-') {
     return { ...(await streamRun(options, resolved, started)), thresholds };
   }
+  if (options.rejected !== undefined) {
+    const expected = 'none beside an output folder, which holds rejected rows itself';
+    const received = options.rejected;
+    refuseOption('rejected', expected, received);
+  }
   const plan = await planCorpus({
     inputs: options.inputs,
     textColumn: options.textColumn ?? REFINE_DEFAULTS.textColumn,
@@ -55,6 +65,7 @@ export async function refineCorpus(asked: RefineCorpusOptions): Promise<RunSumma
     unitRows: options.unitRows ?? REFINE_DEFAULTS.unitRows,
     failFast: options.failFast ?? false,
     exclude: [out],
+    ...jsonOptionsOf(options, options.format === 'parquet'),
   });
   for (const line of describePlan(plan)) notice(line);
   const output = outputSettings(options);
@@ -70,6 +81,10 @@ export async function refineCorpus(asked: RefineCorpusOptions): Promise<RunSumma
   } finally {
     ledger.close();
   }
+}
+
+function hasJson({ files }: CorpusPlan): boolean {
+  return files.some((file) => file.format.startsWith('jsonl'));
 }
 
 function outputSettings(options: RefineCorpusOptions): OutputSettings {
@@ -111,6 +126,10 @@ function identityOf(
       chunkProfile: resolved.chunk?.profile ?? null,
       unitRows: options.unitRows ?? REFINE_DEFAULTS.unitRows,
       limit: options.limit ?? null,
+      ...(hasJson(plan) && {
+        inferLines: jsonOptionsOf(options, output.format === 'parquet').inferLines ?? 'default',
+        maxLineBytes: plan.maxLineBytes,
+      }),
       deviceKind: device === 'cpu' ? 'cpu' : 'cuda',
       slots: options.slots ?? defaultSizes(device).nSlots,
     },

@@ -77,6 +77,14 @@ export const ZERO_COUNTS: RefineCounts = Object.freeze({
   windowsSkipped: 0,
 });
 
+/** Counts of rows that could not be rows. */
+export function rejectedCounts(rejected: readonly { readonly reason: string }[]): RefineCounts {
+  if (rejected.length === 0) return ZERO_COUNTS;
+  const reasons: Record<string, number> = {};
+  for (const { reason } of rejected) reasons[reason] = (reasons[reason] ?? 0) + 1;
+  return { ...ZERO_COUNTS, rowsIn: rejected.length, failed: rejected.length, reasons };
+}
+
 /** Adds counts; reasons are listed in alphabetical order so that equal counts print equally. */
 export function addCounts(first: RefineCounts, second: RefineCounts): RefineCounts {
   const reasons = new Map(Object.entries(first.reasons));

@@ -1,8 +1,8 @@
 /**
  * A run without a ledger: an Arrow IPC stream to standard output, for pipes. Nothing is resumed; a unit that fails
- * ends the run, because what was written cannot be taken back. Dropped rows are left out of the stream.
+ * ends the run, because what was written cannot be taken back. Dropped rows are left out of the stream; rows that
+ * cannot be rows go to a file of their own, or end the run.
  */
-
 import { keptMetadata } from '../corpus/metadata.ts';
 import { planCorpus } from '../corpus/plan.ts';
 import { openSink } from '../corpus/sink.ts';
@@ -11,12 +11,20 @@ import { openUnit } from '../corpus/unit.ts';
 import { GristmillError } from '../errors.ts';
 import { openCore, openExecution, openSlabs, type ResolvedRefiner } from './core.ts';
 import { batchRows, defaultSizes, parseDevices } from './devices.ts';
-import { BATCH_BYTES, firstRows, IN_FLIGHT } from './lanes.ts';
+import { BATCH_BYTES, IN_FLIGHT } from './lanes.ts';
+import { firstRows, rejectModeOf, rowsIn } from './limited-rows.ts';
 import { mapOrdered } from './pipeline.ts';
 import { executeBatch, judgeBatch } from './refine-batch.ts';
+import { openRejected } from './rejected-output.ts';
 import { checkReserved, statusColumns } from './reserved-columns.ts';
-import type { ListedInputs } from './run-options.ts';
-import { addCounts, type RefineCounts, type RunOutcome, ZERO_COUNTS } from './statistics.ts';
+import { jsonOptionsOf, type ListedInputs } from './run-options.ts';
+import {
+  addCounts,
+  type RefineCounts,
+  type RunOutcome,
+  rejectedCounts,
+  ZERO_COUNTS,
+} from './statistics.ts';
 import { extraColumns, extraValues } from './unit-writer.ts';
 
 /** Refines `options.inputs` to standard output. */
@@ -29,6 +37,7 @@ export async function streamRun(
     inputs: options.inputs,
     textColumn: options.textColumn ?? 'text',
     ...(options.idColumn !== undefined && { idColumn: options.idColumn }),
+    ...jsonOptionsOf(options, true),
     failFast: true,
   });
   const slabs = openSlabs(options);
@@ -50,7 +59,7 @@ export async function streamRun(
       throw error;
     },
   );
-  async function* read(): AsyncGenerator<UnitBatch> {
+  async function* read(): AsyncGenerator<{ input: UnitBatch; file: string }> {
     let rowsLeft = options.limit ?? Number.POSITIVE_INFINITY;
     for (const unit of plan.units) {
       if (rowsLeft <= 0) return;
@@ -58,19 +67,21 @@ export async function streamRun(
         aligned: true,
         batchRows: batchRows(options.slots ?? defaultSizes(device).nSlots),
         batchBytes: BATCH_BYTES,
+        reject: rejectModeOf('arrow'),
       });
       for await (const input of firstRows(batches, rowsLeft)) {
         if (options.signal?.aborted) {
           interrupted = true;
           return;
         }
-        rowsLeft -= input.batch.nDocs;
-        yield input;
+        rowsLeft -= rowsIn(input);
+        yield { input, file: plan.files[unit.fileIndex]!.path };
       }
       unitsDone++;
     }
   }
   try {
+    const rejected = await openRejected(options.rejected);
     const sink = await openSink({
       format: 'arrow',
       stream: process.stdout,
@@ -81,28 +92,32 @@ export async function streamRun(
       metadata: await keptMetadata(plan, plan.units[0]!),
     });
     try {
-      const judged = mapOrdered(read(), IN_FLIGHT, async (input) => ({
+      const judged = mapOrdered(read(), IN_FLIGHT, async ({ input, file }) => ({
         input,
+        file,
         judged: await judgeBatch(core, input.batch, input.rowStatus),
       }));
-      const executed = mapOrdered(judged, IN_FLIGHT, async ({ input, judged }) => ({
+      const executed = mapOrdered(judged, IN_FLIGHT, async ({ input, file, judged }) => ({
         input,
+        file,
         rows: await executeBatch(core, judged),
       }));
-      for await (const { input, rows } of executed) {
+      for await (const { input, file, rows } of executed) {
+        await rejected.write(file, input.rejected);
         const staying = Int32Array.from(rows.status.keys()).filter(
           (row) => rows.status[row] !== 'dropped',
         );
         const extra = extraValues(rows, settings);
         await sink.write({ text: rows.texts, rows: staying, carry: input.carry, extra });
-        counts = addCounts(counts, rows.counts);
+        counts = addCounts(addCounts(counts, rows.counts), rejectedCounts(input.rejected));
         rows.release();
         input.batch.release();
         input.carry.release();
       }
       await sink.close();
+      await rejected.close();
     } catch (error) {
-      await sink.abort();
+      await Promise.allSettled([sink.abort(), rejected.abort()]);
       throw error;
     }
   } finally {

@@ -1,16 +1,20 @@
 /**
- * The two files of a unit: rows that stay (kept, edited, failed) and rows that were dropped.
+ * The files of a unit: rows that stay (kept, edited, failed), rows that were dropped, and, where there are any, rows
+ * that could not be rows, with their raw bytes.
  */
 import { join } from 'node:path';
 import { bytesAt, isNullAt } from '../batch/document-batch.ts';
 import { keptMetadata } from '../corpus/metadata.ts';
+import { REJECTED_COLUMNS, rejectedValues } from '../corpus/rejected.ts';
 import { ORIGINAL_COLUMN, openSink, STATUS_COLUMNS } from '../corpus/sink.ts';
 import type {
   CorpusPlan,
   CorpusSink,
   ExtraColumn,
   ExtraValues,
+  RejectedRow,
   SinkFormat,
+  SinkRows,
   UnitBatch,
 } from '../corpus/types.ts';
 import { partitionsOf } from '../corpus/unit.ts';
@@ -34,7 +38,8 @@ export interface OutputSettings {
 
 const DROPPED_COLUMNS: readonly ExtraColumn[] = [
   { name: 'id', type: 'string' },
-  { name: 'row', type: 'double' },
+  { name: 'file', type: 'string' },
+  { name: 'row', type: 'int64' },
   { name: 'reason', type: 'string' },
   { name: 'score', type: 'double' },
   { name: 'program', type: 'string' },
@@ -102,6 +107,12 @@ function nullIfNaN(scores: Float64Array): (number | null)[] {
   return Array.from(scores, (score) => (Number.isNaN(score) ? null : score));
 }
 
+/** Rejected rows as a sink takes them. */
+export function rejectedRows(file: string, rows: readonly RejectedRow[]): SinkRows {
+  const text = rows.map(() => null);
+  return { text, rows: null, carry: null, extra: rejectedValues(file, rows) };
+}
+
 /** Writes one unit under the ledger's tmp folder. */
 export interface UnitWriter {
   write(input: UnitBatch, rows: RefinedRows): Promise<void>;
@@ -126,6 +137,7 @@ export async function openUnitWriter(
   const name = `part-${unitName(unit)}.${extensionOf(format)}`;
   const stayingPath = name;
   const droppedPath = join('dropped', name);
+  const rejectedPath = join('rejected', name);
   const common = {
     format,
     zstdLevel: settings.zstdLevel,
@@ -157,8 +169,21 @@ export async function openUnitWriter(
     await staying.abort();
     throw error;
   }
+  // Most units have none: their file is made with the first of them.
+  let rejected: CorpusSink | null = null;
   return {
     async write(input, rows) {
+      if (input.rejected.length > 0) {
+        rejected ??= await openSink({
+          ...common,
+          path: pendingPath(out, unit, rejectedPath),
+          columns: [],
+          textColumn: null,
+          extra: REJECTED_COLUMNS,
+        });
+        await rejected.write(rejectedRows(file.path, input.rejected));
+      }
+      if (input.batch.nDocs === 0) return;
       const isDropped = rows.status.map((status) => status === 'dropped');
       const pick = (wanted: boolean): Int32Array =>
         Int32Array.from(isDropped.keys()).filter((row) => isDropped[row] === wanted);
@@ -167,7 +192,8 @@ export async function openUnitWriter(
       const { id, text } = input.batch;
       const values: Record<string, ExtraValues> = {
         id: isDropped.map((_, row) => (id && !isNullAt(id, row) ? bytesAt(id, row) : null)),
-        row: isDropped.map((_, row) => input.firstRow + row),
+        file: isDropped.map(() => file.path),
+        row: input.rowNumbers,
         reason: rows.reason,
         score: nullIfNaN(rows.score),
         program: rows.program,
@@ -183,13 +209,14 @@ export async function openUnitWriter(
       for (const [path, sink] of [
         [stayingPath, staying],
         [droppedPath, dropped],
+        [rejectedPath, rejected],
       ] as const) {
-        files.push({ path, ...(await sink.close()) });
+        if (sink) files.push({ path, ...(await sink.close()) });
       }
       return files;
     },
     async abort() {
-      await Promise.allSettled([staying.abort(), dropped.abort()]);
+      await Promise.allSettled([staying.abort(), dropped.abort(), rejected?.abort()]);
     },
   };
 }

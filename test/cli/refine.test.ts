@@ -198,9 +198,12 @@ describe('gristmill refine', () => {
     expectConserved(summary);
     expect(summary.reasons).toMatchObject({ null_text: 1, invalid_utf8: 1 });
     const rows = await query(`SELECT * FROM read_json('${out}/part-*.jsonl.zst')`);
-    expect(rows).toHaveLength(3 - summary.dropped);
-    expect(rows.at(-1)).toMatchObject({ text: 'caf\ufffd au lait', gristmill_status: 'failed' });
-    expect(rows.at(-2)).toMatchObject({ text: null, gristmill_reason: 'null_text' });
+    expect(rows).toHaveLength(2 - summary.dropped);
+    expect(rows.at(-1)).toMatchObject({ text: null, gristmill_reason: 'null_text' });
+    // Bytes that are no text are kept as they are, in a place of their own.
+    const rejected = await query(`SELECT * FROM read_json('${out}/rejected/part-*.jsonl.zst')`);
+    expect(rejected).toMatchObject([{ file: input, raw: broken.toString('base64') }]);
+    expect(rejected[0]).toMatchObject({ reason: 'invalid_utf8' });
   });
 
   it('pipes Arrow IPC from stdin to stdout', async () => {

@@ -181,15 +181,6 @@ describe('JSON lines', () => {
       code: 'CORPUS_LINE_INVALID',
       details: { file: input, line: 201 },
     });
-    await writeFile(input, `${good}[1]\n`);
-    await expect(planCorpus({ inputs: [input] })).rejects.toMatchObject({
-      code: 'CORPUS_LINE_INVALID',
-    });
-    await writeFile(input, `${good}{"text":"${'x'.repeat(1000)}"}\n`);
-    await expect(planCorpus({ inputs: [input], maxLineBytes: 500 })).rejects.toMatchObject({
-      code: 'CORPUS_LINE_TOO_LONG',
-      details: { line: 2, bound: 500 },
-    });
     const cut = join(folder, 'cut.jsonl.zst');
     await writeFile(
       cut,
@@ -228,7 +219,7 @@ describe('JSON lines', () => {
         const line = JSON.stringify(object, null, spaced ? 1 : undefined).replaceAll('\n', ' ');
         const fields = jsonFields(line);
         const parsed = JSON.parse(line) as Record<string, unknown>;
-        expect([...fields.keys()].sort()).toEqual(Object.keys(parsed).sort());
+        expect([...fields].map(([name]) => name).sort()).toEqual(Object.keys(parsed).sort());
         for (const [key, raw] of fields) expect(JSON.parse(raw)).toEqual(parsed[key]);
       }),
     );
