@@ -31,6 +31,11 @@ import type { CorpusColumn } from './types.ts';
 export const ARROW_SCHEMA_KEY = 'ARROW:schema';
 
 const NO_METADATA: ArrowMetadata = [];
+/** Arrow's canonical extension: text that is JSON, which would come back as a string without it. */
+const JSON_EXTENSION: ArrowMetadata = [
+  ['ARROW:extension:metadata', ''],
+  ['ARROW:extension:name', 'arrow.json'],
+];
 const LISTS = ['list', 'largeList', 'listView', 'largeListView', 'fixedList'];
 const TEXTS = ['utf8', 'largeUtf8', 'utf8View'];
 const BINARIES = ['binary', 'largeBinary', 'binaryView'];
@@ -156,9 +161,18 @@ export function fieldOfShape(name: string, shape: Shape): ArrowField {
       const children = shape.fields.map((field) => fieldOfShape(field.name, field.shape));
       return { ...bare(name, nullable, { kind: 'struct' }), children };
     }
-    default:
-      return bare(name, nullable, leafType(name, shape.element));
+    default: {
+      const field = bare(name, nullable, leafType(name, shape.element));
+      return isJsonElement(shape.element) ? { ...field, metadata: JSON_EXTENSION } : field;
+    }
   }
+}
+
+function isJsonElement({
+  converted_type: converted,
+  logical_type: logical,
+}: SchemaElement): boolean {
+  return converted === 'JSON' || logical?.type === 'JSON';
 }
 
 function leafType(name: string, element: SchemaElement): ArrowType {
