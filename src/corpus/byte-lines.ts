@@ -65,7 +65,7 @@ export async function* readLines(
     group.push({ ...taken, line: counts.lines, row: counts.rows, byteOffset: lineStart });
     counts.rows++;
   };
-  for await (const chunk of bytesOf(source, position)) {
+  for await (const chunk of bytesOf(source, position, byteEnd - position)) {
     const group: ByteLine[] = [];
     let at = 0;
     while (at < chunk.byteLength) {

@@ -24,15 +24,21 @@ export interface ByteSource {
 export const ZSTD_WINDOW_LOG = 27;
 
 const READ_BYTES = 1 << 20;
+const MIN_READ_BYTES = 1 << 16;
 /** A frame header is at most this long. */
 const ZSTD_HEADER_BYTES = 18;
 
 /**
  * Chunks of a file from byte `start` (of the decompressed bytes only 0 is possible).
  *
+ * @param wantedBytes about as much as the caller will take: small stretches need no large buffers
  * @throws CORPUS_READ_FAILED, CORPUS_FILE_INVALID (damaged compression), ABORTED
  */
-export async function* bytesOf(source: ByteSource, start = 0): AsyncGenerator<Buffer> {
+export async function* bytesOf(
+  source: ByteSource,
+  start = 0,
+  wantedBytes = READ_BYTES,
+): AsyncGenerator<Buffer> {
   const { path, format, signal } = source;
   try {
     const chunks =
@@ -40,7 +46,7 @@ export async function* bytesOf(source: ByteSource, start = 0): AsyncGenerator<Bu
         ? gunzip(source)
         : format === 'jsonl.zst'
           ? unzstd(source)
-          : plain(source, start);
+          : plain(source, start, Math.min(READ_BYTES, Math.max(MIN_READ_BYTES, wantedBytes)));
     for await (const chunk of chunks) {
       if (signal?.aborted) throw new GristmillError('ABORTED', { what: 'reading' });
       yield chunk;
@@ -56,8 +62,12 @@ export async function* bytesOf(source: ByteSource, start = 0): AsyncGenerator<Bu
   }
 }
 
-async function* plain({ path, signal }: ByteSource, start: number): AsyncGenerator<Buffer> {
-  const options = { start, highWaterMark: READ_BYTES, ...(signal && { signal }) };
+async function* plain(
+  { path, signal }: ByteSource,
+  start: number,
+  highWaterMark: number,
+): AsyncGenerator<Buffer> {
+  const options = { start, highWaterMark, ...(signal && { signal }) };
   yield* createReadStream(path, options) as AsyncIterable<Buffer>;
 }
 
@@ -104,7 +114,7 @@ async function* unzstd(source: ByteSource): AsyncGenerator<Buffer> {
   let position = 0;
   // The first bytes of the frame that is being read, for messages.
   let head = Buffer.alloc(0);
-  for await (const chunk of plain(source, 0)) {
+  for await (const chunk of plain(source, 0, READ_BYTES)) {
     let at = 0;
     for (;;) {
       // No frame begins with a zero byte.

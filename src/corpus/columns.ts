@@ -1,19 +1,15 @@
 /** Which columns of a plan are read. */
 import type { CorpusColumn, CorpusPlan } from './types.ts';
 
-/**
- * The plan without columns that nobody will look at. Readers of JSON lines hold rows against all columns of the plan
- * and read whole rows anyway.
- */
+/** The plan without columns that nobody will look at; fields of JSON lines that are none of the others are not missed. */
 export function onlyColumns(plan: CorpusPlan, wanted: ReadonlySet<string | null>): CorpusPlan {
   const only = (columns: readonly CorpusColumn[]): CorpusColumn[] =>
     columns.filter(({ name }) => wanted.has(name));
-  const schemas = plan.schemas.map(({ family, columns }) => {
-    return { family, columns: family === 'jsonl' ? columns : only(columns) };
-  });
+  const schemas = plan.schemas.map(({ family, columns }) => ({ family, columns: only(columns) }));
   const partitions = plan.partitions.map(({ name }) => wanted.has(name));
   return {
     ...plan,
+    isPart: true,
     schemas,
     columns: only(plan.columns),
     partitions: only(plan.partitions),

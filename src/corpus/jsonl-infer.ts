@@ -47,14 +47,14 @@ export async function inferColumns(
   let nLines = 0;
   let nBytes = 0;
   let first: ByteLine | null = null;
-  let hasObject = false;
+  let nObjects = 0;
   reading: for await (const group of readLines(source)) {
     for (const line of group) {
       if (nLines === 0) checkEncoding(path, line.bytes);
       first ??= line;
       const fields = fieldsOf(line, names);
       if (fields) {
-        hasObject = true;
+        nObjects++;
         addFields(seen, fields, options.textColumn);
       }
       nLines++;
@@ -62,7 +62,7 @@ export async function inferColumns(
       if (nLines >= maxLines || nBytes >= maxBytes) break reading;
     }
   }
-  if (first && !hasObject) checkDocument(path, first.bytes, nLines);
+  if (first && nObjects <= 1) checkDocument(path, first.bytes, nLines, nObjects);
   return [...seen].map(([name, values]) => {
     // The text is a string column where one text is a string: other rows are rejected, not the file. A text column
     // that shows nothing but nulls is one too; anything else there is a planning error.
@@ -117,16 +117,18 @@ function checkEncoding(path: string, bytes: Buffer): void {
 }
 
 /**
- * Where no line is an object: whether the file is a JSON document of another kind, one array or one object over
+ * Where no line, or but one, is an object: whether the file is a JSON document of another kind, one array or one object over
  * several lines.
  *
  * @throws CORPUS_FILE_INVALID
  */
-function checkDocument(path: string, firstLine: Buffer, nLines: number): void {
+function checkDocument(path: string, firstLine: Buffer, nLines: number, nObjects: number): void {
   const line = firstLine.toString().trim();
   const isArray = line.startsWith('[');
   const isOpen = (isArray || line.startsWith('{')) && !isWhole(line) && isCutOff(jsonFault(line));
-  if (nLines > 1 ? !isOpen : !(isArray && isWhole(line))) return;
+  // Of an array with an object a line only the last one has no comma behind it.
+  const isDocument = nLines > 1 ? isOpen && (isArray || nObjects === 0) : isArray && isWhole(line);
+  if (!isDocument) return;
   const what = isArray ? 'a JSON array' : 'JSON over several lines';
   const reason = `it holds ${what}, not one object a line; jq -c "${isArray ? '.[]' : '.'}" makes lines of it`;
   throw new GristmillError('CORPUS_FILE_INVALID', { file: path, reason });

@@ -65,7 +65,7 @@ export async function* openJsonlUnit(
     const values = idColumn === null ? { text: texts } : { text: texts, id: ids };
     const batch = await buildBatch(pool, values, 'input', options.signal);
     const rowNumbers = BigInt64Array.from(rows, BigInt);
-    const carry = new JsonCarry(file.path, columns, fields, rows);
+    const carry = new JsonCarry(file.path, columns, fields, rows, plan.isPart ?? false);
     const rowStatus = Uint8Array.from(status);
     return { batch, firstRow: start, rowStatus, rowNumbers, rejected, carry };
   };
@@ -166,13 +166,17 @@ export class JsonCarry implements CarriedColumns {
   readonly #fields: readonly JsonFields[];
   /** Numbers of the rows in their file. */
   readonly #rows: readonly number[];
+  readonly #isPart: boolean;
 
+  /** @param isPart whether the columns are chosen ones, and other fields not missed */
   constructor(
     file: string,
     columns: readonly CorpusColumn[],
     fields: readonly JsonFields[],
     rows: readonly number[],
+    isPart: boolean,
   ) {
+    this.#isPart = isPart;
     this.#file = file;
     this.columns = columns;
     this.#fields = fields;
@@ -187,7 +191,7 @@ export class JsonCarry implements CarriedColumns {
       json: picked,
       leaves: null,
       plain: async () => {
-        this.#checkNames(rows);
+        if (!this.#isPart) this.#checkNames(rows);
         return this.columns.map((column) =>
           picked.map((fields, at) =>
             this.#value(column, fields.get(column.name), rows?.[at] ?? at),
@@ -199,15 +203,26 @@ export class JsonCarry implements CarriedColumns {
 
   release(): void {}
 
-  /** A field that no column holds would be lost: refused, never dropped in silence. */
+  /** A field that no column holds, or a second value, would be lost: refused, never dropped in silence. */
   #checkNames(rows: Int32Array | null): void {
     const known = new Set(this.columns.map((column) => column.name));
     for (let at = 0; at < (rows?.length ?? this.nRows); at++) {
       const row = rows?.[at] ?? at;
-      for (const [name, raw] of this.#fields[row]!) {
+      const fields = this.#fields[row]!;
+      for (const [name, raw] of fields) {
         // The text field was emptied on reading.
-        if (raw === '' || known.has(name) || kindOf(raw) === null) continue;
-        throw this.#invalid(shownValue(name), row, 'no such field', UNKNOWN_FIELD);
+        if (raw === '' || kindOf(raw) === null) continue;
+        const counts = fields.get(name);
+        if (!known.has(name) && counts !== '') {
+          throw this.#invalid(shownValue(name), row, 'no such field', UNKNOWN_FIELD);
+        }
+        if (raw === counts || counts === '') continue;
+        throw this.#invalid(
+          name,
+          row,
+          'one value',
+          `${shownValue(raw)} and ${shownValue(counts!)}`,
+        );
       }
     }
   }

@@ -15,7 +15,14 @@ import { expandInputs } from './inputs.ts';
 import { partitionColumn, partitionOf } from './partitions.ts';
 import { checkColumns, chooseId, type ScannedFile, scanFile } from './scan.ts';
 import { SchemaBook } from './schemas.ts';
-import type { CorpusColumn, CorpusPlan, CorpusUnit, FailedFile, SourceFile } from './types.ts';
+import type {
+  CorpusColumn,
+  CorpusPlan,
+  CorpusUnit,
+  FailedFile,
+  LeftOut,
+  SourceFile,
+} from './types.ts';
 
 /** Options of {@link planCorpus}. */
 export interface PlanOptions {
@@ -83,6 +90,7 @@ export async function planCorpus(options: PlanOptions): Promise<CorpusPlan> {
   checkJsonOptions(settings);
   const found = await expandInputs(settings.inputs, settings);
   const failures = [...found.failures];
+  const sideFiles: typeof failures = [];
   const taken: (ScannedFile & { readonly schema: number })[] = [];
   const book = new SchemaBook(settings.textColumn);
   let idColumn: string | null = settings.idColumn ?? null;
@@ -98,10 +106,16 @@ export async function planCorpus(options: PlanOptions): Promise<CorpusPlan> {
     } catch (cause) {
       if (isGristmillError(cause, 'ABORTED')) throw cause;
       const coded = codedFor(path, cause);
+      if (isSideFile(path, settings.inputs, coded)) {
+        sideFiles.push({ path, error: coded });
+        continue;
+      }
       if (settings.failFast) throw coded;
       failures.push({ path, error: coded });
     }
   }
+  // Beside files that are read they are no failures; alone they are what was meant.
+  if (taken.length === 0) failures.push(...sideFiles);
   // Nothing readable at all: the first reason says more than "no files".
   if (taken.length === 0 && failures[0]) throw failures[0].error;
   const { partitions, partitionsOf } = gatherPartitions(taken.map(({ file }) => file.path));
@@ -123,7 +137,7 @@ export async function planCorpus(options: PlanOptions): Promise<CorpusPlan> {
     failedFiles: failures.map(({ path, error }): FailedFile => {
       return { path, code: error.code, message: error.message };
     }),
-    leftOut: found.leftOut,
+    leftOut: withSideFiles(found.leftOut, taken.length === 0 ? 0 : sideFiles.length),
     maxLineBytes: settings.maxLineBytes,
     zstdWindowLog: settings.zstdWindowLog,
   };
@@ -133,6 +147,21 @@ function dropUndefined(options: PlanOptions): PlanOptions {
   return Object.fromEntries(
     Object.entries(options).filter(([, v]) => v !== undefined),
   ) as unknown as PlanOptions;
+}
+
+/**
+ * Whether a file that a folder or a glob gave is no corpus but something beside one: `.json` is also what settings and
+ * descriptions of data sets are called.
+ */
+function isSideFile(path: string, inputs: readonly string[], { code }: GristmillError): boolean {
+  if (!path.toLowerCase().endsWith('.json') || inputs.includes(path)) return false;
+  return ['CORPUS_FILE_INVALID', 'CORPUS_COLUMN_MISSING', 'CORPUS_COLUMN_TYPE'].includes(code);
+}
+
+function withSideFiles(leftOut: LeftOut, nFiles: number): LeftOut {
+  if (nFiles === 0) return leftOut;
+  const otherFormats = { ...leftOut.otherFormats, '.json without JSON lines of texts': nFiles };
+  return { ...leftOut, otherFormats };
 }
 
 /** @throws OPTION_INVALID */

@@ -118,6 +118,8 @@ export interface CorpusPlan {
   readonly failedFiles: readonly FailedFile[];
   readonly leftOut: LeftOut;
   readonly maxLineBytes: number;
+  /** Whether the columns are chosen ones, and other fields of JSON lines nobody's concern; see `onlyColumns`. */
+  readonly isPart?: boolean;
   /** Largest window of a zstd stream, as a power of two. */
   readonly zstdWindowLog: number;
 }

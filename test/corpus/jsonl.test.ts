@@ -7,8 +7,10 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { bytesAt } from '../../src/batch/document-batch.ts';
 import { SlabPool } from '../../src/batch/slab-pool.ts';
 import { readLines } from '../../src/corpus/byte-lines.ts';
+import { onlyColumns } from '../../src/corpus/columns.ts';
 import { jsonFields } from '../../src/corpus/json-line.ts';
 import { type PlanOptions, planCorpus } from '../../src/corpus/plan.ts';
+import { readRowBatches } from '../../src/corpus/rows.ts';
 import { openSink } from '../../src/corpus/sink.ts';
 import type { SinkFormat } from '../../src/corpus/types.ts';
 import { openUnit } from '../../src/corpus/unit.ts';
@@ -211,6 +213,26 @@ describe('JSON lines', () => {
       code: 'CORPUS_VALUE_INVALID',
       details: { row: 1, column: 'late' },
     });
+  });
+
+  it('fields that nobody reads may come late, ones that a copy would lose may not', async () => {
+    const input = join(folder, 'late-other.jsonl');
+    await writeFile(
+      input,
+      '{"text":"a","domain":"x"}\n{"text":"b","domain":"y","late":1,"late":2}\n',
+    );
+    const whole = await planCorpus({ inputs: [input], inferLines: 1 });
+    const read = async (plan: typeof whole): Promise<unknown[]> => {
+      const domains: unknown[] = [];
+      for await (const { columns } of readRowBatches(plan)) {
+        domains.push(...(await columns()).get('domain')!);
+      }
+      return domains;
+    };
+    expect(await read(onlyColumns(whole, new Set(['text', 'domain'])))).toEqual(['x', 'y']);
+    await expect(read(whole)).rejects.toMatchObject({ details: { row: 1, column: 'late' } });
+    const all = await planCorpus({ inputs: [input], inferLines: 'all' });
+    await expect(read(all)).rejects.toMatchObject({ details: { expected: 'one value' } });
   });
 
   it('property: fields are what JSON.parse sees', () => {

@@ -99,6 +99,8 @@ export async function annotateDocuments(
     inputs: options.inputs,
     textColumn: settings.textColumn,
     failFast: true,
+    // The labels' file has columns for all fields: one that comes late must not end a run that cost money.
+    inferLines: 'all',
     ...(options.idColumn !== undefined && { idColumn: options.idColumn }),
     ...(signal && { signal }),
   });
