@@ -95,9 +95,8 @@ Napi::Value StepOf(Napi::Env env, const codec::StreamStep& step) {
 class DecoderObject : public Napi::ObjectWrap<DecoderObject> {
  public:
   explicit DecoderObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<DecoderObject>(info) {
-    Guarded(info.Env(), [&] {
-      decoder_ = std::make_unique<codec::ZstdDecoder>(WindowLogOf(info[0]));
-    });
+    Guarded(info.Env(),
+            [&] { decoder_ = std::make_unique<codec::ZstdDecoder>(WindowLogOf(info[0])); });
   }
   static Napi::Function Class(Napi::Env env) {
     return DefineClass(env, "ZstdDecoder", {InstanceMethod("decode", &DecoderObject::Decode)});

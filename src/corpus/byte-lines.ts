@@ -60,9 +60,10 @@ export async function* readLines(
   const line = new PendingLine(maxLineBytes);
   const take = (group: ByteLine[]): void => {
     counts.lines++;
-    const taken = line.take(lineStart === 0);
-    if (!taken) return;
-    group.push({ ...taken, line: counts.lines, row: counts.rows, byteOffset: lineStart });
+    const bytes = line.take(lineStart === 0);
+    if (!bytes) return;
+    const { byteLength } = line;
+    group.push({ bytes, byteLength, line: counts.lines, row: counts.rows, byteOffset: lineStart });
     counts.rows++;
   };
   for await (const chunk of bytesOf(source, position, byteEnd - position)) {
@@ -93,9 +94,11 @@ export async function* readLines(
 
 /** The line that is being read, over any number of chunks. */
 class PendingLine {
+  /** Length of the line that was taken last. */
+  byteLength = 0;
   readonly #maxBytes: number;
-  #parts: Buffer[] = [];
-  #byteLength = 0;
+  readonly #parts: Buffer[] = [];
+  #pendingBytes = 0;
   #isBlank = true;
 
   constructor(maxBytes: number) {
@@ -103,33 +106,38 @@ class PendingLine {
   }
 
   add(bytes: Buffer): void {
-    const isOverlong = this.#byteLength > this.#maxBytes;
-    this.#byteLength += bytes.byteLength;
+    const isOverlong = this.#pendingBytes > this.#maxBytes;
+    this.#pendingBytes += bytes.length;
     if (this.#isBlank && !isBlank(bytes)) this.#isBlank = false;
     if (isOverlong) return;
     this.#parts.push(bytes);
     // What has just become too long gives its memory back; a copy, so that the chunks can go.
-    if (this.#byteLength > this.#maxBytes) this.#parts = [firstBytes(this.#parts)];
+    if (this.#pendingBytes > this.#maxBytes) {
+      const first = firstBytes(this.#parts);
+      this.#parts.length = 0;
+      this.#parts.push(first);
+    }
   }
 
   /** The whole line, or null when it is blank. */
-  take(isFirst: boolean): Pick<ByteLine, 'bytes' | 'byteLength'> | null {
-    const isOverlong = this.#byteLength > this.#maxBytes;
-    const blank = this.#isBlank;
-    let byteLength = this.#byteLength;
+  take(isFirst: boolean): Buffer | null {
+    const isOverlong = this.#pendingBytes > this.#maxBytes;
     let bytes = this.#parts.length === 1 ? this.#parts[0]! : Buffer.concat(this.#parts);
-    this.#parts = [];
-    this.#byteLength = 0;
+    let blank = this.#isBlank;
+    this.byteLength = this.#pendingBytes;
+    this.#parts.length = 0;
+    this.#pendingBytes = 0;
     this.#isBlank = true;
     if (isFirst && hasByteOrderMark(bytes)) {
       bytes = bytes.subarray(3);
-      byteLength -= 3;
-      if (!isOverlong && isBlank(bytes)) return null;
+      this.byteLength -= 3;
+      blank = !isOverlong && isBlank(bytes);
     }
     if (blank) return null;
-    if (isOverlong) return { bytes, byteLength };
-    if (bytes.at(-1) === CR) bytes = bytes.subarray(0, -1);
-    return { bytes, byteLength: bytes.byteLength };
+    if (isOverlong) return bytes;
+    if (bytes[bytes.length - 1] === CR) bytes = bytes.subarray(0, -1);
+    this.byteLength = bytes.length;
+    return bytes;
   }
 }
 

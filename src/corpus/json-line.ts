@@ -13,59 +13,57 @@ const MAX_KEY_NAMES = 4096;
 
 /** The fields of an object in order; a key may be repeated. */
 export class JsonFields implements Iterable<readonly [string, string]> {
-  readonly #names: string[] = [];
-  readonly #keys: string[] = [];
-  readonly #values: string[] = [];
+  /** `name, key, value` of one field after the other: one array is half the garbage of three. */
+  readonly #parts: string[] = [];
 
   get length(): number {
-    return this.#names.length;
+    return this.#parts.length / 3;
   }
 
   /** @param key the name as JSON text, in quotes */
   add(name: string, key: string, value: string): void {
-    this.#names.push(name);
-    this.#keys.push(key);
-    this.#values.push(value);
+    this.#parts.push(name, key, value);
   }
 
   nameAt(index: number): string {
-    return this.#names[index]!;
+    return this.#parts[3 * index]!;
   }
 
   /** The name as it was written, in quotes. */
   keyAt(index: number): string {
-    return this.#keys[index]!;
+    return this.#parts[3 * index + 1]!;
   }
 
   valueAt(index: number): string {
-    return this.#values[index]!;
+    return this.#parts[3 * index + 2]!;
   }
 
   /** Where the value of a name is; of a repeated key the last one counts, as in JSON.parse. -1 without one. */
   indexOf(name: string): number {
-    return this.#names.lastIndexOf(name);
+    let index = this.length - 1;
+    while (index >= 0 && this.#parts[3 * index] !== name) index--;
+    return index;
   }
 
   has(name: string): boolean {
-    return this.#names.includes(name);
+    return this.indexOf(name) >= 0;
   }
 
   get(name: string): string | undefined {
-    return this.#values[this.indexOf(name)];
+    const index = this.indexOf(name);
+    return index < 0 ? undefined : this.valueAt(index);
   }
 
   /** Replaces the value that counts; nothing happens without one. */
   set(name: string, value: string): void {
     const index = this.indexOf(name);
-    if (index >= 0) this.#values[index] = value;
+    if (index >= 0) this.#parts[3 * index + 2] = value;
   }
 
   /** The same with further fields at the end, but for those that are there. */
   with(others: readonly (readonly [name: string, value: string])[]): JsonFields {
     const fields = new JsonFields();
-    for (const [index, name] of this.#names.entries()) {
-      fields.add(name, this.#keys[index]!, this.#values[index]!);
-    }
+    for (const part of this.#parts) fields.#parts.push(part);
     for (const [name, value] of others) {
       if (!this.has(name)) fields.add(name, JSON.stringify(name), value);
     }
@@ -73,7 +71,9 @@ export class JsonFields implements Iterable<readonly [string, string]> {
   }
 
   *[Symbol.iterator](): Generator<readonly [string, string]> {
-    for (const [index, name] of this.#names.entries()) yield [name, this.#values[index]!];
+    for (let index = 0; index < this.length; index++) {
+      yield [this.nameAt(index), this.valueAt(index)];
+    }
   }
 }
 

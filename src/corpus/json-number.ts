@@ -39,6 +39,8 @@ export function isExactDouble(raw: string): boolean {
   if (raw.length <= 15 && !/[eE]/.test(raw)) return true;
   const value = Number(raw);
   if (!Number.isFinite(value)) return false;
+  // What most writers wrote: the shortest form.
+  if (String(value) === raw) return true;
   const wanted = decimalOf(raw);
   if (sameDecimal(wanted, decimalOf(String(value)))) return true;
   if (wanted.digits.length > MAX_DOUBLE_DIGITS) return false;

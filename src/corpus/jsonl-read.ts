@@ -137,7 +137,7 @@ function tooLong(
   { bytes, byteLength, byteOffset }: ByteLine,
   { maxLineBytes }: LineSource,
 ): { problem: RowProblem } | null {
-  if (byteLength <= bytes.byteLength) return null;
+  if (byteLength <= bytes.length) return null;
   const detail = `${byteLength} bytes from byte ${byteOffset}, the bound is ${maxLineBytes} (maxLineBytes, --max-line-bytes)`;
   return { problem: { reason: 'line_too_long', column: null, detail } };
 }
