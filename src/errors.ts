@@ -7,6 +7,10 @@
  * test/errors.test.ts holds this registry against the README's table.
  */
 
+import { printable, printableLines } from './printable.ts';
+
+export { printable } from './printable.ts';
+
 /** Message templates by code. Each code starts with the room that raises it. */
 export const ERRORS = {
   // options and API use
@@ -174,19 +178,15 @@ export class GristmillError extends Error {
   }
 }
 
+/** Details that are messages in themselves, of ours or of a parser, with lines of their own. */
+const WHOLE: ReadonlySet<string> = new Set(['reason', 'changes', 'hint', 'expected']);
+
 /** Fills the template of `code`; a missing detail shows as `?` rather than hiding the message. */
 export function formatMessage(code: ErrorCode, details: ErrorDetails): string {
-  return ERRORS[code].replace(/\{(\w+)\}/g, (_, name: string) => printable(details[name] ?? '?'));
-}
-
-/** One-line rendering of an untrusted value: control characters escaped, at most 200 characters. */
-export function printable(value: unknown): string {
-  const text = typeof value === 'string' ? value : (JSON.stringify(value) ?? String(value));
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is escaped here
-  const safe = text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g, (c) => {
-    return `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`;
+  return ERRORS[code].replace(/\{(\w+)\}/g, (_, name: string) => {
+    const value = details[name] ?? '?';
+    return WHOLE.has(name) ? printableLines(value) : printable(value);
   });
-  return safe.length > 200 ? `${safe.slice(0, 197)}...` : safe;
 }
 
 /** True when `error` is a {@link GristmillError}, of `code` if one is given. */

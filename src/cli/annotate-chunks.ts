@@ -15,6 +15,7 @@ import { count } from './figures.ts';
 import { defined, share, wholeNumber } from './flags.ts';
 import { untilInterrupted } from './interrupt.ts';
 import { duration } from './progress.ts';
+import { printResult } from './say.ts';
 
 interface Flags extends ExpertFlags {
   readonly out: string;
@@ -119,7 +120,7 @@ function chunks(inputs: string[], flags: Flags): Promise<void> {
       signal,
       ...(!json && { onProgress: progressLines() }),
     });
-    process.stdout.write(json ? `${JSON.stringify(statistics)}\n` : summary(statistics));
+    printResult(json, statistics, () => summary(statistics));
     if (statistics.stopped !== null) process.exitCode = 3;
   });
 }

@@ -1,5 +1,6 @@
 /** What the `annotate` commands have in common on a terminal. */
 import type { InterruptWords } from './interrupt.ts';
+import { columns } from './say.ts';
 
 /** A row of a summary: a name, a number, a remark. */
 export type SummaryRow = readonly [name: string, value: string, note: string];
@@ -12,12 +13,11 @@ export const INTERRUPT_WORDS: InterruptWords = Object.freeze({
 
 /** Rows in columns; says at the end when a budget stopped the run. */
 export function summaryText(rows: readonly SummaryRow[], stopped: 'budget' | null): string {
-  const widths = [0, 1].map((column) => Math.max(...rows.map((row) => row[column]!.length)));
-  const lines = rows.map(([name, value, note]) =>
-    `${name.padEnd(widths[0]!)}  ${value.padStart(widths[1]!)}  ${note}`.trimEnd(),
+  const text = columns(rows, (cell, width, column) =>
+    column === 1 ? cell.padStart(width) : cell.padEnd(width),
   );
-  if (stopped !== null) lines.push('stopped at the budget: run the same command again to go on');
-  return `${lines.join('\n')}\n`;
+  if (stopped === null) return text;
+  return `${text}stopped at the budget: run the same command again to go on\n`;
 }
 
 /** A share of `all` in percent; nothing where there is nothing. */

@@ -14,6 +14,7 @@ import { count } from './figures.ts';
 import { defined, share, wholeNumber } from './flags.ts';
 import { untilInterrupted } from './interrupt.ts';
 import { duration } from './progress.ts';
+import { printResult } from './say.ts';
 
 interface DocumentsFlags extends ExpertFlags {
   readonly out: string;
@@ -78,7 +79,7 @@ export function annotateCommand(): Command {
     .option('--json', 'print one JSON object')
     .action(({ out, json }: { readonly out: string; readonly json?: boolean }) => {
       const files = writeTemplates(out);
-      process.stdout.write(json ? `${JSON.stringify({ files })}\n` : `${files.join('\n')}\n`);
+      printResult(json, { files }, () => `${files.join('\n')}\n`);
     });
   return command;
 }
@@ -97,7 +98,7 @@ function documents(inputs: string[], flags: DocumentsFlags): Promise<void> {
       signal,
       ...(!json && { onProgress: progressLines() }),
     });
-    process.stdout.write(json ? `${JSON.stringify(statistics)}\n` : summary(statistics));
+    printResult(json, statistics, () => summary(statistics));
     if (statistics.stopped !== null) process.exitCode = 3;
   });
 }

@@ -5,7 +5,7 @@
  * Texts are untrusted: control characters are shown as escapes, so that no document drives the terminal.
  */
 import { styleText } from 'node:util';
-import { printable } from '../errors.ts';
+import { escapeHidden } from '../printable.ts';
 import type { RefinedRow } from '../refine/run-options.ts';
 import { counted } from './figures.ts';
 
@@ -113,6 +113,6 @@ function nameOf({ id, row }: RefinedRow): string {
 }
 
 function cut(text: string): string {
-  const safe = printable(text.length > 2 * MAX_WIDTH ? text.slice(0, 2 * MAX_WIDTH) : text);
+  const safe = escapeHidden(text.length > 2 * MAX_WIDTH ? text.slice(0, 2 * MAX_WIDTH) : text);
   return safe.length > MAX_WIDTH ? `${safe.slice(0, MAX_WIDTH - 1)}…` : safe;
 }

@@ -1,4 +1,5 @@
 /** `gristmill continue export`: parsing and printing around schedules, blends and continuation options of other trainers. */
+
 import { join } from 'node:path';
 import { type Command, Option } from 'commander';
 import { readPlan } from '../continual/plan/config.ts';
@@ -8,8 +9,10 @@ import { checkExportFolder, writeExportFolder } from '../interop/export-folder.t
 import { TRIED_WITH } from '../interop/releases.ts';
 import { SCHEDULE_TARGETS, type ScheduleTarget } from '../interop/schedules/export.ts';
 import { type ExportedStage, exportStage } from '../interop/stage.ts';
+import { escapeHidden } from '../printable.ts';
 import { defined, share, wholeNumber } from './flags.ts';
-import { escaped, table } from './mix-output.ts';
+import { table } from './mix-output.ts';
+import { printResult } from './say.ts';
 
 interface ExportFlags {
   readonly trainer?: ScheduleTarget;
@@ -81,7 +84,7 @@ function exportPlan(file: string | undefined, flags: ExportFlags): void {
   const { json, trainer, out } = flags;
   if (flags.list) {
     const rows = SCHEDULE_TARGETS.map((name) => [name, TRIED_WITH[name], TRAINERS[name]]);
-    process.stdout.write(json ? `${JSON.stringify(TRAINERS)}\n` : table(rows));
+    printResult(json, TRAINERS, () => table(rows));
     return;
   }
   if (file === undefined || trainer === undefined || out === undefined) {
@@ -135,9 +138,7 @@ function exportPlan(file: string | undefined, flags: ExportFlags): void {
     writeExportFolder(folder, files, { trainer, stage: name, run, schedule, warnings });
     return { stage: name, folder, run, schedule, warnings, files: files.map((each) => each.name) };
   });
-  process.stdout.write(
-    json ? `${JSON.stringify({ trainer, stages: written })}\n` : writtenText(written),
-  );
+  printResult(json, { trainer, stages: written }, () => writtenText(written));
 }
 
 function writtenText(stages: readonly WrittenStage[]): string {
@@ -148,7 +149,7 @@ function writtenText(stages: readonly WrittenStage[]): string {
     files.join(', '),
   ]);
   const warnings = stages.flatMap(({ stage, warnings: all }) =>
-    all.map((warning) => `warning: ${stage}: ${escaped(warning)}\n`),
+    all.map((warning) => `warning: ${stage}: ${escapeHidden(warning)}\n`),
   );
   return `${table([['stage', 'schedule', 'rates', 'files'], ...rows])}${warnings.join('')}`;
 }

@@ -15,6 +15,7 @@ import type { ScheduleInput } from '../train/schedules/spec.ts';
 import { count } from './figures.ts';
 import { defined, wholeNumber } from './flags.ts';
 import { table } from './mix-output.ts';
+import { printResult } from './say.ts';
 
 interface ReplayFlags {
   readonly old?: readonly string[];
@@ -123,7 +124,7 @@ function fitReplayCommand(inputs: readonly string[], flags: ReplayFlags): void {
   const result = { fit, choice, curve: replayCurve(fit) };
   if (out !== undefined) write(out, `${JSON.stringify(result, null, 2)}\n`);
   if (svg !== undefined) write(svg, replayFigure(fit, choice?.replay));
-  process.stdout.write(json ? `${JSON.stringify(result)}\n` : replayText(fit, choice, flags));
+  printResult(json, result, () => replayText(fit, choice, flags));
 }
 
 function pilotsOf(
@@ -214,7 +215,7 @@ function fitLawCommand(inputs: readonly string[], flags: LawFlags): void {
     const whole = predicted ? { ...result, losses: [...predicted] } : result;
     write(out, `${JSON.stringify(whole, null, 2)}\n`);
   }
-  process.stdout.write(json ? `${JSON.stringify(result)}\n` : lawText(law, curves, predicted));
+  printResult(json, result, () => lawText(law, curves, predicted));
 }
 
 function curvesOf(inputs: readonly string[], { loss, stages }: LawFlags): LossCurve[] {

@@ -1,4 +1,5 @@
 /** `gristmill continue plan`: parsing and printing around plans; nothing is run. */
+
 import type { Command } from 'commander';
 import { pngOf } from '../charts/png.ts';
 import { readPlan } from '../continual/plan/config.ts';
@@ -8,8 +9,10 @@ import { resolvePlan } from '../continual/plan/resolve.ts';
 import { planTimeline } from '../continual/plan/timeline.ts';
 import { writeResult } from '../continual/write-result.ts';
 import { GristmillError, printable } from '../errors.ts';
+import { escapeHidden } from '../printable.ts';
 import { count } from './figures.ts';
 import { table } from './mix-output.ts';
+import { printResult } from './say.ts';
 
 interface PlanFlags {
   readonly json?: boolean;
@@ -36,7 +39,7 @@ export function addPlanCommand(command: Command): void {
 async function plan(file: string | undefined, flags: PlanFlags): Promise<void> {
   const { json } = flags;
   if (flags.presets) {
-    process.stdout.write(json ? `${JSON.stringify(PRESETS)}\n` : presetsText());
+    printResult(json, PRESETS, () => presetsText());
     return;
   }
   if (file === undefined) {
@@ -49,7 +52,7 @@ async function plan(file: string | undefined, flags: PlanFlags): Promise<void> {
   if (flags.png) writeResult(flags.png, await pngOf(svg));
   if (flags.scheduleCsv) writeResult(flags.scheduleCsv, scheduleCsv(resolved));
   const report = planReport(resolved);
-  process.stdout.write(json ? `${JSON.stringify(report)}\n` : planText(report));
+  printResult(json, report, () => planText(report));
 }
 
 function planText({ name, stages, totals, notes, ...step }: PlanReport): string {
@@ -101,7 +104,7 @@ function planText({ name, stages, totals, notes, ...step }: PlanReport): string 
     table(overview),
     table(data),
     ...(changing.length > 0 ? [table(blends)] : []),
-    `compute: ${count(tokens)} tokens are run; training anew on everything at every stage would take ${count(retrainTokens)}; ratio ${figure(computeRatio)}\n${notes.map((note) => `note: ${printable(note)}\n`).join('')}`,
+    `compute: ${count(tokens)} tokens are run; training anew on everything at every stage would take ${count(retrainTokens)}; ratio ${figure(computeRatio)}\n${notes.map((note) => `note: ${escapeHidden(note)}\n`).join('')}`,
   ].join('\n');
 }
 

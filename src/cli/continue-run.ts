@@ -6,6 +6,7 @@ import { type RunPlanResult, runPlan, type StageProgress } from '../continual/ru
 import { count } from './figures.ts';
 import { untilInterrupted } from './interrupt.ts';
 import { progressLine, table, toCount } from './mix-output.ts';
+import { printResult } from './say.ts';
 
 interface Flags {
   readonly out: string;
@@ -49,7 +50,7 @@ export function addRunCommand(command: Command): void {
             onProgress: (progress) => line.update(progressText(progress)),
           });
           line.stop();
-          process.stdout.write(json ? `${JSON.stringify(result)}\n` : resultText(result));
+          printResult(json, result, () => resultText(result));
           if (result.interrupted) process.exitCode = 130;
         });
       } finally {

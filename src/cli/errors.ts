@@ -2,7 +2,10 @@
  * How failures are shown: one line for people, one JSON object on stderr with `--json`.
  */
 import { CommanderError } from 'commander';
-import { GristmillError, printable } from '../errors.ts';
+import { GristmillError } from '../errors.ts';
+import { printableLines } from '../printable.ts';
+
+const MAX_CHARS = 20_000;
 
 /** Prints `error` to stderr and returns the exit code: 2 for a flag that cannot have its value. */
 export function reportFailure(error: unknown, json: boolean): number {
@@ -14,16 +17,18 @@ export function reportFailure(error: unknown, json: boolean): number {
     const body = { error: { code, message, details: known?.details ?? {} } };
     process.stderr.write(`${JSON.stringify(body)}\n`);
   } else {
-    process.stderr.write(`gristmill: ${code}: ${escapeLines(message)}\n`);
-    if (!known && error instanceof Error) process.stderr.write(`${error.stack ?? ''}\n`);
+    process.stderr.write(`gristmill: ${code}: ${indented(message)}\n`);
+    if (!known && error instanceof Error) {
+      process.stderr.write(`${indented(error.stack ?? '')}\n`);
+    }
   }
   return known?.code === 'OPTION_INVALID' ? 2 : 1;
 }
 
-/** Messages may quote untrusted values: control characters never reach the terminal, line breaks do. */
-function escapeLines(message: string): string {
-  return message
-    .split('\n')
-    .map((line) => (line.length > 200 ? line : printable(line)))
-    .join('\n');
+/**
+ * Messages quote what came from outside: no control reaches the terminal; line breaks do, and what follows one is set in, so
+ * that it cannot pass for a line of ours.
+ */
+function indented(message: string): string {
+  return printableLines(message, MAX_CHARS).replaceAll('\n', '\n  ');
 }

@@ -17,6 +17,7 @@ import type { WindowExample } from '../annotate/types.ts';
 import { GristmillError, printable } from '../errors.ts';
 import { untilInterrupted } from './interrupt.ts';
 import { readSystem } from './refine.ts';
+import { columns, printResult } from './say.ts';
 
 interface Flags {
   readonly refiner?: string;
@@ -77,7 +78,7 @@ async function evalRefiner(flags: Flags): Promise<void> {
           examples: readAll(data, signal),
           against: readWindowExamples(against, signal),
         });
-        process.stdout.write(json ? `${JSON.stringify(result)}\n` : comparisonText(result));
+        printResult(json, result, () => comparisonText(result));
         return;
       }
       const { profile, system, device, threads, slots, freeDecoding } = flags;
@@ -95,7 +96,7 @@ async function evalRefiner(flags: Flags): Promise<void> {
           if (!json) process.stderr.write(`gristmill: ${nWindows} windows\n`);
         },
       });
-      process.stdout.write(json ? `${JSON.stringify(result)}\n` : refinerText(result));
+      printResult(json, result, () => refinerText(result));
     },
   );
 }
@@ -168,10 +169,7 @@ function measuresText(measures: RefinerMeasures): string {
 
 /** Rows as text columns, the first to the left and the others to the right. */
 export function table(rows: readonly (readonly string[])[]): string {
-  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
-  return rows
-    .map((row) => `${row.map((cell, column) => pad(cell, widths[column]!, column)).join('  ')}\n`)
-    .join('');
+  return columns(rows, pad);
 }
 
 function pad(cell: string, width: number, column: number): string {

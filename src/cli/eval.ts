@@ -9,6 +9,7 @@ import { documentRefiner, lineRefiner } from '../train/refiners.ts';
 import { thinNoise } from '../train/thin-noise.ts';
 import { evalRefinerCommand, table } from './eval-refiner.ts';
 import { share } from './flags.ts';
+import { printResult } from './say.ts';
 
 interface Flags {
   readonly refiner: string;
@@ -68,21 +69,19 @@ async function evalLm({
   readonly json?: boolean;
 }): Promise<void> {
   const result = await evaluateLm({ model, data, ...(textColumn !== undefined && { textColumn }) });
-  process.stdout.write(
-    json
-      ? `${JSON.stringify(result)}\n`
-      : table([
-          ['', 'docs', 'tokens', 'bytes', 'loss/token', 'perplexity', 'bits/byte'],
-          [
-            'all',
-            String(result.nDocs),
-            String(result.nTokens),
-            String(result.nBytes),
-            fixed(result.lossPerToken),
-            fixed(result.perplexity),
-            fixed(result.bitsPerByte),
-          ],
-        ]),
+  printResult(json, result, () =>
+    table([
+      ['', 'docs', 'tokens', 'bytes', 'loss/token', 'perplexity', 'bits/byte'],
+      [
+        'all',
+        String(result.nDocs),
+        String(result.nTokens),
+        String(result.nBytes),
+        fixed(result.lossPerToken),
+        fixed(result.perplexity),
+        fixed(result.bitsPerByte),
+      ],
+    ]),
   );
 }
 
@@ -107,7 +106,7 @@ async function evalLines({
       );
     },
   });
-  process.stdout.write(json ? `${JSON.stringify(result)}\n` : linesTable(result));
+  printResult(json, result, () => linesTable(result));
 }
 
 async function evalDocuments({ refiner, data, train = [], folds, json }: Flags): Promise<void> {
@@ -117,7 +116,7 @@ async function evalDocuments({ refiner, data, train = [], folds, json }: Flags):
     trainDocuments: await collect(train, readGoldDocuments),
     nFolds: folds ?? null,
   });
-  process.stdout.write(json ? `${JSON.stringify(result)}\n` : documentsTable(result));
+  printResult(json, result, () => documentsTable(result));
 }
 
 async function collect<T>(

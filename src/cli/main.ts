@@ -20,6 +20,9 @@ import { refineCommand } from './refine.ts';
 import { trainCommand } from './train.ts';
 import { inFlags, setUpUsage } from './usage.ts';
 
+/** Exit code where what is said cannot be written. */
+const OUTPUT_FAILED = 1;
+
 const program = new Command('gristmill')
   .description('Turns raw text corpora into better language models.')
   .version(version);
@@ -41,10 +44,15 @@ program.hook('preAction', (_, command) => {
   refuseRemotePaths(command);
 });
 
-// A reader that closes early (`| head`) is no failure of ours.
+// A reader that closes early (`| head`) is no failure of ours. Anything else that keeps what we say from its reader (a full
+// disk behind a redirection) is one, and there may be nobody left to tell.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') process.exit(0);
-  throw error;
+  const said = `gristmill: standard output: ${error.message}\n`;
+  process.stderr.write(said, () => process.exit(OUTPUT_FAILED));
+});
+process.stderr.on('error', () => {
+  process.exitCode = OUTPUT_FAILED;
 });
 
 try {

@@ -12,6 +12,7 @@ import { count } from './figures.ts';
 import { defined, list } from './flags.ts';
 import { onInterrupt } from './interrupt.ts';
 import { note, progressLine, table, toCount, toNumber, warn } from './mix-output.ts';
+import { printResult } from './say.ts';
 
 interface Flags {
   readonly row?: string;
@@ -100,9 +101,7 @@ export function addApplyCommand(mix: Command): void {
           signal: controller.signal,
         });
         line.stop();
-        process.stdout.write(
-          json ? `${JSON.stringify({ out, ...applied })}\n` : appliedText(applied),
-        );
+        printResult(json, { out, ...applied }, () => appliedText(applied));
         for (const note of json ? [] : applied.notes) warn(note);
       } finally {
         line.stop();

@@ -5,6 +5,7 @@ import { GristmillError, printable } from '../errors.ts';
 import { type CollectedRuns, collectRuns } from '../mixture/collect.ts';
 import { joinRuns, writeLosses, writeMixtures, writeRuns } from '../mixture/tables.ts';
 import { defined, list } from './flags.ts';
+import { printResult } from './say.ts';
 
 interface Flags {
   readonly out: string;
@@ -86,10 +87,11 @@ async function collect(inputs: string[], flags: Flags): Promise<void> {
     domains: mixtures?.domains ?? [],
     targets: collected.losses.targets,
   };
-  process.stdout.write(
-    json
-      ? `${JSON.stringify(summary)}\n`
-      : `${summary.nRuns} runs of ${nRows} rows, ${nSkipped} left out: ${files.map(printable).join(', ')}\n`,
+  printResult(
+    json,
+    summary,
+    () =>
+      `${summary.nRuns} runs of ${nRows} rows, ${nSkipped} left out: ${files.map((each) => printable(each)).join(', ')}\n`,
   );
 }
 

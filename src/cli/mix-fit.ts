@@ -17,12 +17,14 @@ import {
 } from '../mixture/tables.ts';
 import type { SurrogateFamilyName } from '../mixture/types.ts';
 import { writeWhole } from '../mixture/write-whole.ts';
+import { escapeHidden } from '../printable.ts';
 import { table } from './eval-refiner.ts';
 import { defined, list, wholeNumber } from './flags.ts';
 import { untilInterrupted } from './interrupt.ts';
 import { addCollectCommand } from './mix-collect.ts';
-import { escaped, note, warn } from './mix-output.ts';
+import { note, warn } from './mix-output.ts';
 import { addReportCommand } from './mix-report.ts';
+import { printResult } from './say.ts';
 
 interface FitFlags {
   readonly mixtures: string;
@@ -164,7 +166,7 @@ async function fit(flags: FitFlags): Promise<void> {
         ...fitted.report,
         crossValidation: fitted.report.crossValidation && crossValidation,
       };
-      process.stdout.write(json ? `${JSON.stringify(summary)}\n` : fitText(fitted, summary));
+      printResult(json, summary, () => fitText(fitted, summary));
     },
   );
 }
@@ -218,9 +220,14 @@ function fitText(
   const { ignoredColumns: ignored } = counts;
   if (ignored.length > 0) {
     const more = ignored.length > 20 ? `, and ${ignored.length - 20} more` : '';
-    lines.push(`columns not taken: ${ignored.slice(0, 20).map(printable).join(', ')}${more}`);
+    lines.push(
+      `columns not taken: ${ignored
+        .slice(0, 20)
+        .map((each) => printable(each))
+        .join(', ')}${more}`,
+    );
   }
-  lines.push(...notes.map(escaped));
+  lines.push(...notes.map((each) => escapeHidden(each)));
   let text = `${lines.join('\n')}\n`;
   if (crossValidation) {
     text += table([

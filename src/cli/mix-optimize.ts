@@ -18,6 +18,7 @@ import { wholeNumber } from './flags.ts';
 import { untilInterrupted } from './interrupt.ts';
 import { type BoundsFlags, boundsOf, boundsOptions, namedNumbers, positive } from './mix-bounds.ts';
 import { digitsOf, domainsFrom, targetsOf } from './mix-sample.ts';
+import { printResult, say } from './say.ts';
 
 interface OptimizeFlags extends BoundsFlags {
   readonly target?: readonly string[];
@@ -91,9 +92,9 @@ async function optimize(file: string, flags: OptimizeFlags): Promise<void> {
         sampled: { domains: fit.domains, ids: fit.runs.ids, weights: fit.runs.weights },
       });
       for (const path of out) await writeProposal(path, proposal);
-      process.stdout.write(json ? `${JSON.stringify(proposal)}\n` : proposalText(proposal));
+      printResult(json, proposal, () => proposalText(proposal));
       for (const { message } of json ? [] : proposal.warnings) {
-        process.stderr.write(`gristmill: warning: ${printable(message)}\n`);
+        say(`warning: ${message}`);
       }
     },
   );

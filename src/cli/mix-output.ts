@@ -1,6 +1,6 @@
 /** What the `mix` commands print and parse alike. */
 import { InvalidArgumentError } from 'commander';
-import { printable } from '../errors.ts';
+import { columns, replaceLine, say } from './say.ts';
 
 const PLAIN_EVERY_MS = 10_000;
 
@@ -13,11 +13,11 @@ export function progressLine(json: boolean) {
     update: (text: string): void => {
       if (json) return;
       if (stream.isTTY) {
-        stream.write(`\r\u001b[K${text}`);
+        replaceLine(stream, text);
         open = true;
       } else if (Date.now() - last >= PLAIN_EVERY_MS) {
         last = Date.now();
-        stream.write(`gristmill: ${text}\n`);
+        say(text);
       }
     },
     stop: (): void => {
@@ -29,18 +29,7 @@ export function progressLine(json: boolean) {
 
 /** Columns side by side. */
 export function table(rows: readonly (readonly string[])[]): string {
-  const widths = rows[0]!.map((_, column) =>
-    Math.max(...rows.map((row) => row[column]?.length ?? 0)),
-  );
-  return rows
-    .map(
-      (row) =>
-        `${row
-          .map((cell, column) => cell.padEnd(widths[column]!))
-          .join('  ')
-          .trimEnd()}\n`,
-    )
-    .join('');
+  return columns(rows);
 }
 
 /** A whole number above 0. */
@@ -59,15 +48,10 @@ export function toNumber(text: string): number {
 
 /** A line on stderr: what the person should know of a result. */
 export function warn(text: string): void {
-  process.stderr.write(`gristmill: warning: ${escaped(text)}\n`);
+  say(`warning: ${text}`);
 }
 
 /** A line on stderr: what was done to the input. */
 export function note(text: string): void {
-  process.stderr.write(`gristmill: ${escaped(text)}\n`);
-}
-
-/** As printable(), which cuts what is longer than a name. */
-export function escaped(text: string): string {
-  return text.replace(/[\s\S]{1,30}/g, (piece) => printable(piece));
+  say(text);
 }

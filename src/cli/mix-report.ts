@@ -4,6 +4,7 @@ import { printable } from '../errors.ts';
 import { loadFit } from '../mixture/fit-file.ts';
 import { readMixture } from '../mixture/read-mixture.ts';
 import { writeReport } from '../mixture/report/report.ts';
+import { printResult } from './say.ts';
 
 interface Flags {
   readonly out: string;
@@ -42,5 +43,5 @@ async function report(file: string, flags: Flags): Promise<void> {
     ...(prior !== undefined && { prior: { name: 'prior', table: await readMixture(prior) } }),
     ...(title !== undefined && { title }),
   });
-  process.stdout.write(json ? `${JSON.stringify(result)}\n` : `${printable(result.html)}\n`);
+  printResult(json, result, () => `${printable(result.html)}\n`);
 }

@@ -17,6 +17,7 @@ import { defined, wholeNumber } from './flags.ts';
 import { untilInterrupted } from './interrupt.ts';
 import { type BoundsFlags, boundsOf, boundsOptions } from './mix-bounds.ts';
 import { addOptimizeCommand } from './mix-optimize.ts';
+import { printResult } from './say.ts';
 
 interface SampleFlags extends BoundsFlags {
   readonly domains?: string;
@@ -82,7 +83,7 @@ async function sample(flags: SampleFlags): Promise<void> {
     await writeMixtures(out, sampled, { digits: digitsOf(sampled.nUnits) });
     const { way, nUnits, counts, statistics, deviations, smallestDistance } = sampled;
     const summary = { way, seed, n, nUnits, counts, statistics, smallestDistance, deviations, out };
-    process.stdout.write(json ? `${JSON.stringify(summary)}\n` : sampleText(sampled, out));
+    printResult(json, summary, () => sampleText(sampled, out));
   });
 }
 

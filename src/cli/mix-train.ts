@@ -16,6 +16,7 @@ import { onInterrupt } from './interrupt.ts';
 import { addApplyCommand } from './mix-apply.ts';
 import { progressLine, table, toCount, toNumber } from './mix-output.ts';
 import { duration } from './progress.ts';
+import { printResult } from './say.ts';
 
 /** Adds the commands to `mix`. */
 export function addTrainCommands(mix: Command): void {
@@ -66,7 +67,7 @@ function addTokenizeCommand(mix: Command): void {
           signal: controller.signal,
         });
         line.stop();
-        process.stdout.write(json ? `${JSON.stringify({ out, ...index })}\n` : storeText(index));
+        printResult(json, { out, ...index }, () => storeText(index));
       } finally {
         line.stop();
         restore();
@@ -164,7 +165,7 @@ function addProxyCommand(mix: Command): void {
           signal: controller.signal,
         });
         line.stop();
-        process.stdout.write(json ? `${JSON.stringify(summary)}\n` : sweepText(summary));
+        printResult(json, summary, () => sweepText(summary));
         if (summary.interrupted) process.exitCode = 130;
         else if (summary.failures.length > 0) process.exitCode = 3;
       } finally {

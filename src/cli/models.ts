@@ -7,6 +7,7 @@ import { inspectModel } from '../model/inspect.ts';
 import { pullModel } from '../model/pull.ts';
 import { RANDOM_MODEL_PRESETS, type RandomModelPreset, writeRandomModel } from '../model/random.ts';
 import { onInterrupt } from './interrupt.ts';
+import { say, show } from './say.ts';
 
 const TYPES = ['bf16', 'f16', 'f32', 'q8_0'] as const satisfies readonly ConvertedType[];
 const PROGRESS_EVERY_MS = 2000;
@@ -63,7 +64,7 @@ export function modelsCommand(): Command {
       }
       notices(summary.notes);
       const { nTensors, bytes, seconds } = summary;
-      process.stdout.write(
+      show(
         `${out}: ${summary.architecture}, ${nTensors} tensors, ${megabytes(bytes)} MB of ${type} in ${seconds.toFixed(1)} s\n`,
       );
     });
@@ -94,7 +95,7 @@ export function modelsCommand(): Command {
         return;
       }
       notices(summary.notes);
-      process.stdout.write(`${summary.path}\n`);
+      show(`${summary.path}\n`);
     });
   models
     .command('random')
@@ -153,7 +154,7 @@ function progressLine(json: boolean) {
 }
 
 function notices(notes: readonly string[]): void {
-  for (const note of notes) process.stderr.write(`gristmill: note: ${printable(note)}\n`);
+  for (const note of notes) say(`note: ${note}`);
 }
 
 function megabytes(bytes: number): string {

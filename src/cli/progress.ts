@@ -3,9 +3,11 @@
  * Everything but the table goes to stderr.
  */
 import { Presets, SingleBar } from 'cli-progress';
+import { escapeHidden, printableLines } from '../printable.ts';
 import type { RefineProgress } from '../refine/run-options.ts';
 import type { RunSummary } from '../refine/statistics.ts';
 import { count } from './figures.ts';
+import { say } from './say.ts';
 
 /** Where progress goes. */
 export interface ProgressPrinter {
@@ -27,7 +29,7 @@ export function progressPrinter({ json }: { readonly json: boolean }): ProgressP
     let last = 0;
     return {
       ...silent,
-      notice: (line) => stream.write(`gristmill: ${line}\n`),
+      notice: say,
       update: (progress) => {
         if (progress.done || Date.now() - last >= PLAIN_EVERY_MS) {
           last = Date.now();
@@ -50,7 +52,7 @@ export function progressPrinter({ json }: { readonly json: boolean }): ProgressP
   return {
     notice: (line) => {
       if (started) bar.stop();
-      stream.write(`gristmill: ${line}\n`);
+      say(line);
       started = false;
     },
     update: (progress) => {
@@ -149,7 +151,11 @@ export function summaryTable(summary: RunSummary): string {
     ['failed', summary.failed.toLocaleString('en'), share(summary.failed)],
     ...Object.entries(summary.reasons)
       .filter(([reason, n]) => SAME_AS[reason]?.(summary) !== n)
-      .map(([reason, n]): [string, string, string] => [`  ${reason}`, count(n), share(n)]),
+      .map(([reason, n]): [string, string, string] => [
+        `  ${escapeHidden(reason)}`,
+        count(n),
+        share(n),
+      ]),
     ['chars in', summary.charsIn.toLocaleString('en'), ''],
     [
       'chars out',
@@ -175,7 +181,10 @@ export function summaryTable(summary: RunSummary): string {
     `${name.padEnd(widths[0]!)}  ${value.padStart(widths[1]!)}  ${note}`.trimEnd(),
   );
   for (const error of summary.errors) {
-    lines.push(`failed: ${error.input}: ${error.code}: ${error.message}`);
+    const { input, code, message } = error;
+    lines.push(
+      `failed: ${escapeHidden(input)}: ${code}: ${printableLines(message).replaceAll('\n', '\n  ')}`,
+    );
   }
   const advice = dropAdvice(summary);
   if (advice !== null) lines.push(advice);

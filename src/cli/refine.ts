@@ -11,6 +11,7 @@ import { BeforeAfter, wantsColour } from './before-after.ts';
 import { onInterrupt } from './interrupt.ts';
 import { planTable } from './plan-table.ts';
 import { progressPrinter, summaryTable } from './progress.ts';
+import { printResult } from './say.ts';
 
 interface Flags {
   readonly out: string;
@@ -205,8 +206,9 @@ export function refineCommand(): Command {
         });
         progress.stop();
         if (shown) process.stdout.write(shown.text());
-        const end = flags.out === '-' ? process.stderr : process.stdout;
-        end.write(flags.json ? `${JSON.stringify(summary)}\n` : tableOf(summary));
+        // Where the rows go to standard output, what is said of them goes to the other.
+        if (flags.out !== '-') printResult(flags.json, summary, () => tableOf(summary));
+        else process.stderr.write(flags.json ? `${JSON.stringify(summary)}\n` : tableOf(summary));
         if (summary.interrupted) process.exitCode = 130;
         else if (summary.errors.length > 0) process.exitCode = 3;
       } finally {

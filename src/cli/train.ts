@@ -4,6 +4,7 @@ import { readTrainConfig } from '../train/config.ts';
 import type { TrainProgress, TrainSummary } from '../train/run-types.ts';
 import { trainModel } from '../train/train-run.ts';
 import { onInterrupt } from './interrupt.ts';
+import { columns, printResult, replaceLine, say } from './say.ts';
 
 interface Flags {
   readonly out?: string;
@@ -30,7 +31,7 @@ export function trainCommand(): Command {
           onPhase: printer.phase,
         });
         printer.stop();
-        process.stdout.write(json ? `${JSON.stringify(summary)}\n` : summaryText(summary));
+        printResult(json, summary, () => summaryText(summary));
         if (summary.interrupted) process.exitCode = 130;
       } finally {
         printer.stop();
@@ -49,7 +50,7 @@ function progressLine(json: boolean) {
       if (json) return;
       const isEnd = progress.step === progress.totalSteps;
       if (stream.isTTY) {
-        stream.write(`\r\u001b[K${text(progress)}`);
+        replaceLine(stream, text(progress));
         open = true;
       } else if (
         isEnd ||
@@ -57,14 +58,14 @@ function progressLine(json: boolean) {
         Date.now() - last >= PLAIN_EVERY_MS
       ) {
         last = Date.now();
-        stream.write(`gristmill: ${text(progress)}\n`);
+        say(text(progress));
       }
     },
     phase: (line: string): void => {
       if (json) return;
       if (open) stream.write('\n');
       open = false;
-      stream.write(`gristmill: ${line}\n`);
+      say(line);
     },
     stop: (): void => {
       if (open) stream.write('\n');
@@ -108,6 +109,5 @@ function summaryText(summary: TrainSummary): string {
       ? ['interrupted', 'run the same command again to finish']
       : ['model', summary.model],
   ];
-  const width = Math.max(...rows.map(([name]) => name.length));
-  return rows.map(([name, value]) => `${name.padEnd(width)}  ${value}\n`).join('');
+  return columns(rows);
 }

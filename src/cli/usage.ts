@@ -7,6 +7,7 @@
  */
 import { Command } from 'commander';
 import { GristmillError } from '../errors.ts';
+import { printableLines } from '../printable.ts';
 
 /** The method of commander that reports a missing flag; not among its declarations. */
 interface Reports {
@@ -28,7 +29,10 @@ const FLAGS: Readonly<Record<string, string>> = {
 
 /** Sets a command and all below it up: errors are thrown, help goes to stdout. */
 export function setUpUsage(command: Command): void {
-  command.exitOverride().showHelpAfterError('(add --help for the options)');
+  command
+    .exitOverride()
+    .showHelpAfterError('(add --help for the options)')
+    .configureOutput({ outputError: (text, write) => write(printableLines(text)) });
   Object.assign(command, {
     // Only commands without one that was named call it.
     help: (): never => Command.prototype.help.call(command, { error: false } as never),

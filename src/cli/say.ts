@@ -1,0 +1,44 @@
+/**
+ * What commands say to people: whatever it quotes, nothing in it acts on the terminal. Data for programs (JSON, Parquet, text that
+ * was asked for) goes to the streams as it is.
+ */
+import { escapeHidden, printableLines } from '../printable.ts';
+
+const MAX_CHARS = 1_000_000;
+
+/** Lines on stdout. */
+export function show(text: string): void {
+  process.stdout.write(printableLines(text, MAX_CHARS));
+}
+
+/** What a command found: one JSON object, or lines for people. */
+export function printResult(json: boolean | undefined, value: unknown, text: () => string): void {
+  if (json) process.stdout.write(`${JSON.stringify(value)}\n`);
+  else show(text());
+}
+
+/** One line on stderr, with the name of the program in front. */
+export function say(text: string): void {
+  process.stderr.write(`gristmill: ${escapeHidden(text)}\n`);
+}
+
+/** A line on a terminal that the next one replaces. */
+export function replaceLine(stream: NodeJS.WritableStream, text: string): void {
+  stream.write(`\r\u001b[K${escapeHidden(text)}`);
+}
+
+/** Cells side by side, the last column without blanks behind it; a cell never breaks the line. */
+export function columns(
+  rows: readonly (readonly string[])[],
+  pad: (cell: string, width: number, column: number) => string = (cell, width) =>
+    cell.padEnd(width),
+): string {
+  const cells = rows.map((row) => row.map((cell) => escapeHidden(cell)));
+  const widths = (cells[0] ?? []).map((_, column) =>
+    Math.max(...cells.map((row) => row[column]?.length ?? 0)),
+  );
+  return cells
+    .map((row) => row.map((cell, column) => pad(cell, widths[column]!, column)).join('  '))
+    .map((line) => `${line.trimEnd()}\n`)
+    .join('');
+}
