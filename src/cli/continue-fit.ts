@@ -10,6 +10,7 @@ import { type Pilot, percentText, readPilots } from '../continual/fit/pilots.ts'
 import { replayCurve, replayFigure } from '../continual/fit/replay-figure.ts';
 import { writeDurably } from '../durable-files.ts';
 import { GristmillError, printable } from '../errors.ts';
+import { own } from '../own.ts';
 import { lrCurve } from '../train/schedules/curve.ts';
 import type { ScheduleInput } from '../train/schedules/spec.ts';
 import { count } from './figures.ts';
@@ -183,7 +184,7 @@ function replayText(fit: ReplayFit, choice: ReplayChoice | null, flags: ReplayFl
     Object.entries(predicted).map(([set, loss]) => [
       printable(set),
       loss.toFixed(4),
-      rises?.[set] === undefined ? '' : `rise ${rises[set].toFixed(4)}`,
+      riseOf(rises, set),
     ]),
   )}`;
 }
@@ -296,4 +297,9 @@ function scheduleOf(text: string): ScheduleInput {
 
 function invalid(option: string, expected: string, received: unknown): never {
   throw new GristmillError('OPTION_INVALID', { option, expected, received });
+}
+
+function riseOf(rises: Readonly<Record<string, number>> | null | undefined, set: string): string {
+  const rise = own(rises ?? {}, set);
+  return rise === undefined ? '' : `rise ${rise.toFixed(4)}`;
 }

@@ -3,6 +3,7 @@ import { type Command, InvalidArgumentError } from 'commander';
 import { readPlan } from '../continual/plan/config.ts';
 import type { Checkpoint } from '../continual/run/lineage.ts';
 import { type RunPlanResult, runPlan, type StageProgress } from '../continual/run/run.ts';
+import { own } from '../own.ts';
 import { count } from './figures.ts';
 import { untilInterrupted } from './interrupt.ts';
 import { progressLine, table, toCount } from './mix-output.ts';
@@ -88,8 +89,8 @@ function resultText(result: RunPlanResult): string {
       parent ?? 'first weights',
       ...tokensOf(checkpoint),
       ...sets.map((set) => {
-        const loss = checkpoint.losses?.[set] ?? Number.NaN;
-        const change = loss - (start[set] ?? Number.NaN);
+        const loss = own(checkpoint.losses ?? {}, set) ?? Number.NaN;
+        const change = loss - (own(start, set) ?? Number.NaN);
         const sign = change >= 0 ? '+' : '−';
         return parent === null
           ? loss.toFixed(4)

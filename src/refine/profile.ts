@@ -23,6 +23,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { GristmillError } from '../errors.ts';
+import { own } from '../own.ts';
 import { DIALECTS } from '../program/dialects.ts';
 
 const stageSchema = {
@@ -208,7 +209,7 @@ export const PROFILES: Readonly<Record<string, Profile>> = Object.freeze({
  */
 export function loadProfile(choice: string | undefined, modelFile: string | undefined): Profile {
   if (choice !== undefined) {
-    const builtIn = PROFILES[choice];
+    const builtIn = own(PROFILES, choice);
     if (builtIn) return builtIn;
     if (existsSync(choice)) return readProfile(choice);
     throw new GristmillError('PROFILE_UNKNOWN', {

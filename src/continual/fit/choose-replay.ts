@@ -6,6 +6,7 @@
  * At 0 nothing lies beyond, and 0 is an answer.
  */
 import { GristmillError } from '../../errors.ts';
+import { own } from '../../own.ts';
 import { lossAt, placeWithin, type ReplayFit, type ReplayPlace } from './fit-replay.ts';
 import { percentText } from './pilots.ts';
 
@@ -119,7 +120,7 @@ function basesOf(
         ? (startOf(fit, set) ?? atMost[set]!)
         : typeof base === 'number'
           ? base
-          : base[set];
+          : own(base, set);
     if (!(value !== undefined && Number.isFinite(value))) {
       invalid('base', `a finite number for ${set}`, value ?? 'nothing');
     }
@@ -129,7 +130,7 @@ function basesOf(
 
 /** The loss that all pilots started from, where there is one. */
 export function startOf({ pilots }: ReplayFit, set: string): number | null {
-  const starts = pilots.map(({ start }) => start?.[set]);
+  const starts = pilots.map(({ start }) => own(start ?? {}, set));
   const [first] = starts;
   return first !== undefined && starts.every((start) => start === first) ? first : null;
 }

@@ -9,6 +9,7 @@ import {
   svgOf,
   textAt,
 } from '../../charts/svg.ts';
+import { own } from '../../own.ts';
 import type { StageRecord } from './stage-loop.ts';
 
 const WIDTH = 860;
@@ -28,7 +29,9 @@ export function stageFigure(title: string, records: readonly StageRecord[]): str
   const training = points(records, ({ loss }) => loss);
   const rates = points(records, ({ lr }) => lr);
   const names = Object.keys(records.find(({ validation }) => validation)?.validation ?? {});
-  const sets = names.map((name) => points(records, ({ validation }) => validation?.[name]));
+  const sets = names.map((name) =>
+    points(records, ({ validation }) => own(validation ?? {}, name)),
+  );
   const lastStep = Math.max(1, ...records.map(({ step }) => step));
   const across = { left: LEFT, width: PLOT_WIDTH, xRange: [0, lastStep] as const };
   const shown = thinned(training);

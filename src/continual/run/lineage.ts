@@ -4,6 +4,8 @@
  * Stages form a tree: each starts from the end of another one, or from the last step before its anneal. Counts follow a
  * checkpoint's own way; what a stage saw behind its constant phase is not on the way of those that start from there.
  */
+
+import { Counts, own } from '../../own.ts';
 import type { TokenStore } from '../../train/token-store.ts';
 import { countsUpTo } from '../plan/counts.ts';
 import type { CheckpointName, ContinualPlan, PlanStage } from '../plan/types.ts';
@@ -95,19 +97,19 @@ export class Lineage {
         ...source,
         count: nSequences,
       }));
-    const [seen, replayed, elsewhere] = (['seen', 'replayed', 'elsewhere'] as const).map((key) => {
-      return { ...this.#starts[index]![key] };
-    }) as [Record<string, number>, Record<string, number>, Record<string, number>];
+    const start = this.#starts[index]!;
+    const seen = new Counts(start.seen);
+    const replayed = new Counts(start.replayed);
+    const elsewhere = new Counts(start.elsewhere);
     for (const { dataset, kind: source, count } of counts) {
-      for (const own of source === 'replay'
-        ? [replayed]
-        : stage.done
-          ? [seen, elsewhere]
-          : [seen]) {
-        own[dataset] = (own[dataset] ?? 0) + count;
-      }
+      const added = source === 'replay' ? [replayed] : stage.done ? [seen, elsewhere] : [seen];
+      for (const each of added) each.add(dataset, count);
     }
-    return { seen, replayed, elsewhere };
+    return {
+      seen: seen.toObject(),
+      replayed: replayed.toObject(),
+      elsewhere: elsewhere.toObject(),
+    };
   }
 
   /** Tokens by dataset at a checkpoint of a stage, in the order of names. */
@@ -118,7 +120,10 @@ export class Lineage {
     return Object.fromEntries(
       names.map((name) => [
         name,
-        { newTokens: (seen[name] ?? 0) * nCtx, replayedTokens: (replayed[name] ?? 0) * nCtx },
+        {
+          newTokens: (own(seen, name) ?? 0) * nCtx,
+          replayedTokens: (own(replayed, name) ?? 0) * nCtx,
+        },
       ]),
     );
   }

@@ -11,6 +11,7 @@
  * @see arXiv 2403.08763, section 4.1 (compute-equivalent replay)
  */
 import { GristmillError } from '../../errors.ts';
+import { Counts, own } from '../../own.ts';
 import { Blend, seedOf } from '../../train/blend.ts';
 import { seededRandom, shuffle } from '../../train/seeded.ts';
 import { sequencesOf } from '../../train/store-batches.ts';
@@ -94,12 +95,12 @@ export class StageData {
       const domain = domainOf(store, dataset);
       const nSequences = sequencesOf(store, domain, nCtx);
       const order = new SequenceOrder(nSequences, seedOf(seed, dataset));
-      const nBefore = seen[dataset] ?? 0;
+      const nBefore = own(seen, dataset) ?? 0;
       const nSeen = Math.min(nBefore, nSequences);
       const facts = { stage: stage.name, dataset, unit: `sequences of ${nCtx} tokens` };
       if (kind === 'new') {
         const { maxEpochs } = stage;
-        const needed = nBefore - (elsewhere[dataset] ?? 0) + count;
+        const needed = nBefore - (own(elsewhere, dataset) ?? 0) + count;
         if (count > 0 && needed > maxEpochs * nSequences) {
           const details = { ...facts, needed, available: nSequences, maxEpochs };
           throw new GristmillError('CONTINUAL_DATA_TOO_SMALL', details);
@@ -147,11 +148,11 @@ export class StageData {
 
   /** What was seen in front of a position, the lineage included. */
   seenBefore(position: number): SeenSequences {
-    const seen: Record<string, number> = { ...this.#seen };
+    const seen = new Counts(this.#seen);
     for (const { dataset, kind, count } of this.countsBefore(position)) {
-      if (kind === 'new') seen[dataset] = (seen[dataset] ?? 0) + count;
+      if (kind === 'new') seen.add(dataset, count);
     }
-    return seen;
+    return seen.toObject();
   }
 
   /** Sequences of each source of the stage in front of a position. */

@@ -80,10 +80,11 @@ export async function trainStage(options: TrainStageOptions): Promise<StageResul
   let losses: StageLosses | null = null;
   let trainLoss = Number.NaN;
   const measure = async (step: number): Promise<StageLosses> => {
-    const byName: Record<string, number> = {};
+    const found: [string, number][] = [];
     for (const { name, batches } of validation) {
-      byName[name] = checkedLoss(await lossOf(trainer, batches), step);
+      found.push([name, checkedLoss(await lossOf(trainer, batches), step)]);
     }
+    const byName = Object.fromEntries(found);
     losses = byName;
     if (validation.length > 0) options.onRecord?.({ step, validation: byName }, tokensPerSecond);
     return byName;

@@ -5,6 +5,7 @@
  * `tokens × epochs / budgetTokens` (Olmix, arXiv 2602.12237: p_j ≤ k N_j / R).
  */
 import { GristmillError } from '../../errors.ts';
+import { own } from '../../own.ts';
 import type { DomainSpec } from '../domains.ts';
 import { type MixtureBounds, unitBounds } from '../simplex.ts';
 
@@ -93,10 +94,6 @@ function sum(values: ArrayLike<number>): number {
 /** A sum without the noise of its rounding. */
 function shown(value: number): number {
   return Number(value.toPrecision(9));
-}
-
-function own(record: Readonly<Record<string, number>>, name: string): number | undefined {
-  return Object.hasOwn(record, name) ? record[name] : undefined;
 }
 
 function infeasible(reason: string): GristmillError {
