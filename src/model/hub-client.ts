@@ -5,6 +5,7 @@
  * further pages on another host get none. Names in answers are untrusted and checked before they become paths.
  */
 import { GristmillError, throwIfAborted } from '../errors.ts';
+import { fetchSoon, HUB_LIMITS, type HubLimits, wholeAnswer } from './hub-limits.ts';
 
 /** Where models are pulled from. */
 export interface HubAccess {
@@ -13,6 +14,8 @@ export interface HubAccess {
   /** Root of the hub's URLs, without a slash at the end. */
   readonly endpoint: string;
   readonly token: string | null;
+  /** Default {@link HUB_LIMITS}. */
+  readonly limits?: HubLimits;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -26,7 +29,7 @@ export interface HubFile {
 
 const COMMIT = /^[0-9a-f]{40}$/;
 const NAME = /^[A-Za-z0-9_][A-Za-z0-9_.-]*$/;
-const MAX_FILES = 10_000;
+const MAX_ENTRIES = 20_000;
 
 /** The error about a repository. */
 export function hubError(repo: string, reason: string, cause?: unknown): GristmillError {
@@ -41,7 +44,7 @@ export async function resolveCommit(access: HubAccess, revision: string): Promis
       revision,
       hubUrl: access.endpoint,
       additionalFields: ['sha'],
-      fetch: (url, init) => hubFetch(access, String(url), init),
+      fetch: (url, init) => askHub(access, String(url), init),
     }),
   );
   if (typeof sha !== 'string' || !COMMIT.test(sha)) {
@@ -54,15 +57,26 @@ export async function resolveCommit(access: HubAccess, revision: string): Promis
 export async function filesOf(access: HubAccess, commit: string): Promise<HubFile[]> {
   return asking(access, async () => {
     const files: HubFile[] = [];
+    const asked = new Set<string>();
+    let nEntries = 0;
     const entries = (await hub()).listFiles({
       repo: { type: 'model', name: access.repo },
       revision: commit,
       hubUrl: access.endpoint,
-      fetch: (url, init) => hubFetch(access, String(url), init),
+      fetch: (url, init) => {
+        const page = String(url);
+        const { pages } = access.limits ?? HUB_LIMITS;
+        if (asked.has(page)) throw hubError(access.repo, 'the pages of its listing are a loop');
+        if (asked.size >= pages) throw hubError(access.repo, `more than ${pages} pages of files`);
+        asked.add(page);
+        return askHub(access, page, init);
+      },
     });
     for await (const { type, path, size, oid, lfs } of entries) {
-      if (type !== 'file' || !NAME.test(path)) continue;
-      if (files.length >= MAX_FILES) throw hubError(access.repo, `more than ${MAX_FILES} files`);
+      if (++nEntries > MAX_ENTRIES) {
+        throw hubError(access.repo, `more than ${MAX_ENTRIES} files and folders`);
+      }
+      if (type !== 'file' || typeof path !== 'string' || !NAME.test(path)) continue;
       const kind = lfs ? 'sha256' : 'git-sha1';
       const hex = (lfs?.oid ?? oid ?? '').replace(/^sha256:/, '');
       const bytes = lfs?.size ?? size;
@@ -99,12 +113,18 @@ function hub() {
   return import('@huggingface/hub');
 }
 
+/** Asks for JSON: a whole answer, within bounds. */
+async function askHub(access: HubAccess, url: string, init?: RequestInit): Promise<Response> {
+  return wholeAnswer(await hubFetch(access, url, init), access.limits ?? HUB_LIMITS);
+}
+
 async function hubFetch(access: HubAccess, url: string, init?: RequestInit): Promise<Response> {
   const headers = new Headers(init?.headers);
   if (access.token !== null && new URL(url).origin === new URL(access.endpoint).origin) {
     headers.set('authorization', `Bearer ${access.token}`);
   }
-  return fetch(url, { ...init, headers, ...(access.signal && { signal: access.signal }) });
+  const { signal, limits = HUB_LIMITS } = access;
+  return fetchSoon(url, { ...init, headers, ...(signal && { signal }) }, limits);
 }
 
 async function asking<T>(access: HubAccess, call: () => Promise<T>): Promise<T> {

@@ -6,11 +6,13 @@
  * A file that is there is whole and has the digest that the listing named. One whose digest differs is removed.
  */
 import { createHash, type Hash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
-import { type FileHandle, open, rename, rm, stat } from 'node:fs/promises';
+import { constants, createReadStream } from 'node:fs';
+import { type FileHandle, open, rename, rm, stat, statfs } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { GristmillError, throwIfAborted } from '../errors.ts';
 import { type HubAccess, type HubFile, hubError, networkReason, openFile } from './hub-client.ts';
+import { HUB_LIMITS, StreamWatch } from './hub-limits.ts';
 
 /** Options of {@link downloadFile}. */
 export interface DownloadOptions {
@@ -25,12 +27,14 @@ export interface DownloadOptions {
 
 const ATTEMPTS = 5;
 const FIRST_WAIT_MS = 250;
+/** What an attempt has to add to count as one that brought something; less where the file is small. */
+const MIN_PROGRESS_BYTES = 2 ** 20;
 
 /**
  * Downloads a file unless it is there.
  *
  * @returns bytes that came over the network
- * @throws MODEL_HUB_FAILED after five attempts that brought nothing, MODEL_HUB_CHECKSUM, MODEL_WRITE_FAILED, ABORTED
+ * @throws MODEL_HUB_FAILED after five attempts that brought nothing new, MODEL_HUB_CHECKSUM, MODEL_WRITE_FAILED, ABORTED
  */
 export async function downloadFile(options: DownloadOptions): Promise<number> {
   const { path, file, access } = options;
@@ -38,7 +42,9 @@ export async function downloadFile(options: DownloadOptions): Promise<number> {
     options.onBytes?.(file.bytes);
     return 0;
   }
+  await checkRoom(options);
   let received = 0;
+  let furthest = (await sizeOf(`${path}.partial`)) ?? 0;
   for (let failures = 0; ; ) {
     throwIfAborted(access.signal, 'the download');
     try {
@@ -49,7 +55,12 @@ export async function downloadFile(options: DownloadOptions): Promise<number> {
       if (error instanceof GristmillError) throw error;
       const { brought, cause } = error as Interrupted;
       received += brought;
-      failures = brought > 0 ? 1 : failures + 1;
+      // Bytes that came before and were thrown away since are no progress: a hub that cuts its answers and knows no ranges
+      // would be asked for ever.
+      const have = (await sizeOf(`${path}.partial`)) ?? 0;
+      const enough = Math.min(MIN_PROGRESS_BYTES, Math.ceil(file.bytes / 100));
+      failures = have >= furthest + enough ? 1 : failures + 1;
+      furthest = Math.max(furthest, have);
       if (failures >= ATTEMPTS) {
         throw hubError(access.repo, `${file.name}: ${networkReason(cause, access)}`, cause);
       }
@@ -82,7 +93,7 @@ async function attempt(options: DownloadOptions): Promise<number> {
   if (have < file.bytes || file.bytes === 0) {
     const response = await interrupting(0, () => openFile(access, commit, file.name, have));
     const goesOn = response.status === 206 && startOf(response) === have;
-    if (response.status !== 200 && !goesOn && have > 0) {
+    if (response.status !== 200 && !goesOn) {
       // The answer does not fit what is here: from the start again.
       await response.body?.cancel();
       await rm(partial, { force: true });
@@ -117,16 +128,23 @@ interface Receiving extends Omit<DownloadOptions, 'onBytes'> {
 
 async function receive(response: Response, options: Receiving): Promise<number> {
   const { partial, have, hash, file, access, path } = options;
-  const out = await writing(path, () => open(partial, have > 0 ? 'a' : 'w'));
+  const out = await writing(path, () => openPartial(partial, have));
+  const watch = new StreamWatch(access.limits ?? HUB_LIMITS);
   let brought = 0;
   try {
     const reader = response.body?.getReader();
     for (;;) {
-      const step = await interrupting(brought, async () => reader?.read());
-      if (!step || step.done) break;
+      if (!reader) break;
+      const step = await interrupting(brought, () => watch.next(() => reader.read())).catch(
+        (error: unknown) => {
+          reader.cancel().catch(() => {});
+          throw error;
+        },
+      );
+      if (step.done) break;
       brought += step.value.length;
       if (have + brought > file.bytes) {
-        await reader?.cancel().catch(() => {});
+        await reader.cancel().catch(() => {});
         await rm(partial, { force: true });
         const reason = `${file.name}: longer than the ${file.bytes} bytes of the listing`;
         throw hubError(access.repo, reason);
@@ -143,6 +161,23 @@ async function receive(response: Response, options: Receiving): Promise<number> 
     throw new Interrupted(new Error(`${have + brought} of ${file.bytes} bytes came`), brought);
   }
   return brought;
+}
+
+/** A file of our own: a link that lies there is removed, never followed. */
+function openPartial(partial: string, have: number): Promise<FileHandle> {
+  const { O_WRONLY, O_APPEND, O_CREAT, O_TRUNC, O_NOFOLLOW } = constants;
+  const way = have > 0 ? O_APPEND : O_CREAT | O_TRUNC;
+  return open(partial, O_WRONLY | O_NOFOLLOW | way, 0o666);
+}
+
+/** What the listing says is believed only as far as it can be kept. @throws MODEL_WRITE_FAILED */
+async function checkRoom({ path, file }: DownloadOptions): Promise<void> {
+  const found = await statfs(dirname(path)).catch(() => null);
+  const have = (await sizeOf(`${path}.partial`)) ?? 0;
+  const room = found === null ? Number.POSITIVE_INFINITY : found.bavail * found.bsize;
+  if (file.bytes - have <= room) return;
+  const reason = `${file.name} has ${file.bytes} bytes, ${room} are free on the disk`;
+  throw new GristmillError('MODEL_WRITE_FAILED', { path, reason });
 }
 
 async function writeAll(out: FileHandle, bytes: Uint8Array): Promise<void> {

@@ -17,6 +17,7 @@ import { indexedFiles } from './convert/safetensors.ts';
 import { type ConvertedType, hubFolder, hubModelPath } from './hub-cache.ts';
 import { filesOf, type HubAccess, type HubFile, hubError, resolveCommit } from './hub-client.ts';
 import { downloadFile, writing } from './hub-download.ts';
+import { HUB_LIMITS } from './hub-limits.ts';
 
 /** Options of {@link pullModel}. */
 export interface PullModelOptions {
@@ -132,6 +133,12 @@ async function download(
   if (!files.has('config.json')) throw hubError(access.repo, 'it has no config.json');
   let received = 0;
   let doneBefore = 0;
+  const { smallFileBytes } = access.limits ?? HUB_LIMITS;
+  const large = SMALL_FILES.find((name) => (files.get(name)?.bytes ?? 0) > smallFileBytes);
+  if (large !== undefined) {
+    const reason = `${large} has ${files.get(large)!.bytes} bytes, expected at most ${smallFileBytes}`;
+    throw hubError(access.repo, reason);
+  }
   const fetchAll = async (list: readonly HubFile[]): Promise<void> => {
     const bytes = doneBefore + list.reduce((sum, file) => sum + file.bytes, 0);
     for (const file of list) {
