@@ -33,7 +33,10 @@ async function unpackOne(name, pin, log) {
   const target = join(vendorFolder, name);
   const stampFile = join(target, '.gristmill-pin');
   const stamp = `${pin.package} ${pin.integrity}\n`;
-  if (existsSync(stampFile) && readFileSync(stampFile, 'utf8') === stamp) return target;
+  if (existsSync(stampFile) && readFileSync(stampFile, 'utf8') === stamp) {
+    hideIgnoreFile(target);
+    return target;
+  }
 
   log(`gristmill: unpacking ${name} ${pin.version} from ${pin.package}`);
   const scratch = join(vendorFolder, `.unpack-${process.pid}`);
@@ -53,7 +56,18 @@ async function unpackOne(name, pin, log) {
   } finally {
     rmSync(scratch, { recursive: true, force: true });
   }
+  hideIgnoreFile(target);
   return target;
+}
+
+/**
+ * npm follows the exceptions of an inner .gitignore (`!/examples/*.bat`) against `files` of our package.json, unless an
+ * .npmignore lies beside it. Published trees have neither.
+ */
+function hideIgnoreFile(tree) {
+  const file = join(tree, '.npmignore');
+  if (!existsSync(join(tree, '.gitignore')) || existsSync(file)) return;
+  writeFileSync(file, '# In place of .gitignore: what is published stands in `files` of package.json.\n');
 }
 
 async function fetchPackage(pin, folder) {
