@@ -3,7 +3,7 @@
  * bundle dist/index.cjs. Every path to a worker, the addon or a shipped model goes through here.
  */
 import { homedir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { dirname, isAbsolute, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 /** This file's folder: `src` or `dist`, both directly below the package root. */
@@ -28,7 +28,8 @@ export function defaultModelFile(name: 'document' | 'chunk' | 'programs'): strin
   return join(packageRoot, 'models', `default-${name}.gguf`);
 }
 
-/** The folder of files that can be made again: `$XDG_CACHE_HOME/gristmill` or `~/.cache/gristmill`. */
+/** The folder of files that can be made again: `$XDG_CACHE_HOME/gristmill` (an absolute path) or `~/.cache/gristmill`. */
 export function cacheFolder(): string {
-  return join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'gristmill');
+  const given = process.env['XDG_CACHE_HOME'] ?? '';
+  return join(isAbsolute(given) ? given : join(homedir(), '.cache'), 'gristmill');
 }
