@@ -18,6 +18,8 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
+import { writeWindowExamples } from '../src/annotate/example-file.ts';
+import type { WindowExample } from '../src/annotate/types.ts';
 import { writeDurably } from '../src/durable-files.ts';
 import { GgufStream } from '../src/model/convert/gguf-stream.ts';
 import { writeGgufMetadata } from '../src/model/gguf-write.ts';
@@ -35,6 +37,26 @@ afterAll(() => rmSync(root, { recursive: true, force: true }));
 
 const at = (name: string) => join(folder, name);
 
+const EXAMPLE: WindowExample = {
+  ...{
+    id: 'a',
+    domain: 'b',
+    language: 'en',
+    split: 'train',
+    text: 'a mill',
+    lineStart: 0,
+    lineEnd: 1,
+  },
+  ...{
+    dialect: 'prox',
+    program: 'keep_all()',
+    refined: 'a mill',
+    way: 'gold',
+    expert: '',
+    requests: '',
+  },
+};
+
 /** Every way in which the package writes a file. */
 const WRITERS: Record<string, (path: string) => unknown> = {
   writeDurably: (path) => writeDurably(path, 'content'),
@@ -45,6 +67,7 @@ const WRITERS: Record<string, (path: string) => unknown> = {
     await stream.write(new Uint8Array(128));
     await stream.commit();
   },
+  writeWindowExamples: (path) => writeWindowExamples(path, [EXAMPLE]),
   native: (path) => writeRandomModel({ ...RANDOM_MODEL_PRESETS.tiny, path, seed: 1 }),
 };
 

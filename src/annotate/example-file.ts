@@ -15,6 +15,7 @@ import { openSink } from '../corpus/sink.ts';
 import { planTexts } from '../corpus/texts.ts';
 import { type PlainValue, ROW_OK } from '../corpus/types.ts';
 import { GristmillError, throwIfAborted } from '../errors.ts';
+import { type OutputTarget, outputTarget, pendingName } from '../pending-file.ts';
 import { DIALECTS } from '../program/dialects.ts';
 import { readRows } from '../train/gold.ts';
 import { CHUNK_WAYS, type WindowExample } from './types.ts';
@@ -210,7 +211,8 @@ export async function writeWindowExamples(
   examples: AsyncIterable<WindowExample> | Iterable<WindowExample>,
   { signal }: { readonly signal?: AbortSignal } = {},
 ): Promise<ExampleFileResult> {
-  const partial = `${path}.partial`;
+  const target = checkedTarget(path);
+  const partial = target.isStream ? target.path : pendingName(target.path);
   const sink = await openSink({
     format: 'parquet',
     path: partial,
@@ -241,13 +243,23 @@ export async function writeWindowExamples(
     throw error;
   }
   try {
-    await rename(partial, path);
+    if (!target.isStream) await rename(partial, target.path);
   } catch (cause) {
     await rm(partial, { force: true });
     const reason = (cause as Error).message;
     throw new GristmillError('CORPUS_WRITE_FAILED', { file: path, reason }, { cause });
   }
   return { rows: written.rows, bytes: written.bytes, sha256: written.sha256 };
+}
+
+/** @throws CORPUS_WRITE_FAILED */
+function checkedTarget(path: string): OutputTarget {
+  try {
+    return outputTarget(path);
+  } catch (cause) {
+    const reason = (cause as Error).message;
+    throw new GristmillError('CORPUS_WRITE_FAILED', { file: path, reason }, { cause });
+  }
 }
 
 async function* documentsOf(
