@@ -129,6 +129,8 @@ describe('tables', () => {
         windows: 0,
         units: 1,
         unitsResumed: 0,
+        unitsDone: 1,
+        newTokens: 0,
         seconds: 1,
         docsPerSecond: 1,
         tokensPerSecond: 1,
@@ -136,6 +138,7 @@ describe('tables', () => {
       reasons: { '\u001b]0;evil\u0007\nrows in  9': 1 },
       errors: [{ input: 'a\u001b[31m\nb', code: 'CORPUS_READ_FAILED', message: 'one\ntwo \u202e' }],
       interrupted: false,
+      thresholds: { document: null, documentRetention: null, line: null },
     } as unknown as RunSummary);
     expect(clean(text.replaceAll('\n', ''))).toBe(true);
     expect(text).toContain(
