@@ -133,8 +133,7 @@ export const ERRORS = {
   MIXTURE_PROXY_DIED: 'proxy {run}: its process on {device} died ({exit}) {count} times',
   // continual: plans, runs
   CONTINUAL_PLAN_INVALID: 'plan {file}: {reason}',
-  CONTINUAL_DATA_TOO_SMALL:
-    'stage {stage}: dataset {dataset} is needed for {needed} {unit}, but {available} are there in at most {maxEpochs} epochs',
+  CONTINUAL_DATA_TOO_SMALL: 'stage {stage}: dataset {dataset} {shortfall}',
   CONTINUAL_REPLAY_TOO_SMALL:
     'stage {stage}: the replay of dataset {dataset} needs {needed} {unit}, but only {available} of it were seen before',
   CONTINUAL_RUN_CHANGED:

@@ -14,7 +14,7 @@ import {
 import { domainName, writeMixtures } from '../mixture/tables.ts';
 import { writeWhole } from '../mixture/write-whole.ts';
 import { table } from './eval-refiner.ts';
-import { wholeNumber } from './flags.ts';
+import { list, wholeNumber } from './flags.ts';
 import { untilInterrupted } from './interrupt.ts';
 import { type BoundsFlags, boundsOf, boundsOptions, namedNumbers, positive } from './mix-bounds.ts';
 import { digitsOf, domainsFrom, targetsOf } from './mix-sample.ts';
@@ -23,6 +23,7 @@ import { printResult, say } from './say.ts';
 interface OptimizeFlags extends BoundsFlags {
   readonly target?: readonly string[];
   readonly targets?: ReadonlyMap<string, number>;
+  readonly maximize?: readonly string[];
   readonly objective: 'mean' | 'worst';
   readonly relativeToPrior?: boolean;
   readonly domains?: string;
@@ -48,6 +49,7 @@ export function addOptimizeCommand(mix: Command): void {
     .argument('<fit.json>', 'a fit')
     .option('--target <name...>', 'targets to minimise (all)')
     .option('--targets <weights>', 'or: with weights, name=2,other=1', namedNumbers)
+    .option('--maximize <names>', 'those of them of which more is better, by comma', list)
     .addOption(
       new Option('--objective <kind>', 'of several targets')
         .choices(['mean', 'worst'])
@@ -100,8 +102,12 @@ async function optimize(file: string, flags: OptimizeFlags): Promise<void> {
   );
 }
 
-function chosenTargets(fit: FittedMixture, { target, targets }: OptimizeFlags): ObjectiveTarget[] {
-  const all = targetsOf(fit);
+function chosenTargets(
+  fit: FittedMixture,
+  { target, targets, maximize = [] }: OptimizeFlags,
+): ObjectiveTarget[] {
+  const upward = new Set(maximize.map((name) => targetColumn(fit.targets, name)));
+  const all = targetsOf(fit).map((each, at) => ({ ...each, maximize: upward.has(at) }));
   if (target !== undefined && targets !== undefined) {
     throw new GristmillError('OPTION_INVALID', {
       option: '--targets',

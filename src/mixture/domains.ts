@@ -2,7 +2,7 @@
  * Domains of a mixture: names, tokens, priors, epoch caps; from YAML, JSON or CSV.
  *
  *     domains:                                  name,tokens,prior,max_epochs
- *       - { name: web, tokens: 3e9 }            web,3e9,,
+ *       - { name: web, tokens: 3B }             web,3e9,,
  *       - { name: code, tokens: 1e9, maxEpochs: 2 }   code,1e9,,2
  *
  * A YAML or JSON file may also be the bare list, or an object of priors by name.
@@ -12,6 +12,7 @@ import { parse as parseYaml } from 'yaml';
 import { z } from 'zod';
 import { parseCsv } from '../csv.ts';
 import { GristmillError, printable } from '../errors.ts';
+import { parseTokens } from '../train/schedules/lengths.ts';
 import { domainName } from './tables.ts';
 
 /** A domain. */
@@ -26,9 +27,18 @@ export interface DomainSpec {
   readonly maxEpochs?: number | undefined;
 }
 
+/** As plans write them: 5B, 1_000_000 or a number. */
+const tokens = z.union([z.number(), z.string()]).transform((value, context) => {
+  const count = parseTokens(value);
+  if (count !== null && count >= 0) return count;
+  const message = `expected tokens, e.g. 2_000_000, 2M or 300B; received ${printable(value)}`;
+  context.addIssue({ code: 'custom', message });
+  return z.NEVER;
+});
+
 const spec = z.strictObject({
   name: z.string().min(1),
-  tokens: z.number().min(0).optional(),
+  tokens: tokens.optional(),
   prior: z.number().min(0).optional(),
   maxEpochs: z.number().positive().optional(),
 });
@@ -164,8 +174,8 @@ function fromCsv(path: string, text: string): DomainSpec[] {
       const cell = cells[cellIndex]!.trim();
       if (key === 'name') return [[key, cell]];
       if (cell === '') return [];
-      const value = Number(cell);
-      if (Number.isFinite(value)) return [[key, value]];
+      const value = key === 'tokens' ? parseTokens(cell) : Number(cell);
+      if (value !== null && Number.isFinite(value)) return [[key, value]];
       const reason = `row ${rowIndex + 1}, ${key}: expected a number, received ${printable(cell)}`;
       throw invalid(path, reason);
     });

@@ -24,6 +24,7 @@ import {
 import { isFarOutside, lossRange } from './predict.ts';
 import { mean, meanOf, rmse, spearman } from './statistics.ts';
 import { SURROGATE_FAMILIES } from './surrogates/families.ts';
+import { GP_LIMITS } from './surrogates/gaussian-process.ts';
 import { domainName, targetName } from './tables.ts';
 import type {
   FittedSurrogate,
@@ -115,6 +116,7 @@ export async function fitMixture(options: FitMixtureOptions): Promise<FittedMixt
       constantTargets: targets.filter((_, target) => isConstant(runs, target)),
       notes: [
         ...notesOf(runs, options.learningCurve === true && curve === null),
+        ...limitNotes(model, nRuns),
         ...doubtsOf(runs, surrogates, validated?.report ?? null),
       ],
       crossValidation: validated?.report ?? null,
@@ -404,6 +406,16 @@ function sampledWeights({ domains, ids, weights }: RunTable): SampledWeights {
     min: columns.map((column) => column.reduce((low, weight) => Math.min(low, weight), 1)),
     max: columns.map((column) => column.reduce((high, weight) => Math.max(high, weight), 0)),
   };
+}
+
+/** What a process leaves out. */
+function limitNotes(model: SurrogateFamilyName, nRuns: number): string[] {
+  if ((model !== 'gp' && model !== 'ensemble') || nRuns <= GP_LIMITS.parameterRuns) return [];
+  const { parameterRuns, runs } = GP_LIMITS;
+  const held = nRuns > runs ? `, and it holds ${runs} of them` : '';
+  return [
+    `the Gaussian process of ${nRuns} runs has its parameters from ${parameterRuns} of them${held}, as its work grows with their cube`,
+  ];
 }
 
 /** What makes the predictions of a target doubtful: corners far outside of its losses, folds worse than a plain mean. */

@@ -146,6 +146,19 @@ export async function* readDomainTexts(
   }
 }
 
+/**
+ * Whether a source has a document that is not empty; it is read up to the first one.
+ *
+ * @throws as {@link readDomainTexts} does
+ */
+export async function hasDocuments(planned: PlannedSource, signal?: AbortSignal): Promise<boolean> {
+  for await (const { text, domains } of readDomainTexts(planned, new Set(), signal)) {
+    const isThere = (row: number): boolean => text.offsets[row + 1]! > text.offsets[row]!;
+    if (domains.some((name, row) => name !== null && isThere(row))) return true;
+  }
+  return false;
+}
+
 function domainOf(source: DomainSource, read: (column: string) => string | null): string | null {
   if (!('name' in source)) return read(source.domainColumn);
   const conditions = Object.entries(source.where ?? {});

@@ -53,9 +53,23 @@ const share = z.union([z.number(), z.string()]).transform((value, context) => {
   return z.NEVER;
 });
 
-const weights = z.record(name, z.number().min(0));
+/** A weight: a number of 0 or more, or text in percent. */
+const weight = z.union([z.number(), z.string()]).transform((value, context) => {
+  const percent =
+    typeof value === 'string' ? /^\s*(\d+(?:\.\d+)?)\s*%\s*$/.exec(value.slice(0, 40)) : null;
+  const number =
+    typeof value === 'number' ? value : percent ? Number(percent[1]) / 100 : Number.NaN;
+  if (number >= 0 && Number.isFinite(number)) return number;
+  context.addIssue({
+    code: 'custom',
+    message: `expected a weight of 0 or more, or percent, received ${printable(value)}`,
+  });
+  return z.NEVER;
+});
+const weights = z.record(name, weight);
 const blend = z.union([name.transform((dataset) => ({ [dataset]: 1 })), weights], {
-  error: 'expected the name of a dataset, or { name: weight, … }',
+  error:
+    'expected the name of a dataset, or { name: weight, … } with weights of 0 or more or percent',
 });
 
 const inputs = z.array(z.string().min(1)).min(1);
@@ -96,23 +110,29 @@ const replay = z.union(
 const stage = z.strictObject({
   name,
   /** One blend, or several in turn: all but the last end where the rate falls to a share of its peak, or after a share of the steps. */
-  data: z.union([
-    blend,
-    z
-      .array(
-        z.strictObject({
-          data: blend,
-          until: z
-            .union([
-              z.strictObject({ lrFraction: z.number().positive().max(1) }),
-              z.strictObject({ fraction: z.number().positive().max(1) }),
-            ])
-            .optional(),
-        }),
-      )
-      .min(1)
-      .max(100),
-  ]),
+  data: z.union(
+    [
+      blend,
+      z
+        .array(
+          z.strictObject({
+            data: blend,
+            until: z
+              .union([
+                z.strictObject({ lrFraction: z.number().positive().max(1) }),
+                z.strictObject({ fraction: z.number().positive().max(1) }),
+              ])
+              .optional(),
+          }),
+        )
+        .min(1)
+        .max(100),
+    ],
+    {
+      error:
+        'expected the name of a dataset, { name: weight, … } with weights of 0 or more or percent, or a list of { data, until }',
+    },
+  ),
   tokens: tokens.optional(),
   steps: z.int().min(1).optional(),
   schedule: scheduleSchema.optional(),

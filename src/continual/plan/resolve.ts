@@ -105,7 +105,12 @@ class Resolver {
     this.#checkDone(stage, from, refuse);
     const parent = from && this.#resolved[from.stage]!;
     const nominalTokens = this.#nominalTokens(stage, refuse);
-    const nSteps = stage.steps ?? Math.max(1, Math.floor(nominalTokens / this.#tokensPerStep));
+    const nSteps = stage.steps ?? Math.floor(nominalTokens / this.#tokensPerStep);
+    if (nSteps < 1) {
+      refuse(
+        `tokens: ${nominalTokens} are less than a step, which is ${this.#tokensPerStep} of them`,
+      );
+    }
     const nSequences = nSteps * this.#sequencesPerStep;
     const nTokens = nSteps * this.#tokensPerStep;
     if (!Number.isSafeInteger(nTokens)) {
@@ -417,10 +422,8 @@ class Resolver {
       if (there === undefined || nNewRun <= Math.floor(there * maxEpochs)) continue;
       if (nNewRun === (before.get(dataset)?.nNewRun ?? 0)) continue;
       throw new GristmillError('CONTINUAL_DATA_TOO_SMALL', {
-        ...{ stage: stage.name, dataset, maxEpochs },
-        needed: nNewRun * nCtx,
-        available: there * nCtx,
-        unit: 'tokens',
+        ...{ stage: stage.name, dataset },
+        shortfall: shortfallText(nNewRun * nCtx, there * nCtx, { unit: 'tokens', maxEpochs }),
       });
     }
     for (const { dataset, kind, nSequences } of countsUpTo(stage, stage.nSteps)) {
@@ -440,6 +443,15 @@ class Resolver {
   #refuse(reason: string): never {
     throw new GristmillError('CONTINUAL_PLAN_INVALID', { file: this.#file, reason });
   }
+}
+
+/** How a dataset is too small. */
+export function shortfallText(
+  needed: number,
+  available: number,
+  { unit, maxEpochs }: { readonly unit: string; readonly maxEpochs: number },
+): string {
+  return `is needed for ${needed} ${unit}, but ${available} are there in at most ${maxEpochs} epochs`;
 }
 
 /** A blend with replay in it; what has no share is left out. */

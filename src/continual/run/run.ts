@@ -19,9 +19,14 @@ import { GristmillError } from '../../errors.ts';
 import { makeFolder } from '../../local-path.ts';
 import { shapeOf } from '../../train/model-shape.ts';
 import { changedKeys, hashOf } from '../../train/run-folder.ts';
-import { type DomainSource, fingerprintsOf, planSources } from '../../train/sources.ts';
+import {
+  type DomainSource,
+  fingerprintsOf,
+  hasDocuments,
+  planSources,
+} from '../../train/sources.ts';
 import { sequencesOf, validationSets } from '../../train/store-batches.ts';
-import { openTokenStore, type TokenStore } from '../../train/token-store.ts';
+import { openTokenStore, STORE_INDEX, type TokenStore } from '../../train/token-store.ts';
 import { type TokenizeProgress, tokenizeDomains } from '../../train/tokenize.ts';
 import { openTrainer, type Trainer } from '../../train/trainer.ts';
 import type { PlanConfig } from '../plan/config.ts';
@@ -88,6 +93,7 @@ export async function runPlan(config: PlanConfig, options: RunPlanOptions): Prom
     unlock = lock(out, join(out, 'lock'));
     await claim(config, needed, options);
     const storeFolder = join(out, 'store');
+    if (!existsSync(join(storeFolder, STORE_INDEX))) await checkDocuments(config, needed, signal);
     const index = await tokenizeDomains({
       sources: needed.sources,
       tokenizer: needed.tokenizer,
@@ -195,7 +201,7 @@ class PlanRun {
       tokens: plan.totals.tokens,
       computeRatio: plan.totals.computeRatio,
       stages,
-      notes: plan.notes,
+      notes: [...plan.notes, ...unmeasured(this.#store, this.#config)],
     };
     if (!interrupted) {
       writeDurably(join(out, 'summary.json'), `${JSON.stringify(summary, null, 2)}\n`);
@@ -276,6 +282,36 @@ function neededOf({ datasets, validation, model, tokenizer }: PlanConfig, file: 
     ],
     tokenizer: 'path' in given ? given.path : { trainSize: given.train.vocabSize },
   };
+}
+
+/** Every dataset of a stage has a document. @throws CONTINUAL_DATA_TOO_SMALL */
+async function checkDocuments(
+  { stages }: PlanConfig,
+  { sources }: Needed,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  for (const planned of await planSources(sources, signal)) {
+    const dataset = 'name' in planned.source ? planned.source.name : '';
+    const stage = stages.find(({ done, data }) => {
+      const parts = Array.isArray(data) ? data.map((part) => part.data) : [data];
+      return !done && parts.some((part) => Object.hasOwn(part, dataset) && part[dataset]! > 0);
+    });
+    if (!stage || (await hasDocuments(planned, signal))) continue;
+    const shortfall = `has no document: ${planned.source.inputs.join(', ')}`;
+    const details = { stage: stage.name, dataset, shortfall };
+    throw new GristmillError('CONTINUAL_DATA_TOO_SMALL', details);
+  }
+}
+
+/** Datasets of which nothing was held out. */
+function unmeasured({ index }: TokenStore, { datasets }: PlanConfig): string[] {
+  const names = index.domains
+    .filter(({ name, validation }) => Object.hasOwn(datasets, name) && validation.nTokens <= 1)
+    .map(({ name }) => name);
+  if (names.length === 0) return [];
+  return [
+    `nothing was held out of ${names.join(', ')}, whose documents are too few: what is learnt and forgotten of it is not measured; cut long documents, raise validation.share, or give it a set of validation.sets`,
+  ];
 }
 
 /** Takes the folder, or refuses one that holds another run. @throws CONTINUAL_RUN_CHANGED */

@@ -17,6 +17,7 @@ import { seededRandom, shuffle } from '../../train/seeded.ts';
 import { sequencesOf } from '../../train/store-batches.ts';
 import { SequenceOrder } from '../../train/token-data.ts';
 import type { TokenStore } from '../../train/token-store.ts';
+import { shortfallText } from '../plan/resolve.ts';
 import type { ContinualPlan, PlanReplay, PlanSegment, PlanStage } from '../plan/types.ts';
 
 /**
@@ -92,7 +93,7 @@ export class StageData {
     const totals = totalsOf(stage.segments, sequencesPerStep);
     const sources = new Map<string, Source>();
     for (const [key, { dataset, kind, count }] of totals) {
-      const domain = domainOf(store, dataset);
+      const domain = domainOf(store, dataset, stage.name);
       const nSequences = sequencesOf(store, domain, nCtx);
       const order = new SequenceOrder(nSequences, seedOf(seed, dataset));
       const nBefore = own(seen, dataset) ?? 0;
@@ -102,8 +103,11 @@ export class StageData {
         const { maxEpochs } = stage;
         const needed = nBefore - (own(elsewhere, dataset) ?? 0) + count;
         if (count > 0 && needed > maxEpochs * nSequences) {
-          const details = { ...facts, needed, available: nSequences, maxEpochs };
-          throw new GristmillError('CONTINUAL_DATA_TOO_SMALL', details);
+          const { unit } = facts;
+          throw new GristmillError('CONTINUAL_DATA_TOO_SMALL', {
+            ...{ stage: stage.name, dataset },
+            shortfall: shortfallText(needed, nSequences, { unit, maxEpochs }),
+          });
         }
         sources.set(key, {
           dataset,
@@ -220,11 +224,12 @@ function keyOf(kind: string, dataset: string): string {
   return `${kind} ${dataset}`;
 }
 
-function domainOf({ index, path }: TokenStore, dataset: string): number {
+/** A dataset without a document is no domain of a store. */
+function domainOf({ index }: TokenStore, dataset: string, stage: string): number {
   const domain = index.domains.findIndex(({ name }) => name === dataset);
   if (domain >= 0) return domain;
-  const expected = `a store with the dataset ${dataset}`;
-  throw new GristmillError('OPTION_INVALID', { option: 'store', expected, received: path });
+  const shortfall = 'has no document';
+  throw new GristmillError('CONTINUAL_DATA_TOO_SMALL', { stage, dataset, shortfall });
 }
 
 /** What was seen of a dataset, as it is replayed. */

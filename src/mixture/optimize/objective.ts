@@ -2,7 +2,7 @@
  * What is minimised: a weighted mean or the worst case of the targets' predicted losses, with a penalty on their
  * deviation and on the distance to the prior.
  *
- *     score of a target   weight × (mean + confidence × deviation − offset)
+ *     score of a target   weight × (mean − offset + confidence × deviation), the mean and offset of one to maximise negated
  *     mean                sum of scores / sum of weights
  *     worst               the largest score; for gradients log-sum-exp(sharpness × scores) / sharpness
  *     both                + kl × KL(w ‖ prior) + pull × squared distance to a hull
@@ -23,6 +23,8 @@ export interface ObjectiveTarget {
   readonly surrogate: FittedSurrogate;
   /** Above 0. Default 1. */
   readonly weight?: number | undefined;
+  /** The more the better, as of accuracies. Default false. */
+  readonly maximize?: boolean | undefined;
   /** Loss that counts as 0, in the target's own unit. Default 0. Decides between targets in the worst case. */
   readonly offset?: number | undefined;
   /** How its deviations become intervals. Default: as those of the normal distribution. */
@@ -131,7 +133,7 @@ export class MixtureObjective {
     for (const [index, target] of this.#targets.entries()) {
       const part = kind === 'mean' ? parts[index]! : parts[index]! / sum;
       if (part * this.#targets.length < 1e-6) continue;
-      const own = this.#gradient(target.surrogate, weights);
+      const own = this.#gradient(target, weights);
       for (const [at, slope] of own.entries()) gradient[at]! += part * target.weight * slope;
     }
     this.#addPenaltySlope(weights, gradient);
@@ -153,18 +155,23 @@ export class MixtureObjective {
     return largest + Math.log(sum) / sharpness;
   }
 
-  #scores({ surrogate, weight, offset }: ObjectiveTarget, weights: Float64Array): Float64Array {
+  #scores(
+    { surrogate, weight, offset, maximize }: ObjectiveTarget,
+    weights: Float64Array,
+  ): Float64Array {
     const predicted = surrogate.predict(weights);
     const { confidence } = this.#options;
     // Deviations may be made when they are read, and cost far more than means.
     const deviation = confidence > 0 ? predicted.deviation : null;
+    const sign = maximize ? -1 : 1;
     return predicted.mean.map(
-      (loss, row) => weight! * (loss + confidence * (deviation?.[row] ?? 0) - offset!),
+      (loss, row) => weight! * (sign * (loss - offset!) + confidence * (deviation?.[row] ?? 0)),
     );
   }
 
-  #gradient(surrogate: FittedSurrogate, weights: Float64Array): Float64Array {
-    const gradient = meanSlope(surrogate, weights);
+  #gradient({ surrogate, maximize }: ObjectiveTarget, weights: Float64Array): Float64Array {
+    const slope = meanSlope(surrogate, weights);
+    const gradient = maximize ? slope.map((value) => -value) : slope;
     const { confidence } = this.#options;
     if (confidence === 0) return gradient;
     const deviation = differences(

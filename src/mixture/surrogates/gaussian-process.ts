@@ -5,16 +5,22 @@
  * and the priors). The deviation is that of a new run: it includes the noise. It needs the inverse Cholesky factor of the
  * runs' kernel matrix, which is not stored but made again at first use, the same on every reading.
  *
+ * Work grows with the cube of the runs: from {@link GP_LIMITS}.parameterRuns on the parameters are those of a part of them, and
+ * no more than {@link GP_LIMITS}.runs are held at all; fits say so.
+ *
  * @see Rasmussen & Williams 2006, chapters 2 and 5
  */
 import { native } from '../../native.ts';
 import type { ProcessFit, ProcessModel } from '../../native-mixture.ts';
+import { seededRandom, shuffle } from '../../train/seeded.ts';
 import type { FittedSurrogate, SurrogateData, SurrogateFamily } from '../types.ts';
 import { checkFit, constantFit, constantOf, countMixtures, FittedReader } from './fitted-json.ts';
-import { rowsOf } from './rows.ts';
+import { dataOf, rowsOf } from './rows.ts';
 
 /** Iterations of L-BFGS at most. */
 export const GP_ITERATIONS = 25;
+/** Runs that parameters are fitted on, and that a process holds, at most. */
+export const GP_LIMITS = Object.freeze({ parameterRuns: 1000, runs: 2000 });
 const HAS = { deviation: true, gradient: true };
 
 /** A fitted process, with the logarithms of its parameters. */
@@ -53,8 +59,20 @@ async function fitGaussianProcess(
   const constant = constantOf(data.losses);
   if (constant !== null) return constantFit('gp', data.nDomains, constant, HAS);
   const start = new Float64Array();
-  const request = { ...rowsOf(data), start, maxIterations: GP_ITERATIONS };
-  return fitted(withRuns(await native().mixture.fitProcess(request, signal), data.weights));
+  const part = thinned(data, GP_LIMITS.parameterRuns);
+  const request = { ...rowsOf(part), start, maxIterations: GP_ITERATIONS };
+  const fit = await native().mixture.fitProcess(request, signal);
+  return part === data
+    ? fitted(withRuns(fit, data.weights))
+    : conditionProcess(data, fit.parameters, signal);
+}
+
+/** Runs drawn from all of them, the same ones every time; all where there are no more. */
+function thinned(data: SurrogateData, most: number): SurrogateData {
+  if (data.nRuns <= most) return data;
+  const order = Int32Array.from({ length: data.nRuns }, (_, run) => run);
+  shuffle(order, seededRandom(0));
+  return dataOf(data, order.slice(0, most).sort());
 }
 
 /** A process of other runs under parameters that were fitted before; nothing is optimised. */
@@ -63,8 +81,9 @@ export async function conditionProcess(
   parameters: Float64Array,
   signal: AbortSignal | undefined,
 ): Promise<FittedSurrogate> {
-  const request = { ...rowsOf(data), start: parameters, maxIterations: 0 };
-  return fitted(withRuns(await native().mixture.fitProcess(request, signal), data.weights));
+  const part = thinned(data, GP_LIMITS.runs);
+  const request = { ...rowsOf(part), start: parameters, maxIterations: 0 };
+  return fitted(withRuns(await native().mixture.fitProcess(request, signal), part.weights));
 }
 
 /** The parameters of a process that was fitted to a target that is not constant. */

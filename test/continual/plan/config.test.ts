@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { checkPlan, readPlan } from '../../../src/continual/plan/config.ts';
+import { resolvePlan } from '../../../src/continual/plan/resolve.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'plan-config-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -33,6 +34,37 @@ stages:
     });
     expect(plan.datasets['german']).toEqual({ tokens: 2_500_000 });
     expect(plan).toMatchObject({ seed: 0, batch: { accumulate: 1 }, checkpointEvery: 200 });
+  });
+
+  it('reads percent in blends, and says what it expects there', () => {
+    const blend = (data: unknown) =>
+      checkPlan({
+        batch: { nSeq: 4, nCtx: 32 },
+        datasets: { a: {}, b: {} },
+        stages: [{ name: 'base', data, steps: 1 }],
+      }).stages[0]!.data;
+    expect(blend({ a: '70 %', b: '30%' })).toEqual({ a: 0.7, b: 0.3 });
+    expect(blend([{ data: { a: '50 %', b: 1 } }])).toEqual([{ data: { a: 0.5, b: 1 } }]);
+    for (const wrong of [{ a: 'much' }, { a: -1 }, { a: '-5 %' }, 3, [{ data: { a: 'x' } }]]) {
+      expect(() => blend(wrong)).toThrow(
+        /stage base: data.*: expected .*weights of 0 or more or percent/,
+      );
+    }
+  });
+
+  it('refuses a stage of fewer tokens than a step', () => {
+    const plan = (tokens: number) =>
+      resolvePlan(
+        checkPlan({
+          batch: { nSeq: 4, nCtx: 32 },
+          datasets: { ash: { tokens: '5B' } },
+          stages: [
+            { name: 'a', data: 'ash', tokens, schedule: { kind: 'constant', peakLr: 1e-3 } },
+          ],
+        }),
+      );
+    expect(() => plan(127)).toThrow(/stage a: tokens: 127 are less than a step, which is 128/);
+    expect(plan(255).stages[0]).toMatchObject({ nSteps: 1, nTokens: 128 });
   });
 
   it('names the file, the stage and the key', () => {

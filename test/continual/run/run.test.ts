@@ -44,6 +44,51 @@ const DIVERGING = {
   ],
 } as const;
 
+describe('datasets that are too few', () => {
+  const small = (elm: string): PlanInput => ({
+    model: { shape: { nEmbd: 32, nLayer: 1, nHead: 2 } },
+    tokenizer: { train: { vocabSize: 270 } },
+    batch: { nSeq: 4, nCtx: 16 },
+    datasets: { ash: { inputs: [path('ash.jsonl')] }, elm: { inputs: [elm] } },
+    stages: ['ash', 'elm'].map((data) => ({
+      ...{ name: data, data, tokens: '1k' },
+      schedule: { kind: 'constant', peakLr: 1e-3 },
+    })),
+  });
+  const write = (name: string, texts: readonly string[]) => {
+    appendFileSync(path(name), texts.map((text) => `${JSON.stringify({ text })}\n`).join(''));
+    return path(name);
+  };
+  const words = (nWords: number) =>
+    Array.from({ length: nWords }, (_, at) => ['oak', 'fir', 'stone', 'hill'][(at * at) % 4]).join(
+      ' ',
+    );
+
+  it('are named before the tokenizer is trained', async () => {
+    write(
+      'ash.jsonl',
+      Array.from({ length: 60 }, (_, doc) => `${words(40)} ${doc}`),
+    );
+    for (const [name, texts] of [
+      ['none.jsonl', []],
+      ['empty.jsonl', ['', '']],
+    ] as const) {
+      const elm = write(name, texts);
+      await expect(run(small(elm), `${name}-run`)).rejects.toMatchObject({
+        code: 'CONTINUAL_DATA_TOO_SMALL',
+        message: expect.stringMatching(/stage elm: dataset elm has no document: .*jsonl/),
+      });
+      expect(existsSync(path(`${name}-run`, 'store'))).toBe(false);
+    }
+  });
+
+  it('are said to be measured by nothing where one document is all', async () => {
+    const { notes, stages } = await run(small(write('one.jsonl', [words(1400)])), 'one-run');
+    expect(stages).toHaveLength(2);
+    expect(notes.join('\n')).toMatch(/nothing was held out of elm, .* is not measured/);
+  });
+});
+
 describe('runPlan', () => {
   it('keeps both checkpoints, their parents, what each has seen, and their hashes', () => {
     const { checkpoints } = read('whole', 'lineage.json') as { checkpoints: Checkpoint[] };

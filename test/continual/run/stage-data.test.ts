@@ -124,6 +124,8 @@ describe('StageData', () => {
     expect(() =>
       dataOf(stageOf(segmentsOf([[2, { new: 0.5 }, { old: 0.5 }]])), { old: 7 }),
     ).toThrow(/replay of dataset old needs 8 sequences of 16 tokens, but only 7/);
-    expect(() => dataOf(stageOf(segmentsOf([[2, { other: 1 }]])))).toThrow(/the dataset other/);
+    expect(() => dataOf(stageOf(segmentsOf([[2, { other: 1 }]])))).toThrow(
+      /dataset other has no document/,
+    );
   });
 });

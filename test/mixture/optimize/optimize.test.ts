@@ -59,6 +59,30 @@ describe('optimizeMixture', () => {
     expect(warnings.map(({ kind }) => kind)).toEqual(['no-deviation']);
   });
 
+  it('raises what is to be maximised, beside what is minimised', async () => {
+    const up = synthetic({
+      nDomains: 2,
+      loss: (weights) => 1 - (weights[0]! - 0.7) ** 2,
+      slope: (weights) => Float64Array.of(-2 * (weights[0]! - 0.7), 0),
+    });
+    const down = synthetic({
+      nDomains: 2,
+      loss: (weights) => (weights[0]! - 0.3) ** 2,
+      slope: (weights) => Float64Array.of(2 * (weights[0]! - 0.3), 0),
+    });
+    const best = async (targets: Parameters<typeof optimizeMixture>[0]['targets']) => {
+      const domains = [
+        { name: 'a', prior: 1 },
+        { name: 'b', prior: 1 },
+      ];
+      return (await optimizeMixture({ domains, targets })).weights[0];
+    };
+    const accuracy = { name: 'up', surrogate: up, maximize: true };
+    expect(await best([accuracy])).toBeCloseTo(0.7, 3);
+    expect(await best([accuracy, { name: 'down', surrogate: down }])).toBeCloseTo(0.5, 3);
+    expect([0, 1]).toContain(await best([{ ...accuracy, maximize: false }]));
+  });
+
   it('is as good as brute force under bounds, KL and deviation penalties', async () => {
     const bound = fc.tuple(fc.integer({ min: 0, max: 4 }), fc.integer({ min: 10, max: 20 }));
     const cases = fc.record({

@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import {
   conditionProcess,
+  GP_LIMITS,
   gaussianProcess,
+  processParameters,
 } from '../../../src/mixture/surrogates/gaussian-process.ts';
 import type { SurrogateData } from '../../../src/mixture/types.ts';
 import { native } from '../../../src/native.ts';
@@ -175,5 +177,19 @@ describe('the Gaussian process', () => {
     const prediction = fit.predict(unseen);
     unseen.fill(1 / 3);
     expect(prediction.deviation).toEqual(expected);
+  });
+});
+
+describe('a process of many runs', () => {
+  it('holds a part of them, the same one every time', async () => {
+    // 6,000 runs did not end in minutes, and nothing said why.
+    const data = runsOf(GP_LIMITS.runs + 100, 3, 41, typicalLoss, 0.01);
+    const parameters = processParameters(await gaussianProcess.fit(runsOf(60, 3, 42, typicalLoss)));
+    const fit = await conditionProcess(data, parameters, undefined);
+    expect(fit.toJson()).toMatchObject({ nRuns: GP_LIMITS.runs });
+    const unseen = mixtures(50, 3, 43);
+    expect(rmse(fit.predict(unseen).mean, lossesOf(unseen, 3, typicalLoss))).toBeLessThan(0.02);
+    const again = await conditionProcess(data, parameters, undefined);
+    expect(again.predict(unseen).mean).toEqual(fit.predict(unseen).mean);
   });
 });
