@@ -97,7 +97,7 @@ export interface NativeTraining {
 }
 
 /** Block codecs of Parquet pages and of Arrow's compressed bodies. */
-export type BlockCodec = 'zstd' | 'snappy' | 'gzip' | 'lz4_raw' | 'lz4_frame' | 'none';
+export type BlockCodec = 'zstd' | 'snappy' | 'gzip' | 'lz4' | 'lz4_raw' | 'lz4_frame' | 'none';
 
 /** What one call of a streaming codec did. */
 export interface StreamStep {
@@ -115,8 +115,6 @@ export interface LeafSegment {
   readonly bytes: number;
   readonly nValues: number;
   readonly nRows: number;
-  /** A page that declares more is taken for damaged. */
-  readonly maxPageBytes: number;
   /** Index of Parquet's CompressionCodec. */
   readonly codec: number;
   readonly rowGroup: number;

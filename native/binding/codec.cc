@@ -16,13 +16,13 @@ using codec::Codec;
 
 Codec CodecOf(const Napi::Value& value) {
   const std::string name = value.IsString() ? value.As<Napi::String>().Utf8Value() : "";
-  for (const Codec known : {Codec::kNone, Codec::kSnappy, Codec::kGzip, Codec::kZstd,
+  for (const Codec known : {Codec::kNone, Codec::kSnappy, Codec::kGzip, Codec::kZstd, Codec::kLz4,
                             Codec::kLz4Raw, Codec::kLz4Frame}) {
     if (name == codec::CodecName(known)) return known;
   }
   throw CodedError("OPTION_INVALID",
                    {{"option", "codec"},
-                    {"expected", "zstd, snappy, gzip, lz4_raw, lz4_frame or none"},
+                    {"expected", "zstd, snappy, gzip, lz4, lz4_raw, lz4_frame or none"},
                     {"received", name}});
 }
 

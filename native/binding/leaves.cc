@@ -66,7 +66,6 @@ LeafSpec ReaderSpecOf(const Napi::Value& value) {
     segment.bytes = IntegerOf(from, "bytes");
     segment.n_values = IntegerOf(from, "nValues");
     segment.n_rows = IntegerOf(from, "nRows");
-    segment.max_page_bytes = IntegerOf(from, "maxPageBytes");
     segment.codec = static_cast<int32_t>(IntegerOf(from, "codec"));
     segment.row_group = static_cast<int32_t>(IntegerOf(from, "rowGroup"));
     spec.segments.push_back(segment);
@@ -114,6 +113,10 @@ class FillWorker : public PromiseWorker {
  private:
   std::shared_ptr<LeafReader> reader_;
 };
+
+// Marks the objects that wrap a LeafReader: unwrapping another class's object would take its memory
+// for a reader.
+constexpr napi_type_tag kReaderTag = {0x6772697374333031, 0x6c65616672656164};
 
 // Levels and values of rows for JS. A byte array that several values share (a dictionary's) is
 // copied once: starts and sizes say where each value lies, so pages that repeat a value do not
@@ -183,7 +186,10 @@ class RowsWorker : public PromiseWorker {
 class ReaderObject : public Napi::ObjectWrap<ReaderObject> {
  public:
   explicit ReaderObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<ReaderObject>(info) {
-    Guarded(info.Env(), [&] { reader_ = std::make_shared<LeafReader>(ReaderSpecOf(info[0])); });
+    Guarded(info.Env(), [&] {
+      reader_ = std::make_shared<LeafReader>(ReaderSpecOf(info[0]));
+      info.This().As<Napi::Object>().TypeTag(&kReaderTag);
+    });
   }
   static Napi::Function Class(Napi::Env env) {
     return DefineClass(
@@ -285,8 +291,7 @@ class AppendWorker : public PromiseWorker {
     Values values;
     const size_t width = WidthOf(spec.type, spec.type_length);
     try {
-      DecodeValues(static_cast<int>(Encoding::kPlain), spec.type, width, plain->plain,
-                   plain->n_values, values);
+      DecodePlain(spec.type, width, plain->plain, plain->n_values, values);
     } catch (const PageError& error) {
       throw CodedError(
           "OPTION_INVALID",
@@ -379,7 +384,8 @@ class WriterObject : public Napi::ObjectWrap<WriterObject> {
   // appendLeaf(reader, firstRow, nRows, rows | null)
   Napi::Value AppendLeaf(const Napi::CallbackInfo& info) {
     return Guarded(info.Env(), [&]() -> Napi::Value {
-      if (!info[0].IsObject()) Invalid("reader", "a LeafReader");
+      if (!info[0].IsObject() || !info[0].As<Napi::Object>().CheckTypeTag(&kReaderTag))
+        Invalid("reader", "a LeafReader");
       auto source = Napi::ObjectWrap<ReaderObject>::Unwrap(info[0].As<Napi::Object>())->reader();
       const int64_t first_row = IndexOf(info[1], "firstRow");
       const auto n_rows = static_cast<size_t>(IndexOf(info[2], "nRows"));

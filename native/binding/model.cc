@@ -2,6 +2,9 @@
 // convertRows({source, from, target, to, columns}) -> Promise<{notFinite, tooLarge}>.
 #include "binding/model.h"
 
+#include <algorithm>
+#include <vector>
+
 #include "binding/promise_worker.h"
 #include "engine/gguf_file.h"
 #include "engine/random_model.h"
@@ -77,22 +80,40 @@ class RandomModelWorker : public PromiseWorker {
   engine::RandomModelSpec spec_;
 };
 
+// Works on memory of its own: a buffer that JS transfers away during the call takes its bytes
+// along, whoever still holds the view.
 class ConvertRowsWorker : public PromiseWorker {
  public:
-  ConvertRowsWorker(Napi::Env env, engine::RowsRequest request)
-      : PromiseWorker(env), request_(std::move(request)) {}
+  ConvertRowsWorker(Napi::Env env, engine::RowsRequest request, const Napi::Object& target)
+      : PromiseWorker(env),
+        source_(request.from.begin(), request.from.end()),
+        result_(request.to.size()),
+        request_(std::move(request)),
+        target_(Napi::Persistent(target)) {
+    request_.from = source_;
+    request_.to = result_;
+  }
 
  private:
   void Work() override { outcome_ = engine::ConvertRows(request_); }
   Napi::Value Result(Napi::Env env) override {
+    const auto view = ViewOf<uint8_t>(target_.Value(), "target");
+    if (view.size() != result_.size()) {
+      throw CodedError("OPTION_INVALID", {{"option", "target"},
+                                          {"expected", "a buffer that stays where it is"},
+                                          {"received", "one that was transferred"}});
+    }
+    std::copy(result_.begin(), result_.end(), view.begin());
     Napi::Object result = Napi::Object::New(env);
     result.Set("notFinite", static_cast<double>(outcome_.not_finite));
     result.Set("tooLarge", static_cast<double>(outcome_.too_large));
     return result;
   }
 
+  std::vector<uint8_t> source_, result_;
   engine::RowsRequest request_;
   engine::RowsOutcome outcome_;
+  Napi::ObjectReference target_;
 };
 
 Napi::Value InspectModel(const Napi::CallbackInfo& info) {
@@ -134,10 +155,8 @@ Napi::Value ConvertRows(const Napi::CallbackInfo& info) {
     rows.to_type = request.Get("to").ToString();
     rows.columns = request.Get("columns").ToNumber().Int64Value();
     engine::CheckRows(rows);
-    auto* worker = new ConvertRowsWorker(info.Env(), std::move(rows));
-    worker->Keep(request.Get("source"));
-    worker->Keep(request.Get("target"));
-    return worker->Start();
+    const Napi::Object target = request.Get("target").As<Napi::Object>();
+    return (new ConvertRowsWorker(info.Env(), std::move(rows), target))->Start();
   });
 }
 

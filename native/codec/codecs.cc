@@ -90,8 +90,11 @@ void Decompress(Codec codec, Bytes src, MutableBytes dst) {
       return Lz4Decompress(src, dst);
     case Codec::kLz4Frame:
       return Lz4FrameDecompress(src, dst);
+    case Codec::kLz4:
+      return Lz4AnyDecompress(src, dst);
     default:
-      FailCodec(codec, "codec not supported; use zstd, snappy, gzip, lz4_raw or none");
+      // Planning refuses such files; brotli pages are decoded before they come here.
+      FailCodec(codec, "codec not supported");
   }
 }
 

@@ -62,6 +62,9 @@ void Decompress(Codec codec, Bytes src, MutableBytes dst);
 void SnappyDecompress(Bytes src, MutableBytes dst);
 void Lz4Decompress(Bytes src, MutableBytes dst);
 void Lz4FrameDecompress(Bytes src, MutableBytes dst);
+// The deprecated codec LZ4, which writers took for three things: Hadoop's blocks, frames, one
+// block.
+void Lz4AnyDecompress(Bytes src, MutableBytes dst);
 
 // One LZ4 block behind the first `written` bytes of `dst`; its matches reach back to
 // `history_start`. Returns where it ends.

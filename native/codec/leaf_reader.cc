@@ -27,6 +27,34 @@ struct DictionaryPage : Values {
 
 constexpr size_t kSpareBuffers = 3;
 
+// Levels that are decoded at once.
+constexpr size_t kStretchLevels = 65536;
+
+// Levels of one call: more in a batch of rows is refused, since each takes up to 18 bytes.
+constexpr size_t kMaxLevels = size_t{1} << 27;
+
+// The most bytes that a page of this size may unfold to, by what its codec can do at best.
+int64_t MostUncompressed(Codec codec, int64_t compressed) {
+  int64_t ratio = 0;
+  switch (codec) {
+    case Codec::kNone:
+      return compressed;
+    case Codec::kSnappy:
+      ratio = 64;
+      break;
+    case Codec::kLz4:
+    case Codec::kLz4Raw:
+      ratio = 256;
+      break;
+    case Codec::kGzip:
+      ratio = 1040;
+      break;
+    default:
+      return INT32_MAX;
+  }
+  return std::min<int64_t>(INT32_MAX, compressed * ratio + 65536);
+}
+
 }  // namespace
 
 LeafReader::LeafReader(LeafSpec spec)
@@ -70,9 +98,22 @@ void LeafReader::ReadAt(int64_t offset, MutableBytes out) {
   }
 }
 
-// Decodes the next data page, if there is one.
+// Decodes the next stretch of levels, if there is one.
 bool LeafReader::LoadPage() {
   OpenFile();
+  if (!cursor_ && !OpenPage()) return false;
+  try {
+    DecodeStretch();
+  } catch (const PageError& error) {
+    Corrupt(error.what());
+  } catch (const std::bad_alloc&) {
+    Corrupt("the page needs more memory than there is");
+  }
+  return true;
+}
+
+// Opens the next data page that holds levels.
+bool LeafReader::OpenPage() {
   for (;;) {
     if (segment_ >= spec_.segments.size()) return false;
     const Segment& segment = spec_.segments[segment_];
@@ -103,10 +144,12 @@ bool LeafReader::LoadPage() {
     if (header.compressed_bytes < 0 || header.compressed_bytes > left - header_bytes) {
       Corrupt("the page runs over the end of its column chunk");
     }
-    // No page of an honest file is larger than its chunk; a damaged length must not become an
-    // allocation.
-    if (header.uncompressed_bytes < 0 || header.uncompressed_bytes > segment.max_page_bytes) {
-      Corrupt("the page declares more bytes than its column chunk");
+    // A damaged length must not become an allocation. The chunk's own total is no bound: some
+    // writers leave it 0.
+    if (header.uncompressed_bytes < 0 ||
+        header.uncompressed_bytes >
+            MostUncompressed(static_cast<Codec>(segment.codec), header.compressed_bytes)) {
+      Corrupt("the page declares more bytes than its codec can hold");
     }
     Buffer body = TakeBuffer(header.compressed_bytes);
     const size_t in_head = std::min<size_t>(body.size(), head.size() - header_bytes);
@@ -114,7 +157,6 @@ bool LeafReader::LoadPage() {
     ReadAt(page_offset_ + header_bytes + static_cast<int64_t>(in_head),
            MutableBytes(body).subspan(in_head));
     segment_at_ += header_bytes + header.compressed_bytes;
-    const size_t before = pages_.size();
     try {
       DecodePage(header, std::move(body));
     } catch (const PageError& error) {
@@ -127,7 +169,7 @@ bool LeafReader::LoadPage() {
     } catch (const std::length_error&) {
       Corrupt("the page declares an impossible length");
     }
-    if (pages_.size() > before) return true;
+    if (cursor_) return true;
   }
 }
 
@@ -191,8 +233,7 @@ void LeafReader::DecodePage(const PageHeader& header, Buffer body) {
   if (type == PageType::kDictionary) {
     auto dictionary = std::make_shared<DictionaryPage>();
     dictionary->bytes = std::move(plain);
-    DecodeValues(static_cast<int>(Encoding::kPlain), spec_.type, width_, dictionary->bytes,
-                 header.n_values, *dictionary);
+    DecodePlain(spec_.type, width_, dictionary->bytes, header.n_values, *dictionary);
     dictionary_ = dictionary;
     return;
   }
@@ -200,71 +241,102 @@ void LeafReader::DecodePage(const PageHeader& header, Buffer body) {
   if (header.n_values > segment.n_values - segment_values_) {
     throw PageError("the page holds more values than its column chunk");
   }
-  auto page = std::make_shared<Page>();
-  page->bytes = std::move(plain);
-  page->n_levels = header.n_values;
-  Bytes rest = page->bytes;
-  const auto levels = [&](int32_t max_level, int32_t v2_bytes, int32_t encoding,
-                          std::vector<uint8_t>& out) {
+  auto cursor = std::make_unique<PageCursor>();
+  cursor->body = std::make_shared<PageBody>();
+  cursor->body->bytes = std::move(plain);
+  cursor->levels_left = header.n_values;
+  const auto n_levels = static_cast<size_t>(header.n_values);
+  Bytes rest = cursor->body->bytes;
+  const auto levels = [&](int32_t max_level, int32_t v2_bytes, int32_t encoding) {
+    const int width = BitWidth(max_level);
     if (type == PageType::kDataV2) {
       const Bytes bytes = rest.subspan(0, v2_bytes);
       rest = rest.subspan(v2_bytes);
-      if (max_level == 0) return;
-      out.resize(page->n_levels);
-      DecodeHybrid(bytes, BitWidth(max_level), page->n_levels, out.data());
-    } else {
-      if (max_level == 0) return;
-      if (encoding != static_cast<int32_t>(Encoding::kRle))
-        throw PageError("bit-packed levels are not supported");
-      uint32_t length = 0;
-      if (rest.size() < 4) throw PageError("the levels are cut off");
-      std::memcpy(&length, rest.data(), 4);
-      if (length > rest.size() - 4) throw PageError("the levels run over the end of the page");
-      out.resize(page->n_levels);
-      DecodeHybrid(rest.subspan(4, length), BitWidth(max_level), page->n_levels, out.data());
-      rest = rest.subspan(4 + length);
+      return HybridCursor(bytes, width);
     }
+    if (max_level == 0) return HybridCursor();
+    if (encoding == static_cast<int32_t>(Encoding::kBitPacked)) {
+      const size_t length = (n_levels * width + 7) / 8;
+      if (length > rest.size()) throw PageError("the levels run over the end of the page");
+      const Bytes bytes = rest.subspan(0, length);
+      rest = rest.subspan(length);
+      return HybridCursor::BitPacked(bytes, width);
+    }
+    if (encoding != static_cast<int32_t>(Encoding::kRle))
+      throw PageError("levels of encoding " + std::to_string(encoding) + " are not supported");
+    uint32_t length = 0;
+    if (rest.size() < 4) throw PageError("the levels are cut off");
+    std::memcpy(&length, rest.data(), 4);
+    if (length > rest.size() - 4) throw PageError("the levels run over the end of the page");
+    const Bytes bytes = rest.subspan(4, length);
+    rest = rest.subspan(4 + length);
+    return HybridCursor(bytes, width);
+  };
+  cursor->repetition =
+      levels(spec_.max_repetition, header.repetition_bytes, header.repetition_encoding);
+  cursor->definition =
+      levels(spec_.max_definition, header.definition_bytes, header.definition_encoding);
+  // Delta blocks declare how many values they hold, so the present ones are counted beforehand.
+  size_t n_values = n_levels;
+  if (spec_.max_definition > 0) {
+    HybridCursor counter = cursor->definition;
+    std::vector<uint8_t> stretch(std::min(n_levels, kStretchLevels));
+    n_values = 0;
+    for (size_t done = 0; done < n_levels; done += stretch.size()) {
+      stretch.resize(std::min(stretch.size(), n_levels - done));
+      counter.Next(stretch.size(), stretch.data());
+      n_values +=
+          std::count(stretch.begin(), stretch.end(), static_cast<uint8_t>(spec_.max_definition));
+    }
+  }
+  cursor->dictionary = dictionary_;
+  cursor->values =
+      ValueCursor(header.encoding, spec_.type, width_, rest, n_values, dictionary_.get());
+  segment_values_ += header.n_values;
+  if (n_levels > 0) cursor_ = std::move(cursor);
+}
+
+void LeafReader::DecodeStretch() {
+  PageCursor& cursor = *cursor_;
+  auto page = std::make_shared<Page>();
+  page->body = cursor.body;
+  page->dictionary = cursor.dictionary;
+  page->n_levels = std::min({cursor.levels_left, kStretchLevels, cursor.values.most()});
+  const auto levels = [&](int32_t max_level, HybridCursor& from, std::vector<uint8_t>& out) {
+    if (max_level == 0) return;
+    out.resize(page->n_levels);
+    from.Next(page->n_levels, out.data());
     for (const uint8_t level : out) {
       if (level > max_level) throw PageError("a level is above its maximum");
     }
   };
-  levels(spec_.max_repetition, header.repetition_bytes, header.repetition_encoding,
-         page->repetition);
-  levels(spec_.max_definition, header.definition_bytes, header.definition_encoding,
-         page->definition);
+  levels(spec_.max_repetition, cursor.repetition, page->repetition);
+  levels(spec_.max_definition, cursor.definition, page->definition);
   size_t n_values = page->n_levels;
   if (spec_.max_definition > 0) {
     n_values = std::count(page->definition.begin(), page->definition.end(),
                           static_cast<uint8_t>(spec_.max_definition));
   }
-  const bool by_dictionary = header.encoding == static_cast<int>(Encoding::kRleDictionary) ||
-                             header.encoding == static_cast<int>(Encoding::kPlainDictionary);
-  if (by_dictionary) {
-    if (!dictionary_) throw PageError("the page refers to a dictionary that is not there");
-    page->dictionary = dictionary_;
-    DecodeDictionary(*dictionary_, rest, n_values, page->values);
-  } else if (n_values > 0) {
-    DecodeValues(header.encoding, spec_.type, width_, rest, n_values, page->values);
-  } else {
-    page->values.width = width_;
-  }
+  cursor.values.Next(n_values, page->values);
   if (spec_.max_repetition == 0) {
     segment_rows_ += static_cast<int64_t>(page->n_levels);
   } else {
-    segment_rows_ += std::count(page->repetition.begin(), page->repetition.end(), uint8_t{0});
-    if (segment_values_ == 0 && page->n_levels > 0 && page->repetition[0] != 0) {
+    if (segment_rows_ == 0 && page->repetition[0] != 0)
       throw PageError("the first row starts in the middle");
-    }
+    segment_rows_ += std::count(page->repetition.begin(), page->repetition.end(), uint8_t{0});
   }
-  segment_values_ += static_cast<int64_t>(page->n_levels);
-  if (page->n_levels > 0) pages_.push_back(std::move(page));
+  cursor.levels_left -= page->n_levels;
+  if (cursor.levels_left == 0) cursor_.reset();
+  pages_.push_back(std::move(page));
 }
 
 void LeafReader::DropConsumed() {
   while (!pages_.empty() && pages_.front()->level_at == pages_.front()->n_levels) {
-    // Rows that were taken may still point into the page.
-    if (pages_.front().use_count() == 1) GiveBuffer(std::move(pages_.front()->bytes));
+    // Rows that were taken, and stretches to come, may still point into the page.
+    const std::shared_ptr<Page> page = std::move(pages_.front());
     pages_.pop_front();
+    if (page.use_count() == 1 && page->body.use_count() == 1)
+      GiveBuffer(std::move(page->body->bytes));
   }
 }
 
@@ -335,7 +407,8 @@ void LeafReader::Fill(std::span<int32_t> offsets, MutableBytes data, MutableByte
   prepared_ = Prepared{};
 }
 
-std::shared_ptr<LeafRows> LeafReader::Take(size_t n_rows) {
+// The next rows; those that are not kept are only counted.
+std::shared_ptr<LeafRows> LeafReader::Take(size_t n_rows, bool keep) {
   auto rows = std::make_shared<LeafRows>();
   rows->first_row = row_;
   rows->width = width_;
@@ -366,9 +439,13 @@ std::shared_ptr<LeafRows> LeafReader::Take(size_t n_rows) {
                            size_t n) {
       if (!from.empty()) to.insert(to.end(), from.begin() + at, from.begin() + at + n);
     };
-    append(rows->definition, page->definition, first_level, n_levels);
-    append(rows->repetition, page->repetition, first_level, n_levels);
-    if (n_values > 0 && width_ == 0) {
+    if (keep) {
+      append(rows->definition, page->definition, first_level, n_levels);
+      append(rows->repetition, page->repetition, first_level, n_levels);
+    }
+    if (!keep) {
+      // Passed over.
+    } else if (n_values > 0 && width_ == 0) {
       const auto& slices = page->values.slices;
       rows->slices.insert(rows->slices.end(), slices.begin() + first_value,
                           slices.begin() + first_value + n_values);
@@ -377,7 +454,14 @@ std::shared_ptr<LeafRows> LeafReader::Take(size_t n_rows) {
       rows->fixed.insert(rows->fixed.end(), from, from + n_values * width_);
     }
     rows->n_levels += n_levels;
-    if (width_ == 0) rows->pages.push_back(page);
+    if (keep && rows->n_levels > kMaxLevels) {
+      throw CodedError("CORPUS_UNSUPPORTED",
+                       {{"file", spec_.path},
+                        {"reason", "column " + spec_.column + " holds more than " +
+                                       std::to_string(kMaxLevels) + " values in " +
+                                       std::to_string(rows->n_rows) + " rows; lower batchRows"}});
+    }
+    if (keep && width_ == 0) rows->pages.push_back(page);
     DropConsumed();
     // Flat columns are complete at the last row; nested ones must see that no continuation follows.
     if (done || (spec_.max_repetition == 0 && rows->n_rows == n_rows)) break;
@@ -397,9 +481,9 @@ std::shared_ptr<const LeafRows> LeafReader::Rows(int64_t first_row, size_t n_row
   last_.reset();
   constexpr int64_t kSkipRows = 65536;
   while (row_ < first_row) {
-    if (Take(static_cast<size_t>(std::min(kSkipRows, first_row - row_)))->n_rows == 0) break;
+    if (Take(static_cast<size_t>(std::min(kSkipRows, first_row - row_)), false)->n_rows == 0) break;
   }
-  last_ = Take(n_rows);
+  last_ = Take(n_rows, true);
   if (last_->n_rows != n_rows || last_->first_row != first_row) {
     last_.reset();
     Corrupt("the column ends before the text column does");

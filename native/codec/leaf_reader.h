@@ -28,7 +28,6 @@ struct Segment {
   int64_t bytes = 0;
   int64_t n_values = 0;
   int64_t n_rows = 0;
-  int64_t max_page_bytes = 0;
   int32_t codec = 0;
   int32_t row_group = 0;
 };
@@ -43,9 +42,14 @@ struct LeafSpec {
   std::vector<Segment> segments;
 };
 
-// A decoded page and the cursor of what was consumed of it.
-struct Page {
+// The decoded bytes of a page.
+struct PageBody {
   Buffer bytes;
+};
+
+// A stretch of a page's levels with their values, and the cursor of what was consumed of it.
+struct Page {
+  std::shared_ptr<PageBody> body;
   std::vector<uint8_t> definition;  // empty when max_definition is 0
   std::vector<uint8_t> repetition;  // empty when max_repetition is 0
   Values values;
@@ -66,6 +70,16 @@ struct LeafRows {
   std::vector<uint8_t> fixed;
   size_t n_levels = 0;
   std::vector<std::shared_ptr<Page>> pages;
+};
+
+// The data page in hand, decoded stretch by stretch: what a page declares costs nothing until it is
+// asked for.
+struct PageCursor {
+  std::shared_ptr<PageBody> body;
+  std::shared_ptr<const Values> dictionary;
+  HybridCursor repetition, definition;
+  ValueCursor values;
+  size_t levels_left = 0;
 };
 
 struct Prepared {
@@ -98,12 +112,14 @@ class LeafReader {
 
  private:
   bool LoadPage();
+  bool OpenPage();
+  void DecodeStretch();
   void OpenFile();
   void ReadAt(int64_t offset, MutableBytes out);
   void DecodePage(const PageHeader& header, Buffer body);
   Buffer TakeBuffer(size_t size);
   void GiveBuffer(Buffer buffer);
-  std::shared_ptr<LeafRows> Take(size_t n_rows);
+  std::shared_ptr<LeafRows> Take(size_t n_rows, bool keep);
   void DropConsumed();
   [[noreturn]] void Corrupt(const std::string& reason) const;
 
@@ -112,10 +128,11 @@ class LeafReader {
   int file_ = -1;
   size_t segment_ = 0;
   int64_t segment_at_ = 0;      // bytes consumed of the segment
-  int64_t segment_values_ = 0;  // levels decoded of the segment
+  int64_t segment_values_ = 0;  // levels in the pages that were opened of the segment
   int64_t segment_rows_ = 0;    // rows begun in the segment
   int64_t page_offset_ = 0;     // of the page in hand, for messages
   std::shared_ptr<const Values> dictionary_;
+  std::unique_ptr<PageCursor> cursor_;
   // Buffers of finished pages: fresh memory would be mapped and touched anew for every page.
   std::vector<Buffer> spare_;
   std::deque<std::shared_ptr<Page>> pages_;

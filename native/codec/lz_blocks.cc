@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "codec/codecs.h"
+#include "error.h"
 
 namespace gristmill::codec {
 
@@ -130,6 +131,51 @@ void Lz4Decompress(Bytes src, MutableBytes dst) {
   if (Lz4Block(src, dst, 0, 0) != dst.size()) {
     FailCodec(Codec::kLz4Raw, "shorter than declared");
   }
+}
+
+namespace {
+
+uint32_t BigEndian(Bytes bytes, size_t at) {
+  return static_cast<uint32_t>(bytes[at]) << 24 | static_cast<uint32_t>(bytes[at + 1]) << 16 |
+         static_cast<uint32_t>(bytes[at + 2]) << 8 | bytes[at + 3];
+}
+
+// Hadoop's framing: a big-endian length of what follows unfolds to, then one or more LZ4 blocks,
+// each after its own big-endian length; and again.
+bool HadoopDecompress(Bytes src, MutableBytes dst) {
+  size_t read = 0, written = 0;
+  try {
+    while (read < src.size()) {
+      if (src.size() - read < 4) return false;
+      const size_t end = written + BigEndian(src, read);
+      read += 4;
+      if (end > dst.size()) return false;
+      while (written < end) {
+        if (src.size() - read < 4) return false;
+        const size_t length = BigEndian(src, read);
+        read += 4;
+        if (length == 0 || length > src.size() - read) return false;
+        written = Lz4Block(src.subspan(read, length), dst.first(end), written, written);
+        read += length;
+      }
+    }
+  } catch (const CodedError&) {
+    return false;
+  }
+  return written == dst.size();
+}
+
+// Early writers of C++ had frames.
+bool IsFrame(Bytes src) {
+  return src.size() >= 7 && BigEndian(src, 0) == 0x04224d18;
+}
+
+}  // namespace
+
+void Lz4AnyDecompress(Bytes src, MutableBytes dst) {
+  if (HadoopDecompress(src, dst)) return;
+  if (IsFrame(src)) return Lz4FrameDecompress(src, dst);
+  if (Lz4Block(src, dst, 0, 0) != dst.size()) FailCodec(Codec::kLz4, "shorter than declared");
 }
 
 }  // namespace gristmill::codec

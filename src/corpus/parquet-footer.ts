@@ -1,0 +1,471 @@
+/**
+ * The footer of a Parquet file: read, checked against the file, and brought into a form that says what it means.
+ *
+ * Invariants
+ *  1. What is damaged is a {@link FooterError}; what is valid and not read here (encryption, LZO, columns in other
+ *     files, types of a later format) is an {@link UnsupportedError}. Both name the column.
+ *  2. Annotations that are unknown, or contradict the physical type, are left out: the format asks readers to take
+ *     such columns as their physical type. What is left can be trusted by everything that comes after.
+ *  3. Every leaf of the schema has one chunk in every row group that has rows, and every chunk a leaf.
+ */
+import type { FileMetaData, SchemaElement } from 'hyparquet';
+import {
+  CompressionCodecs,
+  ConvertedTypes,
+  EdgeInterpolationAlgorithms,
+  Encodings,
+  FieldRepetitionTypes,
+  ParquetTypes,
+} from 'hyparquet/src/constants.js';
+import { readThrift, type ThriftStruct, type ThriftValue } from './thrift.ts';
+
+/** The footer is damaged. */
+export class FooterError extends Error {}
+
+/** The file is valid, and nothing here reads it. */
+export class UnsupportedError extends Error {}
+
+/** Codecs of pages that are read, by Parquet's names. */
+const READ_CODECS = new Set(['UNCOMPRESSED', 'SNAPPY', 'GZIP', 'BROTLI', 'LZ4', 'ZSTD', 'LZ4_RAW']);
+
+/** Levels are bytes, and paths are walked recursively. */
+const MAX_DEPTH = 100;
+
+type RowGroup = FileMetaData['row_groups'][number];
+type Chunk = RowGroup['columns'][number];
+type ChunkMeta = NonNullable<Chunk['meta_data']>;
+type LogicalType = NonNullable<SchemaElement['logical_type']>;
+
+/**
+ * Parses and checks a footer.
+ *
+ * @param bytes the Thrift struct, without its length and mark
+ * @param fileBytes size of the file
+ * @throws FooterError, UnsupportedError, ThriftError
+ */
+export function parseFooter(bytes: Uint8Array, fileBytes: number): FileMetaData {
+  const { value } = readThrift(bytes);
+  const schema = list(value, 2, 'schema').map((element) => schemaElement(struct(element)));
+  checkSchema(schema);
+  const leaves = leafPaths(schema);
+  const groups = list(value, 4, 'row groups').map((group) => struct(group));
+  const row_groups = groups.map((group, index) => rowGroup(group, index, leaves, fileBytes));
+  const rows = row_groups.reduce((sum, group) => sum + group.num_rows, 0n);
+  // Old writers of Rust left 0; row groups are what holds the rows.
+  const declared = integer(value, 3) ?? 0n;
+  if (declared !== rows && declared !== 0n) {
+    throw new FooterError(`it declares ${declared} rows, its row groups ${rows}`);
+  }
+  return {
+    version: Number(integer(value, 1) ?? 1n),
+    schema,
+    num_rows: rows,
+    row_groups,
+    key_value_metadata: keyValues(value.get(5)),
+    created_by: text(value.get(6)) ?? '',
+    metadata_length: bytes.byteLength,
+  };
+}
+
+const lossy = new TextDecoder('utf-8', { ignoreBOM: true });
+
+function text(value: ThriftValue | undefined): string | undefined {
+  return value instanceof Uint8Array ? lossy.decode(value) : undefined;
+}
+
+function isStruct(value: ThriftValue | undefined): value is ThriftStruct {
+  return value instanceof Map;
+}
+
+function struct(value: ThriftValue | undefined): ThriftStruct {
+  if (isStruct(value)) return value;
+  throw new FooterError('its footer is damaged: a value where a struct belongs');
+}
+
+function list(from: ThriftStruct, id: number, what: string): readonly ThriftValue[] {
+  const value = from.get(id);
+  if (Array.isArray(value)) return value as readonly ThriftValue[];
+  throw new FooterError(`its footer is damaged: it has no ${what}`);
+}
+
+function integer(from: ThriftStruct, id: number): bigint | undefined {
+  const value = from.get(id);
+  return typeof value === 'bigint' ? value : undefined;
+}
+
+function number(from: ThriftStruct, id: number): number | undefined {
+  const value = integer(from, id);
+  return value === undefined ? undefined : Number(value);
+}
+
+/** Old writers of Python stored numbers as values: their digits are what is meant. */
+function keyValues(
+  value: ThriftValue | undefined,
+): NonNullable<FileMetaData['key_value_metadata']> {
+  if (!Array.isArray(value)) return [];
+  return (value as readonly ThriftValue[]).filter(isStruct).map((pair) => {
+    const held = pair.get(2);
+    const isNumber = typeof held === 'bigint' || typeof held === 'number';
+    const shown = isNumber ? String(held) : text(held);
+    return { key: text(pair.get(1)) ?? '', ...(shown !== undefined && { value: shown }) };
+  });
+}
+
+function schemaElement(from: ThriftStruct): SchemaElement {
+  const name = text(from.get(4)) ?? '';
+  const typeIndex = number(from, 1);
+  const nChildren = number(from, 5);
+  const type = typeIndex === undefined ? undefined : ParquetTypes[typeIndex];
+  if (typeIndex !== undefined && !type) {
+    throw new UnsupportedError(`column ${name} has the unknown physical type ${typeIndex}`);
+  }
+  if (type && nChildren) throw new FooterError(`column ${name} has a type and fields`);
+  const repetition = number(from, 3);
+  const length = number(from, 2);
+  if (type === 'FIXED_LEN_BYTE_ARRAY' && !(length && length > 0 && length < 2 ** 31)) {
+    throw new FooterError(`column ${name} has values of ${length ?? 0} bytes`);
+  }
+  return {
+    ...(type && { type }),
+    ...(type && length !== undefined && { type_length: length }),
+    // Thrift leaves out what is 0, which is REQUIRED.
+    repetition_type: FieldRepetitionTypes[repetition ?? 0] ?? fail(`column ${name}: repetition`),
+    name,
+    ...(!type && { num_children: nChildren ?? 0 }),
+    ...annotations(from, type, length ?? 0),
+    ...(from.has(9) && { field_id: number(from, 9)! }),
+  };
+}
+
+function fail(what: string): never {
+  throw new FooterError(`its footer is damaged: ${what}`);
+}
+
+type Annotations = Pick<SchemaElement, 'converted_type' | 'logical_type' | 'scale' | 'precision'>;
+
+/** What a column's type means, as far as it is known and fits the physical type. */
+function annotations(from: ThriftStruct, type: SchemaElement['type'], length: number): Annotations {
+  const parsed = logicalType(from.get(10));
+  const logical_type = parsed && fitsLogical(parsed, type, length) ? parsed : undefined;
+  const name = ConvertedTypes[number(from, 6) ?? -1];
+  const converted_type = name && fitsConverted(name, type, length) ? name : undefined;
+  const isDecimal = converted_type === 'DECIMAL' || logical_type?.type === 'DECIMAL';
+  const decimal = logical_type?.type === 'DECIMAL' ? logical_type : undefined;
+  const scale = decimal?.scale ?? number(from, 7) ?? 0;
+  const precision = decimal?.precision ?? number(from, 8) ?? 0;
+  // Without a precision, or with a point that lies nowhere, a decimal is only its bytes.
+  if (isDecimal && (precision < 1 || scale < 0 || precision > 2 ** 20 || scale > 2 ** 20))
+    return {};
+  return {
+    ...(converted_type && { converted_type }),
+    ...(logical_type && { logical_type }),
+    ...(isDecimal && { scale, precision }),
+  };
+}
+
+/** A logical type by its place in the union; undefined for what is not known. */
+function logicalType(value: ThriftValue | undefined): LogicalType | undefined {
+  if (!isStruct(value)) return undefined;
+  const [entry] = value;
+  if (!entry || !isStruct(entry[1])) return undefined;
+  const [id, inner] = entry as [number, ThriftStruct];
+  switch (id) {
+    case 1:
+      return { type: 'STRING' };
+    case 2:
+      return { type: 'MAP' };
+    case 3:
+      return { type: 'LIST' };
+    case 4:
+      return { type: 'ENUM' };
+    case 5:
+      return { type: 'DECIMAL', scale: number(inner, 1) ?? 0, precision: number(inner, 2) ?? 0 };
+    case 6:
+      return { type: 'DATE' };
+    case 7:
+    case 8: {
+      const unit = timeUnit(inner.get(2));
+      const isAdjustedToUTC = inner.get(1) === true;
+      return unit && { type: id === 7 ? 'TIME' : 'TIMESTAMP', isAdjustedToUTC, unit };
+    }
+    case 10: {
+      const bitWidth = number(inner, 1) ?? 0;
+      return { type: 'INTEGER', bitWidth, isSigned: inner.get(2) === true };
+    }
+    case 11:
+      return { type: 'NULL' };
+    case 12:
+      return { type: 'JSON' };
+    case 13:
+      return { type: 'BSON' };
+    case 14:
+      return { type: 'UUID' };
+    case 15:
+      return { type: 'FLOAT16' };
+    case 16: {
+      const version = number(inner, 1);
+      return { type: 'VARIANT', ...(version !== undefined && { specification_version: version }) };
+    }
+    case 17: {
+      const crs = text(inner.get(1));
+      return { type: 'GEOMETRY', ...(crs !== undefined && { crs }) };
+    }
+    case 18: {
+      const crs = text(inner.get(1));
+      const algorithm = EdgeInterpolationAlgorithms[number(inner, 2) ?? -1];
+      return {
+        type: 'GEOGRAPHY',
+        ...(crs !== undefined && { crs }),
+        ...(algorithm && { algorithm }),
+      };
+    }
+    default:
+      return undefined;
+  }
+}
+
+function timeUnit(value: ThriftValue | undefined): 'MILLIS' | 'MICROS' | 'NANOS' | undefined {
+  if (!isStruct(value)) return undefined;
+  if (value.has(1)) return 'MILLIS';
+  if (value.has(2)) return 'MICROS';
+  return value.has(3) ? 'NANOS' : undefined;
+}
+
+const BYTES_OR_INTEGERS = new Set(['INT32', 'INT64', 'BYTE_ARRAY', 'FIXED_LEN_BYTE_ARRAY']);
+
+function fitsLogical(logical: LogicalType, type: SchemaElement['type'], length: number): boolean {
+  switch (logical.type) {
+    case 'MAP':
+    case 'LIST':
+    case 'VARIANT':
+      return type === undefined;
+    case 'STRING':
+    case 'ENUM':
+    case 'JSON':
+    case 'BSON':
+    case 'GEOMETRY':
+    case 'GEOGRAPHY':
+      return type === 'BYTE_ARRAY';
+    case 'DECIMAL':
+      return BYTES_OR_INTEGERS.has(type ?? '');
+    case 'DATE':
+      return type === 'INT32';
+    case 'TIME':
+      return type === (logical.unit === 'MILLIS' ? 'INT32' : 'INT64');
+    case 'TIMESTAMP':
+      return type === 'INT64';
+    case 'INTEGER':
+      return logical.bitWidth === 64
+        ? type === 'INT64'
+        : type === 'INT32' && [8, 16, 32].includes(logical.bitWidth);
+    case 'UUID':
+      return type === 'FIXED_LEN_BYTE_ARRAY' && length === 16;
+    case 'FLOAT16':
+      return type === 'FIXED_LEN_BYTE_ARRAY' && length === 2;
+    case 'NULL':
+      return type !== undefined;
+    default:
+      return false;
+  }
+}
+
+function fitsConverted(
+  converted: NonNullable<SchemaElement['converted_type']>,
+  type: SchemaElement['type'],
+  length: number,
+): boolean {
+  switch (converted) {
+    case 'MAP':
+    case 'MAP_KEY_VALUE':
+    case 'LIST':
+      return type === undefined;
+    case 'UTF8':
+    case 'ENUM':
+    case 'JSON':
+    case 'BSON':
+      return type === 'BYTE_ARRAY';
+    case 'DECIMAL':
+      return BYTES_OR_INTEGERS.has(type ?? '');
+    case 'INTERVAL':
+      return type === 'FIXED_LEN_BYTE_ARRAY' && length === 12;
+    case 'TIME_MICROS':
+    case 'TIMESTAMP_MILLIS':
+    case 'TIMESTAMP_MICROS':
+    case 'UINT_64':
+    case 'INT_64':
+      return type === 'INT64';
+    default:
+      return type === 'INT32';
+  }
+}
+
+/** The elements are one tree, of a depth that can be walked, and every group has fields. */
+function checkSchema(schema: readonly SchemaElement[]): void {
+  const root = schema[0];
+  if (!root || root.type) throw new FooterError('its footer is damaged: the schema has no root');
+  // Children that are still to come, for each open group.
+  const open: number[] = [];
+  for (const [at, element] of schema.entries()) {
+    if (at > 0) {
+      if (open.length === 0) throw new FooterError('its schema has elements that belong nowhere');
+      open[open.length - 1]!--;
+    }
+    if (!element.type) {
+      const nChildren = element.num_children ?? 0;
+      if (nChildren < 0 || nChildren >= schema.length) {
+        throw new FooterError(`its schema is cut off in column ${element.name}`);
+      }
+      if (nChildren === 0 && at > 0) {
+        throw new UnsupportedError(`column ${element.name} is a struct without fields`);
+      }
+      open.push(nChildren);
+      if (open.length > MAX_DEPTH)
+        throw new UnsupportedError(`its schema is above ${MAX_DEPTH} deep`);
+    }
+    while (open.length > 0 && open.at(-1) === 0) open.pop();
+  }
+  if (open.length > 0) throw new FooterError('its schema is cut off');
+}
+
+interface LeafPath {
+  readonly path: readonly string[];
+  readonly type: NonNullable<SchemaElement['type']>;
+}
+
+/** Paths of the leaves in order; the schema has been checked. */
+function leafPaths(schema: readonly SchemaElement[]): LeafPath[] {
+  const leaves: LeafPath[] = [];
+  const open: { readonly name: string; left: number }[] = [];
+  for (const [at, element] of schema.entries()) {
+    if (at > 0) open.at(-1)!.left--;
+    if (element.type) {
+      const path = [...open.slice(1).map(({ name }) => name), element.name];
+      leaves.push({ path, type: element.type });
+    } else {
+      open.push({ name: element.name, left: element.num_children ?? 0 });
+    }
+    while (open.length > 0 && open.at(-1)!.left === 0) open.pop();
+  }
+  return leaves;
+}
+
+function rowGroup(
+  from: ThriftStruct,
+  index: number,
+  leaves: readonly LeafPath[],
+  fileBytes: number,
+): RowGroup {
+  const num_rows = integer(from, 3) ?? 0n;
+  if (num_rows < 0n || num_rows > 2n ** 40n) {
+    throw new FooterError(`row group ${index} declares ${num_rows} rows`);
+  }
+  const place = `row group ${index}`;
+  const chunks = list(from, 1, 'columns').map((chunk) => chunkOf(struct(chunk), place));
+  const frame = { num_rows, total_byte_size: integer(from, 2) ?? 0n };
+  // Nothing is read of a group without rows: writers leave its offsets, codecs and even its columns as they like.
+  if (num_rows === 0n && chunks.every(({ meta_data: meta }) => (meta?.num_values ?? 0n) === 0n)) {
+    return { columns: [], ...frame };
+  }
+  const columns = inSchemaOrder(chunks, leaves, place);
+  for (const [at, chunk] of columns.entries()) {
+    checkChunk(chunk.meta_data!, leaves[at]!, place, fileBytes);
+  }
+  return { columns, ...frame };
+}
+
+function chunkOf(from: ThriftStruct, place: string): Chunk {
+  const meta = from.get(3);
+  if (from.has(8) || from.has(9)) {
+    const path = isStruct(meta) ? pathOf(meta).join('.') : 'one of its columns';
+    throw new UnsupportedError(`${place}, column ${path} is encrypted`);
+  }
+  if (from.has(1)) throw new UnsupportedError('its columns lie in other files');
+  if (!isStruct(meta)) throw new FooterError(`${place}: a column without metadata`);
+  const path_in_schema = pathOf(meta);
+  const codecIndex = number(meta, 4) ?? 0;
+  const codec = CompressionCodecs[codecIndex];
+  const column = `${place}, column ${path_in_schema.join('.')}`;
+  const n_values = integer(meta, 5) ?? 0n;
+  if (n_values > 0n && (!codec || !READ_CODECS.has(codec))) {
+    throw new UnsupportedError(`${column} is compressed with ${codec ?? `codec ${codecIndex}`}`);
+  }
+  const type = ParquetTypes[number(meta, 1) ?? 0];
+  if (!type) throw new FooterError(`${column} has an unknown type`);
+  const dictionary = integer(meta, 11);
+  const encodings = meta.get(2);
+  const meta_data: ChunkMeta = {
+    type,
+    encodings: Array.isArray(encodings)
+      ? encodings.flatMap((encoding) => Encodings[Number(encoding)] ?? [])
+      : [],
+    path_in_schema,
+    codec: codec ?? 'UNCOMPRESSED',
+    num_values: n_values,
+    total_uncompressed_size: integer(meta, 6) ?? 0n,
+    total_compressed_size: integer(meta, 7) ?? 0n,
+    data_page_offset: integer(meta, 9) ?? 0n,
+    ...(dictionary !== undefined && { dictionary_page_offset: dictionary }),
+  };
+  return { file_offset: integer(from, 2) ?? 0n, meta_data };
+}
+
+function pathOf(meta: ThriftStruct): string[] {
+  return list(meta, 3, 'path of a column').map((part) => text(part) ?? '');
+}
+
+/**
+ * Chunks in the order of the leaves. They lie so already, as the format has it, unless some are missing or moved: then
+ * each leaf takes the only chunk of its path. Names may hold dots and repeat, so paths are compared part by part.
+ */
+function inSchemaOrder(
+  chunks: readonly Chunk[],
+  leaves: readonly LeafPath[],
+  place: string,
+): Chunk[] {
+  const matches = (chunk: Chunk | undefined, { path }: LeafPath): boolean => {
+    const own = chunk?.meta_data?.path_in_schema;
+    return own?.length === path.length && path.every((name, at) => own[at] === name);
+  };
+  if (chunks.length === leaves.length && leaves.every((leaf, at) => matches(chunks[at], leaf))) {
+    return [...chunks];
+  }
+  const taken = leaves.map((leaf) => {
+    const found = chunks.filter((chunk) => matches(chunk, leaf));
+    if (found.length === 1) return found[0]!;
+    const path = leaf.path.join('.');
+    throw new FooterError(
+      `${place} has ${found.length === 0 ? 'no' : 'more than one'} chunk of column ${path}`,
+    );
+  });
+  const known = new Set(taken);
+  const extra = chunks.find((chunk) => !known.has(chunk));
+  if (extra) {
+    const path = extra.meta_data!.path_in_schema.join('.');
+    throw new FooterError(`${place} has a chunk of column ${path}, which its schema does not have`);
+  }
+  return taken;
+}
+
+function checkChunk(meta: ChunkMeta, leaf: LeafPath, place: string, fileBytes: number): void {
+  const column = `${place}, column ${leaf.path.join('.')}`;
+  if (meta.type !== leaf.type) {
+    throw new FooterError(`${column} is ${meta.type} where the schema has ${leaf.type}`);
+  }
+  if (meta.num_values < 0n || meta.num_values > 2n ** 48n) {
+    throw new FooterError(`${column} declares ${meta.num_values} values`);
+  }
+  if (meta.num_values === 0n) return;
+  const start = chunkStart(meta);
+  const size = Number(meta.total_compressed_size);
+  if (start < 4 || size < 0 || start + size > fileBytes) {
+    throw new FooterError(`${column} lies outside the file`);
+  }
+}
+
+/** Where the first page of a chunk is. */
+export function chunkStart(meta: ChunkMeta): number {
+  const data = Number(meta.data_page_offset);
+  const dictionary = Number(meta.dictionary_page_offset ?? 0);
+  // Some writers leave 0 for "no dictionary".
+  return dictionary > 0 ? Math.min(dictionary, data) : data;
+}
