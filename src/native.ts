@@ -218,7 +218,14 @@ export interface NativeCodec {
     level: number,
   ) => { encode(src: Uint8Array, dst: Uint8Array, end: boolean): StreamStep };
   readonly LeafReader: new (
-    spec: LeafType & { readonly path: string; readonly segments: readonly LeafSegment[] },
+    spec: LeafType & {
+      readonly path: string;
+      /** Where segments of brotli lie with their pages decoded, in place of `path`. */
+      readonly decodedPath?: string;
+      /** The writer compressed version-2 pages and said that it had not. Default false. */
+      readonly alwaysCompressed?: boolean;
+      readonly segments: readonly LeafSegment[];
+    },
   ) => LeafReader;
   readonly LeafWriter: new (
     spec: LeafType & {

@@ -53,11 +53,14 @@ LeafSpec ReaderSpecOf(const Napi::Value& value) {
   const Napi::Object object = value.As<Napi::Object>();
   LeafSpec spec;
   spec.path = object.Get("path").ToString().Utf8Value();
+  if (object.Get("decodedPath").IsString())
+    spec.decoded_path = object.Get("decodedPath").ToString().Utf8Value();
   spec.column = object.Get("column").ToString().Utf8Value();
   spec.type = TypeOf(IntegerOf(object, "type"));
   spec.type_length = static_cast<int32_t>(IntegerOf(object, "typeLength"));
   spec.max_definition = MaxLevelOf(IntegerOf(object, "maxDefinition"));
   spec.max_repetition = MaxLevelOf(IntegerOf(object, "maxRepetition"));
+  spec.always_compressed = object.Get("alwaysCompressed").ToBoolean().Value();
   const Napi::Array segments = object.Get("segments").As<Napi::Array>();
   for (uint32_t k = 0; k < segments.Length(); k++) {
     const Napi::Object from = segments.Get(k).As<Napi::Object>();

@@ -62,6 +62,7 @@ LeafReader::LeafReader(LeafSpec spec)
 
 LeafReader::~LeafReader() {
   if (file_ >= 0) close(file_);
+  if (decoded_file_ >= 0) close(decoded_file_);
 }
 
 void LeafReader::Corrupt(const std::string& reason) const {
@@ -74,20 +75,23 @@ void LeafReader::Corrupt(const std::string& reason) const {
                                       {"reason", reason}});
 }
 
-void LeafReader::OpenFile() {
-  if (file_ >= 0) return;
-  file_ = open(spec_.path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (file_ < 0) {
-    throw CodedError("CORPUS_READ_FAILED",
-                     {{"file", spec_.path}, {"reason", std::strerror(errno)}});
-  }
+int LeafReader::FileOf(const Segment& segment) {
+  const bool decoded = static_cast<Codec>(segment.codec) == Codec::kBrotli;
+  int& file = decoded ? decoded_file_ : file_;
+  const std::string& path = decoded ? spec_.decoded_path : spec_.path;
+  if (file >= 0) return file;
+  file = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (file < 0)
+    throw CodedError("CORPUS_READ_FAILED", {{"file", path}, {"reason", std::strerror(errno)}});
+  return file;
 }
 
 void LeafReader::ReadAt(int64_t offset, MutableBytes out) {
+  const int file = FileOf(spec_.segments[segment_]);
   size_t done = 0;
   while (done < out.size()) {
     const ssize_t n =
-        pread(file_, out.data() + done, out.size() - done, offset + static_cast<int64_t>(done));
+        pread(file, out.data() + done, out.size() - done, offset + static_cast<int64_t>(done));
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) {
       throw CodedError("CORPUS_READ_FAILED",
@@ -100,7 +104,6 @@ void LeafReader::ReadAt(int64_t offset, MutableBytes out) {
 
 // Decodes the next stretch of levels, if there is one.
 bool LeafReader::LoadPage() {
-  OpenFile();
   if (!cursor_ && !OpenPage()) return false;
   try {
     DecodeStretch();
@@ -141,6 +144,13 @@ bool LeafReader::OpenPage() {
       if (size == static_cast<uint64_t>(left) || want > kMaxHeaderBytes)
         Corrupt("the page header is cut off");
     }
+    // Pages of brotli come decoded, under the headers they had (src/corpus/brotli-chunks.ts).
+    const auto codec = static_cast<Codec>(segment.codec);
+    if (codec == Codec::kBrotli) {
+      header.compressed_bytes = header.uncompressed_bytes;
+      header.has_crc = false;
+      header.is_compressed = false;
+    }
     if (header.compressed_bytes < 0 || header.compressed_bytes > left - header_bytes) {
       Corrupt("the page runs over the end of its column chunk");
     }
@@ -148,7 +158,7 @@ bool LeafReader::OpenPage() {
     // writers leave it 0.
     if (header.uncompressed_bytes < 0 ||
         header.uncompressed_bytes >
-            MostUncompressed(static_cast<Codec>(segment.codec), header.compressed_bytes)) {
+            MostUncompressed(codec, header.compressed_bytes)) {
       Corrupt("the page declares more bytes than its codec can hold");
     }
     Buffer body = TakeBuffer(header.compressed_bytes);
@@ -219,8 +229,9 @@ void LeafReader::DecodePage(const PageHeader& header, Buffer body) {
     }
   }
   Buffer plain;
-  const bool compressed =
-      codec != Codec::kNone && (type != PageType::kDataV2 || header.is_compressed);
+  const bool compressed = codec != Codec::kNone && codec != Codec::kBrotli &&
+                          (type != PageType::kDataV2 || header.is_compressed ||
+                           spec_.always_compressed);
   if (compressed) {
     plain = TakeBuffer(header.uncompressed_bytes);
     std::memcpy(plain.data(), body.data(), level_bytes);

@@ -34,11 +34,14 @@ struct Segment {
 
 struct LeafSpec {
   std::string path;
+  std::string decoded_path;  // where segments of brotli lie with their pages decoded
   std::string column;
   PhysicalType type = PhysicalType::kByteArray;
   int32_t type_length = 0;
   int32_t max_definition = 0;
   int32_t max_repetition = 0;
+  // The writer compressed version-2 pages and said that it had not.
+  bool always_compressed = false;
   std::vector<Segment> segments;
 };
 
@@ -114,7 +117,7 @@ class LeafReader {
   bool LoadPage();
   bool OpenPage();
   void DecodeStretch();
-  void OpenFile();
+  int FileOf(const Segment& segment);
   void ReadAt(int64_t offset, MutableBytes out);
   void DecodePage(const PageHeader& header, Buffer body);
   Buffer TakeBuffer(size_t size);
@@ -126,6 +129,7 @@ class LeafReader {
   LeafSpec spec_;
   size_t width_;
   int file_ = -1;
+  int decoded_file_ = -1;
   size_t segment_ = 0;
   int64_t segment_at_ = 0;      // bytes consumed of the segment
   int64_t segment_values_ = 0;  // levels in the pages that were opened of the segment

@@ -112,13 +112,26 @@ async function checkFrame(buffer: AsyncBuffer): Promise<number> {
   return length;
 }
 
-/** Opens one leaf column over a range of row groups. */
+/** Where the brotli chunks of a unit lie with their pages decoded. */
+export interface DecodedChunks {
+  readonly path: string;
+  /** By row group and leaf. */
+  find(rowGroup: number, leaf: number): { readonly offset: number; readonly bytes: number } | null;
+  remove(): Promise<void>;
+}
+
+/**
+ * Opens one leaf column over a range of row groups.
+ *
+ * @param decoded where its brotli chunks lie decoded
+ */
 export function openLeaf(
   path: string,
   footer: FileMetaData,
   leaf: Leaf,
   rowGroupStart: number,
   rowGroupEnd: number,
+  decoded: DecodedChunks | null = null,
 ): LeafReader {
   const segments = footer.row_groups
     .slice(rowGroupStart, rowGroupEnd)
@@ -129,10 +142,11 @@ export function openLeaf(
         const reason = `row group ${rowGroupStart + at} has no column ${leaf.path.join('.')}`;
         throw new GristmillError('CORPUS_FILE_INVALID', { file: path, reason });
       }
+      const place = decoded?.find(rowGroupStart + at, leaf.index);
       return [
         {
-          offset: chunkStart(meta),
-          bytes: Number(meta.total_compressed_size),
+          offset: place?.offset ?? chunkStart(meta),
+          bytes: place?.bytes ?? Number(meta.total_compressed_size),
           nValues: Number(meta.num_values),
           nRows: Number(group.num_rows),
           codec: codecIndex(meta.codec),
@@ -140,7 +154,15 @@ export function openLeaf(
         },
       ];
     });
-  return new (native().LeafReader)({ ...leaf.type, path, segments });
+  const decodedPath = decoded?.path;
+  return new (native().LeafReader)({
+    ...leaf.type,
+    path,
+    ...(decodedPath !== undefined && { decodedPath }),
+    // The first C++ writers, until 2.0.0.
+    alwaysCompressed: /^parquet-cpp version [01]\./.test(footer.created_by ?? ''),
+    segments,
+  });
 }
 
 function decoder(codec: BlockCodec) {

@@ -28,6 +28,9 @@ export class UnsupportedError extends Error {}
 /** Codecs of pages that are read, by Parquet's names. */
 const READ_CODECS = new Set(['UNCOMPRESSED', 'SNAPPY', 'GZIP', 'BROTLI', 'LZ4', 'ZSTD', 'LZ4_RAW']);
 
+/** Writers of Java before 1.2.9 left the header of the dictionary out of a chunk's size. */
+const FORGETFUL_WRITERS = /^parquet-mr($| version (0|1\.[01]|1\.2\.[0-8])($|\D))/;
+
 /** Levels are bytes, and paths are walked recursively. */
 const MAX_DEPTH = 100;
 
@@ -49,7 +52,11 @@ export function parseFooter(bytes: Uint8Array, fileBytes: number): FileMetaData 
   checkSchema(schema);
   const leaves = leafPaths(schema);
   const groups = list(value, 4, 'row groups').map((group) => struct(group));
-  const row_groups = groups.map((group, index) => rowGroup(group, index, leaves, fileBytes));
+  const created_by = text(value.get(6)) ?? '';
+  const slack = FORGETFUL_WRITERS.test(created_by) ? 100 : 0;
+  const row_groups = groups.map((group, index) => {
+    return rowGroup(group, index, leaves, { fileBytes, slack });
+  });
   const rows = row_groups.reduce((sum, group) => sum + group.num_rows, 0n);
   // Old writers of Rust left 0; row groups are what holds the rows.
   const declared = integer(value, 3) ?? 0n;
@@ -62,7 +69,7 @@ export function parseFooter(bytes: Uint8Array, fileBytes: number): FileMetaData 
     num_rows: rows,
     row_groups,
     key_value_metadata: keyValues(value.get(5)),
-    created_by: text(value.get(6)) ?? '',
+    created_by,
     metadata_length: bytes.byteLength,
   };
 }
@@ -115,11 +122,12 @@ function schemaElement(from: ThriftStruct): SchemaElement {
   const name = text(from.get(4)) ?? '';
   const typeIndex = number(from, 1);
   const nChildren = number(from, 5);
-  const type = typeIndex === undefined ? undefined : ParquetTypes[typeIndex];
-  if (typeIndex !== undefined && !type) {
+  // What has fields is a group, whatever type an old writer gave it.
+  const isLeaf = typeIndex !== undefined && !nChildren;
+  const type = isLeaf ? ParquetTypes[typeIndex] : undefined;
+  if (isLeaf && !type) {
     throw new UnsupportedError(`column ${name} has the unknown physical type ${typeIndex}`);
   }
-  if (type && nChildren) throw new FooterError(`column ${name} has a type and fields`);
   const repetition = number(from, 3);
   const length = number(from, 2);
   if (type === 'FIXED_LEN_BYTE_ARRAY' && !(length && length > 0 && length < 2 ** 31)) {
@@ -353,7 +361,7 @@ function rowGroup(
   from: ThriftStruct,
   index: number,
   leaves: readonly LeafPath[],
-  fileBytes: number,
+  bounds: FileBounds,
 ): RowGroup {
   const num_rows = integer(from, 3) ?? 0n;
   if (num_rows < 0n || num_rows > 2n ** 40n) {
@@ -368,7 +376,7 @@ function rowGroup(
   }
   const columns = inSchemaOrder(chunks, leaves, place);
   for (const [at, chunk] of columns.entries()) {
-    checkChunk(chunk.meta_data!, leaves[at]!, place, fileBytes);
+    checkChunk(chunk.meta_data!, leaves[at]!, place, bounds);
   }
   return { columns, ...frame };
 }
@@ -446,7 +454,18 @@ function inSchemaOrder(
   return taken;
 }
 
-function checkChunk(meta: ChunkMeta, leaf: LeafPath, place: string, fileBytes: number): void {
+interface FileBounds {
+  readonly fileBytes: number;
+  /** Bytes that chunks may be longer than they say. */
+  readonly slack: number;
+}
+
+function checkChunk(
+  meta: ChunkMeta,
+  leaf: LeafPath,
+  place: string,
+  { fileBytes, slack }: FileBounds,
+): void {
   const column = `${place}, column ${leaf.path.join('.')}`;
   if (meta.type !== leaf.type) {
     throw new FooterError(`${column} is ${meta.type} where the schema has ${leaf.type}`);
@@ -460,6 +479,7 @@ function checkChunk(meta: ChunkMeta, leaf: LeafPath, place: string, fileBytes: n
   if (start < 4 || size < 0 || start + size > fileBytes) {
     throw new FooterError(`${column} lies outside the file`);
   }
+  meta.total_compressed_size += BigInt(Math.min(slack, fileBytes - start - size));
 }
 
 /** Where the first page of a chunk is. */

@@ -7,8 +7,9 @@ import { DocumentBatch, reserveBatch } from '../batch/document-batch.ts';
 import type { SlabPool } from '../batch/slab-pool.ts';
 import { GristmillError, throwIfAborted } from '../errors.ts';
 import { callNative, type LeafReader, type LeafWriter } from '../native.ts';
+import { decodeBrotli } from './brotli-chunks.ts';
 import { assembleRows, LevelError } from './dremel.ts';
-import { openLeaf, readFooter } from './parquet-file.ts';
+import { type DecodedChunks, openLeaf, readFooter } from './parquet-file.ts';
 import { displayText } from './plain.ts';
 import { rowNumbers } from './row-numbers.ts';
 import { carriedColumns, columnsOf, type Leaf, leavesOf, matchColumns } from './schema.ts';
@@ -45,7 +46,7 @@ export async function* openParquetUnit(
 ): AsyncGenerator<UnitBatch> {
   const file = plan.files[unit.fileIndex]!;
   const footer = await readFooter(file.path, file.fingerprint);
-  const source = new UnitColumns(file.path, footer, unit);
+  const source = await UnitColumns.open(file.path, footer, unit, plan.columns);
   const carried = source.find(carriedColumns(plan.columns, plan.textColumn), plan.textColumn);
   const rowsBefore = footer.row_groups
     .slice(0, unit.rowGroupStart ?? 0)
@@ -101,7 +102,8 @@ export async function* readCarried(
   batchRows: number,
 ): AsyncGenerator<CarriedColumns> {
   const file = plan.files[unit.fileIndex]!;
-  const source = new UnitColumns(file.path, await readFooter(file.path, file.fingerprint), unit);
+  const footer = await readFooter(file.path, file.fingerprint);
+  const source = await UnitColumns.open(file.path, footer, unit, plan.columns);
   try {
     const own = source.find(plan.columns, null);
     const { nRows } = source;
@@ -190,7 +192,9 @@ class UnitColumns {
   readonly #readers = new Map<Leaf, { reader: LeafReader; nextRow: number; lastRow: number }>();
   #references = 1;
 
-  constructor(path: string, footer: FileMetaData, unit: CorpusUnit) {
+  #decoded: DecodedChunks | null = null;
+
+  private constructor(path: string, footer: FileMetaData, unit: CorpusUnit) {
     this.path = path;
     this.#footer = footer;
     this.#unit = unit;
@@ -200,6 +204,22 @@ class UnitColumns {
       leafStart += leaves.length;
       return { column, leaves };
     });
+  }
+
+  /** @param wanted columns that will be read */
+  static async open(
+    path: string,
+    footer: FileMetaData,
+    unit: CorpusUnit,
+    wanted: readonly CorpusColumn[],
+  ): Promise<UnitColumns> {
+    const source = new UnitColumns(path, footer, unit);
+    const names = new Set(wanted.map(({ name }) => name));
+    const leaves = source.#columns
+      .filter(({ column }) => names.has(column.name))
+      .flatMap(({ leaves: own }) => own.map(({ index }) => index));
+    source.#decoded = await decodeBrotli(path, footer, unit, leaves);
+    return source;
   }
 
   /** Rows of the unit. */
@@ -238,6 +258,7 @@ class UnitColumns {
       leaf,
       this.#unit.rowGroupStart!,
       this.#unit.rowGroupEnd!,
+      this.#decoded,
     );
   }
 
@@ -250,6 +271,8 @@ class UnitColumns {
     if (this.#references > 0) return;
     for (const { reader } of this.#readers.values()) reader.close();
     this.#readers.clear();
+    // Files that are open stay readable; what cannot be removed is the system's to clean.
+    this.#decoded?.remove().catch(() => undefined);
   }
 
   /** A reader that can still deliver `firstRow`: the open one, or a new one when a sink goes back. */

@@ -125,11 +125,18 @@ function helper(start) {
     own.stderr.on('data', (chunk) => {
       errors = (errors + chunk).slice(-2000);
     });
-    if (own.stdout)
-      createInterface({ input: own.stdout }).on('line', (line) => settle(JSON.parse(line)));
-    own.on('message', (message) => settle(message));
+    // What a child says after it was given up belongs to no request.
+    if (own.stdout) {
+      createInterface({ input: own.stdout }).on('line', (line) => {
+        if (child === own) settle(JSON.parse(line));
+      });
+    }
+    own.on('message', (message) => {
+      if (child === own) settle(message);
+    });
     own.on('close', (code, signal) => {
-      if (child === own) child = null;
+      if (child !== own) return;
+      child = null;
       settle({ died: `${signal ?? code}: ${errors.trim().split('\n').slice(-1)[0] ?? ''}` });
     });
     return own;
@@ -186,15 +193,13 @@ async function check(path, folder, converter, oracle) {
     return { outputs };
   }
   const written = Object.entries(converted.outputs).filter(([, output]) => output.path);
-  const compared =
-    written.length === 0
-      ? { verdicts: {} }
-      : await oracle.ask({
-          task: 'compare',
-          source,
-          format,
-          outputs: Object.fromEntries(written.map(([name, output]) => [name, output.path])),
-        });
+  // Also of what is refused it is good to know whether others read it.
+  const compared = await oracle.ask({
+    task: 'compare',
+    source,
+    format,
+    outputs: Object.fromEntries(written.map(([name, output]) => [name, output.path])),
+  });
   const outputs = Object.fromEntries(
     Object.entries(converted.outputs).map(([name, output]) => [
       name,

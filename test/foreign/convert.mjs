@@ -8,7 +8,7 @@ import { SlabPool } from '../../dist/batch/slab-pool.js';
 import { readFooter } from '../../dist/corpus/parquet-file.js';
 import { readCarried } from '../../dist/corpus/parquet-read.js';
 import { planCorpus } from '../../dist/corpus/plan.js';
-import { columnsOf, isStringElement, isTextColumn } from '../../dist/corpus/schema.js';
+import { columnsOf, isTextColumn } from '../../dist/corpus/schema.js';
 import { openSink } from '../../dist/corpus/sink.js';
 import { openUnit } from '../../dist/corpus/unit.js';
 
@@ -46,9 +46,9 @@ async function planOf(source, format, text) {
     return planCorpus({ inputs: [source], textColumn: text ?? 'text', idColumn: null });
   }
   const footer = await readFooter(source);
-  // Bytes that say nothing of themselves would become text in the output.
+  // Bytes that say nothing of themselves, JSON and enums would become text in the output.
   const column = columnsOf(footer.schema).find(
-    (candidate) => isTextColumn(candidate) && isStringElement(candidate.elements[0]),
+    (candidate) => isTextColumn(candidate) && isPlainText(candidate.elements[0]),
   );
   if (column) return planCorpus({ inputs: [source], textColumn: column.name, idColumn: null });
   // Without a text the columns are read all the same; planning names what is wrong with the file first.
@@ -79,6 +79,10 @@ async function planOf(source, format, text) {
   return { files: [file], units: [unit], columns, textColumn: null, idColumn: null };
 }
 
+function isPlainText({ converted_type: converted, logical_type: logical }) {
+  return converted === 'UTF8' || logical?.type === 'STRING';
+}
+
 async function copy(plan, format, path) {
   const { columns, textColumn } = plan;
   const sink = await openSink({ format, path, columns, textColumn, zstdLevel: 1 });
@@ -93,7 +97,9 @@ async function copy(plan, format, path) {
         }
         continue;
       }
-      for await (const { batch, carry, rejected: bad } of openUnit(plan, unit, pool)) {
+      for await (const { batch, carry, rowStatus, rejected: bad } of openUnit(plan, unit, pool)) {
+        // Texts that are no UTF-8 fail in a run.
+        rejected += rowStatus.filter((status) => status === 2).length;
         await sink.write({ text: batch.text, rows: null, carry, extra: {} });
         rejected += bad?.length ?? 0;
         carry.release();
