@@ -157,8 +157,7 @@ bool LeafReader::OpenPage() {
     // A damaged length must not become an allocation. The chunk's own total is no bound: some
     // writers leave it 0.
     if (header.uncompressed_bytes < 0 ||
-        header.uncompressed_bytes >
-            MostUncompressed(codec, header.compressed_bytes)) {
+        header.uncompressed_bytes > MostUncompressed(codec, header.compressed_bytes)) {
       Corrupt("the page declares more bytes than its codec can hold");
     }
     Buffer body = TakeBuffer(header.compressed_bytes);
@@ -229,9 +228,9 @@ void LeafReader::DecodePage(const PageHeader& header, Buffer body) {
     }
   }
   Buffer plain;
-  const bool compressed = codec != Codec::kNone && codec != Codec::kBrotli &&
-                          (type != PageType::kDataV2 || header.is_compressed ||
-                           spec_.always_compressed);
+  const bool compressed =
+      codec != Codec::kNone && codec != Codec::kBrotli &&
+      (type != PageType::kDataV2 || header.is_compressed || spec_.always_compressed);
   if (compressed) {
     plain = TakeBuffer(header.uncompressed_bytes);
     std::memcpy(plain.data(), body.data(), level_bytes);
