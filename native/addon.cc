@@ -8,6 +8,7 @@
 #include "binding/memory.h"
 #include "binding/mixture.h"
 #include "binding/model.h"
+#include "binding/process.h"
 #include "binding/text.h"
 #include "binding/tokenizer.h"
 #include "binding/train.h"
@@ -23,6 +24,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   gristmill::binding::ExportLineScorer(env, exports);
   gristmill::binding::ExportMixture(env, exports);
   gristmill::binding::ExportModel(env, exports);
+  gristmill::binding::ExportProcess(env, exports);
   gristmill::binding::ExportTokenizer(env, exports);
   gristmill::binding::ExportTrain(env, exports);
   return exports;

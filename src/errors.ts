@@ -30,9 +30,10 @@ export const ERRORS = {
   REFINER_NO_SYSTEM:
     'refiner {refiner}: its model was taught with a system text that is not part of this package: {source}; give it with --system',
   ENGINE_PROCESS_DIED:
-    'the engine process on {device} died ({exit}) {count} times in a row without finishing anything',
-  RUN_OUTPUT_IN_USE:
-    '{out} is in use by process {pid} on {host}; remove {lock} if that process is gone',
+    'the engine process on {device} died ({exit}) {count} times in a row without finishing anything; its last words: {lastWords}',
+  RUN_OUTPUT_IN_USE: '{out} is in use by process {pid} on {host}, which is alive ({lock})',
+  RUN_LEASE_LOST:
+    '{out}: this process was stopped for longer than its lease of {seconds} s, and process {pid} on {host} took the folder over: nothing more is written',
   RUN_OUTPUT_FOREIGN: '{out} is not empty and holds no run of gristmill: choose another folder',
   RUN_CHANGED:
     '{out} holds a run with other settings; changed: {changes}. Use another --out, or remove it',
@@ -130,7 +131,8 @@ export const ERRORS = {
   MIXTURE_DOMAIN_TOO_SMALL: '{shortfalls}{hint}',
   MIXTURE_RUN_CHANGED:
     '{out} holds a run with other settings; changed: {changes}. Use another --out, or remove it',
-  MIXTURE_PROXY_DIED: 'proxy {run}: its process on {device} died ({exit}) {count} times',
+  MIXTURE_PROXY_DIED:
+    'proxy {run}: its process on {device} died ({exit}) {count} times; its last words: {lastWords}',
   // continual: plans, runs
   CONTINUAL_PLAN_INVALID: 'plan {file}: {reason}',
   CONTINUAL_DATA_TOO_SMALL: 'stage {stage}: dataset {dataset} {shortfall}',

@@ -20,6 +20,7 @@ import {
   openLineScorerWith,
 } from './native-lines.ts';
 import { type MixtureAddon, mixtureWith, type NativeMixture } from './native-mixture.ts';
+import type { NativeProcess } from './native-process.ts';
 import {
   type NativeTokenizer,
   openTokenizerWith,
@@ -248,6 +249,7 @@ export interface Native
     NativeModels,
     NativeTraining,
     NativeMixture,
+    NativeProcess,
     NativeCodec {}
 
 let loaded: Native | undefined;

@@ -2,13 +2,20 @@
  * The folder of an annotated set: every file is written under `_annotate/` and gets its name when all are whole;
  * `statistics.json` goes first and comes last, so that a folder without it is no set.
  */
-import { createWriteStream, existsSync, readFileSync, rmSync, type WriteStream } from 'node:fs';
+import {
+  createWriteStream,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  type WriteStream,
+} from 'node:fs';
 import { open, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { finished } from 'node:stream/promises';
-import { lock, writeDurably as writeWhole } from '../durable-files.ts';
-import { GristmillError } from '../errors.ts';
-import { makeFolder } from '../local-path.ts';
+import { writeDurably as writeWhole } from '../durable-files.ts';
+import { GristmillError, isGristmillError } from '../errors.ts';
+import { type Lease, type TakeLeaseOptions, takeLease } from '../work/lease.ts';
 
 /** Name of the file that says the set is complete. */
 export const STATISTICS_FILE = 'statistics.json';
@@ -24,35 +31,69 @@ export function pendingFile(out: string, name: string): string {
 }
 
 /**
- * Makes the folders, and says in them what is annotated: sets of documents and of chunks have files of the same names.
+ * Takes the folder of a set, and says in it what is annotated: sets of documents and of chunks have files of the same
+ * names. What has produced nothing, neither a set nor an answer, blocks nothing.
  *
- * @throws RUN_OUTPUT_FAILED; ANNOTATE_OUTPUT_OTHER where a set of the other kind lies
+ * @returns its lease
+ * @throws RUN_OUTPUT_FAILED, RUN_OUTPUT_IN_USE, ABORTED; ANNOTATE_OUTPUT_OTHER where a set of the other kind lies
  */
-export async function prepareFolder(out: string, kind: 'documents' | 'chunks'): Promise<void> {
-  makeFolder(workFolder(out), 'RUN_OUTPUT_FAILED');
-  const file = join(workFolder(out), 'kind');
-  const other = existsSync(file) ? readFileSync(file, 'utf8').trim() : kind;
-  if (other !== kind) throw new GristmillError('ANNOTATE_OUTPUT_OTHER', { out, other, kind });
-  await writeDurably(file, `${kind}\n`);
+export async function takeFolder(
+  out: string,
+  kind: AnnotatedKind,
+  options: TakeLeaseOptions = {},
+): Promise<Lease> {
+  const lease = await coded(out, () => takeLease(out, join(workFolder(out), 'lock'), options));
+  try {
+    const file = join(workFolder(out), 'kind');
+    const noted = existsSync(file) ? readFileSync(file, 'utf8').trim() : '';
+    const other = recordedKind(out, noted);
+    // What others were writing: a holder that wakes up again must not write into files of this one.
+    for (const name of readdirSync(workFolder(out))) {
+      if (name.endsWith('.partial')) rmSync(join(workFolder(out), name), { recursive: true });
+    }
+    if (noted === kind) return lease;
+    if (other !== null && other !== kind && hasProduced(out)) {
+      throw new GristmillError('ANNOTATE_OUTPUT_OTHER', { out, other, kind });
+    }
+    await coded(file, async () => writeWhole(file, `${kind}\n`));
+    return lease;
+  } catch (error) {
+    lease.release();
+    throw error;
+  }
 }
 
-/** Keeps other runs out of a prepared folder until it is disposed of. @throws RUN_OUTPUT_IN_USE */
-export function lockFolder(out: string): Disposable {
-  const unlock = lock(out, join(workFolder(out), 'lock'));
-  return { [Symbol.dispose]: unlock };
+type AnnotatedKind = 'documents' | 'chunks';
+
+/** What the folder says of itself; a note that is torn says nothing, but the files of a set do. */
+function recordedKind(out: string, noted: string): AnnotatedKind | null {
+  if (noted === 'documents' || noted === 'chunks') return noted;
+  if (existsSync(join(out, 'documents.parquet'))) return 'documents';
+  return existsSync(join(out, 'chunks.parquet')) ? 'chunks' : null;
+}
+
+function hasProduced(out: string): boolean {
+  const answers = join(workFolder(out), 'answers');
+  return (
+    existsSync(join(out, STATISTICS_FILE)) ||
+    (existsSync(answers) && readdirSync(answers).length > 0)
+  );
 }
 
 /**
  * Gives finished files their names.
  *
+ * @param lease of the folder
  * @param statistics last of all, as JSON
- * @throws RUN_OUTPUT_FAILED
+ * @throws RUN_OUTPUT_FAILED, RUN_LEASE_LOST
  */
 export async function publish(
   out: string,
+  lease: Lease,
   names: readonly string[],
   statistics: object,
 ): Promise<void> {
+  lease.check();
   const last = pendingFile(out, STATISTICS_FILE);
   await writeDurably(last, `${JSON.stringify(statistics, null, 2)}\n`);
   await coded(join(out, STATISTICS_FILE), () => rm(join(out, STATISTICS_FILE), { force: true }));
@@ -142,6 +183,7 @@ async function coded<T>(path: string, run: () => Promise<T>): Promise<T> {
   try {
     return await run();
   } catch (cause) {
+    if (isGristmillError(cause)) throw cause;
     const reason = (cause as Error).message;
     throw new GristmillError('RUN_OUTPUT_FAILED', { path, reason }, { cause });
   }

@@ -13,7 +13,7 @@ import { INTERRUPT_WORDS, percentOf, type SummaryRow, summaryText } from './anno
 import { type ExpertFlags, expertFrom, expertOptions } from './expert-flags.ts';
 import { count } from './figures.ts';
 import { defined, share, wholeNumber } from './flags.ts';
-import { untilInterrupted } from './interrupt.ts';
+import { noticePrinter, untilInterrupted } from './interrupt.ts';
 import { duration } from './progress.ts';
 import { printResult } from './say.ts';
 
@@ -118,6 +118,7 @@ function chunks(inputs: string[], flags: Flags): Promise<void> {
       ...optionsOf(flags),
       inputs,
       signal,
+      onNotice: noticePrinter(json),
       ...(!json && { onProgress: progressLines() }),
     });
     printResult(json, statistics, () => summary(statistics));

@@ -12,7 +12,7 @@ import { INTERRUPT_WORDS, percentOf, type SummaryRow, summaryText } from './anno
 import { type ExpertFlags, expertFrom, expertOptions } from './expert-flags.ts';
 import { count } from './figures.ts';
 import { defined, share, wholeNumber } from './flags.ts';
-import { untilInterrupted } from './interrupt.ts';
+import { noticePrinter, untilInterrupted } from './interrupt.ts';
 import { duration } from './progress.ts';
 import { printResult } from './say.ts';
 
@@ -96,6 +96,7 @@ function documents(inputs: string[], flags: DocumentsFlags): Promise<void> {
       ...defined({ textColumn, idColumn, limit, maxChars, answerTokens, keepRule }),
       ...defined({ prompts, profile, validation }),
       signal,
+      onNotice: noticePrinter(json),
       ...(!json && { onProgress: progressLines() }),
     });
     printResult(json, statistics, () => summary(statistics));

@@ -5,7 +5,7 @@ import type { Checkpoint } from '../continual/run/lineage.ts';
 import { type RunPlanResult, runPlan, type StageProgress } from '../continual/run/run.ts';
 import { own } from '../own.ts';
 import { count } from './figures.ts';
-import { untilInterrupted } from './interrupt.ts';
+import { noticePrinter, untilInterrupted } from './interrupt.ts';
 import { progressLine, table, toCount } from './mix-output.ts';
 import { printResult } from './say.ts';
 
@@ -44,6 +44,7 @@ export function addRunCommand(command: Command): void {
             out,
             file,
             signal,
+            onNotice: noticePrinter(json),
             onTokenize: ({ nSources, totalSources, nTokens }) =>
               line.update(
                 `tokens of ${nSources} of ${totalSources} sources | ${count(nTokens)} tokens`,

@@ -1,15 +1,25 @@
-/** Interrupts of a long command: the first one ends it in good order, the second one at once. */
-import { isGristmillError } from '../errors.ts';
+/**
+ * Interrupts of a long command: the first one ends it in good order, the second one at once; the code is 130 both times.
+ *
+ * SIGTERM is an interrupt like SIGINT, and a signal to the whole group is one too: children leave it to this process.
+ */
+import { isGristmillError, printable } from '../errors.ts';
+import { native } from '../native.ts';
+
+/** Exit code of a command that was interrupted. */
+const INTERRUPTED = 130;
+let wasInterrupted = false;
 
 /**
- * Aborts `controller` at the first SIGINT or SIGTERM; the second leaves with code 130.
+ * Aborts `controller` at the first SIGINT or SIGTERM; the second leaves at once.
  *
  * @param what said to the person, e.g. `finishing the units in flight`
  * @returns takes the handlers away
  */
 export function onInterrupt(controller: AbortController, what: string): () => void {
   const handler = (): void => {
-    if (controller.signal.aborted) process.exit(130);
+    if (controller.signal.aborted) exitNow();
+    wasInterrupted = true;
     controller.abort();
     process.stderr.write(`\ngristmill: ${what}; interrupt again to stop at once\n`);
   };
@@ -18,6 +28,13 @@ export function onInterrupt(controller: AbortController, what: string): () => vo
   return () => {
     process.off('SIGINT', handler);
     process.off('SIGTERM', handler);
+  };
+}
+
+/** Shows what a person should see of a run, a line on stderr; nothing with `--json`. */
+export function noticePrinter(json: boolean): (line: string) => void {
+  return (line) => {
+    if (!json) process.stderr.write(`gristmill: ${printable(line)}\n`);
   };
 }
 
@@ -39,8 +56,41 @@ export async function untilInterrupted(
   } catch (error) {
     if (!controller.signal.aborted || !isGristmillError(error, 'ABORTED')) throw error;
     process.stderr.write(`gristmill: interrupted: ${ended}\n`);
-    process.exitCode = 130;
+    process.exitCode = INTERRUPTED;
   } finally {
     restore();
   }
+}
+
+/** Whether a failure is no more than the interrupt of the command. */
+export function isInterrupt(error: unknown): boolean {
+  return wasInterrupted && isGristmillError(error, 'ABORTED');
+}
+
+/**
+ * Ends a command that was interrupted, when its work has ended: a read that was given up (of a FIFO, say) would keep the
+ * process. What it has printed is written first.
+ */
+export async function leaveInterrupted(): Promise<void> {
+  if (!wasInterrupted) return;
+  const printed = [process.stdout, process.stderr].map(
+    (stream) => new Promise<void>((resolve) => stream.write('', () => resolve())),
+  );
+  await Promise.race([
+    Promise.all(printed),
+    // Nobody reads what stands in a pipe.
+    new Promise((resolve) => setTimeout(resolve, 1_000)),
+  ]);
+  exitNow(Number(process.exitCode ?? 0));
+}
+
+/** Waits for nothing, as threads in a call of the kernel, and leaves the terminal with its cursor. */
+function exitNow(code = INTERRUPTED): never {
+  if (process.stderr.isTTY) process.stderr.write('\u001b[?25h');
+  try {
+    native().exitNow(code);
+  } catch {
+    // Without the addon nothing computes.
+  }
+  process.exit(code);
 }

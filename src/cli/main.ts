@@ -3,7 +3,7 @@
  * The `gristmill` command: parsing and printing only; the work is in the library.
  *
  * Exit codes: 0 done, 1 a coded error, 2 bad usage (a flag or its value), 3 finished with failed units or stopped at a budget,
- * 130 interrupted.
+ * 130 interrupted (SIGINT or SIGTERM, in every phase).
  */
 import { Command } from 'commander';
 import { version } from '../version.ts';
@@ -13,6 +13,7 @@ import { continueCommand } from './continue.ts';
 import { reportFailure } from './errors.ts';
 import { evalCommand } from './eval.ts';
 import { executeCommand } from './execute.ts';
+import { isInterrupt, leaveInterrupted } from './interrupt.ts';
 import { refuseRemotePaths } from './local-paths.ts';
 import { mixCommand } from './mix.ts';
 import { modelsCommand } from './models.ts';
@@ -58,5 +59,11 @@ process.stderr.on('error', () => {
 try {
   await program.parseAsync(process.argv);
 } catch (error) {
-  process.exitCode = reportFailure(inFlags(error, active), process.argv.includes('--json'));
+  if (isInterrupt(error)) {
+    process.stderr.write('gristmill: interrupted: run the same command again\n');
+    process.exitCode = 130;
+  } else {
+    process.exitCode = reportFailure(inFlags(error, active), process.argv.includes('--json'));
+  }
 }
+await leaveInterrupted();

@@ -10,7 +10,7 @@ import { writeWhole } from '../mixture/write-whole.ts';
 import { readSources } from '../train/sources.ts';
 import { count } from './figures.ts';
 import { defined, list } from './flags.ts';
-import { onInterrupt } from './interrupt.ts';
+import { noticePrinter, onInterrupt } from './interrupt.ts';
 import { note, progressLine, table, toCount, toNumber, warn } from './mix-output.ts';
 import { printResult } from './say.ts';
 
@@ -98,6 +98,7 @@ export function addApplyCommand(mix: Command): void {
           fileRows: flags.fileRows,
           onProgress: (phase, nRows, total) =>
             line.update(total === 0 ? phase : `${phase} | ${count(nRows)} of ${count(total)} rows`),
+          onNotice: noticePrinter(json),
           signal: controller.signal,
         });
         line.stop();

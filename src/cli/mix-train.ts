@@ -12,7 +12,7 @@ import { readSources } from '../train/sources.ts';
 import type { StoreIndex } from '../train/token-store.ts';
 import { tokenizeDomains } from '../train/tokenize.ts';
 import { count } from './figures.ts';
-import { onInterrupt } from './interrupt.ts';
+import { noticePrinter, onInterrupt } from './interrupt.ts';
 import { addApplyCommand } from './mix-apply.ts';
 import { progressLine, table, toCount, toNumber } from './mix-output.ts';
 import { duration } from './progress.ts';
@@ -64,6 +64,7 @@ function addTokenizeCommand(mix: Command): void {
             line.update(
               `${nSources} of ${totalSources} sources | ${count(nDocs)} docs | ${count(nTokens)} tokens`,
             ),
+          onNotice: noticePrinter(json),
           signal: controller.signal,
         });
         line.stop();
@@ -162,6 +163,7 @@ function addProxyCommand(mix: Command): void {
           device: flags.device,
           format: flags.format,
           onProgress: report,
+          onNotice: noticePrinter(json),
           signal: controller.signal,
         });
         line.stop();

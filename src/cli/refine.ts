@@ -8,10 +8,15 @@ import { refineCorpus } from '../refine/run.ts';
 import type { RefineCorpusOptions } from '../refine/run-options.ts';
 import type { RunSummary } from '../refine/statistics.ts';
 import { BeforeAfter, wantsColour } from './before-after.ts';
-import { onInterrupt } from './interrupt.ts';
+import { untilInterrupted } from './interrupt.ts';
 import { planTable } from './plan-table.ts';
 import { progressPrinter, summaryTable } from './progress.ts';
 import { printResult } from './say.ts';
+
+const INTERRUPT_WORDS = {
+  ending: 'finishing the units in flight',
+  ended: 'nothing was begun; run the same command again',
+};
 
 interface Flags {
   readonly out: string;
@@ -190,30 +195,29 @@ export function refineCommand(): Command {
           received: '- on a terminal, which cannot show Arrow IPC',
         });
       }
-      const controller = new AbortController();
-      const restore = onInterrupt(controller, 'finishing the units in flight');
       const progress = progressPrinter({ json: flags.json ?? false });
       const toTable = flags.out !== '-' && !flags.json;
       const shown =
         toTable && flags.show ? new BeforeAfter(flags.show, wantsColour(process.stdout)) : null;
       try {
-        const summary = await refineCorpus({
-          ...options(inputs, flags),
-          signal: controller.signal,
-          onProgress: progress.update,
-          onNotice: progress.notice,
-          ...(shown && { onDocument: (document) => shown.add(document) }),
+        await untilInterrupted(INTERRUPT_WORDS, async (signal) => {
+          const summary = await refineCorpus({
+            ...options(inputs, flags),
+            signal,
+            onProgress: progress.update,
+            onNotice: progress.notice,
+            ...(shown && { onDocument: (document) => shown.add(document) }),
+          });
+          progress.stop();
+          if (shown) process.stdout.write(shown.text());
+          // Where the rows go to standard output, what is said of them goes to the other.
+          if (flags.out !== '-') printResult(flags.json, summary, () => tableOf(summary));
+          else process.stderr.write(flags.json ? `${JSON.stringify(summary)}\n` : tableOf(summary));
+          if (summary.interrupted) process.exitCode = 130;
+          else if (summary.errors.length > 0) process.exitCode = 3;
         });
-        progress.stop();
-        if (shown) process.stdout.write(shown.text());
-        // Where the rows go to standard output, what is said of them goes to the other.
-        if (flags.out !== '-') printResult(flags.json, summary, () => tableOf(summary));
-        else process.stderr.write(flags.json ? `${JSON.stringify(summary)}\n` : tableOf(summary));
-        if (summary.interrupted) process.exitCode = 130;
-        else if (summary.errors.length > 0) process.exitCode = 3;
       } finally {
         progress.stop();
-        restore();
       }
     });
 }

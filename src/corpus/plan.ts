@@ -9,7 +9,7 @@
  *  3. A file that cannot be read or does not fit is a failure of its own, with a code; the others are planned.
  */
 import { constants } from 'node:buffer';
-import { GristmillError, isGristmillError, throwIfAborted } from '../errors.ts';
+import { GristmillError, isGristmillError, throwIfAborted, untilAborted } from '../errors.ts';
 import { ZSTD_WINDOW_LOG } from './byte-source.ts';
 import { expandInputs } from './inputs.ts';
 import { partitionColumn, partitionOf } from './partitions.ts';
@@ -86,6 +86,11 @@ type Settings = typeof PLAN_DEFAULTS & {
  * @throws PATH_REMOTE, ABORTED
  */
 export async function planCorpus(options: PlanOptions): Promise<CorpusPlan> {
+  // Raced, not only asked between files: opening a FIFO that nobody writes to never returns.
+  return untilAborted(makePlan(options), options.signal, 'planning');
+}
+
+async function makePlan(options: PlanOptions): Promise<CorpusPlan> {
   const settings = { ...PLAN_DEFAULTS, ...dropUndefined(options) } as Settings;
   checkJsonOptions(settings);
   const found = await expandInputs(settings.inputs, settings);

@@ -1,6 +1,6 @@
 /** Opening a unit of a plan: the format decides who reads, the batches look the same. */
 import type { SlabPool } from '../batch/slab-pool.ts';
-import { GristmillError, isGristmillError } from '../errors.ts';
+import { GristmillError, isGristmillError, untilAborted } from '../errors.ts';
 import { openArrowUnit } from './arrow-read.ts';
 import { alignedTo, withConstants } from './carry.ts';
 import { isIdentical } from './column-match.ts';
@@ -60,7 +60,8 @@ export function openUnit(
   const open = { parquet: openParquetUnit, arrow: openArrowUnit, jsonl: openJsonlUnit };
   const { family } = plan.schemas[file.schema]!;
   const batches = open[family](own, unit, pool, batch);
-  return guarded(file, framed(plan, own, file, batches, options.aligned ?? false));
+  const whole = guarded(file, framed(plan, own, file, batches, options.aligned ?? false));
+  return options.signal ? untilStopped(whole, options.signal) : whole;
 }
 
 /** The plan as if all of it had the columns of one file. */
@@ -115,4 +116,33 @@ async function* guarded(
     throw error;
   }
   await checkUnchanged(file);
+}
+
+/** The same batches; the signal ends a read that nothing comes from, as of a FIFO or of standard input. */
+async function* untilStopped(
+  batches: AsyncGenerator<UnitBatch>,
+  signal: AbortSignal,
+): AsyncGenerator<UnitBatch> {
+  let pulling: Promise<IteratorResult<UnitBatch>> | null = null;
+  try {
+    for (;;) {
+      pulling = batches.next();
+      const pulled = await untilAborted(pulling, signal, 'reading');
+      pulling = null;
+      if (pulled.done) return;
+      yield pulled.value;
+    }
+  } finally {
+    // What is still read is given back when it comes; it may never come.
+    const ended = pulling?.then(({ done, value }) => {
+      if (!done) releaseBatch(value);
+    });
+    const closed = Promise.allSettled([ended, batches.return(undefined)]);
+    if (!pulling || !signal.aborted) await closed;
+  }
+}
+
+function releaseBatch({ batch, carry }: UnitBatch): void {
+  batch.release();
+  carry.release();
 }

@@ -13,6 +13,7 @@ import { chunkStage } from './chunk-stage.ts';
 import { defaultSizes, defaultSlots } from './devices.ts';
 import { type DocumentMode, documentStage } from './document-stage.ts';
 import { openLocalEngine, openProcessEngine, type RefinerEngine } from './engine.ts';
+import type { ProcessEngineOptions } from './engine-host.ts';
 import { type ModelFile, resolveModel } from './model-file.ts';
 import { type RefinerName, withNamedRefiner } from './named-refiners.ts';
 import { loadProfile, type Profile } from './profile.ts';
@@ -243,6 +244,7 @@ export function longestChunkPrompt({ chunk }: Profile): number {
  * Loads the models on one device, side by side, and sets the stages up.
  *
  * @param isolate keep each engine in a process of its own
+ * @param host of those processes
  */
 export async function openCore(
   resolved: ResolvedRefiner,
@@ -250,10 +252,9 @@ export async function openCore(
   device: string,
   pool: ExecutionPool,
   isolate: boolean,
-  onRestart?: (exit: string) => void,
+  host: ProcessEngineOptions = {},
 ): Promise<OpenCore> {
   const opened: { document?: RefinerEngine | ScoringEngine; chunk?: typeof opened.document } = {};
-  const host = onRestart ? { onRestart } : {};
   const openScoring = async (stage: StageName, modelPath: string): Promise<ScoringEngine> => {
     const settings = {
       modelPath,

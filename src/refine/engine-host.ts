@@ -4,13 +4,21 @@
  * llama.cpp aborts the process when it is misused or runs out of memory. A long run therefore keeps each engine in
  * a child process: when it dies, it is restarted and the documents of the lost call are tried again in halves,
  * until the one that kills it stands alone; after its second kill that one is set aside (`crashed`).
+ *
+ * A run that was told to stop starts no child again, and one that is stuck then is killed (see stopping.ts).
  */
-import { type ChildProcess, fork } from 'node:child_process';
-import { GristmillError, isGristmillError, throwIfAborted } from '../errors.ts';
+import {
+  abortError,
+  GristmillError,
+  isGristmillError,
+  printable,
+  throwIfAborted,
+} from '../errors.ts';
 import type { PageScorerOptions } from '../lines/page-scorer.ts';
 import { fromNative } from '../native.ts';
 import type { DocumentViews, EngineCallOptions, NativeEngineOptions } from '../native-engine.ts';
 import { distFile } from '../paths.ts';
+import { type Child, startChild } from '../work/child.ts';
 
 /** Flag bit of a document or window whose processing killed the engine twice. */
 export const FLAG_CRASHED = 4;
@@ -46,21 +54,24 @@ export type EngineReply =
 /** Thrown inside this file when the child died with calls pending. */
 class EngineDied extends Error {}
 
-interface Child {
-  readonly process: ChildProcess;
+interface EngineChild {
+  readonly child: Child;
   readonly pending: Map<
     number,
     { resolve: (value: unknown) => void; reject: (error: Error) => void }
   >;
-  exit: string | null;
 }
 
 /** Options of {@link openEngineHost}. */
 export interface ProcessEngineOptions {
   /** Script of the child; the default is this package's. Tests give one that crashes on purpose. */
   readonly processFile?: string;
-  /** Told of every restart. */
+  /** Told of every restart: how the child ended, and its last words. */
   readonly onRestart?: (exit: string) => void;
+  /** Aborted: a child that dies is not started again, its calls fail with ABORTED; one that is opening is ended. */
+  readonly signal?: AbortSignal | undefined;
+  /** Aborted: the child is killed, whatever it computes. */
+  readonly kill?: AbortSignal | undefined;
 }
 
 /**
@@ -68,6 +79,8 @@ export interface ProcessEngineOptions {
  * among 1,024 by halves takes up to twelve deaths in a row.
  */
 const MAX_DEATHS_IN_A_ROW = 64;
+const DISPOSE_MS = 2_000;
+const OPENING = 'opening the engine';
 
 /** A child process with an engine in it. */
 export interface EngineHost {
@@ -99,34 +112,30 @@ export async function openEngineHost(
     processFile = distFile('refine/engine-process.js'),
     onRestart,
     onDeath,
+    signal,
+    kill,
   }: ProcessEngineOptions & { readonly onDeath?: () => void } = {},
 ): Promise<EngineHost> {
   let nextId = 1;
   let deathsInARow = 0;
   let disposed = false;
+  throwIfAborted(signal, OPENING);
   let child = start();
+  const onKill = (): void => void child.child.process.kill('SIGKILL');
   const info = await openIn(child, 1);
+  kill?.addEventListener('abort', onKill, { once: true });
   // Set while a restart is under way, so that calls that failed together restart the child once.
-  let restarting: Promise<Child> | null = null;
+  let restarting: Promise<EngineChild> | null = null;
 
-  function start(): Child {
-    const started: Child = {
-      process: fork(processFile, [], {
-        serialization: 'advanced',
-        execArgv: [],
-        stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
-      }),
-      pending: new Map(),
-      exit: null,
-    };
-    const died = (exit: string): void => {
-      started.exit ??= exit;
-      for (const call of started.pending.values()) call.reject(new EngineDied(started.exit));
-      started.pending.clear();
-    };
+  function start(): EngineChild {
+    const pending: EngineChild['pending'] = new Map();
+    const started = startChild(processFile, (exit) => {
+      for (const call of pending.values()) call.reject(new EngineDied(exit));
+      pending.clear();
+    });
     started.process.on('message', (reply: EngineReply) => {
-      const call = started.pending.get(reply.id);
-      started.pending.delete(reply.id);
+      const call = pending.get(reply.id);
+      pending.delete(reply.id);
       if (!call) return;
       if ('value' in reply) call.resolve(reply.value);
       else {
@@ -136,45 +145,47 @@ export async function openEngineHost(
         );
       }
     });
-    started.process.on('error', (error) => died(error.message));
-    started.process.on('exit', (code, signal) => died(signal ?? `exit code ${code}`));
-    return started;
+    return { child: started, pending };
   }
 
-  function send(to: Child, message: EngineMessage): Promise<unknown> {
+  function send({ child: to, pending }: EngineChild, message: EngineMessage): Promise<unknown> {
     return new Promise((resolve, reject) => {
       if (to.exit !== null) return reject(new EngineDied(to.exit));
-      to.pending.set(message.id, { resolve, reject });
-      to.process.send(message, (error) => {
-        if (error && to.pending.delete(message.id)) reject(new EngineDied(error.message));
-      });
+      pending.set(message.id, { resolve, reject });
+      // A channel that breaks is the end of the child, which is told above.
+      to.process.send(message, (error) => void (error && to.process.kill('SIGKILL')));
     });
   }
 
   /** Loads the model in a fresh child; a child that dies at that would die again. */
-  async function openIn(fresh: Child, count: number): Promise<unknown> {
+  async function openIn(fresh: EngineChild, count: number): Promise<unknown> {
+    const end = (): void => void fresh.child.process.kill('SIGKILL');
+    signal?.addEventListener('abort', end, { once: true });
+    if (signal?.aborted) end();
     try {
       return await send(fresh, { kind: 'open', id: nextId++, ...opening });
     } catch (error) {
-      fresh.process.kill('SIGKILL');
+      end();
       if (!(error instanceof EngineDied)) throw error;
-      const { device } = opening.options;
-      throw new GristmillError('ENGINE_PROCESS_DIED', { device, exit: error.message, count });
+      throwIfAborted(signal, OPENING);
+      throw diedError(fresh, count);
+    } finally {
+      signal?.removeEventListener('abort', end);
     }
   }
 
-  async function restart(dead: Child): Promise<Child> {
+  function diedError({ child: { exit, lastWords } }: EngineChild, count: number): GristmillError {
+    const { device } = opening.options;
+    const details = { device, exit, count, lastWords: lastWords() };
+    return new GristmillError('ENGINE_PROCESS_DIED', details);
+  }
+
+  async function restart(dead: EngineChild): Promise<EngineChild> {
     if (child !== dead) return child;
     restarting ??= (async () => {
       deathsInARow++;
-      if (deathsInARow > MAX_DEATHS_IN_A_ROW) {
-        throw new GristmillError('ENGINE_PROCESS_DIED', {
-          device: opening.options.device,
-          exit: dead.exit,
-          count: deathsInARow,
-        });
-      }
-      onRestart?.(dead.exit ?? 'unknown');
+      if (deathsInARow > MAX_DEATHS_IN_A_ROW) throw diedError(dead, deathsInARow);
+      onRestart?.(`${dead.child.exit}: ${printable(dead.child.lastWords())}`);
       onDeath?.();
       const fresh = start();
       await openIn(fresh, deathsInARow);
@@ -190,28 +201,30 @@ export async function openEngineHost(
   async function call(
     method: string,
     request: unknown,
-    { signal }: EngineCallOptions = {},
+    { signal: ofCall }: EngineCallOptions = {},
   ): Promise<unknown> {
     if (disposed) throw new GristmillError('DISPOSED', { object: 'engine' });
     const used = restarting ? await restarting : child;
-    throwIfAborted(signal, 'the engine call');
+    throwIfAborted(ofCall, 'the engine call');
     const id = nextId++;
+    const { process } = used.child;
     const cancel = (): void => {
-      if (used.process.connected) used.process.send({ kind: 'cancel', id } satisfies EngineMessage);
+      if (process.connected) process.send({ kind: 'cancel', id } satisfies EngineMessage);
     };
-    signal?.addEventListener('abort', cancel, { once: true });
+    ofCall?.addEventListener('abort', cancel, { once: true });
     try {
       const value = await send(used, { kind: 'call', id, method, request });
       deathsInARow = 0;
       return value;
     } catch (error) {
-      if (isGristmillError(error, 'ABORTED')) throwIfAborted(signal, 'the engine call');
+      if (isGristmillError(error, 'ABORTED')) throwIfAborted(ofCall, 'the engine call');
       if (error instanceof EngineDied && !disposed) {
+        if (signal?.aborted || kill?.aborted) throw abortError('the engine', signal);
         await restart(used);
       }
       throw error;
     } finally {
-      signal?.removeEventListener('abort', cancel);
+      ofCall?.removeEventListener('abort', cancel);
     }
   }
 
@@ -248,13 +261,17 @@ export async function openEngineHost(
     dispose: async () => {
       if (disposed) return;
       disposed = true;
-      const { process } = child;
-      if (child.exit !== null) return;
+      kill?.removeEventListener('abort', onKill);
+      const { child: last } = child;
+      if (last.exit !== null) return;
       await new Promise<void>((resolve) => {
-        process.once('exit', () => resolve());
-        // The child leaves by itself when the channel closes; a stuck compute step is not waited for.
-        process.disconnect();
-        setTimeout(() => process.kill('SIGKILL'), 2_000).unref();
+        const stuck = setTimeout(() => last.process.kill('SIGKILL'), DISPOSE_MS);
+        last.process.once('exit', () => {
+          clearTimeout(stuck);
+          resolve();
+        });
+        // The child leaves by itself when the channel closes; a stuck one is not waited for.
+        if (last.process.connected) last.process.disconnect();
       });
     },
   };

@@ -1,8 +1,9 @@
 /**
  * The child process that owns one engine (see engine.ts). Started by fork(); speaks EngineMessage/EngineReply.
  *
- * It leaves when the parent goes away. Nothing is printed: the parent ignores its output.
+ * It leaves when the parent goes away. What llama.cpp prints before it aborts is kept by the parent.
  */
+import '../work/child-life.ts';
 import { GristmillError } from '../errors.ts';
 import type { EngineCallOptions } from '../native-engine.ts';
 import { openLocalEngine, type RefinerEngine } from './engine.ts';
@@ -55,10 +56,6 @@ process.on('message', (message: EngineMessage) => {
     },
   );
 });
-
-process.on('disconnect', () => process.exit(0));
-// Ctrl-C reaches the parent's whole group. What is finished then is the parent's to say; its end is ours, see above.
-process.on('SIGINT', () => undefined);
 
 function reply(value: EngineReply): void {
   process.send?.(value);

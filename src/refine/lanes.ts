@@ -27,6 +27,7 @@ import {
   rejectedCounts,
   ZERO_COUNTS,
 } from './statistics.ts';
+import { Stopping } from './stopping.ts';
 import { emptyTally, runError, summarise, type Tally, totalRows } from './tally.ts';
 import {
   formatOfUnit,
@@ -66,6 +67,10 @@ export class Run {
   readonly #ledger: Ledger;
   readonly #started: number;
   readonly #tally: Tally;
+  readonly #stopping: Stopping;
+  readonly #planned: { readonly nRows: number | null; readonly nBytes: number };
+  /** Counts of committed units, kept as a sum: a run has many of them, and progress is told after every batch. */
+  #committed: RefineCounts = ZERO_COUNTS;
   /** Counts of units in flight, for progress only. */
   readonly #inFlight = new Map<number, RefineCounts>();
 
@@ -84,19 +89,31 @@ export class Run {
     this.#ledger = ledger;
     this.#started = started;
     this.#tally = emptyTally(plan);
+    this.#stopping = new Stopping(options.signal);
+    this.#planned = {
+      nRows: totalRows(plan.units),
+      nBytes: plan.units.reduce((sum, unit) => sum + unit.bytes, 0),
+    };
   }
 
   async execute(): Promise<RunOutcome> {
+    using _ = this.#stopping;
     for (const record of this.#ledger.committed.values()) {
+      this.#committed = addCounts(this.#committed, record.counts);
       this.#tally.unitsResumed++;
       this.#tally.rowsResumed += record.counts.rowsIn;
       this.#tally.bytesResumed += this.#plan.units[record.unit]?.bytes ?? 0;
     }
     const left = this.#unitsLeft();
-    if (left.length > 0) {
-      this.#options.onNotice?.('loading models');
-      this.#progress(false);
-      await this.#runLanes(left);
+    try {
+      if (left.length > 0) {
+        this.#options.onNotice?.('loading models');
+        this.#progress(false);
+        await this.#runLanes(left);
+      }
+    } catch (error) {
+      if (!this.#isInterrupt(error)) throw error;
+      this.#tally.interrupted = true;
     }
     this.#progress(true);
     const { out } = this.#options;
@@ -150,15 +167,24 @@ export class Run {
         device,
         pool,
         this.#options.isolate ?? true,
-        (exit) => onNotice?.(`the engine on ${device} died (${exit}) and was started again`),
+        {
+          signal: this.#options.signal,
+          kill: this.#stopping.giveUp,
+          onRestart: (exit) =>
+            onNotice?.(`the engine on ${device} died (${exit}) and was started again`),
+        },
       );
       core = opened;
       const batches = this.#read(queue, slabs, device);
       const judged = mapOrdered(batches, IN_FLIGHT, (item) =>
-        attempt(item, (input) => judgeBatch(opened, input.batch, input.rowStatus)),
+        attempt(item, (input) =>
+          this.#stopping.computing(judgeBatch(opened, input.batch, input.rowStatus)),
+        ),
       );
       const executed = mapOrdered(judged, IN_FLIGHT, (item) =>
-        attempt(item, (_, value: JudgedBatch) => executeBatch(opened, value)),
+        attempt(item, (_, value: JudgedBatch) =>
+          this.#stopping.computing(executeBatch(opened, value)),
+        ),
       );
       await this.#write(executed);
     } finally {
@@ -189,8 +215,10 @@ export class Run {
           batchRows: batchRows(this.#options.slots ?? defaultSizes(device).nSlots),
           batchBytes: BATCH_BYTES,
           reject: rejectModeOf(formatOfUnit(this.#plan, unit.index, this.#output)),
+          signal: this.#stopping.giveUp,
         });
         for await (const input of firstRows(unitBatches, rowsLeft)) {
+          this.#stopping.moved();
           if (unknownLeft !== undefined) unknownLeft -= rowsIn(input);
           yield { kind: 'batch', unit, input, value: null };
         }
@@ -217,8 +245,12 @@ export class Run {
       failedUnit = unit.index;
       this.#inFlight.delete(unit.index);
       this.#ledger.abandonUnit(unit.index);
+      if (this.#isInterrupt(error)) {
+        this.#tally.interrupted = true;
+        return;
+      }
       if (this.#options.failFast || isFatal(error)) throw error;
-      this.#tally.errors.push(runError(this.#nameOf(unit), error));
+      this.#tally.errors.push(runError(inputName(this.#plan, unit), error));
     };
     try {
       for await (const item of items) {
@@ -273,38 +305,36 @@ export class Run {
     const seconds = (performance.now() - open.since) / 1000;
     this.#ledger.commitUnit({
       unit: unit.index,
-      input: this.#nameOf(unit),
+      input: inputName(this.#plan, unit),
       counts,
       files,
       seconds,
     });
+    this.#committed = addCounts(this.#committed, counts);
+    this.#stopping.moved();
     this.#tally.bytes += unit.bytes;
     this.#inFlight.delete(unit.index);
   }
 
-  #nameOf(unit: CorpusUnit): string {
-    const path = this.#plan.files[unit.fileIndex]?.path ?? '?';
-    if (unit.rowGroupStart !== null)
-      return `${path}[row groups ${unit.rowGroupStart}..${unit.rowGroupEnd! - 1}]`;
-    if (unit.byteStart !== null) return `${path}[bytes ${unit.byteStart}..${unit.byteEnd}]`;
-    return path;
+  /** A failure that says no more than that the run was told to stop. */
+  #isInterrupt(error: unknown): boolean {
+    return this.#options.signal?.aborted === true && isGristmillError(error, 'ABORTED');
   }
 
   #progress(done: boolean): void {
     const { onProgress } = this.#options;
     if (!onProgress) return;
-    let counts = ZERO_COUNTS;
-    for (const record of this.#ledger.committed.values()) counts = addCounts(counts, record.counts);
+    let counts = this.#committed;
     for (const inFlight of this.#inFlight.values()) counts = addCounts(counts, inFlight);
     const seconds = (performance.now() - this.#started) / 1000;
     const { kept, edited, dropped, failed, rowsIn: rows } = counts;
-    const nRows = totalRows(this.#plan.units);
+    const { nRows, nBytes } = this.#planned;
     onProgress({
       rows,
       nRows: nRows === null ? null : Math.min(nRows, this.#options.limit ?? nRows),
       rowsResumed: this.#tally.rowsResumed,
       bytes: this.#tally.bytes + this.#tally.bytesResumed,
-      nBytes: this.#plan.units.reduce((sum, unit) => sum + unit.bytes, 0),
+      nBytes,
       bytesResumed: this.#tally.bytesResumed,
       kept,
       edited,
@@ -317,6 +347,15 @@ export class Run {
       done,
     });
   }
+}
+
+/** What a unit is called: its file, and what it is of it. */
+export function inputName({ files }: CorpusPlan, unit: CorpusUnit): string {
+  const path = files[unit.fileIndex]?.path ?? '?';
+  if (unit.rowGroupStart !== null)
+    return `${path}[row groups ${unit.rowGroupStart}..${unit.rowGroupEnd! - 1}]`;
+  if (unit.byteStart !== null) return `${path}[bytes ${unit.byteStart}..${unit.byteEnd}]`;
+  return path;
 }
 
 /** Runs a step on the batches of a lane; a step's failure becomes the unit's. */
@@ -368,6 +407,8 @@ function isFatal(error: unknown): boolean {
   return (
     !isGristmillError(error) ||
     isEngineGone(error) ||
-    ['RUN_OUTPUT_FAILED', 'RUN_CONSERVATION', 'CORPUS_WRITE_FAILED'].includes(error.code)
+    ['RUN_OUTPUT_FAILED', 'RUN_LEASE_LOST', 'RUN_CONSERVATION', 'CORPUS_WRITE_FAILED'].includes(
+      error.code,
+    )
   );
 }

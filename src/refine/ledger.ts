@@ -7,7 +7,7 @@
  *       _gristmill/run.json               identity of the run (see run-identity.ts)
  *       _gristmill/units/00000.json       one record per committed unit
  *       _gristmill/tmp/00000/…            files of units in flight
- *       _gristmill/lock                   the process that writes
+ *       _gristmill/lock                   the process that writes (work/lease.ts)
  *
  * Invariants
  *  1. A unit's files are written and synced under tmp/. Renaming its record into units/ commits it: one rename.
@@ -15,32 +15,18 @@
  *     So every public file belongs to a committed unit, and every committed unit's files come to be public.
  *  3. Whatever lies under tmp/ without a record is thrown away and done again.
  *  4. rows in = kept + edited + dropped + failed, checked before a record is written.
+ *  5. Records are checked when they are read again (unit-record.ts). A unit whose files were cut or removed since is
+ *     done again: it is a function of the inputs.
+ *  6. What has produced nothing blocks nothing: a run without a committed unit gives way to one with other settings.
  */
-import { existsSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { lock, readLedgerJson, syncFolder, writeDurably } from '../durable-files.ts';
+import { readLedgerJson, syncFolder, writeDurably } from '../durable-files.ts';
 import { GristmillError } from '../errors.ts';
 import { makeFolder } from '../local-path.ts';
+import { type Lease, type TakeLeaseOptions, takeLease } from '../work/lease.ts';
 import { compareIdentity, type RunIdentity } from './run-identity.ts';
-import type { RefineCounts } from './statistics.ts';
-
-/** One file of a unit. */
-export interface UnitFile {
-  /** Public path relative to the output folder. */
-  readonly path: string;
-  readonly rows: number;
-  readonly bytes: number;
-  readonly sha256: string;
-}
-
-/** What is kept of a committed unit. */
-export interface UnitRecord {
-  readonly unit: number;
-  readonly input: string;
-  readonly counts: RefineCounts;
-  readonly files: readonly UnitFile[];
-  readonly seconds: number;
-}
+import { checkRecord, type PlannedUnit, type UnitRecord, unitName } from './unit-record.ts';
 
 /** An open ledger; one process at a time holds it. */
 export interface Ledger {
@@ -53,16 +39,19 @@ export interface Ledger {
   commitUnit(record: UnitRecord): void;
   /** Throws a unit in flight away. */
   abandonUnit(unit: number): void;
-  /** Releases the lock. */
+  /** What a failure means: RUN_LEASE_LOST where another process has taken the folder over, else itself. */
+  explain(error: unknown): unknown;
+  /** Gives the lease back. */
   close(): void;
 }
 
-const FOLDER = '_gristmill';
-
-/** Five digits and more: sorts by name up to 99,999 units. */
-export function unitName(unit: number): string {
-  return String(unit).padStart(5, '0');
+/** Options of {@link openLedger}. */
+export interface OpenLedgerOptions extends TakeLeaseOptions {
+  /** What records are held against, by unit; without it only against themselves. */
+  readonly units?: readonly PlannedUnit[];
 }
+
+const FOLDER = '_gristmill';
 
 /** Where a unit's file lies before its unit is committed. */
 export function pendingPath(out: string, unit: number, publicPath: string): string {
@@ -72,56 +61,59 @@ export function pendingPath(out: string, unit: number, publicPath: string): stri
 /**
  * Opens the ledger in `out`, creating it or resuming the run that lies there.
  *
- * @throws RUN_OUTPUT_IN_USE, RUN_OUTPUT_FOREIGN, RUN_CHANGED, RUN_LEDGER_INVALID, RUN_OUTPUT_FAILED
+ * @throws RUN_OUTPUT_IN_USE, RUN_OUTPUT_FOREIGN, RUN_CHANGED, RUN_LEDGER_INVALID, RUN_OUTPUT_FAILED, ABORTED
  */
-export function openLedger(out: string, identity: RunIdentity): Ledger {
+export async function openLedger(
+  out: string,
+  identity: RunIdentity,
+  options: OpenLedgerOptions = {},
+): Promise<Ledger> {
   const folder = join(out, FOLDER);
-  const runFile = join(folder, 'run.json');
-  let unlock: () => void;
+  let lease: Lease | null = null;
   try {
-    if (
-      !existsSync(runFile) &&
-      existsSync(out) &&
-      readdirSync(out).some((name) => name !== FOLDER)
-    ) {
+    const foreign = existsSync(out) && readdirSync(out).some((name) => name !== FOLDER);
+    if (foreign && !existsSync(join(folder, 'run.json'))) {
       throw new GristmillError('RUN_OUTPUT_FOREIGN', { out });
     }
+    lease = await takeLease(out, join(folder, 'lock'), options);
     for (const part of ['units', 'tmp']) makeFolder(join(folder, part));
-    unlock = lock(out, join(folder, 'lock'));
-  } catch (error) {
-    throw outputError(out, error);
-  }
-  try {
-    if (existsSync(runFile)) {
-      const changes = compareIdentity(readLedgerJson(runFile) as RunIdentity, identity);
-      if (changes.length > 0) {
-        throw new GristmillError('RUN_CHANGED', { out, changes: changes.join('; ') });
-      }
-    } else {
-      writeDurably(runFile, `${JSON.stringify(identity, null, 2)}\n`);
-    }
-    const committed = readRecords(folder);
-    for (const record of committed.values()) publish(out, record);
+    claim(out, identity);
+    const committed = readRecords(out, identity, options);
     rmSync(join(folder, 'tmp'), { recursive: true, force: true });
     makeFolder(join(folder, 'tmp'));
-    return ledgerOver(out, folder, committed, unlock);
+    return ledgerOver(out, folder, committed, lease);
   } catch (error) {
-    unlock();
+    lease?.release();
     throw outputError(out, error);
   }
+}
+
+function claim(out: string, identity: RunIdentity): void {
+  const runFile = join(out, FOLDER, 'run.json');
+  const hasProduced =
+    readdirSync(join(out, FOLDER, 'units')).some((name) => RECORD_NAME.test(name)) ||
+    readdirSync(out).some((name) => name !== FOLDER);
+  if (hasProduced) {
+    const changes = compareIdentity(readLedgerJson(runFile) as RunIdentity, identity);
+    if (changes.length === 0) return;
+    throw new GristmillError('RUN_CHANGED', { out, changes: changes.join('; ') });
+  }
+  writeDurably(runFile, `${JSON.stringify(identity, null, 2)}\n`);
 }
 
 function ledgerOver(
   out: string,
   folder: string,
   committed: Map<number, UnitRecord>,
-  unlock: () => void,
+  lease: Lease,
 ): Ledger {
   const pendingFolder = (unit: number): string => join(folder, 'tmp', unitName(unit));
   return {
     out,
     committed,
     beginUnit(unit) {
+      // A holder that has lost its lease must not empty the folder of the one that has it.
+      lease.check();
       const pending = pendingFolder(unit);
       try {
         rmSync(pending, { recursive: true, force: true });
@@ -138,6 +130,7 @@ function ledgerOver(
       }
       try {
         syncFolder(pendingFolder(record.unit));
+        lease.check();
         const name = `${unitName(record.unit)}.json`;
         const pending = join(folder, 'tmp', name);
         writeDurably(pending, `${JSON.stringify(record, null, 2)}\n`);
@@ -153,12 +146,17 @@ function ledgerOver(
     abandonUnit(unit) {
       rmSync(pendingFolder(unit), { recursive: true, force: true });
     },
-    close: unlock,
+    explain: (error) => lease.explain(error),
+    close: () => lease.release(),
   };
 }
 
-/** Gives the files of a committed unit their public names; does nothing for those that have them. */
-function publish(out: string, record: UnitRecord): void {
+/**
+ * Gives the files of a committed unit their public names; does nothing for those that have them.
+ *
+ * @returns the path of a file that is not as it was committed; null when all are
+ */
+function publish(out: string, record: UnitRecord): string | null {
   for (const file of record.files) {
     const target = join(out, file.path);
     const pending = pendingPath(out, record.unit, file.path);
@@ -166,21 +164,34 @@ function publish(out: string, record: UnitRecord): void {
       makeFolder(dirname(target));
       renameSync(pending, target);
       syncFolder(dirname(target));
-    } else if (!existsSync(target)) {
-      throw new GristmillError('RUN_LEDGER_INVALID', {
-        file: target,
-        reason: `the record of unit ${record.unit} names it, but it is gone`,
-      });
     }
+    if (statSync(target, { throwIfNoEntry: false })?.size !== file.bytes) return file.path;
   }
+  return null;
 }
 
-function readRecords(folder: string): Map<number, UnitRecord> {
+const RECORD_NAME = /^\d+\.json$/;
+
+/** @throws RUN_LEDGER_INVALID for a record that no run of this plan has written */
+function readRecords(
+  out: string,
+  { units: nUnits }: RunIdentity,
+  { units, onNotice }: OpenLedgerOptions,
+): Map<number, UnitRecord> {
   const records = new Map<number, UnitRecord>();
-  for (const name of readdirSync(join(folder, 'units')).sort()) {
-    if (!/^\d+\.json$/.test(name)) continue;
-    const record = readLedgerJson(join(folder, 'units', name)) as UnitRecord;
-    records.set(record.unit, record);
+  const folder = join(out, FOLDER, 'units');
+  for (const name of readdirSync(folder).sort()) {
+    if (!RECORD_NAME.test(name)) continue;
+    const file = join(folder, name);
+    const record = checkRecord(readLedgerJson(file), { file, name, nUnits, units });
+    const damaged = publish(out, record);
+    if (damaged === null) {
+      records.set(record.unit, record);
+      continue;
+    }
+    onNotice?.(`${join(out, damaged)} is not as it was written: unit ${record.unit} is done again`);
+    rmSync(file);
+    syncFolder(folder);
   }
   return records;
 }

@@ -8,7 +8,7 @@ import { checkOptions, given, refuseOption } from '../options.ts';
 import { llamaCppVersion, version } from '../version.ts';
 import { type ResolvedRefiner, resolveRefiner } from './core.ts';
 import { defaultSizes, parseDevices } from './devices.ts';
-import { Run } from './lanes.ts';
+import { inputName, Run } from './lanes.ts';
 import { openLedger } from './ledger.ts';
 import { REFINE_CORPUS_TABLE } from './option-tables.ts';
 import { describePlan, planOverview } from './plan-overview.ts';
@@ -66,6 +66,7 @@ export async function refineCorpus(asked: RefineCorpusOptions): Promise<RunSumma
     failFast: options.failFast ?? false,
     exclude: [out],
     ...jsonOptionsOf(options, options.format === 'parquet'),
+    ...(options.signal && { signal: options.signal }),
   });
   for (const line of describePlan(plan)) notice(line);
   const output = outputSettings(options);
@@ -74,10 +75,17 @@ export async function refineCorpus(asked: RefineCorpusOptions): Promise<RunSumma
     const summary = summarise([], plan, out, started, emptyTally(plan));
     return { ...summary, thresholds, plan: planOverview(plan) };
   }
-  const ledger = openLedger(options.out, identityOf(options, resolved, plan, output, thresholds));
+  const identity = identityOf(options, resolved, plan, output, thresholds);
+  const ledger = await openLedger(options.out, identity, {
+    units: plan.units.map((unit) => ({ input: inputName(plan, unit), nRows: unit.nRows })),
+    onNotice: notice,
+    signal: options.signal,
+  });
   try {
     const run = new Run(options, resolved, plan, output, ledger, started);
     return { ...(await run.execute()), thresholds };
+  } catch (error) {
+    throw ledger.explain(error);
   } finally {
     ledger.close();
   }

@@ -8,7 +8,7 @@ import { planCorpus } from '../corpus/plan.ts';
 import { openSink } from '../corpus/sink.ts';
 import type { CorpusPlan, UnitBatch } from '../corpus/types.ts';
 import { openUnit } from '../corpus/unit.ts';
-import { GristmillError } from '../errors.ts';
+import { GristmillError, isGristmillError } from '../errors.ts';
 import { openCore, openExecution, openSlabs, type ResolvedRefiner } from './core.ts';
 import { batchRows, defaultSizes, parseDevices } from './devices.ts';
 import { BATCH_BYTES, IN_FLIGHT } from './lanes.ts';
@@ -25,6 +25,7 @@ import {
   rejectedCounts,
   ZERO_COUNTS,
 } from './statistics.ts';
+import { Stopping } from './stopping.ts';
 import { extraColumns, extraValues } from './unit-writer.ts';
 
 /** Refines `options.inputs` to standard output. */
@@ -39,6 +40,7 @@ export async function streamRun(
     ...(options.idColumn !== undefined && { idColumn: options.idColumn }),
     ...jsonOptionsOf(options, true),
     failFast: true,
+    ...(options.signal && { signal: options.signal }),
   });
   const slabs = openSlabs(options);
   const pool = openExecution(resolved, slabs, options.workers);
@@ -53,12 +55,14 @@ export async function streamRun(
   let counts: RefineCounts = ZERO_COUNTS;
   let interrupted = false;
   let unitsDone = 0;
-  const core = await openCore(resolved, options, device, pool, options.isolate ?? true).catch(
-    async (error: unknown) => {
-      await pool.destroy();
-      throw error;
-    },
-  );
+  using stopping = new Stopping(options.signal);
+  const core = await openCore(resolved, options, device, pool, options.isolate ?? true, {
+    signal: options.signal,
+    kill: stopping.giveUp,
+  }).catch(async (error: unknown) => {
+    await pool.destroy();
+    throw error;
+  });
   async function* read(): AsyncGenerator<{ input: UnitBatch; file: string }> {
     let rowsLeft = options.limit ?? Number.POSITIVE_INFINITY;
     for (const unit of plan.units) {
@@ -68,6 +72,7 @@ export async function streamRun(
         batchRows: batchRows(options.slots ?? defaultSizes(device).nSlots),
         batchBytes: BATCH_BYTES,
         reject: rejectModeOf('arrow'),
+        signal: stopping.giveUp,
       });
       for await (const input of firstRows(batches, rowsLeft)) {
         if (options.signal?.aborted) {
@@ -95,12 +100,12 @@ export async function streamRun(
       const judged = mapOrdered(read(), IN_FLIGHT, async ({ input, file }) => ({
         input,
         file,
-        judged: await judgeBatch(core, input.batch, input.rowStatus),
+        judged: await stopping.computing(judgeBatch(core, input.batch, input.rowStatus)),
       }));
       const executed = mapOrdered(judged, IN_FLIGHT, async ({ input, file, judged }) => ({
         input,
         file,
-        rows: await executeBatch(core, judged),
+        rows: await stopping.computing(executeBatch(core, judged)),
       }));
       for await (const { input, file, rows } of executed) {
         await rejected.write(file, input.rejected);
@@ -118,7 +123,9 @@ export async function streamRun(
       await rejected.close();
     } catch (error) {
       await Promise.allSettled([sink.abort(), rejected.abort()]);
-      throw error;
+      // What was written stays: its end is missing, and the reader is told by it.
+      if (options.signal?.aborted && isGristmillError(error, 'ABORTED')) interrupted = true;
+      else throw error;
     }
   } finally {
     await core.dispose();

@@ -3,8 +3,8 @@
  */
 import type { CorpusPlan, CorpusUnit } from '../corpus/types.ts';
 import { type ErrorCode, isGristmillError } from '../errors.ts';
-import type { UnitRecord } from './ledger.ts';
 import { addCounts, type RefineCounts, type RunOutcome, ZERO_COUNTS } from './statistics.ts';
+import type { UnitRecord } from './unit-record.ts';
 
 /** A failed file or unit. */
 export interface RunError {

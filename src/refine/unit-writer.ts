@@ -18,8 +18,9 @@ import type {
   UnitBatch,
 } from '../corpus/types.ts';
 import { partitionsOf } from '../corpus/unit.ts';
-import { pendingPath, type UnitFile, unitName } from './ledger.ts';
+import { pendingPath } from './ledger.ts';
 import type { RefinedRows } from './refine-batch.ts';
+import { type UnitFile, unitName } from './unit-record.ts';
 
 /** What is written besides the refined text. */
 export interface OutputSettings {

@@ -21,9 +21,21 @@ type KeptValidation = Omit<ChunkValidation, 'scores'>;
 /** Runs a checked configuration. @throws as trainModel() */
 export async function runLineTraining(
   config: LineTrainConfig,
-  { signal, onProgress, onPhase = () => undefined }: TrainHooks,
+  hooks: TrainHooks,
 ): Promise<TrainSummary> {
-  const folder = await claim(config);
+  using folder = await claim(config, hooks);
+  try {
+    return await train(config, hooks, folder);
+  } catch (error) {
+    throw folder.explain(error);
+  }
+}
+
+async function train(
+  config: LineTrainConfig,
+  { signal, onProgress, onPhase = () => undefined }: TrainHooks,
+  folder: RunFolder,
+): Promise<TrainSummary> {
   const pages = await pagesOf(config.data.inputs, signal);
   const extraPages = await pagesOf(config.extra?.inputs ?? [], signal);
   const training = optionsOf(config);
@@ -51,10 +63,11 @@ export async function runLineTraining(
       checkpoint: {
         path: folder.checkpoint,
         every: config.checkpointEvery,
-        onStart: (step) => {
+        state: () => folder.checkpointState(),
+        onStart: (step, checkpointState) => {
           state.resumedAt = step;
           state.steps = step;
-          folder.resumeAt(step);
+          folder.resumeAt(step, checkpointState);
         },
         onSaved: () => folder.plot(),
       },
@@ -90,13 +103,14 @@ export async function runLineTraining(
   }
 }
 
-async function claim(config: LineTrainConfig): Promise<RunFolder> {
+async function claim(config: LineTrainConfig, { signal, onPhase }: TrainHooks): Promise<RunFolder> {
   const { out, nThreads: _, checkpointEvery: __, ...same } = config;
   const files: Record<string, string> = {};
   for (const path of [...config.data.inputs, ...(config.extra?.inputs ?? [])]) {
     files[path] = await hashOf(path);
   }
-  return RunFolder.claim(out, { config: same, files }, config.export.name);
+  const options = { signal, onNotice: onPhase };
+  return RunFolder.claim(out, { config: same, files }, config.export.name, options);
 }
 
 function optionsOf({ training, nThreads }: LineTrainConfig): LineTrainingOptions {

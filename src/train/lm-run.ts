@@ -32,11 +32,24 @@ export async function runLmTraining(
   config: LmTrainConfig,
   hooks: TrainHooks,
 ): Promise<TrainSummary> {
-  const folder = await claim(config);
-  const tokenizerPath = await tokenizerOf(config);
+  using folder = await claim(config, hooks);
+  try {
+    return await train(config, hooks, folder);
+  } catch (error) {
+    throw folder.explain(error);
+  }
+}
+
+async function train(
+  config: LmTrainConfig,
+  hooks: TrainHooks,
+  folder: RunFolder,
+): Promise<TrainSummary> {
+  const tokenizerPath = await tokenizerOf(config, hooks.signal);
   const tokenizer = await native().openTokenizer(tokenizerPath);
   try {
-    const settings = { tokenizer, tokenizerPath, batch: config.batch, seed: config.seed };
+    const { batch, seed } = config;
+    const settings = { tokenizer, tokenizerPath, batch, seed, signal: hooks.signal };
     const source = await sourceOf(config, settings);
     const validation = await validationOf(config, settings);
     const shape = await shapeOf(config.model, tokenizer.info.nTokens);
@@ -113,7 +126,8 @@ class LmRun {
       }
       if (atEnd || (checkpointEvery > 0 && step % checkpointEvery === 0)) await this.#checkpoint();
     }
-    if (step < totalSteps) await this.#checkpoint();
+    // An interrupt in front of the first step leaves nothing that another run would have to give way to.
+    if (step < totalSteps && step > resumedAt) await this.#checkpoint();
     const { model } = this.#folder;
     if (step >= totalSteps && !existsSync(model)) {
       await this.#describe(model);
@@ -135,8 +149,10 @@ class LmRun {
   /** Continues from the checkpoint, if there is one; losses behind it are made again. */
   async #resume(): Promise<number> {
     const { checkpoint } = this.#folder;
-    const step = existsSync(checkpoint) ? (await this.#trainer.loadCheckpoint(checkpoint)).step : 0;
-    this.#folder.resumeAt(step);
+    const { step, state } = existsSync(checkpoint)
+      ? await this.#trainer.loadCheckpoint(checkpoint)
+      : { step: 0, state: '' };
+    this.#folder.resumeAt(step, state);
     return step;
   }
 
@@ -152,7 +168,7 @@ class LmRun {
   }
 
   async #checkpoint(): Promise<void> {
-    await this.#trainer.saveCheckpoint(this.#folder.checkpoint);
+    await this.#trainer.saveCheckpoint(this.#folder.checkpoint, this.#folder.checkpointState());
     this.#folder.plot();
   }
 
@@ -191,13 +207,14 @@ function ratesOf({ schedule, batch }: LmTrainConfig, totalSteps: number): (step:
   return (step) => curve.at(step + 1);
 }
 
-async function claim(config: LmTrainConfig): Promise<RunFolder> {
+async function claim(config: LmTrainConfig, { signal, onPhase }: TrainHooks): Promise<RunFolder> {
   const { out, nThreads: _, checkpointEvery: __, ...same } = config;
   const files: Record<string, string> = {};
   const inputs = [...config.data.inputs, ...(config.validation?.inputs ?? [])];
   if (config.objective === 'pretrain') {
     const { files: found } = await planTexts({
       inputs,
+      signal,
       ...(config.data.textColumn !== undefined && { textColumn: config.data.textColumn }),
     });
     for (const { path, fingerprint } of found) files[path] = fingerprint;
@@ -212,10 +229,11 @@ async function claim(config: LmTrainConfig): Promise<RunFolder> {
   ]) {
     if (path !== null && path !== undefined) files[path] = await hashOf(path);
   }
-  return RunFolder.claim(out, { config: same, files }, config.export.name);
+  const options = { signal, onNotice: onPhase };
+  return RunFolder.claim(out, { config: same, files }, config.export.name, options);
 }
 
-async function tokenizerOf(config: LmTrainConfig): Promise<string> {
+async function tokenizerOf(config: LmTrainConfig, signal?: AbortSignal): Promise<string> {
   const { tokenizer, out } = config;
   if (!tokenizer) return (config.model as { readonly from: string }).from;
   if ('path' in tokenizer) return tokenizer.path;
@@ -228,8 +246,10 @@ async function tokenizerOf(config: LmTrainConfig): Promise<string> {
     });
   }
   const { inputs, textColumn } = config.data;
-  const plan = await planTexts({ inputs, ...(textColumn !== undefined && { textColumn }) });
-  await trainTokenizer({ texts: readStrings(plan), vocabSize: tokenizer.train.vocabSize, path });
+  const plan = await planTexts({ inputs, signal, ...(textColumn !== undefined && { textColumn }) });
+  const texts = readStrings(plan, signal);
+  const { vocabSize } = tokenizer.train;
+  await trainTokenizer({ texts, vocabSize, path, ...(signal && { signal }) });
   return path;
 }
 

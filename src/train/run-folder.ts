@@ -6,14 +6,18 @@
  *     loss.svg        the same as a picture
  *     checkpoint.bin  weights, moments and step; replaced as a whole
  *     model.gguf      the result; it is there only when the run is finished
+ *     lock            the process that trains (work/lease.ts)
+ *
+ * What has produced nothing, no checkpoint and no model, blocks nothing: it gives way to a run with other settings.
  */
 import { createHash } from 'node:crypto';
-import { createReadStream, existsSync, readFileSync } from 'node:fs';
+import { createReadStream, existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { GristmillError } from '../errors.ts';
-import { makeFolder } from '../local-path.ts';
+import { readLedgerJson } from '../durable-files.ts';
+import { GristmillError, isGristmillError } from '../errors.ts';
+import { type Lease, type TakeLeaseOptions, takeLease } from '../work/lease.ts';
 import { type LossPoint, lossPlot } from './loss-plot.ts';
-import { RecordLog, writeWhole } from './record-log.ts';
+import { markIn, RecordLog, writeWhole } from './record-log.ts';
 
 /** A step or a measurement, as losses.jsonl has it. */
 export interface TrainRecord {
@@ -27,15 +31,17 @@ export interface TrainRecord {
 }
 
 /** See the file's header. */
-export class RunFolder {
+export class RunFolder implements Disposable {
   readonly checkpoint: string;
   readonly model: string;
   readonly #out: string;
   readonly #title: string;
   readonly #log: RecordLog<TrainRecord>;
+  readonly #lease: Lease;
 
-  private constructor(out: string, title: string) {
+  private constructor(out: string, title: string, lease: Lease) {
     this.#out = out;
+    this.#lease = lease;
     this.#title = title;
     this.#log = new RecordLog(join(out, 'losses.jsonl'));
     this.checkpoint = join(out, 'checkpoint.bin');
@@ -43,28 +49,58 @@ export class RunFolder {
   }
 
   /**
-   * Takes the folder for a run, or refuses one that holds another.
+   * Takes the folder for a run, or refuses one that holds another. The caller disposes of it.
    *
    * @param identity what must be the same for the run to go on; JSON
    * @param title of the plot
-   * @throws TRAIN_RUN_CHANGED naming what differs
+   * @throws TRAIN_RUN_CHANGED naming what differs, RUN_LEDGER_INVALID for a damaged run.json, RUN_OUTPUT_IN_USE,
+   *   TRAIN_WRITE_FAILED, ABORTED while it waits
    */
-  static claim(out: string, identity: object, title: string): RunFolder {
-    makeFolder(out, 'TRAIN_WRITE_FAILED');
-    const now = JSON.parse(JSON.stringify({ format: 1, ...identity })) as object;
-    const file = join(out, 'run.json');
-    if (existsSync(file)) {
-      const changes = changedKeys(recorded(file), now);
-      if (changes.length > 0) {
-        throw new GristmillError('TRAIN_RUN_CHANGED', {
-          out,
-          changes: changes.slice(0, 8).join(', '),
-        });
-      }
-    } else {
-      writeWhole(file, `${JSON.stringify(now, null, 2)}\n`);
+  static async claim(
+    out: string,
+    identity: object,
+    title: string,
+    options: TakeLeaseOptions = {},
+  ): Promise<RunFolder> {
+    let lease: Lease | null = null;
+    try {
+      lease = await takeLease(out, join(out, 'lock'), options);
+      const folder = new RunFolder(out, title, lease);
+      folder.#claim(JSON.parse(JSON.stringify({ format: 1, ...identity })) as object);
+      return folder;
+    } catch (error) {
+      lease?.release();
+      if (isGristmillError(error)) throw error;
+      const reason = (error as Error).message;
+      throw new GristmillError('TRAIN_WRITE_FAILED', { path: out, reason }, { cause: error });
     }
-    return new RunFolder(out, title);
+  }
+
+  #claim(now: object): void {
+    const file = join(this.#out, 'run.json');
+    const isSame = existsSync(file) && changedKeys(recorded(file), now).length === 0;
+    if (isSame) return;
+    if (PRODUCED.some((name) => existsSync(join(this.#out, name)))) {
+      if (!existsSync(file)) {
+        throw new GristmillError('RUN_LEDGER_INVALID', { file, reason: 'it is gone' });
+      }
+      const changes = changedKeys(readLedgerJson(file), now).slice(0, 8).join(', ');
+      throw new GristmillError('TRAIN_RUN_CHANGED', { out: this.#out, changes });
+    }
+    // Of other settings, and made again in a moment.
+    for (const name of ['tokenizer.gguf', 'losses.jsonl', 'loss.svg']) {
+      if (existsSync(file)) rmSync(join(this.#out, name), { force: true });
+    }
+    writeWhole(file, `${JSON.stringify(now, null, 2)}\n`);
+  }
+
+  /** What a failure means: RUN_LEASE_LOST where another process has taken the folder over, else itself. */
+  explain(error: unknown): unknown {
+    return this.#lease.explain(error);
+  }
+
+  [Symbol.dispose](): void {
+    this.#lease.release();
   }
 
   get records(): readonly TrainRecord[] {
@@ -78,15 +114,30 @@ export class RunFolder {
 
   /** Writes a file of the run's own, whole or not at all. */
   write(name: string, text: string): void {
+    this.#lease.check();
     writeWhole(this.file(name), text);
   }
 
-  /** Reads the records up to a step; those behind it are made again. */
-  resumeAt(step: number): void {
-    this.#log.resumeAt(step);
+  /**
+   * Reads the records up to a step; those behind it are made again.
+   *
+   * @param state of the checkpoint
+   * @throws RUN_LEDGER_INVALID when they are not those that the checkpoint was written behind
+   */
+  resumeAt(step: number, state: string): void {
+    this.#log.resumeAt(step, markIn(state));
   }
 
+  /** State of a checkpoint that is about to be written: what was measured until now. @throws RUN_LEASE_LOST */
+  checkpointState(): string {
+    this.#lease.check();
+    this.#log.sync();
+    return JSON.stringify({ records: this.#log.mark() });
+  }
+
+  /** @throws RUN_LEASE_LOST */
   add(record: TrainRecord): void {
+    this.#lease.check();
     this.#log.add(record);
   }
 
@@ -127,7 +178,10 @@ export async function hashOf(path: string): Promise<string> {
   return hash.digest('hex');
 }
 
-/** What run.json holds; a damaged file is no run that could go on. */
+/** Names of what a run has for its work. */
+const PRODUCED = ['checkpoint.bin', 'model.gguf', 'validation.json'];
+
+/** What run.json holds; null for a damaged file. */
 function recorded(file: string): unknown {
   try {
     return JSON.parse(readFileSync(file, 'utf8'));

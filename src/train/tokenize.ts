@@ -9,14 +9,15 @@
  *     source-00000/        a finished source: record.json and a folder for every domain
  *     domains.json         names and training tokens, as `mix sample` reads them
  */
-import { existsSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { lock, syncFolder, writeDurably } from '../durable-files.ts';
+import { readLedgerJson, syncFolder, writeDurably } from '../durable-files.ts';
 import { GristmillError } from '../errors.ts';
 import { makeFolder } from '../local-path.ts';
 import { isTokenizer, trainTokenizer } from '../model/tokenizer-training.ts';
 import { native } from '../native.ts';
 import type { NativeTokenizer } from '../native-tokenizer.ts';
+import { type Lease, takeLease } from '../work/lease.ts';
 import { changedKeys, hashOf } from './run-folder.ts';
 import {
   checkSources,
@@ -41,6 +42,8 @@ export interface TokenizeDomainsOptions {
   /** Domains, named by their sources, that are held out whole; no tokenizer is trained on them. Default none. */
   readonly heldOut?: readonly string[];
   readonly onProgress?: (progress: TokenizeProgress) => void;
+  /** One line that a person should see: a wait for a lease. */
+  readonly onNotice?: ((line: string) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -63,7 +66,7 @@ interface SourceRecord {
  * Tokenizes domains; the same call again goes on, or reports what is there.
  *
  * @throws TRAIN_SOURCES_INVALID, TRAIN_STORE_CHANGED, TRAIN_STORE_INVALID, ENGINE_MODEL_*, CORPUS_*, OPTION_INVALID,
- *   RUN_OUTPUT_IN_USE, TRAIN_WRITE_FAILED, ABORTED
+ *   RUN_OUTPUT_IN_USE, RUN_LEASE_LOST, RUN_LEDGER_INVALID, TRAIN_WRITE_FAILED, ABORTED
  */
 export async function tokenizeDomains(options: TokenizeDomainsOptions): Promise<StoreIndex> {
   const { out, tokenizer, validationShare = 0.05, heldOut, signal } = options;
@@ -86,8 +89,9 @@ export async function tokenizeDomains(options: TokenizeDomainsOptions): Promise<
     tokenizer: typeof tokenizer === 'string' ? await vocabularyOf(tokenizer) : tokenizer,
   };
   makeFolder(out, 'TRAIN_WRITE_FAILED');
-  const unlock = lock(out, join(out, 'lock'));
+  let lease: Lease | null = null;
   try {
+    lease = await takeLease(out, join(out, 'lock'), options);
     claim(out, identity);
     if (existsSync(join(out, STORE_INDEX))) {
       using store = openTokenStore(out);
@@ -102,7 +106,7 @@ export async function tokenizeDomains(options: TokenizeDomainsOptions): Promise<
     }
     const opened = await native().openTokenizer(path);
     try {
-      const { domains, nSkipped } = await writeSources(planned, opened, options);
+      const { domains, nSkipped } = await writeSources(planned, opened, lease, options);
       const { nTokens, eos } = opened.info;
       const index: StoreIndex = {
         format: 1,
@@ -118,6 +122,7 @@ export async function tokenizeDomains(options: TokenizeDomainsOptions): Promise<
         domains,
         nSkipped,
       };
+      lease.check();
       const sizes = domains.map(({ name, train }) => ({ name, tokens: train.nTokens }));
       writeDurably(join(out, 'domains.json'), `${JSON.stringify(sizes, null, 2)}\n`);
       writeDurably(join(out, STORE_INDEX), `${JSON.stringify(index, null, 2)}\n`);
@@ -125,12 +130,13 @@ export async function tokenizeDomains(options: TokenizeDomainsOptions): Promise<
     } finally {
       opened.dispose();
     }
-  } catch (error) {
+  } catch (caught) {
+    const error = lease?.explain(caught) ?? caught;
     if (error instanceof GristmillError) throw error;
     const reason = (error as Error).message;
     throw new GristmillError('TRAIN_WRITE_FAILED', { path: out, reason }, { cause: error });
   } finally {
-    unlock();
+    lease?.release();
   }
 }
 
@@ -153,9 +159,26 @@ function claim(out: string, identity: object): void {
     writeDurably(file, `${JSON.stringify(now, null, 2)}\n`);
     return;
   }
-  const changes = changedKeys(JSON.parse(readFileSync(file, 'utf8')), now);
+  const hasProduced = readdirSync(out).some((name) => /^source-\d+$/.test(name));
+  if (!hasProduced && !existsSync(join(out, STORE_INDEX))) {
+    // What has produced nothing blocks nothing; a vocabulary that it trained is of its texts.
+    if (changedKeys(recordedIdentity(file), now).length === 0) return;
+    rmSync(join(out, 'tokenizer.gguf'), { force: true });
+    writeDurably(file, `${JSON.stringify(now, null, 2)}\n`);
+    return;
+  }
+  const changes = changedKeys(readLedgerJson(file), now);
   if (changes.length === 0) return;
   throw new GristmillError('TRAIN_STORE_CHANGED', { out, changes: changes.slice(0, 8).join(', ') });
+}
+
+/** Null for a damaged file. */
+function recordedIdentity(file: string): unknown {
+  try {
+    return JSON.parse(readFileSync(file, 'utf8'));
+  } catch {
+    return null;
+  }
 }
 
 async function* allTexts(
@@ -177,6 +200,7 @@ async function* allTexts(
 async function writeSources(
   planned: readonly PlannedSource[],
   tokenizer: NativeTokenizer,
+  lease: Lease,
   options: TokenizeDomainsOptions,
 ): Promise<SourceRecord> {
   const { out, onProgress } = options;
@@ -197,7 +221,7 @@ async function writeSources(
       });
     const record = existsSync(recordFile)
       ? (JSON.parse(readFileSync(recordFile, 'utf8')) as SourceRecord)
-      : await writeSource(source, { folder, names, tokenizer, options, report });
+      : await writeSource(source, { folder, names, tokenizer, lease, options, report });
     for (const domain of record.domains) {
       names.add(domain.name);
       domains.push(domain);
@@ -218,17 +242,20 @@ async function writeSource(
     folder,
     names,
     tokenizer,
+    lease,
     options: { out, validationShare: share = 0.05, heldOut, signal },
     report,
   }: {
     readonly folder: string;
     readonly names: Set<string>;
     readonly tokenizer: NativeTokenizer;
+    readonly lease: Lease;
     readonly options: TokenizeDomainsOptions;
     readonly report: (nDocs: number, nTokens: number, done: number) => void;
   },
 ): Promise<SourceRecord> {
   const partial = join(out, `${folder}.partial`);
+  lease.check();
   rmSync(partial, { recursive: true, force: true });
   makeFolder(partial);
   const { eos, nTokens: nVocab } = tokenizer.info;
@@ -268,6 +295,7 @@ async function writeSource(
     .map(([name, { writer, folder: own }]) => ({ name, folder: own, ...writer.finish() }))
     .sort((left, right) => (left.name < right.name ? -1 : 1));
   const record = { domains, nSkipped };
+  lease.check();
   writeDurably(join(partial, 'record.json'), `${JSON.stringify(record, null, 2)}\n`);
   rmSync(join(out, folder), { recursive: true, force: true });
   renameSync(partial, join(out, folder));

@@ -1,11 +1,12 @@
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { hostname, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { isGristmillError } from '../../src/errors.ts';
-import { openLedger, pendingPath, type UnitRecord } from '../../src/refine/ledger.ts';
+import { openLedger, pendingPath } from '../../src/refine/ledger.ts';
 import { compareIdentity, type RunIdentity } from '../../src/refine/run-identity.ts';
 import { addCounts, ZERO_COUNTS } from '../../src/refine/statistics.ts';
+import type { UnitRecord } from '../../src/refine/unit-record.ts';
 
 const identity: RunIdentity = {
   format: 1,
@@ -27,13 +28,13 @@ const record = (unit: number, path: string, rows = 1): UnitRecord => ({
   unit,
   input: 'in.parquet',
   counts: { ...ZERO_COUNTS, rowsIn: rows, kept: rows },
-  files: [{ path, rows, bytes: 2, sha256: 'x' }],
+  files: [{ path, rows: path.startsWith('dropped/') ? 0 : rows, bytes: 2, sha256: 'x' }],
   seconds: 1,
 });
 
-const codeOf = (run: () => unknown): string => {
+const codeOf = async (run: () => unknown): Promise<string> => {
   try {
-    run();
+    await run();
   } catch (error) {
     if (isGristmillError(error)) return error.code;
     throw error;
@@ -42,8 +43,8 @@ const codeOf = (run: () => unknown): string => {
 };
 
 describe('openLedger', () => {
-  it('publishes the files of a unit only with its record', () => {
-    const ledger = openLedger(out, identity);
+  it('publishes the files of a unit only with its record', async () => {
+    const ledger = await openLedger(out, identity);
     ledger.beginUnit(0);
     const path = 'part-00000.parquet';
     writeFileSync(pendingPath(out, 0, path), 'hi');
@@ -52,84 +53,148 @@ describe('openLedger', () => {
     expect(readFileSync(join(out, path), 'utf8')).toBe('hi');
     expect(existsSync(pendingPath(out, 0, path))).toBe(false);
     ledger.close();
-    expect([...openLedger(out, identity).committed.keys()]).toEqual([0]);
+    expect([...(await openLedger(out, identity)).committed.keys()]).toEqual([0]);
   });
 
-  it('finishes publishing after a crash between record and files', () => {
-    const ledger = openLedger(out, identity);
+  it('finishes publishing after a crash between record and files', async () => {
+    const ledger = await openLedger(out, identity);
     ledger.beginUnit(0);
     const path = 'dropped/part-00000.parquet';
     writeFileSync(pendingPath(out, 0, path), 'hi');
     // What a crash right after the record's rename leaves behind.
     writeFileSync(join(out, '_gristmill/units/00000.json'), JSON.stringify(record(0, path)));
     ledger.close();
-    openLedger(out, identity).close();
+    (await openLedger(out, identity)).close();
     expect(readFileSync(join(out, path), 'utf8')).toBe('hi');
   });
 
-  it('throws units in flight away', () => {
-    const ledger = openLedger(out, identity);
+  it('throws units in flight away', async () => {
+    const ledger = await openLedger(out, identity);
     ledger.beginUnit(1);
     writeFileSync(pendingPath(out, 1, 'part-00001.parquet'), 'half');
     ledger.close();
-    openLedger(out, identity).close();
+    (await openLedger(out, identity)).close();
     expect(existsSync(pendingPath(out, 1, 'part-00001.parquet'))).toBe(false);
     expect(existsSync(join(out, 'part-00001.parquet'))).toBe(false);
   });
 
-  it('refuses a unit that loses a row', () => {
-    const ledger = openLedger(out, identity);
+  it('refuses a unit that loses a row', async () => {
+    const ledger = await openLedger(out, identity);
     ledger.beginUnit(0);
     const lossy = { ...record(0, 'p'), counts: { ...ZERO_COUNTS, rowsIn: 3, kept: 2 } };
-    expect(codeOf(() => ledger.commitUnit(lossy))).toBe('RUN_CONSERVATION');
+    expect(await codeOf(() => ledger.commitUnit(lossy))).toBe('RUN_CONSERVATION');
     ledger.close();
   });
 
-  it('refuses another run, naming what changed', () => {
-    openLedger(out, identity).close();
+  it('refuses another run, naming what changed', async () => {
+    const ledger = await openLedger(out, identity);
+    ledger.beginUnit(0);
+    writeFileSync(pendingPath(out, 0, 'part-00000.parquet'), 'hi');
+    ledger.commitUnit(record(0, 'part-00000.parquet'));
+    ledger.close();
     const changed = { ...identity, options: { ...identity.options, executor: 'compat' } };
-    expect(() => openLedger(out, changed)).toThrow(/options\.executor: "strict" -> "compat"/);
-    // A refused run leaves the lock free.
-    openLedger(out, identity).close();
+    await expect(openLedger(out, changed)).rejects.toThrow(
+      /options\.executor: "strict" -> "compat"/,
+    );
+    // A refused run leaves the lease free.
+    (await openLedger(out, identity)).close();
   });
 
-  it('refuses a folder with files of somebody else', () => {
+  // Was: a run that failed for its device left run.json, and the same folder was refused with another device.
+  it('lets other settings take a folder in which nothing was done', async () => {
+    (await openLedger(out, identity)).close();
+    const changed = { ...identity, options: { ...identity.options, executor: 'compat' } };
+    (await openLedger(out, changed)).close();
+    const kept = JSON.parse(readFileSync(join(out, '_gristmill/run.json'), 'utf8'));
+    expect(kept.options.executor).toBe('compat');
+  });
+
+  it('refuses a folder with files of somebody else', async () => {
     mkdirSync(out, { recursive: true });
     writeFileSync(join(out, 'thesis.txt'), 'mine');
-    expect(codeOf(() => openLedger(out, identity))).toBe('RUN_OUTPUT_FOREIGN');
+    expect(await codeOf(() => openLedger(out, identity))).toBe('RUN_OUTPUT_FOREIGN');
   });
 
-  it('is held by one process at a time, and freed by a dead one', () => {
-    const ledger = openLedger(out, identity);
-    expect(codeOf(() => openLedger(out, identity))).toBe('RUN_OUTPUT_IN_USE');
+  it('is held by one process at a time', async () => {
+    const ledger = await openLedger(out, identity);
+    expect(await codeOf(() => openLedger(out, identity))).toBe('RUN_OUTPUT_IN_USE');
     ledger.close();
-    const lock = join(out, '_gristmill/lock');
-    // No process has this id: Linux's largest is 2^22.
-    writeFileSync(lock, JSON.stringify({ pid: 2 ** 30, host: hostname() }));
-    openLedger(out, identity).close();
-    writeFileSync(lock, JSON.stringify({ pid: 2 ** 30, host: 'another-host' }));
-    expect(codeOf(() => openLedger(out, identity))).toBe('RUN_OUTPUT_IN_USE');
-    writeFileSync(lock, '');
-    openLedger(out, identity).close();
+    expect(existsSync(join(out, '_gristmill/lock'))).toBe(false);
+    (await openLedger(out, identity)).close();
   });
 
-  it('says so when a committed file is gone', () => {
-    const ledger = openLedger(out, identity);
+  // Was: a stopped process that had lost its lock wrote on, into the folder of the one that had taken it over.
+  it('commits and begins nothing for a holder that lost its lease', async () => {
+    const ledger = await openLedger(out, identity);
     ledger.beginUnit(0);
-    writeFileSync(pendingPath(out, 0, 'p.parquet'), 'hi');
-    ledger.commitUnit(record(0, 'p.parquet'));
+    writeFileSync(pendingPath(out, 0, 'part-00000.parquet'), 'hi');
+    writeFileSync(join(out, '_gristmill/lock'), '{"pid":1,"host":"other","token":"t"}');
+    expect(await codeOf(() => ledger.beginUnit(1))).toBe('RUN_LEASE_LOST');
+    expect(await codeOf(() => ledger.commitUnit(record(0, 'part-00000.parquet')))).toBe(
+      'RUN_LEASE_LOST',
+    );
+    expect(ledger.explain(new Error('ENOENT'))).toMatchObject({ code: 'RUN_LEASE_LOST' });
     ledger.close();
-    rmSync(join(out, 'p.parquet'));
-    expect(codeOf(() => openLedger(out, identity))).toBe('RUN_LEDGER_INVALID');
+    // It is the other's, and stays.
+    expect(existsSync(join(out, '_gristmill/lock'))).toBe(true);
   });
 
-  it('codes an output that cannot be written', () => {
-    expect(codeOf(() => openLedger('/dev/null/out', identity))).toBe('RUN_OUTPUT_FAILED');
+  // Was: only a file that was gone was seen, and the folder was refused for ever.
+  it.each(['gone', 'cut'])('does a unit again whose file is %s', async (how) => {
+    const ledger = await openLedger(out, identity);
+    for (const unit of [0, 1]) {
+      ledger.beginUnit(unit);
+      const path = `part-0000${unit}.parquet`;
+      writeFileSync(pendingPath(out, unit, path), 'hi');
+      ledger.commitUnit(record(unit, path));
+    }
+    ledger.close();
+    const file = join(out, 'part-00000.parquet');
+    if (how === 'gone') rmSync(file);
+    else writeFileSync(file, 'h');
+    const notices: string[] = [];
+    const again = await openLedger(out, identity, { onNotice: (line) => notices.push(line) });
+    expect([...again.committed.keys()]).toEqual([1]);
+    expect(notices.join()).toContain('part-00000.parquet is not as it was written: unit 0');
+    again.close();
+  });
+
+  // Was: a record that parsed was believed.
+  it.each([
+    ['another unit', { unit: 1 }],
+    ['a unit beyond the plan', { unit: 7 }],
+    ['rows that do not add up', { counts: { ...ZERO_COUNTS, rowsIn: 5, kept: 1 } }],
+    ['a file outside of the folder', { files: [{ path: '../x', rows: 1, bytes: 2, sha256: 'x' }] }],
+    [
+      'a file of other rows',
+      { files: [{ path: 'part-00000.parquet', rows: 9, bytes: 2, sha256: 'x' }] },
+    ],
+    ['another input', { input: 'else.parquet' }],
+    ['too many rows', { counts: { ...ZERO_COUNTS, rowsIn: 9, kept: 9 }, files: [] }],
+    ['no counts', { counts: null }],
+  ])('refuses a record of %s', async (_, change) => {
+    (await openLedger(out, identity)).close();
+    const file = join(out, '_gristmill/units/00000.json');
+    const made = { ...record(0, 'part-00000.parquet'), ...change };
+    writeFileSync(file, JSON.stringify(made));
+    writeFileSync(join(out, 'part-00000.parquet'), 'hi');
+    const units = [
+      { input: 'in.parquet', nRows: 3 },
+      { input: 'in.parquet', nRows: 3 },
+    ];
+    await expect(openLedger(out, identity, { units })).rejects.toMatchObject({
+      code: 'RUN_LEDGER_INVALID',
+      details: { file },
+    });
+  });
+
+  it('codes an output that cannot be written', async () => {
+    expect(await codeOf(() => openLedger('/dev/null/out', identity))).toBe('RUN_OUTPUT_FAILED');
   });
 });
 
 describe('compareIdentity', () => {
-  it('ignores where a model lies and sees what it holds', () => {
+  it('ignores where a model lies and sees what it holds', async () => {
     const model = { path: 'b.gguf', bytes: 1, sha256: 'aa' };
     const moved = { ...identity, models: { ...identity.models, document: model } };
     expect(compareIdentity(identity, moved)).toEqual([]);
@@ -137,7 +202,7 @@ describe('compareIdentity', () => {
     expect(compareIdentity(identity, other)).toEqual(['models.document.sha256: "aa" -> "bb"']);
   });
 
-  it('names new and changed inputs by their path', () => {
+  it('names new and changed inputs by their path', async () => {
     const inputs = [{ path: 'in.parquet', bytes: 4, fingerprint: 'g' }];
     expect(compareIdentity(identity, { ...identity, inputs }).join()).toContain(
       'inputs.in.parquet.bytes: 3 -> 4',
@@ -146,7 +211,7 @@ describe('compareIdentity', () => {
 });
 
 describe('addCounts', () => {
-  it('adds numbers and reasons', () => {
+  it('adds numbers and reasons', async () => {
     const first = { ...ZERO_COUNTS, rowsIn: 2, reasons: { b: 1, a: 1 } };
     const sum = addCounts(first, { ...first, reasons: { c: 2, a: 1 } });
     expect(sum.rowsIn).toBe(4);

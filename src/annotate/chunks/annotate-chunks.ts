@@ -19,6 +19,7 @@ import { checkNames, type OptionNames } from '../../options.ts';
 import { defaultModelFile } from '../../paths.ts';
 import { mapOrdered } from '../../refine/pipeline.ts';
 import { loadProfile, type Profile } from '../../refine/profile.ts';
+import type { Lease } from '../../work/lease.ts';
 import { chatRow, splitOf } from '../chat-file.ts';
 import { type CheckedExample, checkExample } from '../derive/check-example.ts';
 import { writeWindowExamples } from '../example-file.ts';
@@ -26,10 +27,9 @@ import { type Expert, openExpert } from '../expert/expert.ts';
 import {
   discard,
   JsonLinesFile,
-  lockFolder,
   pendingFile,
-  prepareFolder,
   publish,
+  takeFolder,
   workFolder,
   writeDurably,
 } from '../output-files.ts';
@@ -91,6 +91,7 @@ const OPTION_NAMES: OptionNames<AnnotateChunksOptions> = {
   validation: true,
   seed: true,
   signal: true,
+  onNotice: true,
   onProgress: true,
 };
 
@@ -119,12 +120,11 @@ export async function annotateChunks(options: AnnotateChunksOptions): Promise<Ch
   }
   const tokenizer = await native().openTokenizer(options.tokenizer ?? programs);
   try {
-    await prepareFolder(settings.out, 'chunks');
-    using _lock = lockFolder(settings.out);
+    using lease = await takeFolder(settings.out, 'chunks', settings);
     const cutter = new WindowCutter(tokenizer, profile, options.windowSize);
     const expert = await expertOf(settings);
     try {
-      return await new ChunkRun({ settings, profile, cutter, expert }).execute();
+      return await new ChunkRun({ settings, profile, cutter, expert, lease }).execute();
     } finally {
       await expert?.dispose();
     }
@@ -158,6 +158,7 @@ interface ChunkRunParts {
   readonly profile: Profile;
   readonly cutter: WindowCutter;
   readonly expert: Expert | null;
+  readonly lease: Lease;
 }
 
 class ChunkRun {
@@ -197,11 +198,13 @@ class ChunkRun {
         expert,
       });
       await writeDurably(pendingFile(out, PAGE), statisticsPage(statistics));
-      await publish(out, FILES, statistics);
+      await publish(out, this.#parts.lease, FILES, statistics);
       return statistics;
-    } catch (error) {
+    } catch (caught) {
       await rejected.close().catch(() => undefined);
-      await discard(out, FILES);
+      const error = this.#parts.lease.explain(caught);
+      // Where another one has the folder the files are its own.
+      if (error === caught) await discard(out, FILES);
       throw error;
     } finally {
       await discard(out, [SPOOL]);

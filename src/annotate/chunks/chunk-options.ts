@@ -57,6 +57,8 @@ export interface AnnotateChunksOptions {
   readonly seed?: number;
   /** Ends the run with ABORTED; answers that are paid for stay in the cache, nothing else is written. */
   readonly signal?: AbortSignal;
+  /** One line that a person should see: a wait for a lease. */
+  readonly onNotice?: (line: string) => void;
   /** Called about twice a second. */
   readonly onProgress?: (progress: AnnotateChunksProgress) => void;
 }

@@ -22,7 +22,7 @@ import { mapOrdered } from '../../refine/pipeline.ts';
 import { loadProfile } from '../../refine/profile.ts';
 import { type Expert, openExpert } from '../expert/expert.ts';
 import { checkCount, given, refuseOption } from '../options.ts';
-import { lockFolder, prepareFolder, publish, workFolder } from '../output-files.ts';
+import { publish, takeFolder, workFolder } from '../output-files.ts';
 import { loadTemplate, type PromptTemplate } from '../templates.ts';
 import { LABEL_FILES, type LabelFileSettings, LabelFiles, textAt } from './label-files.ts';
 import {
@@ -67,13 +67,14 @@ const OPTION_NAMES: OptionNames<AnnotateDocumentsOptions> = {
   profile: true,
   validation: true,
   signal: true,
+  onNotice: true,
   onProgress: true,
 };
 
 /**
  * Labels the documents of a corpus.
  *
- * @throws OPTION_INVALID, CORPUS_*, ENGINE_*, RUN_OUTPUT_FAILED, RUN_OUTPUT_IN_USE, ANNOTATE_OUTPUT_OTHER, ANNOTATE_TEMPLATE_INVALID,
+ * @throws OPTION_INVALID, CORPUS_*, ENGINE_*, RUN_OUTPUT_FAILED, RUN_OUTPUT_IN_USE, RUN_LEASE_LOST, ANNOTATE_OUTPUT_OTHER, ANNOTATE_TEMPLATE_INVALID,
  *   ANNOTATE_CACHE_*, ANNOTATE_EXPERT_REFUSED, ANNOTATE_EXPERT_DOWN; ABORTED when `signal` fires: no result is written then, the answers
  *   stay
  */
@@ -104,8 +105,7 @@ export async function annotateDocuments(
     ...(options.idColumn !== undefined && { idColumn: options.idColumn }),
     ...(signal && { signal }),
   });
-  await prepareFolder(out, 'documents');
-  using _lock = lockFolder(out);
+  using lease = await takeFolder(out, 'documents', options);
   const { maxChars, answerTokens, keepRule } = settings;
   await using expert = await openExpert({ cacheDir: answersFolder(out), ...options.expert });
   const judge = { expert, templates, rule, maxChars, answerTokens, signal };
@@ -121,7 +121,7 @@ export async function annotateDocuments(
     expert: { name: expert.name, ...expert.stats() },
     seconds: (performance.now() - started) / 1000,
   };
-  await publish(out, LABEL_FILES, statistics);
+  await publish(out, lease, LABEL_FILES, statistics);
   return statistics;
 }
 

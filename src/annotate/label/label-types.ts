@@ -31,6 +31,8 @@ export interface AnnotateDocumentsOptions {
   /** Share of domains whose documents validate, 0..1. Default 0.1. */
   readonly validation?: number;
   readonly signal?: AbortSignal;
+  /** One line that a person should see: a wait for a lease. */
+  readonly onNotice?: (line: string) => void;
   readonly onProgress?: (progress: AnnotateProgress) => void;
 }
 

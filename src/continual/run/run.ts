@@ -12,11 +12,10 @@
  *
  * @see arXiv 2403.08763; keeping the checkpoint before the anneal: its section 7, and 2503.02844
  */
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { lock, readLedgerJson, writeDurably } from '../../durable-files.ts';
+import { readLedgerJson, writeDurably } from '../../durable-files.ts';
 import { GristmillError } from '../../errors.ts';
-import { makeFolder } from '../../local-path.ts';
 import { shapeOf } from '../../train/model-shape.ts';
 import { changedKeys, hashOf } from '../../train/run-folder.ts';
 import {
@@ -29,6 +28,7 @@ import { sequencesOf, validationSets } from '../../train/store-batches.ts';
 import { openTokenStore, STORE_INDEX, type TokenStore } from '../../train/token-store.ts';
 import { type TokenizeProgress, tokenizeDomains } from '../../train/tokenize.ts';
 import { openTrainer, type Trainer } from '../../train/trainer.ts';
+import { type Lease, takeLease } from '../../work/lease.ts';
 import type { PlanConfig } from '../plan/config.ts';
 import { resolvePlan } from '../plan/resolve.ts';
 import type { ContinualPlan, PlanStage } from '../plan/types.ts';
@@ -44,6 +44,8 @@ export interface RunPlanOptions {
   readonly file?: string;
   readonly onTokenize?: (progress: TokenizeProgress) => void;
   readonly onProgress?: (progress: StageProgress) => void;
+  /** One line that a person should see: a wait for a lease. */
+  readonly onNotice?: ((line: string) => void) | undefined;
   /** Ends the run behind the step that is being made; the same call goes on. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -82,15 +84,14 @@ export interface RunPlanResult extends RunPlanSummary {
  *
  * @throws CONTINUAL_PLAN_INVALID for what running needs beyond a plan (data, model, tokenizer), CONTINUAL_RUN_CHANGED,
  *   CONTINUAL_DATA_TOO_SMALL, CONTINUAL_REPLAY_TOO_SMALL, CONTINUAL_DIVERGED, CONTINUAL_WRITE_FAILED, SCHEDULE_INVALID,
- *   RUN_OUTPUT_IN_USE, TRAIN_*, CORPUS_*, ENGINE_MODEL_*, ABORTED while it tokenizes
+ *   RUN_OUTPUT_IN_USE, RUN_LEASE_LOST, RUN_LEDGER_INVALID, TRAIN_*, CORPUS_*, ENGINE_MODEL_*, ABORTED while it tokenizes
  */
 export async function runPlan(config: PlanConfig, options: RunPlanOptions): Promise<RunPlanResult> {
   const { out, signal } = options;
   const needed = neededOf(config, options.file ?? 'the plan');
-  let unlock: () => void = () => undefined;
+  let lease: Lease | null = null;
   try {
-    makeFolder(out, 'CONTINUAL_WRITE_FAILED');
-    unlock = lock(out, join(out, 'lock'));
+    lease = await takeLease(out, join(out, 'lock'), options);
     await claim(config, needed, options);
     const storeFolder = join(out, 'store');
     if (!existsSync(join(storeFolder, STORE_INDEX))) await checkDocuments(config, needed, signal);
@@ -101,18 +102,20 @@ export async function runPlan(config: PlanConfig, options: RunPlanOptions): Prom
       validationShare: config.validation.share,
       heldOut: Object.keys(config.validation.sets),
       ...(options.onTokenize && { onProgress: options.onTokenize }),
+      onNotice: options.onNotice,
       signal,
     });
     using store = openTokenStore(storeFolder);
     const { path } = index.tokenizer;
     const tokenizerPath = typeof needed.tokenizer === 'string' ? path : join(storeFolder, path);
-    return await new PlanRun(config, options, store, tokenizerPath).execute();
-  } catch (error) {
+    return await new PlanRun(config, options, store, tokenizerPath, lease).execute();
+  } catch (caught) {
+    const error = lease?.explain(caught) ?? caught;
     if (error instanceof GristmillError) throw error;
     const reason = (error as Error).message;
     throw new GristmillError('CONTINUAL_WRITE_FAILED', { path: out, reason }, { cause: error });
   } finally {
-    unlock();
+    lease?.release();
   }
 }
 
@@ -122,14 +125,17 @@ class PlanRun {
   readonly #store: TokenStore;
   readonly #tokenizerPath: string;
   readonly #plan: ContinualPlan;
+  readonly #lease: Lease;
 
   constructor(
     config: PlanConfig,
     options: RunPlanOptions,
     store: TokenStore,
     tokenizerPath: string,
+    lease: Lease,
   ) {
     const { nCtx } = config.batch;
+    this.#lease = lease;
     this.#config = config;
     this.#options = options;
     this.#store = store;
@@ -174,6 +180,7 @@ class PlanRun {
               validation: sets,
               evalEvery: validation.every,
               tokenizerPath: this.#tokenizerPath,
+              lease: this.#lease,
               onRecord: (record, tokensPerSecond) =>
                 onProgress?.({
                   ...record,
@@ -187,6 +194,7 @@ class PlanRun {
       if (!summary) break;
       stages.push(summary);
       checkpoints.push(...summary.checkpoints);
+      this.#lease.check();
       const text = JSON.stringify({ format: 1, checkpoints }, null, 2);
       writeDurably(join(out, 'lineage.json'), `${text}\n`);
     }
@@ -204,6 +212,7 @@ class PlanRun {
       notes: [...plan.notes, ...unmeasured(this.#store, this.#config)],
     };
     if (!interrupted) {
+      this.#lease.check();
       writeDurably(join(out, 'summary.json'), `${JSON.stringify(summary, null, 2)}\n`);
     }
     return { out, ...summary, interrupted };
@@ -329,7 +338,9 @@ async function claim(
   }
   const now = JSON.parse(JSON.stringify({ format: 1, plan, files })) as object;
   const file = join(out, 'run.json');
-  if (!existsSync(file)) {
+  // What has produced nothing blocks nothing: no stage has a checkpoint yet.
+  if (!existsSync(file) || !hasCheckpoints(join(out, 'stages'))) {
+    rmSync(join(out, 'stages'), { recursive: true, force: true });
     writeDurably(file, `${JSON.stringify(now, null, 2)}\n`);
     return;
   }
@@ -337,4 +348,11 @@ async function claim(
   if (changes.length === 0) return;
   const named = changes.slice(0, 8).join(', ');
   throw new GristmillError('CONTINUAL_RUN_CHANGED', { out, changes: named });
+}
+
+function hasCheckpoints(stages: string): boolean {
+  return (
+    existsSync(stages) &&
+    readdirSync(stages, { recursive: true }).some((name) => /\.(ckpt|gguf)$/.test(String(name)))
+  );
 }

@@ -21,11 +21,12 @@ import { pngOf } from '../../charts/png.ts';
 import { readLedgerJson, writeDurably } from '../../durable-files.ts';
 import { GristmillError, isGristmillError } from '../../errors.ts';
 import { makeFolder } from '../../local-path.ts';
-import { RecordLog } from '../../train/record-log.ts';
+import { markIn, RecordLog, type RecordMark } from '../../train/record-log.ts';
 import { hashOf } from '../../train/run-folder.ts';
 import type { ValidationSet } from '../../train/store-batches.ts';
 import type { TokenStore } from '../../train/token-store.ts';
 import type { Trainer } from '../../train/trainer.ts';
+import type { Lease } from '../../work/lease.ts';
 import type { ContinualPlan, PlanStage } from '../plan/types.ts';
 import { stageFigure } from './figure.ts';
 import { type Checkpoint, checkpointId, type Lineage, stepOf } from './lineage.ts';
@@ -68,6 +69,7 @@ export interface RunStageOptions {
   readonly lineage: Lineage;
   readonly validation: readonly ValidationSet[];
   readonly evalEvery: number;
+  readonly lease: Lease;
   readonly checkpointEvery: number;
   /** GGUF file with the tokenizer, for the model that is exported. */
   readonly tokenizerPath: string;
@@ -122,8 +124,8 @@ class StageRun {
     const { plan, stage, store, lineage, validation, evalEvery, signal } = this.#options;
     this.#writeManifest();
     await using trainer = await this.#options.open();
-    const fromStep = await this.#restore(trainer);
-    this.#log.resumeAt(fromStep);
+    const { fromStep, mark } = await this.#restore(trainer);
+    this.#log.resumeAt(fromStep, mark);
     try {
       const { step } = await trainStage({
         ...{ plan, stage, store, trainer, validation, evalEvery, fromStep, signal },
@@ -161,8 +163,13 @@ class StageRun {
   }
 
   async #save(trainer: Trainer, name: string, step: number): Promise<void> {
+    this.#options.lease.check();
     this.#log.sync();
-    const state = JSON.stringify({ stage: this.#options.stage.name, step });
+    const state = JSON.stringify({
+      stage: this.#options.stage.name,
+      step,
+      records: this.#log.mark(),
+    });
     await trainer.saveCheckpoint(this.#path(name), state);
     const known = this.#saved.findIndex((saved) => saved.name === name);
     if (known >= 0) this.#saved.splice(known, 1);
@@ -175,7 +182,9 @@ class StageRun {
   }
 
   /** Weights of the stage's own last checkpoint, else those that it starts from. @returns steps that are made */
-  async #restore(trainer: Trainer): Promise<number> {
+  async #restore(
+    trainer: Trainer,
+  ): Promise<{ readonly fromStep: number; readonly mark: RecordMark | null }> {
     const { out, plan, stage } = this.#options;
     for (const name of readdirSync(join(out, this.#folder))) {
       // What a kill has left half written.
@@ -189,21 +198,22 @@ class StageRun {
     this.#saved.sort((left, right) => left.step - right.step);
     const last = this.#saved.at(-1);
     if (last) {
-      await trainer.loadCheckpoint(this.#path(last.name));
-      return last.step;
+      const { state } = await trainer.loadCheckpoint(this.#path(last.name));
+      return { fromStep: last.step, mark: markIn(state) };
     }
-    if (!stage.from) return 0;
+    if (!stage.from) return { fromStep: 0, mark: null };
     const parent = plan.stages[stage.from.stage]!;
     if (!parent.done) {
       const file = join(stageFolder(parent), `${stage.from.checkpoint}.ckpt`);
       await trainer.loadCheckpoint(join(out, file));
       if (stage.optimizer === 'reset') await trainer.resetOptimizer();
     }
-    return 0;
+    return { fromStep: 0, mark: null };
   }
 
   async #finish(trainer: Trainer): Promise<StageSummary> {
-    const { plan, stage, tokenizerPath } = this.#options;
+    const { plan, stage, tokenizerPath, lease } = this.#options;
+    lease.check();
     await trainer.exportGguf({
       path: this.#path('model.gguf'),
       type: 'bf16',

@@ -8,7 +8,7 @@
  * give the same bytes.
  */
 import { existsSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { stringColumn } from '../../corpus/schema.ts';
 import { openSink } from '../../corpus/sink.ts';
@@ -26,6 +26,7 @@ import {
   type PlannedSource,
   planSources,
 } from '../../train/sources.ts';
+import { type Lease, takeLease } from '../../work/lease.ts';
 import { domainName } from '../tables.ts';
 import type { Mixture } from './chosen-mixture.ts';
 import { type PickOptions, type Picks, pickDocuments } from './picks.ts';
@@ -52,6 +53,8 @@ export interface ApplyMixtureOptions {
   /** Rows of a file, at most. Default 500,000. */
   readonly fileRows?: number;
   readonly onProgress?: (phase: 'measure' | 'copy' | 'write', nRows: number, total: number) => void;
+  /** One line that a person should see: a wait for a lease. */
+  readonly onNotice?: ((line: string) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -104,8 +107,8 @@ const BATCH_BYTES = 16 * 2 ** 20;
 /**
  * Makes a mixed corpus. Where `out` holds the one that would be made, that is the result, and nothing is written.
  *
- * @throws MIXTURE_DOMAIN_UNKNOWN, MIXTURE_DOMAIN_TOO_SMALL, MIXTURE_RUN_CHANGED, RUN_OUTPUT_FOREIGN,
- *   MIXTURE_WRITE_FAILED, TRAIN_SOURCES_INVALID, CORPUS_*, OPTION_INVALID, ABORTED
+ * @throws MIXTURE_DOMAIN_UNKNOWN, MIXTURE_DOMAIN_TOO_SMALL, MIXTURE_RUN_CHANGED, RUN_OUTPUT_FOREIGN, RUN_OUTPUT_IN_USE,
+ *   RUN_LEASE_LOST, MIXTURE_WRITE_FAILED, TRAIN_SOURCES_INVALID, CORPUS_*, OPTION_INVALID, ABORTED
  */
 export async function applyMixture(options: ApplyMixtureOptions): Promise<AppliedMixture> {
   const { quota, maxEpochs = 4, seed = 0, tokenizer: vocabulary, signal } = options;
@@ -136,7 +139,11 @@ export async function applyMixture(options: ApplyMixtureOptions): Promise<Applie
   }
   const tokenizer = vocabulary === undefined ? null : await native().openTokenizer(vocabulary);
   const partial = `${out}.partial`;
+  let lease: Lease | null = null;
   try {
+    lease = await takeLease(out, join(dirname(out), `.${basename(out)}.lock`), options);
+    // Another one may have made it while this one waited.
+    if (readApplied(out)) throw new GristmillError('RUN_OUTPUT_FOREIGN', { out });
     options.onProgress?.('measure', 0, 0);
     const { domains: scanned, nSkipped } = await scanDomains(planned, tokenizer, signal);
     const domains = weigh(scanned, options);
@@ -148,6 +155,7 @@ export async function applyMixture(options: ApplyMixtureOptions): Promise<Applie
       })),
       { ...quota, maxEpochs, seed, signal },
     );
+    lease.check();
     rmSync(partial, { recursive: true, force: true });
     makeFolder(partial);
     const files = await writePicks(partial, picks, domains, planned, options);
@@ -161,16 +169,19 @@ export async function applyMixture(options: ApplyMixtureOptions): Promise<Applie
     };
     writeDurably(join(partial, RECORD), `${JSON.stringify(result, null, 2)}\n`);
     syncFolder(partial);
+    lease.check();
     renameSync(partial, out);
     syncFolder(dirname(out));
     return result;
-  } catch (error) {
-    rmSync(partial, { recursive: true, force: true });
+  } catch (caught) {
+    const error = lease?.explain(caught) ?? caught;
+    if (lease && error === caught) rmSync(partial, { recursive: true, force: true });
     if (error instanceof GristmillError) throw error;
     const reason = (error as Error).message;
     throw new GristmillError('MIXTURE_WRITE_FAILED', { path: out, reason }, { cause: error });
   } finally {
     tokenizer?.dispose();
+    lease?.release();
   }
 }
 

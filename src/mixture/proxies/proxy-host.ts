@@ -1,10 +1,10 @@
 /**
  * A child process that runs proxies, one after the other. A trainer that aborts takes its child down, not the sweep.
  */
-import { type ChildProcess, fork } from 'node:child_process';
 import { GristmillError } from '../../errors.ts';
 import { fromNative } from '../../native.ts';
 import { distFile } from '../../paths.ts';
+import { type Child, startChild } from '../../work/child.ts';
 import type { ProxyRecord, ProxyResult } from './proxy-run.ts';
 import type { ProxySettings } from './settings.ts';
 
@@ -31,13 +31,21 @@ export type ProxyReply =
       readonly message: string;
     };
 
-/** Thrown when the child died under its proxy. */
-export class ProxyDied extends Error {}
+/** Thrown when the child died under its proxy; its message says how. */
+export class ProxyDied extends Error {
+  readonly lastWords: string;
+
+  constructor(exit: string, lastWords: string) {
+    super(exit);
+    this.lastWords = lastWords;
+  }
+}
 
 /** A child process for proxies. */
 export class ProxyHost {
   readonly #file: string;
-  #child: ChildProcess | null = null;
+  #child: Child | null = null;
+  #onEnd: (exit: string) => void = () => undefined;
 
   /** @param file script of the child; tests give another one */
   constructor(file = distFile('mixture/proxies/proxy-process.js')) {
@@ -53,17 +61,14 @@ export class ProxyHost {
     request: ProxyRequest,
     onRecord?: (record: ProxyRecord, tokensPerSecond: number) => void,
   ): Promise<ProxyResult> {
-    const child = this.#start();
+    const { process: child, lastWords } = this.#start();
     return new Promise((resolve, reject) => {
       const settle = (act: () => void): void => {
         child.off('message', onMessage);
-        child.off('exit', onExit);
+        this.#onEnd = () => undefined;
         act();
       };
-      const onExit = (code: number | null, signal: string | null): void => {
-        this.#child = null;
-        settle(() => reject(new ProxyDied(signal ?? `exit code ${code}`)));
-      };
+      this.#onEnd = (exit) => settle(() => reject(new ProxyDied(exit, lastWords())));
       const onMessage = (reply: ProxyReply): void => {
         if (reply.kind === 'record') onRecord?.(reply.record, reply.tokensPerSecond);
         else if (reply.kind === 'done') settle(() => resolve(reply.result));
@@ -76,29 +81,25 @@ export class ProxyHost {
         }
       };
       child.on('message', onMessage);
-      child.on('exit', onExit);
-      child.send(request, (error) => {
-        if (error) settle(() => reject(new ProxyDied(error.message)));
-      });
+      // A request that cannot be sent is one to a child that ends, which is told above.
+      child.send(request, () => undefined);
     });
   }
 
   /** Ends the child at once; what it was doing is lost. */
   stop(): void {
-    this.#child?.kill('SIGKILL');
+    this.#child?.process.kill('SIGKILL');
     this.#child = null;
   }
 
-  #start(): ChildProcess {
-    if (this.#child) return this.#child;
-    this.#child = fork(this.#file, [], {
-      serialization: 'advanced',
-      execArgv: [],
-      stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
+  #start(): Child {
+    if (this.#child && this.#child.exit === null) return this.#child;
+    const started = startChild(this.#file, (exit) => {
+      if (this.#child === started || this.#child === null) this.#onEnd(exit);
+      if (this.#child === started) this.#child = null;
     });
-    // A child that cannot be started also reports `exit`-less errors; they surface as the send's error.
-    this.#child.on('error', () => undefined);
-    return this.#child;
+    this.#child = started;
+    return started;
   }
 }
 

@@ -1,8 +1,9 @@
 /**
  * The child process that runs proxies (see proxy-host.ts). Started by fork(); speaks ProxyRequest/ProxyReply.
  *
- * It leaves when the parent goes away. Nothing is printed: the parent ignores its output.
+ * It leaves when the parent goes away. What is printed before an abort is kept by the parent.
  */
+import '../../work/child-life.ts';
 import { PendingFile } from '../../pending-file.ts';
 import { openTokenStore } from '../../train/token-store.ts';
 import { type ProxyReply, type ProxyRequest, replyOf } from './proxy-host.ts';
@@ -33,10 +34,6 @@ process.on('message', (request: ProxyRequest) => {
     (error: unknown) => reply(replyOf(error)),
   );
 });
-
-process.on('disconnect', () => process.exit(0));
-// Ctrl-C reaches the parent's whole group. What is finished then is the parent's to say; its end is ours, see above.
-process.on('SIGINT', () => undefined);
 
 function reply(value: ProxyReply): void {
   process.send?.(value);

@@ -13,10 +13,11 @@
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { lock, readLedgerJson, writeDurably } from '../../durable-files.ts';
+import { readLedgerJson, writeDurably } from '../../durable-files.ts';
 import { GristmillError } from '../../errors.ts';
 import { makeFolder } from '../../local-path.ts';
 import { changedKeys } from '../../train/run-folder.ts';
+import { type Lease, type TakeLeaseOptions, takeLease } from '../../work/lease.ts';
 import { writeLosses } from '../tables.ts';
 import type { ProxyResult } from './proxy-run.ts';
 
@@ -38,30 +39,35 @@ export class SweepLedger {
   readonly finished = new Map<string, ProxyRunRecord>();
   readonly losses: string;
   readonly #out: string;
-  readonly #unlock: () => void;
+  readonly #lease: Lease;
 
-  private constructor(out: string, format: LossFormat, unlock: () => void) {
+  private constructor(out: string, format: LossFormat, lease: Lease) {
     this.#out = out;
-    this.#unlock = unlock;
+    this.#lease = lease;
     this.losses = join(out, `losses.${format}`);
   }
 
   /**
    * Opens a sweep, or refuses a folder that holds another.
    *
-   * @throws MIXTURE_RUN_CHANGED naming what differs, RUN_OUTPUT_IN_USE, RUN_LEDGER_INVALID, MIXTURE_WRITE_FAILED
+   * @throws MIXTURE_RUN_CHANGED naming what differs, RUN_OUTPUT_IN_USE, RUN_LEDGER_INVALID, MIXTURE_WRITE_FAILED, ABORTED
    */
-  static open(out: string, identity: object, format: LossFormat): SweepLedger {
-    let unlock = (): void => undefined;
+  static async open(
+    out: string,
+    identity: object,
+    format: LossFormat,
+    options: TakeLeaseOptions = {},
+  ): Promise<SweepLedger> {
+    let lease: Lease | null = null;
     try {
+      lease = await takeLease(out, join(out, 'lock'), options);
       for (const part of ['runs', 'trajectories']) makeFolder(join(out, part));
-      unlock = lock(out, join(out, 'lock'));
-      const ledger = new SweepLedger(out, format, unlock);
+      const ledger = new SweepLedger(out, format, lease);
       ledger.#claim(identity);
       ledger.#read();
       return ledger;
     } catch (error) {
-      unlock();
+      lease?.release();
       throw coded(out, error);
     }
   }
@@ -74,6 +80,7 @@ export class SweepLedger {
   /** Commits a proxy. @throws MIXTURE_WRITE_FAILED */
   commit(record: ProxyRunRecord): void {
     const path = join(this.#out, 'runs', `${fileNameOf(record.id)}.json`);
+    this.#lease.check();
     try {
       writeDurably(path, `${JSON.stringify(record, null, 2)}\n`);
     } catch (error) {
@@ -86,6 +93,7 @@ export class SweepLedger {
   async writeLosses(ids: readonly string[], targets: readonly string[]): Promise<void> {
     const records = ids.flatMap((id) => this.finished.get(id) ?? []);
     if (records.length === 0) return;
+    this.#lease.check();
     await writeLosses(this.losses, {
       targets,
       ids: records.map(({ id }) => id),
@@ -93,15 +101,22 @@ export class SweepLedger {
     });
   }
 
+  /** What a failure means: RUN_LEASE_LOST where another process has taken the folder over, else itself. */
+  explain(error: unknown): unknown {
+    return this.#lease.explain(error);
+  }
+
   /** Gives the folder back. */
   close(): void {
-    this.#unlock();
+    this.#lease.release();
   }
 
   #claim(identity: object): void {
     const file = join(this.#out, 'sweep.json');
     const now = JSON.parse(JSON.stringify({ format: 1, ...identity })) as object;
-    if (!existsSync(file)) {
+    const hasProduced = readdirSync(join(this.#out, 'runs')).some((name) => name.endsWith('.json'));
+    // What has produced nothing blocks nothing.
+    if (!existsSync(file) || !hasProduced) {
       writeDurably(file, `${JSON.stringify(now, null, 2)}\n`);
       return;
     }

@@ -37,6 +37,8 @@ export interface TrainProxiesOptions {
   /** Of the table of losses. Default `csv`. */
   readonly format?: LossFormat;
   readonly onProgress?: (progress: SweepProgress) => void;
+  /** One line that a person should see: a wait for a lease. */
+  readonly onNotice?: ((line: string) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
   /** Script of the child processes; tests give one that dies. */
   readonly processFile?: string;
@@ -84,7 +86,7 @@ const MAX_DEATHS = 2;
  * Trains the proxies of a sweep; the same call again goes on.
  *
  * @throws MIXTURE_RUN_CHANGED, MIXTURE_DOMAIN_UNKNOWN, MIXTURE_DOMAIN_TOO_SMALL, TRAIN_STORE_INVALID, OPTION_INVALID,
- *   RUN_OUTPUT_IN_USE, TRAIN_OUT_OF_MEMORY
+ *   RUN_OUTPUT_IN_USE, RUN_LEASE_LOST, TRAIN_OUT_OF_MEMORY; ABORTED while it waits for a lease
  */
 export async function trainProxies(options: TrainProxiesOptions): Promise<SweepSummary> {
   const { mixtures, settings, out, device = 'cpu', format = 'csv', signal } = options;
@@ -97,7 +99,8 @@ export async function trainProxies(options: TrainProxiesOptions): Promise<SweepS
     throw new GristmillError('TRAIN_STORE_INVALID', { path: options.store, reason });
   }
   const kind = devices[0]!.replace(/:.*/, '');
-  const ledger = SweepLedger.open(out, { store: store.sha256, settings, device: kind }, format);
+  const identity = { store: store.sha256, settings, device: kind };
+  const ledger = await SweepLedger.open(out, identity, format, options);
   try {
     const rows = mixtures.ids.map((id, row) => ({ id, weights: weights[row]! }));
     for (const row of rows) checkSame(ledger, row, out);
@@ -121,6 +124,8 @@ export async function trainProxies(options: TrainProxiesOptions): Promise<SweepS
       interrupted: signal?.aborted === true && nFinished + sweep.failures.length < rows.length,
       seconds: (performance.now() - started) / 1000,
     };
+  } catch (error) {
+    throw ledger.explain(error);
   } finally {
     ledger.close();
   }
@@ -224,7 +229,8 @@ class Sweep {
         if (!(error instanceof ProxyDied)) throw error;
         deaths++;
         if (deaths < MAX_DEATHS) continue;
-        const details = { run: run.id, device, exit: error.message, count: deaths };
+        const { message: exit, lastWords } = error;
+        const details = { run: run.id, device, exit, count: deaths, lastWords };
         const { code, message } = new GristmillError('MIXTURE_PROXY_DIED', details);
         this.failures.push({ run: run.id, code, message });
         return false;

@@ -100,8 +100,10 @@ export interface LineCheckpoint {
   readonly path: string;
   /** Steps between checkpoints; 0 for the last only. */
   readonly every: number;
-  /** Told the step that the training starts from. */
-  readonly onStart?: (step: number) => void;
+  /** Told the step that the training starts from, and what `state` was there. */
+  readonly onStart?: (step: number, state: string) => void;
+  /** Kept in the checkpoint; called before it is written. */
+  readonly state?: () => string;
   readonly onSaved?: () => void;
 }
 
@@ -205,14 +207,15 @@ async function runEpochs(
     const random = randomOf(seed, epoch, batch);
     return lineBatch(sequences as PageWindow[][], pages, { encoder, nCtx, nSeq, dropout, random });
   };
-  const start =
+  const from =
     checkpoint && existsSync(checkpoint.path)
-      ? (await trainer.loadCheckpoint(checkpoint.path)).step
-      : 0;
-  checkpoint?.onStart?.(start);
+      ? await trainer.loadCheckpoint(checkpoint.path)
+      : { step: 0, state: '' };
+  const start = from.step;
+  checkpoint?.onStart?.(start, from.state);
   const save = async (): Promise<void> => {
     if (!checkpoint) return;
-    await trainer.saveCheckpoint(checkpoint.path);
+    await trainer.saveCheckpoint(checkpoint.path, checkpoint.state?.());
     checkpoint.onSaved?.();
   };
   let next = start < totalSteps ? build(start) : null;

@@ -8,7 +8,7 @@ import { annotateChunks } from '../../../src/annotate/chunks/annotate-chunks.ts'
 import type { AnnotateChunksOptions } from '../../../src/annotate/chunks/chunk-options.ts';
 import { executeWindow } from '../../../src/annotate/derive/check-example.ts';
 import { readWindowExamples } from '../../../src/annotate/example-file.ts';
-import { prepareFolder } from '../../../src/annotate/output-files.ts';
+import { takeFolder } from '../../../src/annotate/output-files.ts';
 import type { WindowExample } from '../../../src/annotate/types.ts';
 import { isGristmillError } from '../../../src/errors.ts';
 
@@ -164,8 +164,30 @@ describe('annotateChunks, gold', () => {
   });
 
   it('refuses the folder of a set of documents', async () => {
-    await prepareFolder(join(folder, 'set'), 'documents');
+    const out = join(folder, 'set');
+    (await takeFolder(out, 'documents')).release();
+    mkdirSync(join(out, '_annotate/answers'));
+    writeFileSync(join(out, '_annotate/answers/a.jsonl'), '');
     await expect(gold()).rejects.toMatchObject({ code: 'ANNOTATE_OUTPUT_OTHER' });
+  });
+
+  // Was: a start of the other kind that came to nothing took the folder for ever.
+  it('takes a folder in which nothing was made', async () => {
+    (await takeFolder(join(folder, 'set'), 'documents')).release();
+    await gold();
+  });
+
+  // Was: the note was written anew at every start; killed in the middle of it, the same command was refused for ever.
+  it('goes on behind a torn note of what is annotated', async () => {
+    await gold();
+    const note = join(folder, 'set', '_annotate/kind');
+    writeFileSync(note, '');
+    await gold();
+    expect(readFileSync(note, 'utf8')).toBe('chunks\n');
+    writeFileSync(note, '');
+    await expect(takeFolder(join(folder, 'set'), 'documents')).rejects.toMatchObject({
+      code: 'ANNOTATE_OUTPUT_OTHER',
+    });
   });
 
   it('refuses options that contradict each other', async () => {

@@ -1,0 +1,7 @@
+#pragma once
+
+#include <napi.h>
+
+namespace gristmill::binding {
+void ExportProcess(Napi::Env env, Napi::Object exports);
+}

@@ -1,0 +1,19 @@
+/** Typed face of native/binding/process.cc: what a run needs of its processes and Node does not give. */
+
+/** Exports of the addon for processes. */
+export interface NativeProcess {
+  /** This process is killed when process `pid`, which started it, ends; at once when that has ended already. */
+  dieWithParent(pid: number): void;
+  /** Ends this process without waiting for its threads, one that is stuck in the kernel among them. */
+  exitNow(code: number): void;
+  /** Kills and reaps a child when this environment (a worker thread, say) ends before `release()`. */
+  readonly OwnedChild: new (
+    pid: number,
+  ) => { release(): void };
+  /** Sets the time of change of a file to `firstSecond` + 1, + 2, ... from a thread of its own. */
+  readonly Heartbeat: new (
+    path: string,
+    firstSecond: number,
+    periodMs: number,
+  ) => { stop(): void };
+}

@@ -1,0 +1,206 @@
+/**
+ * Who may write a folder: a lease, taken by one process at a time, of whatever room.
+ *
+ * Invariants
+ *  1. Of all that take a lease at once, exactly one gets it; a stale one too (the store's exclusive create and replace).
+ *  2. A holder gives a sign of life every {@link BEAT_MS} ms from a thread of its own. Whether it lives is judged by what
+ *     of it changes under the eyes of the one that asks, never by comparing the clocks of two machines.
+ *  3. A holder that is seen to have ended (same boot, same namespace, no such process) is replaced at once. One that
+ *     cannot be seen is replaced when it gave no sign for {@link LEASE_MS} ms; a sign refuses the other at once.
+ *  4. A holder that was stopped for longer finds its lease gone: {@link Lease.check} throws before it commits.
+ *
+ * The store is a file here (lease-file.ts); anything with an exclusive create and a conditional replace can be one.
+ */
+import { randomUUID } from 'node:crypto';
+import { dirname } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { GristmillError, throwIfAborted } from '../errors.ts';
+import { makeFolder } from '../local-path.ts';
+import { leaseFile } from './lease-file.ts';
+import { isCertainlyGone, ownIdentity, type ProcessIdentity } from './process-identity.ts';
+
+/** A holder that gave no sign of life for so long has lost its lease. */
+export const LEASE_MS = 30_000;
+/** From one sign of life to the next. */
+export const BEAT_MS = 1_000;
+const LOOK_MS = 100;
+/** Silence before somebody is told that there is a wait. */
+const NOTICE_MS = 3 * BEAT_MS;
+
+/** What a store holds: who, and what changes with every sign of life. */
+export interface LeaseView {
+  readonly content: string;
+  readonly beat: string;
+}
+
+/** Where a lease is kept. */
+export interface LeaseStore {
+  /** What is there now; null for nothing. */
+  read(): LeaseView | null;
+  /** Makes it, if nothing is there. @returns whether it is ours */
+  create(content: string): boolean;
+  /** Puts `content` in the place of `seen`, if that is still there. @returns whether it is ours */
+  replace(seen: string, content: string, isStale: (view: LeaseView) => boolean): boolean;
+  /** Takes it away, if it is `content`. */
+  remove(content: string): void;
+  /** Gives signs of life until the returned function is called. */
+  beat(periodMs: number): () => void;
+}
+
+/** A lease that is held. */
+export interface Lease extends Disposable {
+  /** Asked before anything is committed. @throws RUN_LEASE_LOST when somebody else has it by now */
+  check(): void;
+  /** What a failure of the holder's means: RUN_LEASE_LOST where another has its folder, else itself. */
+  explain(error: unknown): unknown;
+  /** Gives it back; never throws, so that no error of the holder's is hidden by it. */
+  release(): void;
+}
+
+/** Options of {@link takeLease}. */
+export interface TakeLeaseOptions {
+  /** Told once when there is something to wait for. */
+  readonly onNotice?: ((line: string) => void) | undefined;
+  readonly signal?: AbortSignal | undefined;
+  /** Tests wait for less. Default {@link LEASE_MS}. */
+  readonly leaseMs?: number;
+}
+
+/** Leases of this process: it need not watch itself. */
+const heldHere = new Set<string>();
+
+/**
+ * Takes the lease `file` of the folder `out`; the file's folder is made.
+ *
+ * @throws RUN_OUTPUT_IN_USE when its holder lives, ABORTED while it waits; what the file system throws
+ */
+export async function takeLease(
+  out: string,
+  file: string,
+  { onNotice, signal, leaseMs = LEASE_MS }: TakeLeaseOptions = {},
+): Promise<Lease> {
+  makeFolder(dirname(file));
+  const store = leaseFile(file);
+  const own = ownIdentity();
+  const mine = JSON.stringify({ ...own, token: randomUUID() });
+  const watch = new Watch(own, leaseMs);
+  let isTold = false;
+  for (let first: string | null = null; ; ) {
+    throwIfAborted(signal, 'waiting for a lease');
+    const found = store.read();
+    if (!found) {
+      if (store.create(mine)) return held(store, mine, out, leaseMs);
+      continue;
+    }
+    // Another holder than the one that was there at first has just taken it: it lives.
+    first ??= found.content;
+    if (first !== found.content || heldHere.has(found.content) || watch.isAlive(found)) {
+      throw new GristmillError('RUN_OUTPUT_IN_USE', { out, ...holderOf(found), lock: file });
+    }
+    if (watch.isStale(found)) {
+      const isStale = (view: LeaseView): boolean => watch.isStale(view);
+      if (store.replace(found.content, mine, isStale)) return held(store, mine, out, leaseMs);
+    } else if (!isTold && watch.silenceMs(found) > Math.min(NOTICE_MS, leaseMs / 2)) {
+      isTold = true;
+      const { pid, host } = holderOf(found);
+      onNotice?.(
+        `${out} was in use by process ${pid} on ${host}: waiting up to ${leaseMs / 1000} s for a sign of life`,
+      );
+    }
+    await sleep(LOOK_MS, undefined, signal && { signal }).catch(() => undefined);
+  }
+}
+
+function held(store: LeaseStore, mine: string, out: string, leaseMs: number): Lease {
+  heldHere.add(mine);
+  let stop: (() => void) | null = null;
+  const release = (): void => {
+    if (!heldHere.delete(mine)) return;
+    try {
+      stop?.();
+      store.remove(mine);
+    } catch {
+      // It goes stale by itself.
+    }
+  };
+  try {
+    stop = store.beat(BEAT_MS);
+  } catch (error) {
+    release();
+    throw error;
+  }
+  const lost = (): GristmillError | null => {
+    const found = heldHere.has(mine) ? store.read() : null;
+    if (found?.content === mine) return null;
+    const holder = found ? holderOf(found) : { pid: 'none', host: '?' };
+    return new GristmillError('RUN_LEASE_LOST', { out, ...holder, seconds: leaseMs / 1000 });
+  };
+  return {
+    check() {
+      const error = lost();
+      if (error) throw error;
+    },
+    explain(error) {
+      try {
+        return lost() ?? error;
+      } catch {
+        return error;
+      }
+    },
+    release,
+    [Symbol.dispose]: release,
+  };
+}
+
+/** What was seen of holders while this process asks. */
+class Watch {
+  readonly #own: ProcessIdentity;
+  readonly #leaseMs: number;
+  readonly #seen = new Map<string, { readonly beat: string; readonly sinceMs: number }>();
+
+  constructor(own: ProcessIdentity, leaseMs: number) {
+    this.#own = own;
+    this.#leaseMs = leaseMs;
+  }
+
+  /** It gave a sign of life since it was first looked at. */
+  isAlive(view: LeaseView): boolean {
+    return this.#firstOf(view).beat !== view.beat;
+  }
+
+  silenceMs(view: LeaseView): number {
+    return this.isAlive(view) ? 0 : performance.now() - this.#firstOf(view).sinceMs;
+  }
+
+  isStale(view: LeaseView): boolean {
+    const holder = identityIn(view);
+    if (holder && isCertainlyGone(holder, this.#own)) return true;
+    return this.silenceMs(view) >= this.#leaseMs;
+  }
+
+  #firstOf({ content, beat }: LeaseView) {
+    const known = this.#seen.get(content) ?? { beat, sinceMs: performance.now() };
+    this.#seen.set(content, known);
+    return known;
+  }
+}
+
+/** Null for what is no record of ours, as a torn one. */
+function identityIn({ content }: LeaseView): ProcessIdentity | null {
+  try {
+    const { pid, startTime, bootId, pidNamespace, host } = JSON.parse(content) as ProcessIdentity;
+    const text = (value: unknown): string | null => (typeof value === 'string' ? value : null);
+    if (!Number.isSafeInteger(pid) || pid < 1 || typeof host !== 'string') return null;
+    return {
+      ...{ pid, host, startTime: text(startTime) },
+      ...{ bootId: text(bootId), pidNamespace: text(pidNamespace) },
+    };
+  } catch {
+    return null;
+  }
+}
+
+function holderOf(view: LeaseView): { readonly pid: number | string; readonly host: string } {
+  const { pid = '?', host = '?' } = identityIn(view) ?? {};
+  return { pid, host };
+}
