@@ -96,6 +96,8 @@ const unchecked = z.strictObject({
     /** `gguf`: the model's own template; anything else is a Jinja template over messages. */
     template: z.string().min(1),
     system: z.string().nullable(),
+    /** The day that `strftime_now` of the template tells, `YYYY-MM-DD`. Default 2024-07-26. */
+    date: z.iso.date().optional(),
   }),
   document: z
     .strictObject({

@@ -4,11 +4,12 @@
  * The text itself never passes through the template engine: the template is rendered once per run with a marker
  * in place of the text, and what stands before and after the marker becomes the {@link PromptFrame} that the
  * engine tokenises around every document. So text can never be taken for template code or special tokens.
+ * Templates are rendered with bounds and without a clock: the same profile gives the same prompt on every day.
  */
-import { Template } from '@huggingface/jinja';
 import { GristmillError } from '../errors.ts';
 import type { PromptFrame } from '../native-engine.ts';
 import type { Profile } from './profile.ts';
+import { renderTemplate } from './template-rendering.ts';
 
 /** What of a model a prompt needs; the engine's `info()` has these. */
 export interface PromptModel {
@@ -27,6 +28,12 @@ export interface PromptLimits {
   /** Default true. */
   readonly spacePrefix?: boolean | undefined;
 }
+
+/**
+ * The day that `strftime_now` of a template tells, unless the profile names another (`chat.date`): the one that Llama
+ * 3's own template takes where it has no clock.
+ */
+export const TEMPLATE_DATE = '2024-07-26';
 
 /** Private-use characters around a name: nothing a template contains or changes by accident. */
 const MARKER = '\ue000gristmill-text\ue001';
@@ -93,24 +100,20 @@ function render(
   const attempts = [withSystem];
   // Some templates refuse a system message: say it at the head of the user's then.
   if (system !== null) attempts.push([{ role: 'user', content: `${system}\n\n${content}` }]);
-  let failure: unknown;
-  for (const messages of attempts) {
-    try {
-      const template = new Template(source);
-      return template.render({
-        messages,
-        add_generation_prompt: true,
-        bos_token: model.bosToken,
-        eos_token: model.eosToken,
-        enable_thinking: false,
-      });
-    } catch (error) {
-      failure ??= error;
-    }
-  }
-  throw new GristmillError(
-    'PROFILE_TEMPLATE_FAILED',
-    { profile: profile.name, reason: (failure as Error).message },
-    { cause: failure },
-  );
+  const reply = renderTemplate({
+    source,
+    attempts: attempts.map((messages) => ({
+      messages,
+      add_generation_prompt: true,
+      bos_token: model.bosToken,
+      eos_token: model.eosToken,
+      enable_thinking: false,
+    })),
+    date: profile.chat.date ?? TEMPLATE_DATE,
+  });
+  if ('text' in reply) return reply.text;
+  throw new GristmillError('PROFILE_TEMPLATE_FAILED', {
+    profile: profile.name,
+    reason: reply.reason,
+  });
 }
