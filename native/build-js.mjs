@@ -3,11 +3,13 @@
  *
  *   src/**.ts  ── tsc ──►  dist/**.js, .d.ts       (ESM; workers are started from here)
  *              ── esbuild ──►  dist/index.cjs      (the public API for require())
+ *                              dist/cli/main.js …  (what is started as a process or thread of its own: few files, as
+ *                                                  300 modules are 300 descriptors at once)
  *   dist/**.d.ts  ──►  dist/**.d.cts                (its declarations, as CommonJS)
  *   src/annotate/prompts/  ──►  dist/annotate/prompts/
  *
  * In the CommonJS bundle packages that can be required stay external; those that are ESM only are bundled.
- * Both forms of the library share dist/program/worker.js and the native addon.
+ * Both forms of the library share the workers and the native addon.
  */
 import { execFileSync } from 'node:child_process';
 import { chmodSync, cpSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -23,11 +25,23 @@ const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
 /** Dependencies without a CommonJS build. */
 const ESM_ONLY = new Set(['hyparquet', 'hyparquet-writer']);
 
+/** Dependencies of many ES modules. */
+const BUNDLED = new Set([
+  '@huggingface/hub',
+  '@huggingface/jinja',
+  'apache-arrow',
+  'hyparquet',
+  'hyparquet-writer',
+  'tinyglobby',
+  'zod',
+]);
+
 compile();
 // Prompts are read at run time, from beside the code that names them.
 rmSync(join(dist, 'annotate/prompts'), { recursive: true, force: true });
 cpSync(join(root, 'src/annotate/prompts'), join(dist, 'annotate/prompts'), { recursive: true });
 await bundle();
+await bundleStarted();
 declareForRequire(join(dist, 'index.d.ts'), new Set());
 if (existsSync(join(dist, 'cli/main.js'))) chmodSync(join(dist, 'cli/main.js'), 0o755);
 
@@ -71,6 +85,49 @@ function declareForRequire(file, seen) {
     file.replace(/\.d\.ts$/, '.d.cts'),
     text.replace(/^\/\/# sourceMappingURL.*$/m, ''),
   );
+}
+
+/**
+ * Scripts that are started, each in place of what tsc made of it, with the packages that have ES modules. The worker of
+ * programs is CommonJS: Piscina requires it, and a thread that ends while an ES module is required ends the process.
+ */
+async function bundleStarted() {
+  const { build } = await import('esbuild');
+  const common = {
+    absWorkingDir: root,
+    bundle: true,
+    platform: 'node',
+    target: 'node20',
+    logLevel: 'warning',
+    legalComments: 'eof',
+  };
+  rmSync(join(dist, 'chunks'), { recursive: true, force: true });
+  await build({
+    ...common,
+    entryPoints: [
+      'src/cli/main.ts',
+      'src/refine/engine-process.ts',
+      'src/refine/template-worker.ts',
+      'src/mixture/proxies/proxy-process.ts',
+    ],
+    outdir: dist,
+    outbase: 'src',
+    format: 'esm',
+    splitting: true,
+    chunkNames: 'chunks/[name]-[hash]',
+    external: Object.keys(manifest.dependencies).filter((name) => !BUNDLED.has(name)),
+    // CommonJS packages inside of those that are bundled.
+    banner: {
+      js: `import { createRequire as requireFrom } from 'node:module'; const require = requireFrom(import.meta.url);`,
+    },
+  });
+  await build({
+    ...common,
+    entryPoints: ['src/program/worker.ts'],
+    outfile: join(dist, 'program/worker.cjs'),
+    format: 'cjs',
+    external: ['piscina'],
+  });
 }
 
 async function bundle() {

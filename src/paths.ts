@@ -2,15 +2,21 @@
  * Where the package's own files lie, whether this code runs from src/ (tests), from dist/ (ESM) or from the
  * bundle dist/index.cjs. Every path to a worker, the addon or a shipped model goes through here.
  */
+import { existsSync } from 'node:fs';
 import { homedir } from 'node:os';
-import { dirname, isAbsolute, join } from 'node:path';
+import { dirname, isAbsolute, join, relative, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-/** This file's folder: `src` or `dist`, both directly below the package root. */
+/** This file's folder: `src`, `dist`, or what a bundle below dist/ lies in. */
 const here = dirname(fileURLToPath(import.meta.url));
 
 /** The package root: the folder of package.json. */
-export const packageRoot = dirname(here);
+export const packageRoot = rootAbove(here);
+
+function rootAbove(folder: string): string {
+  const parent = dirname(folder);
+  return existsSync(join(folder, 'package.json')) || parent === folder ? folder : rootAbove(parent);
+}
 
 /** A compiled file below dist/, e.g. `distFile('program/worker.js')`; workers are always started from there. */
 export function distFile(relativePath: string): string {
@@ -18,7 +24,12 @@ export function distFile(relativePath: string): string {
 }
 
 /** The package's prompt templates; the build copies them beside the compiled code. */
-export const promptFolder = join(here, 'annotate', 'prompts');
+export const promptFolder = join(
+  packageRoot,
+  relative(packageRoot, here).split(sep)[0]!,
+  'annotate',
+  'prompts',
+);
 
 /** The native addon as CMake leaves it; backends (ggml-cpu, ggml-cuda) lie beside it. */
 export const addonFile = join(packageRoot, 'build', 'Release', 'gristmill.node');

@@ -230,7 +230,7 @@ function mayEdit(programs: DocumentPrograms): boolean {
 }
 
 function startWorkers(nWorkers: number): Piscina {
-  const file = distFile('program/worker.js');
+  const file = distFile('program/worker.cjs');
   if (!existsSync(file)) throw new GristmillError('PROGRAM_WORKER_MISSING', { file });
   return new Piscina({
     filename: pathToFileURL(file).href,

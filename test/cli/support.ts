@@ -21,7 +21,11 @@ export interface Started {
 /** Starts `gristmill` with arguments. */
 export function start(
   args: readonly string[],
-  { stdin = '', env = {} }: { stdin?: string | Buffer; env?: Record<string, string> } = {},
+  {
+    stdin = '',
+    env = {},
+    keepStdin = false,
+  }: { stdin?: string | Buffer; env?: Record<string, string>; keepStdin?: boolean } = {},
 ): Started {
   const main = distFile('cli/main.js');
   if (!existsSync(main)) throw new Error('dist/ is missing: run `npm run build` first');
@@ -35,7 +39,7 @@ export function start(
   child.stderr.on('data', (chunk: Buffer) => stderr.push(chunk));
   // A command that stops reading early closes its end: that is its right.
   child.stdin.on('error', () => undefined);
-  child.stdin.end(stdin);
+  if (!keepStdin) child.stdin.end(stdin);
   const finished = new Promise<Finished>((resolve, reject) => {
     child.on('error', reject);
     child.on('close', (code, signal) => {

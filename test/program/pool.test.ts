@@ -12,7 +12,7 @@ import { STATUSES } from '../../src/program/types.ts';
 import type { DocumentPrograms } from '../../src/program/verdict.ts';
 import { programs, texts, windows } from './arbitraries.ts';
 
-const WORKER = distFile('program/worker.js');
+const WORKER = distFile('program/worker.cjs');
 const encoder = new TextEncoder();
 
 const slabs = new SlabPool({ slabBytes: 2 ** 20, nSlabs: 3 });
