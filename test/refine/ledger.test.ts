@@ -27,8 +27,12 @@ afterEach(() => rmSync(join(out, '..'), { recursive: true, force: true }));
 const record = (unit: number, path: string, rows = 1): UnitRecord => ({
   unit,
   input: 'in.parquet',
-  counts: { ...ZERO_COUNTS, rowsIn: rows, kept: rows },
-  files: [{ path, rows: path.startsWith('dropped/') ? 0 : rows, bytes: 2, sha256: 'x' }],
+  counts: {
+    ...ZERO_COUNTS,
+    rowsIn: rows,
+    [path.startsWith('dropped/') ? 'dropped' : 'kept']: rows,
+  },
+  files: [{ path, rows, bytes: 2, sha256: 'x' }],
   seconds: 1,
 });
 
