@@ -104,6 +104,7 @@ export const ERRORS = {
   ANNOTATE_EXPERT_FAILED: 'expert {expert}: no answer after {attempts} attempts: {reason}',
   ANNOTATE_EXPERT_REFUSED: 'expert {expert} refused with status {status}: {reason}',
   ANNOTATE_EXPERT_DOWN: 'expert {expert}: {count} requests failed in a row; the last: {reason}',
+  ANNOTATE_EXPERT_QUOTA: 'expert {expert} answers no more for now: {reason}',
   ANNOTATE_BUDGET_SPENT: 'the budget of {limit} is spent',
   ANNOTATE_CACHE_INVALID: 'answers {file}, {place}: {reason}',
   ANNOTATE_CACHE_FAILED: 'answers {path}: {reason}',

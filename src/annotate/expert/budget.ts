@@ -29,7 +29,7 @@ export class Budget {
     this.#maxTokens = maxTokens;
   }
 
-  /** Counts a request of at most `tokens`. @throws ANNOTATE_BUDGET_SPENT, ABORTED */
+  /** Counts a request, or another attempt of one, of at most `tokens`. @throws ANNOTATE_BUDGET_SPENT, ABORTED */
   async admit(tokens: number, signal: AbortSignal | undefined): Promise<void> {
     for (;;) {
       throwIfAborted(signal, 'asking the expert');
@@ -39,14 +39,9 @@ export class Budget {
       if (certain + this.#reserved <= this.#maxTokens) break;
       await this.#settled(signal);
     }
-    this.admitRetry();
-    this.#reserved += tokens;
-  }
-
-  /** Counts another attempt of a request that was admitted. @throws ANNOTATE_BUDGET_SPENT */
-  admitRetry(): void {
     if (this.#requests >= this.#maxRequests) throw this.#end(`${this.#maxRequests} requests`);
     this.#requests++;
+    this.#reserved += tokens;
   }
 
   /** Replaces a reservation by what was used. */

@@ -1,21 +1,31 @@
 /**
- * An OpenAI-compatible endpoint: POST {url}/chat/completions at temperature 0, without streaming.
+ * An OpenAI-compatible endpoint: POST {url}/chat/completions at temperature 0, without streaming (a stream is read too).
  *
  * Tried again, up to `maxRetries` times: statuses 408, 409, 425, 429 and 5xx, lost connections, half answers, answers
- * that are late, too long, no JSON or without a choice. Other statuses end the run, except where a server says that
- * this one prompt is too long or not allowed: that fails the request alone. The key is read from the environment, is
- * sent as a bearer token and appears in no message.
+ * that are late, too long, no JSON, empty or not said to be whole. A refusal that may be about one prompt fails that
+ * request alone; one of the key or the address ends the run (refusals.ts), and so does a wait that is longer than what
+ * is believed. The key is read from the environment, is sent as a bearer token and appears in no message.
  */
 import { GristmillError, printable } from '../../errors.ts';
 import { checkCount, given, refuseOption } from '../options.ts';
-import { parseCompletion } from './completion.ts';
+import { parseCompletion, usageInBody } from './completion.ts';
 import type { ExpertRequest } from './expert.ts';
-import { Pacer, requestedPauseMs, usedUpMs } from './pacing.ts';
-import type { Reply, SendControl, Transport } from './transport.ts';
+import { MAX_PAUSE_MS, Pacer, requestedPauseMs, sleep, usedUpMs } from './pacing.ts';
+import { concernOf, concernsPrompt, concernsQuota } from './refusals.ts';
+import { withoutThoughts } from './thoughts.ts';
+import type { Loss, Reply, SendControl, Transport } from './transport.ts';
+
+/** A wait that somebody who looks on should know of. */
+export interface ExpertPause {
+  readonly expert: string;
+  readonly pauseMs: number;
+  /** What the server said. */
+  readonly reason: string;
+}
 
 /** How an endpoint is reached. */
 export interface EndpointOptions {
-  /** Base address, e.g. `http://127.0.0.1:8080/v1`. */
+  /** Base address, e.g. `http://127.0.0.1:8080/v1`; with `/chat/completions` behind it or without. */
   readonly url: string;
   /** Model as the endpoint calls it. */
   readonly model: string;
@@ -33,6 +43,8 @@ export interface EndpointOptions {
   readonly backOffMs?: number;
   /** Seed of the back-off's jitter. Default 1. */
   readonly seed?: number;
+  /** Called when a wait of more than a few seconds begins. */
+  readonly onPause?: (pause: ExpertPause) => void;
 }
 
 /** Defaults of {@link EndpointOptions}. */
@@ -45,24 +57,44 @@ export const ENDPOINT_DEFAULTS = Object.freeze({
   seed: 1,
 });
 
+/** Longest piece of an answer that a message quotes. */
+const MAX_QUOTED_CHARS = 250;
 /** Longest answer that is read. */
 const MAX_BODY_BYTES = 16 * 2 ** 20;
 const RETRIED = new Set([408, 409, 425, 429]);
-/** How servers say that one prompt, not the request's form, is at fault; matched in a refusal's body. */
-const PROMPT_AT_FAULT = [
-  'context_length_exceeded',
-  'exceed_context_size',
-  'maximum context length',
-  'content_filter',
-  'content_policy',
-];
+/** A gateway gave up waiting: the model may have answered in full. */
+const LATE = new Set([408, 504, 522, 524]);
+/** Shortest wait that {@link EndpointOptions.onPause} is told of. */
+const NOTICED_PAUSE_MS = 3000;
+/** Errors before the request went out: nothing was paid. */
+const NOT_SENT =
+  /^(?:ECONNREFUSED|ENOTFOUND|EAI_|EHOST|ENETUNREACH|ENETDOWN|UND_ERR_CONNECT_TIMEOUT|ERR_SSL|ERR_TLS|CERT_|SELF_SIGNED|DEPTH_ZERO|UNABLE_TO)/;
 
-/** What one attempt came to. */
+/** How the bound and the temperature are said; some endpoints refuse the one or the other and say so. */
+interface Form {
+  readonly limitField: 'max_tokens' | 'max_completion_tokens';
+  readonly temperature: boolean;
+}
+
+/** What one attempt came to; `loss` is what it cost without bringing an answer. */
 type Attempt =
   | { readonly kind: 'reply'; readonly reply: Reply }
-  | { readonly kind: 'again'; readonly reason: string; readonly pauseMs: number | null }
-  | { readonly kind: 'failed'; readonly reason: string }
-  | { readonly kind: 'refused'; readonly status: number; readonly reason: string };
+  | {
+      readonly kind: 'again';
+      readonly reason: string;
+      readonly pauseMs: number | null;
+      readonly loss: Loss;
+    }
+  | { readonly kind: 'other form'; readonly form: Form }
+  | {
+      readonly kind: 'failed';
+      readonly reason: string;
+      readonly loss: Loss;
+      /** Of a refusal that may concern more than this prompt; null where it does not. */
+      readonly status: number | null;
+    }
+  | { readonly kind: 'refused'; readonly status: number; readonly reason: string }
+  | { readonly kind: 'quota'; readonly reason: string };
 
 /** @throws OPTION_INVALID */
 export function openEndpoint(options: EndpointOptions): Transport {
@@ -80,17 +112,24 @@ export function openEndpoint(options: EndpointOptions): Transport {
   const headers = requestHeaders(settings.headers ?? {}, key);
   const pacer = new Pacer(settings.backOffMs, settings.seed);
   const hideKey = (text: string): string => (key === null ? text : text.split(key).join('***'));
-  const excerpt = (text: string): string => printable(hideKey(text.slice(0, 4096)).trim());
+  const excerpt = (text: string): string =>
+    printable(hideKey(text.slice(0, 4096)).trim().slice(0, MAX_QUOTED_CHARS));
 
-  // Some endpoints refuse the older name of the bound and say the newer one.
-  let limitField: 'max_tokens' | 'max_completion_tokens' = 'max_tokens';
+  // Of the next request. A refusal is compared with what was sent, as others may have changed this meanwhile.
+  let form: Form = { limitField: 'max_tokens', temperature: true };
 
   async function attempt({ system, user, maxTokens }: ExpertRequest): Promise<Attempt> {
     const messages = [
       ...(system === null ? [] : [{ role: 'system', content: system }]),
       { role: 'user', content: user },
     ];
-    const body = JSON.stringify({ model, messages, [limitField]: maxTokens, temperature: 0 });
+    const sent = form;
+    const body = JSON.stringify({
+      model,
+      messages,
+      [sent.limitField]: maxTokens,
+      ...(sent.temperature && { temperature: 0 }),
+    });
     // One clock for the whole attempt: a server that sends a byte a minute is late too.
     const signal = AbortSignal.timeout(settings.timeoutMs);
     let response: Response;
@@ -99,63 +138,113 @@ export function openEndpoint(options: EndpointOptions): Transport {
       response = await fetch(url, { method: 'POST', headers, body, signal, redirect: 'manual' });
       text = await readBody(response);
     } catch (error) {
-      return { kind: 'again', reason: excerpt(lost(error, settings.timeoutMs)), pauseMs: null };
+      const reason = excerpt(lost(error, settings.timeoutMs));
+      return { kind: 'again', reason, pauseMs: null, loss: wasSent(error) ? 'unknown' : 'nothing' };
     }
     const { status } = response;
-    if (RETRIED.has(status) || status >= 500) {
-      const reason = `status ${status}: ${excerpt(text ?? '')}`;
-      return { kind: 'again', reason, pauseMs: requestedPauseMs(response.headers, Date.now()) };
-    }
+    if (status < 200 || status > 299) return notOk(response, text ?? '', sent);
     if (text === null) {
       const reason = `an answer of more than ${MAX_BODY_BYTES} bytes`;
-      return { kind: 'again', reason, pauseMs: null };
-    }
-    if (status === 400 && limitField === 'max_tokens' && says(text, ['max_completion_tokens'])) {
-      limitField = 'max_completion_tokens';
-      return { kind: 'again', reason: `status ${status}: ${excerpt(text)}`, pauseMs: 0 };
-    }
-    if (status < 200 || status > 299) {
-      const ofPrompt = status === 413 || (status === 400 && says(text, PROMPT_AT_FAULT));
-      if (ofPrompt) return { kind: 'failed', reason: `status ${status}: ${excerpt(text)}` };
-      return { kind: 'refused', status, reason: excerpt(text) };
+      return { kind: 'again', reason, pauseMs: null, loss: 'unknown' };
     }
     const completion = parseCompletion(text);
     if ('problem' in completion) {
-      const reason = `${completion.problem}: ${excerpt(text)}`;
-      return completion.final
-        ? { kind: 'failed', reason }
-        : { kind: 'again', reason, pauseMs: null };
+      const { problem, final, usage, free } = completion;
+      const reason = `${problem}: ${excerpt(text)}`;
+      const loss = usage ?? (free ? 'nothing' : 'unknown');
+      return final
+        ? { kind: 'failed', reason, loss, status: null }
+        : { kind: 'again', reason, pauseMs: null, loss };
     }
+    // Within a minute or so; a limit that lasts longer says so when it is met.
     const pauseMs = usedUpMs(response.headers, Date.now());
-    if (pauseMs !== null) pacer.pause(pauseMs);
+    if (pauseMs !== null && pauseMs <= MAX_PAUSE_MS) hold(pauseMs, 'the limit is used up');
+    if (completion.finish === 'stop' && withoutThoughts(completion.text).trim() === '') {
+      const loss = completion.usage ?? 'unknown';
+      return { kind: 'again', reason: `an empty answer: ${excerpt(text)}`, pauseMs: null, loss };
+    }
     return { kind: 'reply', reply: completion };
+  }
+
+  function notOk(response: Response, text: string, sent: Form): Attempt {
+    const { status, headers: answered } = response;
+    const said = `status ${status}: ${excerpt(text)}`;
+    const usage = usageInBody(text);
+    if (RETRIED.has(status) || status >= 500) {
+      const pauseMs = requestedPauseMs(answered, Date.now());
+      if (concernsQuota(text) || (pauseMs ?? 0) > MAX_PAUSE_MS) {
+        const wait = pauseMs === null ? '' : `, and to be asked again in ${inWords(pauseMs)}`;
+        return { kind: 'quota', reason: `${said}${wait}` };
+      }
+      const loss = usage ?? (LATE.has(status) ? 'unknown' : 'nothing');
+      return { kind: 'again', reason: said, pauseMs, loss };
+    }
+    const other = otherForm(text, sent);
+    if (other !== null && (status === 400 || status === 422)) {
+      return { kind: 'other form', form: other };
+    }
+    const concern = concernOf(status, text);
+    if (concern === 'quota') return { kind: 'quota', reason: said };
+    if (concern === 'all') {
+      return { kind: 'refused', status, reason: `${excerpt(text)}${hint(response, url)}` };
+    }
+    const loss = usage ?? 'nothing';
+    return {
+      ...{ kind: 'failed', reason: said, loss },
+      status: concern === 'prompt' ? null : status,
+    };
+  }
+
+  /** Holds all requests back, and says so. */
+  function hold(pauseMs: number, reason: string): void {
+    if (pacer.pause(pauseMs)) notice(pauseMs, reason);
+  }
+
+  function notice(pauseMs: number, reason: string): void {
+    if (pauseMs >= NOTICED_PAUSE_MS) options.onPause?.({ expert: model, pauseMs, reason });
   }
 
   return {
     name: model,
     identity: { kind: 'chat', model },
     concurrency: settings.concurrency,
-    async send(request: ExpertRequest, { signal, admit }: SendControl): Promise<Reply> {
+    async send(request: ExpertRequest, { signal, admit, lost }: SendControl): Promise<Reply> {
       for (let tried = 0; ; tried++) {
         await pacer.open(signal);
         await admit();
         const outcome = await attempt(request);
         if (outcome.kind === 'reply') return outcome.reply;
+        lost('loss' in outcome ? outcome.loss : 'nothing');
+        if (outcome.kind === 'other form') {
+          form = outcome.form;
+          // No attempt of its own: each field changes once.
+          tried--;
+          continue;
+        }
         const { reason } = outcome;
+        if (outcome.kind === 'quota') {
+          throw new GristmillError('ANNOTATE_EXPERT_QUOTA', { expert: model, reason });
+        }
         if (outcome.kind === 'refused') {
           const { status } = outcome;
           throw new GristmillError('ANNOTATE_EXPERT_REFUSED', { expert: model, status, reason });
         }
         if (outcome.kind === 'failed' || tried >= settings.maxRetries) {
+          const status = outcome.kind === 'failed' ? outcome.status : null;
           throw new GristmillError('ANNOTATE_EXPERT_FAILED', {
             expert: model,
             attempts: tried + 1,
             reason,
-            ofPrompt: outcome.kind === 'failed',
+            ofPrompt: outcome.kind === 'failed' && status === null,
+            ...(status !== null && { status }),
           });
         }
-        if (outcome.pauseMs !== null) pacer.pause(outcome.pauseMs);
-        else await pacer.backOff(tried, signal);
+        if (outcome.pauseMs !== null) hold(outcome.pauseMs, reason);
+        else {
+          const pauseMs = pacer.backOffMs(tried);
+          notice(pauseMs, reason);
+          await sleep(pauseMs, signal);
+        }
       }
     },
     dispose: async () => undefined,
@@ -184,9 +273,48 @@ function lost(error: unknown, timeoutMs: number): string {
   return detail ? `${message}: ${detail}` : message;
 }
 
-function says(text: string, needles: readonly string[]): boolean {
-  const start = text.slice(0, 65_536);
-  return needles.some((needle) => start.includes(needle));
+/** Whether a request that brought an error may have reached the model. */
+function wasSent(error: unknown): boolean {
+  const { code } = ((error as Error).cause ?? error) as { readonly code?: unknown };
+  return !(typeof code === 'string' && NOT_SENT.test(code));
+}
+
+/** The form that a refusal of `sent` asks for, or null. */
+function otherForm(text: string, sent: Form): Form | null {
+  const start = text.slice(0, 65_536).toLowerCase();
+  if (concernsPrompt(start)) return null;
+  if (sent.limitField === 'max_tokens' && start.includes('max_completion_tokens')) {
+    return { ...sent, limitField: 'max_completion_tokens' };
+  }
+  const isAboutTemperature =
+    start.includes('temperature') &&
+    /unsupported|not support|only the default|deprecated|not allowed|not permitted|must be|invalid|unknown|unexpected|extra/.test(
+      start,
+    );
+  return sent.temperature && isAboutTemperature ? { ...sent, temperature: false } : null;
+}
+
+/** What helps where an address is refused. */
+function hint({ status, headers }: Response, url: string): string {
+  const to = headers.get('location');
+  if (status >= 300 && status < 400) {
+    // Without its query, which may hold what is secret.
+    const target = to !== null && URL.canParse(to, url) ? new URL(to, url) : null;
+    if (target === null) return ' (a redirect without a target)';
+    const path = target.pathname.slice(0, 2048).replace(/\/chat\/completions\/?$/, '');
+    return ` (it leads to ${printable(target.origin + path)}: give that address)`;
+  }
+  if (status !== 404 && status !== 405) return '';
+  const { pathname, origin } = new URL(url);
+  const missing = /\/v\d/.test(pathname)
+    ? ''
+    : '; most endpoints end with /v1, as in http://host/v1';
+  return ` (asked ${printable(origin + pathname)}${missing})`;
+}
+
+function inWords(ms: number): string {
+  const minutes = Math.round(ms / 60_000);
+  return minutes < 120 ? `${minutes} minutes` : `${Math.round(minutes / 60)} hours`;
 }
 
 function completionsUrl(base: string): string {
@@ -200,7 +328,8 @@ function completionsUrl(base: string): string {
       url.host,
     );
   }
-  url.pathname = `${url.pathname.replace(/\/+$/, '')}/chat/completions`;
+  const path = url.pathname.replace(/\/+$/, '').replace(/\/chat\/completions$/, '');
+  url.pathname = `${path}/chat/completions`;
   url.hash = '';
   return url.href;
 }

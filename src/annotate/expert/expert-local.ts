@@ -189,8 +189,10 @@ class LocalExpert implements Transport {
         ask.resolve({
           text: result.programs[index]!,
           finish: flags & FLAG_STOPPED ? 'length' : 'stop',
-          promptTokens: result.promptTokens[index]!,
-          answerTokens: result.newTokens[index]!,
+          usage: {
+            promptTokens: result.promptTokens[index]!,
+            answerTokens: result.newTokens[index]!,
+          },
         });
       }
     }

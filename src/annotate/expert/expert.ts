@@ -9,7 +9,7 @@
  *  2. Requests of one run that are the same are sent once.
  *  3. An answer is on disk before `ask` resolves. An interrupt sends nothing new and waits for what was sent, so that
  *     what is paid for is kept.
- *  4. A spent budget, a refusal and an expert that is down are final: every later request fails the same way, except
+ *  4. A spent budget or quota, a refusal of all and an expert that is down are final: every later request fails the same way, except
  *     for answers that are in the cache.
  *
  * The identity of an endpoint is the name of the model, not its address: moving between mirrors of one model keeps the
@@ -19,12 +19,13 @@ import { createHash } from 'node:crypto';
 import { setMaxListeners } from 'node:events';
 import { GristmillError, throwIfAborted } from '../../errors.ts';
 import { checkCount, given } from '../options.ts';
-import { AnswerCache } from './answer-cache.ts';
+import { AnswerCache, type StoredAnswer } from './answer-cache.ts';
 import { Budget } from './budget.ts';
 import { type EndpointOptions, openEndpoint } from './expert-endpoint.ts';
 import { type LocalExpertOptions, openLocalExpert } from './expert-local.ts';
 import { Lanes } from './lanes.ts';
-import type { Transport } from './transport.ts';
+import { withoutThoughts } from './thoughts.ts';
+import type { Loss, Transport, Usage } from './transport.ts';
 
 export type { EndpointOptions } from './expert-endpoint.ts';
 export type { LocalExpertOptions } from './expert-local.ts';
@@ -39,7 +40,7 @@ export interface ExpertRequest {
 
 /** What an expert said. */
 export interface ExpertAnswer {
-  /** The answer without a leading `<think>` block. */
+  /** The answer without the thought in front of it (thoughts.ts). */
   readonly text: string;
   /** `length`: cut at `maxTokens`. */
   readonly finish: 'stop' | 'length';
@@ -63,11 +64,13 @@ export interface ExpertStats {
   readonly retries: number;
   /** Requests that failed after all retries. */
   readonly failed: number;
-  /** Tokens of the answers that were paid for. */
+  /** Tokens that were paid for, also for answers that were of no use. */
   readonly promptTokens: number;
   readonly answerTokens: number;
   /** Answers among them whose tokens were estimated. */
   readonly estimated: number;
+  /** Requests whose answer was lost (time-outs, bodies that broke off): what they cost is not known, nor in the tokens. */
+  readonly unknown: number;
 }
 
 /** A model that answers. Owns connections, files and maybe native memory: dispose of it. */
@@ -80,7 +83,7 @@ export interface Expert {
    * Asks. When `signal` fires nothing new is sent; a request that was sent already is still answered and stored.
    *
    * @throws ANNOTATE_EXPERT_FAILED when this request failed for good
-   * @throws ANNOTATE_EXPERT_REFUSED, ANNOTATE_EXPERT_DOWN, ANNOTATE_BUDGET_SPENT: the run is over
+   * @throws ANNOTATE_EXPERT_REFUSED, ANNOTATE_EXPERT_DOWN, ANNOTATE_EXPERT_QUOTA, ANNOTATE_BUDGET_SPENT: the run is over
    * @throws ABORTED, DISPOSED
    */
   ask(request: ExpertRequest, options?: { readonly signal?: AbortSignal }): Promise<ExpertAnswer>;
@@ -96,9 +99,12 @@ export interface CommonExpertOptions {
   readonly cacheDir?: string;
   /** Most requests to send, retries among them. Default: no limit. */
   readonly maxRequests?: number;
-  /** Most tokens to pay for, prompts and answers together. A request counts in full until its answer is there. */
+  /**
+   * Most tokens to pay for, prompts and answers together. A request counts in full until its answer is there, and for
+   * good where its answer is lost.
+   */
   readonly maxTokens?: number;
-  /** Failed requests in a row that end the run; those whose prompt is at fault do not count. Default 20. */
+  /** Failed requests in a row that end the run; those whose prompt is known to be at fault do not count. Default 20. */
   readonly maxFailures?: number;
 }
 
@@ -152,6 +158,7 @@ class CachedExpert implements Expert {
     promptTokens: 0,
     answerTokens: 0,
     estimated: 0,
+    unknown: 0,
   };
   /** Signals of callers, with those of ours that any number of waiting requests may listen to. */
   readonly #signals = new WeakMap<AbortSignal, AbortSignal>();
@@ -181,14 +188,15 @@ class CachedExpert implements Expert {
     checkCount('maxTokens of a request', request.maxTokens, 1);
     const hash = hashOf(this.#transport.identity, request);
     for (;;) {
+      // No wait lies between the checks behind the cache and the note that this request is under way.
       if (this.#disposing) throw new GristmillError('DISPOSED', { object: `expert ${this.name}` });
       throwIfAborted(signal, 'asking the expert');
-      // No wait lies between these checks and the note that this request is under way.
-      if (this.#cache?.has(hash)) {
-        const stored = await this.#cache.get(hash);
+      const stored = this.#cache?.has(hash) ? await this.#stored(hash) : null;
+      if (stored) {
         this.#stats.cached++;
         return { ...stored, cached: true, hash };
       }
+      if (this.#disposing) continue;
       const same = this.#underWay.get(hash);
       if (!same) break;
       try {
@@ -207,6 +215,13 @@ class CachedExpert implements Expert {
     return answering;
   }
 
+  /** An answer of the cache; what it held of old that is no answer any more is asked for again. */
+  async #stored(hash: string): Promise<StoredAnswer | null> {
+    const stored = await this.#cache!.get(hash);
+    const text = withoutThoughts(stored.text);
+    return isEmpty({ text, finish: stored.finish }) ? null : { ...stored, text };
+  }
+
   async #send(
     request: ExpertRequest,
     hash: string,
@@ -214,45 +229,71 @@ class CachedExpert implements Expert {
   ): Promise<ExpertAnswer> {
     return this.#lanes.run(signal, async () => {
       const estimate = estimateTokens(request.user) + estimateTokens(request.system ?? '');
+      const most = estimate + request.maxTokens;
       let reserved = 0;
-      let used = 0;
+      let nAttempts = 0;
+      const settle = (used: number): void => {
+        this.#budget.settle(reserved, used);
+        reserved = 0;
+      };
       try {
         const reply = await this.#transport.send(request, {
           signal,
           admit: async () => {
             if (this.#fatal) throw this.#fatal;
-            if (reserved === 0) {
-              await this.#budget.admit(estimate + request.maxTokens, signal);
-              reserved = estimate + request.maxTokens;
-              // Another request may have ended the run during the wait.
-              if (this.#fatal) throw this.#fatal;
-            } else {
-              this.#budget.admitRetry();
-              this.#stats.retries++;
-            }
+            await this.#budget.admit(most, signal);
+            reserved = most;
+            // Another request may have ended the run during the wait.
+            if (this.#fatal) throw this.#fatal;
+            if (nAttempts++ > 0) this.#stats.retries++;
             this.#stats.requests++;
           },
+          lost: (loss) => settle(this.#lost(loss, { estimate, most })),
         });
-        const promptTokens = reply.promptTokens ?? estimate;
-        const answerTokens = reply.answerTokens ?? estimateTokens(reply.text);
-        used = promptTokens + answerTokens;
+        const promptTokens = reply.usage?.promptTokens ?? estimate;
+        const answerTokens = reply.usage?.answerTokens ?? estimateTokens(reply.text);
+        settle(promptTokens + answerTokens);
         this.#stats.promptTokens += promptTokens;
         this.#stats.answerTokens += answerTokens;
-        if (reply.promptTokens === null || reply.answerTokens === null) this.#stats.estimated++;
+        const isCounted = reply.usage !== null && !Object.values(reply.usage).includes(null);
+        if (!isCounted) this.#stats.estimated++;
+        const { finish } = reply;
+        const text = withoutThoughts(reply.text);
+        if (isEmpty({ text, finish })) throw this.#emptyAnswer();
         this.#failuresInARow = 0;
-        const answer = {
-          text: withoutThinking(reply.text),
-          finish: reply.finish,
-          promptTokens,
-          answerTokens,
-        };
-        await this.#cache?.put(hash, answer);
+        const answer = { text, finish, promptTokens, answerTokens };
+        // A cut before the bound is one of the server's own, which may be another one tomorrow.
+        const cutEarly =
+          finish === 'length' && (reply.usage?.answerTokens ?? most) < request.maxTokens;
+        if (!cutEarly) await this.#cache?.put(hash, answer);
         return { ...answer, cached: false, hash };
       } catch (error) {
         throw this.#failed(error);
       } finally {
-        this.#budget.settle(reserved, used);
+        settle(0);
       }
+    });
+  }
+
+  /** Counts what an attempt without an answer cost, in tokens; what is not known counts in full. */
+  #lost(loss: Loss, { estimate, most }: { readonly estimate: number; readonly most: number }) {
+    if (loss === 'nothing') return 0;
+    if (loss === 'unknown') {
+      this.#stats.unknown++;
+      return most;
+    }
+    const { promptTokens = estimate, answerTokens = 0 } = nonNull(loss);
+    this.#stats.promptTokens += promptTokens;
+    this.#stats.answerTokens += answerTokens;
+    return promptTokens + answerTokens;
+  }
+
+  #emptyAnswer(): GristmillError {
+    return new GristmillError('ANNOTATE_EXPERT_FAILED', {
+      expert: this.name,
+      attempts: 1,
+      reason: 'an empty answer',
+      ofPrompt: true,
     });
   }
 
@@ -275,19 +316,19 @@ class CachedExpert implements Expert {
       // A prompt that is too long says nothing of the expert.
       if (error.details['ofPrompt'] === true) return error;
       this.#failuresInARow++;
-      if (this.#failuresInARow >= this.#maxFailures) {
-        this.#fatal ??= new GristmillError(
-          'ANNOTATE_EXPERT_DOWN',
-          {
-            expert: this.name,
-            count: this.#failuresInARow,
-            reason: String(error.details['reason']),
-          },
-          { cause: error },
-        );
-      }
+      if (this.#failuresInARow >= this.#maxFailures) this.#fatal ??= this.#down(error);
     } else if (error.code !== 'ABORTED') this.#fatal ??= error;
     return error;
+  }
+
+  /** What many failures in a row mean: refusals that are about every prompt after all, or nobody who answers. */
+  #down(last: GristmillError): GristmillError {
+    const reason = String(last.details['reason']);
+    const { status } = last.details;
+    const details = { expert: this.name, count: this.#failuresInARow, reason };
+    return typeof status === 'number'
+      ? new GristmillError('ANNOTATE_EXPERT_REFUSED', { ...details, status }, { cause: last })
+      : new GristmillError('ANNOTATE_EXPERT_DOWN', details, { cause: last });
   }
 
   stats(): ExpertStats {
@@ -318,13 +359,14 @@ function estimateTokens(text: string): number {
   return Math.ceil(text.length / 4);
 }
 
-const THINK_OPEN = '<think>';
-const THINK_CLOSE = '</think>';
+/** No characters, though the expert says it is done: overloaded servers and models that only thought send it. */
+function isEmpty({ text, finish }: Pick<StoredAnswer, 'text' | 'finish'>): boolean {
+  return finish === 'stop' && text.trim() === '';
+}
 
-/** The answer behind a leading block of thought; empty when the thought never ended. */
-function withoutThinking(text: string): string {
-  const start = text.trimStart();
-  if (!start.startsWith(THINK_OPEN)) return text;
-  const end = start.indexOf(THINK_CLOSE);
-  return end < 0 ? '' : start.slice(end + THINK_CLOSE.length).trimStart();
+function nonNull({ promptTokens, answerTokens }: Usage) {
+  return {
+    ...(promptTokens !== null && { promptTokens }),
+    ...(answerTokens !== null && { answerTokens }),
+  };
 }

@@ -26,13 +26,19 @@ export class Pacer {
     this.#state = seed >>> 0;
   }
 
-  /** Holds every request back for `pauseMs` from now on. */
-  pause(pauseMs: number): void {
+  /**
+   * Holds every request back for `pauseMs` from now on, at most {@link MAX_PAUSE_MS}.
+   *
+   * @returns whether that is noticeably longer than they were held back already
+   */
+  pause(pauseMs: number): boolean {
     const bounded = Math.min(pauseMs, MAX_PAUSE_MS);
     const openAt = performance.now() + bounded;
-    if (openAt <= this.#openAt) return;
+    if (openAt <= this.#openAt) return false;
+    const longer = openAt - this.#openAt > MAX_SPREAD_MS;
     this.#openAt = openAt;
     this.#spreadMs = Math.min(bounded / 10, MAX_SPREAD_MS);
+    return longer;
   }
 
   /** Resolves when no pause holds. @throws ABORTED */
@@ -43,9 +49,9 @@ export class Pacer {
     }
   }
 
-  /** Waits before attempt `attempt + 1`, counted from 0. @throws ABORTED */
-  backOff(attempt: number, signal: AbortSignal | undefined): Promise<void> {
-    return sleep(this.#random() * this.backOffBoundMs(attempt), signal);
+  /** The wait before attempt `attempt + 1`, counted from 0, drawn anew with every call. */
+  backOffMs(attempt: number): number {
+    return this.#random() * this.backOffBoundMs(attempt);
   }
 
   /** Longest back-off after attempt `attempt`, counted from 0. */
@@ -137,7 +143,7 @@ function plainNumber(text: string | null): number | null {
 }
 
 /** @throws ABORTED */
-function sleep(ms: number, signal: AbortSignal | undefined): Promise<void> {
+export function sleep(ms: number, signal: AbortSignal | undefined): Promise<void> {
   return new Promise((resolve, reject) => {
     const stop = (): void => {
       clearTimeout(timer);

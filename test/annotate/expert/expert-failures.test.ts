@@ -28,6 +28,29 @@ const PASSING: [string, (response: Parameters<typeof reply>[0]) => void][] = [
   ['no choices', (r) => reply(r, '{"choices": []}')],
   ['a choice without text', (r) => reply(r, '{"choices": [{"message": {"content": 5}}]}')],
   ['an error with status 200', (r) => reply(r, '{"error": {"message": "overloaded"}}')],
+  ...[
+    ...[
+      'abort',
+      'error',
+      'insufficient_system_resource',
+      'tool_calls',
+      'cancelled',
+      'network_error',
+    ],
+  ].map((finish_reason): (typeof PASSING)[0] => [
+    `the finish reason ${finish_reason}`,
+    (r) =>
+      reply(
+        r,
+        completion('', {
+          choices: [{ message: { content: 'Half' }, finish_reason }],
+          usage: null,
+        }),
+      ),
+  ]),
+  ['an empty answer', (r) => reply(r, completion(' \n', { usage: null }))],
+  ['a thought without an end', (r) => reply(r, completion('<think>well', { usage: null }))],
+  ['a stream that breaks off', (r) => reply(r, `data: ${completion('half')}`)],
   ['a destroyed connection', (r) => void r.destroy()],
   [
     'half an answer',
@@ -167,8 +190,8 @@ describe('a failure that may pass', () => {
 });
 
 describe('a refusal', () => {
-  it.each([400, 401, 403, 404, 422, 301])('%i ends the run at once', async (status) => {
-    const headers = status === 301 ? { location: `${server.url}/elsewhere` } : {};
+  it.each([401, 404, 405, 301, 307])('%i ends the run at once', async (status) => {
+    const headers = status < 400 ? { location: `${server.url}/elsewhere` } : {};
     server.behave((_, r) => reply(r, '{"error":{"message":"no"}}', { status, headers }));
     const expert = await open({ concurrency: 2 });
     const asks = Array.from({ length: 8 }, (_, index) => failure(expert.ask(ask(`${index}`))));
@@ -178,11 +201,82 @@ describe('a refusal', () => {
     expect(server.seen.length).toBeLessThanOrEqual(2);
   });
 
+  it.each([400, 403, 422])(
+    '%i of unknown words fails one request after the other, and many in a row end the run',
+    async (status) => {
+      server.behave(({ user }, r) =>
+        user.startsWith('bad') ? reply(r, 'no', { status }) : reply(r, completion(user)),
+      );
+      const expert = await open({ concurrency: 1, maxFailures: 3 });
+      const codes: string[] = [];
+      for (const user of ['bad 1', 'bad 2', 'good', 'bad 3', 'bad 4', 'bad 5', 'bad 6']) {
+        const asked = expert.ask(ask(user));
+        codes.push(user === 'good' ? (await asked).text : (await failure(asked)).code);
+      }
+      const failed = 'ANNOTATE_EXPERT_FAILED';
+      const refused = 'ANNOTATE_EXPERT_REFUSED';
+      expect(codes).toEqual([failed, failed, 'good', failed, failed, failed, refused]);
+      expect(server.seen).toHaveLength(6);
+      expect(expert.stats()).toMatchObject({ requests: 6, retries: 0, failed: 5 });
+    },
+  );
+
+  it('of the key ends the run at once with 403 too', async () => {
+    const body = '{"error":{"message":"Your API key has no access to this model"}}';
+    server.behave((_, r) => reply(r, body, { status: 403 }));
+    const expert = await open({ concurrency: 1 });
+    expect((await failure(expert.ask(ask('1')))).code).toBe('ANNOTATE_EXPERT_REFUSED');
+    expect((await failure(expert.ask(ask('2')))).code).toBe('ANNOTATE_EXPERT_REFUSED');
+    expect(server.seen).toHaveLength(1);
+  });
+
+  it('that is a redirect names its target, one of the address what may be missing', async () => {
+    server.behave((_, r) =>
+      reply(r, '', {
+        status: 307,
+        headers: { location: 'https://api.example/v2/chat/completions?token=secret' },
+      }),
+    );
+    const moved = await failure((await open()).ask(ask('x')));
+    expect(moved.message).toContain('https://api.example/v2:');
+    expect(moved.message).not.toContain('secret');
+    server.behave(({ path, user }, r) =>
+      path === '/v1/chat/completions'
+        ? reply(r, completion(user))
+        : reply(r, 'not found', { status: 404 }),
+    );
+    const lost = await failure((await open({ url: server.url.replace('/v1', '') })).ask(ask('x')));
+    expect(lost.message).toContain('/v1');
+    const whole = await open({ url: `${server.url}/chat/completions/` });
+    expect((await whole.ask(ask('x'))).text).toBe('x');
+  });
+
   it.each([
     [400, '{"error":{"code":"context_length_exceeded"}}'],
     [400, '{"error":{"type":"exceed_context_size_error"}}'],
     [400, "This model's maximum context length is 8192 tokens."],
     [413, 'too large'],
+    [400, "The input (5000 tokens) is longer than the model's context length (4096 tokens)."],
+    [
+      422,
+      '{"error":"Input validation error: `inputs` tokens + `max_new_tokens` must be <= 4096."}',
+    ],
+    [400, '{"error":{"message":"prompt is too long: 5000 tokens > 4096 maximum"}}'],
+    [400, '{"error":{"message":"Range of input length should be [1, 4096]"}}'],
+    [403, '{"error":{"message":"Input was flagged","metadata":{"reasons":["violence"]}}}'],
+    [451, ''],
+    [200, '{"error":{"message":"Content Exists Risk"}}'],
+    [200, completion('', { choices: [{ message: { content: null, refusal: 'I cannot.' } }] })],
+    [
+      200,
+      completion('', { choices: [{ message: { content: [{ type: 'refusal', refusal: 'No' }] } }] }),
+    ],
+    ...['content_filter: PROHIBITED_CONTENT', 'SAFETY', 'refusal', 'sensitive'].map(
+      (finish_reason): [number, string] => [
+        200,
+        completion('', { choices: [{ message: { content: 'half' }, finish_reason }] }),
+      ],
+    ),
     [
       200,
       completion('', {

@@ -117,7 +117,6 @@ describe('an answer', () => {
   it.each([
     ['<think>long\nthoughts</think>\n\nyes', 'yes'],
     ['  <think></think>yes', 'yes'],
-    ['<think>never ended', ''],
     ['a <think>not leading</think>', 'a <think>not leading</think>'],
   ])('%j reads %j', async (content, text) => {
     server.behave((_, response) => reply(response, completion(content)));
