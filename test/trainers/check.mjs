@@ -53,7 +53,7 @@ function run(command, args, options = {}) {
 
 function install(packages, ...flags) {
   const update = process.env.GRISTMILL_TRAINERS_UPDATE ? ['--upgrade'] : [];
-  const args = ['-m', 'pip', 'install', '-q', '--no-compile', ...update, ...flags, ...packages];
+  const args = ['-m', 'pip', 'install', '-q', ...update, ...flags, ...packages];
   return run(python, args).status === 0;
 }
 
@@ -124,13 +124,13 @@ for (const [trainer, packages] of Object.entries(TRAINERS)) {
         {
           cwd: folder,
           env,
-          timeout: 300_000,
+          timeout: 900_000,
         },
       );
       const said = stdout
         .trim()
         .split('\n')
-        .filter((line) => /^(rates|blend|cannot)/.test(line))
+        .filter((line) => /^(rates|blend|config|cannot)/.test(line))
         .join('; ');
       const result = status === 0 ? 'ok' : status === 77 ? 'SKIPPED' : 'FAILED';
       if (result === 'FAILED') nFailed++;

@@ -214,6 +214,7 @@ def axolotl():
     config = AxolotlInputConfig(**settings)
     assert (config.max_steps, config.sequence_len) == (STEPS, N_CTX)
     assert [dataset.path for dataset in config.datasets] == list(ROWS)
+    print(f"config: {config.lr_scheduler}, {config.max_steps} steps")
     if plugins:
         optimizer = torch_optimizer(config.learning_rate)
         plugin = load("axolotl_lr_table").TablePlugin()
