@@ -224,6 +224,7 @@ class ArrayEncoder {
     this.#offsets(lengths, false);
     this.#nodes.push({ length: pairs.length, nullCount: 0 });
     this.#buffers.push(EMPTY);
+    if (pairs.some(([key]) => isNull(key))) throw new ValueError('a map with a null key');
     const [key, value] = field.children[0]!.children;
     this.encode(
       key!,

@@ -79,9 +79,9 @@ function fitted(field: ArrowField, shape: Shape): ArrowField | null {
       if (shape.kind !== 'map') return null;
       const entries = field.children[0]!;
       const [key, value] = entries.children;
-      const parts = [fitted(key!, shape.key), fitted(value!, shape.value)];
-      if (parts.includes(null)) return null;
-      const children = [{ ...entries, children: parts as ArrowField[] }];
+      const [keys, values] = [fitted(key!, shape.key), fitted(value!, shape.value)];
+      if (!keys || !values) return null;
+      const children = [{ ...entries, children: [{ ...keys, nullable: false }, values] }];
       return { ...field, nullable, children };
     }
     case 'interval': {
@@ -152,7 +152,9 @@ export function fieldOfShape(name: string, shape: Shape): ArrowField {
       return { ...bare(name, nullable, { kind: 'list' }), children };
     }
     case 'map': {
-      const parts = [fieldOfShape('key', shape.key), fieldOfShape('value', shape.value)];
+      // Arrow knows no null keys; where a file has one, the encoder refuses it.
+      const key = { ...fieldOfShape('key', shape.key), nullable: false };
+      const parts = [key, fieldOfShape('value', shape.value)];
       const entries = { ...bare('key_value', false, { kind: 'struct' }), children: parts };
       const type = { kind: 'map', keysSorted: false } as const;
       return { ...bare(name, nullable, type), children: [entries] };

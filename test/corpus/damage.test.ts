@@ -150,7 +150,7 @@ describe('damaged Parquet', () => {
     const read = async () => {
       for await (const { batch } of openUnit(plan, plan.units[0]!, new SlabPool())) batch.release();
     };
-    await expect(read()).rejects.toMatchObject({ code: 'CORPUS_CORRUPT' });
+    await expect(read()).rejects.toMatchObject({ code: 'CORPUS_CHANGED' });
   });
 
   it('texts that are not UTF-8 travel on, marked', async () => {

@@ -55,6 +55,13 @@ async function linesOf(plan: CorpusPlan): Promise<string[]> {
     .map((line) => line.replace(/"text":"[^"]*",?/, ''));
 }
 
+const TEXT_ELEMENT = {
+  name: 'text',
+  type: 'BYTE_ARRAY' as const,
+  converted_type: 'UTF8' as const,
+  repetition_type: 'OPTIONAL' as const,
+};
+
 const VALUES: Record<string, { lines: string[]; arrow?: string[] }> = {
   // A struct beside a flat column with its dotted name was nulled: paths were joined by dots.
   'dotted-column': {
@@ -81,6 +88,49 @@ const VALUES: Record<string, { lines: string[]; arrow?: string[] }> = {
   // A row group without rows has no pages, and whatever offsets.
   'empty-row-group': { lines: [] },
 };
+
+describe('maps with optional keys', () => {
+  it('are Arrow maps, whose keys are never null; a null key is refused by name', async () => {
+    // Keys were declared nullable, which other readers refuse; a null one would be another value.
+    const element = { repetition_type: 'OPTIONAL' as const };
+    const column = {
+      name: 'm',
+      type: 'map<int32, int32>',
+      elements: [
+        { name: 'm', ...element, converted_type: 'MAP' as const, num_children: 1 },
+        { name: 'key_value', repetition_type: 'REPEATED' as const, num_children: 2 },
+        { name: 'key', ...element, type: 'INT32' as const },
+        { name: 'value', ...element, type: 'INT32' as const },
+      ],
+    };
+    const text = { name: 'text', type: 'string', elements: [TEXT_ELEMENT] };
+    const write = async (key: number | null): Promise<string> => {
+      const path = join(folder, 'keys.arrow');
+      const sink = await openSink({
+        format: 'arrow',
+        path,
+        columns: [text, column],
+        textColumn: 'text',
+      });
+      const carry = {
+        columns: [column],
+        nRows: 1,
+        select: () => ({ nRows: 1, json: null, leaves: null, plain: async () => [[[[key, 5]]]] }),
+        release: () => undefined,
+      };
+      await sink.write({ text: [Buffer.from('a')], rows: null, carry, extra: {} });
+      await sink.close();
+      return path;
+    };
+    expect(await linesOf(await planCorpus({ inputs: [await write(7)] }))).toEqual([
+      '{"m":{"7":5}}',
+    ]);
+    await expect(write(null)).rejects.toMatchObject({
+      code: 'CORPUS_VALUE_INVALID',
+      message: expect.stringContaining('a map with a null key'),
+    });
+  });
+});
 
 describe('values of foreign files', () => {
   it.each(Object.entries(VALUES))('%s', async (name, { lines }) => {
