@@ -6,6 +6,7 @@
  * converted off the main thread, written. The file appears under its name when it is complete.
  */
 import { type FileHandle, open, stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import { GristmillError, throwIfAborted } from '../../errors.ts';
 import { callNative, native } from '../../native.ts';
 import { checkNames, type OptionNames } from '../../options.ts';
@@ -14,7 +15,7 @@ import type { ConvertedType } from '../hub-cache.ts';
 import { fileTypeEntries, generalEntries } from './general.ts';
 import { GgufStream, tensorBytes } from './gguf-stream.ts';
 import { type Hyperparameters, hyperparametersOf, readConfig } from './hyperparameters.ts';
-import { invalidFile } from './model-files.ts';
+import { hasFile, invalidFile, readJson, unsupported } from './model-files.ts';
 import { listTensors } from './safetensors.ts';
 import { interleaveHeads, type PlannedTensor, planTensors } from './tensors.ts';
 import { convertTokenizer } from './tokenizer.ts';
@@ -57,6 +58,8 @@ export interface ConvertSummary {
 }
 
 const TYPES: readonly string[] = ['f32', 'f16', 'bf16', 'q8_0'] satisfies ConvertedType[];
+/** What marks a folder of a LoRA or another adapter of peft. */
+const ADAPTER = 'adapter_config.json';
 /** Source bytes that are in memory at a time. */
 const PIECE_BYTES = 4 * 2 ** 20;
 
@@ -82,6 +85,7 @@ export async function convertModel(options: ConvertModelOptions): Promise<Conver
   if (!(await stat(dir).catch(() => null))?.isDirectory()) {
     throw invalidFile(dir, 'is no folder');
   }
+  const adapter = adapterNotes(dir);
   const config = readConfig(dir);
   const model = hyperparametersOf(config, dir);
   const tensors = planTensors(listTensors(dir), model, type, dir);
@@ -119,8 +123,21 @@ export async function convertModel(options: ConvertModelOptions): Promise<Conver
     nParams,
     bytes,
     seconds: (performance.now() - started) / 1000,
-    notes: [...model.notes, ...tokenizer.notes],
+    notes: [...adapter, ...model.notes, ...tokenizer.notes],
   };
+}
+
+/** What is said of an adapter in the folder. @throws MODEL_CONVERT_UNSUPPORTED where there is no model beside it */
+function adapterNotes(dir: string): string[] {
+  if (!hasFile(dir, ADAPTER)) return [];
+  const file = readJson(join(dir, ADAPTER));
+  const base = file['base_model_name_or_path'];
+  const named = typeof base === 'string' && base !== '' ? ` (${base.slice(0, 200)})` : '';
+  const merge = `merge it into its base model${named} first, e.g. with merge_and_unload() of peft`;
+  if (!hasFile(dir, 'config.json')) {
+    throw unsupported(dir, ADAPTER, `the folder holds an adapter, no model: ${merge}`);
+  }
+  return [`the adapter of ${ADAPTER} is left out: ${merge}`];
 }
 
 /** Copies the tensors' data. */

@@ -48,6 +48,10 @@ const scaling = z.looseObject({
   attn_factor: z.number().nullish(),
   beta_fast: z.number().nullish(),
   beta_slow: z.number().nullish(),
+  mscale: z.number().nullish(),
+  mscale_all_dim: z.number().nullish(),
+  truncate: z.boolean().nullish(),
+  llama_4_scaling_beta: absent,
   partial_rotary_factor: z.number().nullish(),
   mrope_section: absent,
 });
@@ -86,19 +90,26 @@ export function ropeOf(
       break;
     case 'yarn': {
       if (original === null) throw refuse('yarn has no original_max_position_embeddings');
+      if (found.truncate === false) {
+        throw refuse(
+          'yarn with truncate: false, and llama.cpp always cuts its bounds to whole numbers',
+        );
+      }
+      // transformers reads neither, the first code of YaRN and llama.cpp do: nobody can say which is meant.
+      for (const key of ['extrapolation_factor', 'attn_factor'] as const) {
+        const value = found[key] ?? 1;
+        if (value !== 1) throw refuse(`yarn with ${key} ${value}, not 1`);
+      }
       rope = { kind };
+      const scale = attentionScale(found, factor()) / naturalScale(factor(), 1);
+      if (!Number.isFinite(scale)) throw refuse('yarn: its attention factor is no finite number');
       entries.push(['scaling.type', { type: 'string', value: kind }]);
       entries.push(['scaling.factor', real(factor())]);
       entries.push(['scaling.original_context_length', { type: 'u32', value: original }]);
-      const rest: [string, number | null | undefined][] = [
-        ['scaling.yarn_ext_factor', found.extrapolation_factor],
-        ['scaling.yarn_attn_factor', found.attention_factor ?? found.attn_factor],
-        ['scaling.yarn_beta_fast', found.beta_fast],
-        ['scaling.yarn_beta_slow', found.beta_slow],
-      ];
-      for (const [key, value] of rest) {
-        if (value !== null && value !== undefined) entries.push([key, real(value)]);
-      }
+      if (scale !== 1) entries.push(['scaling.attn_factor', real(scale)]);
+      // 0 stands for the default, as in transformers.
+      if (found.beta_fast) entries.push(['scaling.yarn_beta_fast', real(found.beta_fast)]);
+      if (found.beta_slow) entries.push(['scaling.yarn_beta_slow', real(found.beta_slow)]);
       break;
     }
     case 'llama3':
@@ -122,6 +133,23 @@ export function ropeOf(
   }
   entries.push(['freq_base', real(base)]);
   return { rope, entries };
+}
+
+/** What llama.cpp scales with by itself; `scaling.attn_factor` is multiplied to it. */
+function naturalScale(factor: number, mscale: number): number {
+  return factor <= 1 ? 1 : 0.1 * mscale * Math.log(factor) + 1;
+}
+
+/** The whole scale of sines and cosines: given, by the two of DeepSeek, or that of the paper. */
+function attentionScale(
+  { attention_factor, mscale, mscale_all_dim }: z.infer<typeof scaling>,
+  factor: number,
+): number {
+  if (typeof attention_factor === 'number') return attention_factor;
+  if (mscale && mscale_all_dim) {
+    return naturalScale(factor, mscale) / naturalScale(factor, mscale_all_dim);
+  }
+  return naturalScale(factor, 1);
 }
 
 /**

@@ -39,6 +39,8 @@ export interface SourceTensor {
 }
 
 const INDEX = 'model.safetensors.index.json';
+/** The whole model in one file; with it the other names mean nothing. */
+const SINGLE = 'model.safetensors';
 /** Bound of a header, that of the format's own library. */
 const MAX_HEADER_BYTES = 100_000_000;
 const MAX_FILES = 4096;
@@ -62,6 +64,10 @@ const entry = z.object({
  */
 export function listTensors(dir: string): SourceTensor[] {
   const index = hasFile(dir, INDEX) ? readIndex(dir) : null;
+  if (index && hasFile(dir, SINGLE) && ![...index.values()].includes(SINGLE)) {
+    const reason = `beside ${INDEX}, which names other files: two sets of weights; remove the one that is not meant`;
+    throw unsupported(dir, SINGLE, reason);
+  }
   const files = index ? [...new Set(index.values())].sort() : weightFiles(dir);
   const tensors = new Map<string, SourceTensor>();
   for (const name of files) {
@@ -105,13 +111,14 @@ function readIndex(dir: string): Map<string, string> {
 }
 
 function weightFiles(dir: string): string[] {
+  if (hasFile(dir, SINGLE)) return [SINGLE];
   const names = readdirSync(dir).filter((name) => /^model[\w.-]*\.safetensors$/.test(name));
   if (names.length > 0) return names.sort();
   const pickled = readdirSync(dir).some((name) => /^pytorch_model.*\.bin$/.test(name));
   if (pickled) {
     throw unsupported(dir, 'weights', 'pickled PyTorch files are not read, only safetensors');
   }
-  throw invalidFile(join(dir, 'model.safetensors'), 'is missing');
+  throw invalidFile(join(dir, SINGLE), 'is missing');
 }
 
 /** Tensors of one file, by name. @throws MODEL_FILES_INVALID, MODEL_CONVERT_UNSUPPORTED */

@@ -11,7 +11,7 @@ import { isObject, type JsonObject } from './model-files.ts';
 const ROLES = ['bos', 'eos', 'unk', 'sep', 'pad', 'mask', 'eot'] as const;
 type Role = (typeof ROLES)[number];
 
-const ID_KEYS: Readonly<Record<Role, string>> = {
+const ID_KEYS: Readonly<Record<Role | 'eom', string>> = {
   bos: 'bos_token_id',
   eos: 'eos_token_id',
   unk: 'unknown_token_id',
@@ -19,6 +19,7 @@ const ID_KEYS: Readonly<Record<Role, string>> = {
   pad: 'padding_token_id',
   mask: 'mask_token_id',
   eot: 'eot_token_id',
+  eom: 'eom_token_id',
 };
 
 /** Files of a tokenizer; null where there is none. */
@@ -29,24 +30,42 @@ export interface SpecialTokenFiles {
   readonly tokenizerConfig: JsonObject | null;
   /** config.json */
   readonly config: JsonObject;
+  /** generation_config.json */
+  readonly generationConfig: JsonObject | null;
+}
+
+/** Texts that llama.cpp ends an answer at by themselves, where they are tokens. */
+const KNOWN_ENDS: ReadonlySet<string> = new Set([
+  ...['<|eot_id|>', '<|im_end|>', '<|end|>', '<|endoftext|>', '<|eom_id|>', '<|end_of_text|>'],
+  ...['<end_of_turn>', '</s>', '<EOT>', '_<EOT>', '[EOT]', '[EOS]', '<eos>', '<end_of_utterance>'],
+  '<｜end▁of▁sentence｜>',
+]);
+
+/** Entries on special tokens, and what they cannot say. */
+export interface SpecialTokens {
+  readonly entries: Record<string, GgufValue>;
+  readonly notes: readonly string[];
 }
 
 /**
  * The entries of a GGUF file on special tokens.
  *
- * @param nTokens ids from here on are left out
+ * Of several ends of a text the first one is written behind documents, answers end at all of them.
+ *
+ * @param tokens texts by id; ids from their number on are left out
  */
 export function specialTokenEntries(
-  { tokenizer, tokenizerConfig, config }: SpecialTokenFiles,
-  nTokens: number,
-): Record<string, GgufValue> {
+  { tokenizer, tokenizerConfig, config, generationConfig }: SpecialTokenFiles,
+  tokens: readonly string[],
+): SpecialTokens {
+  const nTokens = tokens.length;
   const names = new Map<string, string>();
   for (const role of ['bos', 'eos', 'unk', 'sep', 'pad', 'mask', 'cls']) {
     const text = tokenText(tokenizerConfig?.[`${role}_token`]);
     if (text !== null) names.set(role, text);
   }
   const framed = tokenizer ? framing(tokenizer, names) : new Map<string, boolean>();
-  const ids = new Map<Role, number>();
+  const ids = new Map<Role | 'eom', number>();
   for (const role of ROLES) {
     const said = tokenizerConfig?.[`add_${role}_token`];
     if (typeof said === 'boolean') framed.set(role, said);
@@ -55,11 +74,14 @@ export function specialTokenEntries(
     if (id !== null && id < nTokens) ids.set(role, id);
   }
   for (const role of ROLES) {
-    const id = config[`${role}_token_id`];
-    if (ids.has(role) || typeof id !== 'number' || !Number.isInteger(id)) continue;
+    const [id] = idsOf(config[`${role}_token_id`], nTokens);
+    if (ids.has(role) || id === undefined) continue;
     if (role === 'eot' && !names.has('eot')) continue;
-    if (id >= 0 && id < nTokens) ids.set(role, id);
+    ids.set(role, id);
   }
+  const ends = [config, generationConfig].flatMap((file) => idsOf(file?.['eos_token_id'], nTokens));
+  if (!ids.has('eos') && ends.length > 0) ids.set('eos', ends[0]!);
+  const notes = addEnds(ids, ends, tokens);
   const entries: Record<string, GgufValue> = {};
   for (const [role, value] of ids) {
     entries[`tokenizer.ggml.${ID_KEYS[role]}`] = { type: 'u32', value };
@@ -68,7 +90,35 @@ export function specialTokenEntries(
     const value = framed.get(role);
     if (value !== undefined) entries[`tokenizer.ggml.add_${role}_token`] = { type: 'bool', value };
   }
-  return entries;
+  return { entries, notes };
+}
+
+/** Ids of a value that is one or a list of them. */
+function idsOf(value: unknown, nTokens: number): number[] {
+  return [value].flat().filter((id): id is number => {
+    return typeof id === 'number' && Number.isInteger(id) && id >= 0 && id < nTokens;
+  });
+}
+
+/** Gives further ends of an answer the roles that are left; those that are left over are noted. */
+function addEnds(
+  ids: Map<Role | 'eom', number>,
+  ends: readonly number[],
+  tokens: readonly string[],
+): string[] {
+  if (!ids.has('eos')) return [];
+  const left: number[] = [];
+  for (const id of new Set(ends)) {
+    if ([...ids].some(([role, other]) => other === id && ['eos', 'eot', 'eom'].includes(role))) {
+      continue;
+    }
+    if (KNOWN_ENDS.has(tokens[id]!)) continue;
+    const role = (['eot', 'eom'] as const).find((free) => !ids.has(free));
+    if (role) ids.set(role, id);
+    else left.push(id);
+  }
+  if (left.length === 0) return [];
+  return [`answers end at the tokens ${left.join(', ')} too, for which GGUF has no place`];
 }
 
 /** The text of a token that is given as text or as an object. */

@@ -26,12 +26,22 @@ export interface ConvertedTokenizer {
   readonly notes: readonly string[];
 }
 
+/** Ids by text; not z.record(), which drops a token `__proto__`. */
+const vocabulary = z.custom<Readonly<Record<string, number>>>(
+  (value) =>
+    isObject(value) &&
+    Object.values(value).every(
+      (id) => typeof id === 'number' && Number.isSafeInteger(id) && id >= 0,
+    ),
+  { error: 'expected ids of 0 or more by text' },
+);
+
 const none = z.union([z.null(), z.literal('')]).optional();
 
 /** `model` of a tokenizer.json. */
 export const bpeModel = z.looseObject({
   type: z.literal('BPE'),
-  vocab: z.record(z.string(), z.int().min(0)),
+  vocab: vocabulary,
   merges: z.array(z.union([z.string(), z.tuple([z.string(), z.string()])])),
   dropout: z.null().optional(),
   continuing_subword_prefix: none,
@@ -60,7 +70,8 @@ export function convertByteBpe(input: TokenizerJson): ConvertedTokenizer {
       'tokenizer.ggml.model': { type: 'string', value: 'gpt2' },
       'tokenizer.ggml.pre': { type: 'string', value: pre.name },
       ...table.entries({ scores: false }),
-      ...(merges.length > 0 && { 'tokenizer.ggml.merges': { type: 'strings', value: merges } }),
+      // llama.cpp wants the list, be it empty.
+      'tokenizer.ggml.merges': { type: 'strings', value: merges },
     },
     notes,
   };

@@ -26,7 +26,7 @@ import {
   checkedId,
   type TokenizerJson,
 } from './tokenizer-bpe.ts';
-import { type AddedToken, addedTokens, TOKEN_TYPE, TokenTable } from './tokens.ts';
+import { type AddedToken, addedTokens, namedTokens, TOKEN_TYPE, TokenTable } from './tokens.ts';
 
 const BPE = 2;
 /** Scores of tokens that no merge makes, and of ids without a piece. */
@@ -39,6 +39,7 @@ const BYTE_PIECE = /^<0x[0-9A-Fa-f]{2}>$/;
 /** @throws MODEL_FILES_INVALID, MODEL_CONVERT_UNSUPPORTED */
 export function convertSentencePiece(
   dir: string,
+  tokenizer: JsonObject | null,
   tokenizerConfig: JsonObject | null,
   nVocab: number,
 ): ConvertedTokenizer {
@@ -62,14 +63,21 @@ export function convertSentencePiece(
     checkedId(token.id, token.text, nVocab, dir);
     table.setAdded(token, ADDED_SCORE);
   }
+  addNamed(table, tokenizer, tokenizerConfig, dir);
   const notes: string[] = [];
+  let addsSpace = model.addDummyPrefix;
+  if (tokenizer) {
+    const space = prependsSpace(tokenizer, dir);
+    addsSpace = space.prepends;
+    notes.push(...space.notes);
+  } else if (addsSpace && tokenizerConfig?.['legacy'] === false) notes.push(FIRST_NOTE);
   if (model.hasCharsmap) {
     notes.push('the tokenizer normalises characters first, llama.cpp does not');
   }
   if (model.removeExtraWhitespaces) {
     notes.push('the tokenizer removes repeated spaces first, llama.cpp does not');
   }
-  return { entries: entriesOf(table, model.addDummyPrefix), notes };
+  return { entries: entriesOf(table, addsSpace), notes };
 }
 
 /** @throws MODEL_FILES_INVALID, MODEL_CONVERT_UNSUPPORTED */
@@ -96,7 +104,8 @@ export function convertSentencePieceJson(input: TokenizerJson): ConvertedTokeniz
     table.setAdded(token, ADDED_SCORE);
   }
   checkBytes(new Set(vocabulary.keys()), dir);
-  return { entries: entriesOf(table, prependsSpace(tokenizer, dir)), notes: [] };
+  const { prepends, notes } = prependsSpace(tokenizer, dir);
+  return { entries: entriesOf(table, prepends), notes };
 }
 
 function entriesOf(table: TokenTable, addSpacePrefix: boolean): Record<string, GgufValue> {
@@ -125,6 +134,75 @@ function checkBytes(texts: ReadonlySet<string>, dir: string): void {
   for (let byte = 0; byte < 256; byte++) {
     const text = `<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`;
     if (!texts.has(text)) throw unsupported(dir, 'tokenizer', `no byte piece ${text}`);
+  }
+}
+
+/**
+ * Tokens that tokenizer.json has beyond tokenizer.model, and those with a role and no id yet, as far as there is room for them.
+ *
+ * @throws MODEL_CONVERT_UNSUPPORTED where the files disagree: transformers reads tokenizer.json, others tokenizer.model
+ */
+function addNamed(
+  table: TokenTable,
+  tokenizer: JsonObject | null,
+  tokenizerConfig: JsonObject | null,
+  dir: string,
+): void {
+  const nTokens = table.texts.length;
+  const ids = new Map<string, number>();
+  for (const [id, text] of table.texts.entries()) {
+    if (!table.isFree(id)) ids.set(text, id);
+  }
+  // A token that is plain text is in the table with its spaces as they are.
+  const idOf = (text: string) => ids.get(text) ?? ids.get(text.replaceAll('▁', ' '));
+  const checkPlace = (text: string, id: number): void => {
+    checkedId(id, text, nTokens, dir);
+    const shown = JSON.stringify(text);
+    const other = idOf(text);
+    if (other !== undefined && other !== id) {
+      throw unsupported(
+        dir,
+        'tokenizer.json',
+        `token ${shown} is ${id} in it, ${other} in the other files of the tokenizer`,
+      );
+    }
+    if (other === undefined && !table.isFree(id)) {
+      throw unsupported(
+        dir,
+        'tokenizer.json',
+        `token ${id} is ${shown} in it, ${JSON.stringify(table.texts[id])} in tokenizer.model`,
+      );
+    }
+  };
+  if (tokenizer) {
+    const file = join(dir, 'tokenizer.json');
+    const { vocab } = checked(bpeModel, tokenizer['model'], `${file}, model`);
+    const added = addedTokens(tokenizer, null, new Map());
+    const texts = new Set(added.map(({ text }) => text));
+    for (const [text, id] of Object.entries(vocab)) {
+      checkPlace(text, id);
+      if (idOf(text) === undefined && !texts.has(text)) {
+        throw unsupported(
+          dir,
+          'tokenizer.json',
+          `token ${JSON.stringify(text)} is not in tokenizer.model`,
+        );
+      }
+    }
+    for (const token of added) {
+      checkPlace(token.text, token.id);
+      if (idOf(token.text) !== undefined) continue;
+      table.setAdded(token, ADDED_SCORE);
+      ids.set(token.text, token.id);
+    }
+  }
+  let next = 0;
+  for (const id of ids.values()) next = Math.max(next, id + 1);
+  for (const named of namedTokens(tokenizerConfig)) {
+    const text = tokenText(named);
+    if (text === null || idOf(text) !== undefined || next >= nTokens) continue;
+    table.setAdded({ id: next, text, special: true }, ADDED_SCORE);
+    ids.set(text, next++);
   }
 }
 
@@ -185,8 +263,16 @@ function rankPieces(
   return firsts;
 }
 
+const FIRST_NOTE =
+  'the tokenizer puts no space in front of text behind a special token, llama.cpp does';
+const SPACED_NOTE =
+  'the tokenizer puts no second space in front of a text that begins with one, llama.cpp does';
+
 /** Whether a space is put in front of a text; everything but that and "space to ▁" is refused. */
-function prependsSpace(tokenizer: JsonObject, dir: string): boolean {
+function prependsSpace(
+  tokenizer: JsonObject,
+  dir: string,
+): { readonly prepends: boolean; readonly notes: readonly string[] } {
   const refuse = (what: string, reason: string) => unsupported(dir, what, reason);
   const pre = tokenizer['pre_tokenizer'] ?? null;
   const normaliser = tokenizer['normalizer'] ?? null;
@@ -197,7 +283,11 @@ function prependsSpace(tokenizer: JsonObject, dir: string): boolean {
     if (pre['split'] !== false) throw refuse('pre_tokenizer', 'Metaspace that cuts at spaces');
     const scheme =
       pre['prepend_scheme'] ?? (pre['add_prefix_space'] === false ? 'never' : 'always');
-    return scheme !== 'never';
+    if (scheme === 'never') return { prepends: false, notes: [] };
+    return {
+      prepends: true,
+      notes: scheme === 'first' ? [SPACED_NOTE, FIRST_NOTE] : [SPACED_NOTE],
+    };
   }
   const list = isObject(normaliser) ? (normaliser['normalizers'] ?? [normaliser]) : null;
   if (!Array.isArray(list)) throw refuse('normalizer', 'tokenizer.json has none');
@@ -218,5 +308,5 @@ function prependsSpace(tokenizer: JsonObject, dir: string): boolean {
     } else throw refuse('normalizer', `step ${String(type)} with byte fallback`);
   }
   if (!replaces) throw refuse('normalizer', 'spaces are not replaced by ▁');
-  return prepends;
+  return { prepends, notes: [] };
 }

@@ -1,6 +1,7 @@
 /**
  * The tokenizer of a model folder → the `tokenizer.*` entries of a GGUF file: tokenizer.model where there is one
- * (SentencePiece), else tokenizer.json (byte-level BPE, or SentencePiece's BPE with byte fallback).
+ * (SentencePiece), held against tokenizer.json and with the tokens that it adds, else tokenizer.json alone (byte-level
+ * BPE, or SentencePiece's BPE with byte fallback).
  */
 import { join } from 'node:path';
 import type { GgufValue } from '../gguf-write.ts';
@@ -18,11 +19,14 @@ import {
 import { specialTokenEntries } from './special-tokens.ts';
 import { type ConvertedTokenizer, convertByteBpe } from './tokenizer-bpe.ts';
 import { convertSentencePiece, convertSentencePieceJson } from './tokenizer-spm.ts';
+import { matchingNotes, TOKEN_TYPE } from './tokens.ts';
 
 /** Sizes of vocabularies by which two families are told: CodeLlama and the small Granite and SmolLM models. */
 const CODE_LLAMA_VOCAB = 32_016;
 const CODE_LLAMA_EOT = 32_010;
 const NO_BOS_VOCAB = 49_152;
+/** Ends of a text by kind of tokenizer where a file does not say (llama-vocab.cpp). */
+const DEFAULT_END = { llama: 2, gpt2: 11 } as const;
 
 /**
  * Converts the tokenizer of a folder.
@@ -37,11 +41,21 @@ export function convertTokenizer(
   const tokenizerConfig = readJsonIfThere(dir, 'tokenizer_config.json', MAX_TOKENIZER_BYTES);
   const tokenizer = readJsonIfThere(dir, 'tokenizer.json', MAX_TOKENIZER_BYTES);
   const { entries, notes } = hasFile(dir, 'tokenizer.model')
-    ? convertSentencePiece(dir, tokenizerConfig, nVocab)
+    ? convertSentencePiece(dir, tokenizer, tokenizerConfig, nVocab)
     : convertJson(dir, tokenizer, tokenizerConfig, nVocab);
+  const list = entries['tokenizer.ggml.tokens'];
+  const special = specialTokenEntries(
+    {
+      tokenizer,
+      tokenizerConfig,
+      config,
+      generationConfig: readJsonIfThere(dir, 'generation_config.json'),
+    },
+    list?.type === 'strings' ? list.value : [],
+  );
   const all: Record<string, GgufValue> = {
     ...entries,
-    ...specialTokenEntries({ tokenizer, tokenizerConfig, config }, nVocab),
+    ...special.entries,
     ...chatTemplateEntries(dir, tokenizerConfig),
   };
   if (architecture === 'llama') {
@@ -56,7 +70,27 @@ export function convertTokenizer(
       all['tokenizer.ggml.add_bos_token'] = { type: 'bool', value: false };
     }
   }
-  return { entries: all, notes };
+  return {
+    entries: all,
+    notes: [
+      ...notes,
+      ...matchingNotes(tokenizer, tokenizerConfig),
+      ...special.notes,
+      ...endNotes(all),
+    ],
+  };
+}
+
+/** Without a word on the end of texts llama.cpp takes a fixed id for it; said where that is a token of the text. */
+function endNotes(entries: Readonly<Record<string, GgufValue>>): string[] {
+  if (entries['tokenizer.ggml.eos_token_id']) return [];
+  const id =
+    entries['tokenizer.ggml.model']?.value === 'llama' ? DEFAULT_END.llama : DEFAULT_END.gpt2;
+  const types = entries['tokenizer.ggml.token_type'];
+  if (types?.type !== 'i32s' || types.value[id] === TOKEN_TYPE.control) return [];
+  return [
+    `the folder names no end of a text (eos_token, eos_token_id): llama.cpp takes token ${id} for it`,
+  ];
 }
 
 function convertJson(

@@ -38,6 +38,11 @@ export class TokenTable {
     this.scores[id] = score;
   }
 
+  /** Whether nothing names this id. */
+  isFree(id: number): boolean {
+    return this.types[id] === TOKEN_TYPE.unused && this.texts[id] === `[PAD${id}]`;
+  }
+
   /** An added token: a control token, or text that is a token wherever it stands. */
   setAdded({ id, text, special }: AddedToken, score = 0): void {
     if (special || looksSpecial(text)) this.set(id, text, TOKEN_TYPE.control, score);
@@ -61,6 +66,54 @@ function looksSpecial(text: string): boolean {
     (text.startsWith('<｜') && text.endsWith('｜>')) ||
     (text.startsWith('<unused') && text.endsWith('>'))
   );
+}
+
+/** Words of an added token that llama.cpp does not know, and what they do. */
+const MATCHING = [
+  ['lstrip', 'swallows the space in front of it'],
+  ['rstrip', 'swallows the space behind it'],
+  ['single_word', 'is no token within a word'],
+] as const;
+const MAX_NAMED = 8;
+
+/** What the file does otherwise than the source where added tokens are matched in their own ways. */
+export function matchingNotes(
+  tokenizer: JsonObject | null,
+  tokenizerConfig: JsonObject | null,
+): string[] {
+  const tokens = givenTokens(tokenizer, tokenizerConfig).filter(isObject);
+  return MATCHING.flatMap(([flag, does]) => {
+    const texts = new Set(tokens.filter((token) => token[flag] === true).map(tokenText));
+    texts.delete(null);
+    if (texts.size === 0) return [];
+    const shown = [...texts].slice(0, MAX_NAMED).map((text) => JSON.stringify(text));
+    const more = texts.size > MAX_NAMED ? ` and ${texts.size - MAX_NAMED} more` : '';
+    return [
+      `${flag} of ${shown.join(', ')}${more}: in the source it ${does}, in llama.cpp it does not`,
+    ];
+  });
+}
+
+/** Tokens as objects or texts, from wherever the two files name them. */
+function givenTokens(tokenizer: JsonObject | null, tokenizerConfig: JsonObject | null): unknown[] {
+  const decoder = tokenizerConfig?.['added_tokens_decoder'];
+  return [
+    ...listOf(tokenizer?.['added_tokens']),
+    ...(isObject(decoder) ? Object.values(decoder) : []),
+    ...namedTokens(tokenizerConfig),
+  ];
+}
+
+/** Tokens that have a role or are special by name; transformers 5 says `extra_special_tokens`, a list or by name. */
+export function namedTokens(tokenizerConfig: JsonObject | null): unknown[] {
+  const extra = tokenizerConfig?.['extra_special_tokens'];
+  const model = tokenizerConfig?.['model_specific_special_tokens'];
+  return [
+    ...NAMED.map((role) => tokenizerConfig?.[`${role}_token`]),
+    ...listOf(tokenizerConfig?.['additional_special_tokens']),
+    ...(isObject(extra) ? Object.values(extra) : listOf(extra)),
+    ...(isObject(model) ? Object.values(model) : []),
+  ];
 }
 
 const NAMED = ['bos', 'eos', 'unk', 'sep', 'pad', 'cls', 'mask'];
@@ -92,8 +145,7 @@ export function addedTokens(
     const text = tokenText(token);
     if (text !== null && isObject(token)) take(text, token['special'] === true, null);
   }
-  const named = NAMED.map((role) => tokenizerConfig?.[`${role}_token`]);
-  for (const token of [...named, ...listOf(tokenizerConfig?.['additional_special_tokens'])]) {
+  for (const token of namedTokens(tokenizerConfig)) {
     const text = tokenText(token);
     if (text !== null) take(text, true, null);
   }

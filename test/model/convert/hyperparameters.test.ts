@@ -5,6 +5,8 @@ import { type HfConfig, smallConfig } from '../../support/hf-model.ts';
 const of = (config: HfConfig) => hyperparametersOf(config, 'dir');
 const entry = (config: HfConfig, key: string) => of(config).entries[key]?.value;
 
+const YARN = { type: 'yarn', factor: 4, original_max_position_embeddings: 128 };
+
 describe('hyperparametersOf', () => {
   it('gives llama, qwen2 and qwen3 the entries that llama.cpp reads', () => {
     const { entries } = of(smallConfig('LlamaForCausalLM'));
@@ -57,6 +59,25 @@ describe('hyperparametersOf', () => {
     expect(of(smallConfig('LlamaForCausalLM', { rope_scaling: null })).rope.kind).toBe('none');
   });
 
+  // As transformers computes it: given, or by the two of DeepSeek, or 0.1 ln(factor) + 1; llama.cpp multiplies the last.
+  it.each([
+    [{}, null],
+    [{ truncate: true, attn_factor: 1, extrapolation_factor: 1, mscale: 1, beta_slow: 0 }, null],
+    [{ attention_factor: 1 }, 1 / (0.1 * Math.log(4) + 1)],
+    [{ attention_factor: 1.5, mscale: 1, mscale_all_dim: 1 }, 1.5 / (0.1 * Math.log(4) + 1)],
+    [{ mscale: 1, mscale_all_dim: 1 }, 1 / (0.1 * Math.log(4) + 1)],
+    [
+      { mscale: 0.7, mscale_all_dim: 0.3 },
+      (0.07 * Math.log(4) + 1) / (0.03 * Math.log(4) + 1) / (0.1 * Math.log(4) + 1),
+    ],
+    [{ factor: 0.5, attention_factor: 3 }, 3],
+  ])('writes the attention factor of yarn %j', (more, expected) => {
+    const config = smallConfig('LlamaForCausalLM', { rope_scaling: { ...YARN, ...more } });
+    const written = entry(config, 'llama.rope.scaling.attn_factor');
+    if (expected === null) expect(written).toBeUndefined();
+    else expect(written).toBeCloseTo(expected, 12);
+  });
+
   it.each([
     [{ architectures: ['GPT2LMHeadModel'] }, 'architecture GPT2LMHeadModel'],
     [{ architectures: ['MixtralForCausalLM'] }, 'architecture MixtralForCausalLM'],
@@ -69,6 +90,9 @@ describe('hyperparametersOf', () => {
     [{ rope_scaling: { rope_type: 'longrope', factor: 2 } }, 'longrope is not supported'],
     [{ rope_scaling: { type: 'dynamic', factor: 2 } }, 'dynamic is not supported'],
     [{ rope_scaling: { type: 'linear' } }, 'linear has no factor'],
+    [{ rope_scaling: { ...YARN, truncate: false } }, 'truncate'],
+    [{ rope_scaling: { ...YARN, extrapolation_factor: 0 } }, 'extrapolation_factor 0'],
+    [{ rope_scaling: { ...YARN, attn_factor: 2 } }, 'attn_factor 2'],
     [{ rope_scaling: { type: 'yarn', factor: 2 } }, 'original_max_position_embeddings'],
   ])('refuses %j', (more, reason) => {
     expect(() => of(smallConfig('LlamaForCausalLM', more))).toThrow(
