@@ -213,7 +213,9 @@ describe('gristmill refine', () => {
     const table = tableFromIPC(first.stdout);
     expect(table.numRows).toBeGreaterThan(0);
     expect(table.schema.fields.map((field) => field.name)).toContain('gristmill_status');
-    const piped = ['refine', '-', '--out', '-', ...CHUNK, '--replace-status'];
+    const piped = ['refine', '-', '--out', '-', ...CHUNK, '--replace-status'].concat([
+      ...['--executor', 'compat'],
+    ]);
     const second = await run(piped, { stdin: first.stdout });
     expect([second.code, tableFromIPC(second.stdout).numRows <= table.numRows]).toEqual([0, true]);
   });
