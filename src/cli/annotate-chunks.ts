@@ -9,7 +9,13 @@ import {
 import type { ChunkStatistics } from '../annotate/chunks/chunk-statistics.ts';
 import { EXAMPLE_KINDS, type ExampleShares } from '../annotate/chunks/shares.ts';
 import { CHUNK_WAYS, type ChunkWay } from '../annotate/types.ts';
-import { INTERRUPT_WORDS, percentOf, type SummaryRow, summaryText } from './annotate-output.ts';
+import {
+  INTERRUPT_WORDS,
+  lostAnswers,
+  percentOf,
+  type SummaryRow,
+  summaryText,
+} from './annotate-output.ts';
 import { type ExpertFlags, expertFrom, expertOptions } from './expert-flags.ts';
 import { count } from './figures.ts';
 import { defined, share, wholeNumber } from './flags.ts';
@@ -38,6 +44,7 @@ interface Flags extends ExpertFlags {
   readonly validation?: number;
   readonly seed?: number;
   readonly prompts?: string;
+  readonly answerTokens?: number;
   readonly json?: boolean;
 }
 
@@ -107,6 +114,11 @@ export function addChunksCommand(annotate: Command): void {
     .option('--validation <r>', `share of domains that validate (${defaults.validation})`, share)
     .option('--seed <n>', 'of thinning', wholeNumber(0))
     .option('--prompts <dir>', 'folder of edited prompts')
+    .option(
+      '--answer-tokens <n>',
+      'longest answer of the expert, thought included (programs: 4 × the longest program; rewrite: by the window)',
+      wholeNumber(1),
+    )
     .option('--json', 'print one JSON object instead of a table')
     .action(chunks);
 }
@@ -123,13 +135,14 @@ function chunks(inputs: string[], flags: Flags): Promise<void> {
     });
     printResult(json, statistics, () => summary(statistics));
     if (statistics.stopped !== null) process.exitCode = 3;
+    else if (nExamples(statistics) === 0 && failedAtExpert(statistics) > 0) process.exitCode = 1;
   });
 }
 
 function optionsOf(flags: Flags): Omit<AnnotateChunksOptions, 'inputs'> {
   const { out, way, profile, tokenizer, windowSize, textColumn, idColumn, limit, onlyKept } = flags;
   const { maxOps, maxSourceChars, minChars, maxRemovedShare, allowReplacements } = flags;
-  const { maxRewordedChars, nearDuplicate, validation, seed, prompts } = flags;
+  const { maxRewordedChars, nearDuplicate, validation, seed, prompts, answerTokens } = flags;
   const asksExpert =
     way !== 'gold' || flags.expertUrl !== undefined || flags.expertGguf !== undefined;
   return {
@@ -138,7 +151,7 @@ function optionsOf(flags: Flags): Omit<AnnotateChunksOptions, 'inputs'> {
     ...(asksExpert && { expert: expertFrom(flags) }),
     ...defined({ profile, tokenizer, windowSize, textColumn, idColumn, limit, onlyKept }),
     ...defined({ maxOps, maxSourceChars, minChars, maxRemovedShare, allowReplacements }),
-    ...defined({ maxRewordedChars, nearDuplicate, validation, seed, prompts }),
+    ...defined({ maxRewordedChars, nearDuplicate, validation, seed, prompts, answerTokens }),
     ...defined({ shares: flags.shares }),
   };
 }
@@ -153,6 +166,15 @@ function progressLines(): (progress: AnnotateChunksProgress) => void {
       `gristmill: ${count(nDocuments)} documents | ${count(nWindows)} windows | ${count(nExamples)} examples\n`,
     );
   };
+}
+
+function nExamples({ parts }: ChunkStatistics): number {
+  return parts.train.nExamples + parts.validation.nExamples;
+}
+
+/** Windows that are no examples as the expert gave no whole answer. */
+function failedAtExpert({ rejected }: ChunkStatistics): number {
+  return (rejected.expert_failed ?? 0) + (rejected.answer_cut ?? 0);
 }
 
 function summary(statistics: ChunkStatistics): string {
@@ -178,10 +200,15 @@ function summary(statistics: ChunkStatistics): string {
       ['answers cached', count(requests.cached), ''],
       ['prompt tokens', count(requests.promptTokens), ''],
       ['answer tokens', count(requests.answerTokens), ''],
+      ...lostAnswers(requests),
     );
   }
   rows.push(['time', duration(statistics.seconds), '']);
-  return summaryText(rows, statistics.stopped);
+  const hint =
+    nExamples(statistics) === 0 && (rejected.answer_cut ?? 0) > 0
+      ? 'answers were cut at their longest length: --answer-tokens allows for more'
+      : null;
+  return summaryText(rows, { ...statistics, hint });
 }
 
 function shares(text: string): ExampleShares {

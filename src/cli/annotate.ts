@@ -8,7 +8,13 @@ import {
 } from '../annotate/label/label-types.ts';
 import { writeTemplates } from '../annotate/templates.ts';
 import { addChunksCommand } from './annotate-chunks.ts';
-import { INTERRUPT_WORDS, percentOf, type SummaryRow, summaryText } from './annotate-output.ts';
+import {
+  INTERRUPT_WORDS,
+  lostAnswers,
+  percentOf,
+  type SummaryRow,
+  summaryText,
+} from './annotate-output.ts';
 import { type ExpertFlags, expertFrom, expertOptions } from './expert-flags.ts';
 import { count } from './figures.ts';
 import { defined, share, wholeNumber } from './flags.ts';
@@ -101,6 +107,8 @@ function documents(inputs: string[], flags: DocumentsFlags): Promise<void> {
     });
     printResult(json, statistics, () => summary(statistics));
     if (statistics.stopped !== null) process.exitCode = 3;
+    // Nothing came of it: a script that goes on would go on with nothing.
+    else if (statistics.labelled === 0 && statistics.rowsIn > 0) process.exitCode = 1;
   });
 }
 
@@ -119,7 +127,7 @@ function progressLines(): (progress: AnnotateProgress) => void {
 }
 
 function summary(statistics: AnnotateDocumentsStatistics): string {
-  const { rowsIn, expert, failures, unfinished, cut } = statistics;
+  const { rowsIn, expert, failures, unfinished } = statistics;
   const part = (name: string, rows: number): SummaryRow => [
     name,
     count(rows),
@@ -133,7 +141,7 @@ function summary(statistics: AnnotateDocumentsStatistics): string {
     part('failed', statistics.failed),
     ...Object.entries(failures).map(([reason, rows]) => part(`  ${reason}`, rows)),
     ...(unfinished > 0 ? [part('unfinished', unfinished)] : []),
-    ...(cut > 0 ? [part('cut for the prompt', cut)] : []),
+    ...(statistics.cut > 0 ? [part('cut for the prompt', statistics.cut)] : []),
     [
       'requests',
       count(expert.requests),
@@ -142,7 +150,13 @@ function summary(statistics: AnnotateDocumentsStatistics): string {
     ['answers cached', count(expert.cached), ''],
     ['prompt tokens', count(expert.promptTokens), estimated],
     ['answer tokens', count(expert.answerTokens), ''],
+    ...lostAnswers(expert),
     ['time', duration(statistics.seconds), ''],
   ];
-  return summaryText(rows, statistics.stopped);
+  const cut = (failures['edu_answer_cut'] ?? 0) + (failures['format_answer_cut'] ?? 0);
+  const hint =
+    cut > 0 && statistics.labelled === 0
+      ? `answers were cut at ${count(statistics.answerTokens)} tokens: --answer-tokens allows for more`
+      : null;
+  return summaryText(rows, { ...statistics, hint });
 }

@@ -13,7 +13,7 @@
  */
 import { setMaxListeners } from 'node:events';
 import { join } from 'node:path';
-import { GristmillError, isGristmillError, throwIfAborted } from '../../errors.ts';
+import { GristmillError, throwIfAborted } from '../../errors.ts';
 import { native } from '../../native.ts';
 import { checkNames, type OptionNames } from '../../options.ts';
 import { defaultModelFile } from '../../paths.ts';
@@ -23,7 +23,7 @@ import type { Lease } from '../../work/lease.ts';
 import { chatRow, splitOf } from '../chat-file.ts';
 import { type CheckedExample, checkExample } from '../derive/check-example.ts';
 import { writeWindowExamples } from '../example-file.ts';
-import { type Expert, openExpert } from '../expert/expert.ts';
+import { type Expert, endsInGoodOrder, openExpert } from '../expert/expert.ts';
 import {
   discard,
   JsonLinesFile,
@@ -73,6 +73,7 @@ const OPTION_NAMES: OptionNames<AnnotateChunksOptions> = {
   way: true,
   expert: true,
   prompts: true,
+  answerTokens: true,
   profile: true,
   tokenizer: true,
   windowSize: true,
@@ -150,7 +151,12 @@ async function expertOf({ way, expert, out }: ChunkSettings): Promise<Expert | n
 /** What became of a window. */
 type Judged = { readonly window: DocumentWindow; readonly text: string } & (
   | (CheckedExample & Extract<Proposal, { ops: unknown }>)
-  | { readonly reason: RejectReason; readonly program?: string; readonly requests: string }
+  | {
+      readonly reason: RejectReason;
+      readonly cause?: string;
+      readonly program?: string;
+      readonly requests: string;
+    }
 );
 
 interface ChunkRunParts {
@@ -217,8 +223,9 @@ class ChunkRun {
     const ahead = AHEAD + (this.#parts.expert?.concurrency ?? 0);
     const all = mapOrdered(this.#source.windows(), ahead, (window) => this.#judge(propose, window));
     for await (const judged of all) {
-      if (judged === 'budget') {
-        this.#tally.stopped = 'budget';
+      if (judged instanceof GristmillError) {
+        this.#tally.stopped = judged.code === 'ANNOTATE_EXPERT_QUOTA' ? 'quota' : 'budget';
+        this.#tally.stoppedBy = judged.message;
         break;
       }
       this.#tally.nWindows++;
@@ -268,7 +275,7 @@ class ChunkRun {
     tally.checkConservation();
   }
 
-  async #judge(propose: Propose, window: DocumentWindow): Promise<Judged | 'budget'> {
+  async #judge(propose: Propose, window: DocumentWindow): Promise<Judged | GristmillError> {
     const text = linesOf(window).join('\n');
     const { minChars } = this.#settings;
     // Not worth a request.
@@ -277,7 +284,7 @@ class ChunkRun {
     try {
       proposal = await propose(window);
     } catch (error) {
-      if (isGristmillError(error, 'ANNOTATE_BUDGET_SPENT')) return 'budget';
+      if (endsInGoodOrder(error)) return error;
       throw error;
     }
     if ('reason' in proposal) return { window, text, ...proposal };
@@ -296,7 +303,8 @@ class ChunkRun {
   }
 
   #way(): Propose {
-    const { way, prompts, allowReplacements, maxRewordedChars, signal } = this.#settings;
+    const { way, prompts, allowReplacements, maxRewordedChars, answerTokens, signal } =
+      this.#settings;
     const { expert, profile } = this.#parts;
     if (expert === null) return proposeGold;
     const options = {
@@ -304,6 +312,7 @@ class ChunkRun {
       dialect: profile.dialect,
       prompts,
       allowReplacements,
+      answerTokens,
       maxProgramTokens: profile.chunk!.maxNewTokens * ANSWER_SLACK,
       maxRewordedChars,
       signal,
@@ -345,6 +354,7 @@ class ChunkRun {
       program,
       requests,
       reason,
+      ...('cause' in judged && { cause: judged.cause }),
     });
   }
 
@@ -352,11 +362,19 @@ class ChunkRun {
     file: JsonLinesFile,
     row: Pick<WindowExample, 'id' | 'lineStart' | 'lineEnd' | 'program' | 'requests'> & {
       readonly reason: RejectReason;
+      readonly cause?: string;
     },
   ): Promise<void> {
-    const { id, lineStart, lineEnd, reason, program, requests } = row;
-    this.#tally.reject(reason);
-    await file.write({ id, line_start: lineStart, line_end: lineEnd, reason, program, requests });
+    const { id, lineStart, lineEnd, reason, program, requests, cause } = row;
+    this.#tally.reject(reason, cause);
+    const place = { id, line_start: lineStart, line_end: lineEnd };
+    await file.write({
+      ...place,
+      reason,
+      program,
+      requests,
+      ...(cause !== undefined && { cause }),
+    });
   }
 
   #progress(nExamples: number): void {

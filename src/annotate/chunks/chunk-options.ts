@@ -16,6 +16,11 @@ export interface AnnotateChunksOptions {
   readonly way: ChunkWay;
   /** Asked by the ways `programs` and `rewrite`. */
   readonly expert?: ExpertOptions;
+  /**
+   * Longest answer of the expert in tokens, thought included. Default: four times the longest program for `programs`,
+   * what a copy of the window takes for `rewrite`.
+   */
+  readonly answerTokens?: number;
   /** Folder of edited prompts; see loadTemplate(). */
   readonly prompts?: string;
   /**
@@ -108,6 +113,7 @@ const MINIMA = {
   seed: 0,
   windowSize: 16,
   limit: 1,
+  answerTokens: 1,
 } as const;
 
 /** Fills in the defaults. @throws OPTION_INVALID */

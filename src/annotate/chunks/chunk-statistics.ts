@@ -3,6 +3,7 @@
  */
 import { GristmillError } from '../../errors.ts';
 import type { Expert, ExpertStats } from '../expert/expert.ts';
+import { type FailureCause, FailureCauses } from '../failure-causes.ts';
 import type { Split, WindowExample } from '../types.ts';
 import type { ChunkSettings } from './chunk-options.ts';
 import type { RejectReason } from './reject-reasons.ts';
@@ -46,7 +47,11 @@ export interface ChunkStatistics {
   /** Null for gold. */
   readonly requests: ExpertStats | null;
   /** Why the run ended before its inputs did; null when it did not. */
-  readonly stopped: 'budget' | null;
+  readonly stopped: 'budget' | 'quota' | null;
+  /** What stopped it, in words. */
+  readonly stoppedBy: string | null;
+  /** Why requests failed, in words, commonest first; 21 at most. */
+  readonly causes: readonly FailureCause[];
   readonly seconds: number;
   /** Options of the run that decide its result. */
   readonly settings: Readonly<Record<string, unknown>>;
@@ -66,13 +71,17 @@ export class ChunkTally {
   ambiguousEdits = 0;
   rewordedChars = 0;
   stopped: ChunkStatistics['stopped'] = null;
+  stoppedBy: string | null = null;
+  readonly #causes = new FailureCauses();
   readonly #started = performance.now();
   readonly #rejected: Partial<Record<RejectReason, number>> = {};
   readonly #parts = { train: emptyPart(), validation: emptyPart() };
   readonly #languages = new Map<string, number>();
   readonly #domains = new Set<string>();
 
-  reject(reason: RejectReason): void {
+  /** @param cause what the server said of a request that failed */
+  reject(reason: RejectReason, cause?: string): void {
+    if (cause !== undefined) this.#causes.add(cause);
     this.#rejected[reason] = (this.#rejected[reason] ?? 0) + 1;
   }
 
@@ -143,6 +152,8 @@ export class ChunkTally {
       nDomains: this.#domains.size,
       requests: expert?.stats() ?? null,
       stopped: this.stopped,
+      stoppedBy: this.stoppedBy,
+      causes: this.#causes.list(),
       seconds: (performance.now() - this.#started) / 1000,
       settings: own,
     };

@@ -29,10 +29,14 @@ export type Proposal = {
       readonly ambiguousEdits: number;
       readonly rewordedChars: number;
     }
-  | { readonly reason: RejectReason }
+  | {
+      readonly reason: RejectReason;
+      /** What the server said of a request that failed. */
+      readonly cause?: string;
+    }
 );
 
-/** A way to a program. @throws ANNOTATE_EXPERT_REFUSED, ANNOTATE_EXPERT_DOWN, ANNOTATE_BUDGET_SPENT, ABORTED */
+/** A way to a program. @throws ANNOTATE_EXPERT_REFUSED, ANNOTATE_EXPERT_DOWN, ANNOTATE_EXPERT_QUOTA, ANNOTATE_BUDGET_SPENT, ABORTED */
 export type Propose = (window: DocumentWindow) => Promise<Proposal>;
 
 /** Options of the ways that ask an expert. */
@@ -44,6 +48,8 @@ export interface ExpertWayOptions {
   readonly allowReplacements: boolean;
   /** Longest program that is asked for, in tokens. */
   readonly maxProgramTokens: number;
+  /** Longest answer in tokens; default: of `programs` `maxProgramTokens`, of `rewrite` what a copy takes. */
+  readonly answerTokens?: number | undefined;
   /** Characters that `rewrite` may bring in before a window is no example; they are left out of its ops. */
   readonly maxRewordedChars: number;
   readonly signal?: AbortSignal | undefined;
@@ -73,18 +79,19 @@ export async function proposeGold(window: DocumentWindow): Promise<Proposal> {
 
 /** Programs of an expert for each kind of noise, merged. @throws ANNOTATE_TEMPLATE_INVALID */
 export function proposePrograms(options: ExpertWayOptions): Propose {
-  const { dialect, allowReplacements, maxProgramTokens } = options;
+  const { dialect, allowReplacements, maxProgramTokens, answerTokens = maxProgramTokens } = options;
   const templates = NOISE_TEMPLATES.map((name) => loadTemplate(name, options.prompts));
   const { lineMarker } = DIALECTS.prox;
   return async (window) => {
     const lines = linesOf(window);
     const numbered = lines.map((line, index) => `${lineMarker(index)}${line}`).join('\n');
     const asked = await Promise.all(
-      templates.map((template) => ask(template, { lines: numbered }, maxProgramTokens, options)),
+      templates.map((template) => ask(template, { lines: numbered }, answerTokens, options)),
     );
-    const answers = asked.filter((answer) => answer !== null);
+    const answers = asked.filter((answer) => typeof answer !== 'string');
     const requests = answers.map(({ hash }) => hash).join(' ');
-    if (answers.length < asked.length) return { requests, reason: 'expert_failed' };
+    const cause = asked.find((answer) => typeof answer === 'string');
+    if (cause !== undefined) return { requests, reason: 'expert_failed', cause };
     if (answers.some(({ finish }) => finish === 'length'))
       return { requests, reason: 'answer_cut' };
     const merged = mergeAnswers(
@@ -104,9 +111,11 @@ export function proposeRewrite(options: ExpertWayOptions): Propose {
   return async (window) => {
     const lines = linesOf(window);
     const text = lines.join('\n');
-    const maxTokens = 256 + Math.ceil(text.length * COPY_TOKENS_PER_CHAR);
+    const maxTokens = options.answerTokens ?? 256 + Math.ceil(text.length * COPY_TOKENS_PER_CHAR);
     const answer = await ask(template, { text }, maxTokens, options);
-    if (answer === null) return { requests: '', reason: 'expert_failed' };
+    if (typeof answer === 'string') {
+      return { requests: '', reason: 'expert_failed', cause: answer };
+    }
     const requests = answer.hash;
     if (answer.finish === 'length') return { requests, reason: 'answer_cut' };
     const rewritten = betweenMarkers(answer.text);
@@ -131,17 +140,17 @@ export function betweenMarkers(answer: string): string[] | null {
   return begin < 0 || end <= begin ? null : lines.slice(begin + 1, end);
 }
 
-/** One request; null when it failed for good, which costs the window and not the run. */
+/** One request; the cause when it failed for good, which costs the window and not the run. */
 async function ask(
   template: PromptTemplate,
   values: Readonly<Record<string, string>>,
   maxTokens: number,
   { expert, signal }: ExpertWayOptions,
-): Promise<ExpertAnswer | null> {
+): Promise<ExpertAnswer | string> {
   try {
     return await expert.ask({ ...template.fill(values), maxTokens }, signal ? { signal } : {});
   } catch (error) {
-    if (isGristmillError(error, 'ANNOTATE_EXPERT_FAILED')) return null;
+    if (isGristmillError(error, 'ANNOTATE_EXPERT_FAILED')) return String(error.details['reason']);
     throw error;
   }
 }

@@ -31,7 +31,12 @@ export interface EndpointOptions {
   readonly model: string;
   /** Environment variable that holds the key. Default `OPENAI_API_KEY`, which may be unset. */
   readonly apiKeyEnv?: string;
-  /** Further headers of every request. */
+  /**
+   * Further fields of every request (`seed`, `reasoning_effort`, `chat_template_kwargs`, …); those that are there
+   * already are replaced, and null takes one away. Not `model`, `messages`, `n`. Answers are kept by them.
+   */
+  readonly body?: Readonly<Record<string, unknown>>;
+  /** Further headers of every request; their values appear in no message. */
   readonly headers?: Readonly<Record<string, string>>;
   /** Time for one attempt, from its start to the last byte of its answer: 1..300 000 ms. Default 120 000. */
   readonly timeoutMs?: number;
@@ -57,6 +62,8 @@ export const ENDPOINT_DEFAULTS = Object.freeze({
   seed: 1,
 });
 
+/** A value of a header that is shorter is no secret. */
+const MIN_SECRET_CHARS = 8;
 /** Longest piece of an answer that a message quotes. */
 const MAX_QUOTED_CHARS = 250;
 /** Longest answer that is read. */
@@ -111,7 +118,12 @@ export function openEndpoint(options: EndpointOptions): Transport {
   const key = readKey(options.apiKeyEnv);
   const headers = requestHeaders(settings.headers ?? {}, key);
   const pacer = new Pacer(settings.backOffMs, settings.seed);
-  const hideKey = (text: string): string => (key === null ? text : text.split(key).join('***'));
+  const secrets = [key ?? '', ...Object.values(settings.headers ?? {})].filter(
+    (secret) => secret.length >= MIN_SECRET_CHARS || secret === key,
+  );
+  const hideKey = (text: string): string =>
+    secrets.filter(Boolean).reduce((rest, secret) => rest.split(secret).join('***'), text);
+  const extra = checkedBody(settings.body ?? {});
   const excerpt = (text: string): string =>
     printable(hideKey(text.slice(0, 4096)).trim().slice(0, MAX_QUOTED_CHARS));
 
@@ -124,12 +136,14 @@ export function openEndpoint(options: EndpointOptions): Transport {
       { role: 'user', content: user },
     ];
     const sent = form;
-    const body = JSON.stringify({
+    const fields = {
       model,
       messages,
       [sent.limitField]: maxTokens,
       ...(sent.temperature && { temperature: 0 }),
-    });
+      ...extra,
+    };
+    const body = JSON.stringify(fields);
     // One clock for the whole attempt: a server that sends a byte a minute is late too.
     const signal = AbortSignal.timeout(settings.timeoutMs);
     let response: Response;
@@ -206,7 +220,7 @@ export function openEndpoint(options: EndpointOptions): Transport {
 
   return {
     name: model,
-    identity: { kind: 'chat', model },
+    identity: { kind: 'chat', model, ...identityOf(extra) },
     concurrency: settings.concurrency,
     async send(request: ExpertRequest, { signal, admit, lost }: SendControl): Promise<Reply> {
       for (let tried = 0; ; tried++) {
@@ -332,6 +346,26 @@ function completionsUrl(base: string): string {
   url.pathname = `${path}/chat/completions`;
   url.hash = '';
   return url.href;
+}
+
+/** Fields that no caller may set: the prompt, and more answers than the one that is read. */
+const OWN_FIELDS = new Set(['model', 'messages', 'n']);
+
+/** @throws OPTION_INVALID */
+function checkedBody(body: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+  const own = Object.keys(body).find((name) => OWN_FIELDS.has(name));
+  if (own !== undefined) refuseOption('body', 'fields besides model, messages and n', own);
+  return Object.fromEntries(
+    Object.entries(body).map(([name, value]) => [name, value === null ? undefined : value]),
+  );
+}
+
+/** What answers depend on; how they are delivered is no part of it. */
+function identityOf(extra: Readonly<Record<string, unknown>>): object {
+  const { stream: _, stream_options: __, user: ___, metadata: ____, ...rest } = extra;
+  const names = Object.keys(rest).sort();
+  if (names.length === 0) return {};
+  return { body: Object.fromEntries(names.map((name) => [name, rest[name] ?? null])) };
 }
 
 function readKey(variable: string | undefined): string | null {

@@ -17,7 +17,7 @@
  */
 import { createHash } from 'node:crypto';
 import { setMaxListeners } from 'node:events';
-import { GristmillError, throwIfAborted } from '../../errors.ts';
+import { GristmillError, isGristmillError, throwIfAborted } from '../../errors.ts';
 import { checkCount, given } from '../options.ts';
 import { AnswerCache, type StoredAnswer } from './answer-cache.ts';
 import { Budget } from './budget.ts';
@@ -91,6 +91,14 @@ export interface Expert {
   /** Waits for what is under way, then closes. */
   dispose(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** Whether an error leaves the rest of the work for another run: what was answered is worth publishing. */
+export function endsInGoodOrder(error: unknown): error is GristmillError {
+  return (
+    isGristmillError(error, 'ANNOTATE_BUDGET_SPENT') ||
+    isGristmillError(error, 'ANNOTATE_EXPERT_QUOTA')
+  );
 }
 
 /** Options that both kinds of experts have. */

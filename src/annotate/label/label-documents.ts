@@ -5,22 +5,24 @@
  *     documents.parquet     every row, in order, with its label, scores and justifications (label-files.ts)
  *     documents.jsonl.zst   labelled rows as document gold
  *     train.jsonl, validation.jsonl   labelled rows as chat messages, to fine-tune a document refiner on
+ *     failed.jsonl          rows without a label, with the cause of each
  *     statistics.json       comes last; a folder without it holds no finished set
  *     _annotate/            answers of the expert, and files in the making
  *
- * Conservation: rows read = labelled + failed + unfinished; only a spent budget leaves rows unfinished, and they are
- * not written. Running the same command again asks for nothing that was answered before.
+ * Conservation: rows read = labelled + failed + unfinished; only a spent budget or quota leaves rows unfinished, and they
+ * are not written. Running the same command again asks for nothing that was answered before.
  */
 import { join } from 'node:path';
 import { SlabPool } from '../../batch/slab-pool.ts';
 import { planCorpus } from '../../corpus/plan.ts';
 import { type CorpusPlan, ROW_NULL, ROW_OK, type UnitBatch } from '../../corpus/types.ts';
 import { openUnit } from '../../corpus/unit.ts';
-import { isGristmillError, throwIfAborted } from '../../errors.ts';
+import { GristmillError, isGristmillError, throwIfAborted } from '../../errors.ts';
 import { checkNames, type OptionNames } from '../../options.ts';
 import { mapOrdered } from '../../refine/pipeline.ts';
 import { loadProfile } from '../../refine/profile.ts';
-import { type Expert, openExpert } from '../expert/expert.ts';
+import { type Expert, endsInGoodOrder, openExpert } from '../expert/expert.ts';
+import { FailureCauses } from '../failure-causes.ts';
 import { checkCount, given, refuseOption } from '../options.ts';
 import { publish, takeFolder, workFolder } from '../output-files.ts';
 import { loadTemplate, type PromptTemplate } from '../templates.ts';
@@ -39,6 +41,7 @@ import {
   type ParsedScore,
   parseKeepRule,
   parseScore,
+  SCORE_PROBLEMS,
   type ScoreName,
   scoresOf,
 } from './scores.ts';
@@ -137,10 +140,10 @@ interface Judge {
 
 const UNREAD = { keep: null, scores: {}, requests: '', cut: false } as const;
 
-/** Asks for the scores of a text. @throws what ends the run */
-async function judgeText(text: string, judge: Judge): Promise<Verdict> {
+/** Asks for the scores of a text. @returns what ended the run in good order, or a verdict; @throws what else ends it */
+async function judgeText(text: string, judge: Judge): Promise<Verdict | GristmillError> {
   const { expert, templates, rule, maxChars, answerTokens, signal } = judge;
-  if (text.trim() === '') return { ...UNREAD, reason: 'empty_text' };
+  if (text.trim() === '') return { ...UNREAD, reason: 'empty_text', cause: 'the text is empty' };
   const seen = cutText(text, maxChars);
   // Every answer is waited for, so that none is lost when another one fails.
   const settled = await Promise.allSettled(
@@ -154,24 +157,30 @@ async function judgeText(text: string, judge: Judge): Promise<Verdict> {
   const scores: Partial<Record<ScoreName, ParsedScore>> = {};
   const requests: string[] = [];
   let reason: DocumentFailure | null = null;
-  let unfinished = false;
+  let cause: string | null = null;
+  let end: GristmillError | null = null;
   for (const [index, outcome] of settled.entries()) {
     const name = templates[index]!.name as ScoreName;
     if (outcome.status === 'fulfilled') {
       const parsed = parseScore(name, outcome.value);
       scores[name] = parsed;
       requests.push(outcome.value.hash);
-      if (parsed.problem !== null) reason ??= `${COLUMN_OF[name]}_${parsed.problem}`;
-    } else if (isGristmillError(outcome.reason, 'ANNOTATE_BUDGET_SPENT')) unfinished = true;
+      if (parsed.problem !== null) {
+        reason ??= `${COLUMN_OF[name]}_${parsed.problem}`;
+        cause ??= SCORE_PROBLEMS[parsed.problem];
+      }
+    } else if (endsInGoodOrder(outcome.reason)) end ??= outcome.reason;
     else if (isGristmillError(outcome.reason, 'ANNOTATE_EXPERT_FAILED')) {
       reason ??= `${COLUMN_OF[name]}_expert_failed`;
+      cause ??= String(outcome.reason.details['reason']);
     } else throw outcome.reason;
   }
-  if (unfinished) return null;
+  if (end) return end;
   const { educational, format } = scores;
   const keep =
     reason === null ? isKept(rule, educational!.score!, format?.score ?? Number.NaN) : null;
-  return { reason, keep, scores, requests: requests.join(' '), cut: seen.length < text.length };
+  const cut = seen.length < text.length;
+  return { reason, cause, keep, scores, requests: requests.join(' '), cut };
 }
 
 /** A document on its way, with the batch that it is a row of. */
@@ -189,7 +198,8 @@ class LabelRun {
   readonly #judge: Judge;
   readonly #options: AnnotateDocumentsOptions;
   readonly #counts = {
-    stopped: null as 'budget' | null,
+    stopped: null as AnnotateDocumentsStatistics['stopped'],
+    stoppedBy: null as string | null,
     rowsIn: 0,
     labelled: 0,
     failed: 0,
@@ -201,6 +211,7 @@ class LabelRun {
     formatScores: [0, 0, 0, 0, 0, 0],
     failures: {} as Record<string, number>,
   };
+  readonly #causes = new FailureCauses();
 
   constructor(plan: CorpusPlan, judge: Judge, options: AnnotateDocumentsOptions) {
     this.#plan = plan;
@@ -241,7 +252,7 @@ class LabelRun {
     }
     const { rowsIn, labelled, failed, unfinished } = this.#counts;
     if (rowsIn !== labelled + failed + unfinished) throw new Error('rows were lost');
-    return this.#counts;
+    return { ...this.#counts, causes: this.#causes.list() };
   }
 
   /** Rows in order. After the end of the budget or an interrupt no more are read. */
@@ -271,13 +282,17 @@ class LabelRun {
   async #judgeRow({ input, row }: Item): Promise<Verdict> {
     const status = input.rowStatus[row];
     if (status !== ROW_OK) {
-      return { ...UNREAD, reason: status === ROW_NULL ? 'null_text' : 'invalid_utf8' };
+      return status === ROW_NULL
+        ? { ...UNREAD, reason: 'null_text', cause: 'there is no text' }
+        : { ...UNREAD, reason: 'invalid_utf8', cause: 'the text is not UTF-8' };
     }
     // Read before the budget's end, judged after it.
     if (this.#counts.stopped !== null) return null;
     const verdict = await judgeText(textAt(input, row), this.#judge);
-    if (verdict === null) this.#counts.stopped = 'budget';
-    return verdict;
+    if (!(verdict instanceof GristmillError)) return verdict;
+    this.#counts.stopped ??= verdict.code === 'ANNOTATE_EXPERT_QUOTA' ? 'quota' : 'budget';
+    this.#counts.stoppedBy ??= verdict.message;
+    return null;
   }
 
   #count(verdict: Verdict): void {
@@ -286,6 +301,7 @@ class LabelRun {
     if (verdict === null) counts.unfinished++;
     else if (verdict.reason !== null) {
       counts.failed++;
+      if (verdict.cause !== null) this.#causes.add(verdict.cause);
       counts.failures[verdict.reason] = (counts.failures[verdict.reason] ?? 0) + 1;
     } else {
       counts.labelled++;

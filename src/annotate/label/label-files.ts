@@ -4,6 +4,7 @@
  *     documents.parquet      every row: `id`, `text`, the corpus's other columns, {@link LABEL_COLUMNS}
  *     documents.jsonl.zst    labelled rows as document gold: {text, id, domain, language, label} with 1 for keep; the
  *                            domain is the column `domain`, or the host of `url`
+ *     failed.jsonl           rows without a label: {id, row, reason, cause, requests}
  *     train.jsonl, validation.jsonl   labelled rows as chat messages: the text, and the profile's answer for its label
  */
 import { bytesAt, isNullAt } from '../../batch/document-batch.ts';
@@ -28,14 +29,22 @@ export const LABEL_COLUMNS: readonly ExtraColumn[] = Object.freeze([
   { name: 'expert', type: 'string' },
   { name: 'requests', type: 'string' },
   { name: 'reason', type: 'string' },
+  { name: 'cause', type: 'string' },
 ] as const);
 
 const PARQUET = 'documents.parquet';
 const GOLD = 'documents.jsonl.zst';
 const TRAIN = 'train.jsonl';
 const VALIDATION = 'validation.jsonl';
+const FAILED = 'failed.jsonl';
 /** What is published, in this order. */
-export const LABEL_FILES: readonly string[] = Object.freeze([PARQUET, GOLD, TRAIN, VALIDATION]);
+export const LABEL_FILES: readonly string[] = Object.freeze([
+  PARQUET,
+  GOLD,
+  TRAIN,
+  VALIDATION,
+  FAILED,
+]);
 /** Columns of the corpus that tell the domain and the language. */
 const ORIGINS: ReadonlySet<string> = new Set(['domain', 'url', 'language']);
 
@@ -56,6 +65,7 @@ export class LabelFiles {
   readonly #parquet: CorpusSink;
   readonly #gold: CorpusSink;
   readonly #chats: Readonly<Record<Split, JsonLinesFile>>;
+  readonly #failed: JsonLinesFile;
   readonly #settings: LabelFileSettings;
 
   private constructor(
@@ -69,6 +79,7 @@ export class LabelFiles {
       train: new JsonLinesFile(pendingFile(settings.out, TRAIN)),
       validation: new JsonLinesFile(pendingFile(settings.out, VALIDATION)),
     };
+    this.#failed = new JsonLinesFile(pendingFile(settings.out, FAILED));
     this.#parquet = sinks.parquet;
     this.#gold = sinks.gold;
   }
@@ -141,8 +152,14 @@ export class LabelFiles {
         expert: verdicts.map(() => this.#settings.expert),
         requests: verdicts.map((verdict) => verdict?.requests ?? null),
         reason: verdicts.map((verdict) => verdict?.reason ?? null),
+        cause: verdicts.map((verdict) => verdict?.cause ?? null),
       },
     });
+    for (const [row, verdict] of verdicts.entries()) {
+      if (verdict === null || verdict.reason === null) continue;
+      const { reason, cause, requests } = verdict;
+      await this.#failed.write({ id: id[row], row: firstNumber + row, reason, cause, requests });
+    }
     const origin = await originsOf(input, this.#plan);
     const domain = verdicts.map((_, row) => origin('domain', row) || hostOf(origin('url', row)));
     for (const [row, verdict] of verdicts.entries()) {
@@ -172,7 +189,8 @@ export class LabelFiles {
   async close(): Promise<void> {
     await this.#parquet.close();
     await this.#gold.close();
-    await Promise.all([this.#chats.train.close(), this.#chats.validation.close()]);
+    const { train, validation } = this.#chats;
+    await Promise.all([train.close(), validation.close(), this.#failed.close()]);
   }
 
   async abort(): Promise<void> {
@@ -182,6 +200,7 @@ export class LabelFiles {
       this.#gold.abort(),
       train.close(),
       validation.close(),
+      this.#failed.close(),
     ]);
     await discard(this.#settings.out, LABEL_FILES);
   }

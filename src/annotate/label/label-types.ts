@@ -2,6 +2,7 @@
  * What `annotate documents` is asked for and what it says it did (label-documents.ts).
  */
 import type { ExpertOptions, ExpertStats } from '../expert/expert.ts';
+import type { FailureCause } from '../failure-causes.ts';
 import type { ParsedScore, ScoreName, ScoreProblem } from './scores.ts';
 
 /** Options of annotateDocuments(). */
@@ -66,13 +67,15 @@ export type DocumentFailure =
 /** What annotateDocuments() did; statistics.json. */
 export interface AnnotateDocumentsStatistics {
   readonly out: string;
-  /** `budget`: the rest of the corpus is left for another run. */
-  readonly stopped: 'budget' | null;
+  /** `budget`, or the `quota` at the endpoint: the rest of the corpus is left for another run. */
+  readonly stopped: 'budget' | 'quota' | null;
+  /** What stopped it, in words. */
+  readonly stoppedBy: string | null;
   /** Rows read. */
   readonly rowsIn: number;
   readonly labelled: number;
   readonly failed: number;
-  /** Rows for which the budget did not suffice. */
+  /** Rows for which the budget or the quota did not suffice. */
   readonly unfinished: number;
   readonly keep: number;
   readonly drop: number;
@@ -82,6 +85,8 @@ export interface AnnotateDocumentsStatistics {
   readonly eduScores: readonly number[];
   readonly formatScores: readonly number[];
   readonly failures: Readonly<Record<string, number>>;
+  /** Why rows failed, in words, commonest first; 21 at most. */
+  readonly causes: readonly FailureCause[];
   readonly keepRule: string;
   readonly maxChars: number;
   readonly answerTokens: number;
@@ -89,9 +94,11 @@ export interface AnnotateDocumentsStatistics {
   readonly seconds: number;
 }
 
-/** A row that was judged; null: the budget did not suffice. */
+/** A row that was judged; null: the budget or the quota did not suffice. */
 export type Verdict = {
   readonly reason: DocumentFailure | null;
+  /** The reason in words: what the server said of a request that failed. */
+  readonly cause: string | null;
   readonly keep: boolean | null;
   readonly scores: Readonly<Partial<Record<ScoreName, ParsedScore>>>;
   readonly requests: string;

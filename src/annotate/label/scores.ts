@@ -5,7 +5,7 @@
  * An answer ends with a labelled line (`Educational score: 3`). Answers quote, decorate and ramble, so: the last
  * label counts; around the number only markdown, `/5`, `out of 5`, `points` and closing punctuation are allowed; a
  * fraction, a range or a number outside 0..5 is a failure and never rounded. Without any label the last line may be
- * a bare score. An answer that was cut is not read at all: its last label may be a quotation.
+ * a bare score, and the whole answer may be a JSON object with the label or `score` as a key. An answer that was cut is not read at all: its last label may be a quotation.
  */
 import { GristmillError } from '../../errors.ts';
 
@@ -51,7 +51,8 @@ export function parseScore(
     problem,
   });
   if (answer.finish === 'length') return cut('answer_cut');
-  const found = labelled(lines, SCORE_LABELS[name]) ?? bare(lines);
+  const json = jsonScore(answer.text, SCORE_LABELS[name]);
+  const found = json ?? labelled(lines, SCORE_LABELS[name]) ?? bare(lines);
   if (!found) return cut('no_score');
   const value = wholeScore(found.value);
   if (value === null) return cut('unclear_score');
@@ -78,7 +79,7 @@ function labelled(lines: readonly string[], label: string): Found | null {
     // Same length as `text`, so that places agree.
     const lower = text.replace(/[A-Z]/g, (letter) => letter.toLowerCase());
     for (let at = lower.lastIndexOf(label); at >= 0; at = lower.lastIndexOf(label, at - 1)) {
-      const behind = /^[\s*_`]*[:=：](.*)$/s.exec(text.slice(at + label.length));
+      const behind = /^[\s*_`"']*[:=：](.*)$/s.exec(text.slice(at + label.length));
       if (behind) {
         const before = text.slice(0, at).replace(/[\s*_`#>"'-]+$/, '');
         const value = behind[1]!;
@@ -92,6 +93,38 @@ function labelled(lines: readonly string[], label: string): Found | null {
     }
   }
   return null;
+}
+
+/** The score of an answer that is one JSON object, in a code block or not. */
+function jsonScore(text: string, label: string): Found | null {
+  const body = text
+    .trim()
+    .replace(/^```[a-z]{0,16}\s*\n/i, '')
+    .replace(/\n\s*```$/, '')
+    .trim();
+  if (!body.startsWith('{') || !body.endsWith('}')) return null;
+  let fields: Record<string, unknown>;
+  try {
+    fields = JSON.parse(body);
+  } catch {
+    return null;
+  }
+  const named = (wanted: string): unknown =>
+    Object.entries(fields).find(
+      ([key]) =>
+        key
+          .trim()
+          .toLowerCase()
+          .replace(/[\s_-]+/g, ' ') === wanted,
+    )?.[1];
+  const [first = ''] = label.split(' ');
+  const value = named(label) ?? named(label.replaceAll(' ', '')) ?? named(first) ?? named('score');
+  if (typeof value !== 'number' && typeof value !== 'string') return null;
+  const reason = ['justification', 'reason', 'reasoning', 'explanation', 'rationale']
+    .map(named)
+    .find((each) => typeof each === 'string');
+  const before = typeof reason === 'string' ? reason : body;
+  return { value: String(value), line: 0, lineEnd: Number.POSITIVE_INFINITY, before };
 }
 
 /** A last line that is nothing but a score, maybe with a word for it. */
@@ -115,10 +148,19 @@ function wholeScore(text: string): number | null {
   return match ? Number(match[1]) + 0 : null;
 }
 
-/** Without markdown. */
+/** Without markdown, the signs of formulas, and pictures. */
 function undecorated(text: string): string {
-  return text.replaceAll('*', '').replaceAll('_', '').replaceAll('`', '').trim();
+  // Braces stay: they are taken as any brackets around a number.
+  return text
+    .replace(/\\(?:boxed|text|mathbf|textbf|mathrm)(?=\s*\{)/g, '')
+    .replace(/[*_`$]|\\[()[\]]/g, '')
+    .replace(PICTURES, '')
+    .trim();
 }
+
+/** What is drawn as a picture, with its joiners and tints; digits are none of it, the keycap around one goes. */
+const PICTURES =
+  /\p{Emoji_Presentation}|\p{Extended_Pictographic}|\p{Emoji_Modifier}|\ufe0f|\u200d|\u20e3/gu;
 
 function bounded(text: string): string {
   return cutText(text, MAX_JUSTIFICATION_CHARS);

@@ -31,6 +31,8 @@ const statistics: ChunkStatistics = {
   nDomains: 2,
   requests: null,
   stopped: 'budget',
+  stoppedBy: 'the budget of 3 requests is spent',
+  causes: [],
   seconds: 1.25,
   settings: { inputs: ['a"&<.jsonl'], nearDuplicate: 0.8 },
 };

@@ -98,6 +98,24 @@ describe('the form of a request', () => {
   });
 });
 
+describe('further fields', () => {
+  it('are sent, replace or take away others, and are part of what an answer depends on', async () => {
+    const cacheDir = folder();
+    const body = { seed: 7, chat_template_kwargs: { enable_thinking: false }, temperature: null };
+    const expert = await open({ cacheDir, body });
+    const one = await expert.ask(ask('x'));
+    expect(server.seen[0]!.body).toMatchObject({
+      seed: 7,
+      chat_template_kwargs: body.chat_template_kwargs,
+    });
+    expect('temperature' in server.seen[0]!.body).toBe(false);
+    const other = await (await open({ cacheDir })).ask(ask('x'));
+    expect(other).toMatchObject({ cached: false });
+    expect(other.hash).not.toBe(one.hash);
+    expect((await failure(open({ body: { messages: [] } }))).code).toBe('OPTION_INVALID');
+  });
+});
+
 describe('a wait', () => {
   it('that is longer than what is believed ends the run, with the words of the server', async () => {
     const body = '{"error":{"message":"the quota of the day is used up"}}';

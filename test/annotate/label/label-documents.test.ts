@@ -83,7 +83,13 @@ describe('annotateDocuments', () => {
     expect(rows[0]!['meta']).toBe('{"tags":["x","y"]}');
     expect(rows[4]!['text']).toBe(ROWS[4]!.text);
     expect(readdirSync(out).sort()).toEqual([
-      ...['_annotate', 'documents.jsonl.zst', 'documents.parquet', 'statistics.json'],
+      ...[
+        '_annotate',
+        'documents.jsonl.zst',
+        'documents.parquet',
+        'failed.jsonl',
+        'statistics.json',
+      ],
       ...['train.jsonl', 'validation.jsonl'],
     ]);
   });
@@ -251,6 +257,48 @@ describe('annotateDocuments', () => {
     const third = await annotate(file, options);
     expect(third).toMatchObject({ stopped: null, rowsIn: 30, labelled: 30, unfinished: 0 });
     expect([...server.counts().values()]).toEqual(Array(60).fill(1));
+  });
+
+  it('says what the server said of rows that failed, in the table, a file and the statistics', async () => {
+    const out = fresh();
+    server.behave((request, response) =>
+      request.user.includes('PAGE')
+        ? reply(response, '<!doctype html>')
+        : request.user.includes('FLAGGED')
+          ? reply(response, 'Input was flagged', { status: 403 })
+          : scoring(request, response),
+    );
+    const file = corpus([
+      { text: 'E3 PAGE' },
+      { text: 'E3 FLAGGED' },
+      { text: 'E3' },
+      { text: '' },
+    ]);
+    const statistics = await annotate(file, { out, keepRule: 'edu:3' });
+    expect(statistics).toMatchObject({ labelled: 1, failed: 3 });
+    expect(statistics.causes).toContainEqual({ cause: 'no JSON: <!doctype html>', count: 1 });
+    const failed = readFileSync(join(out, 'failed.jsonl'), 'utf8').trim().split('\n');
+    expect(failed.map((line) => JSON.parse(line))).toMatchObject([
+      { id: 'row:0', row: 0, reason: 'edu_expert_failed', cause: 'no JSON: <!doctype html>' },
+      { id: 'row:1', row: 1, cause: 'status 403: Input was flagged' },
+      { id: 'row:3', row: 3, reason: 'empty_text', cause: 'the text is empty' },
+    ]);
+  });
+
+  it('publishes what is labelled when the quota of the endpoint is used up, and goes on later', async () => {
+    const out = fresh();
+    const rows = Array.from({ length: 6 }, (_, row) => ({ text: `E3 F3 ${row}` }));
+    server.behave((request, response) =>
+      server.seen.length > 4
+        ? reply(response, 'come tomorrow', { status: 429, headers: { 'retry-after': '86400' } })
+        : scoring(request, response),
+    );
+    const options = { out, keepRule: 'edu:3', expertOptions: { concurrency: 1 } };
+    const first = await annotate(corpus(rows), options);
+    expect(first).toMatchObject({ stopped: 'quota', labelled: 4 });
+    expect(first.stoppedBy).toContain('come tomorrow');
+    server.behave(scoring);
+    expect(await annotate(corpus(rows), options)).toMatchObject({ stopped: null, labelled: 6 });
   });
 
   it('ends with a refusal or an expert that is down, and writes no result', async () => {

@@ -138,3 +138,31 @@ it('a cut never halves a character', () => {
   expect(cutText('ab😀', 3)).toBe('ab');
   expect(cutText('ab😀', 4)).toBe('ab😀');
 });
+
+describe('scores in other dress', () => {
+  it.each([
+    ['4 \u{1f600}', 4],
+    ['Educational score: 4 \u{1f44d}\u{1f3fd}', 4],
+    ['Educational score: 4\ufe0f\u20e3', 4],
+    ['\\boxed{4}', 4],
+    ['Educational score: $\\boxed{4}$', 4],
+    ['Educational score: \\(\\boxed{\\text{4}}\\)', 4],
+    ['{"educational_score": 4}', 4],
+    ['{"score": "4/5", "justification": "Clear."}', 4],
+    ['```json\n{"Educational score": 4, "why": "x"}\n```', 4],
+    ['Fine.\n{\n  "educational score": 4,\n  "x": 1\n}', 4],
+    ['{"format_score": 4}', null],
+    ['{"score": 4.5}', null],
+    ['{"score": 7}', null],
+    ['Educational score: \u2b50\u2b50', null],
+    ['\\boxed{4} or \\boxed{5}', null],
+  ])('%j reads %j', (text, score) => {
+    expect(parseScore('educational', { text, finish: 'stop' }).score).toBe(score);
+  });
+
+  it('keeps the justification of a JSON answer', () => {
+    const text = '{"justification": "Clear.", "score": 4}';
+    const { justification } = parseScore('educational', { text, finish: 'stop' });
+    expect(justification).toBe('Clear.');
+  });
+});
