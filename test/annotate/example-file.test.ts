@@ -165,10 +165,9 @@ describe('window examples', () => {
         columns: made,
         textColumn: 'text',
       });
-      const values = Object.entries(rowOf(EXAMPLE)).map(
-        ([name, value]) => [name, [value]] as const,
-      );
-      const rows = { nRows: 1, json: null, leaves: null, plain: async () => new Map(values) };
+      const row = new Map(Object.entries(rowOf(EXAMPLE)));
+      const values = made.map(({ name }) => [row.get(name)]);
+      const rows = { nRows: 1, json: null, leaves: null, plain: async () => values };
       const carry = { columns: made, nRows: 1, select: () => rows, release: () => undefined };
       await sink.write({ text: [text], rows: null, carry: carry as never, extra: {} });
       await sink.close();
