@@ -18,6 +18,8 @@ export interface RowShape {
   readonly idColumn: string | null;
   /** Columns that values must fit; null where fields are passed on as they are. */
   readonly columns: ReadonlyMap<string, CorpusColumn> | null;
+  /** Names that no field may have. */
+  readonly reserved: ReadonlySet<string>;
 }
 
 /** A row as it was read. */
@@ -47,7 +49,10 @@ export function rowOf(
     return { problem: { reason: 'line_invalid', column: null, detail: `no JSON object: ${what}` } };
   }
   const problem =
-    textProblem(fields, shape) ?? idProblem(fields, shape) ?? valuesProblem(fields, shape);
+    textProblem(fields, shape) ??
+    idProblem(fields, shape) ??
+    nameProblem(fields, shape) ??
+    valuesProblem(fields, shape);
   if (problem) return { problem };
   const rawText = fields.get(shape.textColumn);
   const rawId = shape.idColumn === null ? undefined : fields.get(shape.idColumn);
@@ -90,6 +95,24 @@ function idProblem(fields: JsonFields, { idColumn }: RowShape): RowProblem | nul
 function halfPair(reason: 'invalid_utf8' | 'field_utf8', column: string): RowProblem {
   const received = 'half a surrogate pair, which has no UTF-8';
   return { reason, column, expected: 'Unicode text', received };
+}
+
+/** A field that is called like an added column, and was not there when the run could still be refused. */
+function nameProblem(fields: JsonFields, { reserved }: RowShape): RowProblem | null {
+  if (reserved.size === 0) return null;
+  for (let index = 0; index < fields.length; index++) {
+    const column = fields.nameAt(index);
+    if (!reserved.has(column)) continue;
+    const expected =
+      'no field of that name, which the run adds (--status-prefix, --replace-status)';
+    return {
+      reason: 'field_reserved',
+      column,
+      expected,
+      received: shownValue(fields.valueAt(index)),
+    };
+  }
+  return null;
 }
 
 function valuesProblem(fields: JsonFields, { textColumn, columns }: RowShape): RowProblem | null {

@@ -51,7 +51,8 @@ export async function* openJsonlUnit(
   const byName = new Map(columns.map((column) => [column.name, column]));
   const { textColumn, idColumn } = plan;
   const isTyped = options.reject === 'values';
-  const shape: RowShape = { textColumn, idColumn, columns: isTyped ? byName : null };
+  const reserved = options.reserved ?? new Set<string>();
+  const shape: RowShape = { textColumn, idColumn, columns: isTyped ? byName : null, reserved };
   const names: KeyNames = new Map();
   const before = await countsBefore(source, file.fingerprint);
   const counts = { lines: 0, rows: 0 };

@@ -34,6 +34,8 @@ export interface BatchOptions {
   readonly batchBytes: number;
   /** JSON lines: see `UnitOptions.reject`. */
   readonly reject?: RejectMode | undefined;
+  /** JSON lines: see `UnitOptions.reserved`. */
+  readonly reserved?: ReadonlySet<string> | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 

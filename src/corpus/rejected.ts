@@ -15,6 +15,7 @@ export const REJECT_REASONS = Object.freeze({
     'a field other than the text has no form in UTF-8: broken bytes, half a surrogate pair (failed, in rejected/)',
   field_type: 'a value that its column cannot hold unchanged (failed, in rejected/)',
   field_unknown: 'a field that no column of the output holds (failed, in rejected/)',
+  field_reserved: 'a field that is called like a column that the run adds (failed, in rejected/)',
   field_repeated: 'a field that is there again with another value (failed, in rejected/)',
 } as const);
 

@@ -25,6 +25,8 @@ export interface UnitOptions {
    * the first such row ends the unit by an error.
    */
   readonly reject?: RejectMode;
+  /** Names that fields of JSON lines must not have, because the caller adds such columns. Default none. */
+  readonly reserved?: ReadonlySet<string>;
   readonly signal?: AbortSignal;
 }
 
@@ -48,6 +50,7 @@ export function openUnit(
     batchRows: options.batchRows ?? BATCH_DEFAULTS.batchRows,
     batchBytes: options.batchBytes ?? BATCH_DEFAULTS.batchBytes,
     reject: options.reject,
+    reserved: options.reserved,
     signal: options.signal,
   };
   for (const name of ['batchRows', 'batchBytes'] as const) {

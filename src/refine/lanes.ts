@@ -33,6 +33,7 @@ import {
   formatOfUnit,
   type OutputSettings,
   openUnitWriter,
+  reservedNames,
   type UnitWriter,
 } from './unit-writer.ts';
 
@@ -215,6 +216,7 @@ export class Run {
           batchRows: batchRows(this.#options.slots ?? defaultSizes(device).nSlots),
           batchBytes: BATCH_BYTES,
           reject: rejectModeOf(formatOfUnit(this.#plan, unit.index, this.#output)),
+          reserved: reservedNames(this.#output),
           signal: this.#stopping.giveUp,
         });
         for await (const input of firstRows(unitBatches, rowsLeft)) {

@@ -1,6 +1,7 @@
 /**
  * A run: a corpus in, a refined corpus and a ledger out (see lanes.ts for the streams and ledger.ts for the commits).
  */
+import { join } from 'node:path';
 import { planCorpus } from '../corpus/plan.ts';
 import type { CorpusPlan } from '../corpus/types.ts';
 import { localPath } from '../local-path.ts';
@@ -9,7 +10,7 @@ import { llamaCppVersion, version } from '../version.ts';
 import { type ResolvedRefiner, resolveRefiner } from './core.ts';
 import { defaultSizes, parseDevices } from './devices.ts';
 import { inputName, Run } from './lanes.ts';
-import { openLedger } from './ledger.ts';
+import { type Ledger, openLedger } from './ledger.ts';
 import { REFINE_CORPUS_TABLE } from './option-tables.ts';
 import { describePlan, planOverview } from './plan-overview.ts';
 import { checkReserved, statusColumns } from './reserved-columns.ts';
@@ -83,12 +84,22 @@ export async function refineCorpus(asked: RefineCorpusOptions): Promise<RunSumma
   });
   try {
     const run = new Run(options, resolved, plan, output, ledger, started);
-    return { ...(await run.execute()), thresholds };
+    const outcome = await run.execute();
+    const nRejected = rejectedRows(ledger);
+    if (nRejected > 0) {
+      notice(`${nRejected} rows could not be rows: bytes and reasons in ${join(out, 'rejected')}`);
+    }
+    return { ...outcome, thresholds };
   } catch (error) {
     throw ledger.explain(error);
   } finally {
     ledger.close();
   }
+}
+
+function rejectedRows({ committed }: Ledger): number {
+  const files = [...committed.values()].flatMap((record) => record.files);
+  return files.reduce((sum, { path, rows }) => sum + (path.startsWith('rejected/') ? rows : 0), 0);
 }
 
 function hasJson({ files }: CorpusPlan): boolean {

@@ -26,7 +26,7 @@ import {
   ZERO_COUNTS,
 } from './statistics.ts';
 import { Stopping } from './stopping.ts';
-import { extraColumns, extraValues } from './unit-writer.ts';
+import { extraColumns, extraValues, reservedNames } from './unit-writer.ts';
 
 /** Refines `options.inputs` to standard output. */
 export async function streamRun(
@@ -72,6 +72,7 @@ export async function streamRun(
         batchRows: batchRows(options.slots ?? defaultSizes(device).nSlots),
         batchBytes: BATCH_BYTES,
         reject: rejectModeOf('arrow'),
+        reserved: reservedNames(settings),
         signal: stopping.giveUp,
       });
       for await (const input of firstRows(batches, rowsLeft)) {

@@ -66,6 +66,14 @@ export function droppedColumns({ statusPrefix }: AddedSettings): ExtraColumn[] {
   return DROPPED_COLUMNS.map(({ name, type }) => ({ name: `${statusPrefix ?? ''}${name}`, type }));
 }
 
+/** Names that a field of JSON lines may not have; none where added columns take the place. */
+export function reservedNames(
+  settings: AddedSettings & Pick<OutputSettings, 'replaceStatus'>,
+): ReadonlySet<string> {
+  if (settings.replaceStatus) return new Set();
+  return new Set(extraColumns(settings).map(({ name }) => name));
+}
+
 /** The format of a unit's parts. */
 export function formatOfUnit(
   plan: CorpusPlan,

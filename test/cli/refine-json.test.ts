@@ -113,6 +113,10 @@ describe('gristmill refine of JSON lines', () => {
     const all = await run([...args, '--out', join(folder, 'l2')]);
     expect([all.code, all.stderr]).toEqual([0, '']);
     expect(summaryOf(all.stdout)).toMatchObject({ rowsIn: 2, failed: 2, kept: 0 });
+    const told = await run(['refine', inputs, ...KEEP, '--out', join(folder, 'l2')]);
+    expect(told.stderr).toContain(
+      `2 rows could not be rows: bytes and reasons in ${folder}/l2/rejected`,
+    );
   });
 
   it('a stream refuses what it has no place for, and keeps it where it has one', async () => {

@@ -103,6 +103,13 @@ describe('rows that cannot be rows', () => {
     ]);
   });
 
+  it('a field that is called like an added column costs its row', async () => {
+    const options = { reject: 'lines', reserved: new Set(['gristmill_status']) } as const;
+    const rows = await read('{"text":"a"}\n{"text":"b","gristmill_status":"kept"}\n', options);
+    expect(rows.map(({ reason }) => reason)).toEqual([undefined, 'field_reserved']);
+    expect(rows[1]!.detail).toContain('--status-prefix');
+  });
+
   it('a file of nothing else is a file, at planning too', async () => {
     const rows = await read('{"text":"a","x":NaN}\n');
     expect(rows.map(({ row, reason }) => [row, reason])).toEqual([[0, 'line_invalid']]);
