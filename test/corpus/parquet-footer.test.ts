@@ -2,6 +2,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { brotliCompressSync } from 'node:zlib';
 import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
 import { readFooter } from '../../src/corpus/parquet-file.ts';
@@ -150,6 +151,31 @@ describe('what is read', () => {
         await valuesOf(withColumn({ 1: 2, 3: 0 }, { ...value, pages, codec: 5 })),
         name,
       ).toEqual([7n, 8n]);
+    }
+  });
+});
+
+describe('brotli', () => {
+  const stored = brotliCompressSync(int64(7n, 8n));
+  const page = (uncompressed: number): Buffer => dataPage(2, stored, { uncompressed });
+
+  it('is read, beside row groups of other codecs', async () => {
+    const schema = [ROOT, TEXT, { 1: 2, 3: 0, 4: 'v' }];
+    const brotli = { ...value, codec: 4, pages: [page(16)] };
+    const groups = [brotli, value, brotli].map((chunk) => ({ nRows: 2, chunks: [texts, chunk] }));
+    expect(await valuesOf(write({ schema, groups }))).toEqual([7n, 8n, 7n, 8n, 7n, 8n]);
+  });
+
+  it('damage is CORPUS_CORRUPT; what would fill the disk is refused before it is decoded', async () => {
+    const cases = [
+      [page(15), 'CORPUS_CORRUPT'],
+      [page(17), 'CORPUS_CORRUPT'],
+      [dataPage(2, stored.subarray(0, -1), { uncompressed: 16 }), 'CORPUS_CORRUPT'],
+      [page(2 ** 31 - 1), 'CORPUS_UNSUPPORTED'],
+    ] as const;
+    for (const [bad, code] of cases) {
+      const path = withColumn({ 1: 2, 3: 0 }, { ...value, codec: 4, pages: [bad] });
+      await expect(valuesOf(path)).rejects.toMatchObject({ code });
     }
   });
 });
