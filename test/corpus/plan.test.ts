@@ -142,7 +142,7 @@ describe('planCorpus', () => {
     expect(plan.failedFiles).toEqual([
       expect.objectContaining({
         code: 'CORPUS_FILE_INVALID',
-        message: expect.stringContaining('a column has no name'),
+        message: expect.stringContaining('row group 0 has no chunk of column'),
       }),
     ]);
   });
