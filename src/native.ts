@@ -56,6 +56,12 @@ export interface NativeModels {
   inspectModel(path: string): Promise<unknown>;
   writeRandomModel(spec: object): Promise<void>;
   /**
+   * How the vocabulary of a model's file differs from that of a tokenizer's; empty when they are one.
+   *
+   * @throws ENGINE_MODEL_MISSING, ENGINE_MODEL_INVALID (as a native error)
+   */
+  vocabularyDifference(model: string, tokenizer: string): Promise<string>;
+  /**
    * Whole rows of a tensor to another type; `target` is filled exactly.
    *
    * @returns values of the source that are infinite or no numbers; values (blocks of 32 in q8_0) of other rows that are

@@ -1,5 +1,6 @@
 // inspectModel(path) -> Promise<object>, writeRandomModel(spec) -> Promise<void>,
-// convertRows({source, from, target, to, columns}) -> Promise<{notFinite, tooLarge}>.
+// convertRows({source, from, target, to, columns}) -> Promise<{notFinite, tooLarge}>,
+// vocabularyDifference(model, tokenizer) -> Promise<string>.
 #include "binding/model.h"
 
 #include <algorithm>
@@ -9,6 +10,7 @@
 #include "engine/gguf_file.h"
 #include "engine/random_model.h"
 #include "engine/tensor_rows.h"
+#include "engine/vocabulary_match.h"
 
 namespace gristmill::binding {
 
@@ -80,6 +82,20 @@ class RandomModelWorker : public PromiseWorker {
   engine::RandomModelSpec spec_;
 };
 
+class VocabularyWorker : public PromiseWorker {
+ public:
+  VocabularyWorker(Napi::Env env, std::string model, std::string tokenizer)
+      : PromiseWorker(env), model_(std::move(model)), tokenizer_(std::move(tokenizer)) {}
+
+ private:
+  void Work() override { difference_ = engine::VocabularyDifference(model_, tokenizer_); }
+  Napi::Value Result(Napi::Env env) override { return Napi::String::New(env, difference_); }
+
+  std::string model_;
+  std::string tokenizer_;
+  std::string difference_;
+};
+
 // Works on memory of its own: a buffer that JS transfers away during the call takes its bytes
 // along, whoever still holds the view.
 class ConvertRowsWorker : public PromiseWorker {
@@ -118,6 +134,10 @@ class ConvertRowsWorker : public PromiseWorker {
 
 Napi::Value InspectModel(const Napi::CallbackInfo& info) {
   return (new InspectWorker(info.Env(), info[0].ToString()))->Start();
+}
+
+Napi::Value VocabularyDifference(const Napi::CallbackInfo& info) {
+  return (new VocabularyWorker(info.Env(), info[0].ToString(), info[1].ToString()))->Start();
 }
 
 Napi::Value WriteRandomModel(const Napi::CallbackInfo& info) {
@@ -165,6 +185,8 @@ Napi::Value ConvertRows(const Napi::CallbackInfo& info) {
 void ExportModel(Napi::Env env, Napi::Object exports) {
   exports.Set("inspectModel", Napi::Function::New(env, InspectModel, "inspectModel"));
   exports.Set("writeRandomModel", Napi::Function::New(env, WriteRandomModel, "writeRandomModel"));
+  exports.Set("vocabularyDifference",
+              Napi::Function::New(env, VocabularyDifference, "vocabularyDifference"));
   exports.Set("convertRows", Napi::Function::New(env, ConvertRows, "convertRows"));
 }
 

@@ -203,8 +203,7 @@ void CheckShape(const gguf_context* gguf, const std::string& architecture) {
          prefix + "attention.layer_norm_rms_epsilon is missing or out of range");
   in_range("nextn_predict_layers", at("nextn_predict_layers").Scalar(0), 0, 0);
   in_range("pooling_type", at("pooling_type").Scalar(0), -1, 4);
-  Expect(architecture == "llama-embed" || at("attention.causal").Flag().value_or(true),
-         "attention.causal is false, but text is written from left to right");
+  at("attention.causal").Flag();
   CheckExperts(gguf, prefix, n_layer);
   CheckRotation(gguf, prefix, head_dim);
 }
@@ -302,6 +301,14 @@ std::string ProblemOfModel(const gguf_context* gguf, const std::string& architec
     const int64_t said = Values(gguf, "llama-embed.vocab_size").Scalar(0);
     Expect(said == rows, "llama-embed.vocab_size is " + std::to_string(said) +
                              ", token_embd.weight has " + std::to_string(rows) + " rows");
+  });
+}
+
+std::string ProblemOfDirection(const gguf_context* gguf, const std::string& architecture) {
+  return Caught([&] {
+    Expect(architecture == "llama-embed" ||
+               Values(gguf, architecture + ".attention.causal").Flag().value_or(true),
+           "attention.causal is false, but text is written from left to right");
   });
 }
 

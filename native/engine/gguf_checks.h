@@ -26,4 +26,7 @@ std::string ProblemOfVocabulary(const gguf_context* gguf);
 // What is wrong with the shape and the tensors of `llama`, `qwen2`, `qwen3` or `llama-embed`.
 std::string ProblemOfModel(const gguf_context* gguf, const std::string& architecture);
 
+// Why the model cannot write text; scorers in training look both ways and are none the worse.
+std::string ProblemOfDirection(const gguf_context* gguf, const std::string& architecture);
+
 }  // namespace gristmill::engine

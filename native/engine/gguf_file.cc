@@ -188,6 +188,7 @@ ModelFile ReadModelFile(const std::string& path) {
   model.vocabulary_problem = ProblemOfVocabulary(gguf);
   if (IsLanguage(model.architecture) || model.architecture == "llama-embed") {
     model.model_problem = ProblemOfModel(gguf, model.architecture);
+    model.direction_problem = ProblemOfDirection(gguf, model.architecture);
   }
   return model;
 }
@@ -205,6 +206,7 @@ void CheckRunnable(const ModelFile& model) {
   }
   CheckVocabulary(model);
   if (!model.model_problem.empty()) Invalid(model.path, model.model_problem);
+  if (!model.direction_problem.empty()) Invalid(model.path, model.direction_problem);
 }
 
 void CheckVocabulary(const ModelFile& model) {

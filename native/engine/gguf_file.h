@@ -46,6 +46,7 @@ struct ModelFile {
   std::vector<TensorGroup> groups;  // largest first
   std::string vocabulary_problem;   // why its vocabulary cannot be loaded; empty when it can
   std::string model_problem;        // why the rest cannot
+  std::string direction_problem;    // why it cannot write text, though it computes
 };
 
 // Throws ENGINE_MODEL_MISSING or ENGINE_MODEL_INVALID.

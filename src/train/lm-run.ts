@@ -19,7 +19,7 @@ import {
   sftSource,
 } from './batch-source.ts';
 import type { LmTrainConfig } from './config.ts';
-import { shapeOf } from './model-shape.ts';
+import { checkVocabulary, shapeOf } from './model-shape.ts';
 import { hashOf, RunFolder } from './run-folder.ts';
 import type { TrainHooks, TrainSummary } from './run-types.ts';
 import { learningRateAt } from './schedule.ts';
@@ -32,6 +32,10 @@ export async function runLmTraining(
   config: LmTrainConfig,
   hooks: TrainHooks,
 ): Promise<TrainSummary> {
+  const { model, tokenizer: given } = config;
+  if ('from' in model) {
+    await checkVocabulary(model.from, given && 'path' in given ? given.path : model.from);
+  }
   using folder = await claim(config, hooks);
   try {
     return await train(config, hooks, folder);

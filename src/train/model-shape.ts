@@ -1,4 +1,6 @@
 /** The shape of a model as configurations write it, with what they leave out filled in. */
+import { GristmillError } from '../errors.ts';
+import { callNative, native } from '../native.ts';
 import type { TrainShape } from '../native-train.ts';
 import { trainShapeOf } from './trainer.ts';
 
@@ -22,6 +24,20 @@ export type ModelConfig = { readonly from: string } | { readonly shape: ShapeCon
 /** The shape for a vocabulary. @throws TRAIN_MODEL_UNSUPPORTED, TRAIN_SHAPE_INVALID for a file */
 export async function shapeOf(model: ModelConfig, nVocab: number): Promise<TrainShape> {
   return 'from' in model ? trainShapeOf(model.from) : newShape(model.shape, nVocab);
+}
+
+/**
+ * Refuses a tokenizer that is not the one of the model: its tokens are other rows of the embedding table.
+ *
+ * @throws TRAIN_MODEL_UNSUPPORTED naming both files and the first difference, ENGINE_MODEL_*
+ */
+export async function checkVocabulary(modelPath: string, tokenizerPath: string): Promise<void> {
+  const difference = await callNative(native().vocabularyDifference(modelPath, tokenizerPath));
+  if (difference === '') return;
+  const whose =
+    modelPath === tokenizerPath ? 'its own tokenizer' : `the tokenizer ${tokenizerPath}`;
+  const reason = `${whose} does not belong to it: ${difference}`;
+  throw new GristmillError('TRAIN_MODEL_UNSUPPORTED', { path: modelPath, reason });
 }
 
 /** The shape of a new model; `nClasses` 0 for one that predicts tokens. */

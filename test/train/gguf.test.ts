@@ -1,5 +1,7 @@
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { writeGgufMetadata } from '../../src/model/gguf-write.ts';
 import { inspectModel } from '../../src/model/inspect.ts';
 import { RANDOM_MODEL_PRESETS, writeRandomModel } from '../../src/model/random.ts';
 import { native } from '../../src/native.ts';
@@ -179,9 +181,35 @@ describe('importGguf', () => {
     for (const { name } of first.info.tensors) {
       expect(await second.readTensor(name), name).toEqual(await first.readTensor(name));
     }
-    // Its attention looks both ways: it writes no text, so the engine has no use for it.
+    // It looks both ways: training takes it, the engine does not write text with it.
     expect((await inspectModel(path)).runnable).toBe(false);
     await Promise.all([first.dispose(), second.dispose()]);
+  });
+
+  it('refuses what the engine’s checks refuse, instead of ending the process', async () => {
+    // A single number where the list of tokens is wanted ended the process at the export.
+    const scalar = join(folder, 'scalar.gguf');
+    writeGgufMetadata(scalar, {
+      'general.architecture': { type: 'string', value: 'llama' },
+      'tokenizer.ggml.model': { type: 'string', value: 'llama' },
+      'tokenizer.ggml.tokens': { type: 'u32', value: 768 },
+    });
+    const trainer = await openTrainer({ ...size, shape });
+    const request = { type: 'f32', name: 'x', nCtx: 64, path: join(folder, 'y.gguf') } as const;
+    await expect(trainer.exportGguf({ ...request, tokenizerPath: scalar })).rejects.toMatchObject({
+      code: 'TRAIN_MODEL_UNSUPPORTED',
+      details: { path: scalar, reason: expect.stringContaining('tokenizer.ggml.tokens') },
+    });
+    const bytes = readFileSync(source);
+    const cut = join(folder, 'cut.gguf');
+    writeFileSync(cut, bytes.subarray(0, bytes.length - 1000));
+    for (const open of [() => trainShapeOf(cut), () => trainer.importGguf(cut)]) {
+      await expect(open()).rejects.toMatchObject({
+        code: 'TRAIN_MODEL_UNSUPPORTED',
+        details: { path: cut, reason: expect.stringContaining('truncated') },
+      });
+    }
+    await trainer.dispose();
   });
 
   it('refuses another architecture and another shape, and stays as it was', async () => {

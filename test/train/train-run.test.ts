@@ -4,10 +4,12 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openPageScorer } from '../../src/lines/page-scorer.ts';
 import { inspectModel } from '../../src/model/inspect.ts';
+import { trainTokenizer } from '../../src/model/tokenizer-training.ts';
 import { native } from '../../src/native.ts';
 import { PROFILES } from '../../src/refine/profile.ts';
 import { readTrainConfig, type TrainConfigInput } from '../../src/train/config.ts';
 import { evaluateLm } from '../../src/train/eval-lm.ts';
+import { newShape } from '../../src/train/model-shape.ts';
 import { documentsOf, SequenceOrder } from '../../src/train/token-data.ts';
 import { trainModel } from '../../src/train/train-run.ts';
 import { openTrainer, trainShapeOf } from '../../src/train/trainer.ts';
@@ -245,6 +247,60 @@ describe('trainModel', () => {
       code: 'TRAIN_GOLD_INVALID',
       details: { file: rows, line: 2 },
     });
+  });
+});
+
+describe('a tokenizer that is not the model’s own', () => {
+  // Trained to the end on tokens of another vocabulary, and refused at the export or never.
+  it('is refused before anything is made, naming both files and what differs', async () => {
+    const make = async (name: string, vocabSize: number, texts: readonly string[]) => {
+      const tokenizer = join(folder, `${name}-tokenizer.gguf`);
+      await trainTokenizer({ texts, vocabSize, path: tokenizer });
+      const trainer = await openTrainer({
+        shape: newShape({ nEmbd: 32, nLayer: 1, nHead: 2, tied: true }, vocabSize),
+        nCtx: 16,
+        nSeq: 1,
+      });
+      const model = join(folder, `${name}.gguf`);
+      const request = {
+        path: model,
+        tokenizerPath: tokenizer,
+        type: 'f32',
+        name,
+        nCtx: 64,
+      } as const;
+      await trainer.exportGguf(request);
+      await trainer.dispose();
+      return { tokenizer, model };
+    };
+    const one = await make('one', 270, testTexts(20, 1));
+    const other = await make('other', 270, [
+      'zyxw vutsr qponm lkjih fedcba zyxw vutsr qponm lkjih fedcba',
+    ]);
+    const more = await make('more', 280, testTexts(20, 1));
+    const out = join(folder, 'foreign');
+    const run = (model: string, tokenizer: string) =>
+      trainModel({
+        ...(pretrain('foreign') as Extract<TrainConfigInput, { objective: 'pretrain' }>),
+        out,
+        model: { from: model },
+        tokenizer: { path: tokenizer },
+      });
+    for (const [model, tokenizer, difference] of [
+      [one.model, other.tokenizer, /token \d+ is ".*" in the model, ".*" in the tokenizer/],
+      [one.model, more.tokenizer, /270 tokens in the model, 280 in the tokenizer/],
+      [more.model, one.model, /280 tokens in the model, 270 in the tokenizer/],
+    ] as const) {
+      await expect(run(model, tokenizer)).rejects.toMatchObject({
+        code: 'TRAIN_MODEL_UNSUPPORTED',
+        details: {
+          path: model,
+          reason: expect.stringMatching(new RegExp(`${tokenizer}.*${difference.source}`)),
+        },
+      });
+      expect(existsSync(out)).toBe(false);
+    }
+    expect(await run(one.model, one.tokenizer)).toMatchObject({ interrupted: false });
   });
 });
 

@@ -16,7 +16,7 @@ import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { readLedgerJson, writeDurably } from '../../durable-files.ts';
 import { GristmillError } from '../../errors.ts';
-import { shapeOf } from '../../train/model-shape.ts';
+import { checkVocabulary, shapeOf } from '../../train/model-shape.ts';
 import { changedKeys, hashOf } from '../../train/run-folder.ts';
 import {
   type DomainSource,
@@ -89,6 +89,9 @@ export interface RunPlanResult extends RunPlanSummary {
 export async function runPlan(config: PlanConfig, options: RunPlanOptions): Promise<RunPlanResult> {
   const { out, signal } = options;
   const needed = neededOf(config, options.file ?? 'the plan');
+  if (config.model && 'from' in config.model && typeof needed.tokenizer === 'string') {
+    await checkVocabulary(config.model.from, needed.tokenizer);
+  }
   let lease: Lease | null = null;
   try {
     lease = await takeLease(out, join(out, 'lock'), options);
@@ -281,6 +284,9 @@ function neededOf({ datasets, validation, model, tokenizer }: PlanConfig, file: 
     return { ...given, ...(textColumn !== undefined && { textColumn }), ...(where && { where }) };
   };
   const given = tokenizer ?? ('from' in model ? { path: model.from } : undefined);
+  if ('from' in model && given && 'train' in given) {
+    return refuse('tokenizer: a model that comes from a file keeps its tokenizer');
+  }
   if (!given) return refuse('tokenizer: needed to run a model that comes from no file');
   return {
     sources: [
