@@ -79,7 +79,8 @@ def canon(array, loose=False):
     if pa.types.is_string(kind) or pa.types.is_large_string(kind) or kind == pa.string_view():
         binary = pa.large_binary() if pa.types.is_large_string(kind) else pa.binary()
         raw = array.cast(pa.string()).cast(binary) if kind == pa.string_view() else array.view(binary)
-        return [text_or_bytes(value) for value in raw.to_pylist()]
+        # Enums are bytes to pyarrow, text to us.
+        return raw.to_pylist() if loose else [text_or_bytes(value) for value in raw.to_pylist()]
     if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind):
         return array.to_pylist()
     if kind == pa.binary_view():
