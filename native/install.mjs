@@ -99,6 +99,8 @@ async function main() {
   const cmakeJs = join(dirname(require.resolve('cmake-js/package.json')), 'bin', 'cmake-js');
   const defines = { ...options, GRISTMILL_LLAMA_CPP: trees['llama.cpp'] };
   const started = Date.now();
+  // What is built is the sources as they are now: what is edited meanwhile is another build.
+  const stamp = stampOf(options);
   console.error('gristmill: building the native addon (about 4 minutes on 2 cores, once)');
   mkdirSync(join(root, 'build'), { recursive: true });
   const run = (...args) => {
@@ -125,7 +127,7 @@ async function main() {
       fail(`the addon was built but does not load (${addon})`);
     }
   }
-  writeFileSync(stampFile, stampOf(options));
+  writeFileSync(stampFile, stamp);
   const seconds = Math.round((Date.now() - started) / 1000);
   console.error(
     `gristmill: built ${relative(root, addon)} (${statSync(addon).size >> 10} KiB) in ${seconds} s`,

@@ -8,12 +8,14 @@
  *  - A name that is a link stays one: what it points to is replaced. What is no regular file (a device, a pipe, a socket)
  *    is written to, never replaced.
  *  - Every byte is written, or the call throws: a disk that is nearly full takes a part of a write without an error.
- *  - A failure leaves no pending file. Those of processes that were killed are removed when a file is next written beside them.
+ *  - A failure leaves no pending file. Those of processes that were killed are removed when a file is next written beside
+ *    them, and by whoever takes over their lease of the folder.
  */
 import { randomBytes } from 'node:crypto';
 import {
   closeSync,
   constants,
+  type Dirent,
   fstatSync,
   fsyncSync,
   lstatSync,
@@ -36,6 +38,8 @@ const MAX_NAME_CHARS = 60;
 const PENDING = /^\..*\.(\d+)\.[0-9a-f]{16}\.tmp$/s;
 /** A pending file that was not written to for this long, of a process that is gone, is a leftover. */
 const LEFTOVER_MS = 10_000;
+/** `stages/<stage>/step-…` is the deepest. */
+const RUN_FOLDER_DEPTH = 3;
 const WAIT_MS = 5;
 const swept = new Set<string>();
 
@@ -180,11 +184,28 @@ export function sweepOnce(folder: string): void {
   for (const name of names) {
     const pid = Number(PENDING.exec(name)?.[1] ?? 0);
     if (pid === 0 || pid === process.pid || isAlive(pid)) continue;
-    const path = join(folder, name);
-    const found = lstatIfThere(path);
-    if (!found?.isFile() || Date.now() - found.mtimeMs < LEFTOVER_MS) continue;
-    rmSync(path, { force: true });
+    removePending(join(folder, name), LEFTOVER_MS);
   }
+}
+
+/** Removes what one process left in a folder of a run and the folders in it; it has ended. */
+export function sweepAfter(pid: number, folder: string, depth = RUN_FOLDER_DEPTH): void {
+  let entries: Dirent[];
+  try {
+    entries = readdirSync(folder, { withFileTypes: true });
+  } catch {
+    return; // Writing there will say what is wrong.
+  }
+  for (const entry of entries) {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory() && depth > 0) sweepAfter(pid, path, depth - 1);
+    else if (Number(PENDING.exec(entry.name)?.[1] ?? 0) === pid) removePending(path, 0);
+  }
+}
+
+function removePending(path: string, olderThanMs: number): void {
+  const found = lstatIfThere(path);
+  if (found?.isFile() && Date.now() - found.mtimeMs >= olderThanMs) rmSync(path, { force: true });
 }
 
 function isAlive(pid: number): boolean {

@@ -1,8 +1,9 @@
 /**
  * Numbers of JSON and the types that hold them without changing a value.
  *
- * A double holds a number when it reads back as the same one: either the number is the double's exact value, or it is
- * its shortest decimal form however it is spelt (0.1, 0.10, 1e-1). More digits than that are lost in a double.
+ * A double holds a number when it is the double's shortest decimal form, however it is spelt (0.1, 0.10, 1e-1): that is
+ * what every writer of JSON makes of it again. More digits than that are lost, though a double may be their exact value
+ * (2^64 - 2048, 0.1's 55 digits).
  */
 
 /** `digits * 10^exponent`; no zeros at either end of `digits`, which is empty for zero. */
@@ -16,8 +17,6 @@ export interface Decimal {
 export const MAX_DECIMAL_DIGITS = 38;
 
 const NUMBER = /^(-?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/;
-/** A double has at most this many significant digits; longer texts cannot be one. */
-const MAX_DOUBLE_DIGITS = 767;
 const UINT64_DIGITS = 20;
 
 /** A JSON number as its digits. */
@@ -33,7 +32,7 @@ export function decimalOf(raw: string): Decimal {
   return { negative: sign === '-', digits, exponent };
 }
 
-/** True when a double holds the number exactly. */
+/** True when a double gives the number back. */
 export function isExactDouble(raw: string): boolean {
   // Fifteen digits always survive, far from a double's ends.
   if (raw.length <= 15 && !/[eE]/.test(raw)) return true;
@@ -41,10 +40,7 @@ export function isExactDouble(raw: string): boolean {
   if (!Number.isFinite(value)) return false;
   // What most writers wrote: the shortest form.
   if (String(value) === raw) return true;
-  const wanted = decimalOf(raw);
-  if (sameDecimal(wanted, decimalOf(String(value)))) return true;
-  if (wanted.digits.length > MAX_DOUBLE_DIGITS) return false;
-  return sameDecimal(wanted, exactDecimal(value));
+  return sameDecimal(decimalOf(raw), decimalOf(Object.is(value, -0) ? '-0' : String(value)));
 }
 
 /** The number when it is a whole one without a sign of its own for zero, of at most 64 bits; null otherwise. */
@@ -96,18 +92,4 @@ function sameDecimal(left: Decimal, right: Decimal): boolean {
     left.exponent === right.exponent &&
     left.negative === right.negative
   );
-}
-
-/** All digits of a double: `m * 2^e`, and `2^-e` is `5^e / 10^e`. */
-function exactDecimal(value: number): Decimal {
-  const view = new DataView(new ArrayBuffer(8));
-  view.setFloat64(0, value);
-  const bits = view.getBigUint64(0);
-  const biased = Number((bits >> 52n) & 0x7ffn);
-  const fraction = bits & 0xf_ffff_ffff_ffffn;
-  const mantissa = biased === 0 ? fraction : fraction | (1n << 52n);
-  const power = (biased === 0 ? 1 : biased) - 1075;
-  const sign = bits >> 63n ? '-' : '';
-  if (power >= 0) return decimalOf(`${sign}${mantissa << BigInt(power)}`);
-  return decimalOf(`${sign}${mantissa * 5n ** BigInt(-power)}e${power}`);
 }

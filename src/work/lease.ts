@@ -16,6 +16,7 @@ import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { GristmillError, throwIfAborted } from '../errors.ts';
 import { makeFolder } from '../local-path.ts';
+import { sweepAfter } from '../pending-file.ts';
 import { leaseFile } from './lease-file.ts';
 import { isCertainlyGone, ownIdentity, type ProcessIdentity } from './process-identity.ts';
 
@@ -99,7 +100,11 @@ export async function takeLease(
     }
     if (watch.isStale(found)) {
       const isStale = (view: LeaseView): boolean => watch.isStale(view);
-      if (store.replace(found.content, mine, isStale)) return held(store, mine, out, leaseMs);
+      if (store.replace(found.content, mine, isStale)) {
+        const gone = identityIn(found)?.pid;
+        if (gone !== undefined && gone !== own.pid) sweepAfter(gone, out);
+        return held(store, mine, out, leaseMs);
+      }
     } else if (!isTold && watch.silenceMs(found) > Math.min(NOTICE_MS, leaseMs / 2)) {
       isTold = true;
       const { pid, host } = holderOf(found);

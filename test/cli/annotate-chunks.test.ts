@@ -46,8 +46,8 @@ describe('gristmill annotate chunks', () => {
     [['--way', 'guess'], 2],
     [['--way', 'gold', '--shares', 'some=1'], 2],
     [['--way', 'gold', '--validation', '2'], 2],
-    [['--way', 'programs'], 1],
-    [['--way', 'gold', '--expert-gguf', 'model.gguf'], 1],
+    [['--way', 'programs'], 2],
+    [['--way', 'gold', '--expert-gguf', 'model.gguf'], 2],
     [['--way', 'gold', '--profile', 'no-such-profile'], 1],
   ])('refuses %j with code %i', async (flags, code) => {
     const out = join(folder, 'refused');

@@ -141,8 +141,8 @@ describe('annotate documents', () => {
       ...['--threads', '1', '--slots', '4', '--limit', '6', '--answer-tokens', '8'],
     ];
     const first = await run(args, { env });
-    expect([first.code, first.stderr]).toEqual([0, '']);
     // Random weights justify nothing: all rows fail, and are counted.
+    expect([first.code, first.stderr]).toEqual([1, '']);
     expect(JSON.parse(first.stdout.toString())).toMatchObject({
       ...{ rowsIn: 6, labelled: 0, failed: 6, expert: { requests: 12, failed: 0 } },
     });

@@ -82,6 +82,6 @@ describe('gristmill models pull', () => {
       revision: 'v1/x',
     });
     const failed = await run(['models', 'pull', 'nothing'], { env });
-    expect([failed.code, failed.stderr]).toEqual([1, expect.stringContaining('owner/name')]);
+    expect([failed.code, failed.stderr]).toEqual([2, expect.stringContaining('owner/name')]);
   });
 });

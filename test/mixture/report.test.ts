@@ -114,7 +114,7 @@ describe('readMixture', () => {
     ]);
   });
 
-  it.each(['{', '[]', '{"a":"x"}', '{"a":2}', '{}', '{"domains":["a"],"weights":[]}'])(
+  it.each(['{', '[]', '{"a":"x"}', '{"a":-2}', '{}', '{"domains":["a"],"weights":[]}'])(
     'refuses %s',
     async (text) => {
       writeFileSync(join(folder, 'bad.json'), text);

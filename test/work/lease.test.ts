@@ -146,6 +146,24 @@ describe.skipIf(process.platform !== 'linux')('a holder that ended', () => {
     (await waiting).release();
   });
 
+  it('leaves no files behind that were not written to their end', async () => {
+    const holder = spawn('sleep', ['60']);
+    const own = { ...ownIdentity(), pid: holder.pid, startTime: '0', token: 'x' };
+    mkdirSync(join(out, 'stages', '00-base'), { recursive: true });
+    const left = `.run.json.${holder.pid}.0123456789abcdef.tmp`;
+    const others = `.run.json.${process.pid}.0123456789abcdef.tmp`;
+    for (const folder of [out, join(out, 'stages', '00-base')]) {
+      for (const name of [left, others, 'run.json']) writeFileSync(join(folder, name), '{');
+    }
+    writeFileSync(file, JSON.stringify(own));
+    (await take(60_000)).release();
+    holder.kill();
+    for (const folder of [out, join(out, 'stages', '00-base')]) {
+      const names = readdirSync(folder).filter((name) => name !== 'stages');
+      expect(names.sort()).toEqual([others, 'run.json']);
+    }
+  });
+
   // Was: a killed process whose parent never waits for it counted as alive, so its lock was held for ever.
   it('is replaced at once as a zombie', async () => {
     const parent = spawn('sh', ['-c', 'sleep 0.2 & echo $!; exec sleep 60']);
