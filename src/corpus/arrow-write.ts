@@ -11,6 +11,7 @@ import { ARROW_SCHEMA_KEY, arrowFieldOf, withOwnDictionaries } from './arrow-fie
 import type { ArrowField } from './arrow-schema.ts';
 import { ValueError } from './dremel.ts';
 import { OutputFile } from './output-file.ts';
+import type { ValueProblem } from './refused-rows.ts';
 import { type Shape, shapeOf } from './shape.ts';
 import { carriedValues, rowCount, textAt, textColumnOf } from './sink-rows.ts';
 import type { SinkSettings } from './sink-types.ts';
@@ -63,28 +64,56 @@ export class ArrowSink implements CorpusSink {
       values ??= new Array<PlainValue>(length).fill(null);
       return { field: this.#fields[at]!, shape: this.#shapes[at]!, values };
     });
-    await this.#writeRows(columns, length);
+    const batchRows = rows.rows ?? Int32Array.from({ length }, (_, row) => row);
+    await this.#writeRows(columns, batchRows, rows.refuse);
+  }
+
+  /** @param batchRows for each value of the columns its row in the batch */
+  async #writeRows(
+    columns: readonly ColumnValues[],
+    batchRows: Int32Array,
+    refuse: SinkRows['refuse'],
+  ): Promise<void> {
+    const { length } = batchRows;
+    if (length === 0) return;
+    let encoded: ReturnType<typeof encodeRows>;
+    try {
+      encoded = encodeRows(columns, length);
+    } catch (error) {
+      if (error instanceof BatchTooLarge) return this.#writeHalves(columns, batchRows, refuse);
+      if (!(error instanceof ValueError)) throw error;
+      const problems = problemsOf(columns, length);
+      const [first] = problems;
+      if (!first) throw error;
+      if (!refuse) {
+        const [row, problem] = first;
+        throw new GristmillError('CORPUS_VALUE_INVALID', { file: '(output)', row, ...problem });
+      }
+      for (const [row, problem] of problems) refuse(batchRows[row]!, problem);
+      const isGood = (_: unknown, row: number): boolean => !problems.has(row);
+      const good = columns.map((column) => ({ ...column, values: column.values.filter(isGood) }));
+      return this.#writeRows(good, batchRows.filter(isGood), refuse);
+    }
+    for (const { id, batch } of encoded.dictionaries) {
+      await this.#output.write(dictionaryMessage(id, batch));
+    }
+    await this.#output.write(batchMessage(encoded.batch));
     this.#rows += length;
   }
 
-  async #writeRows(columns: readonly ColumnValues[], length: number): Promise<void> {
-    try {
-      const { batch, dictionaries } = encodeRows(columns, length);
-      for (const { id, batch: values } of dictionaries) {
-        await this.#output.write(dictionaryMessage(id, values));
-      }
-      await this.#output.write(batchMessage(batch));
-    } catch (error) {
-      if (error instanceof ValueError) throw invalidValue(columns, length, error);
-      if (!(error instanceof BatchTooLarge)) throw error;
-      if (length === 1) {
-        const reason = 'one row takes more than an Arrow batch of its types holds';
-        throw new GristmillError('CORPUS_UNSUPPORTED', { file: '(output)', reason });
-      }
-      const half = length >> 1;
-      await this.#writeRows(rowsOf(columns, 0, half), half);
-      await this.#writeRows(rowsOf(columns, half, length), length - half);
+  async #writeHalves(
+    columns: readonly ColumnValues[],
+    batchRows: Int32Array,
+    refuse: SinkRows['refuse'],
+  ): Promise<void> {
+    const { length } = batchRows;
+    if (length === 1) {
+      const reason = 'one row takes more than an Arrow batch of its types holds';
+      throw new GristmillError('CORPUS_UNSUPPORTED', { file: '(output)', reason });
     }
+    const half = length >> 1;
+    await this.#writeRows(rowsOf(columns, 0, half), batchRows.subarray(0, half), refuse);
+    await this.#writeRows(rowsOf(columns, half, length), batchRows.subarray(half), refuse);
   }
 
   async close(): Promise<SinkResult> {
@@ -111,23 +140,22 @@ function extraAt(values: ExtraValues | undefined, row: number): PlainValue {
   return typeof value === 'number' && Number.isNaN(value) ? null : value;
 }
 
-/** Names the first row and column whose value has no form. */
-function invalidValue(
-  columns: readonly ColumnValues[],
-  length: number,
-  cause: ValueError,
-): GristmillError {
+/** The rows with a value that has no form, and the first such column of each. */
+function problemsOf(columns: readonly ColumnValues[], length: number): Map<number, ValueProblem> {
+  const problems = new Map<number, ValueProblem>();
   for (let row = 0; row < length; row++) {
     for (const column of rowsOf(columns, row, row + 1)) {
+      if (problems.has(row)) break;
       try {
         encodeRows([column], 1);
       } catch (error) {
         if (!(error instanceof ValueError)) continue;
         const { name, type } = column.field;
-        const details = { file: '(output)', row, column: name, expected: `Arrow ${type.kind}` };
-        return new GristmillError('CORPUS_VALUE_INVALID', { ...details, received: error.message });
+        const expected = `Arrow ${type.kind}`;
+        const received = error.message;
+        problems.set(row, { reason: 'field_type', column: name, expected, received });
       }
     }
   }
-  throw cause;
+  return problems;
 }

@@ -2,18 +2,35 @@
  * The JSONL sink (zstd-compressed). Fields of a JSON source come out as the text they went in with, the text field in
  * its old place; other sources are rendered by their schema (see plain.ts).
  */
+import { isUtf8 } from 'node:buffer';
 import { GristmillError } from '../errors.ts';
 import { fromNative, native, type StreamStep } from '../native.ts';
 import { ValueError } from './dremel.ts';
 import type { JsonFields } from './json-line.ts';
 import { OutputFile } from './output-file.ts';
 import { jsonOf } from './plain.ts';
+import type { ValueProblem } from './refused-rows.ts';
 import { type Shape, shapeOf } from './shape.ts';
 import { carriedValues, rowCount, textAt, textColumnOf } from './sink-rows.ts';
 import type { SinkSettings } from './sink-types.ts';
 import type { CorpusSink, PlainValue, SinkResult, SinkRows } from './types.ts';
 
 const BLOCK_BYTES = 1 << 20;
+
+/** A value that JSON has no form for. */
+class UnwritableValue extends Error {
+  readonly problem: ValueProblem;
+
+  constructor(column: string, { message }: ValueError) {
+    super(message);
+    this.problem = {
+      reason: 'field_utf8',
+      column,
+      expected: 'text that JSON can hold',
+      received: message,
+    };
+  }
+}
 
 /** @see openSink */
 export class JsonlSink implements CorpusSink {
@@ -58,13 +75,31 @@ export class JsonlSink implements CorpusSink {
               Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString(),
             );
       const fields = carried?.json?.[at];
-      const line = fields
-        ? this.#sourceLine(fields, textJson, rows, row)
-        : this.#renderedLine(values, at, textJson, rows, row);
+      const line = this.#lineOrRefusal(rows, row, () => {
+        return fields
+          ? this.#sourceLine(fields, textJson, rows, row)
+          : this.#renderedLine(values, at, textJson, rows, row);
+      });
+      if (line === null) continue;
       this.#lines.push(line);
       this.#pendingChars += line.length;
       if (this.#pendingChars >= BLOCK_BYTES) await this.#flush();
       this.#rows++;
+    }
+  }
+
+  /** A row's line; null where the row has a value that JSON has no form for and the caller takes such rows. */
+  #lineOrRefusal(rows: SinkRows, row: number, render: () => string): string | null {
+    try {
+      return render();
+    } catch (error) {
+      if (!(error instanceof UnwritableValue)) throw error;
+      const { problem } = error;
+      if (!rows.refuse) {
+        throw new GristmillError('CORPUS_VALUE_INVALID', { file: '(output)', row, ...problem });
+      }
+      rows.refuse(row, problem);
+      return null;
     }
   }
 
@@ -102,22 +137,19 @@ export class JsonlSink implements CorpusSink {
       let json = textJson;
       if (role === 'extra') json = this.#extraJson(rows, name, row);
       if (role === 'carry') {
-        json = this.#valueJson(index, values?.[index]?.[at], { name, row: this.#rows });
+        json = this.#valueJson(index, values?.[index]?.[at], name);
       }
       return `${JSON.stringify(name)}:${json}`;
     });
     return `{${parts.join(',')}}\n`;
   }
 
-  #valueJson(index: number, value: PlainValue, place: { name: string; row: number }): string {
+  #valueJson(index: number, value: PlainValue, column: string): string {
     try {
       return jsonOf(this.#shapes[index]!, value);
     } catch (error) {
       if (!(error instanceof ValueError)) throw error;
-      const { name: column, row } = place;
-      const expected = 'what JSON can hold';
-      const details = { file: '(output)', row, column, expected, received: error.message };
-      throw new GristmillError('CORPUS_VALUE_INVALID', details);
+      throw new UnwritableValue(column, error);
     }
   }
 
@@ -128,7 +160,9 @@ export class JsonlSink implements CorpusSink {
     if (typeof value === 'number') return Number.isFinite(value) ? String(value) : 'null';
     if (typeof value === 'string') return JSON.stringify(value);
     const bytes = Buffer.from(value.buffer, value.byteOffset, value.byteLength);
-    return JSON.stringify(bytes.toString(this.#extras.get(name) ? 'base64' : 'utf8'));
+    if (this.#extras.get(name)) return JSON.stringify(bytes.toString('base64'));
+    if (!isUtf8(bytes)) throw new UnwritableValue(name, new ValueError('text that is not UTF-8'));
+    return JSON.stringify(bytes.toString());
   }
 
   async #flush(): Promise<void> {

@@ -11,10 +11,11 @@ import { ByteWriter } from 'hyparquet-writer';
 import { writeMetadata } from 'hyparquet-writer/src/metadata.js';
 import { GristmillError } from '../errors.ts';
 import { callNative, type LeafChunk, type LeafWriter, native } from '../native.ts';
-import { shredRows, ValueError } from './dremel.ts';
+import { type ShreddedLeaf, shredRows, ValueError } from './dremel.ts';
 import { OutputFile } from './output-file.ts';
+import type { ValueProblem } from './refused-rows.ts';
 import { isStringElement, type Leaf, leavesOf, schemaOf, treeOf } from './schema.ts';
-import { shapeOf } from './shape.ts';
+import { type Shape, shapeOf } from './shape.ts';
 import { carriedIndices, extraBytes, rowCount, textColumnOf } from './sink-rows.ts';
 import type { SinkSettings } from './sink-types.ts';
 import type {
@@ -98,10 +99,10 @@ export class ParquetSink implements CorpusSink {
       const take = Math.min(total - done, this.#settings.rowGroupRows - this.#groupRows);
       const whole = take === total;
       const part = whole ? selected : (selected ?? ascending(total)).subarray(done, done + take);
-      await this.#append(rows, part);
+      const appended = await this.#append(rows, part);
       done += take;
-      this.#groupRows += take;
-      this.#rows += take;
+      this.#groupRows += appended;
+      this.#rows += appended;
       const rawBytes = this.#columns.reduce(
         (sum, c) => sum + c.leaves.reduce((inner, { writer }) => inner + writer.rawBytes, 0),
         0,
@@ -115,7 +116,8 @@ export class ParquetSink implements CorpusSink {
     }
   }
 
-  async #append(rows: SinkRows, part: Int32Array | null): Promise<void> {
+  /** Rows that were appended: all, or those that the schema has a form for. */
+  async #append(rows: SinkRows, part: Int32Array | null): Promise<number> {
     const text = textColumnOf(rows.text);
     const carried = rows.carry?.select(part) ?? null;
     const sources = carrySources(this.#columns, rows.carry);
@@ -123,18 +125,34 @@ export class ParquetSink implements CorpusSink {
     const mixes = sources.some((source) => source !== null && !source.sameLevels);
     const plain = carried && (needsValues || mixes) ? await carried.plain() : null;
     const nRows = part?.length ?? rowCount({ ...rows, rows: null });
+    const carries = this.#columns.map((open, at): (() => Promise<void>[]) | BadValues | null => {
+      if (open.role !== 'carry') return null;
+      return carriedAppend(open, sources[at] ?? null, carried, plain, nRows);
+    });
+    const bad = carries.filter((carry) => carry instanceof BadValues);
+    if (bad.length > 0) {
+      const problems = new Map(bad.reverse().flatMap(({ problems }) => [...problems]));
+      const all = part ?? ascending(nRows);
+      refuseRows(problems, all, rows.refuse);
+      return this.#append(
+        rows,
+        all.filter((_, at) => !problems.has(at)),
+      );
+    }
+    if (nRows === 0) return 0;
     const work = this.#columns.flatMap((open, at): Promise<void>[] => {
       if (open.role === 'text') {
         const { offsets, data, validity } = text;
         return [callNative(open.leaves[0]!.writer.appendArrow(offsets, data, validity, part))];
       }
       if (open.role === 'extra') return [this.#appendExtra(open, rows, part)];
-      return appendCarried(open, sources[at] ?? null, carried, plain, nRows);
+      return (carries[at] as () => Promise<void>[])();
     });
     // Every call settles before an error leaves: none may still use the rows' memory.
     const results = await Promise.allSettled(work);
     const failure = results.find((result) => result.status === 'rejected');
     if (failure) throw failure.reason;
+    return nRows;
   }
 
   async #appendExtra(
@@ -151,14 +169,14 @@ export class ParquetSink implements CorpusSink {
         { length: part?.length ?? nRows },
         (_, at) => all[part?.[at] ?? at],
       );
-      return settled(appendPlainValues(column, [writer], picked));
+      return settled(appendShredded([writer], shredRows(shapeOf(column), picked)));
     }
     if (leaf.element.type === 'DOUBLE') {
       const all: PlainValue[] = values ? Array.from(values as ArrayLike<number | null>) : [];
       const picked = part ? Array.from(part, (row) => all[row]) : all;
       while (picked.length < (part?.length ?? nRows)) picked.push(null);
       const numbers = picked.map((v) => (typeof v === 'number' && !Number.isNaN(v) ? v : null));
-      return settled(appendPlainValues(column, [writer], numbers));
+      return settled(appendShredded([writer], shredRows(shapeOf(column), numbers)));
     }
     const { offsets, data, validity } = extraBytes(values, nRows);
     await callNative(writer.appendArrow(offsets, data, validity, part));
@@ -270,51 +288,76 @@ function carrySources(
   });
 }
 
-function appendCarried(
+/** Values that a column has no form for, by the index of the row. */
+class BadValues {
+  readonly problems = new Map<number, ValueProblem>();
+}
+
+/** Appends a carried column when it is called; nothing is appended before all columns are known to have a form. */
+function carriedAppend(
   { column, leaves }: OpenColumn,
   source: CarrySource | null,
   carried: CarriedRows | null,
   plain: readonly (readonly PlainValue[])[] | null,
   nRows: number,
-): Promise<void>[] {
+): (() => Promise<void>[]) | BadValues {
   const leafSource = carried?.leaves;
   if (source?.sameLevels && leafSource) {
-    return leaves.map(({ writer }, leaf) => leafSource.appendTo(writer, source.index, leaf));
+    return () => leaves.map(({ writer }, leaf) => leafSource.appendTo(writer, source.index, leaf));
   }
-  const values = source && plain?.[source.index];
-  return appendPlainValues(
-    column,
-    leaves.map(({ writer }) => writer),
-    values ?? new Array<PlainValue>(nRows).fill(null),
-  );
-}
-
-/** Writes JS values of a top-level column into its leaves. */
-function appendPlainValues(
-  column: CorpusColumn,
-  writers: readonly LeafWriter[],
-  values: readonly PlainValue[],
-): Promise<void>[] {
+  const values = (source && plain?.[source.index]) ?? new Array<PlainValue>(nRows).fill(null);
+  const shape = shapeOf(column);
   try {
-    return shredRows(shapeOf(column), values).map((leaf, at) =>
-      callNative(
-        writers[at]!.appendPlain(
-          leaf.nLevels,
-          leaf.nValues,
-          leaf.definition,
-          leaf.repetition,
-          leaf.plain,
-        ),
-      ),
-    );
+    const shredded = shredRows(shape, values);
+    return () =>
+      appendShredded(
+        leaves.map(({ writer }) => writer),
+        shredded,
+      );
   } catch (error) {
     if (!(error instanceof ValueError)) throw error;
-    const { row, message } = error;
-    const details = { file: '(output)', row, column: column.name, expected: column.type };
-    return [
-      Promise.reject(new GristmillError('CORPUS_VALUE_INVALID', { ...details, received: message })),
-    ];
+    return badValues(column, shape, values);
   }
+}
+
+function badValues(column: CorpusColumn, shape: Shape, values: readonly PlainValue[]): BadValues {
+  const bad = new BadValues();
+  for (const [row, value] of values.entries()) {
+    try {
+      shredRows(shape, [value]);
+    } catch (error) {
+      if (!(error instanceof ValueError)) throw error;
+      const { name, type: expected } = column;
+      const received = error.message;
+      bad.problems.set(row, { reason: 'field_type', column: name, expected, received });
+    }
+  }
+  return bad;
+}
+
+/** @throws CORPUS_VALUE_INVALID where nobody takes such rows */
+function refuseRows(
+  problems: ReadonlyMap<number, ValueProblem>,
+  batchRows: Int32Array,
+  refuse: SinkRows['refuse'],
+): void {
+  for (const [at, problem] of [...problems].sort(([left], [right]) => left - right)) {
+    const row = batchRows[at]!;
+    if (!refuse) {
+      throw new GristmillError('CORPUS_VALUE_INVALID', { file: '(output)', row, ...problem });
+    }
+    refuse(row, problem);
+  }
+}
+
+/** Writes shredded values of a top-level column into its leaves. */
+function appendShredded(
+  writers: readonly LeafWriter[],
+  shredded: readonly ShreddedLeaf[],
+): Promise<void>[] {
+  return shredded.map(({ nLevels, nValues, definition, repetition, plain }, at) =>
+    callNative(writers[at]!.appendPlain(nLevels, nValues, definition, repetition, plain)),
+  );
 }
 
 async function settled(calls: readonly Promise<void>[]): Promise<void> {

@@ -11,43 +11,70 @@ import { isStringElement } from './schema.ts';
 import { type Shape, shapeOf } from './shape.ts';
 import type { CorpusColumn, PlainValue } from './types.ts';
 
-/** A value as readable text, for ids. @throws ValueError where text is no UTF-8 */
+/** A value as readable text, for ids. */
 export function displayText(column: CorpusColumn, value: PlainValue): string {
   if (typeof value === 'string') return value;
-  return bareText(jsonOf(shapeOf(column), value));
+  return bareText(jsonOf(shapeOf(column), value, repairedJson));
 }
+
+/** What stands for a text that is no UTF-8: its JSON. */
+type BrokenText = (bytes: Uint8Array) => string;
+
+function repairedJson({ buffer, byteOffset, byteLength }: Uint8Array): string {
+  return JSON.stringify(Buffer.from(buffer, byteOffset, byteLength).toString());
+}
+
+function refuseBroken(bytes: Uint8Array): never {
+  const hex = Buffer.from(bytes.subarray(0, SHOWN_BYTES)).toString('hex');
+  const more = bytes.byteLength > SHOWN_BYTES ? '…' : '';
+  throw new ValueError(`text that is not UTF-8 (hex ${hex}${more})`);
+}
+
+const SHOWN_BYTES = 16;
 
 /** JSON text without the quotes of a string. */
 function bareText(json: string): string {
   return json.startsWith('"') ? (JSON.parse(json) as string) : json;
 }
 
-/** A value as JSON text. @throws ValueError where text is no UTF-8, which JSON cannot hold */
-export function jsonOf(shape: Shape, value: PlainValue): string {
+/**
+ * A value as JSON text.
+ *
+ * @param broken what stands for text that is no UTF-8, which JSON cannot hold
+ * @throws ValueError for such text by default
+ */
+export function jsonOf(shape: Shape, value: PlainValue, broken: BrokenText = refuseBroken): string {
   if (value === null || value === undefined) return 'null';
-  if (shape.kind === 'leaf') return leafJson(shape.element, value);
+  if (shape.kind === 'leaf') return leafJson(shape.element, value, broken);
   const items = value as readonly PlainValue[];
-  if (shape.kind === 'list') return `[${items.map((item) => jsonOf(shape.item, item)).join(',')}]`;
+  if (shape.kind === 'list') {
+    return `[${items.map((item) => jsonOf(shape.item, item, broken)).join(',')}]`;
+  }
   if (shape.kind === 'map') {
     const entries = items.map((item) => {
       const [key, held] = item as readonly [PlainValue, PlainValue];
-      return `${JSON.stringify(bareText(jsonOf(shape.key, key)))}:${jsonOf(shape.value, held)}`;
+      return `${keyJson(jsonOf(shape.key, key, broken))}:${jsonOf(shape.value, held, broken)}`;
     });
     return `{${entries.join(',')}}`;
   }
   const fields = shape.fields.map(({ name, shape: field }, at) => {
-    return `${JSON.stringify(name)}:${jsonOf(field, items[at])}`;
+    return `${JSON.stringify(name)}:${jsonOf(field, items[at], broken)}`;
   });
   return `{${fields.join(',')}}`;
 }
 
-function leafJson(element: SchemaElement, value: PlainValue): string {
+/** Keys of JSON are strings, whatever those of the map are. */
+function keyJson(json: string): string {
+  return json.startsWith('"') ? json : JSON.stringify(json);
+}
+
+function leafJson(element: SchemaElement, value: PlainValue, broken: BrokenText): string {
   if (typeof value === 'string') return isJson(element) ? jsonText(value) : JSON.stringify(value);
   if (typeof value === 'boolean') return String(value);
   if (isDecimal(element)) return decimalText(unscaled(value), scaleOf(element));
   if (typeof value === 'number' || typeof value === 'bigint') return numberJson(element, value);
   const bytes = value as Uint8Array;
-  if (isStringElement(element)) throw new ValueError('text that is not UTF-8');
+  if (isStringElement(element)) return broken(bytes);
   return bytesJson(element, bytes);
 }
 

@@ -8,6 +8,7 @@ import type { BytesColumn, DocumentBatch } from '../batch/document-batch.ts';
 import type { ErrorCode } from '../errors.ts';
 import type { ArrowField } from './arrow-schema.ts';
 import type { JsonFields } from './json-line.ts';
+import type { ValueProblem } from './refused-rows.ts';
 
 /** Formats a corpus is read from; `arrow` is an Arrow IPC stream, `memory` documents of the caller. */
 export type CorpusFormat = 'parquet' | 'jsonl' | 'jsonl.gz' | 'jsonl.zst' | 'arrow' | 'memory';
@@ -239,6 +240,11 @@ export interface SinkRows {
   /** Null when the sink has no carried columns. */
   readonly carry: CarriedColumns | null;
   readonly extra: Readonly<Record<string, ExtraValues>>;
+  /**
+   * Told of each row, by its batch row, that the output has no form for; it is not written. Without it the first such
+   * row is an error.
+   */
+  readonly refuse?: (row: number, problem: ValueProblem) => void;
 }
 
 /** What a closed sink wrote. */

@@ -269,10 +269,10 @@ export class Run {
           open ??= await begin(unit);
           if (item.kind === 'batch') {
             try {
-              await open.writer.write(item.input, item.value);
-              tellDocuments(item.input, item.value, this.#options.onDocument);
+              const written = await open.writer.write(item.input, item.value);
+              tellDocuments(item.input, written, this.#options.onDocument);
               const rejected = rejectedCounts(item.input.rejected);
-              open.counts = addCounts(addCounts(open.counts, item.value.counts), rejected);
+              open.counts = addCounts(addCounts(open.counts, written.counts), rejected);
             } finally {
               releaseItem(item.input, item.value);
             }

@@ -133,7 +133,6 @@ export async function executeBatch(
   const reasons = new Map<string, number>();
   let charsIn = 0;
   let charsOut = 0;
-  const one = new Int32Array(1);
 
   for (let row = 0; row < nRows; row++) {
     const arrival = failed[row]!;
@@ -164,10 +163,7 @@ export async function executeBatch(
     if (became === 'dropped') continue;
     const text = texts[row];
     if (text === input) charsOut += codePoints[row]!;
-    else if (text) {
-      native().countCodePoints(text, Int32Array.of(0, text.byteLength), one);
-      charsOut += one[0]!;
-    }
+    else if (text) charsOut += codePointsOf(text);
   }
   const counts: RefineCounts = {
     ...ZERO_COUNTS,
@@ -183,6 +179,45 @@ export async function executeBatch(
   };
   const release = (): void => execution.release();
   return { batch, status, reason, program, score: judged.score, ops, texts, counts, release };
+}
+
+/** The rows when an output had no form for some of them, by their reasons: failed ones, without a text. */
+export function withRefused(
+  rows: RefinedRows,
+  refused: ReadonlyMap<number, { readonly reason: string }>,
+): RefinedRows {
+  if (refused.size === 0) return rows;
+  const { counts } = rows;
+  const status = [...rows.status];
+  const reason = [...rows.reason];
+  const texts = [...rows.texts];
+  const { kept, edited, dropped, failed } = counts;
+  const became = { kept, edited, dropped, failed };
+  const reasons = new Map(Object.entries(counts.reasons));
+  const count = (code: string, rows: number): void => {
+    reasons.set(code, (reasons.get(code) ?? 0) + rows);
+  };
+  let { charsOut } = counts;
+  for (const [row, problem] of refused) {
+    const text = texts[row];
+    if (text && status[row] !== 'dropped') charsOut -= codePointsOf(text);
+    became[status[row]!]--;
+    became.failed++;
+    count(reason[row]!, -1);
+    count(problem.reason, 1);
+    status[row] = 'failed';
+    reason[row] = problem.reason;
+    texts[row] = null;
+  }
+  const left = [...reasons].filter(([, nRows]) => nRows > 0);
+  const counted = { ...counts, ...became, charsOut, reasons: Object.fromEntries(left) };
+  return { ...rows, status, reason, texts, counts: counted };
+}
+
+function codePointsOf(text: Uint8Array): number {
+  const count = new Int32Array(1);
+  native().countCodePoints(text, Int32Array.of(0, text.byteLength), count);
+  return count[0]!;
 }
 
 /** The programs of a document's windows as one text, as the published scripts join them. */

@@ -5,6 +5,7 @@
  */
 import { keptMetadata } from '../corpus/metadata.ts';
 import { planCorpus } from '../corpus/plan.ts';
+import { refusedRows, type ValueProblem } from '../corpus/refused-rows.ts';
 import { openSink } from '../corpus/sink.ts';
 import type { CorpusPlan, UnitBatch } from '../corpus/types.ts';
 import { openUnit } from '../corpus/unit.ts';
@@ -14,7 +15,7 @@ import { batchRows, defaultSizes, parseDevices } from './devices.ts';
 import { BATCH_BYTES, IN_FLIGHT } from './lanes.ts';
 import { firstRows, rejectModeOf, rowsIn } from './limited-rows.ts';
 import { mapOrdered } from './pipeline.ts';
-import { executeBatch, judgeBatch } from './refine-batch.ts';
+import { executeBatch, judgeBatch, withRefused } from './refine-batch.ts';
 import { openRejected } from './rejected-output.ts';
 import { checkReserved, statusColumns } from './reserved-columns.ts';
 import { jsonOptionsOf, type ListedInputs } from './run-options.ts';
@@ -114,8 +115,15 @@ export async function streamRun(
           (row) => rows.status[row] !== 'dropped',
         );
         const extra = extraValues(rows, settings);
-        await sink.write({ text: rows.texts, rows: staying, carry: input.carry, extra });
-        counts = addCounts(addCounts(counts, rows.counts), rejectedCounts(input.rejected));
+        const refused = new Map<number, ValueProblem>();
+        const { carry } = input;
+        const refuse = (row: number, problem: ValueProblem): void => {
+          refused.set(row, problem);
+        };
+        await sink.write({ text: rows.texts, rows: staying, carry, extra, refuse });
+        await rejected.write(file, await refusedRows(input, plan.textColumn, refused));
+        const written = withRefused(rows, refused);
+        counts = addCounts(addCounts(counts, written.counts), rejectedCounts(input.rejected));
         rows.release();
         input.batch.release();
         input.carry.release();

@@ -5,6 +5,7 @@
 import { join } from 'node:path';
 import { bytesAt, isNullAt } from '../batch/document-batch.ts';
 import { keptMetadata } from '../corpus/metadata.ts';
+import { refusedRows, type ValueProblem } from '../corpus/refused-rows.ts';
 import { REJECTED_COLUMNS, rejectedValues } from '../corpus/rejected.ts';
 import { ORIGINAL_COLUMN, openSink, STATUS_COLUMNS } from '../corpus/sink.ts';
 import type {
@@ -19,7 +20,7 @@ import type {
 } from '../corpus/types.ts';
 import { partitionsOf } from '../corpus/unit.ts';
 import { pendingPath } from './ledger.ts';
-import type { RefinedRows } from './refine-batch.ts';
+import { type RefinedRows, withRefused } from './refine-batch.ts';
 import { type UnitFile, unitName } from './unit-record.ts';
 
 /** What is written besides the refined text. */
@@ -122,9 +123,14 @@ export function rejectedRows(file: string, rows: readonly RejectedRow[]): SinkRo
   return { text, rows: null, carry: null, extra: rejectedValues(file, rows) };
 }
 
+function byRow({ row: left }: RejectedRow, { row: right }: RejectedRow): number {
+  return left < right ? -1 : left > right ? 1 : 0;
+}
+
 /** Writes one unit under the ledger's tmp folder. */
 export interface UnitWriter {
-  write(input: UnitBatch, rows: RefinedRows): Promise<void>;
+  /** The rows as they were written: those with a value that the output has no form for are failed, and rejected. */
+  write(input: UnitBatch, rows: RefinedRows): Promise<RefinedRows>;
   /** Completes both files; they are on the disk when this resolves. */
   close(): Promise<UnitFile[]>;
   abort(): Promise<void>;
@@ -180,24 +186,33 @@ export async function openUnitWriter(
   }
   // Most units have none: their file is made with the first of them.
   let rejected: CorpusSink | null = null;
+  const reject = async (rows: readonly RejectedRow[]): Promise<void> => {
+    if (rows.length === 0) return;
+    rejected ??= await openSink({
+      ...common,
+      path: pendingPath(out, unit, rejectedPath),
+      columns: [],
+      textColumn: null,
+      extra: REJECTED_COLUMNS,
+    });
+    await rejected.write(rejectedRows(file.path, rows));
+  };
   return {
     async write(input, rows) {
-      if (input.rejected.length > 0) {
-        rejected ??= await openSink({
-          ...common,
-          path: pendingPath(out, unit, rejectedPath),
-          columns: [],
-          textColumn: null,
-          extra: REJECTED_COLUMNS,
-        });
-        await rejected.write(rejectedRows(file.path, input.rejected));
+      if (input.batch.nDocs === 0) {
+        await reject(input.rejected);
+        return rows;
       }
-      if (input.batch.nDocs === 0) return;
       const isDropped = rows.status.map((status) => status === 'dropped');
       const pick = (wanted: boolean): Int32Array =>
         Int32Array.from(isDropped.keys()).filter((row) => isDropped[row] === wanted);
       const extra = extraValues(rows, settings);
-      await staying.write({ text: rows.texts, rows: pick(false), carry: input.carry, extra });
+      const refused = new Map<number, ValueProblem>();
+      const refuse = (row: number, problem: ValueProblem): void => {
+        refused.set(row, problem);
+      };
+      const { carry } = input;
+      await staying.write({ text: rows.texts, rows: pick(false), carry, extra, refuse });
       const { id, text } = input.batch;
       const values: Record<string, ExtraValues> = {
         id: isDropped.map((_, row) => (id && !isNullAt(id, row) ? bytesAt(id, row) : null)),
@@ -211,7 +226,10 @@ export async function openUnitWriter(
         return [`${settings.statusPrefix ?? ''}${column}`, all] as const;
       });
       const taken = Object.fromEntries(named);
-      await dropped.write({ text, rows: pick(true), carry: null, extra: taken });
+      await dropped.write({ text, rows: pick(true), carry: null, extra: taken, refuse });
+      const others = await refusedRows(input, plan.textColumn, refused);
+      await reject([...input.rejected, ...others].sort(byRow));
+      return withRefused(rows, refused);
     },
     async close() {
       const files: UnitFile[] = [];
