@@ -36,6 +36,21 @@ export interface EncodedChats extends EncodedColumn {
   readonly answerStarts: Int32Array;
 }
 
+/** Kinds of the parts of a conversation, as bits. */
+export const PART_TRUSTED = 1;
+export const PART_TRIM_START = 2;
+export const PART_TRIM_END = 4;
+
+/** A conversation as parts in order: pieces of a template and messages. */
+export interface ConversationParts {
+  readonly texts: DocumentViews;
+  /** Of each part: {@link PART_TRUSTED} for a template's pieces, whose special tokens are read as such. */
+  readonly kinds: Int32Array;
+  /** BOS tokens that stand at the start. */
+  readonly nBos: number;
+  readonly spacePrefix: boolean;
+}
+
 /** A vocabulary. */
 export interface NativeTokenizer {
   readonly info: TokenizerInfo;
@@ -52,6 +67,13 @@ export interface NativeTokenizer {
    * @throws OPTION_INVALID, DISPOSED
    */
   encodeChats(chats: ChatColumn): Promise<EncodedChats>;
+  /**
+   * Tokens of a conversation: those of the whole string, except that special tokens in messages are plain text. Of one
+   * message between two pieces of a template it makes what {@link encodeChats} makes of the prompt.
+   *
+   * @throws OPTION_INVALID, DISPOSED
+   */
+  encodeConversation(parts: ConversationParts): Promise<Int32Array>;
   /** Bytes of tokens, control tokens left out. @throws OPTION_INVALID, DISPOSED */
   decode(ids: Int32Array): Promise<Uint8Array>;
   /** Again: does nothing. */
@@ -62,6 +84,7 @@ interface TokenizerHandle {
   open(): Promise<TokenizerInfo>;
   encode(documents: DocumentViews): Promise<EncodedColumn>;
   encodeChats(chats: ChatColumn): Promise<EncodedChats>;
+  encodeConversation(parts: ConversationParts): Promise<Int32Array>;
   decode(ids: Int32Array): Uint8Array;
   dispose(): void;
 }
@@ -86,6 +109,7 @@ export async function openTokenizerWith(
     info,
     encode: (documents) => codedCall(() => handle.encode(documents)),
     encodeChats: (chats) => codedCall(() => handle.encodeChats(chats)),
+    encodeConversation: (parts) => codedCall(() => handle.encodeConversation(parts)),
     decode: (ids) => codedCall(async () => handle.decode(ids)),
     dispose: () => handle.dispose(),
   };

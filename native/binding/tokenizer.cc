@@ -123,6 +123,34 @@ class ChatWorker : public PromiseWorker {
   std::vector<int32_t> answer_starts_;
 };
 
+// One conversation, of a template's pieces and messages.
+class ConversationWorker : public PromiseWorker {
+ public:
+  ConversationWorker(Napi::Env env, Shared vocabulary, engine::Documents texts,
+                     std::span<int32_t> kinds, int32_t n_bos, bool space_prefix)
+      : PromiseWorker(env),
+        vocabulary_(std::move(vocabulary)),
+        n_bos_(n_bos),
+        space_prefix_(space_prefix) {
+    for (int32_t part = 0; part < texts.size(); ++part) {
+      const int32_t kind = kinds[part];
+      parts_.push_back({texts.At(part), (kind & 1) != 0, (kind & 2) != 0, (kind & 4) != 0});
+    }
+  }
+
+ private:
+  void Work() override {
+    ids_ = vocabulary_->tokenizer->Conversation(parts_, n_bos_, space_prefix_);
+  }
+  Napi::Value Result(Napi::Env env) override { return FromVector(env, ids_); }
+
+  Shared vocabulary_;
+  std::vector<engine::Part> parts_;
+  int32_t n_bos_;
+  bool space_prefix_;
+  std::vector<int32_t> ids_;
+};
+
 class TokenizerObject : public Napi::ObjectWrap<TokenizerObject> {
  public:
   static Napi::Function Define(Napi::Env env) {
@@ -130,6 +158,7 @@ class TokenizerObject : public Napi::ObjectWrap<TokenizerObject> {
                        {InstanceMethod("open", &TokenizerObject::Open),
                         InstanceMethod("encode", &TokenizerObject::Encode),
                         InstanceMethod("encodeChats", &TokenizerObject::EncodeChats),
+                        InstanceMethod("encodeConversation", &TokenizerObject::EncodeConversation),
                         InstanceMethod("decode", &TokenizerObject::Decode),
                         InstanceMethod("dispose", &TokenizerObject::Dispose)});
   }
@@ -213,6 +242,27 @@ class TokenizerObject : public Napi::ObjectWrap<TokenizerObject> {
                                     asked, answered);
       KeepColumn(worker, prompts);
       KeepColumn(worker, answers);
+      return worker->Start();
+    });
+  }
+
+  // encodeConversation({texts: {data, offsets}, kinds, nBos, spacePrefix}) -> ids
+  Napi::Value EncodeConversation(const Napi::CallbackInfo& info) {
+    return Guarded(info.Env(), [&]() -> Napi::Value {
+      const Napi::Object request = info[0].ToObject();
+      const Napi::Object column = request.Get("texts").ToObject();
+      const engine::Documents texts = DocumentsIn(column);
+      const std::span<int32_t> kinds = ViewOf<int32_t>(request.Get("kinds"), "kinds");
+      if (kinds.size() != static_cast<size_t>(texts.size())) {
+        throw CodedError("OPTION_INVALID",
+                         {{"option", "kinds"},
+                          {"expected", std::to_string(texts.size()) + ", one a text"},
+                          {"received", std::to_string(kinds.size())}});
+      }
+      auto* worker = new ConversationWorker(info.Env(), Opened(), texts, kinds,
+                                            request.Get("nBos").ToNumber().Int32Value(),
+                                            request.Get("spacePrefix").ToBoolean());
+      KeepColumn(worker, column);
       return worker->Start();
     });
   }

@@ -151,6 +151,49 @@ Tokens Tokenizer::Continuation(std::string_view text) const {
   return whole;
 }
 
+Tokens Tokenizer::Conversation(const std::vector<Part>& parts, int32_t n_bos,
+                               bool space_prefix) const {
+  Tokens tokens;
+  std::string run;  // plain text since the last special
+  bool strip_left = false;
+  const auto append = [&](const Tokens& more) {
+    tokens.insert(tokens.end(), more.begin(), more.end());
+  };
+  const auto flush = [&](bool strip_right) {
+    std::string_view body = run;
+    if (strip_left) body = TrimStart(body);
+    if (strip_right) body = TrimEnd(body);
+    append(space_prefix ? Plain(body) : Continuation(body));
+    run.clear();
+  };
+  for (const Part& part : parts) {
+    std::string_view text = part.text;
+    if (part.trim_start) text = TrimStart(text);
+    if (part.trim_end) text = TrimEnd(text);
+    if (!part.trusted) {
+      run += text;
+      continue;
+    }
+    const auto specials = FindSpecials(*this, std::string(text));
+    if (specials.empty()) {
+      run += text;
+      continue;
+    }
+    const SpecialSpan& first = specials.front();
+    const SpecialSpan& last = specials.back();
+    run += text.substr(0, first.begin);
+    flush(first.token->strips_left);
+    append(Special(text.substr(first.begin, last.end - first.begin)));
+    run = text.substr(last.end);
+    strip_left = last.token->strips_right;
+  }
+  flush(false);
+  const auto begin = std::find_if(tokens.begin(), tokens.end(), [&](auto id) { return id != bos(); });
+  const auto present = static_cast<int32_t>(begin - tokens.begin());
+  if (bos() >= 0 && present < n_bos) tokens.insert(tokens.begin(), n_bos - present, bos());
+  return tokens;
+}
+
 std::string Tokenizer::Detokenize(const Tokens& tokens) const {
   std::string text;
   for (const llama_token token : tokens) text += pieces_[token];

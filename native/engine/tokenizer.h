@@ -33,6 +33,14 @@ struct Frame {
   bool truncate_content = false;  // else the rendered prompt is cut, as published for ProX
 };
 
+// A piece of a conversation: of the chat template (trusted) or of a message.
+struct Part {
+  std::string_view text;
+  bool trusted = false;
+  bool trim_start = false;
+  bool trim_end = false;
+};
+
 class Tokenizer {
  public:
   explicit Tokenizer(const llama_vocab* vocab);
@@ -52,6 +60,11 @@ class Tokenizer {
   Tokens Special(std::string_view text) const { return Encode(text, true); }
   // Tokens of `text` as they stand after other text: no space prefix.
   Tokens Continuation(std::string_view text) const;
+
+  // Tokens of a conversation: `parts` in order, as the tokens of the whole string are, except that
+  // specials of untrusted parts stay plain. For one untrusted part between two trusted ones it
+  // equals PromptBuilder::Build without a limit.
+  Tokens Conversation(const std::vector<Part>& parts, int32_t n_bos, bool space_prefix) const;
 
   // Bytes of one token; empty for control tokens.
   const std::string& Piece(llama_token token) const { return pieces_[token]; }

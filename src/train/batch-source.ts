@@ -6,9 +6,15 @@ import { planTexts } from '../corpus/texts.ts';
 import { GristmillError } from '../errors.ts';
 import type { NativeTokenizer } from '../native-tokenizer.ts';
 import type { TokenBatch } from '../native-train.ts';
-import { type Chat, ChatEncoder, type ChatOptions, chatOf } from './chat-examples.ts';
+import { ChatEncoder, type ChatOptions } from './chat-examples.ts';
 import type { LmTrainConfig } from './config.ts';
-import { readRows, requiredString } from './gold.ts';
+import {
+  type Conversation,
+  exampleOf,
+  type PromptWithAnswer,
+  type RowPlace,
+} from './conversation.ts';
+import { readRows } from './gold.ts';
 import { pretrainBatch, type SftExample, sftBatch } from './objectives.ts';
 import { documentsOf, SequenceOrder, tokenizeCorpus } from './token-data.ts';
 
@@ -93,12 +99,12 @@ export async function pretrainSource(
 export interface SftSettings extends SourceSettings {
   /** The file of the tokenizer. */
   readonly tokenizerPath: string;
-  /** For rows of messages. */
+  /** How prompts are framed. */
   readonly chat: ChatOptions;
 }
 
 /**
- * Prompts with answers: rows of `{prompt, answer}`, taken as they are, or of chat `{messages}`.
+ * Prompts with answers, from rows of the forms that conversation.ts reads.
  *
  * @throws CORPUS_*, TRAIN_GOLD_INVALID naming file and line, TRAIN_DATA_TOO_SMALL, PROFILE_*
  */
@@ -107,36 +113,28 @@ export async function sftSource(
   { tokenizer, tokenizerPath, chat, batch, seed, signal }: SftSettings,
 ): Promise<BatchSource> {
   const { nSeq, nCtx, accumulate } = batch;
-  const { eos } = tokenizer.info;
-  const encoder = new TextEncoder();
-  const encode = async (text: string): Promise<Int32Array> => {
-    const data = encoder.encode(text);
-    return (await tokenizer.encode({ data, offsets: Int32Array.of(0, data.length) })).ids;
-  };
-  let chats: ChatEncoder | null = null;
+  const encoder = await ChatEncoder.open(tokenizer, tokenizerPath, chat, nCtx);
   const examples: SftExample[] = [];
   let nTokens = 0;
   let nTooLong = 0;
+  let nThoughts = 0;
+  let nWithoutWeight = 0;
   for (const file of files) {
-    for await (const row of readPairs(file, signal)) {
-      let example: SftExample;
-      if ('assistant' in row) {
-        chats ??= await ChatEncoder.open(tokenizer, tokenizerPath, chat, nCtx);
-        example = await chats.encode(row);
-      } else {
-        const prompt = await encode(row.prompt);
-        const answer = await encode(row.answer);
-        example = { prompt, answer: eos >= 0 ? Int32Array.of(...answer, eos) : answer };
-      }
-      const length = example.prompt.length + example.answer.length;
-      if (example.prompt.length === 0 || length > nCtx) {
-        nTooLong++;
+    for await (const { example, place } of readExamples(file, signal)) {
+      if ('answer' in example) {
+        const made = await encoder.encodeText(example);
+        if (made.prompt.length === 0 || made.prompt.length + made.answer.length > nCtx) nTooLong++;
+        else examples.push(made);
         continue;
       }
-      nTokens += length;
-      examples.push(example);
+      nThoughts += example.nThoughts;
+      const made = await encoder.encode(example, place);
+      nTooLong += made.nTooLong;
+      if (made.examples.length === 0 && made.nTooLong === 0) nWithoutWeight++;
+      examples.push(...made.examples);
     }
   }
+  for (const { prompt, answer } of examples) nTokens += prompt.length + answer.length;
   if (examples.length === 0) {
     throw new GristmillError('TRAIN_DATA_TOO_SMALL', {
       what: `examples of ${files.join(', ')} that fit ${nCtx} tokens`,
@@ -154,7 +152,11 @@ export async function sftSource(
   return {
     nSequences: examples.length,
     nTokens,
-    skipped: nTooLong > 0 ? { [`examples empty or beyond ${nCtx} tokens`]: nTooLong } : {},
+    skipped: {
+      ...(nTooLong > 0 && { [`examples empty or beyond ${nCtx} tokens`]: nTooLong }),
+      ...(nWithoutWeight > 0 && { 'rows without an answer of weight 1': nWithoutWeight }),
+      ...(nThoughts > 0 && { 'thoughts beside answers': nThoughts }),
+    },
     batches: (step) =>
       Array.from({ length: accumulate }, (_, micro) =>
         batchOf(order.at((step * accumulate + micro) * nSeq, nSeq)),
@@ -180,24 +182,12 @@ function padded(batch: TokenBatch, { nSeq, nCtx }: { nSeq: number; nCtx: number 
 }
 
 /** Rows of one file of examples. @throws CORPUS_*, TRAIN_GOLD_INVALID naming file and line */
-export async function* readPairs(
+export async function* readExamples(
   file: string,
   signal?: AbortSignal,
-): AsyncGenerator<{ readonly prompt: string; readonly answer: string } | Chat> {
+): AsyncGenerator<{ readonly example: Conversation | PromptWithAnswer; readonly place: RowPlace }> {
   for await (const { row, line } of readRows(file, signal)) {
     const place = { file, line };
-    if (row['messages'] !== undefined) {
-      const chat = chatOf(row['messages']);
-      if (typeof chat === 'string') {
-        const reason = `messages: expected ${chat}`;
-        throw new GristmillError('TRAIN_GOLD_INVALID', { file, line, reason });
-      }
-      yield chat;
-      continue;
-    }
-    yield {
-      prompt: requiredString(row, 'prompt', place),
-      answer: requiredString(row, 'answer', place),
-    };
+    yield { example: exampleOf(row, place), place };
   }
 }

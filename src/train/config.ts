@@ -101,12 +101,12 @@ const schema = z
     }),
     z.strictObject({
       objective: z.literal('sft'),
-      /** JSON lines of `{prompt, answer}`, or of chat `{messages}` as `annotate chunks` writes them. */
+      /** JSON rows of the forms that conversation.ts reads. */
       data: z.strictObject({
         inputs: z.array(z.string().min(1)).min(1),
-        /** For messages: whose template; default the one in the tokenizer's file. */
+        /** Whose template and first tokens; default those of the tokenizer's file. */
         profile: z.string().min(1).optional(),
-        /** For messages: the stage of the profile. Default `chunk`. */
+        /** The stage of the profile. Default `chunk`. */
         stage: z.enum(['document', 'chunk']).optional(),
       }),
       validation: z.strictObject({ inputs: z.array(z.string().min(1)).min(1) }).optional(),

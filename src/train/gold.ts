@@ -15,6 +15,7 @@ import { readLines } from '../corpus/byte-lines.ts';
 import { GristmillError } from '../errors.ts';
 import { labelsFromGold } from './align-gold.ts';
 import { KEEP, REMOVE, UNSCORED } from './gold-labels.ts';
+import { jsonItems } from './json-rows.ts';
 
 export { KEEP, REMOVE, UNSCORED };
 
@@ -47,6 +48,11 @@ export interface GoldDocument {
 
 /** Longest accepted row of a gold file. */
 const MAX_ROW_BYTES = 64 * 2 ** 20;
+/** Longest value that an error shows. */
+const MAX_SHOWN = 100;
+
+/** Bytes that are no UTF-8 are no text that anything may learn. */
+const UTF8 = new TextDecoder('utf-8', { fatal: true });
 
 type Row = Readonly<Record<string, unknown>>;
 
@@ -106,7 +112,7 @@ interface Place {
   readonly line: number;
 }
 
-/** Rows of a file of JSON objects with the number of their line. @throws as {@link readGoldPages} */
+/** Rows of a file of JSON objects, one a line or in one array, with the number of their line. @throws as {@link readGoldPages} */
 export async function* readRows(
   file: string,
   signal: AbortSignal | undefined,
@@ -124,20 +130,20 @@ export async function* readRows(
     maxLineBytes: MAX_ROW_BYTES,
     signal,
   } as const;
-  for await (const group of readLines(source)) {
-    for (const { bytes, line } of group) {
-      let row: unknown;
-      try {
-        row = JSON.parse(bytes.toString('utf8'));
-      } catch (cause) {
-        const reason = `no JSON: ${(cause as Error).message}`;
-        throw new GristmillError('TRAIN_GOLD_INVALID', { file, line, reason }, { cause });
-      }
-      if (typeof row !== 'object' || row === null || Array.isArray(row)) {
-        refuse({ file, line }, 'the row', 'a JSON object', row);
-      }
-      yield { row: row as Row, line };
+  for await (const { bytes, line, fault } of jsonItems(readLines(source), MAX_ROW_BYTES)) {
+    const invalid = (reason: string, cause?: unknown) =>
+      new GristmillError('TRAIN_GOLD_INVALID', { file, line, reason }, { cause });
+    if (fault !== undefined) throw invalid(`no JSON: ${fault}`);
+    let row: unknown;
+    try {
+      row = JSON.parse(UTF8.decode(bytes));
+    } catch (cause) {
+      throw invalid(`no JSON: ${(cause as Error).message}`, cause);
     }
+    if (typeof row !== 'object' || row === null || Array.isArray(row)) {
+      refuse({ file, line }, 'the row', 'a JSON object', row);
+    }
+    yield { row: row as Row, line };
   }
 }
 
@@ -208,7 +214,8 @@ function optionalString(row: Row, column: string, place: Place): string {
 }
 
 function refuse({ file, line }: Place, column: string, expected: string, received: unknown): never {
-  const shown = received === undefined ? 'nothing' : JSON.stringify(received);
+  const text = received === undefined ? 'nothing' : JSON.stringify(received);
+  const shown = text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN)}…` : text;
   const reason = `${column}: expected ${expected}, found ${shown}`;
   throw new GristmillError('TRAIN_GOLD_INVALID', { file, line, reason });
 }

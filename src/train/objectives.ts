@@ -26,7 +26,9 @@ export interface SftExample {
   readonly prompt: Int32Array;
   /** What is learnt, end token included. */
   readonly answer: Int32Array;
-  /** Weight of every token of the answer. Default 1. */
+  /** Earlier answers within the prompt that are learnt too: first token and end of each. */
+  readonly learnt?: readonly (readonly [start: number, end: number])[];
+  /** Weight of every token of the answers. Default 1. */
   readonly weight?: number;
 }
 
@@ -80,15 +82,20 @@ export function sftBatch(examples: readonly SftExample[], size: BatchSize): Toke
   const positions: number[] = [];
   const labels: number[] = [];
   const weights: number[] = [];
-  for (const [row, { prompt, answer, weight = 1 }] of examples.entries()) {
+  for (const [row, { prompt, answer, learnt = [], weight = 1 }] of examples.entries()) {
     if (prompt.length === 0) invalid('prompt', 'at least one token', 0);
     const start = batch.place(row, [prompt, answer]);
-    for (const [index, token] of answer.entries()) {
+    const add = (at: number, token: number) => {
       // The token in front of it predicts it.
-      positions.push(start + prompt.length + index - 1);
+      positions.push(start + at - 1);
       labels.push(token);
       weights.push(weight);
+    };
+    for (const [from, to] of learnt) {
+      if (from < 1 || to > prompt.length) invalid('learnt', `within 1..${prompt.length}`, from);
+      for (let at = from; at < to; at++) add(at, prompt[at]!);
     }
+    for (const [index, token] of answer.entries()) add(prompt.length + index, token);
   }
   return batch.finish(positions, labels, weights);
 }

@@ -36,6 +36,13 @@ describe('sftBatch', () => {
       labels: ids(3, 4, 8),
       weights: Float32Array.of(0.5, 0.5, 1),
     });
+    const turns = { prompt: ids(1, 2, 3, 4, 5), answer: ids(6), learnt: [[1, 3]] as const };
+    expect(sftBatch([turns], { nSeq: 1, nCtx: 6 })).toMatchObject({
+      positions: ids(0, 1, 4),
+      labels: ids(2, 3, 6),
+    });
+    const first = { ...turns, learnt: [[0, 2]] as const };
+    expect(() => sftBatch([first], { nSeq: 1, nCtx: 6 })).toThrow(/learnt: expected within 1..5/);
     expect(() => sftBatch(examples, { nSeq: 1, nCtx: 5 })).toThrow(/at most 1/);
     expect(() => sftBatch(examples, { nSeq: 2, nCtx: 3 })).toThrow(/up to 3 tokens/);
   });
