@@ -188,7 +188,8 @@ Tokens Tokenizer::Conversation(const std::vector<Part>& parts, int32_t n_bos,
     strip_left = last.token->strips_right;
   }
   flush(false);
-  const auto begin = std::find_if(tokens.begin(), tokens.end(), [&](auto id) { return id != bos(); });
+  const auto begin =
+      std::find_if(tokens.begin(), tokens.end(), [&](auto id) { return id != bos(); });
   const auto present = static_cast<int32_t>(begin - tokens.begin());
   if (bos() >= 0 && present < n_bos) tokens.insert(tokens.begin(), n_bos - present, bos());
   return tokens;
