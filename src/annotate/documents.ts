@@ -17,6 +17,8 @@ export interface ReadDocumentsOptions {
   readonly textColumn?: string;
   /** Default: the corpus's own choice, else the row's number. */
   readonly idColumn?: string;
+  /** Told what lies in the inputs and is not read. */
+  readonly onNotice?: ((line: string) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -33,11 +35,13 @@ export async function* readDocuments({
   inputs,
   textColumn,
   idColumn,
+  onNotice,
   signal,
 }: ReadDocumentsOptions): AsyncGenerator<DocumentRow> {
   const whole = await planCorpus({
     inputs,
     failFast: true,
+    onNotice,
     ...(textColumn !== undefined && { textColumn }),
     ...(idColumn !== undefined && { idColumn }),
     ...(signal && { signal }),

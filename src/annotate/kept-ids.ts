@@ -15,18 +15,17 @@ export async function readKeptIds(
   file: string,
   signal: AbortSignal | undefined,
 ): Promise<ReadonlySet<string>> {
-  const whole = await planCorpus({
-    inputs: [file],
-    idColumn: 'id',
-    failFast: true,
-    ...(signal && { signal }),
-  });
-  requireColumn(whole, 'label', file);
-  const plan = onlyColumns(whole, new Set([whole.textColumn, 'id', 'label']));
+  const options = { inputs: [file], failFast: true, ...(signal && { signal }) };
+  const { columns: found } = await planCorpus({ ...options, idColumn: null });
+  const prefix = prefixIn(found.map(({ name }) => name));
+  const whole = await planCorpus({ ...options, idColumn: `${prefix}id` });
+  const label = `${prefix}label`;
+  requireColumn(whole, label, file);
+  const plan = onlyColumns(whole, new Set([whole.textColumn, whole.idColumn, label]));
   const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
   const kept = new Set<string>();
   for await (const { batch, columns } of readRowBatches(plan, signal)) {
-    const labels = (await columns()).get('label') ?? [];
+    const labels = (await columns()).get(label) ?? [];
     const { id } = batch;
     labels.forEach((label, row) => {
       if (label !== 'keep' || !id || isNullAt(id, row)) return;
@@ -35,3 +34,12 @@ export async function readKeptIds(
   }
   return kept;
 }
+
+/** What the names of added columns begin with (`statusPrefix`); they stand behind those of the corpus. */
+function prefixIn(names: readonly string[]): string {
+  const scores = names.findLast((name) => name.endsWith(SCORE));
+  const prefix = scores?.slice(0, -SCORE.length) ?? '';
+  return names.includes(`${prefix}label`) ? prefix : '';
+}
+
+const SCORE = 'edu_score';

@@ -33,6 +33,8 @@ interface DocumentsFlags extends ExpertFlags {
   readonly prompts?: string;
   readonly profile?: string;
   readonly validation?: number;
+  readonly statusPrefix?: string;
+  readonly replaceStatus?: boolean;
   readonly json?: boolean;
 }
 
@@ -75,6 +77,11 @@ export function annotateCommand(): Command {
       `share of domains that validate (${ANNOTATE_DOCUMENTS_DEFAULTS.validation})`,
       share,
     )
+    .option(
+      '--status-prefix <prefix>',
+      'what the names of added columns begin with, where the corpus has such columns',
+    )
+    .option('--replace-status', 'let added columns take the place of columns of their name')
     .option('--json', 'print one JSON object instead of a table')
     .action(documents);
   addChunksCommand(command);
@@ -93,14 +100,14 @@ export function annotateCommand(): Command {
 function documents(inputs: string[], flags: DocumentsFlags): Promise<void> {
   const json = flags.json ?? false;
   const { textColumn, idColumn, limit, maxChars, answerTokens, keepRule } = flags;
-  const { prompts, profile, validation } = flags;
+  const { prompts, profile, validation, statusPrefix, replaceStatus } = flags;
   return untilInterrupted(INTERRUPT_WORDS, async (signal) => {
     const statistics = await annotateDocuments({
       inputs,
       out: flags.out,
       expert: expertFrom(flags),
       ...defined({ textColumn, idColumn, limit, maxChars, answerTokens, keepRule }),
-      ...defined({ prompts, profile, validation }),
+      ...defined({ prompts, profile, validation, statusPrefix, replaceStatus }),
       signal,
       onNotice: noticePrinter(json),
       ...(!json && { onProgress: progressLines() }),

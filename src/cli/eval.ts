@@ -8,7 +8,8 @@ import { readGoldDocuments, readGoldPages } from '../train/gold.ts';
 import { documentRefiner, lineRefiner } from '../train/refiners.ts';
 import { thinNoise } from '../train/thin-noise.ts';
 import { evalRefinerCommand, table } from './eval-refiner.ts';
-import { share } from './flags.ts';
+import { defined, share } from './flags.ts';
+import { noticePrinter } from './interrupt.ts';
 import { printResult } from './say.ts';
 
 interface Flags {
@@ -68,7 +69,8 @@ async function evalLm({
   readonly textColumn?: string;
   readonly json?: boolean;
 }): Promise<void> {
-  const result = await evaluateLm({ model, data, ...(textColumn !== undefined && { textColumn }) });
+  const onNotice = noticePrinter(json ?? false);
+  const result = await evaluateLm({ model, data, onNotice, ...defined({ textColumn }) });
   printResult(json, result, () =>
     table([
       ['', 'docs', 'tokens', 'bytes', 'loss/token', 'perplexity', 'bits/byte'],

@@ -14,7 +14,7 @@ import {
 import { alignDomains, readMixtures, targetName, writeMixtures } from '../mixture/tables.ts';
 import type { MixtureTable } from '../mixture/types.ts';
 import { defined, wholeNumber } from './flags.ts';
-import { untilInterrupted } from './interrupt.ts';
+import { noticePrinter, untilInterrupted } from './interrupt.ts';
 import { type BoundsFlags, boundsOf, boundsOptions } from './mix-bounds.ts';
 import { addOptimizeCommand } from './mix-optimize.ts';
 import { printResult } from './say.ts';
@@ -102,7 +102,8 @@ async function domainsOf(
   }
   if (count !== undefined) {
     const options = defined({ domainColumn, textColumn, tokenizer });
-    const counted = await countDomains({ inputs: count, ...options, signal });
+    const onNotice = noticePrinter(false);
+    const counted = await countDomains({ inputs: count, ...options, onNotice, signal });
     const { nDocs, nSkipped, unit } = counted;
     const left = nSkipped > 0 ? `, ${nSkipped} left out` : '';
     process.stderr.write(

@@ -8,7 +8,7 @@
  *     such columns as their physical type. What is left can be trusted by everything that comes after.
  *  3. Every leaf of the schema has one chunk in every row group that has rows, and every chunk a leaf.
  */
-import type { FileMetaData, SchemaElement } from 'hyparquet';
+import type { Encoding, FileMetaData, SchemaElement } from 'hyparquet';
 import {
   CompressionCodecs,
   ConvertedTypes,
@@ -27,6 +27,11 @@ export class UnsupportedError extends Error {}
 
 /** Codecs of pages that are read, by Parquet's names. */
 const READ_CODECS = new Set(['UNCOMPRESSED', 'SNAPPY', 'GZIP', 'BROTLI', 'LZ4', 'ZSTD', 'LZ4_RAW']);
+
+/** Encodings of pages that are read: all that the format has. GROUP_VAR_INT was never defined. */
+const READ_ENCODINGS: ReadonlySet<Encoding> = new Set(
+  Encodings.filter((name) => name !== 'GROUP_VAR_INT'),
+);
 
 /** Writers of Java before 1.2.9 left the header of the dictionary out of a chunk's size. */
 const FORGETFUL_WRITERS = /^parquet-mr($| version (0|1\.[01]|1\.2\.[0-8])($|\D))/;
@@ -324,7 +329,9 @@ function checkSchema(schema: readonly SchemaElement[]): void {
         throw new FooterError(`its schema is cut off in column ${element.name}`);
       }
       if (nChildren === 0 && at > 0) {
-        throw new UnsupportedError(`column ${element.name} is a struct without fields`);
+        throw new UnsupportedError(
+          `column ${element.name} is a struct without fields, which no column of Parquet holds: write the file without it`,
+        );
       }
       open.push(nChildren);
       if (open.length > MAX_DEPTH)
@@ -395,17 +402,24 @@ function chunkOf(from: ThriftStruct, place: string): Chunk {
   const column = `${place}, column ${path_in_schema.join('.')}`;
   const n_values = integer(meta, 5) ?? 0n;
   if (n_values > 0n && (!codec || !READ_CODECS.has(codec))) {
-    throw new UnsupportedError(`${column} is compressed with ${codec ?? `codec ${codecIndex}`}`);
+    const name = codec ?? `codec ${codecIndex}`;
+    const wayOut = 'write the file anew with zstd, snappy, gzip or none';
+    throw new UnsupportedError(`${column} is compressed with ${name}: ${wayOut}`);
+  }
+  const encodings = encodingsOf(meta);
+  const unread = encodings.find(({ name }) => name === undefined || !READ_ENCODINGS.has(name));
+  if (n_values > 0n && unread) {
+    const name = unread.name ?? `encoding ${unread.index}`;
+    const wayOut =
+      'write the file anew with encodings of Parquet 2.11 or before (a dictionary, plain)';
+    throw new UnsupportedError(`${column} is encoded with ${name}: ${wayOut}`);
   }
   const type = ParquetTypes[number(meta, 1) ?? 0];
   if (!type) throw new FooterError(`${column} has an unknown type`);
   const dictionary = integer(meta, 11);
-  const encodings = meta.get(2);
   const meta_data: ChunkMeta = {
     type,
-    encodings: Array.isArray(encodings)
-      ? encodings.flatMap((encoding) => Encodings[Number(encoding)] ?? [])
-      : [],
+    encodings: encodings.flatMap(({ name }) => name ?? []),
     path_in_schema,
     codec: codec ?? 'UNCOMPRESSED',
     num_values: n_values,
@@ -415,6 +429,13 @@ function chunkOf(from: ThriftStruct, place: string): Chunk {
     ...(dictionary !== undefined && { dictionary_page_offset: dictionary }),
   };
   return { file_offset: integer(from, 2) ?? 0n, meta_data };
+}
+
+/** Encodings that a chunk lists; an old writer may list none. */
+function encodingsOf(meta: ThriftStruct): { index: number; name: Encoding | undefined }[] {
+  const listed = meta.get(2);
+  if (!Array.isArray(listed)) return [];
+  return listed.map((index) => ({ index: Number(index), name: Encodings[Number(index)] }));
 }
 
 function pathOf(meta: ThriftStruct): string[] {

@@ -11,10 +11,11 @@
 import { constants } from 'node:buffer';
 import { GristmillError, isGristmillError, throwIfAborted, untilAborted } from '../errors.ts';
 import { ZSTD_WINDOW_LOG } from './byte-source.ts';
-import { expandInputs } from './inputs.ts';
+import { describeLeftOut, expandInputs } from './inputs.ts';
 import { partitionColumn, partitionOf } from './partitions.ts';
 import { checkColumns, chooseId, type ScannedFile, scanFile } from './scan.ts';
 import { SchemaBook } from './schemas.ts';
+import { isSideFile } from './side-files.ts';
 import type {
   CorpusColumn,
   CorpusPlan,
@@ -53,6 +54,8 @@ export interface PlanOptions {
    * 2 GiB of memory. Default 27.
    */
   readonly zstdWindowLog?: number;
+  /** Told what lies in the inputs and is not read, a line for each reason, once the plan is made. */
+  readonly onNotice?: ((line: string) => void) | undefined;
   readonly signal?: AbortSignal;
 }
 
@@ -87,7 +90,9 @@ type Settings = typeof PLAN_DEFAULTS & {
  */
 export async function planCorpus(options: PlanOptions): Promise<CorpusPlan> {
   // Raced, not only asked between files: opening a FIFO that nobody writes to never returns.
-  return untilAborted(makePlan(options), options.signal, 'planning');
+  const plan = await untilAborted(makePlan(options), options.signal, 'planning');
+  if (options.onNotice) for (const line of describeLeftOut(plan.leftOut)) options.onNotice(line);
+  return plan;
 }
 
 async function makePlan(options: PlanOptions): Promise<CorpusPlan> {
@@ -111,7 +116,7 @@ async function makePlan(options: PlanOptions): Promise<CorpusPlan> {
     } catch (cause) {
       if (isGristmillError(cause, 'ABORTED')) throw cause;
       const coded = codedFor(path, cause);
-      if (isSideFile(path, settings.inputs, coded)) {
+      if (await isSideFile(path, settings.inputs, settings.textColumn, coded)) {
         sideFiles.push({ path, error: coded });
         continue;
       }
@@ -152,15 +157,6 @@ function dropUndefined(options: PlanOptions): PlanOptions {
   return Object.fromEntries(
     Object.entries(options).filter(([, v]) => v !== undefined),
   ) as unknown as PlanOptions;
-}
-
-/**
- * Whether a file that a folder or a glob gave is no corpus but something beside one: `.json` is also what settings and
- * descriptions of data sets are called.
- */
-function isSideFile(path: string, inputs: readonly string[], { code }: GristmillError): boolean {
-  if (!path.toLowerCase().endsWith('.json') || inputs.includes(path)) return false;
-  return ['CORPUS_FILE_INVALID', 'CORPUS_COLUMN_MISSING', 'CORPUS_COLUMN_TYPE'].includes(code);
 }
 
 function withSideFiles(leftOut: LeftOut, nFiles: number): LeftOut {

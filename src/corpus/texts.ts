@@ -12,6 +12,8 @@ export interface ReadTextsOptions {
   readonly inputs: readonly string[];
   /** Default `text`. */
   readonly textColumn?: string;
+  /** Told what lies in the inputs and is not read. */
+  readonly onNotice?: ((line: string) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -23,10 +25,16 @@ export interface TextBatch {
 }
 
 /** Plans a corpus of which every file must be readable. @throws CORPUS_* */
-export function planTexts({ inputs, textColumn, signal }: ReadTextsOptions): Promise<CorpusPlan> {
+export function planTexts({
+  inputs,
+  textColumn,
+  onNotice,
+  signal,
+}: ReadTextsOptions): Promise<CorpusPlan> {
   return planCorpus({
     inputs,
     failFast: true,
+    onNotice,
     ...(textColumn !== undefined && { textColumn }),
     ...(signal && { signal }),
   });

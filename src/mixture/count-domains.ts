@@ -20,6 +20,8 @@ export interface CountDomainsOptions {
   readonly textColumn?: string | undefined;
   /** A GGUF file: its tokens are counted. Default: bytes of text. */
   readonly tokenizer?: string | undefined;
+  /** One line that a person should see: files that are passed over. */
+  readonly onNotice?: ((line: string) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -46,6 +48,7 @@ export async function countDomains(options: CountDomainsOptions): Promise<Domain
   const whole = await planCorpus({
     inputs,
     failFast: true,
+    onNotice: options.onNotice,
     ...(textColumn !== undefined && { textColumn }),
     ...(signal && { signal }),
   });

@@ -14,10 +14,13 @@ type ReservedSettings = Pick<
 /** Letters, digits and `_`, as every reader of columns takes them without quotes. */
 const PREFIX = /^[A-Za-z_][A-Za-z0-9_]{0,63}$/;
 
+/** How added columns are called, and whether they take the place of others. */
+export type AddedColumns = Pick<OutputSettings, 'statusPrefix' | 'replaceStatus'>;
+
 /** How added columns are called. @throws OPTION_INVALID */
 export function statusColumns(
   options: Pick<RefineCorpusOptions, 'statusPrefix' | 'replaceStatus'>,
-): Pick<OutputSettings, 'statusPrefix' | 'replaceStatus'> {
+): AddedColumns {
   const statusPrefix = options.statusPrefix ?? null;
   if (statusPrefix !== null && !PREFIX.test(statusPrefix)) {
     const expected = 'at most 64 letters, digits and _, not beginning with a digit';

@@ -23,6 +23,8 @@ export interface EvaluateLmOptions {
   readonly nCtx?: number;
   /** Windows of a batch; default 4. */
   readonly nSeq?: number;
+  /** One line that a person should see: files that are passed over. */
+  readonly onNotice?: ((line: string) => void) | undefined;
   readonly signal?: AbortSignal;
 }
 
@@ -44,6 +46,7 @@ const OPTION_NAMES: OptionNames<EvaluateLmOptions> = {
   textColumn: true,
   nCtx: true,
   nSeq: true,
+  onNotice: true,
   signal: true,
 };
 
@@ -58,6 +61,7 @@ export async function evaluateLm(options: EvaluateLmOptions): Promise<LmMeasures
   const plan = await planTexts({
     inputs: data,
     signal,
+    onNotice: options.onNotice,
     ...(textColumn !== undefined && { textColumn }),
   });
   const tokenizer = await native().openTokenizer(model);

@@ -219,6 +219,7 @@ async function claim(config: LmTrainConfig, { signal, onPhase }: TrainHooks): Pr
     const { files: found } = await planTexts({
       inputs,
       signal,
+      onNotice: onPhase,
       ...(config.data.textColumn !== undefined && { textColumn: config.data.textColumn }),
     });
     for (const { path, fingerprint } of found) files[path] = fingerprint;

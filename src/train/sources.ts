@@ -80,16 +80,18 @@ export interface PlannedSource {
   readonly plan: CorpusPlan;
 }
 
-/** Plans sources. @throws CORPUS_* */
+/** Plans sources; what lies in them and is not read is said. @throws CORPUS_* */
 export async function planSources(
   sources: readonly DomainSource[],
   signal?: AbortSignal,
+  onNotice?: (line: string) => void,
 ): Promise<PlannedSource[]> {
   const planned: PlannedSource[] = [];
   for (const source of sources) {
     const plan = await planTexts({
       inputs: source.inputs,
       signal,
+      onNotice,
       ...(source.textColumn !== undefined && { textColumn: source.textColumn }),
     });
     const needed = columnsOf(source);

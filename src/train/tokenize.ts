@@ -42,7 +42,7 @@ export interface TokenizeDomainsOptions {
   /** Domains, named by their sources, that are held out whole; no tokenizer is trained on them. Default none. */
   readonly heldOut?: readonly string[];
   readonly onProgress?: (progress: TokenizeProgress) => void;
-  /** One line that a person should see: a wait for a lease. */
+  /** One line that a person should see: a wait for a lease, files that are passed over. */
   readonly onNotice?: ((line: string) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
@@ -79,7 +79,7 @@ export async function tokenizeDomains(options: TokenizeDomainsOptions): Promise<
     });
   }
   const sources = checkSources({ domains: options.sources });
-  const planned = await planSources(sources, signal);
+  const planned = await planSources(sources, signal, options.onNotice);
   const identity = {
     format: 1,
     sources,

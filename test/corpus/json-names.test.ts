@@ -3,8 +3,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { readDocuments } from '../../src/annotate/documents.ts';
 import { planCorpus } from '../../src/corpus/plan.ts';
+import { planTexts } from '../../src/corpus/texts.ts';
+import { countDomains } from '../../src/mixture/count-domains.ts';
 import { native } from '../../src/native.ts';
+import { planSources } from '../../src/train/sources.ts';
 
 let folder: string;
 
@@ -40,6 +44,58 @@ describe('names of JSON lines', () => {
     await expect(planCorpus({ inputs: [join(corpus, '*_info.json')] })).rejects.toMatchObject({
       code: 'CORPUS_FILE_INVALID',
     });
+  });
+
+  it.each(['dataset_info.json', 'dataset_infos.json', 'state.json', 'tokenizer_config.json'])(
+    'a %s beside a corpus is said to whoever reads it',
+    async (name) => {
+      const corpus = await mkdtemp(join(folder, 'beside-'));
+      await writeFile(join(corpus, 'data.jsonl'), LINES);
+      await writeFile(join(corpus, '_metadata'), 'PAR1');
+      const info = { features: { text: { dtype: 'string', _type: 'Value' } }, splits: ['text'] };
+      await writeFile(join(corpus, name), JSON.stringify(info, null, name.includes('_') ? 2 : 0));
+      const told: string[] = [];
+      const onNotice = (line: string): void => {
+        told.push(line);
+      };
+      const expected = [
+        '2 files of other formats: 1 no extension, 1 .json without JSON lines of texts',
+      ];
+      const reads: (() => Promise<unknown>)[] = [
+        () => planCorpus({ inputs: [corpus], failFast: true, onNotice }),
+        () => planTexts({ inputs: [corpus], onNotice }),
+        () => planSources([{ name: 'a', inputs: [corpus] }], undefined, onNotice),
+        async () => {
+          for await (const document of readDocuments({ inputs: [corpus], onNotice })) {
+            expect(document?.text).toBe('one');
+          }
+        },
+        () => countDomains({ inputs: [corpus], domainColumn: 'lang', onNotice }),
+      ];
+      await writeFile(
+        join(corpus, 'data.jsonl'),
+        '{"text":"one","lang":"en"}\n{"text":"one","lang":"de"}\n',
+      );
+      for (const read of reads) {
+        await read();
+        expect(told.splice(0)).toEqual(expected);
+      }
+    },
+  );
+
+  it.each([
+    ['an array', '[\n {"text": "a"},\n {"text": "b"}\n]\n'],
+    ['a printed object', '{\n "id": 1,\n "text" :\n  "a"\n}\n'],
+    ['UTF-16', Buffer.from('\ufeff{"text":"a"}\n', 'utf16le')],
+    ['gzip', gzipSync(LINES)],
+  ])('texts that cannot be read are no side file, but a failure: %s', async (_, bytes) => {
+    const corpus = await mkdtemp(join(folder, 'failed-'));
+    await writeFile(join(corpus, 'data.jsonl'), LINES);
+    await writeFile(join(corpus, 'more.json'), bytes);
+    const { failedFiles } = await planCorpus({ inputs: [corpus] });
+    expect(failedFiles.map(({ path, code }) => [path, code])).toEqual([
+      [join(corpus, 'more.json'), 'CORPUS_FILE_INVALID'],
+    ]);
   });
 
   it.each([

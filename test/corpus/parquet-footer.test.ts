@@ -197,6 +197,12 @@ describe('what is refused', () => {
       { schema, groups: groups(texts, { ...value, codec: 12 }) },
     ],
     [
+      'an encoding to come',
+      'CORPUS_UNSUPPORTED',
+      'column v is encoded with encoding 10: write the file anew',
+      { schema, groups: groups(texts, { ...value, meta: { 2: [0, 10] } }) },
+    ],
+    [
       'encryption',
       'CORPUS_UNSUPPORTED',
       'v is encrypted',

@@ -68,9 +68,10 @@ export class WindowSource {
   }
 
   async *#rows(): AsyncGenerator<LabelledDocument | null> {
-    const { inputs, textColumn, idColumn, signal } = this.#settings;
+    const { inputs, textColumn, idColumn, onNotice, signal } = this.#settings;
     const rows = readDocuments({
       inputs,
+      onNotice,
       signal,
       ...(textColumn !== undefined && { textColumn }),
       ...(idColumn !== undefined && { idColumn }),

@@ -21,12 +21,19 @@ import { GristmillError, isGristmillError, throwIfAborted } from '../../errors.t
 import { checkNames, type OptionNames } from '../../options.ts';
 import { mapOrdered } from '../../refine/pipeline.ts';
 import { loadProfile } from '../../refine/profile.ts';
+import { statusColumns } from '../../refine/reserved-columns.ts';
 import { type Expert, endsInGoodOrder, openExpert } from '../expert/expert.ts';
 import { FailureCauses } from '../failure-causes.ts';
 import { checkCount, given, refuseOption } from '../options.ts';
 import { publish, takeFolder, workFolder } from '../output-files.ts';
 import { loadTemplate, type PromptTemplate } from '../templates.ts';
-import { LABEL_FILES, type LabelFileSettings, LabelFiles, textAt } from './label-files.ts';
+import {
+  checkLabelColumns,
+  LABEL_FILES,
+  type LabelFileSettings,
+  LabelFiles,
+  textAt,
+} from './label-files.ts';
 import {
   ANNOTATE_DOCUMENTS_DEFAULTS,
   type AnnotateDocumentsOptions,
@@ -69,6 +76,8 @@ const OPTION_NAMES: OptionNames<AnnotateDocumentsOptions> = {
   prompts: true,
   profile: true,
   validation: true,
+  statusPrefix: true,
+  replaceStatus: true,
   signal: true,
   onNotice: true,
   onProgress: true,
@@ -103,17 +112,19 @@ export async function annotateDocuments(
     inputs: options.inputs,
     textColumn: settings.textColumn,
     failFast: true,
+    onNotice: options.onNotice,
     // The labels' file has columns for all fields: one that comes late must not end a run that cost money.
     inferLines: 'all',
     ...(options.idColumn !== undefined && { idColumn: options.idColumn }),
     ...(signal && { signal }),
   });
+  const columns = checkLabelColumns(plan, statusColumns(options));
   using lease = await takeFolder(out, 'documents', options);
   const { maxChars, answerTokens, keepRule } = settings;
   await using expert = await openExpert({ cacheDir: answersFolder(out), ...options.expert });
   const judge = { expert, templates, rule, maxChars, answerTokens, signal };
   const { validation } = settings;
-  const files = { out, expert: expert.name, profile, validation };
+  const files = { out, expert: expert.name, profile, validation, columns };
   const counts = await new LabelRun(plan, judge, options).execute(files);
   const statistics = {
     out,

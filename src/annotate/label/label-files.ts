@@ -1,7 +1,8 @@
 /**
  * The files of `annotate documents`, under pending names until the run publishes them:
  *
- *     documents.parquet      every row: `id`, `text`, the corpus's other columns, {@link LABEL_COLUMNS}
+ *     documents.parquet      every row: `id`, `text`, the corpus's other columns, {@link LABEL_COLUMNS}; names of the
+ *                            corpus are never taken unasked
  *     documents.jsonl.zst    labelled rows as document gold: {text, id, domain, language, label} with 1 for keep; the
  *                            domain is the column `domain`, or the host of `url`
  *     failed.jsonl           rows without a label: {id, row, reason, cause, requests}
@@ -10,8 +11,17 @@
 import { bytesAt, isNullAt } from '../../batch/document-batch.ts';
 import { isTextColumn, stringColumn } from '../../corpus/schema.ts';
 import { openSink } from '../../corpus/sink.ts';
-import type { CorpusPlan, CorpusSink, ExtraColumn, UnitBatch } from '../../corpus/types.ts';
+import type {
+  CorpusColumn,
+  CorpusPlan,
+  CorpusSink,
+  ExtraColumn,
+  ExtraValues,
+  UnitBatch,
+} from '../../corpus/types.ts';
+import { GristmillError } from '../../errors.ts';
 import type { Profile } from '../../refine/profile.ts';
+import type { AddedColumns } from '../../refine/reserved-columns.ts';
 import { chatRow, splitOf } from '../chat-file.ts';
 import { hostOf } from '../documents.ts';
 import { discard, JsonLinesFile, pendingFile } from '../output-files.ts';
@@ -48,9 +58,46 @@ export const LABEL_FILES: readonly string[] = Object.freeze([
 /** Columns of the corpus that tell the domain and the language. */
 const ORIGINS: ReadonlySet<string> = new Set(['domain', 'url', 'language']);
 
+/** How the columns of documents.parquet are called. */
+export interface LabelColumns {
+  readonly text: string;
+  /** Of `id` and {@link LABEL_COLUMNS} the name. */
+  nameOf(column: string): string;
+  /** Columns of the corpus that go along. */
+  readonly carried: readonly CorpusColumn[];
+}
+
+/**
+ * The columns of documents.parquet. The column of the ids goes along only under another name than theirs.
+ *
+ * @throws CORPUS_COLUMN_RESERVED for a column of the corpus that would be lost
+ */
+export function checkLabelColumns(
+  { columns, textColumn, idColumn, files, schemas }: CorpusPlan,
+  { statusPrefix, replaceStatus }: AddedColumns,
+): LabelColumns {
+  const nameOf = (column: string): string => `${statusPrefix ?? ''}${column}`;
+  const others = columns.filter(({ name }) => name !== textColumn);
+  const isTaken = others.some(({ name }) => name === 'text');
+  const text = isTaken ? nameOf('text') : 'text';
+  const added = new Set(['id', ...LABEL_COLUMNS.map(({ name }) => name)].map(nameOf));
+  const isOwn = (name: string): boolean => name === text || added.has(name);
+  const lost = others.find(
+    ({ name }) => isOwn(name) && !(name === idColumn && name === nameOf('id')),
+  );
+  if (added.has(text) || (lost && !replaceStatus)) {
+    const column = lost?.name ?? text;
+    const has = (at: number): boolean => schemas[at]!.columns.some(({ name }) => name === column);
+    const found = files.find(({ schema }) => has(schema)) ?? files[0];
+    throw new GristmillError('CORPUS_COLUMN_RESERVED', { file: found?.path ?? '?', column });
+  }
+  return { text, nameOf, carried: others.filter(({ name }) => !isOwn(name)) };
+}
+
 /** Where and what is written. */
 export interface LabelFileSettings {
   readonly out: string;
+  readonly columns: LabelColumns;
   /** Name for the column `expert`. */
   readonly expert: string;
   /** With a document stage. */
@@ -86,17 +133,18 @@ export class LabelFiles {
 
   /** @throws CORPUS_WRITE_FAILED */
   static async open(plan: CorpusPlan, settings: LabelFileSettings): Promise<LabelFiles> {
-    const { out } = settings;
-    const { columns, textColumn } = plan;
-    const own = new Set(['id', 'text', textColumn, ...LABEL_COLUMNS.map(({ name }) => name)]);
-    const text = stringColumn('text');
+    const { out, columns } = settings;
+    const idColumn: ExtraColumn = { name: 'id', type: 'string' };
     const parquet = await openSink({
       format: 'parquet',
       path: pendingFile(out, PARQUET),
-      columns: [text, ...columns.filter(({ name }) => !own.has(name))],
-      textColumn: 'text',
-      extra: [{ name: 'id', type: 'string' }, ...LABEL_COLUMNS],
+      columns: [stringColumn(columns.text), ...columns.carried],
+      textColumn: columns.text,
+      extra: [idColumn, ...LABEL_COLUMNS].map(({ name, type }) => {
+        return { name: columns.nameOf(name), type };
+      }),
     });
+    const text = stringColumn('text');
     try {
       const gold = await openSink({
         format: 'jsonl.zst',
@@ -136,24 +184,28 @@ export class LabelFiles {
     const score = (name: ScoreName) => verdicts.map((verdict) => verdict?.scores[name] ?? null);
     const educational = score('educational');
     const format = score('format');
+    const { nameOf } = this.#settings.columns;
+    const values: Record<string, ExtraValues> = {
+      id,
+      label: verdicts.map((verdict) =>
+        verdict?.keep === true ? 'keep' : verdict?.keep === false ? 'drop' : null,
+      ),
+      edu_score: educational.map((parsed) => parsed?.score ?? null),
+      format_score: format.map((parsed) => parsed?.score ?? null),
+      edu_justification: educational.map((parsed) => parsed?.justification ?? null),
+      format_justification: format.map((parsed) => parsed?.justification ?? null),
+      expert: verdicts.map(() => this.#settings.expert),
+      requests: verdicts.map((verdict) => verdict?.requests ?? null),
+      reason: verdicts.map((verdict) => verdict?.reason ?? null),
+      cause: verdicts.map((verdict) => verdict?.cause ?? null),
+    };
     await this.#parquet.write({
       text,
       rows: rowsWhere((verdict) => verdict !== null),
       carry,
-      extra: {
-        id,
-        label: verdicts.map((verdict) =>
-          verdict?.keep === true ? 'keep' : verdict?.keep === false ? 'drop' : null,
-        ),
-        edu_score: educational.map((parsed) => parsed?.score ?? null),
-        format_score: format.map((parsed) => parsed?.score ?? null),
-        edu_justification: educational.map((parsed) => parsed?.justification ?? null),
-        format_justification: format.map((parsed) => parsed?.justification ?? null),
-        expert: verdicts.map(() => this.#settings.expert),
-        requests: verdicts.map((verdict) => verdict?.requests ?? null),
-        reason: verdicts.map((verdict) => verdict?.reason ?? null),
-        cause: verdicts.map((verdict) => verdict?.cause ?? null),
-      },
+      extra: Object.fromEntries(
+        Object.entries(values).map(([name, column]) => [nameOf(name), column]),
+      ),
     });
     for (const [row, verdict] of verdicts.entries()) {
       if (verdict === null || verdict.reason === null) continue;

@@ -31,8 +31,15 @@ export interface AnnotateDocumentsOptions {
   readonly profile?: string;
   /** Share of domains whose documents validate, 0..1. Default 0.1. */
   readonly validation?: number;
+  /**
+   * What the names of the columns `id`, `label` … of documents.parquet begin with, where the corpus has such columns: at
+   * most 64 letters, digits and `_`. Default: nothing.
+   */
+  readonly statusPrefix?: string;
+  /** Whether columns of the corpus that are called like added ones give way; otherwise they are refused. Default false. */
+  readonly replaceStatus?: boolean;
   readonly signal?: AbortSignal;
-  /** One line that a person should see: a wait for a lease. */
+  /** One line that a person should see: a wait for a lease, files that are passed over. */
   readonly onNotice?: (line: string) => void;
   readonly onProgress?: (progress: AnnotateProgress) => void;
 }

@@ -53,7 +53,7 @@ export interface ApplyMixtureOptions {
   /** Rows of a file, at most. Default 500,000. */
   readonly fileRows?: number;
   readonly onProgress?: (phase: 'measure' | 'copy' | 'write', nRows: number, total: number) => void;
-  /** One line that a person should see: a wait for a lease. */
+  /** One line that a person should see: a wait for a lease, files that are passed over. */
   readonly onNotice?: ((line: string) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
@@ -122,7 +122,8 @@ export async function applyMixture(options: ApplyMixtureOptions): Promise<Applie
     throw new GristmillError('OPTION_INVALID', { option: 'tokenizer', expected, received: 'none' });
   }
   const earlier = readApplied(out);
-  const planned = await planSources(checkSources({ domains: options.sources }), signal);
+  const sources = checkSources({ domains: options.sources });
+  const planned = await planSources(sources, signal, options.onNotice);
   const settings = {
     format: 1 as const,
     ...quota,

@@ -2,6 +2,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { readKeptIds } from '../../../src/annotate/kept-ids.ts';
 import { annotateDocuments } from '../../../src/annotate/label/label-documents.ts';
 import type { AnnotateDocumentsOptions } from '../../../src/annotate/label/label-types.ts';
 import { writeTemplates } from '../../../src/annotate/templates.ts';
@@ -92,6 +93,57 @@ describe('annotateDocuments', () => {
       ],
       ...['train.jsonl', 'validation.jsonl'],
     ]);
+  });
+
+  // Such columns were left out without a word.
+  it('columns called like its own are refused, called otherwise, or replaced', async () => {
+    const rows = [
+      { id: 'a', text: 'E3 F0', label: 'spam', reason: 'mine', expert: 5 },
+      { id: 'b', text: 'E1 F1', label: 'ham', reason: null, expert: 6 },
+    ];
+    const file = corpus(rows);
+    await expect(annotate(file)).rejects.toMatchObject({
+      code: 'CORPUS_COLUMN_RESERVED',
+      details: { file, column: 'label' },
+    });
+    expect(server.seen).toEqual([]);
+    const out = fresh();
+    await annotate(file, { out, statusPrefix: 'judge_' });
+    const [first] = await readRows(out, 'documents.parquet');
+    expect(first).toMatchObject({ ...rows[0], expert: 5n, judge_id: 'a', judge_label: 'keep' });
+    expect(Object.keys(first!).filter((name) => !name.startsWith('judge_'))).toEqual(
+      expect.arrayContaining(['text', 'id', 'label', 'reason', 'expert']),
+    );
+    expect([...(await readKeptIds(join(out, 'documents.parquet'), undefined))]).toEqual(['a']);
+    const replaced = fresh();
+    await annotate(file, { out: replaced, replaceStatus: true });
+    expect((await readRows(replaced, 'documents.parquet'))[0]).toMatchObject({
+      id: 'a',
+      label: 'keep',
+      reason: null,
+      expert: 'judge',
+    });
+    await expect(annotate(file, { statusPrefix: '1 x' })).rejects.toMatchObject({
+      code: 'OPTION_INVALID',
+    });
+  });
+
+  it('a text and an id of other names leave those that are called so', async () => {
+    const rows = [{ doc: 'a', body: 'E3 F0', text: 'short', id: 7 }];
+    const file = corpus(rows);
+    const columns = { textColumn: 'body', idColumn: 'doc' };
+    await expect(annotate(file, columns)).rejects.toMatchObject({
+      code: 'CORPUS_COLUMN_RESERVED',
+    });
+    const out = fresh();
+    await annotate(file, { ...columns, out, statusPrefix: 'x_' });
+    const [row] = await readRows(out, 'documents.parquet');
+    expect(row).toMatchObject({ doc: 'a', x_text: 'E3 F0', id: 7n, x_id: 'a', x_label: 'keep' });
+    // Without such columns, the text is called text and the column of the ids goes along.
+    const plain = fresh();
+    await annotate(corpus([{ doc: 'a', body: 'E3 F0' }]), { ...columns, out: plain });
+    const [only] = await readRows(plain, 'documents.parquet');
+    expect(only).toMatchObject({ text: 'E3 F0', id: 'a', doc: 'a', label: 'keep' });
   });
 
   it('is read by what evaluates and trains on judged documents', async () => {
@@ -212,7 +264,7 @@ describe('annotateDocuments', () => {
       scoring(request, response);
     });
     const statistics = await annotate(files, {
-      ...{ out, textColumn: 'body', idColumn: 'url', limit: 650 },
+      ...{ out, textColumn: 'body', idColumn: 'url', limit: 650, replaceStatus: true },
       expertOptions: { concurrency: 32 },
     });
     expect(statistics).toMatchObject({ rowsIn: 650, labelled: 650 });
