@@ -12,6 +12,7 @@ import { parse as parseYaml } from 'yaml';
 import { z } from 'zod';
 import { parseCsv } from '../csv.ts';
 import { GristmillError, printable } from '../errors.ts';
+import { byName, faultText } from '../schema.ts';
 import { parseTokens } from '../train/schedules/lengths.ts';
 import { domainName } from './tables.ts';
 
@@ -43,13 +44,16 @@ const spec = z.strictObject({
   maxEpochs: z.number().positive().optional(),
 });
 const specs = z.array(spec);
-const file = z.union([
-  specs,
-  z.strictObject({ domains: specs }).transform(({ domains }) => domains),
-  z
-    .record(z.string(), z.number())
-    .transform((priors) => Object.entries(priors).map(([name, prior]) => ({ name, prior }))),
-]);
+const file = z.union(
+  [
+    specs,
+    z.strictObject({ domains: specs }).transform(({ domains }) => domains),
+    byName(z.number()).transform((priors) =>
+      Object.entries(priors).map(([name, prior]) => ({ name, prior })),
+    ),
+  ],
+  { error: 'expected a list of { name, tokens?, prior?, maxEpochs? }, or priors by name' },
+);
 
 const CSV_COLUMNS = { name: 'name', tokens: 'tokens', prior: 'prior', max_epochs: 'maxEpochs' };
 
@@ -76,7 +80,7 @@ export function readDomains(path: string): DomainSpec[] {
  */
 export function checkDomains(domains: readonly DomainSpec[], source = 'domains'): DomainSpec[] {
   const parsed = specs.safeParse(domains);
-  if (!parsed.success) throw invalid(source, issueText(parsed.error));
+  if (!parsed.success) throw invalid(source, faultText(parsed.error, domains, 'the list'));
   if (domains.length < 2) throw invalid(source, `expected at least 2, received ${domains.length}`);
   const seen = new Set<string>();
   for (const { name } of domains) {
@@ -131,8 +135,8 @@ export function orderDomains(
   domains: readonly DomainSpec[],
   names: readonly string[],
 ): DomainSpec[] {
-  const byName = new Map(domains.map((domain) => [matchDomain(names, domain.name), domain]));
-  const missing = names.filter((name) => !byName.has(name));
+  const given = new Map(domains.map((domain) => [matchDomain(names, domain.name), domain]));
+  const missing = names.filter((name) => !given.has(name));
   const extra = domains.map(({ name }) => name).filter((name) => matchDomain(names, name) === null);
   if (missing.length > 0 || extra.length > 0) {
     const parts = [
@@ -141,7 +145,7 @@ export function orderDomains(
     ];
     throw invalid('domains', printable(parts.join('; ')));
   }
-  return names.map((name) => ({ ...byName.get(name)!, name }));
+  return names.map((name) => ({ ...given.get(name)!, name }));
 }
 
 function fromYaml(path: string, text: string): DomainSpec[] {
@@ -153,10 +157,7 @@ function fromYaml(path: string, text: string): DomainSpec[] {
   }
   const parsed = file.safeParse(value);
   if (parsed.success) return parsed.data;
-  const expected = 'expected a list of { name, tokens?, prior?, maxEpochs? }, or priors by name';
-  // The first alternative names the field that is off; the others only say that the shape differs.
-  const list = specs.safeParse((value as { domains?: unknown } | null)?.domains ?? value);
-  throw invalid(path, `${expected}: ${list.success ? '' : issueText(list.error)}`);
+  throw invalid(path, faultText(parsed.error, value, 'the file'));
 }
 
 function fromCsv(path: string, text: string): DomainSpec[] {
@@ -181,11 +182,6 @@ function fromCsv(path: string, text: string): DomainSpec[] {
     });
     return Object.fromEntries(entries) as unknown as DomainSpec;
   });
-}
-
-function issueText(error: z.ZodError): string {
-  const { path, message } = error.issues[0]!;
-  return `${path.length > 0 ? `${path.join('.')}: ` : ''}${message}`;
 }
 
 function invalid(source: string, reason: string, cause?: unknown): GristmillError {

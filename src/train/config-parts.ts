@@ -31,6 +31,9 @@ export const tokenizerSchema = z.union(
   { error: 'expected { path: FILE } or { train: { vocabSize: 257 or more } }' },
 );
 
+/** Why `tokenizer: { train }` and `model.from` do not go together. */
+export const KEEPS_TOKENIZER = 'a model that comes from a file keeps its tokenizer';
+
 /** What a step is made of. */
 export const batchSchema = z.strictObject({
   /** Sequences of a micro-batch. */

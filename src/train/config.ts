@@ -5,9 +5,11 @@ import { readFileSync } from 'node:fs';
 import { parse as parseYaml } from 'yaml';
 import { z } from 'zod';
 import { GristmillError } from '../errors.ts';
+import { faultText } from '../schema.ts';
 import {
   batchSchema,
   deviceSchema,
+  KEEPS_TOKENIZER,
   modelSchema,
   optimizerSchema,
   tokenizerSchema,
@@ -151,10 +153,7 @@ const schema = z
     (config) =>
       config.objective === 'line-score' ||
       !('from' in config.model && config.tokenizer && 'train' in config.tokenizer),
-    {
-      path: ['tokenizer'],
-      error: 'a model that comes from a file keeps its tokenizer',
-    },
+    { path: ['tokenizer'], error: KEEPS_TOKENIZER },
   );
 
 /** A checked configuration with all defaults filled in. */
@@ -177,9 +176,7 @@ export function checkTrainConfig(input: unknown, source = 'the configuration'): 
   if (parsed.success) return parsed.data;
   throw new GristmillError('TRAIN_CONFIG_INVALID', {
     file: source,
-    reason: parsed.error.issues
-      .map(({ path, message }) => `${path.join('.') || 'configuration'}: ${message}`)
-      .join('; '),
+    reason: faultText(parsed.error, input, 'configuration'),
   });
 }
 

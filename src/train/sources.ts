@@ -18,11 +18,12 @@ import { readRowBatches, requireColumn } from '../corpus/rows.ts';
 import { planTexts } from '../corpus/texts.ts';
 import { type CorpusPlan, ROW_OK } from '../corpus/types.ts';
 import { GristmillError, printable } from '../errors.ts';
+import { byName, faultText } from '../schema.ts';
 
 const inputs = z.array(z.string().min(1)).min(1);
 const textColumn = z.string().min(1).optional();
 /** By column: values of which a row must have one. */
-const where = z.record(z.string().min(1), z.array(z.string()).min(1)).optional();
+const where = byName(z.array(z.string()).min(1), z.string().min(1)).optional();
 const schema = z.strictObject({
   domains: z
     .array(
@@ -50,10 +51,8 @@ const MAX_DOMAINS = 4096;
 export function checkSources(input: unknown, file = 'sources'): readonly DomainSource[] {
   const parsed = schema.safeParse(input);
   if (!parsed.success) {
-    const issues = parsed.error.issues.map(
-      ({ path, message }) => `${path.join('.') || 'file'}: ${message}`,
-    );
-    throw new GristmillError('TRAIN_SOURCES_INVALID', { file, reason: issues.join('; ') });
+    const reason = faultText(parsed.error, input, 'file');
+    throw new GristmillError('TRAIN_SOURCES_INVALID', { file, reason });
   }
   const seen = new Set<string>();
   for (const source of parsed.data.domains) {

@@ -8,10 +8,11 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { byName } from '../../schema.ts';
 import { type CurveLoss, type LossCurve, MAX_STEPS } from './loss-curves.ts';
 import { type Pilot, percentText, refusePilot } from './pilots.ts';
 
-const losses = z.record(z.string(), z.number());
+const losses = byName(z.number());
 const summarySchema = z.object({
   nParams: z.number().positive(),
   stages: z.array(

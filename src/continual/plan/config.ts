@@ -15,9 +15,11 @@ import { readFileSync } from 'node:fs';
 import { parse as parseYaml } from 'yaml';
 import { z } from 'zod';
 import { GristmillError, printable } from '../../errors.ts';
+import { byName, faultsOf } from '../../schema.ts';
 import {
   batchSchema,
   deviceSchema,
+  KEEPS_TOKENIZER,
   modelSchema,
   optimizerSchema,
   tokenizerSchema,
@@ -66,7 +68,7 @@ const weight = z.union([z.number(), z.string()]).transform((value, context) => {
   });
   return z.NEVER;
 });
-const weights = z.record(name, weight);
+const weights = byName(weight, name);
 const blend = z.union([name.transform((dataset) => ({ [dataset]: 1 })), weights], {
   error:
     'expected the name of a dataset, or { name: weight, … } with weights of 0 or more or percent',
@@ -74,7 +76,7 @@ const blend = z.union([name.transform((dataset) => ({ [dataset]: 1 })), weights]
 
 const inputs = z.array(z.string().min(1)).min(1);
 /** By column: values of which a row must have one, e.g. { language: [es, pt] }. */
-const where = z.record(z.string().min(1), z.array(z.string()).min(1));
+const where = byName(z.array(z.string()).min(1), z.string().min(1));
 
 const dataset = z.strictObject({
   /** Files, folders and globs of Parquet, JSONL and Arrow; needed to run. */
@@ -157,55 +159,58 @@ const stage = z.strictObject({
   done: z.boolean().default(false),
 });
 
-const schema = z.strictObject({
-  name: z.string().min(1).max(200).default('continual pre-training'),
-  /** What stages leave out; presets.ts says what, from where and when it is advised. */
-  preset: z.enum(['rewarm', 'infinite', 'reuse']).optional(),
-  /** Of the preset's schedules. Default: those of the stage that a stage starts from. */
-  rates: z
-    .strictObject({
-      peakLr: z.number().positive(),
-      /** Default `peakLr / 10`, as published. */
-      minLr: z.number().positive().optional(),
-      /** Of the infinite schedule. Default the mean of the two, as published. */
-      constantLr: z.number().positive().optional(),
-    })
-    .optional(),
-  seed: z.int().min(0).default(0),
-  model: modelSchema.optional(),
-  tokenizer: tokenizerSchema.optional(),
-  batch: batchSchema,
-  optimizer: optimizerSchema,
-  validation: z
-    .strictObject({
-      /** Of every dataset, by document. */
-      share: z.number().positive().max(0.5).default(0.05),
-      /** Steps between measurements; 0 for the ends of stages only. */
-      every: z.int().min(0).default(100),
-      /** Sequences of each set that are measured, at most. */
-      windows: z.int().min(1).default(64),
-      /** Sets beside the held-out parts of the datasets. */
-      sets: z
-        .record(
-          name,
+const schema = z
+  .strictObject({
+    name: z.string().min(1).max(200).default('continual pre-training'),
+    /** What stages leave out; presets.ts says what, from where and when it is advised. */
+    preset: z.enum(['rewarm', 'infinite', 'reuse']).optional(),
+    /** Of the preset's schedules. Default: those of the stage that a stage starts from. */
+    rates: z
+      .strictObject({
+        peakLr: z.number().positive(),
+        /** Default `peakLr / 10`, as published. */
+        minLr: z.number().positive().optional(),
+        /** Of the infinite schedule. Default the mean of the two, as published. */
+        constantLr: z.number().positive().optional(),
+      })
+      .optional(),
+    seed: z.int().min(0).default(0),
+    model: modelSchema.optional(),
+    tokenizer: tokenizerSchema.optional(),
+    batch: batchSchema,
+    optimizer: optimizerSchema,
+    validation: z
+      .strictObject({
+        /** Of every dataset, by document. */
+        share: z.number().positive().max(0.5).default(0.05),
+        /** Steps between measurements; 0 for the ends of stages only. */
+        every: z.int().min(0).default(100),
+        /** Sequences of each set that are measured, at most. */
+        windows: z.int().min(1).default(64),
+        /** Sets beside the held-out parts of the datasets. */
+        sets: byName(
           z.strictObject({
             inputs,
             textColumn: z.string().min(1).optional(),
             where: where.optional(),
           }),
-        )
-        .default({}),
-    })
-    .prefault({}),
-  /** Steps between checkpoints; 0 for the kept ones only. */
-  checkpointEvery: z.int().min(0).default(200),
-  nThreads: z.int().min(1).optional(),
-  device: deviceSchema.default('cpu'),
-  datasets: z
-    .record(name, dataset)
-    .refine((all) => Object.keys(all).length > 0, { error: 'expected at least one' }),
-  stages: z.array(stage).min(1).max(1000),
-});
+          name,
+        ).default({}),
+      })
+      .prefault({}),
+    /** Steps between checkpoints; 0 for the kept ones only. */
+    checkpointEvery: z.int().min(0).default(200),
+    nThreads: z.int().min(1).optional(),
+    device: deviceSchema.default('cpu'),
+    datasets: byName(dataset, name).refine((all) => Object.keys(all).length > 0, {
+      error: 'expected at least one',
+    }),
+    stages: z.array(stage).min(1).max(1000),
+  })
+  .refine(
+    ({ model, tokenizer }) => !(model && 'from' in model && tokenizer && 'train' in tokenizer),
+    { path: ['tokenizer'], error: KEEPS_TOKENIZER },
+  );
 
 /** A checked plan, what presets fill in still left out. */
 export type PlanConfig = z.infer<typeof schema>;
@@ -223,7 +228,7 @@ export type PlanInput = z.input<typeof schema>;
 export function checkPlan(input: unknown, file = 'the plan'): PlanConfig {
   const parsed = schema.safeParse(input);
   if (parsed.success) return parsed.data;
-  const reason = parsed.error.issues
+  const reason = faultsOf(parsed.error, input)
     .map(({ path, message }) => `${placeOf(input, path)}: ${message}`)
     .join('; ');
   throw new GristmillError('CONTINUAL_PLAN_INVALID', { file, reason });

@@ -6,7 +6,7 @@
  *            startLr   ╱              ╲____________  toLr
  *                      warmup  hold    decay   tail
  *
- * Lengths are steps, not rounded. A part may be empty; what does not fit (two descents, a second warm-up, a law of
+ * Lengths are steps, not rounded; the descent of a schedule that is cut off is told whole, beyond the end. A part may be empty; what does not fit (two descents, a second warm-up, a law of
  * tokens) has no such form.
  */
 import type { LrCurve, Phase } from '../../train/schedules/curve.ts';
@@ -61,14 +61,16 @@ export function trapezoidOf({ phases, totalSteps }: LrCurve): Trapezoid | null {
   if ((hold && hold.from !== peakLr) || (decay && decay.from !== peakLr)) return null;
   if (tail && tail.from !== (decay?.to ?? peakLr)) return null;
   const steps = (phase: Phase | null): number => (phase ? phase.end - phase.start : 0);
+  // A trainer is told of the whole descent, where it is cut off.
+  const descent = decay && { ...decay, ...decay.whole };
   return {
     startLr: warmup?.from ?? peakLr,
     peakLr,
     warmup: steps(warmup),
     hold: steps(hold),
     decay:
-      decay && isDescent(decay.shape)
-        ? { shape: decay.shape, steps: steps(decay), toLr: decay.to }
+      descent && isDescent(descent.shape)
+        ? { shape: descent.shape, steps: steps(descent), toLr: descent.to }
         : null,
     tail: steps(tail),
     total: totalSteps,

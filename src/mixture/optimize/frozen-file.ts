@@ -9,6 +9,7 @@ import { readFileSync } from 'node:fs';
 import { parse as parseYaml } from 'yaml';
 import { z } from 'zod';
 import { GristmillError } from '../../errors.ts';
+import { byName, faultText } from '../../schema.ts';
 import { matchDomain } from '../domains.ts';
 import type { FrozenGroup } from './space.ts';
 
@@ -18,10 +19,13 @@ const groups = z.array(
     domains: z.array(z.string().min(1)).min(1),
     freeze: z.enum(['total', 'ratios']),
     total: z.number().min(0).max(1).optional(),
-    weights: z.record(z.string(), z.number().min(0)).optional(),
+    weights: byName(z.number().min(0)).optional(),
   }),
 );
-const shape = z.union([groups, z.strictObject({ groups }).transform(({ groups: inner }) => inner)]);
+const shape = z.union(
+  [groups, z.strictObject({ groups }).transform(({ groups: inner }) => inner)],
+  { error: 'expected a list of groups, or { groups: [...] }' },
+);
 
 /**
  * Reads frozen groups.
@@ -39,12 +43,7 @@ export function readFrozenGroups(path: string, domains: readonly string[]): Froz
     throw invalid((cause as Error).message, cause);
   }
   const parsed = shape.safeParse(value);
-  if (!parsed.success) {
-    const inner = groups.safeParse((value as { groups?: unknown } | null)?.groups ?? value);
-    const issue = inner.error?.issues[0];
-    const where = issue && issue.path.length > 0 ? `${issue.path.join('.')}: ` : '';
-    throw invalid(`${where}${issue?.message ?? 'expected a list of groups'}`);
-  }
+  if (!parsed.success) throw invalid(faultText(parsed.error, value, 'the file'));
   const nameOf = (name: string): string => {
     const known = matchDomain(domains, name);
     if (known === null) throw invalid(`${name} is none of ${domains.join(', ')}`);

@@ -8,6 +8,7 @@ import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { z } from 'zod';
 import { GristmillError } from '../../errors.ts';
+import { faultsOf } from '../../schema.ts';
 
 /** Bound of config files and templates. */
 export const MAX_CONFIG_BYTES = 16 * 2 ** 20;
@@ -94,9 +95,8 @@ export function readJsonIfThere(dir: string, name: string, maxBytes?: number): J
 export function checked<T>(schema: z.ZodType<T>, value: unknown, file: string): T {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
-  const issue = result.error.issues[0];
-  const field = issue?.path.map(String).join('.') ?? '';
-  throw invalidFile(file, `${field === '' ? '' : `${field}: `}${issue?.message ?? 'invalid'}`);
+  const { path, message } = faultsOf(result.error, value)[0]!;
+  throw invalidFile(file, `${path.length === 0 ? '' : `${path.join('.')}: `}${message}`);
 }
 
 /** True for `{}`, not for arrays and null. */

@@ -12,6 +12,7 @@
 import { closeSync, fstatSync, openSync, readdirSync, readSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { z } from 'zod';
+import { byName } from '../../schema.ts';
 import {
   checked,
   decodeUtf8,
@@ -99,7 +100,7 @@ export function indexedFiles(dir: string): string[] {
 function readIndex(dir: string): Map<string, string> {
   const file = join(dir, INDEX);
   const index = checked(
-    z.object({ weight_map: z.record(z.string(), z.string()) }),
+    z.object({ weight_map: byName(z.string()) }),
     readJson(file, MAX_HEADER_BYTES),
     file,
   );

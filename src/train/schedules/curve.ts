@@ -32,6 +32,8 @@ export interface Phase {
   readonly to: number;
   /** α of `inverse-sqrt`; τ in steps of `root`. */
   readonly timescale?: number;
+  /** Of a phase that is cut off by the end of the whole: its end and rate there if it were not. */
+  readonly whole?: { readonly end: number; readonly to: number };
   /** Of `power`: rate = a · (t · tokensPerStep)^b between `minLr` and `peakLr`. */
   readonly power?: {
     readonly a: number;
@@ -138,7 +140,8 @@ export function lrCurve(
 }
 
 function rateIn(phase: Phase, time: number): number {
-  const { shape, start, end, from, to } = phase;
+  const { shape, start, from } = phase;
+  const { end, to } = phase.whole ?? phase;
   const x = (time - start) / (end - start);
   switch (shape) {
     case 'constant':
@@ -269,6 +272,9 @@ class Builder {
 }
 
 function phasesOf(spec: ScheduleSpec, horizon: Horizon, origin: number): Phase[] {
+  if (spec.kind !== 'composite' && spec.horizon) {
+    return cutPhases(spec, spec.horizon, horizon, origin);
+  }
   const build = new Builder(origin, horizon);
   switch (spec.kind) {
     case 'constant':
@@ -331,6 +337,32 @@ function phasesOf(spec: ScheduleSpec, horizon: Horizon, origin: number): Phase[]
       return build.finish('leave out the length of the last part, or give another');
   }
   return build.finish('a phase is missing');
+}
+
+/** Phases of a schedule that is made for more than there is. */
+function cutPhases(
+  { horizon: length, ...spec }: Exclude<ScheduleSpec, { kind: 'composite' }>,
+  horizonLength: Length,
+  horizon: Horizon,
+  origin: number,
+): Phase[] {
+  const totalSteps = stepsOf(horizonLength, horizon, 'horizon');
+  if (totalSteps < horizon.totalSteps * (1 - SLACK)) {
+    fail(
+      `horizon is ${figure(totalSteps)} steps, fewer than the ${figure(horizon.totalSteps)} of the whole; for a schedule that ends before give \`decay\` a length, or use a composite`,
+    );
+  }
+  const cut = origin + horizon.totalSteps;
+  const phases = phasesOf(spec as ScheduleSpec, { ...horizon, totalSteps }, origin);
+  return phases.flatMap((phase) => {
+    const { shape, start, end, from, to } = phase;
+    const dust = SLACK * Math.max(1, cut);
+    if (start >= cut - dust) return [];
+    if (end <= cut + dust) return [end > cut - dust ? { ...phase, end: cut } : phase];
+    const isScaled = shape === 'cosine' || shape === 'inverse-sqrt' || shape === '1-sqrt';
+    const toCut = shape === 'constant' ? from : rateIn(phase, cut);
+    return [{ ...phase, end: cut, to: toCut, ...(isScaled && { whole: { end, to } }) }];
+  });
 }
 
 function inverseSqrt(build: Builder, spec: Extract<ScheduleSpec, { kind: 'inverse-sqrt' }>): void {
@@ -421,7 +453,11 @@ function append(build: Builder, phases: readonly Phase[], totalSteps: number, wh
   if (totalSteps > build.left + SLACK * Math.max(1, build.at + build.left)) {
     fail(`${what} is ${figure(totalSteps)} steps long, but ${figure(build.left)} are left`);
   }
-  for (const { name, start, end, ...rest } of phases) build.add(name, end - start, rest);
+  for (const { name, start, end, whole, ...rest } of phases) {
+    const shift = build.at - start;
+    const moved = whole && { whole: { ...whole, end: whole.end + shift } };
+    build.add(name, end - start, { ...rest, ...moved });
+  }
 }
 
 function checkOrder(low: string, lowRate: number, high: string, highRate: number): void {

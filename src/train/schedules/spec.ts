@@ -5,6 +5,7 @@
  */
 import { z } from 'zod';
 import { GristmillError } from '../../errors.ts';
+import { faultText } from '../../schema.ts';
 import { lengthSchema } from './lengths.ts';
 
 const rate = z.number().min(0).refine(Number.isFinite, { error: 'expected a finite number' });
@@ -25,6 +26,11 @@ const shape = z.enum(DECAY_SHAPES);
 const timescale = z.number().positive();
 
 const warmup = {
+  /**
+   * The length that the schedule is made for, where training ends before it (4T of 5T tokens): lengths are shares of it,
+   * and the curve is cut off. Without it the whole.
+   */
+  horizon: lengthSchema.optional(),
   /** Linear, from `warmupStartLr` up to the peak. None without it. */
   warmup: lengthSchema.optional(),
   warmupStartLr: rate.default(0),
@@ -192,8 +198,6 @@ export const scheduleSchema: z.ZodType<ScheduleSpec, ScheduleInput> = z.discrimi
 export function checkSchedule(input: unknown, where = 'the schedule'): ScheduleSpec {
   const parsed = scheduleSchema.safeParse(input);
   if (parsed.success) return parsed.data;
-  const reason = parsed.error.issues
-    .map(({ path, message }) => `${path.join('.') || 'schedule'}: ${message}`)
-    .join('; ');
+  const reason = faultText(parsed.error, input, 'schedule');
   throw new GristmillError('SCHEDULE_INVALID', { where, reason });
 }

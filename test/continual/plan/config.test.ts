@@ -47,7 +47,7 @@ stages:
     expect(blend([{ data: { a: '50 %', b: 1 } }])).toEqual([{ data: { a: 0.5, b: 1 } }]);
     for (const wrong of [{ a: 'much' }, { a: -1 }, { a: '-5 %' }, 3, [{ data: { a: 'x' } }]]) {
       expect(() => blend(wrong)).toThrow(
-        /stage base: data.*: expected .*weights of 0 or more or percent/,
+        /stage base: data.*: expected .*weights? of 0 or more,? or percent/,
       );
     }
   });

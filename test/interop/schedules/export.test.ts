@@ -45,6 +45,10 @@ const SCHEDULES: Readonly<Record<string, ScheduleInput>> = {
   'cosine, no warm-up': { kind: 'cosine', ...ends },
   'cosine, warm-up from a rate': { kind: 'cosine', ...ends, warmup, warmupStartLr: 1e-5 },
   'cosine, flat end': { kind: 'cosine', ...ends, warmup, decay: { fraction: 0.8 } },
+  'cosine, cut off': { kind: 'cosine', ...ends, warmup, horizon: '2500 steps' },
+  'linear, cut off': { kind: 'linear', ...ends, warmup, horizon: '2500 steps' },
+  'wsd, cut off': { ...wsd('linear', true), horizon: '2500 steps' },
+  'infinite, cut off': { ...paper, horizon: '2500 steps' },
   'inverse-sqrt': { kind: 'inverse-sqrt', peakLr: 3e-4, warmup },
   rewarm: { kind: 'rewarm', ...ends, warmup, cycles: [{ fraction: 0.5 }, { fraction: 0.5 }] },
   'rewarm, linear': {
@@ -210,14 +214,30 @@ describe('exportSchedule', () => {
     [
       'megatron',
       'exact',
-      ['cosine', 'cosine, no warm-up', 'linear', 'wsd, 1-sqrt', 'infinite, not annealed'],
+      [
+        'cosine',
+        'cosine, no warm-up',
+        'cosine, cut off',
+        'linear',
+        'wsd, 1-sqrt',
+        'infinite, not annealed',
+      ],
     ],
     ['torchtitan', 'exact', ['wsd, cosine', 'wsd, 1-sqrt', 'constant, warm-up']],
     ['nanotron', 'exact', ['constant', 'wsd, 1-sqrt, no warm-up']],
     [
       'olmo-core',
       'exact',
-      ['cosine', 'rewarm', 'wsds', 'power', 'inverse-sqrt', 'infinite, linear anneal', 'composite'],
+      [
+        'cosine',
+        'cosine, cut off',
+        'rewarm',
+        'wsds',
+        'power',
+        'inverse-sqrt',
+        'infinite, linear anneal',
+        'composite',
+      ],
     ],
     ['litgpt', 'exact', ['constant']],
   ] as const)('%s: its own options are %s', (target, _, schedules) => {

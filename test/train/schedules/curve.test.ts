@@ -215,6 +215,92 @@ describe('formulas', () => {
   });
 });
 
+describe('schedules for more than there is', () => {
+  const peakLr = 3;
+  const minLr = 0.3;
+  const warmup = { fraction: 0.05 };
+  const kinds: readonly ScheduleInput[] = [
+    { kind: 'constant', peakLr, warmup },
+    { kind: 'linear', peakLr, minLr, warmup },
+    { kind: 'cosine', peakLr, minLr, warmup, warmupStartLr: 0.1 },
+    { kind: 'cosine', peakLr, minLr, decay: { fraction: 0.4 } },
+    { kind: 'inverse-sqrt', peakLr, warmup },
+    { kind: 'rewarm', peakLr, minLr, warmup, cycles: ['30 %', '70 %'] },
+    ...DECAY_SHAPES.map(
+      (shape): ScheduleInput => ({
+        kind: 'infinite',
+        peakLr,
+        constantLr: 2,
+        minLr,
+        warmup,
+        cooldown: { shape, length: '30 %' },
+        anneal: { shape, length: '20 %' },
+      }),
+    ),
+    ...DECAY_SHAPES.map(
+      (shape): ScheduleInput => ({
+        kind: 'wsds',
+        peakLr,
+        minLr,
+        warmup,
+        periods: ['50 %', '50 %'],
+        decay: { shape, length: '20 %' },
+      }),
+    ),
+    { kind: 'wsd', peakLr, minLr, warmup, decay: { shape: 'linear', length: '10 %' } },
+    { kind: 'power', peakLr, a: 2, warmup, decay: { shape: 'cosine', length: '30 %' } },
+  ];
+
+  it('are the beginning of the whole, of every kind', () => {
+    const tokensPerStep = 10;
+    fc.assert(
+      fc.property(
+        fc.constantFrom(...kinds),
+        fc.integer({ min: 50, max: 1000 }),
+        fc.double({ min: 0.02, max: 1, noNaN: true }),
+        (schedule, wholeSteps, share) => {
+          const totalSteps = Math.max(1, Math.round(wholeSteps * share));
+          const whole = lrCurve(schedule, { totalSteps: wholeSteps, tokensPerStep });
+          const horizon = `${wholeSteps * tokensPerStep} tokens`;
+          const input = { ...schedule, horizon } as ScheduleInput;
+          const cut = lrCurve(input, { totalSteps, tokensPerStep });
+          let end = 0;
+          for (const phase of cut.phases) {
+            expect(phase.start).toBe(end);
+            end = phase.end;
+            expect(cut.at(end)).toBeCloseTo(phase.to, 12);
+          }
+          expect(end).toBe(totalSteps);
+          for (let step = 1; step <= totalSteps; step++) {
+            expect(cut.at(step)).toBeCloseTo(whole.at(step), 12);
+          }
+          // As a part of a row of schedules too.
+          const parts = [{ length: '7 steps', schedule: { kind: 'constant' as const, peakLr: 1 } }];
+          const row = {
+            kind: 'composite',
+            parts: [...parts, { schedule: input }],
+          } as ScheduleInput;
+          const composed = lrCurve(row, { totalSteps: totalSteps + 7, tokensPerStep });
+          if (schedule.kind === 'power') return;
+          for (let step = 1; step <= totalSteps; step += 3) {
+            expect(composed.at(7 + step)).toBeCloseTo(whole.at(step), 11);
+          }
+        },
+      ),
+    );
+  });
+
+  it('have the rate of 4T of a cosine over 5T tokens', () => {
+    const horizon = { totalSteps: 4000, tokensPerStep: 1e9 };
+    const curve = lrCurve({ kind: 'cosine', peakLr, minLr, horizon: '5T tokens' }, horizon);
+    const expected = minLr + ((peakLr - minLr) / 2) * (1 + Math.cos(Math.PI * 0.8));
+    expect(curve.at(4000)).toBeCloseTo(expected, 14);
+    expect(() => lrCurve({ kind: 'cosine', peakLr, horizon: '3T tokens' }, horizon)).toThrow(
+      /horizon is 3000 steps, fewer than the 4000 of the whole/,
+    );
+  });
+});
+
 describe('lengths', () => {
   it('are read with their units', () => {
     expect(parseLength('1 %')).toEqual({ fraction: 0.01 });
