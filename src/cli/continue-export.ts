@@ -80,7 +80,7 @@ interface WrittenStage extends Omit<ExportedStage, 'files'> {
   readonly files: readonly string[];
 }
 
-function exportPlan(file: string | undefined, flags: ExportFlags): void {
+async function exportPlan(file: string | undefined, flags: ExportFlags): Promise<void> {
   const { json, trainer, out } = flags;
   if (flags.list) {
     const rows = SCHEDULE_TARGETS.map((name) => [name, TRIED_WITH[name], TRAINERS[name]]);
@@ -133,11 +133,13 @@ function exportPlan(file: string | undefined, flags: ExportFlags): void {
   }));
   // All of them first: nothing is written where one would be refused.
   for (const { folder } of stages) checkExportFolder(folder);
-  const written = stages.map(({ name, folder, exported }): WrittenStage => {
+  const written: WrittenStage[] = [];
+  for (const { name, folder, exported } of stages) {
     const { files, schedule, warnings, run } = exported;
-    writeExportFolder(folder, files, { trainer, stage: name, run, schedule, warnings });
-    return { stage: name, folder, run, schedule, warnings, files: files.map((each) => each.name) };
-  });
+    await writeExportFolder(folder, files, { trainer, stage: name, run, schedule, warnings });
+    const names = files.map((each) => each.name);
+    written.push({ stage: name, folder, run, schedule, warnings, files: names });
+  }
   printResult(json, { trainer, stages: written }, () => writtenText(written));
 }
 

@@ -7,28 +7,33 @@ import { basename, dirname, join } from 'node:path';
 import { syncFolder, writeDurably } from '../durable-files.ts';
 import { GristmillError } from '../errors.ts';
 import { makeFolder } from '../local-path.ts';
+import { type Lease, takeLease } from '../work/lease.ts';
 import type { ExportFile } from './schedules/target.ts';
 
 /** Name of the file that says what a folder holds. */
 export const EXPORT_RECORD = 'export.json';
 
 /**
- * Writes files into a folder of their own; one of an earlier export is replaced.
+ * Writes files into a folder of their own; one of an earlier export is replaced. One at a time writes a folder; what a
+ * killed one left half done is put right by the next.
  *
  * @param record what export.json says beside the names of the files
- * @throws EXPORT_FOREIGN for a folder that holds anything else; EXPORT_WRITE_FAILED
+ * @throws EXPORT_FOREIGN for a folder that holds anything else; RUN_OUTPUT_IN_USE, RUN_LEASE_LOST, EXPORT_WRITE_FAILED
  */
-export function writeExportFolder(
+export async function writeExportFolder(
   folder: string,
   files: readonly ExportFile[],
   record: Readonly<Record<string, unknown>>,
-): void {
-  checkExportFolder(folder);
+): Promise<void> {
   const [parent, name] = [dirname(folder), basename(folder)];
   const partial = join(parent, `.${name}.gristmill-partial`);
   const old = join(parent, `.${name}.gristmill-old`);
+  let lease: Lease | null = null;
   try {
     makeFolder(parent);
+    lease = await takeLease(folder, join(parent, `.${name}.gristmill-lock`));
+    if (!existsSync(folder) && existsSync(old)) renameSync(old, folder);
+    checkExportFolder(folder);
     rmSync(partial, { recursive: true, force: true });
     mkdirSync(partial);
     const names = files.map(({ name }) => name);
@@ -37,14 +42,19 @@ export function writeExportFolder(
       writeDurably(join(partial, file.name), file.text);
     }
     syncFolder(partial);
+    lease.check();
     rmSync(old, { recursive: true, force: true });
     if (existsSync(folder)) renameSync(folder, old);
     renameSync(partial, folder);
     syncFolder(parent);
     rmSync(old, { recursive: true, force: true });
-  } catch (cause) {
-    const reason = (cause as Error).message;
-    throw new GristmillError('EXPORT_WRITE_FAILED', { path: folder, reason }, { cause });
+  } catch (caught) {
+    const error = lease?.explain(caught) ?? caught;
+    if (error instanceof GristmillError) throw error;
+    const reason = (error as Error).message;
+    throw new GristmillError('EXPORT_WRITE_FAILED', { path: folder, reason }, { cause: error });
+  } finally {
+    lease?.release();
   }
 }
 

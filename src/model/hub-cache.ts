@@ -3,6 +3,8 @@
  *
  *     <cache>/models/<owner>--<name>/refs/<revision>          the commit that the revision named, when it was pulled
  *     <cache>/models/<owner>--<name>/<commit>/model.<type>.gguf
+ *     <cache>/models/<owner>--<name>/<commit>/lock            held by the one that pulls; readers need none, as what has
+ *                                                             its name is whole
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';

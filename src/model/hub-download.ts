@@ -213,6 +213,7 @@ export async function writing<T>(path: string, call: () => Promise<T>): Promise<
   try {
     return await call();
   } catch (cause) {
+    if (cause instanceof GristmillError) throw cause;
     const reason = (cause as Error).message;
     throw new GristmillError('MODEL_WRITE_FAILED', { path, reason }, { cause });
   }

@@ -12,6 +12,7 @@ import { writeDurably } from '../durable-files.ts';
 import { GristmillError } from '../errors.ts';
 import { makeFolder } from '../local-path.ts';
 import { checkNames, type OptionNames } from '../options.ts';
+import { takeLease } from '../work/lease.ts';
 import { convertModel } from './convert/convert.ts';
 import { indexedFiles } from './convert/safetensors.ts';
 import { type ConvertedType, hubFolder, hubModelPath } from './hub-cache.ts';
@@ -92,7 +93,7 @@ const OPTION_NAMES: OptionNames<PullModelOptions> = {
  * Pulls and converts a model, or finds it in the cache.
  *
  * @throws OPTION_INVALID, MODEL_HUB_FAILED, MODEL_HUB_CHECKSUM, MODEL_WRITE_FAILED, MODEL_FILES_INVALID,
- * MODEL_CONVERT_UNSUPPORTED, ABORTED
+ * MODEL_CONVERT_UNSUPPORTED, RUN_OUTPUT_IN_USE while another process pulls the same commit, RUN_LEASE_LOST, ABORTED
  */
 export async function pullModel(options: PullModelOptions): Promise<PullSummary> {
   checkNames('pullModel', options, OPTION_NAMES);
@@ -103,20 +104,29 @@ export async function pullModel(options: PullModelOptions): Promise<PullSummary>
   const path = hubModelPath(repo, commit, type);
   let bytesReceived = 0;
   let notes: readonly string[] = [];
-  if (!(await stat(path).catch(() => null))?.isFile()) {
-    const dir = join(dirname(path), 'hf');
+  const isThere = async () => (await stat(path).catch(() => null))?.isFile() ?? false;
+  if (!(await isThere())) {
+    const folder = dirname(path);
+    const dir = join(folder, 'hf');
     await writing(dir, async () => makeFolder(dir));
-    bytesReceived = await download(access, commit, dir, options);
-    const summary = await convertModel({
-      dir,
-      out: path,
-      type,
-      name: repo.split('/')[1]!,
-      ...(signal && { signal }),
-      onProgress: ({ bytesDone, bytes, tensor }) =>
-        options.onProgress?.({ stage: 'convert', item: tensor, bytesDone, bytes }),
-    });
-    notes = summary.notes;
+    // Two that pull one commit would write into each other's partial files, and remove each other's source.
+    using lease = await writing(folder, () => takeLease(folder, join(folder, 'lock'), { signal }));
+    if (!(await isThere())) {
+      await writing(dir, async () => makeFolder(dir));
+      bytesReceived = await download(access, commit, dir, options);
+      lease.check();
+      const summary = await convertModel({
+        dir,
+        out: path,
+        type,
+        name: repo.split('/')[1]!,
+        ...(signal && { signal }),
+        onProgress: ({ bytesDone, bytes, tensor }) =>
+          options.onProgress?.({ stage: 'convert', item: tensor, bytesDone, bytes }),
+      });
+      notes = summary.notes;
+    }
+    lease.check();
     if (!options.keepSource) await rm(dir, { recursive: true, force: true });
   }
   await nameRevision(repo, revision, commit);

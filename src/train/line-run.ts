@@ -83,7 +83,7 @@ async function train(
       state.nParams = trainer.info.nParams;
       const { calibration, thresholds } = validation;
       const kind = 'line-score';
-      if (!existsSync(folder.model)) {
+      if (await folder.lacksModel(onPhase)) {
         await trainer.exportGguf({
           path: folder.model,
           ...config.export,

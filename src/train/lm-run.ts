@@ -101,7 +101,7 @@ class LmRun {
     this.#tokenizerPath = data.tokenizerPath;
   }
 
-  async execute({ signal, onProgress }: TrainHooks): Promise<TrainSummary> {
+  async execute({ signal, onProgress, onPhase }: TrainHooks): Promise<TrainSummary> {
     const { batch, checkpointEvery, evalEvery } = this.#config;
     const perStep = batch.nSeq * batch.accumulate;
     const totalSteps =
@@ -133,7 +133,7 @@ class LmRun {
     // An interrupt in front of the first step leaves nothing that another run would have to give way to.
     if (step < totalSteps && step > resumedAt) await this.#checkpoint();
     const { model } = this.#folder;
-    if (step >= totalSteps && !existsSync(model)) {
+    if (step >= totalSteps && (await this.#folder.lacksModel(onPhase))) {
       await this.#describe(model);
       await this.#export(model);
     }

@@ -15,6 +15,7 @@ import { createReadStream, existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { readLedgerJson } from '../durable-files.ts';
 import { GristmillError, isGristmillError } from '../errors.ts';
+import { inspectModel } from '../model/inspect.ts';
 import { type Lease, type TakeLeaseOptions, takeLease } from '../work/lease.ts';
 import { type LossPoint, lossPlot } from './loss-plot.ts';
 import { markIn, RecordLog, writeWhole } from './record-log.ts';
@@ -155,11 +156,34 @@ export class RunFolder implements Disposable {
     this.write('loss.svg', picture);
   }
 
+  /**
+   * Whether the model has to be made: it is not there, or it was cut or damaged since it was made, which is said.
+   *
+   * @param onNotice told of damage
+   */
+  async lacksModel(onNotice?: (line: string) => void): Promise<boolean> {
+    if (!existsSync(this.model)) return true;
+    const fault = await modelFault(this.model);
+    if (fault !== null) onNotice?.(`${fault}: it is made again from the checkpoint`);
+    return fault !== null;
+  }
+
   /** Last losses, null before the first. */
   last(): { readonly loss: number | null; readonly validationLoss: number | null } {
     const found = (key: 'loss' | 'validationLoss'): number | null =>
       this.records.findLast((record) => record[key] !== undefined)?.[key] ?? null;
     return { loss: found('loss'), validationLoss: found('validationLoss') };
+  }
+}
+
+/** What is wrong with the length or the head of a model file, as far as that is seen at once; null for nothing. */
+export async function modelFault(path: string): Promise<string | null> {
+  try {
+    await inspectModel(path);
+    return null;
+  } catch (error) {
+    if (!isGristmillError(error)) throw error;
+    return error.message;
   }
 }
 

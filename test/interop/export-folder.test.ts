@@ -4,6 +4,7 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   writeFileSync,
 } from 'node:fs';
@@ -24,46 +25,79 @@ const files = [
 ];
 
 describe('writeExportFolder', () => {
-  it('writes a folder and replaces its own', () => {
+  it('writes a folder and replaces its own', async () => {
     const folder = join(root, 'deep', 'stage');
-    writeExportFolder(folder, files, { trainer: 'hf' });
+    await writeExportFolder(folder, files, { trainer: 'hf' });
     expect(readdirSync(folder).sort()).toEqual(['blend.yml', EXPORT_RECORD, 'schedule.yml']);
     expect(JSON.parse(readFileSync(join(folder, EXPORT_RECORD), 'utf8'))).toEqual({
       gristmill: 'export',
       trainer: 'hf',
       files: ['schedule.yml', 'blend.yml'],
     });
-    writeExportFolder(folder, files.slice(1), { trainer: 'hf' });
+    await writeExportFolder(folder, files.slice(1), { trainer: 'hf' });
     expect(readdirSync(folder).sort()).toEqual(['blend.yml', EXPORT_RECORD]);
     expect(readdirSync(join(root, 'deep'))).toEqual(['stage']);
   });
 
-  it('leaves alone what it has not written', () => {
+  it('leaves alone what it has not written', async () => {
     const folder = join(root, 'stage');
-    writeExportFolder(folder, files, {});
+    await writeExportFolder(folder, files, {});
     writeFileSync(join(folder, 'notes.txt'), 'mine');
-    expect(() => writeExportFolder(folder, files, {})).toThrow(/notes\.txt/);
+    await expect(writeExportFolder(folder, files, {})).rejects.toThrow(/notes\.txt/);
     const other = join(root, 'other');
     mkdirSync(other);
-    writeExportFolder(other, files, {});
+    await writeExportFolder(other, files, {});
     rmSync(other, { recursive: true });
     mkdirSync(other);
     writeFileSync(join(other, 'schedule.yml'), 'mine');
-    expect(() => writeExportFolder(other, files, {})).toThrow(/EXPORT_FOREIGN|schedule\.yml/);
+    await expect(writeExportFolder(other, files, {})).rejects.toThrow(
+      /EXPORT_FOREIGN|schedule\.yml/,
+    );
     expect(readFileSync(join(other, 'schedule.yml'), 'utf8')).toBe('mine');
     // A record of something else does not make its files ours.
     writeFileSync(join(other, EXPORT_RECORD), JSON.stringify({ files: ['schedule.yml'] }));
-    expect(() => writeExportFolder(other, files, {})).toThrow(/schedule\.yml/);
+    await expect(writeExportFolder(other, files, {})).rejects.toThrow(/schedule\.yml/);
     const file = join(root, 'file');
     writeFileSync(file, 'mine');
-    expect(() => writeExportFolder(file, files, {})).toThrow(/a file/);
+    await expect(writeExportFolder(file, files, {})).rejects.toThrow(/a file/);
     expect(existsSync(join(root, '.file.gristmill-partial'))).toBe(false);
   });
 
-  it('codes what cannot be written', () => {
+  it('codes what cannot be written', async () => {
     writeFileSync(join(root, 'file'), '');
-    expect(() => writeExportFolder(join(root, 'file', 'stage'), files, {})).toThrow(
+    await expect(writeExportFolder(join(root, 'file', 'stage'), files, {})).rejects.toEqual(
       expect.objectContaining({ code: 'EXPORT_WRITE_FAILED' }),
     );
+  });
+
+  // Two at once wrote into one partial folder, and one took away what the other had renamed.
+  it('is written by one at a time', async () => {
+    const folder = join(root, 'stage');
+    const all = await Promise.allSettled(
+      [1, 2, 3].map((run) => writeExportFolder(folder, files, { run })),
+    );
+    const refused = all.filter(({ status }) => status === 'rejected');
+    expect(refused.length).toBeLessThan(3);
+    for (const { reason } of refused as PromiseRejectedResult[]) {
+      expect(reason).toMatchObject({ code: 'RUN_OUTPUT_IN_USE' });
+    }
+    expect(readdirSync(folder).sort()).toEqual(['blend.yml', EXPORT_RECORD, 'schedule.yml']);
+    expect(readdirSync(root)).toEqual(['stage']);
+  });
+
+  it('goes on where a kill left it: between taking the old one away and giving the new one its name', async () => {
+    const folder = join(root, 'stage');
+    await writeExportFolder(folder, files, {});
+    writeFileSync(join(folder, 'notes.txt'), 'mine');
+    renameSync(folder, join(root, '.stage.gristmill-old'));
+    mkdirSync(join(root, '.stage.gristmill-partial'));
+    // The old one is there again, and judged as always.
+    await expect(writeExportFolder(folder, files, {})).rejects.toMatchObject({
+      code: 'EXPORT_FOREIGN',
+    });
+    rmSync(join(folder, 'notes.txt'));
+    await writeExportFolder(folder, files.slice(1), {});
+    expect(readdirSync(folder).sort()).toEqual(['blend.yml', EXPORT_RECORD]);
+    expect(readdirSync(root)).toEqual(['stage']);
   });
 });

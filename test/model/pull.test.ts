@@ -91,6 +91,22 @@ describe('pullModel', () => {
     expect((await inspectModel(again.path)).quantisation).toBe('Q8_0');
   });
 
+  // They wrote into each other's partial files, and the first one removed the source of the second.
+  it('one at a time pulls a commit; the other one is told', async () => {
+    const all = await Promise.allSettled([pull(), pull({ type: 'q8_0' }), pull()]);
+    const done = all.filter(({ status }) => status === 'fulfilled');
+    expect(done).toHaveLength(1);
+    for (const result of all) {
+      if (result.status === 'rejected') {
+        expect(result.reason).toMatchObject({ code: 'RUN_OUTPUT_IN_USE' });
+      }
+    }
+    const { path } = await pull();
+    expect((await inspectModel(path)).runnable).toBe(true);
+    expect((await inspectModel((await pull({ type: 'q8_0' })).path)).runnable).toBe(true);
+    expect(readdirSync(join(path, '..')).sort()).toEqual(['model.bf16.gguf', 'model.q8_0.gguf']);
+  });
+
   it('goes on where a connection broke', async () => {
     mirror.breaks = [5000, 7000];
     const { path } = await pull();

@@ -1,4 +1,11 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -113,6 +120,28 @@ describe('trainModel', () => {
     for (const name of ['losses.jsonl', 'model.gguf', 'loss.svg']) {
       expect(fileOf('stopped', name).equals(fileOf('whole', name)), name).toBe(true);
     }
+  });
+
+  // A finished run with a cut model was reported as finished.
+  it('makes a model again that was cut since, and says so', async () => {
+    const whole = fileOf('stopped', 'model.gguf');
+    const told: string[] = [];
+    for (const bytes of [whole.byteLength - 1, 100, 0]) {
+      truncateSync(join(folder, 'stopped', 'model.gguf'), bytes);
+      const onPhase = (line: string): number => told.push(line);
+      await trainModel(pretrain('stopped'), { onPhase });
+      expect(fileOf('stopped', 'model.gguf').equals(whole), String(bytes)).toBe(true);
+    }
+    const path = join(folder, 'stopped', 'model.gguf');
+    expect(told).toHaveLength(3);
+    for (const line of told) expect(line).toMatch(/model\.gguf.*made again from the checkpoint$/);
+    expect(told[0]).toContain(path);
+    const checkpoint = join(folder, 'stopped', 'checkpoint.bin');
+    truncateSync(checkpoint, fileOf('stopped', 'checkpoint.bin').byteLength - 1);
+    await expect(trainModel(pretrain('stopped'))).rejects.toMatchObject({
+      code: 'TRAIN_CHECKPOINT_INVALID',
+      details: { path: checkpoint },
+    });
   });
 
   it('refuses a folder of another run and names what changed', async () => {

@@ -31,6 +31,8 @@ export interface Checkpoint {
   /** Relative to the run's folder; the file of `model.from` for a stage made elsewhere. */
   readonly file: string;
   readonly sha256: string;
+  /** Its size; runs of earlier versions do not say. */
+  readonly bytes?: number;
   /** By dataset. */
   readonly seen: Readonly<Record<string, SeenTokens>>;
   /** By validation set, nats a token; null for a stage made elsewhere. */

@@ -174,7 +174,7 @@ class PlanRun {
         continue;
       }
       const summary =
-        finishedStage(out, stage) ??
+        (await finishedStage(out, stage, this.#options.onNotice)) ??
         (signal?.aborted
           ? null
           : await runStage({

@@ -15,14 +15,14 @@
  * step could be made from it: weights that a step with a finite loss has ruined are found by the next one.
  */
 import { createHash } from 'node:crypto';
-import { existsSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { pngOf } from '../../charts/png.ts';
 import { readLedgerJson, writeDurably } from '../../durable-files.ts';
 import { GristmillError, isGristmillError } from '../../errors.ts';
 import { makeFolder } from '../../local-path.ts';
 import { markIn, RecordLog, type RecordMark } from '../../train/record-log.ts';
-import { hashOf } from '../../train/run-folder.ts';
+import { hashOf, modelFault } from '../../train/run-folder.ts';
 import type { ValidationSet } from '../../train/store-batches.ts';
 import type { TokenStore } from '../../train/token-store.ts';
 import type { Trainer } from '../../train/trainer.ts';
@@ -84,10 +84,37 @@ export function stageFolder({ index, name }: PlanStage): string {
   return `stages/${String(index).padStart(2, '0')}-${name}`;
 }
 
-/** The record of a stage that is finished, or null. @throws RUN_LEDGER_INVALID */
-export function finishedStage(out: string, stage: PlanStage): StageSummary | null {
-  const file = join(out, stageFolder(stage), 'stage.json');
-  return existsSync(file) ? (readLedgerJson(file) as StageSummary) : null;
+/**
+ * The record of a stage that is finished, or null; null too where its model was cut, damaged or removed since, and its
+ * last checkpoint is there to make it again from.
+ *
+ * @param onNotice told of a model that has to be made again
+ * @throws RUN_LEDGER_INVALID for a damaged record; TRAIN_CHECKPOINT_INVALID for a checkpoint of another size than it had
+ */
+export async function finishedStage(
+  out: string,
+  stage: PlanStage,
+  onNotice?: (line: string) => void,
+): Promise<StageSummary | null> {
+  const folder = join(out, stageFolder(stage));
+  const file = join(folder, 'stage.json');
+  if (!existsSync(file)) return null;
+  const summary = readLedgerJson(file) as StageSummary;
+  for (const { file: name, bytes } of summary.checkpoints) checkSize(join(out, name), bytes);
+  const model = join(folder, 'model.gguf');
+  const fault = await modelFault(model);
+  if (fault === null || !existsSync(join(folder, 'annealed.ckpt'))) return summary;
+  onNotice?.(`${fault}: it is made again from the checkpoint`);
+  return null;
+}
+
+/** A checkpoint that was removed may not be needed any more; one that is there must be whole. */
+function checkSize(path: string, bytes: number | undefined): void {
+  if (bytes === undefined || !existsSync(path)) return;
+  const found = statSync(path).size;
+  if (found === bytes) return;
+  const reason = `it has ${found} bytes, ${bytes} were written; without the folder of its stage, and those behind it, the stage is trained again`;
+  throw new GristmillError('TRAIN_CHECKPOINT_INVALID', { path, reason });
 }
 
 /**
@@ -251,6 +278,7 @@ class StageRun {
         parent,
         file,
         sha256: await hashOf(join(this.#options.out, file)),
+        bytes: statSync(join(this.#options.out, file)).size,
         seen: lineage.tokensAt(stage.index, kind),
         losses,
       });

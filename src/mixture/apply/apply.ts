@@ -4,8 +4,9 @@
  *     OUT/part-00000.parquet …    text, domain
  *     OUT/_mixture.json           what was asked and what came out, exactly
  *
- * All of it is written as `OUT.partial` and renamed once: OUT is whole or not there. The same mixture, sources and seed
- * give the same bytes.
+ * All of it is written as `OUT.partial` and renamed once: OUT is whole or not there. What a killed run left of it says
+ * what it is, so that nobody takes it for documents, and the next run removes it. The same mixture, sources and seed give
+ * the same bytes.
  */
 import { existsSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
@@ -101,6 +102,8 @@ export interface AppliedMixture {
 
 /** Name of the file that says what a folder holds. */
 const RECORD = '_mixture.json';
+/** What it says until all is written. */
+const UNFINISHED = { format: 1, unfinished: true };
 const BATCH_ROWS = 1024;
 const BATCH_BYTES = 16 * 2 ** 20;
 
@@ -141,10 +144,13 @@ export async function applyMixture(options: ApplyMixtureOptions): Promise<Applie
   const tokenizer = vocabulary === undefined ? null : await native().openTokenizer(vocabulary);
   const partial = `${out}.partial`;
   let lease: Lease | null = null;
+  let isCleared = false;
   try {
     lease = await takeLease(out, join(dirname(out), `.${basename(out)}.lock`), options);
     // Another one may have made it while this one waited.
     if (readApplied(out)) throw new GristmillError('RUN_OUTPUT_FOREIGN', { out });
+    clearPartial(partial);
+    isCleared = true;
     options.onProgress?.('measure', 0, 0);
     const { domains: scanned, nSkipped } = await scanDomains(planned, tokenizer, signal);
     const domains = weigh(scanned, options);
@@ -157,8 +163,8 @@ export async function applyMixture(options: ApplyMixtureOptions): Promise<Applie
       { ...quota, maxEpochs, seed, signal },
     );
     lease.check();
-    rmSync(partial, { recursive: true, force: true });
     makeFolder(partial);
+    writeDurably(join(partial, RECORD), `${JSON.stringify(UNFINISHED, null, 2)}\n`);
     const files = await writePicks(partial, picks, domains, planned, options);
     const result: AppliedMixture = {
       ...settings,
@@ -176,7 +182,7 @@ export async function applyMixture(options: ApplyMixtureOptions): Promise<Applie
     return result;
   } catch (caught) {
     const error = lease?.explain(caught) ?? caught;
-    if (lease && error === caught) rmSync(partial, { recursive: true, force: true });
+    if (isCleared && error === caught) rmSync(partial, { recursive: true, force: true });
     if (error instanceof GristmillError) throw error;
     const reason = (error as Error).message;
     throw new GristmillError('MIXTURE_WRITE_FAILED', { path: out, reason }, { cause: error });
@@ -184,6 +190,16 @@ export async function applyMixture(options: ApplyMixtureOptions): Promise<Applie
     tokenizer?.dispose();
     lease?.release();
   }
+}
+
+/** Removes what a killed run left. @throws RUN_OUTPUT_FOREIGN for a folder that no run has made */
+function clearPartial(partial: string): void {
+  if (!existsSync(partial)) return;
+  const names = statSync(partial).isDirectory() ? readdirSync(partial) : [''];
+  if (names.length > 0 && !names.includes(RECORD)) {
+    throw new GristmillError('RUN_OUTPUT_FOREIGN', { out: partial });
+  }
+  rmSync(partial, { recursive: true });
 }
 
 interface WeighedDomain {

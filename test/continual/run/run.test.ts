@@ -1,11 +1,13 @@
 import { createHash } from 'node:crypto';
 import {
   appendFileSync,
+  cpSync,
   existsSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
   rmSync,
+  truncateSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -188,6 +190,33 @@ describe('runPlan', () => {
     let nTrained = 0;
     const again = await run(writtenPlan(folder), 'cut', { onProgress: () => nTrained++ });
     expect([again.stages, nTrained]).toEqual([result.stages, 0]);
+  });
+
+  // Finished stages with cut files were reported as finished.
+  it('notices files of finished stages that were cut since', async () => {
+    cpSync(path('whole'), path('damaged'), { recursive: true });
+    const model = path('damaged', 'stages', '01-replayed', 'model.gguf');
+    const bytes = readFileSync(model);
+    const notices: string[] = [];
+    let nTrained = 0;
+    for (const damage of [() => truncateSync(model, bytes.byteLength - 1), () => rmSync(model)]) {
+      damage();
+      const again = await run(writtenPlan(folder), 'damaged', {
+        onNotice: (line) => notices.push(line),
+        onProgress: () => nTrained++,
+      });
+      expect(again.stages).toEqual(result.stages);
+      expect(readFileSync(model).equals(bytes)).toBe(true);
+    }
+    expect(nTrained).toBe(0);
+    expect(notices).toHaveLength(2);
+    for (const line of notices) expect(line).toContain(model);
+    const checkpoint = path('damaged', 'stages', '00-base', 'constant.ckpt');
+    truncateSync(checkpoint, 1000);
+    await expect(run(writtenPlan(folder), 'damaged')).rejects.toMatchObject({
+      code: 'TRAIN_CHECKPOINT_INVALID',
+      details: { path: checkpoint, reason: expect.stringMatching(/^it has 1000 bytes, \d+ were/) },
+    });
   });
 
   it('refuses another plan and other data, naming what', async () => {

@@ -1,8 +1,11 @@
 import {
+  cpSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
   writeFileSync,
@@ -10,6 +13,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { planCorpus } from '../../../src/corpus/plan.ts';
 import { planTexts, readStrings } from '../../../src/corpus/texts.ts';
 import { type ApplyMixtureOptions, applyMixture } from '../../../src/mixture/apply/apply.ts';
 import { chosenMixture } from '../../../src/mixture/apply/chosen-mixture.ts';
@@ -138,6 +142,49 @@ describe('applyMixture', () => {
     await expect(applyMixture(options('foreign'))).rejects.toMatchObject({
       code: 'RUN_OUTPUT_FOREIGN',
     });
+  });
+});
+
+describe('what a killed run leaves', () => {
+  it('is no input of any run, and removed by the next', async () => {
+    const data = join(folder, 'killed');
+    mkdirSync(data);
+    cpSync(corpus, join(data, 'corpus.jsonl'));
+    const from = { sources: [{ domainColumn: 'kind', inputs: [data] }], fileRows: 40 };
+    const partial = join(data, 'mixed.partial');
+    const kept = join(folder, 'as-killed');
+    const seen: string[][] = [];
+    // What lies there while it writes: nothing has its name yet, one file is whole, one begun.
+    await applyMixture({
+      ...options('killed/mixed', from),
+      onProgress: (phase, row) => {
+        if (phase !== 'write' || row < 80) return;
+        rmSync(kept, { recursive: true, force: true });
+        cpSync(partial, kept, { recursive: true });
+      },
+    });
+    rmSync(join(data, 'mixed'), { recursive: true });
+    renameSync(kept, partial);
+    seen.push(readdirSync(partial).sort());
+    expect(seen[0]).toEqual(expect.arrayContaining(['_mixture.json', 'part-00000.parquet']));
+    // Its rows counted as rows of the corpus.
+    const plan = await planCorpus({ inputs: [data], failFast: true });
+    expect(plan.files.map(({ path }) => path)).toEqual([join(data, 'corpus.jsonl')]);
+    expect(plan.leftOut.results).toEqual([{ path: partial, command: 'mix apply' }]);
+    const applied = await applyMixture(options('killed/mixed', from));
+    expect(Object.keys(applied.inputs)).toEqual([join(data, 'corpus.jsonl')]);
+    expect(existsSync(partial)).toBe(false);
+  });
+
+  it('is told from a folder of somebody else’s', async () => {
+    const partial = join(folder, 'foreign.partial');
+    mkdirSync(partial);
+    writeFileSync(join(partial, 'notes.txt'), 'mine');
+    await expect(applyMixture(options('foreign'))).rejects.toMatchObject({
+      code: 'RUN_OUTPUT_FOREIGN',
+      details: { out: partial },
+    });
+    expect(readFileSync(join(partial, 'notes.txt'), 'utf8')).toBe('mine');
   });
 });
 
