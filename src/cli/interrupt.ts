@@ -5,9 +5,9 @@
  */
 import { isGristmillError, printable } from '../errors.ts';
 import { native } from '../native.ts';
+import { INTERRUPTED, leaveBy, takeSignals } from './first-signals.ts';
 
-/** Exit code of a command that was interrupted. */
-const INTERRUPTED = 130;
+leaveBy(() => exitNow());
 let wasInterrupted = false;
 
 /**
@@ -25,7 +25,9 @@ export function onInterrupt(controller: AbortController, what: string): () => vo
   };
   process.on('SIGINT', handler);
   process.on('SIGTERM', handler);
+  const giveBack = takeSignals();
   return () => {
+    giveBack();
     process.off('SIGINT', handler);
     process.off('SIGTERM', handler);
   };

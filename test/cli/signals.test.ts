@@ -14,7 +14,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Table, tableToIPC, Utf8, vectorFromArray } from 'apache-arrow';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { outputOf, run, start } from './support.ts';
+import { outputOf, run, type Started, start } from './support.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'gristmill-signals-'));
 const N_FILES = 8;
@@ -73,7 +73,47 @@ const nUnits = (out: string): number => {
   return existsSync(units) ? readdirSync(units).filter((name) => /^\d/.test(name)).length : 0;
 };
 
+/** Has a process say when it begins to listen to SIGTERM: Node's own handlers cannot be told from ours from outside. */
+const TELLING = {
+  NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(
+    "process.on('newListener', (name) => name === 'SIGTERM' && process.stderr.write('listening\\n'))",
+  )}`,
+};
+
+/** A command that has begun to listen. */
+async function listening(args: readonly string[]): Promise<Started> {
+  const started = start(args, { keepStdin: true, env: TELLING });
+  await new Promise((resolve) => started.process.stderr!.once('data', resolve));
+  return started;
+}
+
 describe.skipIf(process.platform !== 'linux')('a signal', () => {
+  // Was: in the first second, while the program was loaded, a signal killed the process (no code of ours).
+  it.each(['SIGINT', 'SIGTERM'] as const)(
+    'ends a command that is still being loaded: %s',
+    async (signal) => {
+      for (const delayMs of [0, 50, 150, 300, 600]) {
+        const { process, finished } = await listening(['refine', '-', '--out', '-']);
+        await sleep(delayMs);
+        process.kill(signal);
+        const { code, signal: killed, stderr } = await finished;
+        expect([delayMs, code, killed, stderr]).toEqual([
+          ...[delayMs, 130, null],
+          expect.stringContaining('interrupted'),
+        ]);
+      }
+    },
+    60_000,
+  );
+
+  it('ends commands that do not listen themselves with the same code', async () => {
+    const { process, finished } = await listening(['execute']);
+    process.stdin!.write('{"text":"a","program":"keep_all()"}\n');
+    await new Promise((resolve) => process.stdout!.once('data', resolve));
+    process.kill('SIGTERM');
+    expect((await finished).code).toBe(130);
+  }, 60_000);
+
   // Was: planning did not hear it, and what waited for input waited on.
   it.each(['SIGINT', 'SIGTERM'] as const)(
     'ends a run that waits for standard input in planning: %s',
