@@ -33,7 +33,8 @@ const CASED = (end: string): string =>
 const SLASHED = String.raw` ?[^\s\p{L}\p{N}]+[\r\n/]*`;
 
 const LLAMA3 = String.raw`${CONTRACTIONS}|${LETTERS}|\p{N}{1,3}|${OTHERS}|${TAIL}`;
-const QWEN2 = String.raw`${CONTRACTIONS}|${LETTERS}|\p{N}|${OTHERS}|${TAIL}`;
+/** Pattern of Qwen 2 and 3. */
+export const QWEN2 = String.raw`${CONTRACTIONS}|${LETTERS}|\p{N}|${OTHERS}|${TAIL}`;
 const TEKKEN = String.raw`${CASED('')}|\p{N}|${SLASHED}|${TAIL}`;
 const GPT4O = String.raw`${CASED(`${CONTRACTIONS}?`)}|\p{N}{1,3}|${SLASHED}|${TAIL}`;
 

@@ -1,7 +1,7 @@
 /**
  * The tokenizer of a model folder → the `tokenizer.*` entries of a GGUF file: tokenizer.model where there is one
  * (SentencePiece), held against tokenizer.json and with the tokens that it adds, else tokenizer.json alone (byte-level
- * BPE, or SentencePiece's BPE with byte fallback).
+ * BPE, or SentencePiece's BPE with byte fallback), else vocab.json with merges.txt.
  */
 import { join } from 'node:path';
 import type { GgufValue } from '../gguf-write.ts';
@@ -20,6 +20,7 @@ import { specialTokenEntries } from './special-tokens.ts';
 import { type ConvertedTokenizer, convertByteBpe } from './tokenizer-bpe.ts';
 import { convertSentencePiece, convertSentencePieceJson } from './tokenizer-spm.ts';
 import { matchingNotes, TOKEN_TYPE } from './tokens.ts';
+import { readVocabMerges } from './vocab-merges.ts';
 
 /** Sizes of vocabularies by which two families are told: CodeLlama and the small Granite and SmolLM models. */
 const CODE_LLAMA_VOCAB = 32_016;
@@ -38,8 +39,13 @@ export function convertTokenizer(
   config: JsonObject,
   { architecture, nVocab }: { readonly architecture: Architecture; readonly nVocab: number },
 ): ConvertedTokenizer {
-  const tokenizerConfig = readJsonIfThere(dir, 'tokenizer_config.json', MAX_TOKENIZER_BYTES);
-  const tokenizer = readJsonIfThere(dir, 'tokenizer.json', MAX_TOKENIZER_BYTES);
+  const given = {
+    tokenizer: readJsonIfThere(dir, 'tokenizer.json', MAX_TOKENIZER_BYTES),
+    tokenizerConfig: readJsonIfThere(dir, 'tokenizer_config.json', MAX_TOKENIZER_BYTES),
+  };
+  const isOlder = !given.tokenizer && !hasFile(dir, 'tokenizer.model');
+  const older = isOlder ? readVocabMerges(dir, config, given.tokenizerConfig) : null;
+  const { tokenizer, tokenizerConfig } = older ?? given;
   const { entries, notes } = hasFile(dir, 'tokenizer.model')
     ? convertSentencePiece(dir, tokenizer, tokenizerConfig, nVocab)
     : convertJson(dir, tokenizer, tokenizerConfig, nVocab);
@@ -100,7 +106,11 @@ function convertJson(
   nVocab: number,
 ): ConvertedTokenizer {
   const file = join(dir, 'tokenizer.json');
-  if (!tokenizer) throw invalidFile(file, 'is missing, and there is no tokenizer.model');
+  if (!tokenizer)
+    throw invalidFile(
+      file,
+      'is missing, and there is no tokenizer.model, nor vocab.json with merges.txt',
+    );
   const model = tokenizer['model'];
   const type = isObject(model) ? model['type'] : undefined;
   if (!isObject(model) || type !== 'BPE') {
