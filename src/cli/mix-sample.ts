@@ -5,6 +5,7 @@ import { countDomains } from '../mixture/count-domains.ts';
 import { type DomainSpec, orderDomains, readDomains } from '../mixture/domains.ts';
 import { loadFit } from '../mixture/fit-file.ts';
 import type { FittedMixture } from '../mixture/fit-types.ts';
+import { lossRange } from '../mixture/predict.ts';
 import {
   SAMPLE_WAYS,
   type SampledMixtures,
@@ -141,6 +142,7 @@ export function targetsOf(fit: FittedMixture) {
     name: targetName(fit.targets[at]!),
     surrogate,
     calibration: fit.calibration[at]!,
+    seen: lossRange(fit.runs, at),
   }));
 }
 

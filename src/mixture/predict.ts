@@ -87,7 +87,7 @@ export function isFarOutside(loss: number, [least, largest]: readonly [number, n
 }
 
 /** Intervals that hold a loss of the runs; null where none has a width, as those of a target that never changed. */
-function reachingBack(
+export function reachingBack(
   halfWidth: Float64Array | null,
   mean: Float64Array,
   [least, largest]: readonly [number, number],

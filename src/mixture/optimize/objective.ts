@@ -29,6 +29,8 @@ export interface ObjectiveTarget {
   readonly offset?: number | undefined;
   /** How its deviations become intervals. Default: as those of the normal distribution. */
   readonly calibration?: TargetCalibration | undefined;
+  /** Least and largest loss of the runs: intervals of predictions beyond reach back to them. Default: they do not. */
+  readonly seen?: readonly [least: number, largest: number] | undefined;
 }
 
 /** Options of {@link MixtureObjective}. */

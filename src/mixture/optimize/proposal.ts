@@ -1,6 +1,6 @@
 /** What a proposal says of itself: predictions with intervals, and warnings. */
 import type { TargetCalibration } from '../fit-types.ts';
-import { halfWidthsOf } from '../predict.ts';
+import { halfWidthsOf, isFarOutside, reachingBack } from '../predict.ts';
 import type { MixtureBounds } from '../simplex.ts';
 import type { SurrogateFamilyName } from '../types.ts';
 import type { MixtureObjective, ObjectiveTarget } from './objective.ts';
@@ -33,6 +33,7 @@ export interface ProposalWarning {
     | 'law-corner'
     | 'at-bound'
     | 'outside-hull'
+    | 'outside-losses'
     | 'no-deviation'
     | 'not-better-than-sampled';
   readonly message: string;
@@ -50,21 +51,24 @@ export function describeMixture(
   targets: readonly ObjectiveTarget[],
   objective: MixtureObjective,
 ): MixtureForecast {
-  const predicted = targets.map(({ name, surrogate, calibration = NORMAL }): TargetForecast => {
-    const { mean, deviation } = surrogate.predict(weights);
-    const loss = mean[0]!;
-    const half = halfWidthsOf(calibration, { nRows: 1, deviation, level: 0.9 })?.[0] ?? null;
-    if (half === null) {
-      return { target: name, mean: loss, deviation: null, low: null, high: null };
-    }
-    return {
-      target: name,
-      mean: loss,
-      deviation: deviation?.[0] ?? calibration.deviation,
-      low: loss - half,
-      high: loss + half,
-    };
-  });
+  const predicted = targets.map(
+    ({ name, surrogate, calibration = NORMAL, seen }): TargetForecast => {
+      const { mean, deviation } = surrogate.predict(weights);
+      const loss = mean[0]!;
+      const given = halfWidthsOf(calibration, { nRows: 1, deviation, level: 0.9 });
+      const half = (seen ? reachingBack(given, mean, seen) : given)?.[0] ?? null;
+      if (half === null) {
+        return { target: name, mean: loss, deviation: null, low: null, high: null };
+      }
+      return {
+        target: name,
+        mean: loss,
+        deviation: deviation?.[0] ?? calibration.deviation,
+        low: loss - half,
+        high: loss + half,
+      };
+    },
+  );
   const value = objective.values(weights)[0]!;
   return { weights: [...weights], predicted, value: Number.isFinite(value) ? value : null };
 }
@@ -105,6 +109,13 @@ export function warningsOf(
   if (hull !== null && !hull.isInside) {
     const message = `it lies ${hull.distance.toPrecision(3)} (L1) outside the hull of the sampled mixtures: predictions there are extrapolation`;
     warnings.push({ kind: 'outside-hull', message });
+  }
+  for (const [at, { name, seen }] of targets.entries()) {
+    const { mean } = proposal.predicted[at]!;
+    if (seen === undefined || !isFarOutside(mean, seen)) continue;
+    const range = `${seen[0].toPrecision(4)} to ${seen[1].toPrecision(4)}`;
+    const message = `${name} is predicted at ${mean.toPrecision(4)}, but the runs have ${range}: nothing was measured there`;
+    warnings.push({ kind: 'outside-losses', message });
   }
   const isBest = bestSampled?.value === undefined || bestSampled.value === null || value === null;
   if (!isBest && value >= bestSampled.value!) {

@@ -243,6 +243,29 @@ describe('optimizeMixture', () => {
     expect(inside.bestSampled!.id).toBe('1');
   });
 
+  // predict widened the intervals of what lies beyond the losses of the runs, optimize did not.
+  it('widens intervals beyond the losses of the runs, and says so', async () => {
+    const surrogate = synthetic({
+      nDomains: 2,
+      loss: (weights) => 1 - 10 * weights[0]!,
+      slope: () => Float64Array.of(-10, 0),
+      deviation: () => 0.001,
+    });
+    const target = { name: 'loss', surrogate, seen: [0.5, 1.5] as const };
+    const domains = domainsOf([1, 1]);
+    const { predicted, prior, warnings } = await optimizeMixture({ domains, targets: [target] });
+    const [best, middle] = [predicted[0]!, prior.predicted[0]!];
+    expect(best.mean).toBeCloseTo(-9, 9);
+    expect(best.high).toBeCloseTo(0.5, 9);
+    expect(best.low).toBeCloseTo(-18.5, 9);
+    expect(middle.high).toBeCloseTo(0.5, 9);
+    expect(warnings.map(({ kind }) => kind)).toContain('outside-losses');
+    const unseen = [{ name: 'loss', surrogate }];
+    const narrow = await optimizeMixture({ domains, targets: unseen });
+    expect(narrow.predicted[0]!.high).toBeCloseTo(-9 + 1.6449 * 0.001, 5);
+    expect(narrow.warnings.map(({ kind }) => kind)).not.toContain('outside-losses');
+  });
+
   it('says so when a law proposes a corner', async () => {
     const surrogate = synthetic({
       family: 'power1',
