@@ -37,7 +37,7 @@ export function expertOptions(command: Command): Command {
       'environment variable with the endpoint’s key (default: OPENAI_API_KEY, where it is set)',
     )
     .option('--concurrency <n>', 'requests under way at once (4)', wholeNumber(1, 1024))
-    .option('--timeout <seconds>', 'time for one answer (120)', wholeNumber(1, 300))
+    .option('--timeout <seconds>', 'time for one answer (120)', wholeNumber(1, 86_400))
     .option('--max-retries <n>', 'further attempts of a request (6)', wholeNumber(0, 1000))
     .option(
       '--expert-body <json>',

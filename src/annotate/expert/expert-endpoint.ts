@@ -10,6 +10,7 @@ import { GristmillError, printable } from '../../errors.ts';
 import { checkCount, given, refuseOption } from '../options.ts';
 import { parseCompletion, usageInBody } from './completion.ts';
 import type { ExpertRequest } from './expert.ts';
+import { openHttp, type Response } from './http.ts';
 import { MAX_PAUSE_MS, Pacer, requestedPauseMs, sleep, usedUpMs } from './pacing.ts';
 import { concernOf, concernsPrompt, concernsQuota } from './refusals.ts';
 import { withoutThoughts } from './thoughts.ts';
@@ -38,7 +39,7 @@ export interface EndpointOptions {
   readonly body?: Readonly<Record<string, unknown>>;
   /** Further headers of every request; their values appear in no message. */
   readonly headers?: Readonly<Record<string, string>>;
-  /** Time for one attempt, from its start to the last byte of its answer: 1..300 000 ms. Default 120 000. */
+  /** Time for one attempt, from its start to the last byte of its answer: 1 ms to a day. Default 120 000. */
   readonly timeoutMs?: number;
   /** Attempts after the first. Default 6. */
   readonly maxRetries?: number;
@@ -62,6 +63,7 @@ export const ENDPOINT_DEFAULTS = Object.freeze({
   seed: 1,
 });
 
+const MAX_TIMEOUT_MS = 24 * 3_600_000;
 /** A value of a header that is shorter is no secret. */
 const MIN_SECRET_CHARS = 8;
 /** Longest piece of an answer that a message quotes. */
@@ -76,6 +78,10 @@ const NOTICED_PAUSE_MS = 3000;
 /** Errors before the request went out: nothing was paid. */
 const NOT_SENT =
   /^(?:ECONNREFUSED|ENOTFOUND|EAI_|EHOST|ENETUNREACH|ENETDOWN|UND_ERR_CONNECT_TIMEOUT|ERR_SSL|ERR_TLS|CERT_|SELF_SIGNED|DEPTH_ZERO|UNABLE_TO)/;
+
+/** What undici says where a proxy does not let a request through. */
+const NOT_LET_THROUGH = /^Proxy response \(\d+\)|^Proxy Authentication Required/;
+const MAX_CAUSES = 8;
 
 /** How the bound and the temperature are said; some endpoints refuse the one or the other and say so. */
 interface Form {
@@ -107,7 +113,7 @@ type Attempt =
 export function openEndpoint(options: EndpointOptions): Transport {
   const { model } = options;
   const settings = { ...ENDPOINT_DEFAULTS, ...given(options) };
-  checkCount('timeoutMs', settings.timeoutMs, 1, 300_000);
+  checkCount('timeoutMs', settings.timeoutMs, 1, MAX_TIMEOUT_MS);
   checkCount('maxRetries', settings.maxRetries, 0, 1000);
   checkCount('concurrency', settings.concurrency, 1, 1024);
   checkCount('backOffMs', settings.backOffMs, 0, 60_000);
@@ -116,6 +122,7 @@ export function openEndpoint(options: EndpointOptions): Transport {
   }
   const url = completionsUrl(options.url);
   const key = readKey(options.apiKeyEnv);
+  const http = openHttp(url);
   const headers = requestHeaders(settings.headers ?? {}, key);
   const pacer = new Pacer(settings.backOffMs, settings.seed);
   const secrets = [key ?? '', ...Object.values(settings.headers ?? {})].filter(
@@ -149,7 +156,13 @@ export function openEndpoint(options: EndpointOptions): Transport {
     let response: Response;
     let text: string | null;
     try {
-      response = await fetch(url, { method: 'POST', headers, body, signal, redirect: 'manual' });
+      response = await http.fetch(url, {
+        method: 'POST',
+        headers,
+        body,
+        signal,
+        redirect: 'manual',
+      });
       text = await readBody(response);
     } catch (error) {
       const reason = excerpt(lost(error, settings.timeoutMs));
@@ -261,7 +274,7 @@ export function openEndpoint(options: EndpointOptions): Transport {
         }
       }
     },
-    dispose: async () => undefined,
+    dispose: () => http.dispose(),
   };
 }
 
@@ -270,7 +283,7 @@ async function readBody(response: Response): Promise<string | null> {
   if (response.body === null) return '';
   const chunks: Uint8Array[] = [];
   let nBytes = 0;
-  for await (const chunk of response.body as unknown as AsyncIterable<Uint8Array>) {
+  for await (const chunk of response.body as AsyncIterable<Uint8Array>) {
     nBytes += chunk.byteLength;
     // Leaving the loop cancels the stream and closes the connection.
     if (nBytes > MAX_BODY_BYTES) return null;
@@ -280,17 +293,28 @@ async function readBody(response: Response): Promise<string | null> {
 }
 
 function lost(error: unknown, timeoutMs: number): string {
-  const { name, message, cause } = error as Error;
+  const { name, message } = error as Error;
   if (name === 'TimeoutError') return `no whole answer within ${timeoutMs} ms`;
-  const detail =
-    cause instanceof Error ? cause.message || (cause as NodeJS.ErrnoException).code : '';
+  const first = causesOf(error).at(-1);
+  const detail = first ? first.message || first.code : '';
   return detail ? `${message}: ${detail}` : message;
+}
+
+/** Causes of an error, the first one last. */
+function causesOf(error: unknown): NodeJS.ErrnoException[] {
+  const causes: NodeJS.ErrnoException[] = [];
+  for (let { cause } = error as Error; cause instanceof Error; { cause } = cause) {
+    if (causes.push(cause) === MAX_CAUSES) break;
+  }
+  return causes;
 }
 
 /** Whether a request that brought an error may have reached the model. */
 function wasSent(error: unknown): boolean {
-  const { code } = ((error as Error).cause ?? error) as { readonly code?: unknown };
-  return !(typeof code === 'string' && NOT_SENT.test(code));
+  return ![error as NodeJS.ErrnoException, ...causesOf(error)].some(
+    ({ code, message }) =>
+      (typeof code === 'string' && NOT_SENT.test(code)) || NOT_LET_THROUGH.test(message),
+  );
 }
 
 /** The form that a refusal of `sent` asks for, or null. */

@@ -46,7 +46,7 @@ describe('a request', () => {
     [{ url: 'http://user:secret@127.0.0.1' }, 'url'],
     [{ model: '' }, 'model'],
     [{ timeoutMs: 0 }, 'timeoutMs'],
-    [{ timeoutMs: 300_001 }, 'timeoutMs'],
+    [{ timeoutMs: 86_400_001 }, 'timeoutMs'],
     [{ concurrency: 0 }, 'concurrency'],
     [{ maxRetries: -1 }, 'maxRetries'],
     [{ maxRequests: 1.5 }, 'maxRequests'],
