@@ -15,6 +15,11 @@ th:first-child, td:first-child { text-align: left; } .bar { background: #46b; he
 .note { background: #fd9; padding: .3rem .6rem; }
 `;
 
+const STOPPED = {
+  budget: 'The budget was spent',
+  quota: 'The quota at the expert’s endpoint was used up',
+};
+
 /** The page. */
 export function statisticsPage(statistics: ChunkStatistics): string {
   const { parts, rejected, requests, languages, settings } = statistics;
@@ -26,7 +31,7 @@ export function statisticsPage(statistics: ChunkStatistics): string {
     `<title>${escapeMarkup(title)}</title><style>${STYLE}</style><h1>${escapeMarkup(title)}</h1>`,
     statistics.stopped === null
       ? ''
-      : '<p class="note">The budget was spent before the inputs ended: this set is a part of what was asked for.</p>',
+      : `<p class="note">${STOPPED[statistics.stopped]} before the inputs ended: this set is a part of what was asked for.</p>`,
     table('The run', [
       ['expert', statistics.expert || 'none'],
       ['profile, dialect', `${statistics.profile}, ${statistics.dialect}`],

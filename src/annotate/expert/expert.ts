@@ -170,6 +170,9 @@ class CachedExpert implements Expert {
   };
   /** Signals of callers, with those of ours that any number of waiting requests may listen to. */
   readonly #signals = new WeakMap<AbortSignal, AbortSignal>();
+  /** Most tokens, and times as many, that a prompt had beyond what its characters say. */
+  #overrun = 0;
+  #ratio = 1;
   /** What ended the run; see invariant 4. */
   #fatal: GristmillError | null = null;
   #failuresInARow = 0;
@@ -237,7 +240,6 @@ class CachedExpert implements Expert {
   ): Promise<ExpertAnswer> {
     return this.#lanes.run(signal, async () => {
       const estimate = estimateTokens(request.user) + estimateTokens(request.system ?? '');
-      const most = estimate + request.maxTokens;
       let reserved = 0;
       let nAttempts = 0;
       const settle = (used: number): void => {
@@ -249,6 +251,7 @@ class CachedExpert implements Expert {
           signal,
           admit: async () => {
             if (this.#fatal) throw this.#fatal;
+            const most = this.#mostOfPrompt(estimate) + request.maxTokens;
             await this.#budget.admit(most, signal);
             reserved = most;
             // Another request may have ended the run during the wait.
@@ -256,11 +259,12 @@ class CachedExpert implements Expert {
             if (nAttempts++ > 0) this.#stats.retries++;
             this.#stats.requests++;
           },
-          lost: (loss) => settle(this.#lost(loss, { estimate, most })),
+          lost: (loss) => settle(this.#lost(loss, { estimate, most: reserved })),
         });
         const promptTokens = reply.usage?.promptTokens ?? estimate;
         const answerTokens = reply.usage?.answerTokens ?? estimateTokens(reply.text);
         settle(promptTokens + answerTokens);
+        this.#learnt(estimate, promptTokens);
         this.#stats.promptTokens += promptTokens;
         this.#stats.answerTokens += answerTokens;
         const isCounted = reply.usage !== null && !Object.values(reply.usage).includes(null);
@@ -272,7 +276,8 @@ class CachedExpert implements Expert {
         const answer = { text, finish, promptTokens, answerTokens };
         // A cut before the bound is one of the server's own, which may be another one tomorrow.
         const cutEarly =
-          finish === 'length' && (reply.usage?.answerTokens ?? most) < request.maxTokens;
+          finish === 'length' &&
+          (reply.usage?.answerTokens ?? Number.POSITIVE_INFINITY) < request.maxTokens;
         if (!cutEarly) await this.#cache?.put(hash, answer);
         return { ...answer, cached: false, hash };
       } catch (error) {
@@ -283,6 +288,16 @@ class CachedExpert implements Expert {
     });
   }
 
+  /** A prompt is longer than its characters say, by what frames it and by its language: as much as was seen. */
+  #mostOfPrompt(estimate: number): number {
+    return Math.ceil(Math.min(estimate + this.#overrun, estimate * this.#ratio));
+  }
+
+  #learnt(estimate: number, promptTokens: number): void {
+    this.#overrun = Math.max(this.#overrun, promptTokens - estimate);
+    this.#ratio = Math.max(this.#ratio, promptTokens / Math.max(1, estimate));
+  }
+
   /** Counts what an attempt without an answer cost, in tokens; what is not known counts in full. */
   #lost(loss: Loss, { estimate, most }: { readonly estimate: number; readonly most: number }) {
     if (loss === 'nothing') return 0;
@@ -291,6 +306,7 @@ class CachedExpert implements Expert {
       return most;
     }
     const { promptTokens = estimate, answerTokens = 0 } = nonNull(loss);
+    this.#learnt(estimate, promptTokens);
     this.#stats.promptTokens += promptTokens;
     this.#stats.answerTokens += answerTokens;
     return promptTokens + answerTokens;

@@ -48,6 +48,14 @@ describe('statisticsPage', () => {
     expect(statisticsPage({ ...statistics, stopped: null })).not.toContain('The budget was spent');
   });
 
+  it('tells a quota from a budget', () => {
+    const page = statisticsPage({ ...statistics, stopped: 'quota' });
+    expect(page).toContain(
+      'The quota at the expert’s endpoint was used up before the inputs ended',
+    );
+    expect(page).not.toContain('The budget was spent');
+  });
+
   it('lets no text through as markup', () => {
     const page = statisticsPage(statistics);
     expect(page).toContain('&lt;script&gt;alert(&quot;expert&quot;)&lt;/script&gt;');

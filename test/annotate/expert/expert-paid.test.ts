@@ -22,6 +22,22 @@ describe('tokens', () => {
     expect(promptTokens + answerTokens).toBeLessThan(2000 + 1512);
   });
 
+  // A prompt of one character was taken for one token, whatever the server counted.
+  it('of prompts are learnt from those that were counted', async () => {
+    const usage = { prompt_tokens: 30, completion_tokens: 10 };
+    server.behave((_, r) => reply(r, completion('yes', { usage })));
+    const expert = await open({ maxTokens: 100, concurrency: 1 });
+    const asks = ['a', 'b', 'c', 'd'].map((user) =>
+      expert.ask(ask(user, { system: null, maxTokens: 10 })),
+    );
+    const settled = await Promise.allSettled(asks);
+    expect(settled.map(({ status }) => status)).toEqual([
+      ...['fulfilled', 'fulfilled', 'rejected', 'rejected'],
+    ]);
+    const { promptTokens, answerTokens } = expert.stats();
+    expect(promptTokens + answerTokens).toBe(80);
+  });
+
   it.each([
     [200, completion('', { choices: [{ message: { refusal: 'No.' } }], usage: USAGE })],
     [200, completion('x', { choices: [{ message: {}, finish_reason: 'abort' }], usage: USAGE })],
