@@ -131,6 +131,63 @@ describe('annotate documents', () => {
     expect(existsSync(join(out, 'statistics.json'))).toBe(false);
   });
 
+  it('sends the fields, headers and bounds that its flags name', async () => {
+    const flags = [
+      ...['--limit', '2', '--timeout', '301', '--answer-tokens', '77', '--keep-rule', 'edu:3'],
+      ...['--expert-body', '{"seed":7,"temperature":null}'],
+      ...['--expert-header', 'x-team: mill', 'x-secret: env:GRISTMILL_TEST_HEADER'],
+    ];
+    const { code, stderr } = await run(command(fresh(), ...flags), {
+      env: { ...env, GRISTMILL_TEST_HEADER: 'hidden-value' },
+    });
+    expect([code, stderr]).toEqual([0, '']);
+    expect(server.seen).toHaveLength(2);
+    for (const { body, headers } of server.seen) {
+      expect(body).toMatchObject({ max_tokens: 77, seed: 7 });
+      expect(body).not.toHaveProperty('temperature');
+      expect(headers).toMatchObject({ 'x-team': 'mill', 'x-secret': 'hidden-value' });
+    }
+  });
+
+  it('goes through the proxy of the environment, and past it where that says so', async () => {
+    const flags = ['--limit', '1', '--keep-rule', 'edu:3'];
+    const proxied = { ...env, http_proxy: new URL(server.url).origin, no_proxy: '' };
+    const elsewhere = command(fresh(), ...flags).map((part) =>
+      part === server.url ? 'http://model.invalid/v1' : part,
+    );
+    expect((await run(elsewhere, { env: proxied })).code).toBe(0);
+    expect(server.seen.map(({ path }) => path)).toEqual([
+      'http://model.invalid/v1/chat/completions',
+    ]);
+    const past = { ...env, http_proxy: 'http://127.0.0.1:1', no_proxy: '127.0.0.1' };
+    expect((await run(command(fresh(), ...flags), { env: past })).code).toBe(0);
+    expect(server.seen).toHaveLength(2);
+  });
+
+  it('stops in good order with exit code 3 where a quota is used up', async () => {
+    const quota = '{"error":{"code":"insufficient_quota","message":"You exceeded your quota"}}';
+    server.behave(async (request, response) => {
+      if (server.seen.length > 20) return reply(response, quota, { status: 429 });
+      await scoring(request, response);
+    });
+    const out = fresh();
+    const { code } = await run(command(out, '--json'), { env });
+    expect(code).toBe(3);
+    const statistics = JSON.parse(readFileSync(join(out, 'statistics.json'), 'utf8'));
+    expect(statistics).toMatchObject({ stopped: 'quota' });
+    expect(statistics.labelled).toBeGreaterThan(0);
+    expect(statistics.unfinished).toBeGreaterThan(0);
+  });
+
+  it('ends after so many failures in a row, with exit code 1', async () => {
+    server.behave((_, response) => reply(response, '', { status: 500 }));
+    const flags = ['--max-retries', '0', '--max-failures', '3', '--concurrency', '1', '--json'];
+    const { code, stderr } = await run(command(fresh(), ...flags), { env });
+    expect(code).toBe(1);
+    expect(JSON.parse(stderr).error.code).toBe('ANNOTATE_EXPERT_DOWN');
+    expect(server.seen).toHaveLength(3);
+  });
+
   it('takes a local model', async () => {
     const gguf = join(root, 'chat.gguf');
     const chatTemplate = "{% for m in messages %}{{ m['content'] }}{% endfor %}";
