@@ -206,6 +206,14 @@ export function throwIfAborted(signal: AbortSignal | undefined, what: string): v
   if (signal?.aborted) throw abortError(what, signal);
 }
 
+/** What fires with the first of two signals, either of which may be left out. */
+export function anyOf(
+  first: AbortSignal | undefined,
+  second: AbortSignal | undefined,
+): AbortSignal | undefined {
+  return first && second ? AbortSignal.any([first, second]) : (first ?? second);
+}
+
 /**
  * The promise, or the abort as soon as the signal fires. The work behind the promise is not ended by it: what comes
  * of it later is dropped, a failure too.

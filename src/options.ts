@@ -56,21 +56,6 @@ export function checkOptions<T extends object>(
   }
 }
 
-/** The names of the options of `T`, for calls that check the values themselves. */
-export type OptionNames<T> = { readonly [Key in keyof Required<T>]: true };
-
-/** Checks that there are options, and that each has a name of {@link OptionNames}. @throws OPTION_INVALID */
-export function checkNames<T extends object>(
-  where: string,
-  options: T,
-  names: OptionNames<T>,
-): void {
-  const table = Object.fromEntries(Object.keys(names).map((option) => [option, ANYTHING]));
-  checkOptions<Record<string, unknown>>(where, options, table);
-}
-
-const ANYTHING: Check = { expected: 'a value', accepts: () => true };
-
 function checkTable(
   where: string,
   prefix: string,
@@ -122,6 +107,27 @@ export const text: Check = {
 export const name: Check = {
   expected: 'a string that is not empty',
   accepts: (value) => typeof value === 'string' && value !== '',
+};
+
+/** A number; its range is checked where it is known. */
+export const number: Check = {
+  expected: 'a number',
+  accepts: (value) => typeof value === 'number' && !Number.isNaN(value),
+};
+
+/** An object, of whatever class. */
+export const anObject: Check = {
+  expected: 'an object',
+  accepts: (value) => typeof value === 'object' && value !== null && !Array.isArray(value),
+};
+
+/** An iterable or async iterable that is no string. */
+export const iterable: Check = {
+  expected: 'an iterable or an async iterable, such as an array',
+  accepts: (value) =>
+    typeof value === 'object' &&
+    value !== null &&
+    (Symbol.iterator in value || Symbol.asyncIterator in value),
 };
 
 export const flag: Check = {
@@ -191,6 +197,14 @@ export function either(first: Check, second: Check): Check {
   return {
     expected: `${first.expected}, or ${second.expected}`,
     accepts: (value) => first.accepts(value) || second.accepts(value),
+  };
+}
+
+/** What passes `check`, or null. */
+export function nullable(check: Check): Check {
+  return {
+    expected: `${check.expected}, or null`,
+    accepts: (value) => value === null || check.accepts(value),
   };
 }
 

@@ -1,9 +1,17 @@
 /** Options from JavaScript: unknown names and wrong values are told by name, in every call. */
 import { describe, expect, it } from 'vitest';
 import { annotateChunks } from '../src/annotate/chunks/annotate-chunks.ts';
+import { compareAnnotators } from '../src/annotate/evaluate/compare-annotators.ts';
+import { evaluateRefiner } from '../src/annotate/evaluate/eval-refiner.ts';
+import { openExpert } from '../src/annotate/expert/expert.ts';
 import { annotateDocuments } from '../src/annotate/label/label-documents.ts';
+import { runPlan } from '../src/continual/run/run.ts';
+import { applyMixture } from '../src/mixture/apply/apply.ts';
+import { collectRuns } from '../src/mixture/collect.ts';
+import { countDomains } from '../src/mixture/count-domains.ts';
 import { fitMixture } from '../src/mixture/fit.ts';
 import { optimizeMixture } from '../src/mixture/optimize/optimize.ts';
+import { trainProxies } from '../src/mixture/proxies/sweep.ts';
 import { sampleMixtures } from '../src/mixture/sample/sample.ts';
 import { convertModel } from '../src/model/convert/convert.ts';
 import { pullModel } from '../src/model/pull.ts';
@@ -20,17 +28,27 @@ import {
 } from '../src/options.ts';
 import { refineCorpus } from '../src/refine/run.ts';
 import { evaluateLm } from '../src/train/eval-lm.ts';
+import { tokenizeDomains } from '../src/train/tokenize.ts';
+import { trainModel } from '../src/train/train-run.ts';
 
 const CALLS = {
+  applyMixture,
   annotateChunks,
   annotateDocuments,
+  compareAnnotators,
   convertModel,
+  countDomains,
   evaluateLm,
+  evaluateRefiner,
   fitMixture,
   optimizeMixture,
   pullModel,
   refineCorpus,
+  runPlan: (options: unknown) => runPlan({} as never, options as never),
   sampleMixtures,
+  tokenizeDomains,
+  trainModel: (options: unknown) => trainModel({} as never, options as never),
+  trainProxies,
   trainTokenizer,
 } as unknown as Record<string, (options: unknown) => Promise<unknown>>;
 
@@ -43,6 +61,106 @@ describe('calls', () => {
     await expect(CALLS[call]!({ sginal: 1 })).rejects.toThrow(
       `option sginal: expected an option of ${call} (did you mean signal?), received 1`,
     );
+  });
+});
+
+/** Of each call a value that is none of the option, and whether something is missing. */
+const WRONG: readonly (readonly [call: string, option: string, value: unknown])[] = [
+  ['annotateChunks', 'inputs', 'in.jsonl'],
+  ['annotateChunks', 'expert', 'http://127.0.0.1'],
+  ['annotateChunks', 'onNotice', true],
+  ['annotateDocuments', 'inputs', 'in.jsonl'],
+  ['annotateDocuments', 'inputs', []],
+  ['annotateDocuments', 'textColumn', 5],
+  ['annotateDocuments', 'validation', '0.1'],
+  ['annotateDocuments', 'replaceStatus', 'yes'],
+  ['applyMixture', 'sources', {}],
+  ['applyMixture', 'sources', []],
+  ['applyMixture', 'quota', 100],
+  ['applyMixture', 'format', 'csv'],
+  ['applyMixture', 'seed', '5'],
+  ['compareAnnotators', 'examples', 'chunks.parquet'],
+  ['compareAnnotators', 'split', 'test'],
+  ['convertModel', 'dir', 7],
+  ['convertModel', 'onProgress', 'yes'],
+  ['countDomains', 'inputs', 'in.jsonl'],
+  ['countDomains', 'domainColumn', 5],
+  ['evaluateLm', 'data', 'in.jsonl'],
+  ['evaluateLm', 'nCtx', 0],
+  ['evaluateLm', 'nSeq', 1.5],
+  ['evaluateRefiner', 'examples', 5],
+  ['evaluateRefiner', 'retention', 2],
+  ['fitMixture', 'runs', 'runs.csv'],
+  ['fitMixture', 'targets', 'web'],
+  ['fitMixture', 'learningCurve', 1],
+  ['optimizeMixture', 'domains', { web: 1 }],
+  ['optimizeMixture', 'method', 'luck'],
+  ['optimizeMixture', 'budgetTokens', '1B'],
+  ['pullModel', 'repo', 5],
+  ['pullModel', 'keepSource', 'no'],
+  ['pullModel', 'token', 5],
+  ['runPlan', 'out', 5],
+  ['runPlan', 'onProgress', {}],
+  ['sampleMixtures', 'domains', 'domains.json'],
+  ['sampleMixtures', 'n', '5'],
+  ['tokenizeDomains', 'sources', 'sources.json'],
+  ['tokenizeDomains', 'tokenizer', 5],
+  ['tokenizeDomains', 'heldOut', 'web'],
+  ['trainModel', 'onPhase', 'log'],
+  ['trainProxies', 'jobs', 0],
+  ['trainProxies', 'settings', []],
+  ['trainTokenizer', 'texts', 'a text'],
+  ['trainTokenizer', 'vocabSize', '300'],
+  ['trainTokenizer', 'path', ''],
+];
+
+describe('values', () => {
+  it.each(WRONG)('%s: %s is not %j', async (call, option, value) => {
+    await expect(CALLS[call]!({ [option]: value })).rejects.toMatchObject({
+      code: 'OPTION_INVALID',
+      details: { option },
+    });
+    await expect(CALLS[call]!({ signal: {} })).rejects.toMatchObject({
+      details: { option: 'signal', expected: 'an AbortSignal' },
+    });
+  });
+
+  it('what is left out and needed is named', async () => {
+    const needed = Object.keys(CALLS).filter((call) => call !== 'trainModel');
+    for (const call of needed) {
+      await expect(CALLS[call]!({})).rejects.toMatchObject({
+        code: 'OPTION_INVALID',
+        details: { received: 'nothing' },
+      });
+    }
+  });
+
+  it('of experts and collected runs', async () => {
+    const open = (options: unknown) => openExpert(options as never);
+    for (const [options, option] of [
+      [{ url: 'http://127.0.0.1:1', model: 'm', maxTokes: 5 }, 'maxTokes'],
+      [{ url: 'http://127.0.0.1:1', model: 'm', slots: 5 }, 'slots'],
+      [{ url: 5, model: 'm' }, 'url'],
+      [{ url: 'http://127.0.0.1:1' }, 'model'],
+      [{ gguf: 'x.gguf', url: 'http://127.0.0.1:1' }, 'url'],
+      [{ gguf: '' }, 'gguf'],
+      [null, 'of openExpert'],
+    ] as const) {
+      await expect(open(options)).rejects.toMatchObject({
+        code: 'OPTION_INVALID',
+        details: { option },
+      });
+    }
+    const collect = (options: unknown) => collectRuns(options as never);
+    for (const [options, option] of [
+      [{ inputs: ['a.csv'], reduce: 'max' }, 'reduce'],
+      [{ inputs: ['a.csv'], indexColum: 'run' }, 'indexColum'],
+      [{ inputs: 'a.csv' }, 'inputs'],
+      [{ inputs: ['a.csv'], indexColumn: 5 }, 'indexColumn'],
+      [{}, 'inputs'],
+    ] as const) {
+      await expect(collect(options)).rejects.toMatchObject({ details: { option } });
+    }
   });
 });
 

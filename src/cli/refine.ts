@@ -200,10 +200,10 @@ export function refineCommand(): Command {
       const shown =
         toTable && flags.show ? new BeforeAfter(flags.show, wantsColour(process.stdout)) : null;
       try {
-        await untilInterrupted(INTERRUPT_WORDS, async (signal) => {
+        await untilInterrupted(INTERRUPT_WORDS, async (stop) => {
           const summary = await refineCorpus({
             ...options(inputs, flags),
-            signal,
+            stop,
             onProgress: progress.update,
             onNotice: progress.notice,
             ...(shown && { onDocument: (document) => shown.add(document) }),

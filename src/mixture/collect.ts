@@ -8,6 +8,16 @@
 import { basename, extname } from 'node:path';
 import type { CsvRecords } from '../csv.ts';
 import { GristmillError, isGristmillError } from '../errors.ts';
+import {
+  anObject,
+  checkOptions,
+  listOf,
+  name,
+  nullable,
+  type OptionTable,
+  oneOf,
+  text,
+} from '../options.ts';
 import { isText, numberOf, type Place, refuse } from './table-columns.ts';
 import { readRecords } from './table-file.ts';
 import {
@@ -59,6 +69,17 @@ interface Run {
   failure: GristmillError | null;
 }
 
+const OPTION_TABLE: OptionTable<CollectOptions> = {
+  inputs: listOf(name, 1),
+  indexColumn: nullable(name),
+  weightsPrefix: text,
+  domains: listOf(name),
+  losses: anObject,
+  reduce: oneOf(['last', 'min']),
+  stepColumn: name,
+  onMissing: oneOf(['error', 'skip']),
+};
+
 /**
  * Collects runs.
  *
@@ -66,6 +87,7 @@ interface Run {
  *   OPTION_INVALID
  */
 export async function collectRuns(options: CollectOptions): Promise<CollectedRuns> {
+  checkOptions<CollectOptions>('collectRuns', options, OPTION_TABLE, ['inputs']);
   const { inputs, weightsPrefix = TABLE_DEFAULTS.weightPrefix, onMissing = 'error' } = options;
   if (inputs.length === 0) {
     const details = { option: 'inputs', expected: 'at least one file', received: 'none' };

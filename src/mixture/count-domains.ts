@@ -8,6 +8,7 @@ import { readRowBatches, requireColumn } from '../corpus/rows.ts';
 import { ROW_OK } from '../corpus/types.ts';
 import { GristmillError, printable, throwIfAborted } from '../errors.ts';
 import { native } from '../native.ts';
+import { abortSignal, callback, checkOptions, listOf, name, type OptionTable } from '../options.ts';
 import { checkDomains, type DomainSpec } from './domains.ts';
 
 /** Options of {@link countDomains}. */
@@ -38,12 +39,22 @@ export interface DomainCounts {
 /** Domains beyond this are no mixture but a column of something else. */
 const MAX_DOMAINS = 4096;
 
+const OPTION_TABLE: OptionTable<CountDomainsOptions> = {
+  inputs: listOf(name, 1),
+  domainColumn: name,
+  textColumn: name,
+  tokenizer: name,
+  onNotice: callback,
+  signal: abortSignal,
+};
+
 /**
  * Counts the size of every domain of a corpus.
  *
  * @throws MIXTURE_DOMAINS_INVALID, CORPUS_*, ENGINE_MODEL_*, ABORTED
  */
 export async function countDomains(options: CountDomainsOptions): Promise<DomainCounts> {
+  checkOptions<CountDomainsOptions>('countDomains', options, OPTION_TABLE, ['inputs']);
   const { inputs, domainColumn = 'domain', textColumn, tokenizer: vocabulary, signal } = options;
   const whole = await planCorpus({
     inputs,

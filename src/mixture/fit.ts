@@ -8,7 +8,18 @@
 import { availableParallelism } from 'node:os';
 import { performance } from 'node:perf_hooks';
 import { GristmillError, throwIfAborted } from '../errors.ts';
-import { checkNames, type OptionNames } from '../options.ts';
+import {
+  abortSignal,
+  anObject,
+  callback,
+  checkOptions,
+  flag,
+  listOf,
+  name,
+  number,
+  type OptionTable,
+  text,
+} from '../options.ts';
 import { seededRandom, shuffle } from '../train/seeded.ts';
 import { foldsOf, type LeftOut, reportOf } from './cross-validation.ts';
 import {
@@ -48,16 +59,16 @@ interface Task {
   take(fitted: FittedSurrogate): void;
 }
 
-const OPTION_NAMES: OptionNames<FitMixtureOptions> = {
-  runs: true,
-  model: true,
-  targets: true,
-  nRuns: true,
-  seed: true,
-  folds: true,
-  learningCurve: true,
-  signal: true,
-  onProgress: true,
+const OPTION_TABLE: OptionTable<FitMixtureOptions> = {
+  runs: anObject,
+  model: text,
+  targets: listOf(name),
+  nRuns: number,
+  seed: number,
+  folds: number,
+  learningCurve: flag,
+  signal: abortSignal,
+  onProgress: callback,
 };
 
 /**
@@ -67,7 +78,7 @@ const OPTION_NAMES: OptionNames<FitMixtureOptions> = {
  * @see RegMix §3.2
  */
 export async function fitMixture(options: FitMixtureOptions): Promise<FittedMixture> {
-  checkNames('fitMixture', options, OPTION_NAMES);
+  checkOptions<FitMixtureOptions>('fitMixture', options, OPTION_TABLE, ['runs']);
   const start = performance.now();
   const { model = FIT_DEFAULTS.model, seed = FIT_DEFAULTS.seed, signal } = options;
   const family = familyOf(model);

@@ -11,7 +11,7 @@ import { dirname, join } from 'node:path';
 import { writeDurably } from '../durable-files.ts';
 import { GristmillError } from '../errors.ts';
 import { makeFolder } from '../local-path.ts';
-import { checkNames, type OptionNames } from '../options.ts';
+import { abortSignal, callback, checkOptions, flag, type OptionTable, text } from '../options.ts';
 import { takeLease } from '../work/lease.ts';
 import { convertModel } from './convert/convert.ts';
 import { indexedFiles } from './convert/safetensors.ts';
@@ -78,15 +78,15 @@ const SMALL_FILES = [
 ];
 const TYPES: readonly string[] = ['f32', 'f16', 'bf16', 'q8_0'] satisfies ConvertedType[];
 
-const OPTION_NAMES: OptionNames<PullModelOptions> = {
-  repo: true,
-  revision: true,
-  type: true,
-  keepSource: true,
-  endpoint: true,
-  token: true,
-  signal: true,
-  onProgress: true,
+const OPTION_TABLE: OptionTable<PullModelOptions> = {
+  repo: text,
+  revision: text,
+  type: text,
+  keepSource: flag,
+  endpoint: text,
+  token: text,
+  signal: abortSignal,
+  onProgress: callback,
 };
 
 /**
@@ -96,10 +96,10 @@ const OPTION_NAMES: OptionNames<PullModelOptions> = {
  * MODEL_CONVERT_UNSUPPORTED, RUN_OUTPUT_IN_USE while another process pulls the same commit, RUN_LEASE_LOST, ABORTED
  */
 export async function pullModel(options: PullModelOptions): Promise<PullSummary> {
-  checkNames('pullModel', options, OPTION_NAMES);
+  checkOptions<PullModelOptions>('pullModel', options, OPTION_TABLE, ['repo']);
   const { repo, revision = 'main', type = 'bf16', signal } = options;
   const access = accessOf(options);
-  checkOptions({ repo, revision, type });
+  checkValues({ repo, revision, type });
   const commit = await resolveCommit(access, revision);
   const path = hubModelPath(repo, commit, type);
   let bytesReceived = 0;
@@ -195,7 +195,7 @@ function accessOf({ repo, endpoint, token, signal }: PullModelOptions): HubAcces
   };
 }
 
-function checkOptions(options: { repo: string; revision: string; type: string }): void {
+function checkValues(options: { repo: string; revision: string; type: string }): void {
   const { repo, revision, type } = options;
   const name = /^[A-Za-z0-9][\w.-]{0,95}\/[A-Za-z0-9][\w.-]{0,95}$/;
   // Two dashes join owner and name in the cache; the hub allows neither them nor two dots.

@@ -11,7 +11,15 @@
  */
 import { GristmillError, isGristmillError, throwIfAborted } from '../errors.ts';
 import { native } from '../native.ts';
-import { checkNames, type OptionNames } from '../options.ts';
+import {
+  abortSignal,
+  checkOptions,
+  iterable,
+  name,
+  number,
+  type OptionTable,
+  whole,
+} from '../options.ts';
 import { learnMerges } from './bpe.ts';
 import { BYTE_CHARACTERS, toByteCharacters } from './byte-alphabet.ts';
 import { writeGgufMetadata } from './gguf-write.ts';
@@ -47,12 +55,12 @@ const MAX_VOCAB = 2 ** 18;
 /** Longer words (encoded data, runs of marks) teach no merge. */
 const MAX_WORD_CHARS = 64;
 
-const OPTION_NAMES: OptionNames<TokenizerTrainingOptions> = {
-  texts: true,
-  vocabSize: true,
-  path: true,
-  maxWords: true,
-  signal: true,
+const OPTION_TABLE: OptionTable<TokenizerTrainingOptions> = {
+  texts: iterable,
+  vocabSize: number,
+  path: name,
+  maxWords: whole(1),
+  signal: abortSignal,
 };
 
 /**
@@ -61,7 +69,11 @@ const OPTION_NAMES: OptionNames<TokenizerTrainingOptions> = {
  * @throws OPTION_INVALID, TRAIN_DATA_TOO_SMALL when there is no text, MODEL_WRITE_FAILED, ABORTED
  */
 export async function trainTokenizer(options: TokenizerTrainingOptions): Promise<TrainedTokenizer> {
-  checkNames('trainTokenizer', options, OPTION_NAMES);
+  checkOptions<TokenizerTrainingOptions>('trainTokenizer', options, OPTION_TABLE, [
+    'texts',
+    'vocabSize',
+    'path',
+  ]);
   const { texts, vocabSize, path, maxWords = 2_000_000, signal } = options;
   if (!Number.isSafeInteger(vocabSize) || vocabSize < MIN_VOCAB || vocabSize > MAX_VOCAB) {
     throw new GristmillError('OPTION_INVALID', {

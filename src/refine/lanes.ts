@@ -11,7 +11,7 @@ import type { SlabPool } from '../batch/slab-pool.ts';
 import type { CorpusPlan, CorpusUnit, UnitBatch } from '../corpus/types.ts';
 import { checkUnchanged } from '../corpus/unchanged.ts';
 import { openUnit } from '../corpus/unit.ts';
-import { isGristmillError } from '../errors.ts';
+import { anyOf, isGristmillError, throwIfAborted } from '../errors.ts';
 import { type OpenCore, openCore, openExecution, openSlabs, type ResolvedRefiner } from './core.ts';
 import { batchRows, defaultSizes, parseDevices } from './devices.ts';
 import { isEngineGone } from './engine.ts';
@@ -69,6 +69,8 @@ export class Run {
   readonly #started: number;
   readonly #tally: Tally;
   readonly #stopping: Stopping;
+  /** Ends computations and reads under way; `options.signal`, which fires with it, those to come. */
+  readonly #drop: AbortSignal | undefined;
   readonly #planned: { readonly nRows: number | null; readonly nBytes: number };
   /** Counts of committed units, kept as a sum: a run has many of them, and progress is told after every batch. */
   #committed: RefineCounts = ZERO_COUNTS;
@@ -81,7 +83,7 @@ export class Run {
     plan: CorpusPlan,
     output: OutputSettings,
     ledger: Ledger,
-    started: number,
+    { started, drop }: { readonly started: number; readonly drop: AbortSignal | undefined },
   ) {
     this.#options = options;
     this.#resolved = resolved;
@@ -91,6 +93,7 @@ export class Run {
     this.#started = started;
     this.#tally = emptyTally(plan);
     this.#stopping = new Stopping(options.signal);
+    this.#drop = drop;
     this.#planned = {
       nRows: totalRows(plan.units),
       nBytes: plan.units.reduce((sum, unit) => sum + unit.bytes, 0),
@@ -179,12 +182,12 @@ export class Run {
       const batches = this.#read(queue, slabs, device);
       const judged = mapOrdered(batches, IN_FLIGHT, (item) =>
         attempt(item, (input) =>
-          this.#stopping.computing(judgeBatch(opened, input.batch, input.rowStatus)),
+          this.#stopping.computing(judgeBatch(opened, input.batch, input.rowStatus, this.#drop)),
         ),
       );
       const executed = mapOrdered(judged, IN_FLIGHT, (item) =>
         attempt(item, (_, value: JudgedBatch) =>
-          this.#stopping.computing(executeBatch(opened, value)),
+          this.#stopping.computing(executeBatch(opened, value, this.#drop)),
         ),
       );
       await this.#write(executed);
@@ -217,9 +220,10 @@ export class Run {
           batchBytes: BATCH_BYTES,
           reject: rejectModeOf(formatOfUnit(this.#plan, unit.index, this.#output)),
           reserved: reservedNames(this.#output),
-          signal: this.#stopping.giveUp,
+          signal: anyOf(this.#drop, this.#stopping.giveUp)!,
         });
         for await (const input of firstRows(unitBatches, rowsLeft)) {
+          throwIfAborted(this.#drop, 'the run');
           this.#stopping.moved();
           if (unknownLeft !== undefined) unknownLeft -= rowsIn(input);
           yield { kind: 'batch', unit, input, value: null };

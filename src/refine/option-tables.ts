@@ -85,6 +85,7 @@ export const REFINE_CORPUS_TABLE: OptionTable<RefineCorpusOptions> = {
   failFast: flag,
   planOnly: flag,
   signal: abortSignal,
+  stop: abortSignal,
   onDocument: callback,
   onProgress: callback,
   onNotice: callback,

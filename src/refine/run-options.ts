@@ -59,8 +59,13 @@ export interface RefineCorpusOptions extends RefineOptions {
   readonly nSlabs?: number;
   /** Return after planning: the summary then counts nothing. */
   readonly planOnly?: boolean;
-  /** Aborted: units in flight are finished, then the run returns with `interrupted`. */
+  /**
+   * Aborted: the run rejects with an `AbortError` as soon as its folder is in order. Units in flight are dropped, with what
+   * the engine computes for them; the same call again does them, and what is left.
+   */
   readonly signal?: AbortSignal;
+  /** Aborted: units in flight are finished, then the run returns with `interrupted`. */
+  readonly stop?: AbortSignal;
   /** Told of every document that was written; for looking at a few, not for collecting a corpus. */
   readonly onDocument?: (document: RefinedRow) => void;
   readonly onProgress?: (progress: RefineProgress) => void;

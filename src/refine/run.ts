@@ -4,6 +4,7 @@
 import { join } from 'node:path';
 import { planCorpus } from '../corpus/plan.ts';
 import type { CorpusPlan } from '../corpus/types.ts';
+import { anyOf, throwIfAborted } from '../errors.ts';
 import { localPath } from '../local-path.ts';
 import { checkOptions, given, refuseOption } from '../options.ts';
 import { llamaCppVersion, version } from '../version.ts';
@@ -30,12 +31,16 @@ import { usedThresholds } from './used-thresholds.ts';
 /**
  * Refines a corpus. Running it again on the same output folder resumes.
  *
- * @throws OPTION_INVALID, CORPUS_*, ENGINE_*, PROFILE_*, RUN_*
+ * @throws OPTION_INVALID, CORPUS_*, ENGINE_*, PROFILE_*, RUN_*; ABORTED when `signal` fires
  * @see ProX, arXiv 2409.17115 §2
  */
 export async function refineCorpus(asked: RefineCorpusOptions): Promise<RunSummary> {
   checkOptions('refineCorpus', asked, REFINE_CORPUS_TABLE, ['inputs', 'out']);
-  const options: ListedInputs = { ...given(asked), inputs: [asked.inputs].flat() };
+  const { signal: drop, ...rest } = given(asked);
+  throwIfAborted(drop, 'the run');
+  const signal = anyOf(drop, asked.stop);
+  const inputs = [asked.inputs].flat();
+  const options: ListedInputs = { ...rest, inputs, ...(signal && { signal }) };
   const notice = options.onNotice ?? (() => undefined);
   const started = performance.now();
   const out = localPath(options.out, 'output', '--out');
@@ -52,7 +57,9 @@ export async function refineCorpus(asked: RefineCorpusOptions): Promise<RunSumma
   }
   const thresholds = await usedThresholds(resolved);
   if (options.out === '-') {
-    return { ...(await streamRun(options, resolved, started)), thresholds };
+    const outcome = await streamRun(options, resolved, { started, drop });
+    if (outcome.interrupted) throwIfAborted(drop, 'the run');
+    return { ...outcome, thresholds };
   }
   if (options.rejected !== undefined) {
     const expected = 'none beside an output folder, which holds rejected rows itself';
@@ -83,8 +90,9 @@ export async function refineCorpus(asked: RefineCorpusOptions): Promise<RunSumma
     signal: options.signal,
   });
   try {
-    const run = new Run(options, resolved, plan, output, ledger, started);
+    const run = new Run(options, resolved, plan, output, ledger, { started, drop });
     const outcome = await run.execute();
+    if (outcome.interrupted) throwIfAborted(drop, 'the run');
     const nRejected = rejectedRows(ledger);
     if (nRejected > 0) {
       notice(`${nRejected} rows could not be rows: bytes and reasons in ${join(out, 'rejected')}`);

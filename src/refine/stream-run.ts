@@ -9,7 +9,7 @@ import { refusedRows, type ValueProblem } from '../corpus/refused-rows.ts';
 import { openSink } from '../corpus/sink.ts';
 import type { CorpusPlan, UnitBatch } from '../corpus/types.ts';
 import { openUnit } from '../corpus/unit.ts';
-import { GristmillError, isGristmillError } from '../errors.ts';
+import { anyOf, GristmillError, isGristmillError } from '../errors.ts';
 import { openCore, openExecution, openSlabs, type ResolvedRefiner } from './core.ts';
 import { batchRows, defaultSizes, parseDevices } from './devices.ts';
 import { BATCH_BYTES, IN_FLIGHT } from './lanes.ts';
@@ -33,7 +33,7 @@ import { extraColumns, extraValues, reservedNames } from './unit-writer.ts';
 export async function streamRun(
   options: ListedInputs,
   resolved: ResolvedRefiner,
-  started: number,
+  { started, drop }: { readonly started: number; readonly drop: AbortSignal | undefined },
 ): Promise<RunOutcome> {
   const plan = await planCorpus({
     inputs: options.inputs,
@@ -74,7 +74,7 @@ export async function streamRun(
         batchBytes: BATCH_BYTES,
         reject: rejectModeOf('arrow'),
         reserved: reservedNames(settings),
-        signal: stopping.giveUp,
+        signal: anyOf(drop, stopping.giveUp)!,
       });
       for await (const input of firstRows(batches, rowsLeft)) {
         if (options.signal?.aborted) {
@@ -102,12 +102,12 @@ export async function streamRun(
       const judged = mapOrdered(read(), IN_FLIGHT, async ({ input, file }) => ({
         input,
         file,
-        judged: await stopping.computing(judgeBatch(core, input.batch, input.rowStatus)),
+        judged: await stopping.computing(judgeBatch(core, input.batch, input.rowStatus, drop)),
       }));
       const executed = mapOrdered(judged, IN_FLIGHT, async ({ input, file, judged }) => ({
         input,
         file,
-        rows: await stopping.computing(executeBatch(core, judged)),
+        rows: await stopping.computing(executeBatch(core, judged, drop)),
       }));
       for await (const { input, file, rows } of executed) {
         await rejected.write(file, input.rejected);

@@ -9,7 +9,15 @@ import { planTexts, readTexts } from '../corpus/texts.ts';
 import { GristmillError } from '../errors.ts';
 import { native } from '../native.ts';
 import type { TokenBatch } from '../native-train.ts';
-import { checkNames, type OptionNames } from '../options.ts';
+import {
+  abortSignal,
+  callback,
+  checkOptions,
+  listOf,
+  name,
+  type OptionTable,
+  whole,
+} from '../options.ts';
 import { openTrainer, type Trainer, trainShapeOf } from './trainer.ts';
 
 /** Options of {@link evaluateLm}. */
@@ -40,14 +48,14 @@ export interface LmMeasures {
   readonly nBytes: number;
 }
 
-const OPTION_NAMES: OptionNames<EvaluateLmOptions> = {
-  model: true,
-  data: true,
-  textColumn: true,
-  nCtx: true,
-  nSeq: true,
-  onNotice: true,
-  signal: true,
+const OPTION_TABLE: OptionTable<EvaluateLmOptions> = {
+  model: name,
+  data: listOf(name, 1),
+  textColumn: name,
+  nCtx: whole(2),
+  nSeq: whole(1),
+  onNotice: callback,
+  signal: abortSignal,
 };
 
 /**
@@ -56,7 +64,7 @@ const OPTION_NAMES: OptionNames<EvaluateLmOptions> = {
  * @throws TRAIN_MODEL_UNSUPPORTED, ENGINE_MODEL_*, ENGINE_DECODE_FAILED, CORPUS_*, TRAIN_DATA_TOO_SMALL, ABORTED
  */
 export async function evaluateLm(options: EvaluateLmOptions): Promise<LmMeasures> {
-  checkNames('evaluateLm', options, OPTION_NAMES);
+  checkOptions<EvaluateLmOptions>('evaluateLm', options, OPTION_TABLE, ['model', 'data']);
   const { model, data, textColumn, nCtx = 512, nSeq = 4, signal } = options;
   const plan = await planTexts({
     inputs: data,

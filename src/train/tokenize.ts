@@ -17,6 +17,17 @@ import { makeFolder } from '../local-path.ts';
 import { isTokenizer, trainTokenizer } from '../model/tokenizer-training.ts';
 import { native } from '../native.ts';
 import type { NativeTokenizer } from '../native-tokenizer.ts';
+import {
+  abortSignal,
+  anObject,
+  callback,
+  checkOptions,
+  either,
+  listOf,
+  name,
+  number,
+  type OptionTable,
+} from '../options.ts';
 import { type Lease, takeLease } from '../work/lease.ts';
 import { changedKeys, hashOf } from './run-folder.ts';
 import {
@@ -62,6 +73,17 @@ interface SourceRecord {
   readonly nSkipped: number;
 }
 
+const OPTION_TABLE: OptionTable<TokenizeDomainsOptions> = {
+  sources: listOf(anObject, 1),
+  tokenizer: either(name, anObject),
+  out: name,
+  validationShare: number,
+  heldOut: listOf(name),
+  onProgress: callback,
+  onNotice: callback,
+  signal: abortSignal,
+};
+
 /**
  * Tokenizes domains; the same call again goes on, or reports what is there.
  *
@@ -69,6 +91,11 @@ interface SourceRecord {
  *   RUN_OUTPUT_IN_USE, RUN_LEASE_LOST, RUN_LEDGER_INVALID, TRAIN_WRITE_FAILED, ABORTED
  */
 export async function tokenizeDomains(options: TokenizeDomainsOptions): Promise<StoreIndex> {
+  checkOptions<TokenizeDomainsOptions>('tokenizeDomains', options, OPTION_TABLE, [
+    'sources',
+    'tokenizer',
+    'out',
+  ]);
   const { out, tokenizer, validationShare = 0.05, heldOut, signal } = options;
   if (!(validationShare > 0 && validationShare < 1)) {
     const expected = 'a number above 0 and below 1';

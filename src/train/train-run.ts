@@ -3,10 +3,17 @@
  *
  * The same configuration and data give the same bits on a CPU, whatever the number of threads and interruptions.
  */
+import { abortSignal, callback, checkOptions, type OptionTable } from '../options.ts';
 import { checkTrainConfig, type TrainConfigInput } from './config.ts';
 import { runLineTraining } from './line-run.ts';
 import { runLmTraining } from './lm-run.ts';
 import type { TrainHooks, TrainSummary } from './run-types.ts';
+
+const HOOKS_TABLE: OptionTable<TrainHooks> = {
+  signal: abortSignal,
+  onProgress: callback,
+  onPhase: callback,
+};
 
 /**
  * Trains a model; the same call again resumes, or reports what is finished.
@@ -17,6 +24,7 @@ export async function trainModel(
   input: TrainConfigInput,
   hooks: TrainHooks = {},
 ): Promise<TrainSummary> {
+  checkOptions<TrainHooks>('trainModel', hooks, HOOKS_TABLE);
   const config = checkTrainConfig(input);
   return config.objective === 'line-score'
     ? runLineTraining(config, hooks)

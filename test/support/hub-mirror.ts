@@ -135,6 +135,6 @@ export class HubMirror {
     });
     const cut = name.endsWith('.safetensors') ? this.breaks.shift() : undefined;
     if (cut === undefined) response.end(body);
-    else response.write(body.subarray(0, cut), () => setTimeout(() => response.destroy(), 20));
+    else response.write(body.subarray(0, cut), () => setTimeout(() => response.destroy(), 500));
   }
 }

@@ -158,7 +158,7 @@ describe('checkSources', () => {
   it('refuses what is no source, and a name twice', () => {
     for (const [input, message] of [
       [{ domains: [] }, /domains/],
-      [{ domains: [{ name: 'a' }] }, /expected \{ name, inputs/],
+      [{ domains: [{ name: 'a' }] }, /domains\.0\.inputs: .*expected array/],
       [
         {
           domains: [

@@ -15,7 +15,18 @@ import { setMaxListeners } from 'node:events';
 import { join } from 'node:path';
 import { GristmillError, throwIfAborted } from '../../errors.ts';
 import { native } from '../../native.ts';
-import { checkNames, type OptionNames } from '../../options.ts';
+import {
+  abortSignal,
+  anObject,
+  callback,
+  checkOptions,
+  flag,
+  listOf,
+  name,
+  number,
+  type OptionTable,
+  text,
+} from '../../options.ts';
 import { defaultModelFile } from '../../paths.ts';
 import { mapOrdered } from '../../refine/pipeline.ts';
 import { loadProfile, type Profile } from '../../refine/profile.ts';
@@ -67,33 +78,33 @@ const PROGRESS_MS = 500;
 /** An answer may hold comments and what the merge leaves out. */
 const ANSWER_SLACK = 4;
 
-const OPTION_NAMES: OptionNames<AnnotateChunksOptions> = {
-  inputs: true,
-  out: true,
-  way: true,
-  expert: true,
-  prompts: true,
-  answerTokens: true,
-  profile: true,
-  tokenizer: true,
-  windowSize: true,
-  textColumn: true,
-  idColumn: true,
-  limit: true,
-  onlyKept: true,
-  maxOps: true,
-  maxSourceChars: true,
-  minChars: true,
-  maxRemovedShare: true,
-  allowReplacements: true,
-  maxRewordedChars: true,
-  shares: true,
-  nearDuplicate: true,
-  validation: true,
-  seed: true,
-  signal: true,
-  onNotice: true,
-  onProgress: true,
+const OPTION_TABLE: OptionTable<AnnotateChunksOptions> = {
+  inputs: listOf(name, 1),
+  out: name,
+  way: text,
+  expert: anObject,
+  prompts: name,
+  answerTokens: number,
+  profile: name,
+  tokenizer: name,
+  windowSize: number,
+  textColumn: name,
+  idColumn: name,
+  limit: number,
+  onlyKept: name,
+  maxOps: number,
+  maxSourceChars: number,
+  minChars: number,
+  maxRemovedShare: number,
+  allowReplacements: flag,
+  maxRewordedChars: number,
+  shares: anObject,
+  nearDuplicate: number,
+  validation: number,
+  seed: number,
+  signal: abortSignal,
+  onNotice: callback,
+  onProgress: callback,
 };
 
 /**
@@ -108,7 +119,11 @@ const OPTION_NAMES: OptionNames<AnnotateChunksOptions> = {
  * @see ProX, arXiv 2409.17115 §2.3 and appendix A
  */
 export async function annotateChunks(options: AnnotateChunksOptions): Promise<ChunkStatistics> {
-  checkNames('annotateChunks', options, OPTION_NAMES);
+  checkOptions<AnnotateChunksOptions>('annotateChunks', options, OPTION_TABLE, [
+    'inputs',
+    'out',
+    'way',
+  ]);
   const settings = { ...chunkSettings(options), ...ownSignal(options.signal) };
   const programs = defaultModelFile('programs');
   const profile = loadProfile(options.profile, programs);

@@ -6,6 +6,15 @@
  * sets whose documents were numbered or named differently still meet. Each program runs in its own numbering.
  */
 import { createHash } from 'node:crypto';
+import {
+  abortSignal,
+  anObject,
+  checkOptions,
+  iterable,
+  type OptionTable,
+  oneOf,
+  whole,
+} from '../../options.ts';
 import type { ResolvedOptions } from '../../program/options.ts';
 import { type WindowExecuteOptions, WindowExecutor } from '../../program/window-execution.ts';
 import type { Split, WindowExample } from '../types.ts';
@@ -39,6 +48,15 @@ type Waiting = Pick<WindowExample, 'lineStart' | 'lineEnd' | 'program' | 'dialec
   used: boolean;
 };
 
+const OPTION_TABLE: OptionTable<CompareAnnotatorsOptions> = {
+  split: oneOf(['train', 'validation', 'all']),
+  limit: whole(1),
+  signal: abortSignal,
+  examples: iterable,
+  against: iterable,
+  execute: anObject,
+};
+
 /**
  * Compares two sets of annotated windows.
  *
@@ -48,6 +66,10 @@ type Waiting = Pick<WindowExample, 'lineStart' | 'lineEnd' | 'program' | 'dialec
 export async function compareAnnotators(
   options: CompareAnnotatorsOptions,
 ): Promise<AnnotatorComparison> {
+  checkOptions<CompareAnnotatorsOptions>('compareAnnotators', options, OPTION_TABLE, [
+    'examples',
+    'against',
+  ]);
   const { examples, against, execute, split = 'validation', limit, signal } = options;
   const executor = new WindowExecutor(execute);
   const byKey = new Map<string, Waiting[]>();

@@ -4,6 +4,21 @@
  */
 import { performance } from 'node:perf_hooks';
 import { GristmillError, throwIfAborted } from '../../errors.ts';
+import {
+  abortSignal,
+  anObject,
+  callback,
+  checkOptions,
+  flag,
+  iterable,
+  name,
+  number,
+  type OptionTable,
+  oneOf,
+  share,
+  text,
+  whole,
+} from '../../options.ts';
 import type { ResolvedOptions } from '../../program/options.ts';
 import type { DialectName } from '../../program/types.ts';
 import {
@@ -70,6 +85,25 @@ export interface RefinerEvaluationResult extends RefinerMeasures {
 /** Bytes of shown text, empty lines included, that end a batch. */
 const BATCH_BYTES = 16 * 2 ** 20;
 
+const OPTION_TABLE: OptionTable<EvaluateRefinerOptions> = {
+  profile: name,
+  system: text,
+  lineThreshold: share,
+  retention: share,
+  constrained: flag,
+  device: name,
+  threads: number,
+  slots: number,
+  seed: number,
+  refiner: name,
+  split: oneOf(['train', 'validation', 'all']),
+  limit: whole(1),
+  signal: abortSignal,
+  examples: iterable,
+  execute: anObject,
+  onProgress: callback,
+};
+
 /**
  * Measures a refiner on labelled windows.
  *
@@ -80,6 +114,10 @@ const BATCH_BYTES = 16 * 2 ** 20;
 export async function evaluateRefiner(
   options: EvaluateRefinerOptions,
 ): Promise<RefinerEvaluationResult> {
+  checkOptions<EvaluateRefinerOptions>('evaluateRefiner', options, OPTION_TABLE, [
+    'refiner',
+    'examples',
+  ]);
   const { examples, execute, split = 'validation', limit, signal, onProgress, ...wanted } = options;
   const executor = new WindowExecutor(execute);
   const chosen = selectExamples(examples, { split, ...(limit !== undefined && { limit }), signal });

@@ -18,6 +18,16 @@
 import { createHash } from 'node:crypto';
 import { setMaxListeners } from 'node:events';
 import { GristmillError, isGristmillError, throwIfAborted } from '../../errors.ts';
+import {
+  anObject,
+  callback,
+  checkOptions,
+  flag,
+  name,
+  number,
+  type OptionTable,
+  text,
+} from '../../options.ts';
 import { checkCount, given } from '../options.ts';
 import { AnswerCache, type StoredAnswer } from './answer-cache.ts';
 import { Budget } from './budget.ts';
@@ -126,12 +136,50 @@ export const EXPERT_DEFAULTS = Object.freeze({
   maxFailures: 20,
 });
 
+const COMMON_TABLE: OptionTable<CommonExpertOptions> = {
+  cacheDir: name,
+  maxRequests: number,
+  maxTokens: number,
+  maxFailures: number,
+};
+const LOCAL_TABLE: OptionTable<LocalExpertOptions & CommonExpertOptions> = {
+  ...COMMON_TABLE,
+  gguf: name,
+  device: name,
+  threads: number,
+  slots: number,
+  contextTokens: number,
+  isolate: flag,
+};
+const ENDPOINT_TABLE: OptionTable<EndpointOptions & CommonExpertOptions> = {
+  ...COMMON_TABLE,
+  url: text,
+  model: text,
+  apiKeyEnv: name,
+  body: anObject,
+  headers: anObject,
+  timeoutMs: number,
+  maxRetries: number,
+  concurrency: number,
+  backOffMs: number,
+  seed: number,
+  onPause: callback,
+};
+
+/** @throws OPTION_INVALID for what is no option of the kind of expert that is meant */
+function checkExpert(options: ExpertOptions): void {
+  const isLocal = typeof options === 'object' && options !== null && 'gguf' in options;
+  if (isLocal) checkOptions<LocalExpertOptions>('openExpert', options, LOCAL_TABLE, ['gguf']);
+  else checkOptions<EndpointOptions>('openExpert', options, ENDPOINT_TABLE, ['url', 'model']);
+}
+
 /**
  * Opens an expert.
  *
  * @throws OPTION_INVALID, ANNOTATE_CACHE_INVALID, ANNOTATE_CACHE_FAILED; for a local model ENGINE_*, PROFILE_TEMPLATE_FAILED
  */
 export async function openExpert(options: ExpertOptions): Promise<Expert> {
+  checkExpert(options);
   const settings = { ...EXPERT_DEFAULTS, ...given(options) };
   for (const name of ['maxRequests', 'maxTokens'] as const) {
     if (settings[name] !== Number.POSITIVE_INFINITY) checkCount(name, settings[name], 0);

@@ -18,7 +18,19 @@ import { planCorpus } from '../../corpus/plan.ts';
 import { type CorpusPlan, ROW_NULL, ROW_OK, type UnitBatch } from '../../corpus/types.ts';
 import { openUnit } from '../../corpus/unit.ts';
 import { GristmillError, isGristmillError, throwIfAborted } from '../../errors.ts';
-import { checkNames, type OptionNames } from '../../options.ts';
+import {
+  abortSignal,
+  anObject,
+  callback,
+  checkOptions,
+  flag,
+  listOf,
+  name,
+  type OptionTable,
+  share,
+  text,
+  whole,
+} from '../../options.ts';
 import { mapOrdered } from '../../refine/pipeline.ts';
 import { loadProfile } from '../../refine/profile.ts';
 import { statusColumns } from '../../refine/reserved-columns.ts';
@@ -63,24 +75,24 @@ export function answersFolder(out: string): string {
   return join(workFolder(out), 'answers');
 }
 
-const OPTION_NAMES: OptionNames<AnnotateDocumentsOptions> = {
-  inputs: true,
-  out: true,
-  expert: true,
-  textColumn: true,
-  idColumn: true,
-  limit: true,
-  maxChars: true,
-  answerTokens: true,
-  keepRule: true,
-  prompts: true,
-  profile: true,
-  validation: true,
-  statusPrefix: true,
-  replaceStatus: true,
-  signal: true,
-  onNotice: true,
-  onProgress: true,
+const OPTION_TABLE: OptionTable<AnnotateDocumentsOptions> = {
+  inputs: listOf(name, 1),
+  out: name,
+  expert: anObject,
+  textColumn: name,
+  idColumn: name,
+  limit: whole(0),
+  maxChars: whole(1),
+  answerTokens: whole(1),
+  keepRule: text,
+  prompts: name,
+  profile: name,
+  validation: share,
+  statusPrefix: text,
+  replaceStatus: flag,
+  signal: abortSignal,
+  onNotice: callback,
+  onProgress: callback,
 };
 
 /**
@@ -93,7 +105,11 @@ const OPTION_NAMES: OptionNames<AnnotateDocumentsOptions> = {
 export async function annotateDocuments(
   options: AnnotateDocumentsOptions,
 ): Promise<AnnotateDocumentsStatistics> {
-  checkNames('annotateDocuments', options, OPTION_NAMES);
+  checkOptions<AnnotateDocumentsOptions>('annotateDocuments', options, OPTION_TABLE, [
+    'inputs',
+    'out',
+    'expert',
+  ]);
   const started = performance.now();
   const settings = { ...ANNOTATE_DOCUMENTS_DEFAULTS, ...given(options) };
   for (const name of ['maxChars', 'answerTokens'] as const) checkCount(name, settings[name], 1);

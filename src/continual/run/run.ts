@@ -12,10 +12,12 @@
  *
  * @see arXiv 2403.08763; keeping the checkpoint before the anneal: its section 7, and 2503.02844
  */
+
 import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { readLedgerJson, writeDurably } from '../../durable-files.ts';
 import { GristmillError } from '../../errors.ts';
+import { abortSignal, callback, checkOptions, name, type OptionTable } from '../../options.ts';
 import { checkVocabulary, shapeOf } from '../../train/model-shape.ts';
 import { changedKeys, hashOf } from '../../train/run-folder.ts';
 import {
@@ -79,6 +81,15 @@ export interface RunPlanResult extends RunPlanSummary {
   readonly interrupted: boolean;
 }
 
+const OPTION_TABLE: OptionTable<RunPlanOptions> = {
+  out: name,
+  file: name,
+  onTokenize: callback,
+  onProgress: callback,
+  onNotice: callback,
+  signal: abortSignal,
+};
+
 /**
  * Carries out a plan, or goes on with it.
  *
@@ -87,6 +98,7 @@ export interface RunPlanResult extends RunPlanSummary {
  *   RUN_OUTPUT_IN_USE, RUN_LEASE_LOST, RUN_LEDGER_INVALID, TRAIN_*, CORPUS_*, ENGINE_MODEL_*, ABORTED while it tokenizes
  */
 export async function runPlan(config: PlanConfig, options: RunPlanOptions): Promise<RunPlanResult> {
+  checkOptions<RunPlanOptions>('runPlan', options, OPTION_TABLE, ['out']);
   const { out, signal } = options;
   const needed = neededOf(config, options.file ?? 'the plan');
   if (config.model && 'from' in config.model && typeof needed.tokenizer === 'string') {

@@ -19,6 +19,18 @@ import { GristmillError, throwIfAborted } from '../../errors.ts';
 import { makeFolder } from '../../local-path.ts';
 import { native } from '../../native.ts';
 import type { NativeTokenizer } from '../../native-tokenizer.ts';
+import {
+  abortSignal,
+  anObject,
+  callback,
+  checkOptions,
+  listOf,
+  name,
+  number,
+  type OptionTable,
+  oneOf,
+  text,
+} from '../../options.ts';
 import { hashOf } from '../../train/run-folder.ts';
 import {
   checkSources,
@@ -107,6 +119,22 @@ const UNFINISHED = { format: 1, unfinished: true };
 const BATCH_ROWS = 1024;
 const BATCH_BYTES = 16 * 2 ** 20;
 
+const OPTION_TABLE: OptionTable<ApplyMixtureOptions> = {
+  mixture: anObject,
+  mixtureName: text,
+  sources: listOf(anObject, 1),
+  out: name,
+  quota: anObject,
+  tokenizer: name,
+  maxEpochs: number,
+  seed: number,
+  format: oneOf(['parquet', 'jsonl.zst', 'arrow']),
+  fileRows: number,
+  onProgress: callback,
+  onNotice: callback,
+  signal: abortSignal,
+};
+
 /**
  * Makes a mixed corpus. Where `out` holds the one that would be made, that is the result, and nothing is written.
  *
@@ -114,6 +142,12 @@ const BATCH_BYTES = 16 * 2 ** 20;
  *   RUN_LEASE_LOST, MIXTURE_WRITE_FAILED, TRAIN_SOURCES_INVALID, CORPUS_*, OPTION_INVALID, ABORTED
  */
 export async function applyMixture(options: ApplyMixtureOptions): Promise<AppliedMixture> {
+  checkOptions<ApplyMixtureOptions>('applyMixture', options, OPTION_TABLE, [
+    'mixture',
+    'sources',
+    'out',
+    'quota',
+  ]);
   const { quota, maxEpochs = 4, seed = 0, tokenizer: vocabulary, signal } = options;
   const { format: corpus = 'parquet', fileRows = 500_000 } = options;
   const out = resolve(options.out);

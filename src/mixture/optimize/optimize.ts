@@ -11,7 +11,16 @@
  */
 import { setImmediate } from 'node:timers/promises';
 import { GristmillError } from '../../errors.ts';
-import { checkNames, type OptionNames } from '../../options.ts';
+import {
+  abortSignal,
+  anObject,
+  checkOptions,
+  flag,
+  listOf,
+  number,
+  type OptionTable,
+  oneOf,
+} from '../../options.ts';
 import { type DomainSpec, priorOf } from '../domains.ts';
 import { mixtureBounds } from '../sample/bounds.ts';
 import { drawCandidates } from '../sample/candidates.ts';
@@ -103,28 +112,28 @@ export interface MixtureProposal extends MixtureForecast {
   readonly warnings: readonly ProposalWarning[];
 }
 
-const OPTION_NAMES: OptionNames<OptimizeMixtureOptions> = {
-  domains: true,
-  targets: true,
-  objective: true,
-  relativeToPrior: true,
-  budgetTokens: true,
-  maxEpochs: true,
-  min: true,
-  max: true,
-  frozen: true,
-  kl: true,
-  confidence: true,
-  method: true,
-  nDraws: true,
-  nAveraged: true,
-  sampled: true,
-  outside: true,
-  hullTolerance: true,
-  nUnits: true,
-  nStarts: true,
-  seed: true,
-  signal: true,
+const OPTION_TABLE: OptionTable<OptimizeMixtureOptions> = {
+  domains: listOf(anObject),
+  targets: listOf(anObject),
+  objective: oneOf(['mean', 'worst']),
+  relativeToPrior: flag,
+  budgetTokens: number,
+  maxEpochs: number,
+  min: anObject,
+  max: anObject,
+  frozen: listOf(anObject),
+  kl: number,
+  confidence: number,
+  method: oneOf(['gradient', 'simulation']),
+  nDraws: number,
+  nAveraged: number,
+  sampled: anObject,
+  outside: oneOf(['refuse', 'allow', 'inside']),
+  hullTolerance: number,
+  nUnits: number,
+  nStarts: number,
+  seed: number,
+  signal: abortSignal,
 };
 
 /**
@@ -135,7 +144,10 @@ const OPTION_NAMES: OptionNames<OptimizeMixtureOptions> = {
  * @see RegMix §3.3
  */
 export async function optimizeMixture(options: OptimizeMixtureOptions): Promise<MixtureProposal> {
-  checkNames('optimizeMixture', options, OPTION_NAMES);
+  checkOptions<OptimizeMixtureOptions>('optimizeMixture', options, OPTION_TABLE, [
+    'domains',
+    'targets',
+  ]);
   const { domains, sampled, signal, kl = 0, confidence = 0, seed = 0 } = options;
   const { method = 'gradient', objective: kind = 'mean', outside = 'refuse' } = options;
   const { nUnits, nStarts, hullTolerance, nDraws, nAveraged } = withDefaults(options);

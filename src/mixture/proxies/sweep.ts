@@ -8,6 +8,16 @@
 import { availableParallelism } from 'node:os';
 import { parseDevices } from '../../device-names.ts';
 import { GristmillError, isGristmillError } from '../../errors.ts';
+import {
+  abortSignal,
+  anObject,
+  callback,
+  checkOptions,
+  name,
+  type OptionTable,
+  text,
+  whole,
+} from '../../options.ts';
 import { sequencesOf, validatedDomains } from '../../train/store-batches.ts';
 import { openTokenStore, type TokenStore } from '../../train/token-store.ts';
 import { domainName } from '../tables.ts';
@@ -82,6 +92,22 @@ export interface SweepSummary {
 
 const MAX_DEATHS = 2;
 
+const OPTION_TABLE: OptionTable<TrainProxiesOptions> = {
+  mixtures: anObject,
+  mixturesName: text,
+  store: name,
+  settings: anObject,
+  out: name,
+  jobs: whole(1),
+  nThreads: whole(1),
+  device: name,
+  format: text,
+  onProgress: callback,
+  onNotice: callback,
+  signal: abortSignal,
+  processFile: name,
+};
+
 /**
  * Trains the proxies of a sweep; the same call again goes on.
  *
@@ -89,6 +115,12 @@ const MAX_DEATHS = 2;
  *   RUN_OUTPUT_IN_USE, RUN_LEASE_LOST, TRAIN_OUT_OF_MEMORY; ABORTED while it waits for a lease
  */
 export async function trainProxies(options: TrainProxiesOptions): Promise<SweepSummary> {
+  checkOptions<TrainProxiesOptions>('trainProxies', options, OPTION_TABLE, [
+    'mixtures',
+    'store',
+    'settings',
+    'out',
+  ]);
   const { mixtures, settings, out, device = 'cpu', format = 'csv', signal } = options;
   using store = openTokenStore(options.store);
   const devices = parseDevices(device);

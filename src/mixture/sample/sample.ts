@@ -2,7 +2,15 @@
  * Mixtures to train proxies on: one call for every way of choosing them.
  */
 import { GristmillError } from '../../errors.ts';
-import { checkNames, type OptionNames } from '../../options.ts';
+import {
+  abortSignal,
+  anObject,
+  checkOptions,
+  listOf,
+  number,
+  type OptionTable,
+  text,
+} from '../../options.ts';
 import { checkDomains, type DomainSpec, priorOf } from '../domains.ts';
 import { unitsToWeights } from '../simplex.ts';
 import type { FittedSurrogate, MixtureTable } from '../types.ts';
@@ -65,20 +73,20 @@ export interface SampledMixtures extends MixtureTable {
 /** The grid of designs that have no preset. */
 const DESIGN_UNITS = 5000;
 
-const OPTION_NAMES: OptionNames<SampleMixturesOptions> = {
-  domains: true,
-  n: true,
-  way: true,
-  settings: true,
-  budgetTokens: true,
-  maxEpochs: true,
-  min: true,
-  max: true,
-  nUnits: true,
-  targets: true,
-  existing: true,
-  seed: true,
-  signal: true,
+const OPTION_TABLE: OptionTable<SampleMixturesOptions> = {
+  domains: listOf(anObject),
+  n: number,
+  way: text,
+  settings: anObject,
+  budgetTokens: number,
+  maxEpochs: number,
+  min: anObject,
+  max: anObject,
+  nUnits: number,
+  targets: listOf(anObject),
+  existing: anObject,
+  seed: number,
+  signal: abortSignal,
 };
 
 /**
@@ -88,7 +96,7 @@ const OPTION_NAMES: OptionNames<SampleMixturesOptions> = {
  * @see RegMix, arXiv 2407.01492 §3.1
  */
 export async function sampleMixtures(options: SampleMixturesOptions): Promise<SampledMixtures> {
-  checkNames('sampleMixtures', options, OPTION_NAMES);
+  checkOptions<SampleMixturesOptions>('sampleMixtures', options, OPTION_TABLE, ['domains', 'n']);
   const { n, way = 'regmix', seed = 42 } = options;
   checkWhole('n', n, 100_000);
   const domains = checkDomains(options.domains);

@@ -9,7 +9,14 @@ import { type FileHandle, open, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { GristmillError, throwIfAborted } from '../../errors.ts';
 import { callNative, native } from '../../native.ts';
-import { checkNames, type OptionNames } from '../../options.ts';
+import {
+  abortSignal,
+  callback,
+  checkOptions,
+  name,
+  type OptionTable,
+  text,
+} from '../../options.ts';
 import type { GgufEntries } from '../gguf-write.ts';
 import type { ConvertedType } from '../hub-cache.ts';
 import { fileTypeEntries, generalEntries } from './general.ts';
@@ -63,13 +70,13 @@ const ADAPTER = 'adapter_config.json';
 /** Source bytes that are in memory at a time. */
 const PIECE_BYTES = 4 * 2 ** 20;
 
-const OPTION_NAMES: OptionNames<ConvertModelOptions> = {
-  dir: true,
-  out: true,
-  type: true,
-  name: true,
-  signal: true,
-  onProgress: true,
+const OPTION_TABLE: OptionTable<ConvertModelOptions> = {
+  dir: name,
+  out: name,
+  type: text,
+  name: text,
+  signal: abortSignal,
+  onProgress: callback,
 };
 
 /**
@@ -78,9 +85,9 @@ const OPTION_NAMES: OptionNames<ConvertModelOptions> = {
  * @throws MODEL_FILES_INVALID, MODEL_CONVERT_UNSUPPORTED, MODEL_WRITE_FAILED, OPTION_INVALID, ABORTED
  */
 export async function convertModel(options: ConvertModelOptions): Promise<ConvertSummary> {
-  checkNames('convertModel', options, OPTION_NAMES);
+  checkOptions<ConvertModelOptions>('convertModel', options, OPTION_TABLE, ['dir', 'out']);
   const { dir, out, type = 'bf16', signal } = options;
-  checkOptions(options);
+  checkValues(options);
   const started = performance.now();
   if (!(await stat(dir).catch(() => null))?.isDirectory()) {
     throw invalidFile(dir, 'is no folder');
@@ -242,7 +249,7 @@ function product(shape: readonly number[]): number {
   return shape.reduce((all, extent) => all * extent, 1);
 }
 
-function checkOptions({ dir, out, type, name }: ConvertModelOptions): void {
+function checkValues({ dir, out, type, name }: ConvertModelOptions): void {
   const expected = (option: string, what: string, received: unknown) =>
     new GristmillError('OPTION_INVALID', { option, expected: what, received });
   if (typeof dir !== 'string' || dir === '') throw expected('dir', 'a folder', dir);
