@@ -143,6 +143,13 @@ const schema = z
   )
   .refine(
     (config) =>
+      config.objective === 'line-score' ||
+      !('warmupSteps' in config.schedule) ||
+      config.schedule.warmupSteps <= (config.steps ?? Number.POSITIVE_INFINITY),
+    { path: ['schedule', 'warmupSteps'], error: 'expected at most as many as steps' },
+  )
+  .refine(
+    (config) =>
       config.objective === 'line-score' || 'from' in config.model || config.tokenizer !== undefined,
     {
       path: ['tokenizer'],

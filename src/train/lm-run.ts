@@ -36,6 +36,8 @@ export async function runLmTraining(
   if ('from' in model) {
     await checkVocabulary(model.from, given && 'path' in given ? given.path : model.from);
   }
+  // A schedule that cannot be is told before anything is made; by epochs it is known with the data only.
+  if (config.steps !== undefined) ratesOf(config, config.steps)(0);
   using folder = await claim(config, hooks);
   try {
     return await train(config, hooks, folder);
@@ -108,6 +110,7 @@ class LmRun {
       this.#config.steps ??
       Math.max(1, Math.round((this.#config.epochs! * this.#source.nSequences) / perStep));
     const rateAt = ratesOf(this.#config, totalSteps);
+    rateAt(0);
     const resumedAt = await this.#resume();
     let step = resumedAt;
     let next = step < totalSteps ? this.#source.batches(step) : [];

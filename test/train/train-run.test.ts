@@ -152,6 +152,31 @@ describe('trainModel', () => {
     });
   });
 
+  // A first start that failed held the folder for good, with the configuration that could not be.
+  it('checks the schedule before anything is made, and a start that failed blocks no folder', async () => {
+    const { steps: _, ...rest } = pretrain('late') as Extract<
+      TrainConfigInput,
+      { objective: 'pretrain' }
+    >;
+    const long = { ...rest, schedule: { peakLr: 1e-3, warmupSteps: 10 } };
+    await expect(trainModel({ ...long, steps: 3 })).rejects.toMatchObject({
+      code: 'TRAIN_CONFIG_INVALID',
+      message: expect.stringContaining('schedule.warmupSteps: expected at most as many as steps'),
+    });
+    const curve = { kind: 'cosine', peakLr: 1e-3, warmup: '10 steps' } as const;
+    await expect(trainModel({ ...rest, steps: 3, schedule: { curve } })).rejects.toMatchObject({
+      code: 'SCHEDULE_INVALID',
+    });
+    expect(existsSync(join(folder, 'late'))).toBe(false);
+    const tooLong = { ...long, schedule: { peakLr: 1e-3, warmupSteps: 10_000 } };
+    await expect(trainModel({ ...tooLong, epochs: 0.05 })).rejects.toMatchObject({
+      code: 'OPTION_INVALID',
+      details: { option: 'warmupSteps' },
+    });
+    const fixed = { ...rest, steps: 2, schedule: { peakLr: 1e-3, warmupSteps: 1 } };
+    expect(await trainModel(fixed)).toMatchObject({ steps: 2, resumedAt: 0, interrupted: false });
+  });
+
   it('names a device that is not there', async () => {
     const elsewhere = { ...pretrain('device'), device: 'cuda:99' } as TrainConfigInput;
     await expect(trainModel(elsewhere)).rejects.toMatchObject({
