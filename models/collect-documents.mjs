@@ -12,7 +12,7 @@
  * source is npm, pip, debian or checkout. READMEs, changelogs, licences, guidelines, manual pages, documentation, help
  * texts, source code, configuration and tables are taken; texts are whole, 200 to 20,000 characters, UTF-8, of packages
  * with a permissive licence, and nearly the same text is taken once. A package gives at most five documents of a
- * language and 15 in all (a checkout 120), its kinds in turn, a scope of npm 40.
+ * language and 15 in all (a checkout 12 and 150), its kinds in turn, a scope of npm 40.
  *
  * Packages in this project's package-lock.json are left out: their READMEs are what the refiners are measured on.
  * The result depends on nothing but the folders: files are taken in the order of a hash of their names. It is for
@@ -36,7 +36,8 @@ const MIN_CHARS = 200;
 const MAX_CHARS = 20_000;
 const PER_LANGUAGE = 5;
 const PER_PACKAGE = 15;
-const PER_CHECKOUT = 120;
+/** A checkout holds translations, and few others do. */
+const PER_CHECKOUT = { language: 12, all: 150 };
 const PER_SCOPE = 40;
 /** Kinds that are prose in some language. */
 const PROSE = new Set(['documentation', 'tutorial', 'faq', 'help', 'readme', 'guidelines']);
@@ -60,20 +61,20 @@ function* documentsOf({ source, name, licence, files, read }, known) {
   }));
   queues.sort((left, right) => (order(left.kind, name) < order(right.kind, name) ? -1 : 1));
   const taken = new Map();
-  const limit = source === 'checkout' ? PER_CHECKOUT : PER_PACKAGE;
+  const limit = source === 'checkout' ? PER_CHECKOUT : { language: PER_LANGUAGE, all: PER_PACKAGE };
   let nTaken = 0;
   let isOpen = true;
-  while (isOpen && nTaken < limit) {
+  while (isOpen && nTaken < limit.all) {
     isOpen = false;
     for (const { kind, paths } of queues) {
-      for (let tries = 0; tries < MAX_TRIES && paths.length > 0 && nTaken < limit; tries++) {
+      for (let tries = 0; tries < MAX_TRIES && paths.length > 0 && nTaken < limit.all; tries++) {
         const path = paths.shift();
         const text = textOf(path, kind, read);
         if (text === null) continue;
         const language = languageOf(text);
         // Prose in no language that is known is an index or a stub.
         if (language === 'und' && PROSE.has(kind)) continue;
-        if ((taken.get(language) ?? 0) >= PER_LANGUAGE || !known.isNew(text)) continue;
+        if ((taken.get(language) ?? 0) >= limit.language || !known.isNew(text)) continue;
         taken.set(language, (taken.get(language) ?? 0) + 1);
         nTaken += 1;
         yield {

@@ -114,7 +114,7 @@ function blocksOf(html) {
     if (name === 'a') isLink = !isClosing;
     if (name === 'pre') preDepth = Math.max(0, preDepth + (isClosing ? -1 : 1));
     if ((name === 'td' || name === 'th') && isClosing) lines[lines.length - 1] += '\t';
-    if (name === 'li' && !isClosing) lines.push('- ');
+    if (name === 'li') lines.push(...(isClosing ? [] : ['- ']));
     else if (BLOCK.test(name) && !(preDepth > 0 && name === 'div')) lines.push('');
     if (/^h[1-6]$|^(p|pre|table|ul|ol|dl)$/.test(name)) lines.push('');
   }

@@ -41,6 +41,11 @@ const WORDS = Object.entries({
   bg: 'и на да се за от не е са или като по това ще',
 }).map(([language, words]) => [language, new Set(words.split(' '))]);
 
+/** A word of several lists is worth a part to each. */
+const WORTH = new Map();
+for (const [, known] of WORDS)
+  for (const word of known) WORTH.set(word, (WORTH.get(word) ?? 0) + 1);
+
 /** Share of the letters that a script must have. */
 const SCRIPT_SHARE = 0.2;
 
@@ -63,9 +68,13 @@ export function languageOf(text) {
   const words = sample.toLowerCase().match(/[\p{L}\p{M}]+/gu) ?? [];
   const scores = WORDS.map(([language, known]) => {
     let hits = 0;
-    for (const word of words) if (known.has(word)) hits += 1;
-    // Lists differ in length, and the longer one must not win for that.
-    return { language, hits, score: hits / Math.sqrt(known.size) };
+    let score = 0;
+    for (const word of words) {
+      if (!known.has(word)) continue;
+      hits += 1;
+      score += 1 / WORTH.get(word);
+    }
+    return { language, hits, score };
   });
   const english = scores.find(({ language }) => language === 'en');
   const best = scores.reduce((left, right) => (right.score > left.score ? right : left));

@@ -207,7 +207,7 @@ export function* checkouts(folder, seen = new Set()) {
     seen.add(entry.name);
     const root = join(folder, entry.name);
     const file = entriesOf(root).find(({ name }) =>
-      /^(licen[cs]e|copying|unlicense)(\.\w+)?$/i.test(name),
+      /^(licen[cs]e(-docs)?|copying|unlicense)(\.\w+)?$/i.test(name),
     );
     const licence =
       file === undefined ? null : licenceOfText(readText(join(root, file.name)) ?? '');
