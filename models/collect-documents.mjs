@@ -12,7 +12,7 @@
  * source is npm, pip, debian or checkout. READMEs, changelogs, licences, guidelines, manual pages, documentation, help
  * texts, source code, configuration and tables are taken; texts are whole, 200 to 20,000 characters, UTF-8, of packages
  * with a permissive licence, and nearly the same text is taken once. A package gives at most five documents of a
- * language and 15 in all (a checkout 12 and 150), its kinds in turn, a scope of npm 40.
+ * language and 15 in all (a checkout 12 and 150), its kinds in turn (JavaScript and declarations once), a scope of npm 40.
  *
  * Packages in this project's package-lock.json are left out: their READMEs are what the refiners are measured on.
  * The result depends on nothing but the folders: files are taken in the order of a hash of their names. It is for
@@ -41,6 +41,15 @@ const PER_CHECKOUT = { language: 12, all: 150 };
 const PER_SCOPE = 40;
 /** Kinds that are prose in some language. */
 const PROSE = new Set(['documentation', 'tutorial', 'faq', 'help', 'readme', 'guidelines']);
+/** Most documents of a kind that a package gives, where it is not as many as it has room for. */
+const PER_KIND = {
+  'code-js': 1,
+  'api-declarations': 1,
+  'code-ts': 1,
+  'code-css': 1,
+  'code-python': 2,
+  licence: 1,
+};
 /** Candidates of a kind that are read of one package before the next kind has its turn. */
 const MAX_TRIES = 12;
 
@@ -62,11 +71,13 @@ function* documentsOf({ source, name, licence, files, read }, known) {
   queues.sort((left, right) => (order(left.kind, name) < order(right.kind, name) ? -1 : 1));
   const taken = new Map();
   const limit = source === 'checkout' ? PER_CHECKOUT : { language: PER_LANGUAGE, all: PER_PACKAGE };
+  const nOfKind = new Map();
   let nTaken = 0;
   let isOpen = true;
   while (isOpen && nTaken < limit.all) {
     isOpen = false;
     for (const { kind, paths } of queues) {
+      let isTaken = false;
       for (let tries = 0; tries < MAX_TRIES && paths.length > 0 && nTaken < limit.all; tries++) {
         const path = paths.shift();
         const text = textOf(path, kind, read);
@@ -86,8 +97,11 @@ function* documentsOf({ source, name, licence, files, read }, known) {
           language,
           text,
         };
+        isTaken = true;
         break;
       }
+      nOfKind.set(kind, (nOfKind.get(kind) ?? 0) + (isTaken ? 1 : 0));
+      if (nOfKind.get(kind) >= (PER_KIND[kind] ?? Number.POSITIVE_INFINITY)) paths.length = 0;
       isOpen ||= paths.length > 0;
     }
   }

@@ -68,6 +68,12 @@ describe('the package', () => {
     expect(paths.filter((path) => /^(test|bench|build|\.ci)\//.test(path))).toEqual([]);
   });
 
+  it('holds the refiners, and not the documents that they learnt from', () => {
+    const models = paths.filter((path) => path.startsWith('models/'));
+    expect(models).toContain('models/default-document.gguf');
+    expect(models.filter((path) => /^models\/(documents|collect)/.test(path))).toEqual([]);
+  });
+
   it('names in NOTICE what llama.cpp brings along', () => {
     const notice = readFileSync(join(root, 'NOTICE'), 'utf8');
     const folder = join(root, llama, 'vendor');

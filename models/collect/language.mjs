@@ -49,6 +49,9 @@ for (const [, known] of WORDS)
 /** Share of the letters that a script must have. */
 const SCRIPT_SHARE = 0.2;
 
+/** Words of its list that a text not in English must hold. */
+const MIN_DISTINCT = 6;
+
 /** ISO 639-1 code of the language, or `und`. */
 export function languageOf(text) {
   const sample = text.slice(0, 20_000);
@@ -69,17 +72,22 @@ export function languageOf(text) {
   const scores = WORDS.map(([language, known]) => {
     let hits = 0;
     let score = 0;
+    const distinct = new Set();
     for (const word of words) {
       if (!known.has(word)) continue;
       hits += 1;
+      if (word.length > 1) distinct.add(word);
       score += 1 / WORTH.get(word);
     }
-    return { language, hits, score };
+    return { language, hits, nDistinct: distinct.size, score };
   });
   const english = scores.find(({ language }) => language === 'en');
   const best = scores.reduce((left, right) => (right.score > left.score ? right : left));
   // Identifiers of code are words of many lists: what is not English must say so plainly.
-  const isPlain = best.hits >= 0.08 * words.length && best.score > 1.3 * english.score;
+  const isPlain =
+    best.nDistinct >= MIN_DISTINCT &&
+    best.hits >= 0.08 * words.length &&
+    best.score > 1.3 * english.score;
   if (best !== english && isPlain) return best.language;
   return english.hits >= 0.01 * words.length ? 'en' : 'und';
 }
