@@ -14,6 +14,8 @@
  * with a permissive licence, and nearly the same text is taken once. A package gives at most five documents of a
  * language and 15 in all (a checkout 12 and 150), its kinds in turn (JavaScript and declarations once), a scope of npm 40.
  *
+ * `collect/packages.json` names the packages and checkouts that our run was given.
+ *
  * Packages in this project's package-lock.json are left out: their READMEs are what the refiners are measured on.
  * The result depends on nothing but the folders: files are taken in the order of a hash of their names. It is for
  * training only and stays out of the repository.
