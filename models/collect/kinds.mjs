@@ -92,10 +92,12 @@ export function kindOf(path) {
     /(^|\/)man\/[^/]+\.[1-9]$/.test(file)
   )
     return 'man';
+  // A two-letter ending may be a language (README.de), but not where it is one of a programming language.
   const isText =
-    extension === '' || PROSE.test(extension) || /^\.[a-z]{2}([-_]\w+)?$/.test(extension);
-  if (/^read[-_]?me/i.test(name) && (isText || /^\.\w{2,3}([-_]\w+)?$/.test(extension)))
-    return 'readme';
+    !CODE.has(extension) &&
+    !DATA.has(extension) &&
+    (extension === '' || PROSE.test(extension) || /^\.[a-z]{2}([-_]\w+)?$/.test(extension));
+  if (/^read[-_]?me/i.test(name) && isText) return 'readme';
   if (isText || extension === '.html') {
     if (/^(changelog|changes|history|news|releases?|release[-_]notes|whatsnew.*)$/i.test(stem))
       return 'changelog';

@@ -109,7 +109,8 @@ describe('collect-documents', () => {
     put(`${modules}/mill-one/package.json`, manifest('mill-one', 'MIT'));
     put(`${modules}/mill-one/README.md`, `# mill-one\n\n${prose(1)}\n`);
     put(`${modules}/mill-one/README.de.md`, GERMAN);
-    put(`${modules}/mill-one/lib/recent.js`, CODE);
+    // Its name once made a help text of code, as if `.js` were a language.
+    put(`${modules}/mill-one/help/recent.js`, CODE.replaceAll('entries', 'pages'));
     put(`${modules}/mill-one/dist/mill.js`, CODE.replaceAll('Recently', 'Rarely'));
     put(`${modules}/mill-one/logo.md`, Buffer.from([0xff, 0xfe, 0x00, 0x80]));
     put(`${modules}/mill-one/short.md`, 'Too short.\n');
@@ -173,7 +174,7 @@ describe('collect-documents', () => {
         .sort(),
     ).toEqual([
       ['npm:mill-one:README.de.md', 'readme', 'de'],
-      ['npm:mill-one:lib/recent.js', 'code-js', 'en'],
+      ['npm:mill-one:help/recent.js', 'code-js', 'en'],
     ]);
     expect(of('mill-py').map(({ kind, licence }) => [kind, licence])).toEqual([
       ['readme', 'BSD-3-Clause'],
