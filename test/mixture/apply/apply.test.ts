@@ -177,10 +177,10 @@ describe('what a killed run leaves', () => {
   });
 
   it('is told from a folder of somebody else’s', async () => {
-    const partial = join(folder, 'foreign.partial');
+    const partial = join(folder, 'somebodys.partial');
     mkdirSync(partial);
     writeFileSync(join(partial, 'notes.txt'), 'mine');
-    await expect(applyMixture(options('foreign'))).rejects.toMatchObject({
+    await expect(applyMixture(options('somebodys'))).rejects.toMatchObject({
       code: 'RUN_OUTPUT_FOREIGN',
       details: { out: partial },
     });
