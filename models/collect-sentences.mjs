@@ -23,10 +23,32 @@ const treebank = (name, language, licence, options = {}) => ({
   ...options,
 });
 const PUD = {
-  Arabic: 'ar', Chinese: 'zh', English: 'en', French: 'fr', German: 'de', Hindi: 'hi', Japanese: 'ja', Korean: 'ko',
-  Portuguese: 'pt', Russian: 'ru', Spanish: 'es', Thai: 'th',
+  Arabic: 'ar',
+  Chinese: 'zh',
+  English: 'en',
+  French: 'fr',
+  German: 'de',
+  Hindi: 'hi',
+  Japanese: 'ja',
+  Korean: 'ko',
+  Portuguese: 'pt',
+  Russian: 'ru',
+  Spanish: 'es',
+  Thai: 'th',
 };
-const GUIDE = { ar: 'ar', de: 'de', en: 'en', es: 'es', fr: 'fr', hi: 'hi', ja: 'ja', ko: 'ko', pt: 'pt', ru: 'ru', zh: 'zh-hans' };
+const GUIDE = {
+  ar: 'ar',
+  de: 'de',
+  en: 'en',
+  es: 'es',
+  fr: 'fr',
+  hi: 'hi',
+  ja: 'ja',
+  ko: 'ko',
+  pt: 'pt',
+  ru: 'ru',
+  zh: 'zh-hans',
+};
 const SOURCES = [
   ...Object.entries(PUD).map(([name, language]) =>
     treebank(`${name}-PUD`, language, BY_SA_3, { documentOf: (id) => id.slice(0, 6) }),
@@ -77,7 +99,8 @@ const SOURCES = [
 const IS_LANGUAGE = {
   ar: (text) => scriptShare(text, /\p{Script=Arabic}/gu) > 0.7,
   hi: (text) => scriptShare(text, /\p{Script=Devanagari}/gu) > 0.7,
-  ja: (text) => scriptShare(text, /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}ー]/gu) > 0.6,
+  ja: (text) =>
+    scriptShare(text, /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}ー]/gu) > 0.6,
   ko: (text) => scriptShare(text, /\p{Script=Hangul}/gu) > 0.6,
   ru: (text) => scriptShare(text, /\p{Script=Cyrillic}/gu) > 0.7,
   th: (text) => scriptShare(text, /\p{Script=Thai}/gu) > 0.6,
@@ -90,7 +113,9 @@ const RUN = 12;
 
 function scriptShare(text, script) {
   const letters = text.match(/[\p{L}\p{M}]/gu)?.length ?? 0;
-  return letters === 0 ? 0 : (text.match(script)?.filter((c) => /[\p{L}\p{M}]/u.test(c)).length ?? 0) / letters;
+  return letters === 0
+    ? 0
+    : (text.match(script)?.filter((c) => /[\p{L}\p{M}]/u.test(c)).length ?? 0) / letters;
 }
 
 function git(folder, ...words) {
@@ -133,14 +158,18 @@ function* fromConllu({ files, read, source }) {
     let count = 0;
     for (const block of content.split(/\n\n+/)) {
       const comments = new Map(
-        [...block.matchAll(/^# ?([\w ]+?) ?= ?(.*)$/gm)].map(([, key, value]) => [key, value.trim()]),
+        [...block.matchAll(/^# ?([\w ]+?) ?= ?(.*)$/gm)].map(([, key, value]) => [
+          key,
+          value.trim(),
+        ]),
       );
       const text = comments.get('text');
       if (text === undefined || comments.get('genre') === 'poetry') continue;
       document = comments.get('newdoc id') ?? comments.get('newdoc_id') ?? document;
       const own =
         source.documentOf?.(comments.get('sent_id') ?? '') ??
-        document ?? `${path.replace(/.*\/|\.conllu$/g, '')}-${Math.floor(count / RUN)}`;
+        document ??
+        `${path.replace(/.*\/|\.conllu$/g, '')}-${Math.floor(count / RUN)}`;
       count++;
       yield [own, source.spaced ? unspaced(text) : text];
     }
@@ -175,7 +204,8 @@ function* fromNews({ files, read, source }) {
     const [, ...lines] = (read(path) ?? '').split('\n');
     for (const line of lines) {
       if (/^\s*(ที่มา|วัน[^ ]+ที่)/.test(line)) continue;
-      for (const sentence of sentencesOf(line.replace(/\s+/g, ' '), source.language)) yield [path, sentence];
+      for (const sentence of sentencesOf(line.replace(/\s+/g, ' '), source.language))
+        yield [path, sentence];
     }
   }
 }
@@ -214,7 +244,8 @@ for (const source of SOURCES) {
   }
   const matches = source.matches ?? ((path) => /^[^/]+\.conllu$/.test(path));
   const order = (path) => createHash('sha256').update(path).digest('hex');
-  let files = git(folder, 'ls-tree', '-r', '--name-only', 'HEAD')?.split('\n').filter(matches) ?? [];
+  let files =
+    git(folder, 'ls-tree', '-r', '--name-only', 'HEAD')?.split('\n').filter(matches) ?? [];
   if (source.maxFiles !== undefined) {
     files = files.sort((a, b) => (order(a) < order(b) ? -1 : 1)).slice(0, source.maxFiles);
   }
@@ -232,6 +263,8 @@ for (const source of SOURCES) {
     rows.push({ language, source: name, licence, document: `${name}:${document}`, sentence });
   }
   const middle = lengths.sort((a, b) => a - b)[lengths.length >> 1];
-  process.stderr.write(`${source.language}\t${name}\t${source.licence}\t${count} sentences, half of ${middle} characters or more\n`);
+  process.stderr.write(
+    `${source.language}\t${name}\t${source.licence}\t${count} sentences, half of ${middle} characters or more\n`,
+  );
 }
 writeFileSync(out, gzipSync(`${rows.map((row) => JSON.stringify(row)).join('\n')}\n`));

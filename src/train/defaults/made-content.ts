@@ -21,7 +21,15 @@ export type MadePageType = (typeof MADE_PAGE_TYPES)[number];
 
 /** Menus of sites that have pages of a type. */
 export const MENUS_OF: Readonly<Record<MadePageType, readonly MenuList[]>> = {
-  article: ['menuNews', 'menuNews', 'menuBlog', 'menuRecipe', 'menuGov', 'menuUniversity', 'menuCompany'],
+  article: [
+    'menuNews',
+    'menuNews',
+    'menuBlog',
+    'menuRecipe',
+    'menuGov',
+    'menuUniversity',
+    'menuCompany',
+  ],
   forum: ['menuForum'],
   product: ['menuShop'],
   listing: ['menuNews', 'menuBlog', 'menuGov', 'menuCompany', 'menuUniversity', 'menuRecipe'],

@@ -117,7 +117,10 @@ export class Desk {
       weekday: this.pick(this.book.weekdays),
       time: this.time(),
     };
-    return this.style.datePattern.replace(/\{(\w+)\}/g, (slot, name: string) => parts[name] ?? slot);
+    return this.style.datePattern.replace(
+      /\{(\w+)\}/g,
+      (slot, name: string) => parts[name] ?? slot,
+    );
   }
 
   time(): string {
@@ -151,12 +154,18 @@ export class Desk {
   /** A headline: the beginning of a sentence without its final mark, or a phrase of the book. */
   headline(sentence = this.strayedSentence()): string {
     if (this.chance(0.12)) return this.say('titles');
-    return this.#beginning(sentence, this.between(4, 13), this.between(9, 32)).replace(/[,،、，;:؛]$/u, '');
+    return this.#beginning(sentence, this.between(4, 13), this.between(9, 32)).replace(
+      /[,،、，;:؛]$/u,
+      '',
+    );
   }
 
   /** A sentence cut within, as teasers are. */
   teaser(): string {
-    const text = this.join([this.strayedSentence(), ...(this.chance(0.4) ? [this.strayedSentence()] : [])]);
+    const text = this.join([
+      this.strayedSentence(),
+      ...(this.chance(0.4) ? [this.strayedSentence()] : []),
+    ]);
     return `${this.#beginning(text, this.between(10, 32), this.between(25, 90))}${this.style.ellipsis}`;
   }
 

@@ -92,15 +92,15 @@ const breadcrumbs: Block = (desk, { menu }) => {
     ...desk.saySome(menu, desk.between(1, 3)),
     ...(desk.chance(0.3) ? [desk.say('words')] : []),
   ];
-  return desk.chance(0.75)
-    ? removed([steps.join(desk.style.crumbSeparator)])
-    : removed(steps);
+  return desk.chance(0.75) ? removed([steps.join(desk.style.crumbSeparator)]) : removed(steps);
 };
 
 const byline: Block = (desk) => {
   const parts = desk.saySome('bylines', desk.between(1, 3));
   if (desk.chance(0.3)) parts.push(desk.date());
-  return unscored(desk.chance(0.4) ? [parts.join(desk.pick([' | ', ' ', ' · ', ' - ', '\t']))] : parts);
+  return unscored(
+    desk.chance(0.4) ? [parts.join(desk.pick([' | ', ' ', ' · ', ' - ', '\t']))] : parts,
+  );
 };
 
 const tags: Block = (desk) => {
@@ -142,7 +142,9 @@ const related: Block = (desk, { menu }) => {
 const readAlso: Block = (desk) => {
   const head = desk.say('relatedHeads');
   const title = desk.headline();
-  return removed(desk.chance(0.6) ? [`${head}${desk.pick([': ', ' ', ' » '])}${title}`] : [head, title]);
+  return removed(
+    desk.chance(0.6) ? [`${head}${desk.pick([': ', ' ', ' » '])}${title}`] : [head, title],
+  );
 };
 
 const proseTeasers: Block = (desk) => {
@@ -164,7 +166,8 @@ const comments: Block = (desk) => {
   const lines: MadeLine[] = [];
   for (let left = desk.between(1, 6); left > 0; left--) {
     lines.push(...unscored([desk.say('people')]));
-    if (desk.chance(0.6)) lines.push(...removed([desk.chance(0.5) ? desk.date() : desk.say('ago')]));
+    if (desk.chance(0.6))
+      lines.push(...removed([desk.chance(0.5) ? desk.date() : desk.say('ago')]));
     const body = desk.chance(0.4) ? desk.say('answers') : desk.strayedSentence();
     lines.push(...unscored([body]));
     lines.push(...removed(desk.saySome('commentMeta', desk.between(0, 2))));
@@ -214,7 +217,10 @@ const monthArchive: Block = (desk) =>
   removed(
     desk
       .saySome('months', desk.between(4, 12))
-      .map((month) => `${month} ${desk.fill('{year}')}${desk.chance(0.5) ? ` (${desk.between(1, 40)})` : ''}`),
+      .map(
+        (month) =>
+          `${month} ${desk.fill('{year}')}${desk.chance(0.5) ? ` (${desk.between(1, 40)})` : ''}`,
+      ),
   );
 
 const BLOCKS: Readonly<Record<NoisePlace, readonly (readonly [Block, number])[]>> = {

@@ -162,7 +162,10 @@ function withNoise(
     else if (desk.chance(0.5)) around[place].push(...block);
     else around[place].unshift(...block);
   }
-  const titleCopy: MadeLine = { text: `${title}${desk.pick([' - ', ' | ', ' – ', '_', ' — '])}${desk.site}`, label: UNSCORED };
+  const titleCopy: MadeLine = {
+    text: `${title}${desk.pick([' - ', ' | ', ' – ', '_', ' — '])}${desk.site}`,
+    label: UNSCORED,
+  };
   const body = content.slice(1).flatMap((line, index) => [...(within.get(index + 1) ?? []), line]);
   const sideFirst = desk.chance(0.35);
   return [
