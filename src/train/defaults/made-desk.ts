@@ -28,6 +28,17 @@ const UNSPACED = new Set<MadeLanguage>(['zh', 'ja']);
 const NO_WORD_SPACES = new Set<MadeLanguage>(['zh', 'ja', 'th']);
 const FINAL_MARK = /[.。．！!？?؟।…]+["”»』」）)]*$/u;
 const SPECIMEN_YEAR = 2008;
+/** What parts thousands where prices are in thousands. */
+const GROUPED_AMOUNTS: Partial<Record<MadeLanguage, string>> = {
+  hi: ',',
+  ja: ',',
+  ko: ',',
+  ru: ' ',
+  th: ',',
+  vi: '.',
+};
+/** Thai sites count from the death of the Buddha. */
+const BUDDHIST_YEARS = 543;
 
 /** Draws with one generator; the same seed and calls, the same page. */
 export class Desk {
@@ -113,7 +124,7 @@ export class Desk {
       m: String(month + 1),
       mm: pad(month + 1),
       month: this.book.months[month]!,
-      y: String(SPECIMEN_YEAR + this.below(18)),
+      y: this.year(),
       weekday: this.pick(this.book.weekdays),
       time: this.time(),
     };
@@ -121,6 +132,11 @@ export class Desk {
       /\{(\w+)\}/g,
       (slot, name: string) => parts[name] ?? slot,
     );
+  }
+
+  year(): string {
+    const year = SPECIMEN_YEAR + this.below(18);
+    return String(this.language === 'th' ? year + BUDDHIST_YEARS : year);
   }
 
   time(): string {
@@ -200,7 +216,7 @@ export class Desk {
       case 'time':
         return this.time();
       case 'year':
-        return String(SPECIMEN_YEAR + this.below(18));
+        return this.year();
       case 'month':
         return this.pick(this.book.months);
       case 'ago':
@@ -219,8 +235,10 @@ export class Desk {
   }
 
   #amount(): string {
-    const large = ['ja', 'ko', 'vi', 'ru', 'hi', 'th'].includes(this.language);
-    if (large) return `${this.between(1, 98)},${this.pick(['000', '500', '900', '980'])}`;
+    const grouping = GROUPED_AMOUNTS[this.language];
+    if (grouping !== undefined) {
+      return `${this.between(1, 98)}${grouping}${this.pick(['000', '500', '900', '980'])}`;
+    }
     const comma = ['de', 'fr', 'es', 'pt'].includes(this.language);
     return `${this.between(3, 299)}${comma ? ',' : '.'}${this.pick(['00', '50', '90', '95', '99'])}`;
   }
