@@ -71,7 +71,9 @@ describe('the package', () => {
   it('holds the refiners, and not the documents that they learnt from', () => {
     const models = paths.filter((path) => path.startsWith('models/'));
     expect(models).toContain('models/default-document.gguf');
-    expect(models.filter((path) => /^models\/(documents|collect)/.test(path))).toEqual([]);
+    expect(models.filter((path) => /^models\/(documents|collect|pages|make-)/.test(path))).toEqual(
+      [],
+    );
   });
 
   it('names in NOTICE what llama.cpp brings along', () => {

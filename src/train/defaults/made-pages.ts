@@ -31,7 +31,7 @@ export interface MadePage {
   readonly page_type: MadePageType;
   readonly source_dataset: string;
   readonly label_kind: 'made';
-  /** Licences of the sentences. */
+  /** Licences of the sentences; empty for a page that has none. */
   readonly licence: string;
 }
 

@@ -2,7 +2,8 @@
  * The phrase books of the made training pages: what sites of one language say around their content, by kind.
  *
  * A fifth of every list, chosen by a hash of the phrase, is held out: pages made for judging say other things than
- * pages made for training. A phrase that stands in several lists is held out of all of them or of none.
+ * pages made for training. A phrase that stands in several lists is held out of all of them or of none, and an entry of
+ * a specification (`label=value;value`) goes with its label: "Colour" is a filter of a shop too.
  *
  * Slots in braces are filled by made-text.ts.
  */
@@ -131,9 +132,14 @@ export function readPhraseBook(folder: string, language: MadeLanguage): PhraseBo
   return book as PhraseBook;
 }
 
+/** The label of an entry of a specification; any other phrase itself. */
+const labelOf = (phrase: string): string => phrase.split('=')[0]!;
+
 /** The phrases of `book` that are held out; each list has at least one. */
 export function heldOutPhrases(book: PhraseBook): ReadonlySet<string> {
-  const held = new Set(SPLIT_LISTS.flatMap((list) => book[list].filter(isHeldOut)));
+  const held = new Set(
+    SPLIT_LISTS.flatMap((list) => book[list].filter((phrase) => isHeldOut(labelOf(phrase)))),
+  );
   for (const list of SPLIT_LISTS) {
     if (book[list].some((phrase) => held.has(phrase))) continue;
     held.add(book[list].reduce((least, own) => (hashOf(own) < hashOf(least) ? own : least)));
