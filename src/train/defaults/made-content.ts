@@ -51,7 +51,8 @@ function paragraph(desk: Desk): string {
 }
 
 function heading(desk: Desk): string {
-  return desk.chance(0.45) ? desk.say('headings') : desk.headline(desk.sentence());
+  const [own] = desk.chance(0.45) ? desk.sayNew('headings', 1) : [];
+  return own ?? desk.headline(desk.sentence());
 }
 
 function listBlock(desk: Desk): string[] {
@@ -101,8 +102,8 @@ function prose(desk: Desk, nLines: number): MadeLine[] {
 function recipe(desk: Desk): MadeLine[] {
   const mark = desk.style.listMark;
   return kept(
-    ...desk.saySome('items', desk.between(4, 9)).map((item) => `${mark}${item}`),
-    ...desk.saySome('steps', desk.between(3, 7)),
+    ...desk.sayNew('items', desk.between(4, 9)).map((item) => `${mark}${item}`),
+    ...desk.sayNew('steps', desk.between(3, 7)),
   );
 }
 
@@ -120,9 +121,10 @@ function post(desk: Desk): MadeLine[] {
     ...(chance(0.7) ? unscored(chance(0.3) ? desk.say('ago') : desk.date()) : []),
     ...(chance(0.4) ? removed(`#${desk.between(1, 40)}`) : []),
   ];
-  const body = Array.from({ length: desk.pick([1, 1, 1, 2, 2, 3, 4]) }, () =>
-    chance(0.35) ? desk.say('answers') : paragraph(desk),
-  );
+  const body = Array.from({ length: desk.pick([1, 1, 1, 2, 2, 3, 4]) }, () => {
+    const [answer] = chance(0.35) ? desk.sayNew('answers', 1) : [];
+    return answer ?? paragraph(desk);
+  });
   const quoted = chance(0.15) ? unscored(quote(desk)) : [];
   const after = chance(0.6) ? removed(...desk.saySome('forum', desk.between(1, 3))) : [];
   return [...before, ...quoted, ...kept(...body), ...after];
@@ -145,8 +147,8 @@ function specification(desk: Desk): string[] {
 }
 
 function description(desk: Desk, nSentences: number): string {
-  const own = desk.saySome('productProse', nSentences);
-  return desk.join(desk.chance(0.3) ? [...own, desk.sentence()] : own);
+  const own = desk.sayNew('productProse', nSentences);
+  return desk.join(own.length === 0 || desk.chance(0.3) ? [...own, desk.sentence()] : own);
 }
 
 function product(desk: Desk, size: number): MadeLine[] {
@@ -159,7 +161,7 @@ function product(desk: Desk, size: number): MadeLine[] {
     ...(desk.chance(0.5) ? kept(desk.say('headings')) : []),
     ...kept(
       ...desk
-        .saySome('productProse', desk.between(1, 5))
+        .sayNew('productProse', desk.between(1, 5))
         .map((text) => `${desk.style.listMark}${text}`),
     ),
     ...kept(...specification(desk)),
@@ -199,7 +201,7 @@ function collection(desk: Desk, size: number): MadeLine[] {
   const withText = desk.chance(0.5);
   for (let left = desk.between(4, Math.max(5, size / 2)); left > 0; left--) {
     lines.push(...unscored(desk.say('products')));
-    if (withText) lines.push(...kept(desk.say('productProse')));
+    if (withText) lines.push(...kept(desk.sayNew('productProse', 1)[0] ?? desk.sentence()));
     lines.push(...unscored(desk.say('prices')));
     if (desk.chance(0.3)) lines.push(...removed(desk.say('shopLines')));
     if (withButton) lines.push(...removed(desk.say('shopButtons')));
@@ -214,12 +216,13 @@ function collection(desk: Desk, size: number): MadeLine[] {
 function service(desk: Desk, size: number): MadeLine[] {
   const lines = kept(heading(desk));
   while (lines.length < size) {
-    lines.push(...kept(desk.join(desk.saySome('serviceProse', desk.between(1, 3)))));
+    const own = desk.sayNew('serviceProse', desk.between(1, 3));
+    lines.push(...kept(own.length > 0 ? desk.join(own) : paragraph(desk)));
     if (desk.chance(0.4)) lines.push(...kept(paragraph(desk)));
     if (desk.chance(0.4)) lines.push(...kept(heading(desk)));
     if (desk.chance(0.25)) lines.push(...kept(...listBlock(desk)));
     if (desk.chance(0.25)) lines.push(...removed(desk.say('menuCompany')));
-    if (desk.chance(0.15)) lines.push(...kept(...desk.saySome('steps', desk.between(2, 5))));
+    if (desk.chance(0.15)) lines.push(...kept(...desk.sayNew('steps', desk.between(2, 5))));
     if (desk.chance(0.1)) lines.push(...unscored(desk.fill('{phone}'), desk.fill('{email}')));
   }
   return lines;
@@ -254,7 +257,7 @@ function documentation(desk: Desk, size: number): MadeLine[] {
     if (desk.chance(0.15)) lines.push(...kept(...listBlock(desk)));
     if (desk.chance(0.12)) lines.push(...kept(...table(desk)));
     if (desk.chance(0.12)) {
-      const steps = desk.saySome('steps', desk.between(2, 5));
+      const steps = desk.sayNew('steps', desk.between(2, 5));
       lines.push(...kept(...steps.map((step, number) => `${number + 1}. ${step}`)));
     }
   }

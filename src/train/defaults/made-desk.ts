@@ -51,6 +51,7 @@ export class Desk {
   readonly site: string;
   /** Licences of the sentences drawn so far. */
   readonly licences = new Set<string>();
+  readonly #said = new Set<string>();
   #document: number;
   #sentence = 0;
 
@@ -107,6 +108,16 @@ export class Desk {
   /** Up to `count` different phrases of a list, slots filled. */
   saySome(list: PhraseList, count: number): string[] {
     return this.some(this.book[list], count).map((phrase) => this.fill(phrase));
+  }
+
+  /** Up to `count` phrases of a list that were not drawn so before: content does not repeat itself, boilerplate does. */
+  sayNew(list: PhraseList, count: number): string[] {
+    const phrases = this.some(
+      this.book[list].filter((phrase) => !this.#said.has(phrase)),
+      count,
+    );
+    for (const phrase of phrases) this.#said.add(phrase);
+    return phrases.map((phrase) => this.fill(phrase));
   }
 
   /** `phrase` with every slot filled anew. */

@@ -248,7 +248,7 @@ const BLOCKS: Readonly<Record<NoisePlace, readonly (readonly [Block, number])[]>
     [box('newsletter'), 1],
     [list('legal', 1, 1), 1],
     [list('share', 1, 3), 1],
-    [list('captions', 1, 1), 1],
+    [(desk) => unscored([desk.say('captions')]), 1],
     [box('app'), 0.6],
     [box('support'), 0.8],
     [list('errors', 1, 1), 0.5],

@@ -144,6 +144,15 @@ describe('makePages', () => {
       expect(new Set([...pages, ...heldOut].map(({ id }) => id)).size).toBe(2 * N_PAGES);
     });
 
+    it('repeats no sentence of the book in the content of a page', () => {
+      const book = readPhraseBook(TEMPLATES, language);
+      const prose = new Set([...book.serviceProse, ...book.productProse, ...book.answers]);
+      for (const page of pages) {
+        const said = page.gold_text.split('\n').filter((line) => prose.has(line));
+        expect(new Set(said).size, page.id).toBe(said.length);
+      }
+    });
+
     it('has pages of every type', () => {
       for (const own of [pages, heldOut]) {
         expect(new Set(own.map(({ page_type }) => page_type))).toEqual(new Set(MADE_PAGE_TYPES));
