@@ -5,7 +5,7 @@
  * https://github.com/<repository>` makes it; a missing one is skipped with a word. OUT becomes gzip JSON lines
  * `{language, source, licence, document, sentence}`, sentences of a document side by side and in its order. Text whose
  * source has no documents is cut into runs of twelve sentences. Nothing of it is committed; the licences allow
- * training and redistribution under their own terms (NOTICE names the sources).
+ * training and redistribution under their own terms (models/README.md names the sources).
  */
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
