@@ -96,7 +96,7 @@ describe('gristmill train', () => {
     const refused = await run(['train', bad]);
     expect([refused.code, refused.stderr]).toEqual([
       1,
-      expect.stringMatching(/bad\.yaml.*model: expected.*steps: Too small/),
+      expect.stringMatching(/bad\.yaml.*"nEmbed" \(did you mean nEmbd\?\).*steps: Too small/),
     ]);
     expect((await run(['train'])).code).toBe(2);
     const missing = await run(['eval', 'lm', '--model', 'none.gguf', '--data', corpus]);
