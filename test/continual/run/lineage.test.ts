@@ -42,6 +42,7 @@ it('takes data that were seen elsewhere as seen, not as epochs of what is there'
   const done = { name: 'done', data: 'old', tokens: '1B', done: true, schedule } as const;
   const lineage = lineageOf({
     model: { from: 'model.gguf' },
+    tokenizer: undefined,
     stages: [done, { name: 'on', data: { old: 1, new: 1 }, steps: 10, replay: 0.25, schedule }],
   });
   expect(lineage.data(0)).toBeNull();
