@@ -27,8 +27,9 @@ import {
   type PromptModel,
   promptFrame,
 } from '../refine/prompt.ts';
-import type { ChatTurn, Conversation, PromptWithAnswer, RowPlace } from './conversation.ts';
+import type { ChatTurn, Conversation, PromptWithAnswer } from './conversation.ts';
 import type { SftExample } from './objectives.ts';
+import type { RowPlace } from './row-fault.ts';
 
 /** How messages become prompts. */
 export interface ChatOptions {

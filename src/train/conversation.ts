@@ -10,7 +10,7 @@
  * A column that is null is one that is not there. What cannot be trained on, turns of tools and content that is no text,
  * is an error that names file, line, field and what was found: it is never left out without a word.
  */
-import { GristmillError } from '../errors.ts';
+import { type RowPlace, refuseRow, textOf } from './row-fault.ts';
 
 /** Who says something. */
 export type ChatRole = 'system' | 'user' | 'assistant';
@@ -36,12 +36,6 @@ export interface PromptWithAnswer {
   readonly answer: string;
 }
 
-/** Where a row lies. */
-export interface RowPlace {
-  readonly file: string;
-  readonly line: number;
-}
-
 type Fields = Readonly<Record<string, unknown>>;
 
 const ROLES = new Map<string, ChatRole>([
@@ -56,8 +50,6 @@ const ROLES = new Map<string, ChatRole>([
   ['bot', 'assistant'],
 ]);
 const TEXT_PARTS = new Set(['text', 'input_text', 'output_text']);
-/** Longest value that an error shows. */
-const MAX_SHOWN = 100;
 
 /**
  * Reads a row of any of the forms above.
@@ -69,7 +61,7 @@ export function exampleOf(row: Fields, place: RowPlace): Conversation | PromptWi
     const value = row[name];
     const isEmpty =
       isAbsent(value) || value === '' || value === '[]' || (Array.isArray(value) && !value.length);
-    if (!isEmpty) refuse(place, name, 'none, as it cannot be trained on', value);
+    if (!isEmpty) refuseRow(place, name, 'none, as it cannot be trained on', value);
   }
   for (const name of ['messages', 'conversations', 'conversation']) {
     if (isAbsent(row[name])) continue;
@@ -86,7 +78,7 @@ export function exampleOf(row: Fields, place: RowPlace): Conversation | PromptWi
   if (isAbsent(row['prompt']) && isAbsent(row[answerName])) {
     const known = 'messages, conversations, instruction with output, or prompt with answer';
     const found = Object.keys(row).slice(0, 10);
-    refuse(place, 'the row', known, found, 'the columns ');
+    refuseRow(place, 'the row', known, found, 'the columns ');
   }
   return {
     prompt: textOf(row['prompt'], 'prompt', place),
@@ -105,12 +97,18 @@ type ReadTurn = ChatTurn & { readonly hasThought?: boolean };
 function conversation(turns: readonly ReadTurn[], name: string, place: RowPlace): Conversation {
   if (!turns.some(({ role }) => role === 'assistant')) {
     const found = turns.map(({ role }) => role);
-    refuse(place, name, 'at least one message of the assistant', found, 'the roles ');
+    refuseRow(place, name, 'at least one message of the assistant', found, 'the roles ');
   }
   const asked = turns.findIndex(({ role }) => role === 'user');
   if (asked < 0 || !turns.slice(asked).some(({ role }) => role === 'assistant')) {
     const found = turns.map(({ role }) => role);
-    refuse(place, name, 'a message of the assistant behind one of the user', found, 'the roles ');
+    refuseRow(
+      place,
+      name,
+      'a message of the assistant behind one of the user',
+      found,
+      'the roles ',
+    );
   }
   return {
     // An answer to nothing is context: no prompt in use leads to it.
@@ -124,11 +122,11 @@ function conversation(turns: readonly ReadTurn[], name: string, place: RowPlace)
 }
 
 function turnsOf(messages: unknown, name: string, place: RowPlace): ReadTurn[] {
-  if (!Array.isArray(messages)) refuse(place, name, 'a list of messages', messages);
+  if (!Array.isArray(messages)) refuseRow(place, name, 'a list of messages', messages);
   return (messages as unknown[]).map((message, index) => {
     const field = `${name}[${index}]`;
     if (typeof message !== 'object' || message === null || Array.isArray(message)) {
-      refuse(place, field, 'a message with role and content', message);
+      refuseRow(place, field, 'a message with role and content', message);
     }
     return turnOf(message as Fields, field, place);
   });
@@ -140,17 +138,17 @@ function turnOf(message: Fields, field: string, place: RowPlace): ReadTurn {
   const role = typeof said === 'string' ? ROLES.get(said.toLowerCase()) : undefined;
   if (role === undefined) {
     const expected = 'system, user or assistant (turns of tools cannot be trained on)';
-    refuse(place, `${field}.${roleName}`, expected, said);
+    refuseRow(place, `${field}.${roleName}`, expected, said);
   }
   for (const name of ['tool_calls', 'function_call']) {
     const calls = message[name];
     if (isAbsent(calls) || (Array.isArray(calls) && calls.length === 0)) continue;
-    refuse(place, `${field}.${name}`, 'none, as calls of tools cannot be trained on', calls);
+    refuseRow(place, `${field}.${name}`, 'none, as calls of tools cannot be trained on', calls);
   }
   const contentName = firstOf(message, ['content', 'value']);
   const { weight } = message;
   if (!isAbsent(weight) && weight !== 0 && weight !== 1) {
-    refuse(place, `${field}.weight`, '0 or 1', weight);
+    refuseRow(place, `${field}.weight`, '0 or 1', weight);
   }
   const thought = message['reasoning_content'] ?? message['thinking'];
   return {
@@ -164,15 +162,15 @@ function turnOf(message: Fields, field: string, place: RowPlace): ReadTurn {
 /** The text of a message: a string, or parts that are texts. */
 function contentOf(content: unknown, field: string, place: RowPlace): string {
   if (typeof content === 'string') return content;
-  if (!Array.isArray(content)) refuse(place, field, 'a string or a list of text parts', content);
+  if (!Array.isArray(content)) refuseRow(place, field, 'a string or a list of text parts', content);
   return (content as unknown[])
     .map((part, index) => {
       const at = `${field}[${index}]`;
       if (typeof part === 'string') return part;
-      if (typeof part !== 'object' || part === null) refuse(place, at, 'a text part', part);
+      if (typeof part !== 'object' || part === null) refuseRow(place, at, 'a text part', part);
       const { type, text } = part as Fields;
       if (!isAbsent(type) && !TEXT_PARTS.has(type as string)) {
-        refuse(place, `${at}.type`, '"text", as nothing else can be trained on', type);
+        refuseRow(place, `${at}.type`, '"text", as nothing else can be trained on', type);
       }
       return textOf(text, `${at}.text`, place);
     })
@@ -188,12 +186,12 @@ function instructed(row: Fields, place: RowPlace): Conversation {
   const earlier: ReadTurn[] = [];
   const { history } = row;
   if (!isAbsent(history) && !Array.isArray(history)) {
-    refuse(place, 'history', 'a list of pairs of instruction and output', history);
+    refuseRow(place, 'history', 'a list of pairs of instruction and output', history);
   }
   for (const [index, pair] of ((history ?? []) as unknown[]).entries()) {
     const field = `history[${index}]`;
     if (!Array.isArray(pair) || pair.length !== 2) {
-      refuse(place, field, 'a pair of instruction and output', pair);
+      refuseRow(place, field, 'a pair of instruction and output', pair);
     }
     const [asked, answered] = pair as unknown[];
     earlier.push(
@@ -226,24 +224,6 @@ function firstOf(fields: Fields, names: readonly string[]): string {
   return names.find((name) => !isAbsent(fields[name])) ?? names[0]!;
 }
 
-function textOf(value: unknown, field: string, place: RowPlace): string {
-  if (typeof value !== 'string') refuse(place, field, 'a string', value);
-  return value as string;
-}
-
 function isAbsent(value: unknown): boolean {
   return value === undefined || value === null;
-}
-
-function refuse(
-  { file, line }: RowPlace,
-  field: string,
-  expected: string,
-  found: unknown,
-  what = '',
-): never {
-  const text = found === undefined ? 'nothing' : JSON.stringify(found);
-  const shown = text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN)}…` : text;
-  const reason = `${field}: expected ${expected}, found ${what}${shown}`;
-  throw new GristmillError('TRAIN_GOLD_INVALID', { file, line, reason });
 }

@@ -16,6 +16,7 @@ import { GristmillError } from '../errors.ts';
 import { labelsFromGold } from './align-gold.ts';
 import { KEEP, REMOVE, UNSCORED } from './gold-labels.ts';
 import { jsonItems } from './json-rows.ts';
+import { type RowPlace, refuseRow, textOf } from './row-fault.ts';
 
 export { KEEP, REMOVE, UNSCORED };
 
@@ -48,9 +49,6 @@ export interface GoldDocument {
 
 /** Longest accepted row of a gold file. */
 const MAX_ROW_BYTES = 64 * 2 ** 20;
-/** Longest value that an error shows. */
-const MAX_SHOWN = 100;
-
 /** Bytes that are no UTF-8 are no text that anything may learn. */
 const UTF8 = new TextDecoder('utf-8', { fatal: true });
 
@@ -78,7 +76,7 @@ export async function* readGoldDocuments(
   for await (const { row, line } of readRows(file, signal)) {
     const place = { file, line };
     const { label } = row;
-    if (label !== 0 && label !== 1) refuse(place, 'label', '0 or 1', label);
+    if (label !== 0 && label !== 1) refuseRow(place, 'label', '0 or 1', label);
     yield {
       id: requiredString(row, 'id', place),
       domain: optionalString(row, 'domain', place),
@@ -107,12 +105,11 @@ export function foldOf(
   return digest.readUIntBE(0, 6) % nFolds;
 }
 
-interface Place {
-  readonly file: string;
-  readonly line: number;
-}
-
-/** Rows of a file of JSON objects, one a line or in one array, with the number of their line. @throws as {@link readGoldPages} */
+/**
+ * Rows of a file of JSON objects, one a line or in one array, with the number of their line.
+ *
+ * @throws as {@link readGoldPages}
+ */
 export async function* readRows(
   file: string,
   signal: AbortSignal | undefined,
@@ -141,13 +138,13 @@ export async function* readRows(
       throw invalid(`no JSON: ${(cause as Error).message}`, cause);
     }
     if (typeof row !== 'object' || row === null || Array.isArray(row)) {
-      refuse({ file, line }, 'the row', 'a JSON object', row);
+      refuseRow({ file, line }, 'the row', 'a JSON object', row);
     }
     yield { row: row as Row, line };
   }
 }
 
-function toPage(row: Row, place: Place): GoldPage {
+function toPage(row: Row, place: RowPlace): GoldPage {
   const text = requiredString(row, 'text', place);
   const lines = text.split('\n');
   const goldText = row['gold_text'] === undefined ? null : requiredString(row, 'gold_text', place);
@@ -167,7 +164,7 @@ function toPage(row: Row, place: Place): GoldPage {
   };
 }
 
-function givenLabels(row: Row, lines: readonly string[], place: Place): Uint8Array {
+function givenLabels(row: Row, lines: readonly string[], place: RowPlace): Uint8Array {
   const partial = row['partial_labels'] !== undefined;
   const labelColumn = partial ? 'partial_labels' : 'line_labels';
   const given = flags(row, labelColumn, { alphabet: partial ? '01?' : '01', lines, place });
@@ -190,32 +187,23 @@ function flags(
     alphabet,
     lines,
     place,
-  }: { readonly alphabet: string; readonly lines: readonly string[]; readonly place: Place },
+  }: { readonly alphabet: string; readonly lines: readonly string[]; readonly place: RowPlace },
 ): string {
   const value = requiredString(row, column, place);
   if (value.length !== lines.length) {
-    refuse(place, column, `${lines.length} characters, one a line`, value.length);
+    refuseRow(place, column, `${lines.length} characters, one a line`, value.length);
   }
   for (const flag of value) {
-    if (!alphabet.includes(flag)) refuse(place, column, `characters of ${alphabet}`, flag);
+    if (!alphabet.includes(flag)) refuseRow(place, column, `characters of ${alphabet}`, flag);
   }
   return value;
 }
 
-export function requiredString(row: Row, column: string, place: Place): string {
-  const value = row[column];
-  if (typeof value !== 'string') refuse(place, column, 'a string', value);
-  return value as string;
+export function requiredString(row: Row, column: string, place: RowPlace): string {
+  return textOf(row[column], column, place);
 }
 
-function optionalString(row: Row, column: string, place: Place): string {
+function optionalString(row: Row, column: string, place: RowPlace): string {
   const value = row[column];
   return value === undefined || value === null ? '' : requiredString(row, column, place);
-}
-
-function refuse({ file, line }: Place, column: string, expected: string, received: unknown): never {
-  const text = received === undefined ? 'nothing' : JSON.stringify(received);
-  const shown = text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN)}…` : text;
-  const reason = `${column}: expected ${expected}, found ${shown}`;
-  throw new GristmillError('TRAIN_GOLD_INVALID', { file, line, reason });
 }
