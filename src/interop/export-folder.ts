@@ -6,8 +6,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } 
 import { basename, dirname, join } from 'node:path';
 import { syncFolder, writeDurably } from '../durable-files.ts';
 import { GristmillError } from '../errors.ts';
-import { makeFolder } from '../local-path.ts';
-import { type Lease, takeLease } from '../work/lease.ts';
+import { withLease } from '../work/lease.ts';
 import type { ExportFile } from './schedules/target.ts';
 
 /** Name of the file that says what a folder holds. */
@@ -28,10 +27,8 @@ export async function writeExportFolder(
   const [parent, name] = [dirname(folder), basename(folder)];
   const partial = join(parent, `.${name}.gristmill-partial`);
   const old = join(parent, `.${name}.gristmill-old`);
-  let lease: Lease | null = null;
-  try {
-    makeFolder(parent);
-    lease = await takeLease(folder, join(parent, `.${name}.gristmill-lock`));
+  const lock = join(parent, `.${name}.gristmill-lock`);
+  await withLease(folder, lock, 'EXPORT_WRITE_FAILED', {}, (lease) => {
     if (!existsSync(folder) && existsSync(old)) renameSync(old, folder);
     checkExportFolder(folder);
     rmSync(partial, { recursive: true, force: true });
@@ -48,14 +45,7 @@ export async function writeExportFolder(
     renameSync(partial, folder);
     syncFolder(parent);
     rmSync(old, { recursive: true, force: true });
-  } catch (caught) {
-    const error = lease?.explain(caught) ?? caught;
-    if (error instanceof GristmillError) throw error;
-    const reason = (error as Error).message;
-    throw new GristmillError('EXPORT_WRITE_FAILED', { path: folder, reason }, { cause: error });
-  } finally {
-    lease?.release();
-  }
+  });
 }
 
 /**

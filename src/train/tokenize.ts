@@ -28,7 +28,7 @@ import {
   number,
   type OptionTable,
 } from '../options.ts';
-import { type Lease, takeLease } from '../work/lease.ts';
+import { type Lease, withLease } from '../work/lease.ts';
 import { changedKeys, hashOf } from './run-folder.ts';
 import {
   checkSources,
@@ -116,9 +116,7 @@ export async function tokenizeDomains(options: TokenizeDomainsOptions): Promise<
     tokenizer: typeof tokenizer === 'string' ? await vocabularyOf(tokenizer) : tokenizer,
   };
   makeFolder(out, 'TRAIN_WRITE_FAILED');
-  let lease: Lease | null = null;
-  try {
-    lease = await takeLease(out, join(out, 'lock'), options);
+  return withLease(out, join(out, 'lock'), 'TRAIN_WRITE_FAILED', options, async (lease) => {
     claim(out, identity);
     if (existsSync(join(out, STORE_INDEX))) {
       using store = openTokenStore(out);
@@ -157,14 +155,7 @@ export async function tokenizeDomains(options: TokenizeDomainsOptions): Promise<
     } finally {
       opened.dispose();
     }
-  } catch (caught) {
-    const error = lease?.explain(caught) ?? caught;
-    if (error instanceof GristmillError) throw error;
-    const reason = (error as Error).message;
-    throw new GristmillError('TRAIN_WRITE_FAILED', { path: out, reason }, { cause: error });
-  } finally {
-    lease?.release();
-  }
+  });
 }
 
 function isHeldOutWhole(source: DomainSource, heldOut: readonly string[] = []): boolean {

@@ -14,7 +14,7 @@
 import { randomUUID } from 'node:crypto';
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { GristmillError, throwIfAborted } from '../errors.ts';
+import { type ErrorCode, GristmillError, throwIfAborted } from '../errors.ts';
 import { makeFolder } from '../local-path.ts';
 import { sweepAfter } from '../pending-file.ts';
 import { leaseFile } from './lease-file.ts';
@@ -67,6 +67,9 @@ export interface TakeLeaseOptions {
   readonly leaseMs?: number;
 }
 
+/** Codes of folders that cannot be written. */
+export type WriteFailure = Extract<ErrorCode, `${string}_WRITE_FAILED`>;
+
 /** Leases of this process: it need not watch itself. */
 const heldHere = new Set<string>();
 
@@ -113,6 +116,33 @@ export async function takeLease(
       );
     }
     await sleep(LOOK_MS, undefined, signal && { signal }).catch(() => undefined);
+  }
+}
+
+/**
+ * Does work under the lease `file` of the folder `out`, and gives it back. Coded errors stay, what the file system throws
+ * is one of `code`, and either is RUN_LEASE_LOST where another has the folder by then.
+ *
+ * @throws as {@link takeLease} and the work; `code` with path and reason
+ */
+export async function withLease<T>(
+  out: string,
+  file: string,
+  code: WriteFailure,
+  options: TakeLeaseOptions,
+  work: (lease: Lease) => Promise<T> | T,
+): Promise<T> {
+  let lease: Lease | null = null;
+  try {
+    lease = await takeLease(out, file, options);
+    return await work(lease);
+  } catch (caught) {
+    const error = lease?.explain(caught) ?? caught;
+    if (error instanceof GristmillError) throw error;
+    const reason = (error as Error).message;
+    throw new GristmillError(code, { path: out, reason }, { cause: error });
+  } finally {
+    lease?.release();
   }
 }
 

@@ -12,12 +12,12 @@
  *
  * @see arXiv 2403.08763; keeping the checkpoint before the anneal: its section 7, and 2503.02844
  */
-
 import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { readLedgerJson, writeDurably } from '../../durable-files.ts';
 import { GristmillError } from '../../errors.ts';
 import { abortSignal, callback, checkOptions, name, type OptionTable } from '../../options.ts';
+import { KEEPS_TOKENIZER } from '../../train/config-parts.ts';
 import { checkVocabulary, shapeOf } from '../../train/model-shape.ts';
 import { changedKeys, hashOf } from '../../train/run-folder.ts';
 import {
@@ -30,7 +30,7 @@ import { sequencesOf, validationSets } from '../../train/store-batches.ts';
 import { openTokenStore, STORE_INDEX, type TokenStore } from '../../train/token-store.ts';
 import { type TokenizeProgress, tokenizeDomains } from '../../train/tokenize.ts';
 import { openTrainer, type Trainer } from '../../train/trainer.ts';
-import { type Lease, takeLease } from '../../work/lease.ts';
+import { type Lease, withLease } from '../../work/lease.ts';
 import type { PlanConfig } from '../plan/config.ts';
 import { resolvePlan } from '../plan/resolve.ts';
 import type { ContinualPlan, PlanStage } from '../plan/types.ts';
@@ -104,9 +104,7 @@ export async function runPlan(config: PlanConfig, options: RunPlanOptions): Prom
   if (config.model && 'from' in config.model && typeof needed.tokenizer === 'string') {
     await checkVocabulary(config.model.from, needed.tokenizer);
   }
-  let lease: Lease | null = null;
-  try {
-    lease = await takeLease(out, join(out, 'lock'), options);
+  return withLease(out, join(out, 'lock'), 'CONTINUAL_WRITE_FAILED', options, async (lease) => {
     await claim(config, needed, options);
     const storeFolder = join(out, 'store');
     if (!existsSync(join(storeFolder, STORE_INDEX))) await checkDocuments(config, needed, signal);
@@ -124,14 +122,7 @@ export async function runPlan(config: PlanConfig, options: RunPlanOptions): Prom
     const { path } = index.tokenizer;
     const tokenizerPath = typeof needed.tokenizer === 'string' ? path : join(storeFolder, path);
     return await new PlanRun(config, options, store, tokenizerPath, lease).execute();
-  } catch (caught) {
-    const error = lease?.explain(caught) ?? caught;
-    if (error instanceof GristmillError) throw error;
-    const reason = (error as Error).message;
-    throw new GristmillError('CONTINUAL_WRITE_FAILED', { path: out, reason }, { cause: error });
-  } finally {
-    lease?.release();
-  }
+  });
 }
 
 class PlanRun {
@@ -297,7 +288,7 @@ function neededOf({ datasets, validation, model, tokenizer }: PlanConfig, file: 
   };
   const given = tokenizer ?? ('from' in model ? { path: model.from } : undefined);
   if ('from' in model && given && 'train' in given) {
-    return refuse('tokenizer: a model that comes from a file keeps its tokenizer');
+    return refuse(`tokenizer: ${KEEPS_TOKENIZER}`);
   }
   if (!given) return refuse('tokenizer: needed to run a model that comes from no file');
   return {

@@ -39,7 +39,7 @@ import {
   type PlannedSource,
   planSources,
 } from '../../train/sources.ts';
-import { type Lease, takeLease } from '../../work/lease.ts';
+import { withLease } from '../../work/lease.ts';
 import { domainName } from '../tables.ts';
 import type { Mixture } from './chosen-mixture.ts';
 import { type PickOptions, type Picks, pickDocuments } from './picks.ts';
@@ -177,52 +177,50 @@ export async function applyMixture(options: ApplyMixtureOptions): Promise<Applie
   }
   const tokenizer = vocabulary === undefined ? null : await native().openTokenizer(vocabulary);
   const partial = `${out}.partial`;
-  let lease: Lease | null = null;
-  let isCleared = false;
+  const lock = join(dirname(out), `.${basename(out)}.lock`);
   try {
-    lease = await takeLease(out, join(dirname(out), `.${basename(out)}.lock`), options);
-    // Another one may have made it while this one waited.
-    if (readApplied(out)) throw new GristmillError('RUN_OUTPUT_FOREIGN', { out });
-    clearPartial(partial);
-    isCleared = true;
-    options.onProgress?.('measure', 0, 0);
-    const { domains: scanned, nSkipped } = await scanDomains(planned, tokenizer, signal);
-    const domains = weigh(scanned, options);
-    const picks = await pickDocuments(
-      domains.map(({ scan, weight }) => ({
-        name: scan.name,
-        weight,
-        sizes: quota.unit === 'tokens' ? scan.tokens : scan.chars,
-      })),
-      { ...quota, maxEpochs, seed, signal },
-    );
-    lease.check();
-    makeFolder(partial);
-    writeDurably(join(partial, RECORD), `${JSON.stringify(UNFINISHED, null, 2)}\n`);
-    const files = await writePicks(partial, picks, domains, planned, options);
-    const result: AppliedMixture = {
-      ...settings,
-      domains: measured(domains, picks, quota.unit, tokenizer),
-      rows: picks.docs.length,
-      nSkipped,
-      notes: notesOf(picks, quota.unit),
-      files,
-    };
-    writeDurably(join(partial, RECORD), `${JSON.stringify(result, null, 2)}\n`);
-    syncFolder(partial);
-    lease.check();
-    renameSync(partial, out);
-    syncFolder(dirname(out));
-    return result;
-  } catch (caught) {
-    const error = lease?.explain(caught) ?? caught;
-    if (isCleared && error === caught) rmSync(partial, { recursive: true, force: true });
-    if (error instanceof GristmillError) throw error;
-    const reason = (error as Error).message;
-    throw new GristmillError('MIXTURE_WRITE_FAILED', { path: out, reason }, { cause: error });
+    return await withLease(out, lock, 'MIXTURE_WRITE_FAILED', options, async (lease) => {
+      // Another one may have made it while this one waited.
+      if (readApplied(out)) throw new GristmillError('RUN_OUTPUT_FOREIGN', { out });
+      clearPartial(partial);
+      try {
+        options.onProgress?.('measure', 0, 0);
+        const { domains: scanned, nSkipped } = await scanDomains(planned, tokenizer, signal);
+        const domains = weigh(scanned, options);
+        const picks = await pickDocuments(
+          domains.map(({ scan, weight }) => ({
+            name: scan.name,
+            weight,
+            sizes: quota.unit === 'tokens' ? scan.tokens : scan.chars,
+          })),
+          { ...quota, maxEpochs, seed, signal },
+        );
+        lease.check();
+        makeFolder(partial);
+        writeDurably(join(partial, RECORD), `${JSON.stringify(UNFINISHED, null, 2)}\n`);
+        const files = await writePicks(partial, picks, domains, planned, options);
+        const result: AppliedMixture = {
+          ...settings,
+          domains: measured(domains, picks, quota.unit, tokenizer),
+          rows: picks.docs.length,
+          nSkipped,
+          notes: notesOf(picks, quota.unit),
+          files,
+        };
+        writeDurably(join(partial, RECORD), `${JSON.stringify(result, null, 2)}\n`);
+        syncFolder(partial);
+        lease.check();
+        renameSync(partial, out);
+        syncFolder(dirname(out));
+        return result;
+      } catch (error) {
+        // Where the lease was lost it is another one's by now.
+        if (lease.explain(error) === error) rmSync(partial, { recursive: true, force: true });
+        throw error;
+      }
+    });
   } finally {
     tokenizer?.dispose();
-    lease?.release();
   }
 }
 
