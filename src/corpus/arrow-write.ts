@@ -11,7 +11,7 @@ import { ARROW_SCHEMA_KEY, arrowFieldOf, withOwnDictionaries } from './arrow-fie
 import type { ArrowField } from './arrow-schema.ts';
 import { ValueError } from './dremel.ts';
 import { OutputFile } from './output-file.ts';
-import type { ValueProblem } from './refused-rows.ts';
+import { refuseRows, type ValueProblem } from './refused-rows.ts';
 import { type Shape, shapeOf } from './shape.ts';
 import { carriedValues, rowCount, textAt, textColumnOf } from './sink-rows.ts';
 import type { SinkSettings } from './sink-types.ts';
@@ -83,13 +83,8 @@ export class ArrowSink implements CorpusSink {
       if (error instanceof BatchTooLarge) return this.#writeHalves(columns, batchRows, refuse);
       if (!(error instanceof ValueError)) throw error;
       const problems = problemsOf(columns, length);
-      const [first] = problems;
-      if (!first) throw error;
-      if (!refuse) {
-        const [row, problem] = first;
-        throw new GristmillError('CORPUS_VALUE_INVALID', { file: '(output)', row, ...problem });
-      }
-      for (const [row, problem] of problems) refuse(batchRows[row]!, problem);
+      if (problems.size === 0) throw error;
+      refuseRows(problems, batchRows, refuse);
       const isGood = (_: unknown, row: number): boolean => !problems.has(row);
       const good = columns.map((column) => ({ ...column, values: column.values.filter(isGood) }));
       return this.#writeRows(good, batchRows.filter(isGood), refuse);

@@ -9,7 +9,7 @@ import { ValueError } from './dremel.ts';
 import type { JsonFields } from './json-line.ts';
 import { OutputFile } from './output-file.ts';
 import { jsonOf } from './plain.ts';
-import type { ValueProblem } from './refused-rows.ts';
+import { refuseRows, type ValueProblem } from './refused-rows.ts';
 import { type Shape, shapeOf } from './shape.ts';
 import { carriedValues, rowCount, textAt, textColumnOf } from './sink-rows.ts';
 import type { SinkSettings } from './sink-types.ts';
@@ -94,11 +94,7 @@ export class JsonlSink implements CorpusSink {
       return render();
     } catch (error) {
       if (!(error instanceof UnwritableValue)) throw error;
-      const { problem } = error;
-      if (!rows.refuse) {
-        throw new GristmillError('CORPUS_VALUE_INVALID', { file: '(output)', row, ...problem });
-      }
-      rows.refuse(row, problem);
+      refuseRows(new Map([[0, error.problem]]), Int32Array.of(row), rows.refuse);
       return null;
     }
   }

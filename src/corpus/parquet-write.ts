@@ -9,11 +9,10 @@ import type { ColumnChunk, Encoding, RowGroup, SchemaElement, SchemaTree } from 
 import type { MinMaxType } from 'hyparquet/src/types.js';
 import { ByteWriter } from 'hyparquet-writer';
 import { writeMetadata } from 'hyparquet-writer/src/metadata.js';
-import { GristmillError } from '../errors.ts';
 import { callNative, type LeafChunk, type LeafWriter, native } from '../native.ts';
 import { type ShreddedLeaf, shredRows, ValueError } from './dremel.ts';
 import { OutputFile } from './output-file.ts';
-import type { ValueProblem } from './refused-rows.ts';
+import { refuseRows, type ValueProblem } from './refused-rows.ts';
 import { isStringElement, type Leaf, leavesOf, schemaOf, treeOf } from './schema.ts';
 import { type Shape, shapeOf } from './shape.ts';
 import { carriedIndices, extraBytes, rowCount, textColumnOf } from './sink-rows.ts';
@@ -333,21 +332,6 @@ function badValues(column: CorpusColumn, shape: Shape, values: readonly PlainVal
     }
   }
   return bad;
-}
-
-/** @throws CORPUS_VALUE_INVALID where nobody takes such rows */
-function refuseRows(
-  problems: ReadonlyMap<number, ValueProblem>,
-  batchRows: Int32Array,
-  refuse: SinkRows['refuse'],
-): void {
-  for (const [at, problem] of [...problems].sort(([left], [right]) => left - right)) {
-    const row = batchRows[at]!;
-    if (!refuse) {
-      throw new GristmillError('CORPUS_VALUE_INVALID', { file: '(output)', row, ...problem });
-    }
-    refuse(row, problem);
-  }
 }
 
 /** Writes shredded values of a top-level column into its leaves. */

@@ -3,13 +3,34 @@
  * that cannot be rows they cost no more than themselves; what is kept of one is a line of JSON with all of its values.
  */
 import { bytesAt, isNullAt } from '../batch/document-batch.ts';
+import { GristmillError } from '../errors.ts';
 import { jsonOf } from './plain.ts';
 import type { RowProblem } from './rejected.ts';
 import { shapeOf } from './shape.ts';
-import type { RejectedRow, UnitBatch } from './types.ts';
+import type { RejectedRow, SinkRows, UnitBatch } from './types.ts';
 
 /** What is wrong with a value of a row. */
 export type ValueProblem = RowProblem & { readonly column: string };
+
+/**
+ * Gives rows to whoever takes such rows.
+ *
+ * @param batchRows for each index of `problems` the batch's row
+ * @throws CORPUS_VALUE_INVALID for the first where nobody does
+ */
+export function refuseRows(
+  problems: ReadonlyMap<number, ValueProblem>,
+  batchRows: Int32Array,
+  refuse: SinkRows['refuse'],
+): void {
+  for (const [at, problem] of [...problems].sort(([left], [right]) => left - right)) {
+    const row = batchRows[at]!;
+    if (!refuse) {
+      throw new GristmillError('CORPUS_VALUE_INVALID', { file: '(output)', row, ...problem });
+    }
+    refuse(row, problem);
+  }
+}
 
 /** Refused rows of a batch as rejected ones, by their numbers. */
 export async function refusedRows(
