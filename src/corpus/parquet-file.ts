@@ -9,7 +9,8 @@ import type { AsyncBuffer, FileMetaData } from 'hyparquet';
 import type { Compressors } from 'hyparquet/src/types.js';
 import { GristmillError, isGristmillError } from '../errors.ts';
 import { type BlockCodec, type LeafReader, type LeafSegment, native } from '../native.ts';
-import { chunkStart, parseFooter, UnsupportedError } from './parquet-footer.ts';
+import { UnsupportedError } from './footer-fields.ts';
+import { chunkStart, parseFooter } from './parquet-footer.ts';
 import { codecIndex, type Leaf } from './schema.ts';
 
 /** A footer is a few MB at most; a damaged length must not become an allocation. */
