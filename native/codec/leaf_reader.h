@@ -9,6 +9,9 @@
 //  1. Rows are consumed in order; Rows() of the same rows again is answered from the last slice.
 //  2. One call at a time (a mutex makes a second one wait): calls run on pool threads.
 //  3. Damage throws CORPUS_CORRUPT with the file, row group, column and byte offset.
+//
+// leaf_reader.cc is past 500 lines because opening pages and reading from them share one cursor:
+// what a call leaves of a page, the next one takes up.
 #pragma once
 
 #include <deque>

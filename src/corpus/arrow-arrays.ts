@@ -6,6 +6,8 @@
  * beyond a day, dates between days). What a decimal's digits and a text's bytes are is checked where they are read.
  *
  * Nulls below a null are nobody's business: a bit of a parent hides what its children hold.
+ *
+ * Past 500 lines because every layout of the format is here, and each check leans on those of the layouts around it.
  */
 import { BodyBuffers, typedView, wideOffsets } from './arrow-body.ts';
 import { ArrowFault } from './arrow-flatbuffer.ts';

@@ -1,4 +1,15 @@
 /** Types of fits: what is asked, what comes out, what is reported. */
+import {
+  abortSignal,
+  anObject,
+  callback,
+  flag,
+  listOf,
+  name,
+  number,
+  type OptionTable,
+  text,
+} from '../options.ts';
 import type { FittedSurrogate, RunTable, SurrogateFamilyName } from './types.ts';
 
 /** Levels of intervals that are calibrated and reported. */
@@ -30,6 +41,19 @@ export interface FitMixtureOptions {
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((progress: FitProgress) => void) | undefined;
 }
+
+/** Kinds of the values of {@link FitMixtureOptions}. */
+export const FIT_TABLE: OptionTable<FitMixtureOptions> = {
+  runs: anObject,
+  model: text,
+  targets: listOf(name),
+  nRuns: number,
+  seed: number,
+  folds: number,
+  learningCurve: flag,
+  signal: abortSignal,
+  onProgress: callback,
+};
 
 /** Fits that are done. */
 export interface FitProgress {

@@ -8,23 +8,13 @@
 import { availableParallelism } from 'node:os';
 import { performance } from 'node:perf_hooks';
 import { GristmillError, throwIfAborted } from '../errors.ts';
-import {
-  abortSignal,
-  anObject,
-  callback,
-  checkOptions,
-  flag,
-  listOf,
-  name,
-  number,
-  type OptionTable,
-  text,
-} from '../options.ts';
+import { checkOptions } from '../options.ts';
 import { seededRandom, shuffle } from '../train/seeded.ts';
 import { foldsOf, type LeftOut, reportOf } from './cross-validation.ts';
 import {
   type CrossValidation,
   FIT_DEFAULTS,
+  FIT_TABLE,
   type FitMixtureOptions,
   type FittedMixture,
   type LearningCurve,
@@ -59,18 +49,6 @@ interface Task {
   take(fitted: FittedSurrogate): void;
 }
 
-const OPTION_TABLE: OptionTable<FitMixtureOptions> = {
-  runs: anObject,
-  model: text,
-  targets: listOf(name),
-  nRuns: number,
-  seed: number,
-  folds: number,
-  learningCurve: flag,
-  signal: abortSignal,
-  onProgress: callback,
-};
-
 /**
  * Fits all targets of the runs.
  *
@@ -78,7 +56,7 @@ const OPTION_TABLE: OptionTable<FitMixtureOptions> = {
  * @see RegMix §3.2
  */
 export async function fitMixture(options: FitMixtureOptions): Promise<FittedMixture> {
-  checkOptions<FitMixtureOptions>('fitMixture', options, OPTION_TABLE, ['runs']);
+  checkOptions<FitMixtureOptions>('fitMixture', options, FIT_TABLE, ['runs']);
   const start = performance.now();
   const { model = FIT_DEFAULTS.model, seed = FIT_DEFAULTS.seed, signal } = options;
   const family = familyOf(model);

@@ -1,103 +1,26 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterAll, describe, expect, it } from 'vitest';
-import { convertModel } from '../../../src/model/convert/convert.ts';
-import { convertTokenizer } from '../../../src/model/convert/tokenizer.ts';
+import { describe, expect, it } from 'vitest';
 import { splitWords } from '../../../src/model/tokenizer-training.ts';
-import { native } from '../../../src/native.ts';
-import { seeded } from '../../support/corpus.ts';
-import { readGguf } from '../../support/gguf-read.ts';
 import {
   byteLevelTokenizer,
   naiveByteBpe,
   naiveSentencePiece,
   sentencePieceModel,
   smallConfig,
-  TEXTS,
   type TestPiece,
   trainedPieces,
-  writeJson,
-  writeModel,
 } from '../../support/hf-model.ts';
+import {
+  byteLevel,
+  CASELESS,
+  convert,
+  cutBy,
+  encode,
+  pattern,
+  refusal,
+  sample,
+  splitting,
+} from './tokenizer-support.ts';
 
-const folder = mkdtempSync(join(tmpdir(), 'gristmill-convert-tokenizer-'));
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
-let nFolders = 0;
-
-type Files = Record<string, unknown>;
-
-/** A folder with a small model and these files; a Buffer is written as it is. */
-function folderWith(files: Files, config = smallConfig('LlamaForCausalLM')): string {
-  const dir = join(folder, `${nFolders++}`);
-  writeModel(dir, { ...config, num_hidden_layers: 1 });
-  for (const [name, value] of Object.entries(files)) {
-    if (Buffer.isBuffer(value) || typeof value === 'string') writeFileSync(join(dir, name), value);
-    else writeJson(dir, name, value);
-  }
-  return dir;
-}
-
-async function convert(files: Files, config?: Record<string, unknown>) {
-  const dir = folderWith(files, config);
-  const out = `${dir}.gguf`;
-  const { notes } = await convertModel({ dir, out, type: 'q8_0' });
-  return { out, notes, entries: readGguf(out).entries as Record<string, unknown> };
-}
-
-function refusal(files: Files, nVocab = 600): { code?: string; message: string } {
-  try {
-    convertTokenizer(folderWith(files), {}, { architecture: 'llama', nVocab });
-  } catch (error) {
-    return error as { code?: string; message: string };
-  }
-  return { message: 'nothing was thrown' };
-}
-
-async function encode(path: string, texts: readonly string[]): Promise<number[][]> {
-  const tokenizer = await native().openTokenizer(path);
-  const parts = texts.map((text) => Buffer.from(text));
-  const offsets = Int32Array.from([0, ...parts]);
-  for (const [index, part] of parts.entries()) offsets[index + 1] = offsets[index]! + part.length;
-  const { ids, starts } = await tokenizer.encode({ data: Buffer.concat(parts), offsets });
-  tokenizer.dispose();
-  return texts.map((_, index) => [...ids.subarray(starts[index], starts[index + 1])]);
-}
-
-/** TEXTS, and words of theirs in any order. */
-function sample(): string[] {
-  const random = seeded(11);
-  const words = TEXTS.flatMap((text) => text.split(/(?<=\s)/));
-  const mixed = Array.from({ length: 150 }, () =>
-    Array.from({ length: 1 + Math.floor(random() * 12) }, () => {
-      return words[Math.floor(random() * words.length)]!;
-    }).join(random() < 0.5 ? '' : '  '),
-  );
-  return [...TEXTS, ...mixed];
-}
-
-// The patterns as tokenizer.json has them, and the same for JavaScript, which has no (?i:…) in Node 20.
-const CASELESS = "(?i:'s|'t|'re|'ve|'m|'ll|'d)";
-const SPELLED = "'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD]";
-const pattern = (digits: string) =>
-  String.raw`${CASELESS}|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}${digits}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`;
-const splitting = (digits: string) => {
-  const regex = new RegExp(pattern(digits).replace(CASELESS, SPELLED), 'gu');
-  return (text: string): string[] => text.match(regex) ?? [];
-};
-const byteLevel = (useRegex: boolean) => ({
-  type: 'ByteLevel',
-  add_prefix_space: false,
-  trim_offsets: true,
-  use_regex: useRegex,
-});
-const cutBy = (regex: string) => ({
-  type: 'Sequence',
-  pretokenizers: [
-    { type: 'Split', pattern: { Regex: regex }, behavior: 'Isolated', invert: false },
-    byteLevel(false),
-  ],
-});
 const smollm = {
   type: 'Sequence',
   pretokenizers: [{ type: 'Digits', individual_digits: true }, byteLevel(true)],
@@ -152,75 +75,6 @@ describe('byte-level tokenizers', () => {
       'tokenizer.ggml.add_bos_token': false,
     });
     expect(entries).not.toHaveProperty('tokenizer.ggml.scores');
-  });
-
-  it.each([
-    ['GPT2Tokenizer', 'gpt-2', splitWords, byteLevel(true), null],
-    ['Qwen2TokenizerFast', 'qwen2', splitting(''), cutBy(pattern('')), { type: 'NFC' }],
-  ] as const)(
-    'vocab.json and merges.txt of a %s are what tokenizer.json would be',
-    async (name, pre, split, preTokenizer, normalizer) => {
-      const added = [
-        { content: '<|endoftext|>', special: true },
-        { content: '<|im_end|>', special: true },
-        { content: '<tool>', special: false },
-      ];
-      const tokenizer = byteLevelTokenizer(split, preTokenizer, { added });
-      const { vocab, merges } = tokenizer.model;
-      const nBase = Object.keys(vocab).length;
-      const config = { tokenizer_class: name, eos_token: '<|im_end|>', pad_token: '<|endoftext|>' };
-      const older = {
-        'vocab.json': vocab,
-        'merges.txt': `#version: 0.2\n${merges.join('\n')}\n`,
-      };
-      const whole = await convert({
-        'tokenizer.json': { ...tokenizer, normalizer },
-        'tokenizer_config.json': {
-          ...config,
-          unk_token: '<|endoftext|>',
-          ...(pre === 'gpt-2' && { bos_token: '<|endoftext|>' }),
-        },
-      });
-      const decoder = {
-        [nBase]: { content: '<|endoftext|>', special: true },
-        [nBase + 1]: { content: '<|im_end|>', special: true },
-      };
-      const parts = await convert({
-        ...older,
-        'tokenizer_config.json': { ...config, added_tokens_decoder: decoder },
-        'added_tokens.json': { '<|im_end|>': nBase + 1, '<tool>': nBase + 2 },
-      });
-      expect(parts.entries['tokenizer.ggml.pre']).toBe(pre);
-      for (const { entries } of [parts, whole]) delete entries['general.name'];
-      expect(parts.entries).toEqual(whole.entries);
-      expect(parts.notes).toEqual(whole.notes);
-      const texts = sample();
-      const expected = texts.map((text) => naiveByteBpe(tokenizer, split, text));
-      expect(await encode(parts.out, texts)).toEqual(expected);
-    },
-  );
-
-  it('refuses vocab.json and merges.txt that do not say how a text is cut, or are damaged', () => {
-    const { model } = byteLevelTokenizer(splitWords, byteLevel(true), { nMerges: 20 });
-    const older = { 'vocab.json': model.vocab, 'merges.txt': model.merges.join('\n') };
-    const config = { 'tokenizer_config.json': { tokenizer_class: 'GPT2Tokenizer' } };
-    expect(refusal(older).message).toMatch(
-      /vocab\.json and merges\.txt.*no tokenizer_class.*GPT2Tokenizer and Qwen2Tokenizer.*writes tokenizer\.json/,
-    );
-    const other = { 'tokenizer_config.json': { tokenizer_class: 'CodeGenTokenizer' } };
-    expect(refusal({ ...older, ...other }).message).toContain('tokenizer_class CodeGenTokenizer');
-    expect(refusal({ 'vocab.json': model.vocab, ...config }).message).toMatch(
-      /merges\.txt.*is missing beside vocab\.json/,
-    );
-    const torn = { ...older, 'merges.txt': '#version: 0.2\na b\nab\n' };
-    expect(refusal({ ...torn, ...config }).message).toMatch(
-      /merges\.txt.*line 3: expected two tokens.*"ab"/,
-    );
-    const prefixed = {
-      'tokenizer_config.json': { tokenizer_class: 'GPT2Tokenizer', add_prefix_space: true },
-    };
-    expect(refusal({ ...older, ...prefixed }).message).toContain('add_prefix_space');
-    expect(refusal({}).message).toContain('no tokenizer.model, nor vocab.json with');
   });
 
   it('writes spaces in pairs as the alphabet has them', async () => {
@@ -502,160 +356,5 @@ describe('tokenizer.model beside tokenizer.json', () => {
     expect(refusal({ ...model, 'tokenizer.json': withAdded(taken) }).message).toMatch(
       /token 300 is "<new>" in it, .* in tokenizer\.model/,
     );
-  });
-});
-
-describe('special tokens and templates', () => {
-  const added = ['<bos>', '<eos>', '<turn>'].map((content) => ({ content, special: true }));
-  const tokenizer = byteLevelTokenizer(splitWords, byteLevel(true), { added, nMerges: 5 });
-  const bos = tokenizer.added_tokens[0]!.id;
-  const special = (id: string) => ({ SpecialToken: { id, type_id: 0 } });
-  const sequence = (id: string) => ({ Sequence: { id, type_id: 0 } });
-  const template = (single: object[], pair: object[]) => ({
-    ...tokenizer,
-    post_processor: { type: 'TemplateProcessing', single, pair },
-  });
-  const of = async (json: unknown, tokenizerConfig?: object, more: Files = {}) => {
-    const files = { 'tokenizer.json': json, ...more };
-    const all = tokenizerConfig ? { ...files, 'tokenizer_config.json': tokenizerConfig } : files;
-    const { entries } = await convert(all);
-    return Object.fromEntries(
-      Object.entries(entries).filter(([key]) => /_token(_id)?$|chat_template/.test(key)),
-    );
-  };
-  const key = (name: string) => `tokenizer.ggml.${name}`;
-
-  it('reads what the template puts around a text', async () => {
-    const framed = template(
-      [special('<bos>'), sequence('A'), special('<eos>')],
-      [
-        special('<bos>'),
-        sequence('A'),
-        special('<eos>'),
-        special('<bos>'),
-        sequence('B'),
-        special('<eos>'),
-      ],
-    );
-    expect(await of(framed, { bos_token: '<bos>', eos_token: '<eos>' })).toEqual({
-      [key('bos_token_id')]: bos,
-      [key('eos_token_id')]: bos + 1,
-      [key('add_bos_token')]: true,
-      [key('add_eos_token')]: true,
-      [key('add_sep_token')]: false,
-    });
-    // What ended a turn stays as the end of a turn; tokenizer_config.json has the last word on adding.
-    expect(
-      await of(framed, { bos_token: '<bos>', eos_token: '<turn>', add_bos_token: false }),
-    ).toMatchObject({
-      [key('eos_token_id')]: bos + 1,
-      [key('eot_token_id')]: bos + 2,
-      [key('add_bos_token')]: false,
-    });
-  });
-
-  it('falls back on config.json', async () => {
-    const config = {
-      ...smallConfig('LlamaForCausalLM'),
-      num_hidden_layers: 1,
-      bos_token_id: 7,
-      eos_token_id: [8, 9],
-      pad_token_id: 600,
-    };
-    expect(await of(tokenizer, undefined, { 'config.json': config })).toEqual({
-      [key('bos_token_id')]: 7,
-      [key('eos_token_id')]: 8,
-      [key('eot_token_id')]: 9,
-    });
-  });
-
-  it('of several ends the first is the end, the others end answers too', async () => {
-    const config = { ...smallConfig('LlamaForCausalLM'), num_hidden_layers: 1 };
-    const convertEnds = async (inConfig: unknown, inGeneration: unknown) => {
-      const { entries, notes } = await convert({
-        'tokenizer.json': tokenizer,
-        'config.json': { ...config, eos_token_id: inConfig },
-        'generation_config.json': { eos_token_id: inGeneration },
-      });
-      const ids = ['eos', 'eot', 'eom'].map((role) => entries[key(`${role}_token_id`)]);
-      return { ids, notes };
-    };
-    // The same list in both files counts once; what llama.cpp knows by its text needs no place (<eos>).
-    expect(await convertEnds([8, 9, bos + 1], [9, 8])).toEqual({
-      ids: [8, 9, undefined],
-      notes: [],
-    });
-    expect(await convertEnds(undefined, [8])).toEqual({
-      ids: [8, undefined, undefined],
-      notes: [],
-    });
-    const many = await convertEnds([8, 9, 10, 11], undefined);
-    expect(many.ids).toEqual([8, 9, 10]);
-    expect(many.notes).toEqual([expect.stringContaining('tokens 11 too')]);
-    const none = await convertEnds([], [-1, 6000, 'x']);
-    expect(none.ids).toEqual([undefined, undefined, undefined]);
-    expect(none.notes).toEqual([expect.stringContaining('takes token 11')]);
-  });
-
-  it('notes added tokens that are matched in ways that llama.cpp does not know', async () => {
-    const flagged = [
-      { content: '<tool>', special: false, lstrip: true },
-      { content: 'word', special: false, single_word: true },
-    ];
-    const json = byteLevelTokenizer(splitWords, byteLevel(true), { added: flagged, nMerges: 5 });
-    const { notes } = await convert({
-      'tokenizer.json': json,
-      'tokenizer_config.json': { mask_token: { content: '<mask>', rstrip: true } },
-    });
-    expect(notes).toEqual([
-      expect.stringMatching(/^lstrip of "<tool>": .*in front/),
-      expect.stringMatching(/^rstrip of "<mask>": .*behind/),
-      expect.stringMatching(/^single_word of "word"/),
-      expect.stringContaining('no end of a text'),
-    ]);
-  });
-
-  it('loads without any merge, and keeps a token __proto__', async () => {
-    const bare = byteLevelTokenizer(splitWords, byteLevel(true), { nMerges: 0 });
-    const text = '__proto__';
-    const vocab = JSON.parse(
-      JSON.stringify(bare.model.vocab).replace(/}$/, `,${JSON.stringify(text)}:300}`),
-    ) as Record<string, number>;
-    const { out, entries } = await convert({
-      'tokenizer.json': { ...bare, model: { ...bare.model, vocab } },
-    });
-    expect((entries['tokenizer.ggml.tokens'] as string[])[300]).toBe(text);
-    expect(await encode(out, ['ab'])).toEqual([[vocab['a'], vocab['b']]]);
-  });
-
-  it('takes the template from wherever it is', async () => {
-    const where = 'tokenizer.chat_template';
-    expect(await of(tokenizer, { chat_template: 'a' }, { 'chat_template.jinja': 'b' })).toEqual({
-      [where]: 'a',
-    });
-    expect(await of(tokenizer, {}, { 'chat_template.jinja': 'b' })).toEqual({ [where]: 'b' });
-    expect(await of(tokenizer, {}, { 'chat_template.json': { chat_template: 'c' } })).toEqual({
-      [where]: 'c',
-    });
-    expect(await of(tokenizer, undefined, { 'chat_template.jinja': 'b' })).toEqual({});
-    const several = [
-      { name: 'default', template: 'd' },
-      { name: 'tool-use', template: 't' },
-      { name: 3 },
-    ];
-    expect(await of(tokenizer, { chat_template: several })).toEqual({
-      [where]: 'd',
-      [`${where}.tool_use`]: 't',
-      'tokenizer.chat_templates': ['tool_use'],
-    });
-    const dir = folderWith({
-      'tokenizer.json': tokenizer,
-      'tokenizer_config.json': {},
-      'chat_template.jinja': 'b',
-    });
-    mkdirSync(join(dir, 'additional_chat_templates'));
-    writeFileSync(join(dir, 'additional_chat_templates', 'rag.jinja'), 'r');
-    const { entries } = convertTokenizer(dir, {}, { architecture: 'llama', nVocab: 600 });
-    expect(entries[`${where}.rag`]).toEqual({ type: 'string', value: 'r' });
   });
 });
