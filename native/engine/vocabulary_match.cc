@@ -73,10 +73,10 @@ std::optional<size_t> Rows(const gguf_context* gguf) {
 
 std::string VocabularyDifference(const std::string& model, const std::string& tokenizer) {
   const ModelFile given = ReadModelFile(model);
-  const ModelFile other = ReadModelFile(tokenizer);
+  // Most models bring their own tokenizer.
+  const ModelFile other = model == tokenizer ? given : ReadModelFile(tokenizer);
   CheckVocabulary(other);
   const Gguf one = Opened(model);
-  const Gguf two = Opened(tokenizer);
   const auto n_tokens = static_cast<size_t>(other.n_vocab);
   const size_t rows = Rows(one.get()).value_or(n_tokens);
   if (rows != n_tokens) return Sizes(rows, n_tokens, "tokens");
@@ -86,6 +86,7 @@ std::string VocabularyDifference(const std::string& model, const std::string& to
     return "the model's is of the kind " + Shown(given.tokenizer) + ", the tokenizer of " +
            Shown(other.tokenizer);
   }
+  const Gguf two = Opened(tokenizer);
   const std::string tokens = ListDifference(one.get(), two.get(), kTokens, "token");
   return tokens.empty() ? ListDifference(one.get(), two.get(), kMerges, "merge") : tokens;
 }

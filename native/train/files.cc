@@ -46,21 +46,22 @@ uint64_t Checksum(uint64_t hash, const float* values, int64_t count) {
   throw CodedError("TRAIN_MODEL_UNSUPPORTED", {{"path", path}, {"reason", reason}});
 }
 
-// A file that has passed the engine's checks (gguf_checks.h): no size, place or type in it is
-// believed before.
-Gguf OpenGguf(const std::string& path, Context* tensors, const char* part) {
+engine::ModelFile Inspected(const std::string& path) {
   try {
-    const engine::ModelFile model = engine::ReadModelFile(path);
-    const bool vocabulary = std::strcmp(part, "vocabulary") == 0;
-    const std::string& problem = vocabulary ? model.vocabulary_problem : model.model_problem;
-    if (!problem.empty()) Unsupported(path, problem);
+    return engine::ReadModelFile(path);
   } catch (const CodedError& error) {
-    if (error.code() == "TRAIN_MODEL_UNSUPPORTED") throw;
     for (const auto& [name, value] : error.details()) {
       if (name == "reason") Unsupported(path, value);
     }
     throw;
   }
+}
+
+// A file whose `part` (a field of ModelFile) has passed the engine's checks (gguf_checks.h): no
+// size, place or type in it is believed before.
+Gguf OpenGguf(const std::string& path, Context* tensors, std::string engine::ModelFile::*part) {
+  const std::string problem = Inspected(path).*part;
+  if (!problem.empty()) Unsupported(path, problem);
   ggml_context* context = nullptr;
   Gguf gguf(gguf_init_from_file(path.c_str(), {.no_alloc = true, .ctx = &context}), gguf_free);
   tensors->reset(context);
@@ -177,7 +178,7 @@ namespace {
 
 void CopyTokenizer(const std::string& path, const Shape& shape, gguf_context* to) {
   Context tensors(nullptr, ggml_free);
-  const Gguf source = OpenGguf(path, &tensors, "vocabulary");
+  const Gguf source = OpenGguf(path, &tensors, &engine::ModelFile::vocabulary_problem);
   const int64_t tokens = gguf_find_key(source.get(), "tokenizer.ggml.tokens");
   if (tokens < 0) Unsupported(path, "it holds no tokenizer");
   const size_t n_tokens = gguf_get_arr_n(source.get(), tokens);
@@ -278,7 +279,7 @@ void Trainer::ExportGguf(const ExportRequest& request) const {
 
 Shape ShapeOfGguf(const std::string& path) {
   Context tensors(nullptr, ggml_free);
-  const Gguf gguf = OpenGguf(path, &tensors, "model");
+  const Gguf gguf = OpenGguf(path, &tensors, &engine::ModelFile::model_problem);
   const int64_t id = gguf_find_key(gguf.get(), "general.architecture");
   const bool is_text = id >= 0 && gguf_get_kv_type(gguf.get(), id) == GGUF_TYPE_STRING;
   const std::string architecture = is_text ? gguf_get_val_str(gguf.get(), id) : "";
@@ -318,7 +319,7 @@ Shape ShapeOfGguf(const std::string& path) {
 // refused.
 void Trainer::ImportGguf(const std::string& path) {
   Context shapes(nullptr, ggml_free);
-  const Gguf gguf = OpenGguf(path, &shapes, "model");
+  const Gguf gguf = OpenGguf(path, &shapes, &engine::ModelFile::model_problem);
   const File file(fopen(path.c_str(), "rb"), fclose);
   if (!file) Unsupported(path, std::strerror(errno));
   std::vector<float> loaded(static_cast<size_t>(flat_size_));
