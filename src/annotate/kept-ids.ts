@@ -16,9 +16,11 @@ export async function readKeptIds(
   signal: AbortSignal | undefined,
 ): Promise<ReadonlySet<string>> {
   const options = { inputs: [file], failFast: true, ...(signal && { signal }) };
-  const { columns: found } = await planCorpus({ ...options, idColumn: null });
-  const prefix = prefixIn(found.map(({ name }) => name));
-  const whole = await planCorpus({ ...options, idColumn: `${prefix}id` });
+  const found = await planCorpus(options);
+  const prefix = prefixIn(found.columns.map(({ name }) => name));
+  const idColumn = `${prefix}id`;
+  // The corpus's own choice is the plain name: most files are planned once.
+  const whole = found.idColumn === idColumn ? found : await planCorpus({ ...options, idColumn });
   const label = `${prefix}label`;
   requireColumn(whole, label, file);
   const plan = onlyColumns(whole, new Set([whole.textColumn, whole.idColumn, label]));

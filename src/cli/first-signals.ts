@@ -6,13 +6,16 @@
 /** Exit code of a command that was interrupted. */
 export const INTERRUPTED = 130;
 
+/** What is said then. */
+export const INTERRUPTED_LINE = 'gristmill: interrupted: run the same command again\n';
+
 let leave = (): never => process.exit(INTERRUPTED);
 /** Commands that listen themselves. */
 let nListening = 0;
 
 function onSignal(): void {
   if (nListening > 0) return;
-  process.stderr.write('gristmill: interrupted: run the same command again\n');
+  process.stderr.write(INTERRUPTED_LINE);
   leave();
 }
 

@@ -12,6 +12,7 @@ import { continueCommand } from './continue.ts';
 import { reportFailure } from './errors.ts';
 import { evalCommand } from './eval.ts';
 import { executeCommand } from './execute.ts';
+import { INTERRUPTED, INTERRUPTED_LINE } from './first-signals.ts';
 import { isInterrupt, leaveInterrupted } from './interrupt.ts';
 import { refuseRemotePaths } from './local-paths.ts';
 import { mixCommand } from './mix.ts';
@@ -59,8 +60,8 @@ try {
   await program.parseAsync(process.argv);
 } catch (error) {
   if (isInterrupt(error)) {
-    process.stderr.write('gristmill: interrupted: run the same command again\n');
-    process.exitCode = 130;
+    process.stderr.write(INTERRUPTED_LINE);
+    process.exitCode = INTERRUPTED;
   } else {
     process.exitCode = reportFailure(inFlags(error, active), process.argv.includes('--json'));
   }

@@ -2,9 +2,9 @@
  * What a run may spend on an expert, in requests and tokens.
  *
  * A request reserves the most it can cost (its prompt and the longest answer) and gives back what it did not use, so
- * the limit holds as far as prompts are estimated right, which is learnt from those that were counted. A request that fits only if others under way cost less than
- * they may waits for them. Once one request has been turned away all later ones are, whatever their size: what a
- * budget buys is a beginning of the work, not the small pieces of all of it.
+ * the limit holds as far as prompts are estimated right, which is learnt from those that were counted. A request that
+ * fits only if others under way cost less than they may waits for them. Once one request has been turned away all later
+ * ones are, whatever their size: what a budget buys is a beginning of the work, not the small pieces of all of it.
  */
 import { GristmillError, throwIfAborted } from '../../errors.ts';
 

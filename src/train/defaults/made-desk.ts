@@ -221,7 +221,7 @@ export class Desk {
       case 'product':
         return this.pick(this.book.products);
       case 'site':
-        return this.site ?? this.pick(this.book.sites);
+        return this.site;
       case 'date':
         return this.date();
       case 'time':

@@ -5,7 +5,7 @@
  * pages made for training. A phrase that stands in several lists is held out of all of them or of none, and an entry of
  * a specification (`label=value;value`) goes with its label: "Colour" is a filter of a shop too.
  *
- * Slots in braces are filled by made-text.ts.
+ * Slots in braces are filled by made-desk.ts.
  */
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
