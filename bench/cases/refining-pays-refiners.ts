@@ -34,6 +34,8 @@ import { lineRefiner } from '../../src/train/refiners.ts';
 import type { BenchContext } from '../types.ts';
 import { foldText, type PaysData } from './refining-pays-data.ts';
 
+const NETWORK = { head: 'network', treeShare: 1 } as const;
+
 /** A way to clean pages. */
 export interface Arm {
   readonly name: string;
@@ -152,7 +154,7 @@ async function crossFitted(
       name: kind,
       nCtx: 1,
       kind,
-      encoder: packEncoder({ kind, encoder, calibration, thresholds }),
+      encoder: packEncoder({ kind, ...NETWORK, encoder, calibration, thresholds }),
     });
     models.push({ documentModel, chunkModel: chunkModels[half]! });
   }
@@ -200,7 +202,7 @@ async function crossFitLines(
         name: kind,
         nCtx: training.nCtx,
         kind,
-        encoder: packEncoder({ kind, encoder, ...fitted }),
+        encoder: packEncoder({ kind, ...NETWORK, encoder, ...fitted }),
       });
       paths.push(path);
     }

@@ -71,7 +71,11 @@ LineScorer::LineScorer(const LineScorerOptions& options)
   }
   LoadBackends();
   ReadFile(options.model_path);
-  LoadModel(options);
+  if (n_ctx_ > 0) {
+    LoadModel(options);
+  } else {
+    device_name_ = "CPU";
+  }
 }
 
 LineScorer::~LineScorer() {
@@ -80,7 +84,10 @@ LineScorer::~LineScorer() {
 
 void LineScorer::ReadFile(const std::string& path) {
   const ModelFile file = ReadModelFile(path);
-  if (file.architecture != "llama-embed") Unsupported(file, "expected llama-embed");
+  const bool has_network = file.architecture == "llama-embed";
+  if (!has_network && file.architecture != "gristmill-scorer") {
+    Unsupported(file, "expected llama-embed or gristmill-scorer");
+  }
   ggml_context* loaded = nullptr;
   const std::unique_ptr<gguf_context, void (*)(gguf_context*)> gguf(
       gguf_init_from_file(path.c_str(), {.no_alloc = false, .ctx = &loaded}), gguf_free);
@@ -94,6 +101,9 @@ void LineScorer::ReadFile(const std::string& path) {
   if (kind_ != "line-score" && kind_ != "document-score") {
     Unsupported(file, "gristmill.kind is " + kind_ + ", expected line-score or document-score");
   }
+  const auto encoder = ArrayAt(gguf.get(), path, "gristmill.encoder", GGUF_TYPE_UINT8, 1);
+  encoder_.assign(encoder.begin(), encoder.end());
+  if (!has_network) return;
   if (!file.model_problem.empty()) Invalid(path, file.model_problem);
   const auto expect = [&](bool holds, const char* what) {
     if (!holds) Invalid(path, what);
@@ -125,8 +135,6 @@ void LineScorer::ReadFile(const std::string& path) {
          "gristmill.class_head is not two rows");
   head_.resize(2 * static_cast<size_t>(n_embd_));
   std::memcpy(head_.data(), head.data(), head.size());
-  const auto encoder = ArrayAt(gguf.get(), path, "gristmill.encoder", GGUF_TYPE_UINT8, 1);
-  encoder_.assign(encoder.begin(), encoder.end());
 }
 
 void LineScorer::LoadModel(const LineScorerOptions& options) {

@@ -10,6 +10,9 @@
 //     gristmill.class_head f32 [2 x n_embd], gristmill.class_count = 2
 //     gristmill.encoder u8 []: what turns lines into bags, opaque here
 //
+// Models whose verdict is the encoder's own (regression and trees) have no network and nothing to
+// compute here: general.architecture = gristmill-scorer, gristmill.kind and gristmill.encoder.
+//
 // One window is one llama_encode call: a window's scores depend on nothing but the window.
 // Calls come from any thread, one at a time (Score locks).
 #pragma once

@@ -1,10 +1,12 @@
 /** `gristmill eval`: how well refiners do on labelled pages and documents. Parsing and printing only. */
-import { Command, InvalidArgumentError } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { printable } from '../printable.ts';
 import { evaluateLines, type LineEvaluationResult } from '../train/cross-validate.ts';
 import { type DocumentReport, evaluateDocuments } from '../train/eval-documents.ts';
 import type { LineMeasures } from '../train/eval-lines.ts';
 import { evaluateLm } from '../train/eval-lm.ts';
-import { readGoldDocuments, readGoldPages } from '../train/gold.ts';
+import { N_WORST, type TailReport } from '../train/eval-tail.ts';
+import { LEAVE_OUT, type LeaveOut, readGoldDocuments, readGoldPages } from '../train/gold.ts';
 import { documentRefiner, lineRefiner } from '../train/refiners.ts';
 import { thinNoise } from '../train/thin-noise.ts';
 import { evalRefinerCommand, table } from './eval-refiner.ts';
@@ -17,6 +19,7 @@ interface Flags {
   readonly data: string[];
   readonly train?: string[];
   readonly folds?: number;
+  readonly leaveOut?: LeaveOut;
   readonly noiseShare?: number;
   readonly json?: boolean;
 }
@@ -28,6 +31,14 @@ export function evalCommand(): Command {
       .requiredOption('--refiner <name>', 'what is measured')
       .requiredOption('--data <file...>', 'labelled JSON lines (.jsonl, .jsonl.gz, .jsonl.zst)')
       .option('--folds <k>', 'cross-validate over domains: train on the others, score each', folds)
+      .addOption(
+        new Option(
+          '--leave-out <what>',
+          'score each source (type of page or kind of document, language) by a refiner that saw none of it',
+        )
+          .choices([...LEAVE_OUT])
+          .conflicts('folds'),
+      )
       .option('--train <file...>', 'labelled JSON lines to train on; shared domains are left out')
       .option('--json', 'print one JSON object');
   options(
@@ -92,15 +103,17 @@ async function evalLines({
   data,
   train = [],
   folds,
+  leaveOut,
   noiseShare,
   json,
 }: Flags): Promise<void> {
   const pages = await collect(data, readGoldPages);
   const result = await evaluateLines({
-    refiner: lineRefiner(refiner, { folds: folds !== undefined }),
+    refiner: lineRefiner(refiner, { folds: folds !== undefined || leaveOut !== undefined }),
     pages: noiseShare === undefined ? pages : pages.map((page) => thinNoise(page, noiseShare)),
     trainPages: await collect(train, readGoldPages),
     nFolds: folds ?? null,
+    leaveOut,
     onFold: (fold, nTrain, nScored) => {
       if (json || nTrain === 0) return;
       process.stderr.write(
@@ -111,12 +124,20 @@ async function evalLines({
   printResult(json, result, () => linesTable(result));
 }
 
-async function evalDocuments({ refiner, data, train = [], folds, json }: Flags): Promise<void> {
+async function evalDocuments({
+  refiner,
+  data,
+  train = [],
+  folds,
+  leaveOut,
+  json,
+}: Flags): Promise<void> {
   const result = await evaluateDocuments({
-    refiner: documentRefiner(refiner, { folds: folds !== undefined }),
+    refiner: documentRefiner(refiner, { folds: folds !== undefined || leaveOut !== undefined }),
     documents: await collect(data, readGoldDocuments),
     trainDocuments: await collect(train, readGoldDocuments),
     nFolds: folds ?? null,
+    leaveOut,
   });
   printResult(json, result, () => documentsTable(result));
 }
@@ -142,7 +163,7 @@ const HEADER = [
 ];
 
 function linesTable(result: LineEvaluationResult): string {
-  const { bySource, byLanguage } = result;
+  const { bySource, byLanguage, byPageType } = result;
   const bounds = Object.keys(result.noiseCharsRemovedAt);
   const row = (name: string, measures: LineMeasures): string[] => [
     name,
@@ -160,17 +181,52 @@ function linesTable(result: LineEvaluationResult): string {
     [...HEADER, ...bounds.map((bound) => `at ${bound}`), 'docWordF1'],
     row('all', result),
     ...Object.entries(bySource).map(([name, measures]) => row(name, measures)),
+    ...Object.entries(byPageType).map(([name, measures]) => row(name, measures)),
     ...Object.entries(byLanguage).map(([name, measures]) => row(name, measures)),
   ];
-  return `${result.refiner}: ${result.secondsPerMB.toFixed(3)} s/MB\n${table(rows)}`;
+  return [
+    `${result.refiner}: ${result.secondsPerMB.toFixed(3)} s/MB`,
+    table(rows),
+    tailLines(result.tail),
+  ].join('\n');
+}
+
+/** What the means hide. */
+function tailLines({ interval, pageNormalised, withoutWorst, worstPages, lostLines }: TailReport) {
+  const lost = Object.entries(lostLines).flatMap(([kind, lostShare]) =>
+    lostShare === null ? [] : [`${kind} ${fixed(lostShare)}`],
+  );
+  const worst = worstPages.map(
+    ({ id, lostChars, contentChars }) => `${id} ${lostChars} of ${contentChars}`,
+  );
+  return [
+    `noise removed at 0.99: ${interval.map(fixed).join(' to ')} when domains are drawn anew (5 to 95 %), ${fixed(pageNormalised)} when pages count alike, ${fixed(withoutWorst)} without the ${N_WORST} worst pages`,
+    `content lines removed, by kind: ${lost.join(', ')}`,
+    ...(worst.length > 0 ? [`characters of content lost at 0.99: ${worst.join(', ')}`] : []),
+  ]
+    .map((line) => printable(line, 4_000))
+    .join('\n');
 }
 
 function documentsTable(result: DocumentReport): string {
-  const { refiner, balancedAccuracy, auc, nDocs, nKeep } = result;
-  return table([
-    ['', 'docs', 'keep', 'balanced accuracy', 'auc'],
-    [refiner, String(nDocs), String(nKeep), fixed(balancedAccuracy), fixed(auc)],
-  ]);
+  const { refiner, balancedAccuracy, auc, nDocs, nKeep, byKind } = result;
+  const shown = (value: number | null): string => (value === null ? '-' : fixed(value));
+  return [
+    table([
+      ['', 'docs', 'keep', 'balanced accuracy', 'auc'],
+      [refiner, String(nDocs), String(nKeep), fixed(balancedAccuracy), fixed(auc)],
+    ]),
+    table([
+      ['kind', 'good', 'dropped', 'bad', 'dropped'],
+      ...Object.entries(byKind).map(([kind, { nGood, goodDropped, nBad, badDropped }]) => [
+        printable(kind),
+        String(nGood),
+        shown(goodDropped),
+        String(nBad),
+        shown(badDropped),
+      ]),
+    ]),
+  ].join('\n');
 }
 
 function fixed(value: number): string {

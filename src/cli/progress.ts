@@ -133,9 +133,9 @@ function dropAdvice({ reasons, rowsIn, thresholds }: RunSummary): string | null 
   if (rowsIn < MANY_DROPPED.rows || dropped < MANY_DROPPED.share) return null;
   const percent = (share: number): string => `${(100 * share).toFixed(1)}%`;
   return [
-    `note: ${percent(dropped)} of the documents scored below ${document.toFixed(3)} and were dropped; in validation, on web`,
-    `articles, it was ${percent(1 - documentRetention)} of those worth keeping. Look at some (--show 5); for other kinds of text keep all`,
-    'documents (--stages chunk) or lower the threshold (--doc-threshold)',
+    `note: ${percent(dropped)} of the documents scored below ${document.toFixed(3)} and were dropped; in validation`,
+    `it was ${percent(1 - documentRetention)} of those worth keeping. Look at some (--show 5): where they are good, keep all documents`,
+    '(--stages chunk) or lower the threshold (--doc-threshold)',
   ].join('\n');
 }
 

@@ -1,7 +1,8 @@
 /**
  * Character classes and lower case by UTF-16 unit, as tables: a line is measured in one pass without allocations.
  *
- * Surrogates of the supplementary Han planes count as Han, all others as symbols.
+ * Compatibility characters that stand for one other (full-width letters and marks, no-break spaces, half-width kana) are
+ * taken as that one. Surrogates of the supplementary Han planes count as Han, all others as symbols.
  */
 
 /** Bits of a class. */
@@ -20,6 +21,8 @@ export const CODE = 128;
 
 /** Classes and lower case of all UTF-16 units. */
 export interface CharacterTables {
+  /** What a unit stands for (NFKC, where that is one unit). */
+  readonly plain: Uint16Array;
   /** Bits by unit. */
   readonly classes: Uint8Array;
   /** Lower case by unit; digits become `0`. */
@@ -41,15 +44,19 @@ const CODE_MARKS = '{}[]<>=;\\$_^~`#*@/%+';
 function makeTables(): CharacterTables {
   const classes = new Uint8Array(65536);
   const folded = new Uint16Array(65536);
+  const plain = new Uint16Array(65536);
   const unspaced = /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Thai}]/u;
   for (let unit = 0; unit < 65536; unit++) {
     folded[unit] = unit;
+    plain[unit] = unit;
     if (unit >= 0xd800 && unit <= 0xdfff) {
       // Planes 2 and 3 are Han; the low half of a pair belongs to the character before.
       if (unit >= 0xd840 && unit <= 0xd888) classes[unit] = LETTER | UNSPACED;
       continue;
     }
     const character = String.fromCharCode(unit);
+    const compatible = character.normalize('NFKC');
+    if (compatible.length === 1) plain[unit] = compatible.charCodeAt(0);
     let bits = 0;
     // Marks are part of words: Hindi and Arabic would fall apart without them.
     if (/\p{L}|\p{M}/u.test(character)) bits |= LETTER;
@@ -65,5 +72,5 @@ function makeTables(): CharacterTables {
     if (lower.length === 1) folded[unit] = lower.charCodeAt(0);
     if ((bits & DIGIT) !== 0) folded[unit] = 48;
   }
-  return { classes, folded };
+  return { classes, folded, plain };
 }

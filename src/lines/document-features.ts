@@ -2,7 +2,8 @@
  * What can be counted about a document: its length, its form, the kind of its lines.
  */
 import { LINE_FEATURES, lineFeatures, N_LINE_FEATURES } from './features.ts';
-import { type PageScan, scanPage } from './page-scan.ts';
+import { mixHashes } from './hash.ts';
+import { COUNTS, N_COUNTS, type PageScan, scanPage } from './page-scan.ts';
 
 /** Names of {@link documentFeatures}. */
 export const DOCUMENT_FEATURES = [
@@ -27,6 +28,17 @@ export const DOCUMENT_FEATURES = [
   'separatorsPerLine',
   'codeMarksPerLine',
   'wordsPerSentence',
+  'repeatedTriples',
+  'distinctShapes',
+  'priceLineShare',
+  'yearLineShare',
+  'urlLineShare',
+  'questionLineShare',
+  'bulletLineShare',
+  'topWordShare',
+  'copiedPairShare',
+  'logLongestLine',
+  'unspacedShare',
 ] as const;
 
 /** What can be counted about a document; see {@link DOCUMENT_FEATURES}. */
@@ -78,5 +90,59 @@ export function featuresOfScan(scan: PageScan, nUnits: number): Float64Array {
     mean('logSeparators'),
     mean('logCodeMarks'),
     Math.log2(1 + nWords / Math.max(1, nSentences)),
+    mean('repeatedTriples'),
+    mean('distinctShapes'),
+    mean('hasPrice'),
+    mean('hasYear'),
+    mean('hasUrl'),
+    mean('hasQuestion'),
+    mean('isBullet'),
+    topWordShare(scan),
+    copiedPairShare(scan),
+    longest(lines, nLines),
+    countShare(scan, COUNTS.unspaced),
   );
+}
+
+/** Share of the commonest word that is no stop word: lists of keywords say one thing again and again. */
+function topWordShare({ words, isStop }: PageScan): number {
+  const counts = new Map<number, number>();
+  let top = 0;
+  for (let word = 0; word < words.length; word++) {
+    if (isStop[word] === 1) continue;
+    const count = (counts.get(words[word]!) ?? 0) + 1;
+    counts.set(words[word]!, count);
+    if (count > top) top = count;
+  }
+  return top / Math.max(1, words.length);
+}
+
+/** Share of the pairs of words that stood in the document before. */
+function copiedPairShare({ words }: PageScan): number {
+  const seen = new Set<number>();
+  let copied = 0;
+  for (let word = 1; word < words.length; word++) {
+    const pair = mixHashes(words[word - 1]!, words[word]!);
+    if (seen.has(pair)) copied++;
+    else seen.add(pair);
+  }
+  return copied / Math.max(1, words.length - 1);
+}
+
+function longest(lines: Float32Array, nLines: number): number {
+  let found = 0;
+  for (let line = 0; line < nLines; line++) {
+    found = Math.max(found, lines[line * N_LINE_FEATURES]!);
+  }
+  return found;
+}
+
+function countShare({ counts, nLines }: PageScan, column: number): number {
+  let part = 0;
+  let whole = 0;
+  for (let line = 0; line < nLines; line++) {
+    part += counts[line * N_COUNTS + column]!;
+    whole += counts[line * N_COUNTS + COUNTS.chars]!;
+  }
+  return part / Math.max(1, whole);
 }

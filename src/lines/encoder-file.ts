@@ -3,6 +3,7 @@
  *
  *     u32 length of the header | header, JSON, UTF-8 | padding to 8 | arrays, each padded to 8
  *
+ * A model whose verdict is the stack's own has no bins of its own (0 features), as no network reads them.
  * The header names every array with type, length and offset. Weights of hashed words are stored as bfloat16: their
  * file is half as large, and the log-odds move by less than one part in a hundred.
  * Little-endian, as GGUF is.
@@ -20,6 +21,10 @@ import type { LineStack } from './stack.ts';
 /** What a scoring model needs besides its network. */
 export interface ScoringEncoder {
   readonly kind: 'line-score' | 'document-score';
+  /** Who gives the verdict: the network that reads the bags, or the stack itself; then there is no network. */
+  readonly head: 'network' | 'stack';
+  /** Share of the trees in the stack's own verdict, 0..1; the rest is the regression's. */
+  readonly treeShare: number;
   readonly encoder: LineEncoder;
   readonly calibration: Calibration;
   /** By share of content characters kept; of documents to keep that stay, for documents. */
@@ -27,7 +32,7 @@ export interface ScoringEncoder {
 }
 
 /** Raised when the meaning of a feature changes: an older encoder would then be fed other numbers. */
-const VERSION = 1;
+const VERSION = 2;
 
 const ARRAYS = {
   f32: Float32Array,
@@ -40,12 +45,14 @@ type ArrayType = keyof typeof ARRAYS;
 type AnyArray = InstanceType<(typeof ARRAYS)[ArrayType]>;
 
 const binsSchema = z.strictObject({
-  nFeatures: z.int().min(1).max(4096),
+  nFeatures: z.int().min(0).max(4096),
   maxBins: z.int().min(2).max(256),
 });
 const headerSchema = z.strictObject({
   version: z.literal(VERSION),
   kind: z.enum(['line-score', 'document-score']),
+  head: z.enum(['network', 'stack']),
+  treeShare: z.number().min(0).max(1),
   hashBits: z.int().min(1).max(24),
   bins: binsSchema,
   stack: z
@@ -73,6 +80,8 @@ const headerSchema = z.strictObject({
 /** Writes an encoder. */
 export function packEncoder({
   kind,
+  head,
+  treeShare,
   encoder: { bins, hashBits, stack },
   calibration,
   thresholds,
@@ -107,6 +116,8 @@ export function packEncoder({
     JSON.stringify({
       version: VERSION,
       kind,
+      head,
+      treeShare,
       hashBits,
       bins: sizes(bins),
       stack: stack && {
@@ -139,7 +150,8 @@ export function packEncoder({
  */
 export function unpackEncoder(bytes: Uint8Array, file: string): ScoringEncoder {
   const { header, arrayOf } = open(bytes, file);
-  const { kind, hashBits, stack: stacked, calibration, thresholds } = header;
+  const { kind, head, treeShare, hashBits, stack: stacked, calibration, thresholds } = header;
+  if (head === 'stack' && !stacked) invalid(file, 'its encoder has no stack to give the verdict');
   const binsOf = (name: string, sizes: z.infer<typeof binsSchema>): Bins => {
     const counts = arrayOf(`${name}.counts`, 'i32', sizes.nFeatures);
     const all = arrayOf(`${name}.cuts`, 'f32');
@@ -153,14 +165,14 @@ export function unpackEncoder(bytes: Uint8Array, file: string): ScoringEncoder {
     if (at !== all.length) invalid(file, `${name}: ${at} cuts of ${all.length}`);
     return { ...sizes, cuts };
   };
-  const stack = stacked && readStack(stacked, { arrayOf, binsOf, file });
+  const isDocument = kind === 'document-score';
+  const nFeatures = isDocument ? DOCUMENT_FEATURES.length : N_LINE_FEATURES;
+  const nLogits = isDocument ? 1 : N_LOGIT_FEATURES;
+  const stack = stacked && readStack(stacked, { arrayOf, binsOf, file, nFeatures, nLogits });
   const bins = binsOf('bins', header.bins);
-  const width =
-    kind === 'document-score'
-      ? DOCUMENT_FEATURES.length
-      : N_LINE_FEATURES + (stack ? 2 * N_LOGIT_FEATURES : 0);
+  const width = head === 'stack' ? 0 : nFeatures + (stack ? 2 * nLogits : 0);
   if (bins.nFeatures !== width) invalid(file, `${bins.nFeatures} features, expected ${width}`);
-  return { kind, encoder: { bins, hashBits, stack }, calibration, thresholds };
+  return { kind, head, treeShare, encoder: { bins, hashBits, stack }, calibration, thresholds };
 }
 
 interface Reader {
@@ -171,6 +183,10 @@ interface Reader {
   ) => InstanceType<(typeof ARRAYS)[T]>;
   readonly binsOf: (name: string, sizes: z.infer<typeof binsSchema>) => Bins;
   readonly file: string;
+  /** Own columns of a line or a document. */
+  readonly nFeatures: number;
+  /** Columns that a model's log-odds become. */
+  readonly nLogits: number;
 }
 
 function readStack(
@@ -180,19 +196,16 @@ function readStack(
     base,
     nTreeFeatures,
   }: NonNullable<z.infer<typeof headerSchema>['stack']>,
-  { arrayOf, binsOf, file }: Reader,
+  { arrayOf, binsOf, file, nFeatures, nLogits }: Reader,
 ): LineStack {
   const words = arrayOf('logistic.words', 'u16');
   if (words.length === 0 || (words.length & (words.length - 1)) !== 0) {
     invalid(file, `${words.length} word weights, expected a power of two`);
   }
-  if (logisticBins.nFeatures !== N_LINE_FEATURES) {
+  if (logisticBins.nFeatures !== nFeatures) {
     invalid(file, `regression over ${logisticBins.nFeatures} features`);
   }
-  if (
-    treeBins.nFeatures !== nTreeFeatures ||
-    nTreeFeatures !== N_LINE_FEATURES + N_LOGIT_FEATURES
-  ) {
+  if (treeBins.nFeatures !== nTreeFeatures || nTreeFeatures !== nFeatures + nLogits) {
     invalid(file, `trees over ${nTreeFeatures} features`);
   }
   const trees = {

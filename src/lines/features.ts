@@ -11,6 +11,7 @@
  */
 import { CODE, characterTables, DIGIT, LETTER, SENTENCE_END, UPPER } from './characters.ts';
 import { COUNTS, N_COUNTS, type PageScan } from './page-scan.ts';
+import { addStructure, STRUCTURE_FEATURES } from './structure.ts';
 
 /** From this length on a line can be prose. */
 export const PROSE_CHARS = 80;
@@ -24,7 +25,6 @@ const OWN = [
   'upperShare',
   'digitShare',
   'markShare',
-  'nonAsciiShare',
   'capitalWordShare',
   'numberWordShare',
   'stopShare',
@@ -105,6 +105,7 @@ export const LINE_FEATURES: readonly string[] = [
   ...WINDOWS.flatMap(([before, after]) =>
     WINDOW_SIGNALS.map((name) => `${name}[-${before}..+${after}]`),
   ),
+  ...STRUCTURE_FEATURES,
 ];
 
 /** Columns of {@link lineFeatures}. */
@@ -133,6 +134,18 @@ export function lineFeatures(scan: PageScan): Float32Array {
   addBestStretch(scan, features, isProse);
   addNeighbours(features, scan.nLines);
   addWindows(features, scan.nLines);
+  const first = N_LINE_FEATURES - STRUCTURE_FEATURES.length;
+  addStructure(
+    scan,
+    (line) => ({
+      logChars: features[line * N_LINE_FEATURES + COLUMN.logChars]!,
+      startKind: features[line * N_LINE_FEATURES + COLUMN.startKind]!,
+      endKind: features[line * N_LINE_FEATURES + COLUMN.endKind]!,
+    }),
+    (line, column, value) => {
+      features[line * N_LINE_FEATURES + first + column] = value;
+    },
+  );
   return features;
 }
 
@@ -163,7 +176,6 @@ function addOwn(scan: PageScan, features: Float32Array): void {
     features[row + COLUMN.upperShare] = counts[at + COUNTS.uppers]! / Math.max(1, letters);
     features[row + COLUMN.digitShare] = digits / visible;
     features[row + COLUMN.markShare] = (visible - letters - digits) / visible;
-    features[row + COLUMN.nonAsciiShare] = counts[at + COUNTS.nonAscii]! / visible;
     features[row + COLUMN.capitalWordShare] = counts[at + COUNTS.capitalWords]! / words;
     features[row + COLUMN.numberWordShare] = counts[at + COUNTS.numberWords]! / words;
     features[row + COLUMN.stopShare] = nStop / words;

@@ -1,16 +1,16 @@
 /**
- * A logistic regression over lines, as it is used: bins of features and hashed words of a line and of its neighbours.
+ * A logistic regression over lines (or documents), as it is used: bins of features and hashed words of a line and of its
+ * neighbours.
  * Trained by train/line-logistic.ts.
  */
 import { type Bins, binRows } from './bins.ts';
-import { N_LINE_FEATURES } from './features.ts';
 import type { HashedWords } from './hashed-words.ts';
 
 /** A trained regression. */
 export interface LineLogistic {
   readonly bins: Bins;
   readonly wordWeights: Float32Array;
-  /** `[N_LINE_FEATURES × maxBins]`. */
+  /** `[nFeatures × maxBins]`. */
   readonly binWeights: Float32Array;
 }
 
@@ -26,6 +26,7 @@ export function lineLogits(
 ): Float32Array {
   const { ids, starts, nearAt } = words;
   const nRows = nearAt.length;
+  const { nFeatures, maxBins } = bins;
   const binned = binRows(features, bins);
   const logits = new Float32Array(nRows);
   for (let row = 0; row < nRows; row++) {
@@ -37,9 +38,9 @@ export function lineLogits(
     let shape = 0;
     for (let at = start; at < near; at++) own += wordWeights[ids[at]!]!;
     for (let at = near; at < end; at++) around += wordWeights[ids[at]!]!;
-    const first = row * N_LINE_FEATURES;
-    for (let feature = 0; feature < N_LINE_FEATURES; feature++) {
-      shape += binWeights[feature * bins.maxBins + binned[first + feature]!]!;
+    const first = row * nFeatures;
+    for (let feature = 0; feature < nFeatures; feature++) {
+      shape += binWeights[feature * maxBins + binned[first + feature]!]!;
     }
     logits[row] = wordScale(near - start) * own + wordScale(end - near) * around + shape;
   }

@@ -41,10 +41,20 @@ export const COUNTS = {
   firstUnit: 15,
   ats: 16,
   colons: 17,
+  /** Signs of money. */
+  currencies: 18,
+  questions: 19,
+  slashes: 20,
+  /** Words of four digits from 1900 to 2099. */
+  years: 21,
+  /** Digits on both sides of a colon, a full stop, a comma or a hyphen. */
+  joinedDigits: 22,
+  /** `://` or `www.`. */
+  urls: 23,
 } as const;
 
 /** Columns a line. */
-export const N_COUNTS = 18;
+export const N_COUNTS = 24;
 
 /** A page's non-blank lines, measured. */
 export interface PageScan {
@@ -74,11 +84,9 @@ export function scanPage(lines: readonly string[]): PageScan {
     lineOf[nLines++] = line;
     nUnits += text.length;
   }
-  // A word takes at least one unit; NFKC may make more of them, so the buffer can grow.
+  // Most words take four units and more; the buffer can grow.
   const writer = new ScanWriter(nLines, (nUnits >> 2) + 64);
-  for (let index = 0; index < nLines; index++) {
-    writer.add(index, lines[lineOf[index]!]!.normalize('NFKC'));
-  }
+  for (let index = 0; index < nLines; index++) writer.add(index, lines[lineOf[index]!]!);
   return {
     nLines,
     lineOf: lineOf.subarray(0, nLines),
@@ -88,6 +96,11 @@ export function scanPage(lines: readonly string[]): PageScan {
     counts: writer.counts,
     lineHashes: writer.lineHashes,
   };
+}
+
+/** `:` `.` `,` `-` `/` between digits: times, prices, dates, ratings. */
+function isJoint(unit: number): boolean {
+  return unit === 58 || (unit >= 44 && unit <= 47);
 }
 
 class ScanWriter {
@@ -107,7 +120,7 @@ class ScanWriter {
   }
 
   add(line: number, text: string): void {
-    const { classes, folded } = characterTables();
+    const { classes, folded, plain } = characterTables();
     const at = line * N_COUNTS;
     let hash = FNV_BASE;
     let wordLength = 0;
@@ -127,21 +140,40 @@ class ScanWriter {
     let nNumbers = 0;
     let nAts = 0;
     let nColons = 0;
+    let nCurrencies = 0;
+    let nQuestions = 0;
+    let nSlashes = 0;
+    let nYears = 0;
+    let nJoined = 0;
+    let nUrls = 0;
+    let number = 0;
     let first = 0;
     let last = 0;
+    // The unit before `last`, spaces included.
+    let before = 0;
+    let beforeThat = 0;
     const { length } = text;
     for (let unitIndex = 0; unitIndex <= length; unitIndex++) {
-      const unit = unitIndex < length ? text.charCodeAt(unitIndex) : 32;
+      const unit = unitIndex < length ? plain[text.charCodeAt(unitIndex)]! : 32;
       const bits = classes[unit]!;
       const inWord = (bits & (LETTER | DIGIT)) !== 0;
       if (wordLength > 0 && (!inWord || (bits & UNSPACED) !== 0)) {
         if (wordIsCapital) nCapital++;
-        if (wordIsNumber) nNumbers++;
+        if (wordIsNumber) {
+          nNumbers++;
+          if (wordLength === 4 && number >= 1900 && number < 2100) nYears++;
+        }
         this.#push(hash);
         wordLength = 0;
       }
       if (unitIndex === length) break;
       if (unit > 127) nNonAscii++;
+      if ((bits & DIGIT) !== 0 && isJoint(before) && (classes[beforeThat]! & DIGIT) !== 0)
+        nJoined++;
+      if (unit === 47 && before === 47 && beforeThat === 58) nUrls++;
+      else if (unit === 46 && before === 119 && beforeThat === 119) nUrls++;
+      beforeThat = before;
+      before = unit;
       if ((bits & SPACE) !== 0) {
         nSpaces++;
         if (unit === 9) nSeparators++;
@@ -155,6 +187,15 @@ class ScanWriter {
         else if (unit === 58) nColons++;
         else if ((bits & SEPARATOR) !== 0) nSeparators++;
         if (unit === 64) nAts++;
+        else if (unit === 47) nSlashes++;
+        else if (unit === 63 || unit === 0x61f) nQuestions++;
+        else if (
+          unit === 36 ||
+          (unit >= 0xa2 && unit <= 0xa5) ||
+          (unit >= 0x20a0 && unit <= 0x20c0)
+        ) {
+          nCurrencies++;
+        }
         if ((bits & CODE) !== 0) nCode++;
         continue;
       }
@@ -170,8 +211,10 @@ class ScanWriter {
         hash = FNV_BASE;
         wordIsCapital = (bits & UPPER) !== 0;
         wordIsNumber = true;
+        number = 0;
       }
       if ((bits & DIGIT) === 0) wordIsNumber = false;
+      else if (wordLength < 4) number = number * 10 + (unit - 48);
       hash = Math.imul(hash ^ folded[unit]!, FNV_PRIME);
       wordLength++;
     }
@@ -203,6 +246,12 @@ class ScanWriter {
     counts[at + COUNTS.firstUnit] = first;
     counts[at + COUNTS.ats] = nAts;
     counts[at + COUNTS.colons] = nColons;
+    counts[at + COUNTS.currencies] = nCurrencies;
+    counts[at + COUNTS.questions] = nQuestions;
+    counts[at + COUNTS.slashes] = nSlashes;
+    counts[at + COUNTS.years] = nYears;
+    counts[at + COUNTS.joinedDigits] = nJoined;
+    counts[at + COUNTS.urls] = nUrls;
   }
 
   #push(hash: number): void {

@@ -6,10 +6,13 @@ import { GristmillError, throwIfAborted } from '../errors.ts';
 import { native } from '../native.ts';
 import type { LineScorerInfo, NativeLineScorer } from '../native-lines.ts';
 import { calibrated, type RetentionThreshold } from './calibration.ts';
-import { encodeDocument } from './document-encoder.ts';
+import { encodeDocument, measureDocument } from './document-encoder.ts';
 import { type ScoringEncoder, unpackEncoder } from './encoder-file.ts';
+import { lineFeatures } from './features.ts';
+import { hashLines } from './hashed-words.ts';
 import { BagWriter, type EncodedPage, encodeSteps, tableRows } from './line-encoder.ts';
-import { spreadScores } from './page-scan.ts';
+import { scanPage, spreadScores } from './page-scan.ts';
+import { blendLogits, documentStackLogits, stackHashBits, stackLogits } from './stack.ts';
 import { planLineWindows } from './windows.ts';
 
 /** Options of {@link openPageScorer}. */
@@ -84,6 +87,7 @@ export class PageScorer {
   ): Promise<Float32Array> {
     const { encoder, calibration } = this.#scoring;
     const turns = new Turns(signal);
+    if (this.#scoring.head === 'stack') return this.#stackLines(lines, turns);
     const steps = encodeSteps(lines, encoder);
     let step = steps.next();
     for (; !step.done; step = steps.next()) await turns.take();
@@ -116,6 +120,7 @@ export class PageScorer {
   ): Promise<Float32Array> {
     const { encoder, calibration } = this.#scoring;
     const turns = new Turns(signal);
+    if (this.#scoring.head === 'stack') return this.#stackDocuments(texts, turns);
     const bags = new BagWriter(texts.length);
     for (const text of texts) {
       await turns.take();
@@ -126,6 +131,32 @@ export class PageScorer {
     const windowStarts = Int32Array.from({ length: texts.length + 1 }, (_, window) => window);
     const logits = await this.#inner.score({ windowStarts, bagStarts, bagIds, bagWeights });
     return logits.map((logit) => calibrated(logit, calibration));
+  }
+
+  async #stackLines(lines: readonly string[], turns: Turns): Promise<Float32Array> {
+    const { encoder, calibration, treeShare } = this.#scoring;
+    const stack = encoder.stack!;
+    const scan = scanPage(lines);
+    await turns.take();
+    const features = lineFeatures(scan);
+    await turns.take();
+    const words = hashLines(scan, stackHashBits(stack));
+    await turns.take();
+    const logits = blendLogits(stackLogits(stack, { features, words }), treeShare);
+    const scores = logits.map((logit) => calibrated(logit, calibration));
+    return spreadScores(scan, scores, lines.length);
+  }
+
+  async #stackDocuments(texts: readonly string[], turns: Turns): Promise<Float32Array> {
+    const { encoder, calibration, treeShare } = this.#scoring;
+    const stack = encoder.stack!;
+    const scores = new Float32Array(texts.length);
+    for (const [index, text] of texts.entries()) {
+      await turns.take();
+      const logits = documentStackLogits(stack, measureDocument(text, stackHashBits(stack)));
+      scores[index] = calibrated(blendLogits(logits, treeShare)[0]!, calibration);
+    }
+    return scores;
   }
 
   /** Frees the model; again: does nothing. */
@@ -148,7 +179,7 @@ export async function openPageScorer({
   const inner = await native().openLineScorer({ modelPath, device, nThreads });
   try {
     const scoring = unpackEncoder(inner.info.encoder, modelPath);
-    const nRows = tableRows(scoring.encoder);
+    const nRows = scoring.head === 'stack' ? 0 : tableRows(scoring.encoder);
     if (scoring.kind !== inner.info.kind || nRows !== inner.info.nRows) {
       throw new GristmillError('ENGINE_MODEL_INVALID', {
         file: modelPath,

@@ -1,11 +1,11 @@
 /**
- * A regression and trees above it, as they are used: two opinions on every line of a page.
+ * A regression and trees above it, as they are used: two opinions on every line of a page, or on a document.
  *
  *     words, features ── logistic ──► first log-odds ──┐
  *                        features ──────────────────── ┴─► trees ──► second log-odds
  *
  * The trees see the regression's log-odds of the lines around (logit-features.ts): stacked sequential learning (Cohen
- * and Carvalho 2005). Trained by train/baselines/boosted.ts.
+ * and Carvalho 2005). Of a document they see its own. Trained by train/baselines/boosted.ts.
  */
 import { type Bins, binRows } from './bins.ts';
 import { N_LINE_FEATURES } from './features.ts';
@@ -28,6 +28,40 @@ export interface StackLogits {
   /** Of the trees. */
   readonly second: Float32Array;
 }
+
+/** Share of the trees in the verdict of a stack; the rest is the regression's. */
+export function blendLogits({ first, second }: StackLogits, treeShare: number): Float32Array {
+  return second.map((logit, line) => treeShare * logit + (1 - treeShare) * first[line]!);
+}
+
+/**
+ * What both models say of documents.
+ *
+ * @param features `[nDocuments × nFeatures]`
+ * @param words a line's are a document's
+ */
+export function documentStackLogits(
+  { logistic, bins, trees }: LineStack,
+  { features, words }: { readonly features: Float32Array; readonly words: HashedWords },
+): StackLogits {
+  const first = lineLogits(logistic, { features, words });
+  return { first, second: treeLogits(trees, binRows(documentRows(features, first), bins)) };
+}
+
+/** Features of documents with a model's log-odds behind them. */
+export function documentRows(features: Float32Array, logits: Float32Array): Float32Array {
+  const nFeatures = features.length / Math.max(1, logits.length);
+  const rows = new Float32Array(features.length + logits.length);
+  for (let document = 0; document < logits.length; document++) {
+    const at = document * (nFeatures + 1);
+    rows.set(features.subarray(document * nFeatures, (document + 1) * nFeatures), at);
+    rows[at + nFeatures] = Math.max(-LOGIT_BOUND, Math.min(LOGIT_BOUND, logits[document]!));
+  }
+  return rows;
+}
+
+/** Log-odds further out say no more. */
+const LOGIT_BOUND = 8;
 
 /** Columns of {@link stackRows} with one model's log-odds. */
 export const STACK_WIDTH = N_LINE_FEATURES + N_LOGIT_FEATURES;

@@ -17,13 +17,14 @@ export type GgufValue =
   | { readonly type: 'bool'; readonly value: boolean }
   | { readonly type: 'string'; readonly value: string }
   | { readonly type: 'strings'; readonly value: readonly string[] }
+  | { readonly type: 'u8s'; readonly value: Uint8Array }
   | { readonly type: 'i32s'; readonly value: Int32Array }
   | { readonly type: 'f32s'; readonly value: Float32Array };
 
 /** Entries in the order in which they are written. */
 export type GgufEntries = Readonly<Record<string, GgufValue>>;
 
-const TYPE = { u32: 4, i32: 5, f32: 6, bool: 7, string: 8, array: 9 } as const;
+const TYPE = { u8: 0, u32: 4, i32: 5, f32: 6, bool: 7, string: 8, array: 9 } as const;
 const VERSION = 3;
 /** Tensor data, and each tensor in it, begin at a multiple of this. */
 export const GGUF_ALIGNMENT = 32;
@@ -81,6 +82,8 @@ function encode(entry: GgufValue): Buffer {
       return Buffer.concat([u32(TYPE.string), ggufString(entry.value)]);
     case 'strings':
       return array(TYPE.string, entry.value.length, strings(entry.value));
+    case 'u8s':
+      return array(TYPE.u8, entry.value.length, Buffer.from(entry.value));
     case 'i32s': {
       const values = Buffer.alloc(entry.value.length * 4);
       for (const [index, value] of entry.value.entries()) values.writeInt32LE(value, index * 4);

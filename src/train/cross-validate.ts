@@ -1,10 +1,11 @@
 /**
- * Cross-validation by domain: every page is scored by a refiner that saw no page of its domain.
+ * Cross-validation: every page is scored by a refiner that saw no page of its domain; with `leaveOut` none of its source,
+ * its type or its language either, which is what a new corpus is.
  */
 import { performance } from 'node:perf_hooks';
 import { GristmillError, throwIfAborted } from '../errors.ts';
 import { LineEvaluation, type LineReport } from './eval-lines.ts';
-import { foldOf, type GoldPage, groupOf } from './gold.ts';
+import { foldOf, type GoldPage, groupOf, type LeaveOut, leaveOutKey } from './gold.ts';
 import type { LineRefiner, LineScorer } from './line-scorer.ts';
 
 /** Options of {@link evaluateLines}. */
@@ -16,6 +17,8 @@ export interface EvaluateLinesOptions {
    * `trainPages`.
    */
   readonly nFolds: number | null;
+  /** Instead of folds: each source (type of page, language) is scored by a refiner that saw none of it. */
+  readonly leaveOut?: LeaveOut | undefined;
   /** Pages that every training also sees, whenever their domain is not among those to be scored. */
   readonly trainPages?: readonly GoldPage[];
   readonly signal?: AbortSignal | undefined;
@@ -27,6 +30,7 @@ export interface EvaluateLinesOptions {
 export interface LineEvaluationResult extends LineReport {
   readonly refiner: string;
   readonly nFolds: number | null;
+  readonly leftOut: LeaveOut | null;
   /** Scoring time by 10⁶ bytes (UTF-8) of page text; training apart. */
   readonly secondsPerMB: number;
   readonly trainSeconds: number;
@@ -42,12 +46,13 @@ export async function evaluateLines({
   refiner,
   pages,
   nFolds,
+  leaveOut,
   trainPages = [],
   signal,
   onFold,
 }: EvaluateLinesOptions): Promise<LineEvaluationResult> {
   const { trainable } = refiner;
-  if (trainable && nFolds === null && trainPages.length === 0) {
+  if (trainable && nFolds === null && !leaveOut && trainPages.length === 0) {
     throw new GristmillError('OPTION_INVALID', {
       option: 'folds',
       expected: `a number of folds or pages to train on for the refiner ${refiner.name}`,
@@ -61,18 +66,27 @@ export async function evaluateLines({
       received: nFolds,
     });
   }
-  const folds = trainable && nFolds !== null ? nFolds : 1;
+  if (nFolds !== null && leaveOut) {
+    throw new GristmillError('OPTION_INVALID', {
+      option: 'leaveOut',
+      expected: 'nothing beside folds',
+      received: leaveOut,
+    });
+  }
+  const parts = trainable ? partsOf(pages, nFolds, leaveOut) : null;
+  const nParts = parts ? Math.max(0, ...parts) + 1 : 1;
   const evaluation = new LineEvaluation();
   let scoringMs = 0;
   let trainingMs = 0;
   let nBytes = 0;
-  for (let fold = 0; fold < folds; fold++) {
-    const scored = folds === 1 ? pages : pages.filter((page) => foldOf(page, folds) === fold);
+  for (let fold = 0; fold < nParts; fold++) {
+    const scored = parts ? pages.filter((_, page) => parts[page] === fold) : pages;
     if (scored.length === 0) continue;
-    const learning = trainable ? learnFrom({ pages, trainPages, scored, folds }) : [];
+    const all = parts ? [...pages, ...trainPages] : trainPages;
+    const learning = trainable ? learnFrom(all, scored, leaveOut) : [];
     if (trainable && learning.length === 0) {
       throw new GristmillError('TRAIN_DATA_TOO_SMALL', {
-        what: `fold ${fold + 1} of ${folds}: pages of other domains to train on`,
+        what: `part ${fold + 1} of ${nParts}: other pages to train on`,
         minimum: 1,
         received: 0,
       });
@@ -97,26 +111,35 @@ export async function evaluateLines({
   return {
     refiner: refiner.name,
     nFolds: trainable ? nFolds : null,
+    leftOut: trainable ? (leaveOut ?? null) : null,
     ...evaluation.report(),
     secondsPerMB: nBytes === 0 ? 0 : scoringMs / 1000 / (nBytes / 1e6),
     trainSeconds: trainingMs / 1000,
   };
 }
 
-function learnFrom({
-  pages,
-  trainPages,
-  scored,
-  folds,
-}: {
-  readonly pages: readonly GoldPage[];
-  readonly trainPages: readonly GoldPage[];
-  readonly scored: readonly GoldPage[];
-  readonly folds: number;
-}): GoldPage[] {
-  const held = new Set(scored.map(groupOf));
-  const others = folds === 1 ? trainPages : [...pages, ...trainPages];
-  return others.filter((page) => !held.has(groupOf(page)));
+/** The part that each page is scored in; null when one refiner scores all. */
+function partsOf(
+  pages: readonly GoldPage[],
+  nFolds: number | null,
+  leaveOut: LeaveOut | undefined,
+): readonly number[] | null {
+  if (nFolds !== null) return pages.map((page) => foldOf(page, nFolds));
+  if (!leaveOut) return null;
+  const keys = [...new Set(pages.map((page) => leaveOutKey(page, leaveOut)))].sort();
+  return pages.map((page) => keys.indexOf(leaveOutKey(page, leaveOut)));
+}
+
+function learnFrom(
+  pages: readonly GoldPage[],
+  scored: readonly GoldPage[],
+  leaveOut: LeaveOut | undefined,
+): GoldPage[] {
+  const domains = new Set(scored.map(groupOf));
+  const keys = new Set(leaveOut ? scored.map((page) => leaveOutKey(page, leaveOut)) : []);
+  return pages.filter(
+    (page) => !domains.has(groupOf(page)) && !(leaveOut && keys.has(leaveOutKey(page, leaveOut))),
+  );
 }
 
 function checked(scorer: LineScorer, page: GoldPage, scores: Float32Array): Float32Array {

@@ -2,11 +2,12 @@
  * Measures of document refiners: how well a score separates documents to keep from documents to drop.
  *
  * balancedAccuracy is the mean of the two recalls at the refiner's threshold; auc the share of (keep, drop) pairs in
- * the right order, ties counting half (Mann-Whitney). Cross-validation as for lines, by domain or id.
+ * the right order, ties counting half (Mann-Whitney). Cross-validation as for lines, by domain or id, or leaving out whole
+ * sources, kinds or languages. What falls is counted by kind: a mean over documents hides the kind that all falls.
  */
 import { performance } from 'node:perf_hooks';
 import { GristmillError } from '../errors.ts';
-import { foldOf, type GoldDocument, groupOf, KEEP } from './gold.ts';
+import { foldOf, type GoldDocument, groupOf, KEEP, type LeaveOut, leaveOutKey } from './gold.ts';
 
 /** Scores documents. */
 export interface DocumentScorer {
@@ -37,7 +38,18 @@ export interface DocumentMeasures {
 export interface DocumentReport extends DocumentMeasures {
   readonly refiner: string;
   readonly nFolds: number | null;
+  readonly leftOut: LeaveOut | null;
+  /** By kind; `unknown` where the data names none. */
+  readonly byKind: Readonly<Record<string, KindMeasures>>;
   readonly secondsPerMB: number;
+}
+
+/** What falls of one kind of document; shares are null without such documents. */
+export interface KindMeasures {
+  readonly nGood: number;
+  readonly goodDropped: number | null;
+  readonly nBad: number;
+  readonly badDropped: number | null;
 }
 
 /**
@@ -99,6 +111,8 @@ export interface EvaluateDocumentsOptions {
   readonly documents: readonly GoldDocument[];
   /** At least 2; null scores with one refiner made from `trainDocuments`. */
   readonly nFolds: number | null;
+  /** Instead of folds: each source (kind, language) is scored by a refiner that saw none of it. */
+  readonly leaveOut?: LeaveOut | undefined;
   readonly trainDocuments?: readonly GoldDocument[];
 }
 
@@ -111,32 +125,42 @@ export async function evaluateDocuments({
   refiner,
   documents,
   nFolds,
+  leaveOut,
   trainDocuments = [],
 }: EvaluateDocumentsOptions): Promise<DocumentReport> {
   const { trainable } = refiner;
-  if (trainable && nFolds === null && trainDocuments.length === 0) {
+  if (trainable && nFolds === null && !leaveOut && trainDocuments.length === 0) {
     throw new GristmillError('OPTION_INVALID', {
       option: 'folds',
       expected: `a number of folds or documents to train on for the refiner ${refiner.name}`,
       received: 'neither',
     });
   }
-  const folds = trainable && nFolds !== null ? nFolds : 1;
+  if (nFolds !== null && leaveOut) {
+    throw new GristmillError('OPTION_INVALID', {
+      option: 'leaveOut',
+      expected: 'nothing beside folds',
+      received: leaveOut,
+    });
+  }
+  const parts = trainable ? partsOf(documents, nFolds, leaveOut) : null;
+  const nParts = parts ? Math.max(0, ...parts) + 1 : 1;
   const scores = new Float64Array(documents.length);
   const decisions = new Uint8Array(documents.length);
   let nBytes = 0;
   let scoringMs = 0;
-  for (let fold = 0; fold < folds; fold++) {
-    const scored = [...documents.keys()].filter(
-      (document) => folds === 1 || foldOf(documents[document]!, folds) === fold,
-    );
+  for (let part = 0; part < nParts; part++) {
+    const scored = [...documents.keys()].filter((document) => !parts || parts[document] === part);
     if (scored.length === 0) continue;
-    const held = new Set(scored.map((document) => groupOf(documents[document]!)));
-    const others = folds === 1 ? trainDocuments : [...documents, ...trainDocuments];
-    const learning = others.filter((document) => !held.has(groupOf(document)));
+    const others = parts ? [...documents, ...trainDocuments] : trainDocuments;
+    const learning = learnFrom(
+      others,
+      scored.map((document) => documents[document]!),
+      leaveOut,
+    );
     if (trainable && learning.length === 0) {
       throw new GristmillError('TRAIN_DATA_TOO_SMALL', {
-        what: `fold ${fold + 1} of ${folds}: other documents to train on`,
+        what: `part ${part + 1} of ${nParts}: other documents to train on`,
         minimum: 1,
         received: 0,
       });
@@ -159,7 +183,60 @@ export async function evaluateDocuments({
   return {
     refiner: refiner.name,
     nFolds: trainable ? nFolds : null,
+    leftOut: trainable ? (leaveOut ?? null) : null,
     ...measureDocuments(scores, labels, decisions),
+    byKind: kindMeasures(documents, decisions),
     secondsPerMB: nBytes === 0 ? 0 : scoringMs / 1000 / (nBytes / 1e6),
   };
+}
+
+function kindMeasures(
+  documents: readonly GoldDocument[],
+  decisions: Uint8Array,
+): Record<string, KindMeasures> {
+  const counts = new Map<string, [badGone: number, bad: number, goodGone: number, good: number]>();
+  documents.forEach((document, index) => {
+    const kind = document.kind || 'unknown';
+    const own = counts.get(kind) ?? [0, 0, 0, 0];
+    counts.set(kind, own);
+    const at = document.label === KEEP ? 2 : 0;
+    own[at + 1]!++;
+    if (decisions[index] === 0) own[at]!++;
+  });
+  return Object.fromEntries(
+    [...counts]
+      .sort(([left], [right]) => (left < right ? -1 : 1))
+      .map(([kind, [badGone, nBad, goodGone, nGood]]) => [
+        kind,
+        {
+          ...{ nGood, goodDropped: nGood === 0 ? null : goodGone / nGood },
+          ...{ nBad, badDropped: nBad === 0 ? null : badGone / nBad },
+        },
+      ]),
+  );
+}
+
+/** The part that each document is scored in; null when one refiner scores all. */
+function partsOf(
+  documents: readonly GoldDocument[],
+  nFolds: number | null,
+  leaveOut: LeaveOut | undefined,
+): readonly number[] | null {
+  if (nFolds !== null) return documents.map((document) => foldOf(document, nFolds));
+  if (!leaveOut) return null;
+  const keys = [...new Set(documents.map((document) => leaveOutKey(document, leaveOut)))].sort();
+  return documents.map((document) => keys.indexOf(leaveOutKey(document, leaveOut)));
+}
+
+function learnFrom(
+  documents: readonly GoldDocument[],
+  scored: readonly GoldDocument[],
+  leaveOut: LeaveOut | undefined,
+): GoldDocument[] {
+  const groups = new Set(scored.map(groupOf));
+  const keys = new Set(leaveOut ? scored.map((document) => leaveOutKey(document, leaveOut)) : []);
+  return documents.filter(
+    (document) =>
+      !groups.has(groupOf(document)) && !(leaveOut && keys.has(leaveOutKey(document, leaveOut))),
+  );
 }

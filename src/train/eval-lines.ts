@@ -9,7 +9,9 @@
  * noiseCharsRemovedAt asks for scores: one threshold for all documents, the highest that keeps the named share of
  * content characters. Lines with equal scores fall together, so a rule with two scores may have nothing between.
  */
+import { TailEvaluation, type TailReport } from './eval-tail.ts';
 import { type GoldPage, KEEP, UNSCORED } from './gold.ts';
+import { noiseRemovedAt } from './noise-removed.ts';
 import { bagF1, countWords } from './words.ts';
 
 /** Shares of content characters at which the removed noise is reported. */
@@ -38,8 +40,10 @@ export interface LineMeasures {
   readonly nLines: number;
 }
 
-/** Measures, and the same by source and by language. */
+/** Measures, their tail, and the same by source, by language and by type of page. */
 export interface LineReport extends LineMeasures {
+  readonly tail: TailReport;
+  readonly byPageType: Readonly<Record<string, LineMeasures>>;
   readonly bySource: Readonly<Record<string, LineMeasures>>;
   readonly byLanguage: Readonly<Record<string, LineMeasures>>;
 }
@@ -49,6 +53,8 @@ export class LineEvaluation {
   readonly #all = new Pool();
   readonly #bySource = new Map<string, Pool>();
   readonly #byLanguage = new Map<string, Pool>();
+  readonly #byPageType = new Map<string, Pool>();
+  readonly #tail = new TailEvaluation();
 
   /**
    * Adds a page.
@@ -62,9 +68,11 @@ export class LineEvaluation {
       this.#all,
       pool(this.#bySource, page.source || 'unknown'),
       pool(this.#byLanguage, page.language || 'unknown'),
+      pool(this.#byPageType, page.pageType || 'unknown'),
     ];
     const chars = page.lines.map(countCodePoints);
     for (const each of pools) each.add(page.labels, { scores, threshold, chars, wordF1 });
+    this.#tail.add(page, { scores, threshold, chars });
   }
 
   /** The measures of all pages so far. */
@@ -73,6 +81,8 @@ export class LineEvaluation {
       ...this.#all.measures(),
       bySource: measuresOf(this.#bySource),
       byLanguage: measuresOf(this.#byLanguage),
+      byPageType: measuresOf(this.#byPageType),
+      tail: this.#tail.report(),
     };
   }
 }
@@ -140,43 +150,6 @@ export function agreement(hits: number, falseHits: number, misses: number): Agre
   const precision = ratio(hits, hits + falseHits);
   const recall = ratio(hits, hits + misses);
   return { precision, recall, f1: ratio(2 * hits, 2 * hits + falseHits + misses) };
-}
-
-/**
- * Share of noise characters removed by the highest threshold that keeps a share of content characters.
- *
- * @param scores keep score of each line
- * @param signedChars characters of each line, negative for noise
- * @param bounds shares of content characters to keep, 0..1
- */
-export function noiseRemovedAt(
-  scores: ArrayLike<number>,
-  signedChars: ArrayLike<number>,
-  bounds: readonly number[],
-): Record<string, number> {
-  const order = Uint32Array.from(scores, (_, line) => line);
-  order.sort((left, right) => scores[left]! - scores[right]!);
-  let content = 0;
-  let noise = 0;
-  for (let line = 0; line < signedChars.length; line++) {
-    const chars = signedChars[line]!;
-    if (chars > 0) content += chars;
-    else noise -= chars;
-  }
-  const best = bounds.map(() => 0);
-  let contentRemoved = 0;
-  let noiseRemoved = 0;
-  for (let at = 0; at < order.length; at++) {
-    const chars = signedChars[order[at]!]!;
-    if (chars > 0) contentRemoved += chars;
-    else noiseRemoved -= chars;
-    if (at + 1 < order.length && scores[order[at + 1]!] === scores[order[at]!]) continue;
-    const keptShare = content === 0 ? 1 : (content - contentRemoved) / content;
-    bounds.forEach((bound, index) => {
-      if (keptShare >= bound) best[index] = ratio(noiseRemoved, noise);
-    });
-  }
-  return Object.fromEntries(bounds.map((bound, index) => [String(bound), best[index]!]));
 }
 
 function keptWordF1(

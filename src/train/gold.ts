@@ -4,8 +4,8 @@
  * Two shapes. Line gold is `{id, text, line_labels, line_mask, gold_text}` or, where people judged only some
  * lines, `{id, text, partial_labels}` ("1" keep, "0" remove, "?" not judged); lines are split at LF. Where only
  * the clean text is known, `{id, text, gold_text}`, the labels are read off it (align-gold.ts).
- * Document gold is `{id, text, label}` with 1 for keep. Other columns are ignored, `domain`, `language` and
- * `source_dataset` are optional strings.
+ * Document gold is `{id, text, label}` with 1 for keep. Other columns are ignored, `domain`, `language`,
+ * `source_dataset`, `page_type` and (of documents) `kind` are optional strings.
  *
  * Pages of one domain look alike, so folds never cut a domain: {@link foldOf} hashes the domain, or the id of a
  * page without one.
@@ -29,6 +29,8 @@ export interface GoldPage {
   readonly language: string;
   /** Name of the source data set; empty when unknown. */
   readonly source: string;
+  /** Article, forum, product, … as the data calls it; empty when unknown. */
+  readonly pageType?: string;
   readonly text: string;
   /** `text` split at LF. */
   readonly lines: readonly string[];
@@ -42,6 +44,10 @@ export interface GoldPage {
 export interface GoldDocument {
   readonly id: string;
   readonly domain: string;
+  /** ISO 639-1 code, source data set and kind (README, recipe, …); empty when unknown. */
+  readonly language?: string;
+  readonly source?: string;
+  readonly kind?: string;
   readonly text: string;
   /** {@link KEEP} or {@link REMOVE}. */
   readonly label: 0 | 1;
@@ -61,7 +67,7 @@ type Row = Readonly<Record<string, unknown>>;
  * @throws TRAIN_GOLD_INVALID naming file and line; CORPUS_READ_FAILED, CORPUS_FILE_INVALID
  */
 export async function* readGoldPages(file: string, signal?: AbortSignal): AsyncGenerator<GoldPage> {
-  for await (const { row, line } of readRows(file, signal)) yield toPage(row, { file, line });
+  for await (const { row, line } of readRows(file, signal)) yield goldPageOf(row, { file, line });
 }
 
 /**
@@ -80,6 +86,9 @@ export async function* readGoldDocuments(
     yield {
       id: requiredString(row, 'id', place),
       domain: optionalString(row, 'domain', place),
+      language: optionalString(row, 'language', place),
+      source: optionalString(row, 'source_dataset', place),
+      kind: optionalString(row, 'kind', place) || optionalString(row, 'page_type', place),
       text: requiredString(row, 'text', place),
       label: label as 0 | 1,
     };
@@ -103,6 +112,40 @@ export function foldOf(
     .update(`fold ${groupOf(page)}`)
     .digest();
   return digest.readUIntBE(0, 6) % nFolds;
+}
+
+/** What may be left out whole, so that an evaluation meets what training never saw. */
+export const LEAVE_OUT = ['source', 'page-type', 'language'] as const;
+export type LeaveOut = (typeof LEAVE_OUT)[number];
+
+/** What a page or a document is of; `unknown` where the data does not say. */
+export function leaveOutKey(page: GoldPage | GoldDocument, by: LeaveOut): string {
+  const type = 'lines' in page ? page.pageType : page.kind;
+  const value = { source: page.source, 'page-type': type, language: page.language }[by];
+  return value || 'unknown';
+}
+
+/**
+ * Sources in `nGroups` groups of about the same number of lines, for training that must not see a page's source.
+ *
+ * @returns the group of each page
+ */
+export function sourceGroups(pages: readonly GoldPage[], nGroups: number): Int32Array {
+  const lines = new Map<string, number>();
+  for (const { source, labels } of pages) {
+    lines.set(source, (lines.get(source) ?? 0) + labels.length);
+  }
+  const sorted = [...lines].sort(
+    ([left, many], [right, few]) => few - many || (left < right ? -1 : 1),
+  );
+  const sizes = new Float64Array(nGroups);
+  const groupOfSource = new Map<string, number>();
+  for (const [source, count] of sorted) {
+    const smallest = sizes.indexOf(Math.min(...sizes));
+    sizes[smallest]! += count;
+    groupOfSource.set(source, smallest);
+  }
+  return Int32Array.from(pages, ({ source }) => groupOfSource.get(source)!);
 }
 
 /**
@@ -144,7 +187,8 @@ export async function* readRows(
   }
 }
 
-function toPage(row: Row, place: RowPlace): GoldPage {
+/** A page from a row, checked. @throws TRAIN_GOLD_INVALID */
+export function goldPageOf(row: Row, place: RowPlace): GoldPage {
   const text = requiredString(row, 'text', place);
   const lines = text.split('\n');
   const goldText = row['gold_text'] === undefined ? null : requiredString(row, 'gold_text', place);
@@ -154,6 +198,7 @@ function toPage(row: Row, place: RowPlace): GoldPage {
     domain: optionalString(row, 'domain', place),
     language: optionalString(row, 'language', place),
     source: optionalString(row, 'source_dataset', place),
+    pageType: optionalString(row, 'page_type', place),
     text,
     lines,
     labels:

@@ -7,7 +7,6 @@
  */
 
 import { binRows, quantileBins } from '../lines/bins.ts';
-import { N_LINE_FEATURES } from '../lines/features.ts';
 import { type LineLogistic, wordScale } from '../lines/logistic.ts';
 import type { LineTable } from './line-table.ts';
 import { seededRandom, shuffle } from './seeded.ts';
@@ -24,16 +23,20 @@ export interface LineLogisticOptions {
   readonly seed: number;
 }
 
+/** Rows to learn from; those of lines are a {@link LineTable}. */
+export type LogisticRows = Omit<LineTable, 'pageStarts'>;
+
 /** Trains on the rows of `table` that have weight. */
 export function trainLineLogistic(
-  { features, words, labels, weights, nRows }: LineTable,
+  { features, words, labels, weights, nRows }: LogisticRows,
   { hashBits, maxBins, nEpochs, learningRate, l2, seed }: LineLogisticOptions,
 ): LineLogistic {
-  const bins = quantileBins(features, { nFeatures: N_LINE_FEATURES, maxBins });
+  const nFeatures = features.length / Math.max(1, nRows);
+  const bins = quantileBins(features, { nFeatures, maxBins });
   const binned = binRows(features, bins);
   const wordWeights = new Float32Array(2 ** hashBits);
   const wordSquares = new Float32Array(2 ** hashBits).fill(1e-6);
-  const binWeights = new Float32Array(N_LINE_FEATURES * maxBins);
+  const binWeights = new Float32Array(nFeatures * maxBins);
   const binSquares = new Float32Array(binWeights.length).fill(1e-6);
   const order = Int32Array.from({ length: nRows }, (_, row) => row).filter(
     (row) => weights[row]! > 0,
@@ -53,8 +56,8 @@ export function trainLineLogistic(
       let shape = 0;
       for (let at = start; at < near; at++) own += wordWeights[ids[at]!]!;
       for (let at = near; at < end; at++) around += wordWeights[ids[at]!]!;
-      const first = row * N_LINE_FEATURES;
-      for (let feature = 0; feature < N_LINE_FEATURES; feature++) {
+      const first = row * nFeatures;
+      for (let feature = 0; feature < nFeatures; feature++) {
         shape += binWeights[feature * maxBins + binned[first + feature]!]!;
       }
       const logit = ownScale * own + nearScale * around + shape;
@@ -66,7 +69,7 @@ export function trainLineLogistic(
         wordSquares[id]! += gradient * gradient;
         wordWeights[id]! -= (learningRate * gradient) / Math.sqrt(wordSquares[id]!);
       }
-      for (let feature = 0; feature < N_LINE_FEATURES; feature++) {
+      for (let feature = 0; feature < nFeatures; feature++) {
         const cell = feature * maxBins + binned[first + feature]!;
         const gradient = error + l2 * binWeights[cell]!;
         binSquares[cell]! += gradient * gradient;

@@ -89,7 +89,14 @@ async function train(
           ...config.export,
           nCtx: training.nCtx,
           kind,
-          encoder: packEncoder({ kind, encoder, calibration, thresholds }),
+          encoder: packEncoder({
+            kind,
+            head: 'network',
+            treeShare: 1,
+            encoder,
+            calibration,
+            thresholds,
+          }),
         });
       }
     } finally {

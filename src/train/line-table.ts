@@ -30,6 +30,8 @@ export interface LineWeights {
    * takes. 0 weighs all lines alike.
    */
   readonly perLogChars: number;
+  /** A line of a page of n lines weighs 1/n^pagePower: at 1 pages count alike, at 0 (default) lines do. */
+  readonly pagePower?: number;
 }
 
 /** A page as learners see it. */
@@ -45,10 +47,16 @@ export function measurePage(lines: readonly string[], hashBits: number): Measure
   return { scan, features: lineFeatures(scan), words: hashLines(scan, hashBits) };
 }
 
-/** Builds the table of `pages`. */
+/**
+ * Builds the table of `pages`.
+ *
+ * @param pageWeights factor of each page's lines; all 1 without it. With them or `pagePower`, labelled lines weigh 1 on
+ *   average.
+ */
 export function buildLineTable(
   pages: readonly GoldPage[],
-  { hashBits, perLogChars }: LineWeights & { readonly hashBits: number },
+  { hashBits, perLogChars, pagePower = 0 }: LineWeights & { readonly hashBits: number },
+  pageWeights: readonly number[] | null = null,
 ): LineTable {
   const measured = pages.map(({ lines }) => measurePage(lines, hashBits));
   const pageStarts = new Int32Array(pages.length + 1);
@@ -69,6 +77,7 @@ export function buildLineTable(
     const first = pageStarts[page]!;
     features.set(own, first * N_LINE_FEATURES);
     ids.set(words.ids, idAt);
+    const scale = (pageWeights?.[page] ?? 1) / Math.max(1, scan.nLines) ** pagePower;
     for (let line = 0; line < scan.nLines; line++) {
       const row = first + line;
       starts[row] = idAt + words.starts[line]!;
@@ -76,11 +85,12 @@ export function buildLineTable(
       const label = pages[page]!.labels[scan.lineOf[line]!]!;
       labels[row] = label === KEEP ? 1 : 0;
       const chars = scan.counts[line * N_COUNTS + COUNTS.chars]!;
-      weights[row] = label === UNSCORED ? 0 : 1 + perLogChars * Math.log2(1 + chars / 40);
+      weights[row] = label === UNSCORED ? 0 : scale * (1 + perLogChars * Math.log2(1 + chars / 40));
     }
     idAt += words.ids.length;
   });
   starts[nRows] = idAt;
+  if (pagePower !== 0 || pageWeights) toMeanOne(weights);
   return { nRows, pageStarts, features, words: { ids, starts, nearAt }, labels, weights };
 }
 
@@ -99,4 +109,15 @@ export function pageOf(
       nearAt: words.nearAt.subarray(start, end),
     },
   };
+}
+
+function toMeanOne(weights: Float32Array): void {
+  let sum = 0;
+  let count = 0;
+  for (const weight of weights) {
+    if (weight === 0) continue;
+    sum += weight;
+    count++;
+  }
+  for (let row = 0; row < weights.length; row++) weights[row]! *= count / (sum || 1);
 }

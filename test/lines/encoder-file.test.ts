@@ -16,6 +16,8 @@ beforeAll(async () => {
   await trainer.dispose();
   scoring = {
     kind: 'line-score',
+    head: 'network',
+    treeShare: 1,
     encoder,
     calibration: { slope: 0.9, intercept: -0.25 },
     thresholds: [{ retention: 0.99, threshold: 0.125, noiseRemoved: 0.5 }],

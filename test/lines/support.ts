@@ -33,6 +33,8 @@ export const smallLineTraining: LineTrainingOptions = {
   },
 };
 
+const NETWORK = { head: 'network', treeShare: 1 } as const;
+
 const thresholds = [
   { retention: 0.999, threshold: 0.02, noiseRemoved: 0.2 },
   { retention: 0.99, threshold: 0.2, noiseRemoved: 0.6 },
@@ -44,6 +46,7 @@ export async function writeLineScorer(path: string, type: 'f32' | 'q8_0' = 'f32'
   const { trainer, encoder } = await trainLineScorer(syntheticPages(60, 1), smallLineTraining);
   const scoring: ScoringEncoder = {
     kind: 'line-score',
+    ...NETWORK,
     encoder,
     calibration: { slope: 0.9, intercept: 0.1 },
     thresholds,
@@ -71,6 +74,7 @@ export async function writeDocumentScorer(path: string) {
   );
   const scoring: ScoringEncoder = {
     kind: 'document-score',
+    ...NETWORK,
     encoder,
     calibration: { slope: 1, intercept: 0 },
     thresholds: [{ retention: 0.97, threshold: 0.4, noiseRemoved: 0.9 }],

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { calibrated } from '../../src/lines/calibration.ts';
 import { fitCalibration, retentionThresholds } from '../../src/train/calibration.ts';
-import { noiseRemovedAt } from '../../src/train/eval-lines.ts';
+import { noiseRemovedAt } from '../../src/train/noise-removed.ts';
 import { seededRandom } from '../../src/train/seeded.ts';
 
 describe('fitCalibration', () => {

@@ -45,6 +45,36 @@ describe('evaluateLines', () => {
     expect(result).toMatchObject({ refiner: 'suspicious', nFolds: 5, nDocs: 60 });
   });
 
+  it('leaves whole sources out, in training pages too', async () => {
+    const sources = pages.map((page, index) => ({ ...page, source: `s${index % 3}` }));
+    const seen: string[][] = [];
+    const refiner: LineRefiner = {
+      name: 'watching',
+      trainable: true,
+      fit: (learning) => {
+        seen.push([...new Set(learning.map(({ source }) => source))].sort());
+        const scoreLines = (lines: readonly string[]) => new Float32Array(lines.length).fill(1);
+        return { name: 'watching', threshold: 0.5, scoreLines };
+      },
+    };
+    const others = sources.map((page) => ({ ...page, id: `${page.id}x`, domain: `${page.id}x` }));
+    const options = { refiner, pages: sources, trainPages: others, nFolds: null } as const;
+    const result = await evaluateLines({ ...options, leaveOut: 'source' });
+    expect(seen).toEqual([
+      ['s1', 's2'],
+      ['s0', 's2'],
+      ['s0', 's1'],
+    ]);
+    expect(result).toMatchObject({ leftOut: 'source', nFolds: null, nDocs: 60 });
+    await expect(
+      evaluateLines({ ...options, nFolds: 2, leaveOut: 'source' }),
+    ).rejects.toMatchObject({ code: 'OPTION_INVALID' });
+    // One language only: there is nothing else to learn from.
+    await expect(evaluateLines({ ...options, leaveOut: 'language' })).rejects.toMatchObject({
+      code: 'TRAIN_DATA_TOO_SMALL',
+    });
+  });
+
   it('leaves shared domains out of extra training pages', async () => {
     const { refiner } = suspicious();
     const result = await evaluateLines({

@@ -5,9 +5,9 @@ import {
   CONTENT_BOUNDS,
   countCodePoints,
   LineEvaluation,
-  noiseRemovedAt,
 } from '../../src/train/eval-lines.ts';
 import { type GoldPage, KEEP, REMOVE, UNSCORED } from '../../src/train/gold.ts';
+import { noiseRemovedAt } from '../../src/train/noise-removed.ts';
 
 function page(lines: string[], labels: number[], more: Partial<GoldPage> = {}): GoldPage {
   return {

@@ -91,7 +91,7 @@ describe('readGoldDocuments', () => {
   it('reads labels 0 and 1 and refuses others', async () => {
     const good = await file('docs.jsonl', { id: 'a', text: 't', label: 1 });
     expect(await all(readGoldDocuments(good))).toEqual([
-      { id: 'a', domain: '', text: 't', label: 1 },
+      { id: 'a', domain: '', language: '', source: '', kind: '', text: 't', label: 1 },
     ]);
     const bad = await file('bad.jsonl', { id: 'a', text: 't', label: '1' });
     await expect(all(readGoldDocuments(bad))).rejects.toMatchObject({ code: 'TRAIN_GOLD_INVALID' });

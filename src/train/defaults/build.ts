@@ -5,25 +5,42 @@
  * models/README.md is read off it.
  */
 import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { performance } from 'node:perf_hooks';
-import { packEncoder } from '../../lines/encoder-file.ts';
-import { DOCUMENT_TRAINING_DEFAULTS, trainDocumentScorer } from '../document-score/training.ts';
+import { defaultModelFile } from '../../paths.ts';
+import { DEFAULT_DOCUMENT_RETENTION } from '../../refine/scoring-stages.ts';
+import { BOOSTED_DEFAULTS } from '../baselines/boosted.ts';
 import type { LineReport } from '../eval-lines.ts';
-import { type GoldPage, readGoldDocuments, readGoldPages } from '../gold.ts';
-import { LINE_TRAINING_DEFAULTS } from '../line-score/training.ts';
-import { trainDefaultChunk, validateChunk } from './chunk.ts';
-import { validateDocument } from './document.ts';
+import { type GoldPage, readGoldPages } from '../gold.ts';
+import {
+  type DataFolders,
+  documentPages,
+  readAuthored,
+  readExamples,
+  readInstalled,
+  readPageData,
+} from './data.ts';
+import {
+  DOCUMENT_STACK_DEFAULTS,
+  trainDocumentStack,
+  validateDocumentStack,
+} from './document-stack.ts';
+import { PAGE_WEIGHTS, trainStack, validateStack } from './line-stack.ts';
 import { PROGRAM_TRAINING_DEFAULTS, PROGRAM_VOCABULARY, trainDefaultPrograms } from './programs.ts';
+import { writeStackScorer } from './scorer-file.ts';
 
 /** Options of {@link buildDefaultChunk} and {@link buildDefaultDocument}. */
 export interface BuildOptions {
-  /** Folder with dev.jsonl.gz, dev-math.jsonl.gz, dev-snippets.jsonl.gz and dev-docquality.jsonl.gz. */
+  /** Folder of labelled data; its files: data.ts. */
   readonly data: string;
+  /** Folder with documents/ and pages/templates/; the repository's by default. */
+  readonly models?: string;
   /** Folder of the model and its record. */
   readonly out: string;
-  /** Default 5. */
+  /** Of the writer of programs, by domain. Default 5. */
   readonly nFolds?: number;
+  /** Groups of sources of the chunk refiner that are left out in turn. Default 6. */
+  readonly nGroups?: number;
   readonly signal?: AbortSignal | undefined;
   /** Told how far it is, a line at a time. */
   readonly log?: (line: string) => void;
@@ -32,94 +49,80 @@ export interface BuildOptions {
 /** A point of a loss curve is the mean over so many steps. */
 const CURVE_STEPS = 50;
 
-/** Builds `default-chunk.gguf`; see chunk.ts. @throws TRAIN_*, CORPUS_* */
+/** Builds `default-chunk.gguf`; see line-stack.ts. @throws TRAIN_*, CORPUS_* */
 export async function buildDefaultChunk(options: BuildOptions): Promise<void> {
-  const { data, out, nFolds = 5, signal, log = () => undefined } = options;
+  const { out, nGroups = 6, signal, log = () => undefined } = options;
   const started = performance.now();
-  const pages = await pagesOf(join(data, 'dev.jsonl.gz'));
-  const extraPages = [
-    ...(await pagesOf(join(data, 'dev-math.jsonl.gz'))),
-    ...(await pagesOf(join(data, 'dev-snippets.jsonl.gz'))),
-  ];
-  const training = LINE_TRAINING_DEFAULTS;
-  const shared = { pages, extraPages, training, signal };
-  const { scores: _, ...validation } = await validateChunk({
-    ...shared,
-    nFolds,
-    onFold: (fold) => log(`default-chunk: fold ${fold + 1} of ${nFolds}`),
+  const folders = foldersOf(options);
+  const read = await readPageData(folders, log);
+  const documents = documentPages([
+    ...(await readAuthored(folders.models)),
+    ...(await readInstalled(folders.data, log)),
+  ]);
+  const data = { ...read, documents, signal };
+  log(
+    `default-chunk: ${read.pages.length} pages, ${read.partial.length} judged in part, ${read.made.length} made, ${documents.length} documents`,
+  );
+  const { scores: _, ...validation } = await validateStack({
+    ...data,
+    nGroups,
+    onGroup: (group, sources) =>
+      log(`default-chunk: group ${group + 1} of ${nGroups}, without ${sources.join(', ')}`),
   });
   log(`default-chunk: whole pages ${figures(validation.whole)}`);
   log(`default-chunk: lightly noisy ${figures(validation.light)}`);
-  const curve = new Curve();
-  const { trainer, encoder } = await trainDefaultChunk({
-    ...shared,
-    onStep: ({ step, totalSteps, loss }) => {
-      curve.add(loss);
-      if (step % 100 === 0) log(`default-chunk: step ${step} of ${totalSteps}, loss ${loss}`);
-    },
+  const stack = await trainStack(data);
+  const { calibration, thresholds } = validation;
+  writeStackScorer(join(out, 'default-chunk.gguf'), {
+    kind: 'line-score',
+    name: 'gristmill default-chunk',
+    treeShare: BOOSTED_DEFAULTS.treeShare,
+    ...{ stack, calibration, thresholds },
   });
-  try {
-    const { calibration, thresholds } = validation;
-    const kind = 'line-score';
-    await trainer.exportGguf({
-      path: join(out, 'default-chunk.gguf'),
-      type: 'q8_0',
-      name: 'gristmill default-chunk',
-      nCtx: training.nCtx,
-      kind,
-      encoder: packEncoder({ kind, encoder, calibration, thresholds }),
-    });
-    writeRecord(join(out, 'default-chunk.json'), {
-      training,
-      nFolds,
-      nPages: pages.length,
-      nExtraPages: extraPages.length,
-      nParams: trainer.info.nParams,
-      validation,
-      curve: curve.points(),
-      seconds: Math.round((performance.now() - started) / 1000),
-    });
-  } finally {
-    await trainer.dispose();
-  }
+  writeRecord(join(out, 'default-chunk.json'), {
+    training: BOOSTED_DEFAULTS,
+    weights: PAGE_WEIGHTS,
+    nGroups,
+    nPages: read.pages.length,
+    nPartial: read.partial.length,
+    nMade: read.made.length,
+    nDocuments: documents.length,
+    validation,
+    seconds: Math.round((performance.now() - started) / 1000),
+  });
 }
 
-/** Builds `default-document.gguf`; see document.ts. @throws TRAIN_*, CORPUS_* */
+/** Builds `default-document.gguf`; see document-stack.ts. @throws TRAIN_*, CORPUS_* */
 export async function buildDefaultDocument(options: BuildOptions): Promise<void> {
-  const { data, out, nFolds = 5, signal, log = () => undefined } = options;
+  const { out, log = () => undefined } = options;
   const started = performance.now();
-  const documents = await collect(readGoldDocuments(join(data, 'dev-docquality.jsonl.gz')));
-  const pages = await pagesOf(join(data, 'dev.jsonl.gz'));
-  const validation = await validateDocument({ documents, pages, nFolds, signal });
-  const { balancedAccuracy, auc, calibration, thresholds } = validation;
-  log(`default-document: balanced accuracy ${balancedAccuracy.toFixed(3)}, auc ${auc.toFixed(3)}`);
-  const { trainer, encoder } = await trainDocumentScorer(
-    { documents, pages },
-    DOCUMENT_TRAINING_DEFAULTS,
-    signal,
-  );
-  try {
-    const kind = 'document-score';
-    await trainer.exportGguf({
-      path: join(out, 'default-document.gguf'),
-      type: 'q8_0',
-      name: 'gristmill default-document',
-      nCtx: 1,
-      kind,
-      encoder: packEncoder({ kind, encoder, calibration, thresholds }),
-    });
-    writeRecord(join(out, 'default-document.json'), {
-      training: DOCUMENT_TRAINING_DEFAULTS,
-      nFolds,
-      nDocuments: documents.length,
-      nPages: pages.length,
-      nParams: trainer.info.nParams,
-      validation,
-      seconds: Math.round((performance.now() - started) / 1000),
-    });
-  } finally {
-    await trainer.dispose();
+  const examples = await readExamples(foldersOf(options), log);
+  log(`default-document: ${examples.length} documents`);
+  const validation = await validateDocumentStack(examples, DEFAULT_DOCUMENT_RETENTION);
+  log(`default-document: auc ${validation.auc.toFixed(3)}`);
+  for (const { retention, threshold, noiseRemoved } of validation.thresholds) {
+    log(
+      `default-document: threshold ${threshold.toFixed(4)} keeps ${retention}, drops ${noiseRemoved.toFixed(3)} of the bad`,
+    );
   }
+  const { calibration, thresholds } = validation;
+  writeStackScorer(join(out, 'default-document.gguf'), {
+    kind: 'document-score',
+    name: 'gristmill default-document',
+    treeShare: DOCUMENT_STACK_DEFAULTS.treeShare,
+    stack: trainDocumentStack(examples),
+    ...{ calibration, thresholds },
+  });
+  writeRecord(join(out, 'default-document.json'), {
+    training: DOCUMENT_STACK_DEFAULTS,
+    nDocuments: examples.length,
+    validation,
+    seconds: Math.round((performance.now() - started) / 1000),
+  });
+}
+
+function foldersOf({ data, models }: BuildOptions): DataFolders {
+  return { data, models: models ?? dirname(defaultModelFile('chunk')) };
 }
 
 /** Builds `default-programs.gguf` and its profile; see programs.ts. @throws TRAIN_*, CORPUS_*, ENGINE_* */

@@ -1,5 +1,6 @@
 /**
- * The default chunk refiner: how `models/default-chunk.gguf` comes to be.
+ * A neural chunk refiner from labelled pages: what `gristmill train` makes of a configuration of lines. The package's own
+ * (line-stack.ts) has no network; what folds say is summarised for both here.
  *
  * 1. Five folds by domain: every page, whole and thinned, is scored by a model that saw no page of its domain.
  * 2. From those scores: the evaluation table, Platt's calibration, a threshold for each retention.
@@ -54,7 +55,8 @@ export interface DefaultChunkOptions extends LineTrainingHooks {
   readonly onFold?: (fold: number) => void;
 }
 
-interface PageLogits {
+/** What a model says of a page. */
+export interface PageLogits {
   readonly scan: Pick<PageScan, 'lineOf' | 'nLines'>;
   /** By non-blank line. */
   readonly own: Float32Array;
@@ -98,7 +100,13 @@ export async function validateChunk(options: DefaultChunkOptions): Promise<Chunk
   return summarise(copies, logits);
 }
 
-function summarise(
+/**
+ * Measures, calibration and thresholds from honest log-odds.
+ *
+ * @param copies the same pages, whole and thinned
+ * @param logits by copy and page
+ */
+export function summarise(
   copies: readonly (readonly GoldPage[])[],
   logits: readonly (readonly PageLogits[])[],
 ): ChunkValidation {
