@@ -210,7 +210,7 @@ export const DOCUMENT_WEIGHTS = Object.freeze({
   authored: 4,
   installed: 0.25,
   main: 0.5,
-  page: 0.7,
+  page: 2,
   rest: 0.5,
   madeRest: 0.3,
   madePage: 0.2,
