@@ -25,7 +25,10 @@ beforeAll(async () => {
 afterAll(() => refiner.dispose());
 
 /** Share of the documents that `fails` says yes to: of all, and as a mean over kinds. */
-function shares(all: typeof good, fails: (one: (typeof good)[number]) => boolean): [number, number] {
+function shares(
+  all: typeof good,
+  fails: (one: (typeof good)[number]) => boolean,
+): [number, number] {
   const kinds = new Map<string, number[]>();
   for (const one of all) {
     const own = kinds.get(one.document.kind) ?? [];

@@ -213,7 +213,7 @@ export const DOCUMENT_WEIGHTS = Object.freeze({
   page: 2,
   rest: 0.5,
   madeRest: 0.3,
-  madePage: 0.2,
+  madePage: 0.6,
 });
 
 /** Pages of less content than this are neither good nor bad. */

@@ -7,6 +7,9 @@
  *    none of its domains.
  * 2. From those scores: the tables, Platt's calibration, a threshold for each retention. What 0.99 keeps, it keeps on
  *    pages of sources that nobody trained on.
+ * Pages are learnt from whole, thinned and cropped, documents alone and between runs of noise (short-pages.ts): else a short
+ * page is taken for a clean document.
+ *
  * 3. One model on everything, with the same options; it gets the calibration and the thresholds of step 2.
  */
 import { setImmediate } from 'node:timers/promises';
@@ -14,16 +17,23 @@ import { blendLogits, type LineStack, stackHashBits, stackLogits } from '../../l
 import { BOOSTED_DEFAULTS, type BoostedOptions, trainBoosted } from '../baselines/boosted.ts';
 import { type GoldPage, groupOf, sourceGroups } from '../gold.ts';
 import { measurePage } from '../line-table.ts';
+import { seededRandom } from '../seeded.ts';
+import { cropPage, Donors, dressDocument, isScored } from '../short-pages.ts';
 import { thinNoise } from '../thin-noise.ts';
 import { type ChunkValidation, LIGHT_SHARE, type PageLogits, summarise } from './chunk.ts';
 
 /** What lines weigh by where they are from; a whole real page weighs 1. */
 export const PAGE_WEIGHTS = Object.freeze({
   thinned: 0.3,
+  crop: 0.3,
   partial: 0.2,
-  made: 0.15,
-  document: 0.08,
+  made: 0.1,
+  madeCrop: 0.1,
+  document: 0.05,
+  dressed: 0.15,
 });
+
+const SEED = 11;
 
 /** Pages to learn from. */
 export interface StackData {
@@ -83,12 +93,22 @@ export async function trainStack({
   boosted = BOOSTED_DEFAULTS,
   signal,
 }: StackOptions): Promise<LineStack> {
+  const random = seededRandom(SEED);
+  const crops = (all: readonly GoldPage[]): GoldPage[] =>
+    all.map((page) => cropPage(page, random)).filter(isScored);
+  const donors = new Donors([...pages, ...made]);
   const parts: readonly (readonly [readonly GoldPage[], number])[] = [
     [pages, 1],
     [pages.map((page) => thinNoise(page, LIGHT_SHARE)), PAGE_WEIGHTS.thinned],
+    [crops(pages), PAGE_WEIGHTS.crop],
     [partial, PAGE_WEIGHTS.partial],
     [made, PAGE_WEIGHTS.made],
+    [crops(made), PAGE_WEIGHTS.madeCrop],
     [documents, PAGE_WEIGHTS.document],
+    [
+      documents.map((document) => dressDocument(document, donors.of(document.language), random)),
+      PAGE_WEIGHTS.dressed,
+    ],
   ];
   // Minutes of computing on this thread: let signals and timers in before.
   await setImmediate();
