@@ -77,7 +77,7 @@ export async function writeDocumentScorer(path: string) {
     ...NETWORK,
     encoder,
     calibration: { slope: 1, intercept: 0 },
-    thresholds: [{ retention: 0.97, threshold: 0.4, noiseRemoved: 0.9 }],
+    thresholds: [{ retention: 0.99, threshold: 0.4, noiseRemoved: 0.9 }],
   };
   const { kind } = scoring;
   const bytes = packEncoder(scoring);
