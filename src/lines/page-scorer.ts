@@ -12,6 +12,7 @@ import { lineFeatures } from './features.ts';
 import { hashLines } from './hashed-words.ts';
 import { BagWriter, type EncodedPage, encodeSteps, tableRows } from './line-encoder.ts';
 import { scanPage, spreadScores } from './page-scan.ts';
+import { protectTitles } from './protection.ts';
 import { blendLogits, documentStackLogits, stackHashBits, stackLogits } from './stack.ts';
 import { planLineWindows } from './windows.ts';
 
@@ -143,7 +144,7 @@ export class PageScorer {
     const words = hashLines(scan, stackHashBits(stack));
     await turns.take();
     const logits = blendLogits(stackLogits(stack, { features, words }), treeShare);
-    const scores = logits.map((logit) => calibrated(logit, calibration));
+    const scores = protectTitles(logits, features).map((logit) => calibrated(logit, calibration));
     return spreadScores(scan, scores, lines.length);
   }
 

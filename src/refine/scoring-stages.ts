@@ -119,7 +119,7 @@ const KEEP: Readonly<Record<DialectName, Op>> = {
  * Share of the documents to keep that the default threshold of a document-score model keeps; of the package's model as a
  * mean over kinds of documents. Dropping a good document is the dear error: a default must do no harm first.
  */
-export const DEFAULT_DOCUMENT_RETENTION = 0.99;
+export const DEFAULT_DOCUMENT_RETENTION = 0.995;
 
 /**
  * The document stage over a document-score model.

@@ -3,9 +3,10 @@
  * documents short and clean, and a corpus has every mixture of the two.
  *
  *     crop      a stretch of a page
- *     dressed   a document between runs of noise lines of a page, of its language where there is one
+ *     dressed   a document between runs of noise lines of pages, of its language where there are some: what stands above
+ *               the content of one page before it, what stands below that of another behind it
  */
-import { type GoldPage, REMOVE, UNSCORED } from './gold.ts';
+import { type GoldPage, KEEP, REMOVE, UNSCORED } from './gold.ts';
 import type { Random } from './seeded.ts';
 
 /** Lines of a crop. */
@@ -35,8 +36,8 @@ export function dressDocument(
   random: Random,
 ): GoldPage {
   const body = sliceOf(document, 0, Math.min(document.lines.length, MAX_DOCUMENT_LINES));
-  const before = noiseRun(donors, random);
-  const behind = noiseRun(donors, random);
+  const before = noiseRun(donors, 'above', random);
+  const behind = noiseRun(donors, 'below', random);
   const lines = [...before, ...body.lines, ...behind];
   const labels = new Uint8Array(lines.length).fill(REMOVE);
   labels.set(body.labels, before.length);
@@ -63,13 +64,25 @@ export class Donors {
   }
 }
 
-/** Consecutive noise lines from somewhere on a page. */
-function noiseRun(donors: readonly GoldPage[], random: Random): string[] {
+/** Consecutive noise lines of a page, above or below its content where it has some there. */
+function noiseRun(
+  donors: readonly GoldPage[],
+  where: 'above' | 'below',
+  random: Random,
+): string[] {
   const donor = donors[Math.floor(random() * donors.length)];
   const length = Math.floor(random() * (DRESS_LINES + 1));
   const from = random();
   if (!donor) return [];
-  const noise = donor.lines.filter((line, at) => donor.labels[at] === REMOVE && line.trim() !== '');
+  const { labels } = donor;
+  const edge = where === 'above' ? [0, labels.indexOf(KEEP)] : [labels.lastIndexOf(KEEP) + 1];
+  const isNoise = (line: string, at: number): boolean =>
+    labels[at] === REMOVE && line.trim() !== '';
+  const all = donor.lines.filter(isNoise);
+  const atEdge = donor.lines.filter(
+    (line, at) => isNoise(line, at) && at >= edge[0]! && at < (edge[1] ?? labels.length),
+  );
+  const noise = atEdge.length > 0 ? atEdge : all;
   const start = Math.floor(from * Math.max(1, noise.length - length + 1));
   return noise.slice(start, start + length);
 }

@@ -13,6 +13,7 @@
  * 3. One model on everything, with the same options; it gets the calibration and the thresholds of step 2.
  */
 import { setImmediate } from 'node:timers/promises';
+import { protectTitles } from '../../lines/protection.ts';
 import { blendLogits, type LineStack, stackHashBits, stackLogits } from '../../lines/stack.ts';
 import { BOOSTED_DEFAULTS, type BoostedOptions, trainBoosted } from '../baselines/boosted.ts';
 import { type GoldPage, groupOf, sourceGroups } from '../gold.ts';
@@ -127,5 +128,6 @@ function logitsOf(
 ): PageLogits {
   const page = measurePage(lines, stackHashBits(stack));
   const { lineOf, nLines } = page.scan;
-  return { scan: { lineOf, nLines }, own: blendLogits(stackLogits(stack, page), treeShare) };
+  const logits = blendLogits(stackLogits(stack, page), treeShare);
+  return { scan: { lineOf, nLines }, own: protectTitles(logits, page.features) };
 }
