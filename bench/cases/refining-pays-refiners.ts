@@ -229,7 +229,7 @@ async function fitThresholds(pages: readonly GoldPage[], { trainer, encoder }: T
       signedChars.push(page.lines[line]!.length * (label === KEEP ? 1 : -1));
     });
   }
-  const calibration = fitCalibration(logits, labels);
+  const calibration = fitCalibration({ logits, labels });
   const scores = logits.map((logit) => calibrated(logit, calibration));
   return { calibration, thresholds: retentionThresholds(scores, signedChars, RETENTIONS) };
 }

@@ -3,10 +3,36 @@
  */
 import { GristmillError } from '../errors.ts';
 
-/** probability = 1 / (1 + exp(−(slope · logit + intercept))) (Platt 1999). */
+/**
+ * probability = 1 / (1 + exp(−(slope · logit + intercept))) (Platt 1999), both of which move with the page's doubt:
+ * the same log-odds mean less on a page where much is undecided.
+ */
 export interface Calibration {
   readonly slope: number;
   readonly intercept: number;
+  /** What is added to them at a doubt of 1; nothing without it. */
+  readonly byDoubt?: { readonly slope: number; readonly intercept: number } | undefined;
+}
+
+/** Log-odds nearer to 0 than this leave a line undecided. */
+const UNDECIDED = 1.5;
+
+/**
+ * How much of a page is undecided.
+ *
+ * @param logits log-odds by line
+ * @param charsOf characters of a line
+ * @returns share of the characters, 0..1
+ */
+export function doubtOf(logits: ArrayLike<number>, charsOf: (line: number) => number): number {
+  let undecided = 0;
+  let all = 0;
+  for (let line = 0; line < logits.length; line++) {
+    const chars = charsOf(line);
+    all += chars;
+    if (Math.abs(logits[line]!) < UNDECIDED) undecided += chars;
+  }
+  return all === 0 ? 0 : undecided / all;
 }
 
 /** What a threshold does to content and noise. */
@@ -20,8 +46,14 @@ export interface RetentionThreshold {
 }
 
 /** The probability of "yes". */
-export function calibrated(logit: number, { slope, intercept }: Calibration): number {
-  return 1 / (1 + Math.exp(-(slope * logit + intercept)));
+export function calibrated(
+  logit: number,
+  { slope, intercept, byDoubt }: Calibration,
+  doubt = 0,
+): number {
+  const by = byDoubt ?? { slope: 0, intercept: 0 };
+  const steep = slope + doubt * by.slope;
+  return 1 / (1 + Math.exp(-(steep * logit + intercept + doubt * by.intercept)));
 }
 
 /**

@@ -48,6 +48,7 @@ const binsSchema = z.strictObject({
   nFeatures: z.int().min(0).max(4096),
   maxBins: z.int().min(2).max(256),
 });
+const lineSchema = { slope: z.number(), intercept: z.number() };
 const headerSchema = z.strictObject({
   version: z.literal(VERSION),
   kind: z.enum(['line-score', 'document-score']),
@@ -63,7 +64,10 @@ const headerSchema = z.strictObject({
       nTreeFeatures: z.int().min(1).max(4096),
     })
     .nullable(),
-  calibration: z.strictObject({ slope: z.number(), intercept: z.number() }),
+  calibration: z.strictObject({
+    ...lineSchema,
+    byDoubt: z.strictObject(lineSchema).optional(),
+  }),
   thresholds: z.array(
     z.strictObject({ retention: z.number(), threshold: z.number(), noiseRemoved: z.number() }),
   ),

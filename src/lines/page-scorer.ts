@@ -12,8 +12,8 @@ import { lineFeatures } from './features.ts';
 import { hashLines } from './hashed-words.ts';
 import { BagWriter, type EncodedPage, encodeSteps, tableRows } from './line-encoder.ts';
 import { scanPage, spreadScores } from './page-scan.ts';
-import { protectTitles } from './protection.ts';
-import { blendLogits, documentStackLogits, stackHashBits, stackLogits } from './stack.ts';
+import { pageVerdict } from './page-verdict.ts';
+import { blendLogits, documentStackLogits, stackHashBits } from './stack.ts';
 import { planLineWindows } from './windows.ts';
 
 /** Options of {@link openPageScorer}. */
@@ -143,8 +143,8 @@ export class PageScorer {
     await turns.take();
     const words = hashLines(scan, stackHashBits(stack));
     await turns.take();
-    const logits = blendLogits(stackLogits(stack, { features, words }), treeShare);
-    const scores = protectTitles(logits, features).map((logit) => calibrated(logit, calibration));
+    const { logits, doubt } = pageVerdict(stack, { features, words }, treeShare);
+    const scores = logits.map((logit) => calibrated(logit, calibration, doubt));
     return spreadScores(scan, scores, lines.length);
   }
 

@@ -8,19 +8,27 @@ import type { Calibration, RetentionThreshold } from '../lines/calibration.ts';
 
 const NEWTON_STEPS = 50;
 
+/** Rows of {@link fitCalibration}. */
+export interface CalibrationRows {
+  /** Log-odds of "yes". */
+  readonly logits: ArrayLike<number>;
+  /** 1 yes, 0 no. */
+  readonly labels: ArrayLike<number>;
+  /** 0 leaves a row out; all 1 without them. */
+  readonly weights?: ArrayLike<number> | undefined;
+  /** Doubt of each row's page, 0..1; without them the calibration does not depend on it. */
+  readonly doubts?: ArrayLike<number> | undefined;
+}
+
+/** A pinch of ridge: separable scores would send the slope to infinity. */
+const RIDGE = 1e-3;
+
 /**
  * Platt's calibration by Newton's method.
  *
- * @param logits log-odds of "yes"
- * @param labels 1 yes, 0 no
- * @param weights 0 leaves a row out; all 1 without them
  * @throws TRAIN_DATA_TOO_SMALL unless both labels occur
  */
-export function fitCalibration(
-  logits: ArrayLike<number>,
-  labels: ArrayLike<number>,
-  weights?: ArrayLike<number>,
-): Calibration {
+export function fitCalibration({ logits, labels, weights, doubts }: CalibrationRows): Calibration {
   const seen = [0, 0];
   for (let row = 0; row < logits.length; row++) seen[labels[row]!]! += weights?.[row] ?? 1;
   if (!(seen[0]! > 0 && seen[1]! > 0)) {
@@ -30,34 +38,59 @@ export function fitCalibration(
       received: 0,
     });
   }
-  let slope = 1;
-  let intercept = 0;
+  // Slope and intercept, then the same by doubt.
+  const start = doubts ? [1, 0, 0, 0] : [1, 0];
+  const found = [...start];
+  const size = found.length;
+  const terms = new Float64Array(size);
   for (let step = 0; step < NEWTON_STEPS; step++) {
-    const gradient = [0, 0];
-    // A pinch of ridge: separable scores would send the slope to infinity.
-    const hessian = [1e-3, 0, 1e-3];
-    gradient[0]! += 1e-3 * (slope - 1);
-    gradient[1]! += 1e-3 * intercept;
+    const gradient = found.map((value, term) => RIDGE * (value - start[term]!));
+    const hessian = found.map((_, term) => found.map((__, other) => (term === other ? RIDGE : 0)));
     for (let row = 0; row < logits.length; row++) {
       const weight = weights?.[row] ?? 1;
-      const logit = logits[row]!;
-      const probability = 1 / (1 + Math.exp(-(slope * logit + intercept)));
+      terms.set([logits[row]!, 1]);
+      if (doubts) terms.set([doubts[row]! * logits[row]!, doubts[row]!], 2);
+      const sum = terms.reduce((total, value, term) => total + value * found[term]!, 0);
+      const probability = 1 / (1 + Math.exp(-sum));
       const error = weight * (probability - labels[row]!);
       const curve = weight * probability * (1 - probability);
-      gradient[0]! += error * logit;
-      gradient[1]! += error;
-      hessian[0]! += curve * logit * logit;
-      hessian[1]! += curve * logit;
-      hessian[2]! += curve;
+      for (let term = 0; term < size; term++) {
+        gradient[term]! += error * terms[term]!;
+        for (let other = 0; other < size; other++) {
+          hessian[term]![other]! += curve * terms[term]! * terms[other]!;
+        }
+      }
     }
-    const determinant = hessian[0]! * hessian[2]! - hessian[1]! ** 2;
-    const bySlope = (hessian[2]! * gradient[0]! - hessian[1]! * gradient[1]!) / determinant;
-    const byIntercept = (hessian[0]! * gradient[1]! - hessian[1]! * gradient[0]!) / determinant;
-    slope -= bySlope;
-    intercept -= byIntercept;
-    if (Math.abs(bySlope) + Math.abs(byIntercept) < 1e-9) break;
+    const moves = solved(hessian, gradient);
+    moves.forEach((move, term) => {
+      found[term]! -= move;
+    });
+    if (moves.reduce((sum, move) => sum + Math.abs(move), 0) < 1e-9) break;
   }
-  return { slope, intercept };
+  const [slope, intercept, bySlope, byIntercept] = found as [number, number, number?, number?];
+  if (!doubts) return { slope, intercept };
+  return { slope, intercept, byDoubt: { slope: bySlope!, intercept: byIntercept! } };
+}
+
+/** Solves a small positive definite system by elimination; both arguments are used up. */
+function solved(matrix: number[][], right: number[]): number[] {
+  const size = right.length;
+  for (let pivot = 0; pivot < size; pivot++) {
+    for (let row = pivot + 1; row < size; row++) {
+      const factor = matrix[row]![pivot]! / matrix[pivot]![pivot]!;
+      for (let column = pivot; column < size; column++) {
+        matrix[row]![column]! -= factor * matrix[pivot]![column]!;
+      }
+      right[row]! -= factor * right[pivot]!;
+    }
+  }
+  for (let row = size - 1; row >= 0; row--) {
+    for (let column = row + 1; column < size; column++) {
+      right[row]! -= matrix[row]![column]! * right[column]!;
+    }
+    right[row]! /= matrix[row]![row]!;
+  }
+  return right;
 }
 
 /**

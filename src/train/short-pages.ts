@@ -65,11 +65,7 @@ export class Donors {
 }
 
 /** Consecutive noise lines of a page, above or below its content where it has some there. */
-function noiseRun(
-  donors: readonly GoldPage[],
-  where: 'above' | 'below',
-  random: Random,
-): string[] {
+function noiseRun(donors: readonly GoldPage[], where: 'above' | 'below', random: Random): string[] {
   const donor = donors[Math.floor(random() * donors.length)];
   const length = Math.floor(random() * (DRESS_LINES + 1));
   const from = random();

@@ -4,7 +4,8 @@ import { lineFeatures, N_LINE_FEATURES } from '../../src/lines/features.ts';
 import { scanPage } from '../../src/lines/page-scan.ts';
 import { PROTECTION, protectTitles } from '../../src/lines/protection.ts';
 
-const SENTENCE = 'The reason is density: a litre of olive oil weighs about 910 grams, and water weighs more.';
+const SENTENCE =
+  'The reason is density: a litre of olive oil weighs about 910 grams, and water weighs more.';
 
 /** How much each line's log-odds are raised when the lines have these. */
 function raised(lines: readonly string[], logits: readonly number[]): number[] {

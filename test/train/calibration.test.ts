@@ -11,7 +11,7 @@ describe('fitCalibration', () => {
     const labels = logits.map((logit) =>
       random() < calibrated(logit, { slope: 0.6, intercept: -0.8 }) ? 1 : 0,
     );
-    const found = fitCalibration(logits, labels);
+    const found = fitCalibration({ logits, labels });
     expect(found.slope).toBeCloseTo(0.6, 1);
     expect(found.intercept).toBeCloseTo(-0.8, 1);
     // At the optimum the mean probability is the share of yes.
@@ -19,14 +19,30 @@ describe('fitCalibration', () => {
     expect(mean).toBeCloseTo(labels.reduce((sum, label) => sum + label, 0) / labels.length, 4);
   });
 
+  it('finds how the line moves with the doubt of pages', () => {
+    const random = seededRandom(6);
+    const logits = Float64Array.from({ length: 40_000 }, () => random() * 8 - 4);
+    const doubts = logits.map(() => random());
+    const drawn = { slope: 1.2, intercept: 0.3, byDoubt: { slope: -0.8, intercept: -1 } };
+    const labels = logits.map((logit, row) =>
+      random() < calibrated(logit, drawn, doubts[row]) ? 1 : 0,
+    );
+    const found = fitCalibration({ logits, labels, doubts });
+    expect(found.slope).toBeCloseTo(1.2, 1);
+    expect(found.intercept).toBeCloseTo(0.3, 1);
+    expect(found.byDoubt!.slope).toBeCloseTo(-0.8, 0);
+    expect(found.byDoubt!.intercept).toBeCloseTo(-1, 0);
+    expect(fitCalibration({ logits, labels }).byDoubt).toBeUndefined();
+  });
+
   it('stays finite on scores that separate, and leaves rows of weight 0 out', () => {
-    const found = fitCalibration([-1, 1, 5], [0, 1, 0], [1, 1, 0]);
+    const found = fitCalibration({ logits: [-1, 1, 5], labels: [0, 1, 0], weights: [1, 1, 0] });
     expect(Number.isFinite(found.slope)).toBe(true);
     expect(calibrated(1, found)).toBeGreaterThan(0.9);
   });
 
   it('needs both labels', () => {
-    expect(() => fitCalibration([1, 2], [1, 1])).toThrow(
+    expect(() => fitCalibration({ logits: [1, 2], labels: [1, 1] })).toThrow(
       expect.objectContaining({ code: 'TRAIN_DATA_TOO_SMALL' }),
     );
   });

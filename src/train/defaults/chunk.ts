@@ -60,6 +60,8 @@ export interface PageLogits {
   readonly scan: Pick<PageScan, 'lineOf' | 'nLines'>;
   /** By non-blank line. */
   readonly own: Float32Array;
+  /** Of the page; see {@link doubtOf}. Of all pages or of none. */
+  readonly doubt?: number | undefined;
 }
 
 /** Steps 1 and 2. @throws TRAIN_DATA_TOO_SMALL when a fold has no pages */
@@ -110,7 +112,12 @@ export function summarise(
   copies: readonly (readonly GoldPage[])[],
   logits: readonly (readonly PageLogits[])[],
 ): ChunkValidation {
-  const all = { logits: [] as number[], labels: [] as number[], weights: [] as number[] };
+  const all = {
+    logits: [] as number[],
+    labels: [] as number[],
+    weights: [] as number[],
+    doubts: [] as number[],
+  };
   const chars: number[] = [];
   copies.forEach((pages, copy) => {
     const nScored = pages.reduce(
@@ -119,7 +126,7 @@ export function summarise(
       0,
     );
     pages.forEach(({ labels, lines }, page) => {
-      const { scan, own } = logits[copy]![page]!;
+      const { scan, own, doubt } = logits[copy]![page]!;
       own.forEach((logit, index) => {
         const line = scan.lineOf[index]!;
         const label = labels[line]!;
@@ -127,16 +134,20 @@ export function summarise(
         all.logits.push(logit);
         all.labels.push(label === KEEP ? 1 : 0);
         all.weights.push(1000 / nScored);
+        if (doubt !== undefined) all.doubts.push(doubt);
         chars.push(countCodePoints(lines[line]!) * (label === KEEP ? 1 : -1));
       });
     });
   });
-  const calibration = fitCalibration(all.logits, all.labels, all.weights);
-  const scores = Float64Array.from(all.logits, (logit) => calibrated(logit, calibration));
+  const doubts = all.doubts.length === 0 ? undefined : all.doubts;
+  const calibration = fitCalibration({ ...all, doubts });
+  const scores = Float64Array.from(all.logits, (logit, line) =>
+    calibrated(logit, calibration, doubts?.[line]),
+  );
   const scored = copies.map((pages, copy) =>
     pages.map(({ lines }, index) => {
-      const { scan, own } = logits[copy]![index]!;
-      const probabilities = own.map((logit) => calibrated(logit, calibration));
+      const { scan, own, doubt } = logits[copy]![index]!;
+      const probabilities = own.map((logit) => calibrated(logit, calibration, doubt));
       return spreadScores(scan, probabilities, lines.length);
     }),
   );

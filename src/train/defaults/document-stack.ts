@@ -114,7 +114,7 @@ export async function validateDocumentStack(
     }
   }
   const labels = Array.from(examples, ({ label }) => label);
-  const calibration = fitCalibration(logits, labels, balanced(examples));
+  const calibration = fitCalibration({ logits, labels, weights: balanced(examples) });
   const scores = Float64Array.from(logits, (logit) => calibrated(logit, calibration));
   const thresholds = KIND_RETENTIONS.map((share) => kindThreshold(examples, scores, share));
   const { threshold } = thresholds.find((entry) => entry.retention === retention)!;

@@ -70,12 +70,12 @@ export async function validateDocument({
   const decisions = new Uint8Array(documents.length);
   for (let fold = 0; fold < nFolds; fold++) {
     const others = weights.map((weight, at) => (folds[at] === fold ? 0 : weight));
-    const calibration = fitCalibration(logits, labels, others);
+    const calibration = fitCalibration({ logits, labels, weights: others });
     documents.forEach((_, at) => {
       if (folds[at] === fold) decisions[at] = calibrated(logits[at]!, calibration) >= 0.5 ? 1 : 0;
     });
   }
-  const calibration = fitCalibration(logits, labels, weights);
+  const calibration = fitCalibration({ logits, labels, weights });
   const scores = logits.map((logit) => calibrated(logit, calibration));
   const signed = labels.map((label) => (label === 1 ? 1 : -1));
   return {

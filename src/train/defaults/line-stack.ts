@@ -13,8 +13,8 @@
  * 3. One model on everything, with the same options; it gets the calibration and the thresholds of step 2.
  */
 import { setImmediate } from 'node:timers/promises';
-import { protectTitles } from '../../lines/protection.ts';
-import { blendLogits, type LineStack, stackHashBits, stackLogits } from '../../lines/stack.ts';
+import { pageVerdict } from '../../lines/page-verdict.ts';
+import { type LineStack, stackHashBits } from '../../lines/stack.ts';
 import { BOOSTED_DEFAULTS, type BoostedOptions, trainBoosted } from '../baselines/boosted.ts';
 import { type GoldPage, groupOf, sourceGroups } from '../gold.ts';
 import { measurePage } from '../line-table.ts';
@@ -128,6 +128,6 @@ function logitsOf(
 ): PageLogits {
   const page = measurePage(lines, stackHashBits(stack));
   const { lineOf, nLines } = page.scan;
-  const logits = blendLogits(stackLogits(stack, page), treeShare);
-  return { scan: { lineOf, nLines }, own: protectTitles(logits, page.features) };
+  const { logits, doubt } = pageVerdict(stack, page, treeShare);
+  return { scan: { lineOf, nLines }, own: logits, doubt };
 }
