@@ -6,12 +6,12 @@ import { calibrated } from '../../src/lines/calibration.ts';
 import { measureDocument } from '../../src/lines/document-encoder.ts';
 import { spreadScores } from '../../src/lines/page-scan.ts';
 import { openPageScorer } from '../../src/lines/page-scorer.ts';
+import { pageVerdict } from '../../src/lines/page-verdict.ts';
 import {
   blendLogits,
   documentStackLogits,
   type LineStack,
   stackHashBits,
-  stackLogits,
 } from '../../src/lines/stack.ts';
 import { inspectModel } from '../../src/model/inspect.ts';
 import { BOOSTED_DEFAULTS } from '../../src/train/baselines/boosted.ts';
@@ -39,7 +39,7 @@ const documentOptions = {
   logistic: { ...DOCUMENT_STACK_DEFAULTS.logistic, hashBits: 10 },
   trees: { ...DOCUMENT_STACK_DEFAULTS.trees, nTrees: 10, nLeaves: 4, minHessian: 0.5 },
 };
-const calibration = { slope: 0.8, intercept: 0.2 };
+const calibration = { slope: 0.8, intercept: 0.2, byDoubt: { slope: -0.5, intercept: 0.3 } };
 const thresholds = [{ retention: 0.99, threshold: 0.2, noiseRemoved: 0.6 }];
 const pages = syntheticPages(60, 1).map((page, index) => ({
   ...page,
@@ -76,10 +76,10 @@ describe('a scorer without a network', () => {
     for (const page of syntheticPages(6, 9)) {
       const spaced = page.lines.flatMap((line) => [line, '']);
       const measured = measurePage(spaced, stackHashBits(lines));
-      const logits = blendLogits(stackLogits(lines, measured), 0.6);
+      const { logits, doubt } = pageVerdict(lines, measured, 0.6);
       const wanted = spreadScores(
         measured.scan,
-        logits.map((logit) => calibrated(logit, calibration)),
+        logits.map((logit) => calibrated(logit, calibration, doubt)),
         spaced.length,
       );
       const found = await scorer.scoreLines(spaced);
