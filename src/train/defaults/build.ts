@@ -5,27 +5,25 @@
  * models/README.md is read off it.
  */
 import { writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
 import { performance } from 'node:perf_hooks';
-import { defaultModelFile } from '../../paths.ts';
+import { pathToFileURL } from 'node:url';
+import { Piscina } from 'piscina';
+import type { LineStack } from '../../lines/stack.ts';
+import { defaultModelFile, distFile } from '../../paths.ts';
 import { DEFAULT_DOCUMENT_RETENTION } from '../../refine/scoring-stages.ts';
 import { BOOSTED_DEFAULTS } from '../baselines/boosted.ts';
 import type { LineReport } from '../eval-lines.ts';
 import { type GoldPage, readGoldPages } from '../gold.ts';
-import {
-  type DataFolders,
-  documentPages,
-  readAuthored,
-  readExamples,
-  readInstalled,
-  readPageData,
-} from './data.ts';
+import { type DataFolders, readExamples, readStackData } from './data.ts';
 import {
   DOCUMENT_STACK_DEFAULTS,
   trainDocumentStack,
   validateDocumentStack,
 } from './document-stack.ts';
-import { PAGE_WEIGHTS, trainStack, validateStack } from './line-stack.ts';
+import type { GroupTask } from './group-worker.ts';
+import { type GroupLogits, N_GROUPS, PAGE_WEIGHTS, validateStack } from './line-stack.ts';
 import { PROGRAM_TRAINING_DEFAULTS, PROGRAM_VOCABULARY, trainDefaultPrograms } from './programs.ts';
 import { writeStackScorer } from './scorer-file.ts';
 
@@ -51,44 +49,66 @@ const CURVE_STEPS = 50;
 
 /** Builds `default-chunk.gguf`; see line-stack.ts. @throws TRAIN_*, CORPUS_* */
 export async function buildDefaultChunk(options: BuildOptions): Promise<void> {
-  const { out, nGroups = 6, signal, log = () => undefined } = options;
+  const { out, nGroups = N_GROUPS, signal, log = () => undefined } = options;
   const started = performance.now();
   const folders = foldersOf(options);
-  const read = await readPageData(folders, log);
-  const documents = documentPages([
-    ...(await readAuthored(folders.models)),
-    ...(await readInstalled(folders.data, log)),
-  ]);
-  const data = { ...read, documents, signal };
+  const data = await readStackData(folders, log);
+  const { pages, partial, made, documents } = data;
   log(
-    `default-chunk: ${read.pages.length} pages, ${read.partial.length} judged in part, ${read.made.length} made, ${documents.length} documents`,
+    `default-chunk: ${pages.length} pages, ${partial.length} judged in part, ${made.length} made, ${documents.length} documents`,
   );
-  const { scores: _, ...validation } = await validateStack({
-    ...data,
-    nGroups,
-    onGroup: (group, sources) =>
-      log(`default-chunk: group ${group + 1} of ${nGroups}, without ${sources.join(', ')}`),
-  });
-  log(`default-chunk: whole pages ${figures(validation.whole)}`);
-  log(`default-chunk: lightly noisy ${figures(validation.light)}`);
-  const stack = await trainStack(data);
-  const { calibration, thresholds } = validation;
-  writeStackScorer(join(out, 'default-chunk.gguf'), {
-    kind: 'line-score',
-    name: 'gristmill default-chunk',
-    treeShare: BOOSTED_DEFAULTS.treeShare,
-    ...{ stack, calibration, thresholds },
-  });
-  writeRecord(join(out, 'default-chunk.json'), {
-    training: BOOSTED_DEFAULTS,
-    weights: PAGE_WEIGHTS,
-    nGroups,
-    nPages: read.pages.length,
-    nPartial: read.partial.length,
-    nMade: read.made.length,
-    nDocuments: documents.length,
-    validation,
-    seconds: Math.round((performance.now() - started) / 1000),
+  const threads = groupThreads();
+  const run = <T>(group: number | null): Promise<T> =>
+    threads.run({ folders, nGroups, group } satisfies GroupTask, { signal: signal ?? null });
+  try {
+    // The model on everything takes longest, so it begins first.
+    const whole = run<LineStack>(null);
+    whole.catch(() => undefined);
+    const { scores: _, ...validation } = await validateStack({
+      ...data,
+      nGroups,
+      runGroup: run<GroupLogits>,
+      onGroup: (group, sources) =>
+        log(`default-chunk: group ${group + 1} of ${nGroups}, without ${sources.join(', ')}`),
+    });
+    log(`default-chunk: whole pages ${figures(validation.whole)}`);
+    log(`default-chunk: lightly noisy ${figures(validation.light)}`);
+    const stack = await whole;
+    const { calibration, thresholds } = validation;
+    writeStackScorer(join(out, 'default-chunk.gguf'), {
+      kind: 'line-score',
+      name: 'gristmill default-chunk',
+      treeShare: BOOSTED_DEFAULTS.treeShare,
+      ...{ stack, calibration, thresholds },
+    });
+    writeRecord(join(out, 'default-chunk.json'), {
+      training: BOOSTED_DEFAULTS,
+      weights: PAGE_WEIGHTS,
+      nGroups,
+      nPages: pages.length,
+      nPartial: partial.length,
+      nMade: made.length,
+      nDocuments: documents.length,
+      validation,
+      seconds: Math.round((performance.now() - started) / 1000),
+    });
+  } finally {
+    await threads.destroy();
+  }
+}
+
+/** Memory that a thread's measures may take. */
+const THREAD_MB = 8192;
+
+/** A thread a core, as far as memory goes. */
+function groupThreads(): Piscina {
+  const byMemory = Math.floor(process.availableMemory() / 2 ** 20 / THREAD_MB);
+  const nThreads = Math.max(1, Math.min(availableParallelism(), byMemory));
+  return new Piscina({
+    filename: pathToFileURL(distFile('train/defaults/group-worker.js')).href,
+    minThreads: nThreads,
+    maxThreads: nThreads,
+    resourceLimits: { maxOldGenerationSizeMb: THREAD_MB },
   });
 }
 

@@ -84,6 +84,19 @@ export async function readPageData(
   };
 }
 
+/** Everything that the chunk refiner learns from. @throws TRAIN_GOLD_INVALID, CORPUS_* */
+export async function readStackData(
+  folders: DataFolders,
+  log: (line: string) => void,
+): Promise<PageData & { readonly documents: GoldPage[] }> {
+  const pages = await readPageData(folders, log);
+  const documents = documentPages([
+    ...(await readAuthored(folders.models)),
+    ...(await readInstalled(folders.data, log)),
+  ]);
+  return { ...pages, documents };
+}
+
 async function pagesIn(
   data: string,
   name: string,

@@ -31,8 +31,11 @@ export const PAGE_WEIGHTS = Object.freeze({
   made: 0.1,
   madeCrop: 0.1,
   document: 0.05,
-  dressed: 0.15,
+  dressed: 0.5,
 });
+
+/** Ways in which each document is dressed; they share its weight. */
+const N_DRESSES = 2;
 
 const SEED = 11;
 
@@ -49,40 +52,67 @@ export interface StackData {
 /** Options of {@link validateStack} and {@link trainStack}. */
 export interface StackOptions extends StackData {
   readonly boosted?: BoostedOptions;
-  /** Groups of sources that are left out in turn. Default 6. */
+  /** Groups of sources that are left out in turn. Default {@link N_GROUPS}. */
   readonly nGroups?: number;
   readonly signal?: AbortSignal | undefined;
+}
+
+/** Options of {@link validateStack}. */
+export interface ValidationOptions extends StackOptions {
+  /** Scores one group; on this thread without it. */
+  readonly runGroup?: (group: number) => Promise<GroupLogits>;
   readonly onGroup?: (group: number, sources: readonly string[]) => void;
 }
 
+/** Groups of sources by default. */
+export const N_GROUPS = 6;
+
+/** Log-odds of a group's pages by a model that saw none of their sources. */
+export interface GroupLogits {
+  /** By page of the group, in the order of all pages. */
+  readonly whole: readonly PageLogits[];
+  readonly thinned: readonly PageLogits[];
+}
+
 /** Steps 1 and 2. @throws TRAIN_DATA_TOO_SMALL, ABORTED */
-export async function validateStack(options: StackOptions): Promise<ChunkValidation> {
-  const { pages, boosted = BOOSTED_DEFAULTS, nGroups = 6, onGroup } = options;
+export async function validateStack(options: ValidationOptions): Promise<ChunkValidation> {
+  const { pages, nGroups = N_GROUPS, runGroup, onGroup } = options;
   const groups = sourceGroups(pages, nGroups);
-  const copies = [pages, pages.map((page) => thinNoise(page, LIGHT_SHARE))] as const;
+  const copies = [pages, pages.map(thinned)] as const;
   const logits = copies.map((): PageLogits[] => []);
-  for (let group = 0; group < nGroups; group++) {
-    const held = pages.filter((_, index) => groups[index] === group);
-    if (held.length === 0) continue;
-    onGroup?.(group, [...new Set(held.map(({ source }) => source))].sort());
-    const [sources, domains] = [
-      new Set(held.map(({ source }) => source)),
-      new Set(held.map(groupOf)),
-    ];
-    const isSeen = (page: GoldPage): boolean =>
-      !sources.has(page.source) && !domains.has(groupOf(page));
-    const stack = await trainStack({
-      ...options,
-      pages: pages.filter(isSeen),
-      partial: options.partial.filter(isSeen),
+  const present = [...new Set(groups)].sort((left, right) => left - right);
+  const score = runGroup ?? ((group: number) => scoreGroup(options, group));
+  const work = async (group: number): Promise<void> => {
+    const held = pages.flatMap((_, page) => (groups[page] === group ? [page] : []));
+    onGroup?.(group, [...new Set(held.map((page) => pages[page]!.source))].sort());
+    const found = await score(group);
+    held.forEach((page, index) => {
+      logits[0]![page] = found.whole[index]!;
+      logits[1]![page] = found.thinned[index]!;
     });
-    copies.forEach((copy, index) => {
-      copy.forEach(({ lines }, page) => {
-        if (groups[page] === group) logits[index]![page] = logitsOf(stack, lines, boosted);
-      });
-    });
-  }
+  };
+  if (runGroup) await Promise.all(present.map(work));
+  else for (const group of present) await work(group);
   return summarise(copies, logits);
+}
+
+/** A group's pages, scored by a model that saw none of their sources and domains. @throws as {@link trainStack} */
+export async function scoreGroup(options: StackOptions, group: number): Promise<GroupLogits> {
+  const { pages, partial, boosted = BOOSTED_DEFAULTS, nGroups = N_GROUPS } = options;
+  const groups = sourceGroups(pages, nGroups);
+  const held = pages.filter((_, page) => groups[page] === group);
+  const sources = new Set(held.map(({ source }) => source));
+  const domains = new Set(held.map(groupOf));
+  const isSeen = (page: GoldPage): boolean =>
+    !sources.has(page.source) && !domains.has(groupOf(page));
+  const seen = { pages: pages.filter(isSeen), partial: partial.filter(isSeen) };
+  const stack = await trainStack({ ...options, ...seen });
+  const score = ({ lines }: GoldPage): PageLogits => logitsOf(stack, lines, boosted);
+  return { whole: held.map(score), thinned: held.map(thinned).map(score) };
+}
+
+function thinned(page: GoldPage): GoldPage {
+  return thinNoise(page, LIGHT_SHARE);
 }
 
 /** Step 3. @throws TRAIN_DATA_TOO_SMALL, ABORTED */
@@ -98,17 +128,19 @@ export async function trainStack({
   const crops = (all: readonly GoldPage[]): GoldPage[] =>
     all.map((page) => cropPage(page, random)).filter(isScored);
   const donors = new Donors([...pages, ...made]);
+  const dress = (document: GoldPage): GoldPage =>
+    dressDocument(document, donors.of(document.language), random);
   const parts: readonly (readonly [readonly GoldPage[], number])[] = [
     [pages, 1],
-    [pages.map((page) => thinNoise(page, LIGHT_SHARE)), PAGE_WEIGHTS.thinned],
+    [pages.map(thinned), PAGE_WEIGHTS.thinned],
     [crops(pages), PAGE_WEIGHTS.crop],
     [partial, PAGE_WEIGHTS.partial],
     [made, PAGE_WEIGHTS.made],
     [crops(made), PAGE_WEIGHTS.madeCrop],
     [documents, PAGE_WEIGHTS.document],
     [
-      documents.map((document) => dressDocument(document, donors.of(document.language), random)),
-      PAGE_WEIGHTS.dressed,
+      Array.from({ length: N_DRESSES }, () => documents.map(dress)).flat(),
+      PAGE_WEIGHTS.dressed / N_DRESSES,
     ],
   ];
   // Minutes of computing on this thread: let signals and timers in before.
