@@ -6,7 +6,7 @@
  * Counts: a scored line (or document) is one position of the model and counts as one prompt token.
  */
 import { GristmillError } from '../errors.ts';
-import { thresholdFor } from '../lines/calibration.ts';
+import { type RetentionThreshold, thresholdFor } from '../lines/calibration.ts';
 import { print } from '../program/parse.ts';
 import type { DialectName, Op, WindowProgram } from '../program/types.ts';
 import { FLAG_CRASHED } from './engine-host.ts';
@@ -48,7 +48,29 @@ export function checkLineThreshold({ lineThreshold, retention }: LineThreshold):
 }
 
 /**
- * The chunk stage over a line-score model.
+ * Log-odds that must speak against a page's removable lines together, else the page stays as it is: odds of 55 to 1. A
+ * clean document has one or two lines of which the model is not sure; a page with noise has several, or some that are sure.
+ * At equal harm to the clean documents of test/wide-set it lets the threshold remove twice the noise around short ones.
+ */
+export const LEAST_EVIDENCE = 4;
+
+/**
+ * How much speaks against the lines below a threshold: the sum of their log-odds of "remove", as far as above 0.
+ *
+ * @param scores probability of "keep" by line
+ */
+export function evidenceAgainst(scores: ArrayLike<number>, threshold: number): number {
+  let evidence = 0;
+  for (let line = 0; line < scores.length; line++) {
+    const score = scores[line]!;
+    if (score < threshold) evidence += Math.max(0, Math.log((1 - score) / score));
+  }
+  return evidence;
+}
+
+/**
+ * The chunk stage over a line-score model. Where the threshold is one of the model's own, pages with next to no evidence
+ * against any of their lines are left as they are; one that was asked for is taken at its word.
  *
  * @throws OPTION_INVALID for a retention that the model has no threshold for
  */
@@ -64,7 +86,9 @@ export function lineStage(
     const programs = Array.from(docs, (_, index) => {
       if (flags[index]! & FLAG_CRASHED) return null;
       const own = scores.subarray(lineStarts[index], lineStarts[index + 1]);
-      return linePrograms(own, threshold, dialect);
+      const isActedOn =
+        lineThreshold !== undefined || evidenceAgainst(own, threshold) >= LEAST_EVIDENCE;
+      return linePrograms(own, isActedOn ? threshold : 0, dialect);
     });
     return {
       programs,
@@ -121,6 +145,12 @@ const KEEP: Readonly<Record<DialectName, Op>> = {
  */
 export const DEFAULT_DOCUMENT_RETENTION = 0.995;
 
+/** {@link DEFAULT_DOCUMENT_RETENTION}, or the highest that a model has a threshold for. */
+export function documentRetention(thresholds: readonly RetentionThreshold[]): number {
+  const highest = Math.max(...thresholds.map(({ retention }) => retention));
+  return Math.min(DEFAULT_DOCUMENT_RETENTION, highest);
+}
+
 /**
  * The document stage over a document-score model.
  *
@@ -130,7 +160,8 @@ export function scoredDocumentStage(
   engine: ScoringEngine,
   given: number | null,
 ): NonNullable<RefineCore['judge']> {
-  const threshold = given ?? thresholdFor(DEFAULT_DOCUMENT_RETENTION, engine.info.thresholds);
+  const { thresholds } = engine.info;
+  const threshold = given ?? thresholdFor(documentRetention(thresholds), thresholds);
   return async ({ data, offsets }, docs, options) => {
     const { scores, flags } = await engine.scoreDocuments({ data, offsets, docs }, options);
     return {

@@ -2,19 +2,20 @@
 import { type RetentionThreshold, thresholdFor } from '../lines/calibration.ts';
 import { openPageScorer } from '../lines/page-scorer.ts';
 import type { ResolvedRefiner } from './core.ts';
-import { DEFAULT_DOCUMENT_RETENTION, DEFAULT_RETENTION } from './scoring-stages.ts';
+import { DEFAULT_RETENTION, documentRetention } from './scoring-stages.ts';
 import type { UsedThresholds } from './statistics.ts';
 
 /** Finds them, before the run begins. @throws OPTION_INVALID for a retention that the model has no threshold for */
 export async function usedThresholds(resolved: ResolvedRefiner): Promise<UsedThresholds> {
   const { document, chunk, options } = resolved;
   const { documentThreshold, documentMode, lineThreshold, retention } = options;
-  let documentRetention: number | null = null;
+  let ownRetention: number | null = null;
   let forDocuments: number | null = null;
   if (document) forDocuments = documentMode === 'score' ? documentThreshold : null;
   if (document && !document.profile && documentThreshold === null) {
-    documentRetention = DEFAULT_DOCUMENT_RETENTION;
-    forDocuments = thresholdFor(documentRetention, await thresholdsOf(document.model.path));
+    const thresholds = await thresholdsOf(document.model.path);
+    ownRetention = documentRetention(thresholds);
+    forDocuments = thresholdFor(ownRetention, thresholds);
   }
   let forLines: number | null = null;
   if (chunk && !chunk.profile) {
@@ -22,7 +23,7 @@ export async function usedThresholds(resolved: ResolvedRefiner): Promise<UsedThr
       lineThreshold ??
       thresholdFor(retention ?? DEFAULT_RETENTION, await thresholdsOf(chunk.model.path));
   }
-  return { document: forDocuments, documentRetention, line: forLines };
+  return { document: forDocuments, documentRetention: ownRetention, line: forLines };
 }
 
 async function thresholdsOf(modelPath: string): Promise<readonly RetentionThreshold[]> {

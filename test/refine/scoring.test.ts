@@ -7,7 +7,12 @@ import { openPageScorer } from '../../src/lines/page-scorer.ts';
 import { execute } from '../../src/program/execute.ts';
 import { openRefiner } from '../../src/refine/refiner.ts';
 import { openLocalScoring, openProcessScoring } from '../../src/refine/scoring-engine.ts';
-import { linePrograms } from '../../src/refine/scoring-stages.ts';
+import {
+  evidenceAgainst,
+  LEAST_EVIDENCE,
+  linePrograms,
+  lineStage,
+} from '../../src/refine/scoring-stages.ts';
 import { syntheticDocuments, writeDocumentScorer, writeLineScorer } from '../lines/support.ts';
 import { syntheticPages } from '../train/support.ts';
 
@@ -57,6 +62,49 @@ describe('linePrograms', () => {
     const ops = windows.flatMap(({ program }) => program.split('\n'));
     expect(ops).toHaveLength(501);
     expect(ops[500]).toBe('remove_lines(start=1000, end=1000)');
+  });
+});
+
+describe('evidenceAgainst', () => {
+  it('adds the log-odds of the lines that would go', () => {
+    const odds = (score: number): number => Math.log((1 - score) / score);
+    expect(evidenceAgainst([0.1, 0.9, 0.3, 0.6], 0.5)).toBeCloseTo(odds(0.1) + odds(0.3));
+    expect(evidenceAgainst([0.6, 0.7], 0.65)).toBe(0);
+    expect(evidenceAgainst([0, 1], 0.5)).toBe(Number.POSITIVE_INFINITY);
+    expect(evidenceAgainst([], 0.5)).toBe(0);
+  });
+});
+
+describe('lineStage', () => {
+  const THRESHOLD = { retention: 0.99, threshold: 0.4, noiseRemoved: 0.5 };
+  /** The program written for a page with these scores. */
+  async function programFor(scores: readonly number[], asked = {}): Promise<string> {
+    const engine = {
+      info: { thresholds: [THRESHOLD] },
+      scoreLines: async () => ({
+        lineStarts: Int32Array.of(0, scores.length),
+        scores: Float32Array.from(scores),
+        flags: Uint8Array.of(0),
+      }),
+    } as unknown as Parameters<typeof lineStage>[0];
+    const text = { data: new Uint8Array(), offsets: new Int32Array(2) };
+    const write = lineStage(engine, asked, 'prox');
+    const { programs } = await write(text as Parameters<typeof write>[0], Int32Array.of(0));
+    return programs[0]!.map(({ program }) => program).join('\n');
+  }
+
+  it('leaves a page as it is when little speaks against its lines', async () => {
+    expect(await programFor([0.9, 0.35, 0.9])).toBe('keep_chunk()');
+    expect(await programFor([0.35, 0.3, 0.1, 0.2])).toBe('remove_lines(start=0, end=3)');
+    expect(await programFor([0.9, 1 / (1 + Math.exp(LEAST_EVIDENCE + 0.1))])).toBe(
+      'remove_lines(start=1, end=1)',
+    );
+  });
+
+  it('takes a threshold that was asked for at its word', async () => {
+    expect(await programFor([0.9, 0.35, 0.9], { lineThreshold: 0.4 })).toBe(
+      'remove_lines(start=1, end=1)',
+    );
   });
 });
 
