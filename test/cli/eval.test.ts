@@ -62,7 +62,10 @@ describe('gristmill eval', () => {
     const lines = stdout.toString().trimEnd().split('\n');
     expect(lines[0]).toMatch(/^c4: .* s\/MB$/);
     expect(lines[1]).toContain('macroF1');
-    expect(lines.slice(2).map((line) => line.split(' ')[0])).toEqual(['all', 'unknown', 'en']);
+    // All, then by source, type of page and language.
+    const table = lines.slice(2, lines.indexOf(''));
+    expect(table.map((line) => line.split(' ')[0])).toEqual(['all', 'unknown', 'unknown', 'en']);
+    expect(lines.join('\n')).toContain('noise removed at 0.99');
   });
 
   it('trains on other pages when told to', async () => {
