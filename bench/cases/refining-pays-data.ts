@@ -8,73 +8,80 @@
  * the empty lines alone would decide between the arms. Content is therefore folded as page text was.
  */
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
-import {
-  foldOf,
-  type GoldDocument,
-  type GoldPage,
-  KEEP,
-  REMOVE,
-  readGoldDocuments,
-  readGoldPages,
-} from '../../src/train/gold.ts';
+import { dirname, join } from 'node:path';
+import { defaultModelFile } from '../../src/paths.ts';
+import { LIGHT_SHARE } from '../../src/train/defaults/chunk.ts';
+import { dataFile, readExamples, readStackData } from '../../src/train/defaults/data.ts';
+import type { KindExample } from '../../src/train/defaults/document-stack.ts';
+import type { StackData } from '../../src/train/defaults/line-stack.ts';
+import { foldOf, type GoldPage, KEEP, REMOVE } from '../../src/train/gold.ts';
+import { thinNoise } from '../../src/train/thin-noise.ts';
+import type { BenchContext } from '../types.ts';
+import type { ClozeText } from './refining-pays-cloze.ts';
 
 const N_FOLDS = 5;
 const HELD_OUT_FOLD = 0;
 /** Characters of a held-out text, in whole lines: many domains, not a few long pages, make the measure. */
 const HELD_OUT_CHARS = 2500;
 /** `quick` looks at every so-manieth page. */
-const QUICK_STRIDE = 6;
+const QUICK_STRIDE = 8;
+
+/** The same pages with much noise, and with little. */
+export interface Corpus {
+  readonly name: string;
+  readonly pages: readonly GoldPage[];
+}
 
 /** What the case works on. */
 export interface PaysData {
-  /** English pages that every arm makes its training text of. */
-  readonly pages: readonly GoldPage[];
+  /** English pages of folds 1 to 4, in the same order in each. */
+  readonly corpora: readonly Corpus[];
   /** Content of English pages of unseen domains. */
-  readonly heldOut: readonly string[];
-  /** What cross-fitted refiners learn from: pages of all languages, further pages, judged documents. */
-  readonly refinerPages: readonly GoldPage[];
-  readonly extraPages: readonly GoldPage[];
-  readonly documents: readonly GoldDocument[];
+  readonly heldOut: readonly ClozeText[];
+  /** What cross-fitted refiners of lines learn from: all languages, nothing held out. */
+  readonly lines: StackData;
+  /** The same of documents. */
+  readonly examples: readonly KindExample[];
 }
 
-/** The folder of labelled pages, or null with the place where it was looked for. */
+/** The folder of labelled data, or null with the place where it was looked for. */
 export function goldFolder(): { readonly folder: string | null; readonly looked: string } {
   const bench = process.env['GRISTMILL_BENCH_FOLDER'] ?? join(process.cwd(), 'bench');
-  const data = process.env['GRISTMILL_DATA'] ?? join(bench, '..', '..', 'shared', 'data');
-  const looked = join(data, 'web-gold');
-  return { folder: existsSync(join(looked, 'dev.jsonl.gz')) ? looked : null, looked };
+  const looked = process.env['GRISTMILL_DATA'] ?? join(bench, '..', '..', 'shared', 'data');
+  return { folder: existsSync(dataFile(looked, 'dev')) ? looked : null, looked };
 }
 
 /** Reads and splits the pages. */
-export async function readPaysData(folder: string, quick: boolean): Promise<PaysData> {
+export async function readPaysData(data: string, context: BenchContext): Promise<PaysData> {
   const some = <T>(rows: readonly T[]): readonly T[] =>
-    quick ? rows.filter((_, row) => row % QUICK_STRIDE === 0) : rows;
-  const file = (name: string): string => join(folder, `${name}.jsonl.gz`);
-  const isHeldOut = (page: GoldPage): boolean => foldOf(page, N_FOLDS) === HELD_OUT_FOLD;
-  const pages = some(await collect(readGoldPages(file('dev'))));
-  const extra = some([
-    ...(await collect(readGoldPages(file('dev-math')))),
-    ...(await collect(readGoldPages(file('dev-snippets')))),
-  ]);
-  const refinerPages = pages.filter((page) => !isHeldOut(page));
+    context.quick ? rows.filter((_, row) => row % QUICK_STRIDE === 0) : rows;
+  const folders = { data, models: dirname(defaultModelFile('chunk')) };
+  const isSeen = (page: GoldPage): boolean => foldOf(page, N_FOLDS) !== HELD_OUT_FOLD;
   const isEnglish = ({ language, goldText }: GoldPage): boolean =>
     language === 'en' && goldText !== null && foldText(goldText) !== '';
+  const read = await readStackData(folders, context.log);
+  const all = some(read.pages);
+  const seen = all.filter(isSeen);
+  const pages = seen.filter(isEnglish);
+  const silent = () => undefined;
+  const held = new Set(read.pages.filter((page) => !isSeen(page)).map(({ id }) => id));
+  const examples = await readExamples(folders, silent);
   return {
-    pages: refinerPages.filter(isEnglish),
-    heldOut: pages
-      .filter((page) => isHeldOut(page) && isEnglish(page))
-      .map(({ goldText }) => beginning(foldText(goldText!))),
-    refinerPages,
-    extraPages: extra.filter((page) => !isHeldOut(page)),
-    documents: await collect(readGoldDocuments(file('dev-docquality'))),
+    corpora: [
+      { name: 'noisy pages', pages },
+      { name: 'lightly noisy text', pages: pages.map((page) => thinNoise(page, LIGHT_SHARE)) },
+    ],
+    heldOut: all
+      .filter((page) => !isSeen(page) && isEnglish(page))
+      .map(({ id, goldText }) => ({ id, text: beginning(foldText(goldText!)) })),
+    lines: {
+      pages: seen,
+      partial: some(read.partial).filter(isSeen),
+      made: some(read.made),
+      documents: some(read.documents),
+    },
+    examples: some(examples.filter(({ id }) => !held.has(id))),
   };
-}
-
-async function collect<T>(rows: AsyncIterable<T>): Promise<T[]> {
-  const all: T[] = [];
-  for await (const row of rows) all.push(row);
-  return all;
 }
 
 /** White space as page text has it: one space between words, no empty lines. */

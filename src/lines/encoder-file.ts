@@ -285,8 +285,10 @@ function open(bytes: Uint8Array, file: string) {
     if (expected !== undefined && entry.length !== expected) {
       invalid(file, `${name} of its encoder has ${entry.length} elements, expected ${expected}`);
     }
-    // A copy: the bytes may lie at any address.
-    return new Type(bytes.slice(begin, end).buffer) as InstanceType<(typeof ARRAYS)[typeof type]>;
+    // A copy: the bytes may lie at any address. `slice` of a Buffer is none.
+    return new Type(Uint8Array.from(bytes.subarray(begin, end)).buffer) as InstanceType<
+      (typeof ARRAYS)[typeof type]
+    >;
   };
   return { header, arrayOf };
 }

@@ -48,6 +48,9 @@ describe('packEncoder and unpackEncoder', () => {
     const shifted = new Uint8Array(bytes.length + 3);
     shifted.set(bytes, 3);
     expect(packEncoder(unpackEncoder(shifted.subarray(3), 'file'))).toEqual(bytes);
+    // Was: `slice` of a Buffer is a view, so arrays were the whole file from its first byte on.
+    const file = Buffer.from(shifted.buffer).subarray(3);
+    expect(packEncoder(unpackEncoder(file, 'file'))).toEqual(bytes);
   });
 
   it('refuses damaged bytes with a code, or reads an encoder that works', () => {

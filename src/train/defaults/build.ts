@@ -16,7 +16,7 @@ import { DEFAULT_DOCUMENT_RETENTION } from '../../refine/scoring-stages.ts';
 import { BOOSTED_DEFAULTS } from '../baselines/boosted.ts';
 import type { LineReport } from '../eval-lines.ts';
 import { type GoldPage, readGoldPages } from '../gold.ts';
-import { type DataFolders, readExamples, readStackData } from './data.ts';
+import { type DataFolders, dataFile, readExamples, readStackData } from './data.ts';
 import {
   DOCUMENT_STACK_DEFAULTS,
   trainDocumentStack,
@@ -149,7 +149,7 @@ function foldersOf({ data, models }: BuildOptions): DataFolders {
 export async function buildDefaultPrograms(options: BuildOptions): Promise<void> {
   const { data, out, nFolds = 5, signal, log = () => undefined } = options;
   const started = performance.now();
-  const pages = await pagesOf(join(data, 'dev.jsonl.gz'));
+  const pages = await pagesOf(dataFile(data, 'dev'));
   const curve = new Curve();
   const validation = await trainDefaultPrograms({
     pages,

@@ -9,7 +9,8 @@
  *                        documents-installed                         good, of many kinds, collected from packages
  *                        models/documents/*.jsonl                    good and bad, authored
  *
- * Files that are not there are left out, and said; dev.jsonl.gz must be there.
+ * A file lies in the folder itself or in a folder of it. Files that are not there are left out, and said; dev.jsonl.gz must
+ * be there.
  */
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -51,6 +52,14 @@ export interface KindDocument {
   /** Lines that may go; of a bad document all. */
   readonly removable: readonly number[];
   readonly label: 0 | 1;
+}
+
+/** A file of the data, in the folder or in one of its folders; in the folder where it is nowhere. */
+export function dataFile(data: string, name: string): string {
+  const own = join(data, `${name}.jsonl.gz`);
+  if (existsSync(own) || !existsSync(data)) return own;
+  const inside = readdirSync(data).sort();
+  return inside.map((folder) => join(data, folder, `${name}.jsonl.gz`)).find(existsSync) ?? own;
 }
 
 /** Where things are. */
@@ -102,7 +111,7 @@ async function pagesIn(
   name: string,
   log: (line: string) => void,
 ): Promise<GoldPage[]> {
-  const file = join(data, `${name}.jsonl.gz`);
+  const file = dataFile(data, name);
   if (!existsSync(file) && name !== 'dev') {
     log(`${file} is not there: left out`);
     return [];
@@ -118,7 +127,7 @@ async function madePages(
   { data, models }: DataFolders,
   log: (line: string) => void,
 ): Promise<GoldPage[]> {
-  const file = join(data, 'sentences.jsonl.gz');
+  const file = dataFile(data, 'sentences');
   if (!existsSync(file)) {
     log(`${file} is not there: no made pages`);
     return [];
@@ -164,7 +173,7 @@ export async function readInstalled(
   data: string,
   log: (line: string) => void,
 ): Promise<KindDocument[]> {
-  const file = join(data, 'documents-installed.jsonl.gz');
+  const file = dataFile(data, 'documents-installed');
   if (!existsSync(file)) {
     log(`${file} is not there: left out`);
     return [];
@@ -246,13 +255,13 @@ export async function readExamples(
     if (text.trim() !== '') examples.push({ id, kind, text, label, weight });
   };
   const weights = DOCUMENT_WEIGHTS;
-  await judged(join(data, 'dev-docquality.jsonl.gz'), log, (row, place) => {
+  await judged(dataFile(data, 'dev-docquality'), log, (row, place) => {
     const id = requiredString(row, 'id', place);
     // One kind of document, judged one by one: parts of it are left out in turn.
     const kind = `judged-${[...id].reduce((sum, letter) => sum + letter.codePointAt(0)!, 0) % 6}`;
     add(id, kind, requiredString(row, 'text', place), row['label'] === 1 ? 1 : 0, weights.judged);
   });
-  await judged(join(data, 'documents-hplt2.jsonl.gz'), log, (row, place) => {
+  await judged(dataFile(data, 'documents-hplt2'), log, (row, place) => {
     const id = requiredString(row, 'id', place);
     const kind = `hplt-${requiredString(row, 'language', place)}`;
     const label = row['label'] === 1 && !row['porn'] ? 1 : 0;

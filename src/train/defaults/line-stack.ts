@@ -153,10 +153,11 @@ export async function trainStack({
   );
 }
 
-function logitsOf(
+/** What a stack says of a page before it is calibrated. */
+export function logitsOf(
   stack: LineStack,
   lines: readonly string[],
-  { treeShare }: BoostedOptions,
+  { treeShare }: Pick<BoostedOptions, 'treeShare'> = BOOSTED_DEFAULTS,
 ): PageLogits {
   const page = measurePage(lines, stackHashBits(stack));
   const { lineOf, nLines } = page.scan;
