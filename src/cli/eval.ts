@@ -45,7 +45,7 @@ export function evalCommand(): Command {
     command
       .command('lines')
       .description(
-        'keep or remove for every line: keep-all, c4, gopher, logistic, boosted, line-score, default, programs, or a GGUF file',
+        'keep or remove for every line: keep-all, c4, gopher, fasttext-style, logistic, boosted, line-score, default, programs, or a GGUF file',
       ),
   )
     .option('--noise-share <r>', 'take out all but this share of the noise lines, 0..1', share)
@@ -54,7 +54,7 @@ export function evalCommand(): Command {
     command
       .command('documents')
       .description(
-        'keep or drop for every document: keep-all, words, logistic, document-score, default, or a GGUF file',
+        'keep or drop for every document: keep-all, words, c4, gopher, fasttext-style, logistic, document-score, default, or a GGUF file',
       ),
   ).action(evalDocuments);
   command
@@ -192,16 +192,29 @@ function linesTable(result: LineEvaluationResult): string {
 }
 
 /** What the means hide. */
-function tailLines({ interval, pageNormalised, withoutWorst, worstPages, lostLines }: TailReport) {
+function tailLines({
+  interval,
+  pageNormalised,
+  withoutWorst,
+  worstPages,
+  byLength,
+  lostLines,
+}: TailReport) {
   const lost = Object.entries(lostLines).flatMap(([kind, lostShare]) =>
     lostShare === null ? [] : [`${kind} ${fixed(lostShare)}`],
   );
+  const lengths = byLength.flatMap(({ maxChars, nPages, contentKept }, index) => {
+    if (contentKept === null) return [];
+    const above = `over ${byLength[index - 1]?.maxChars}`;
+    return [`${maxChars === null ? above : `up to ${maxChars}`} ${fixed(contentKept)} (${nPages})`];
+  });
   const worst = worstPages.map(
     ({ id, lostChars, contentChars }) => `${id} ${lostChars} of ${contentChars}`,
   );
   return [
     `noise removed at 0.99: ${interval.map(fixed).join(' to ')} when domains are drawn anew (5 to 95 %), ${fixed(pageNormalised)} when pages count alike, ${fixed(withoutWorst)} without the ${N_WORST} worst pages`,
     `content lines removed, by kind: ${lost.join(', ')}`,
+    `content kept at 0.99, by its characters on a page (pages): ${lengths.join(', ')}`,
     ...(worst.length > 0 ? [`characters of content lost at 0.99: ${worst.join(', ')}`] : []),
   ]
     .map((line) => printable(line, 4_000))

@@ -17,6 +17,17 @@ import { bagF1, countWords } from './words.ts';
 /** Shares of content characters at which the removed noise is reported. */
 export const CONTENT_BOUNDS = [0.99, 0.98, 0.95] as const;
 
+/** Shares of content characters that {@link LineReport.tradeOff} has a point for. */
+export const TRADE_OFF_BOUNDS = [
+  0.999, 0.998, 0.995, 0.99, 0.985, 0.98, 0.97, 0.96, 0.95, 0.93, 0.9, 0.85, 0.8, 0.7,
+] as const;
+
+/** A point of a curve: what may be lost, and what goes for it; shares of characters, 0..1. */
+export interface TradeOff {
+  readonly contentKept: number;
+  readonly noiseRemoved: number;
+}
+
 /** Precision, recall and their harmonic mean, 0..1; a quotient by nothing is 0. */
 export interface Agreement {
   readonly precision: number;
@@ -43,6 +54,8 @@ export interface LineMeasures {
 /** Measures, their tail, and the same by source, by language and by type of page. */
 export interface LineReport extends LineMeasures {
   readonly tail: TailReport;
+  /** Noise removed for each of {@link TRADE_OFF_BOUNDS}. */
+  readonly tradeOff: readonly TradeOff[];
   readonly byPageType: Readonly<Record<string, LineMeasures>>;
   readonly bySource: Readonly<Record<string, LineMeasures>>;
   readonly byLanguage: Readonly<Record<string, LineMeasures>>;
@@ -83,6 +96,7 @@ export class LineEvaluation {
       byLanguage: measuresOf(this.#byLanguage),
       byPageType: measuresOf(this.#byPageType),
       tail: this.#tail.report(),
+      tradeOff: this.#all.tradeOff(),
     };
   }
 }
@@ -122,6 +136,14 @@ class Pool {
       this.#scores.push(score);
       this.#signedChars.push(label === KEEP ? nChars : -nChars);
     }
+  }
+
+  tradeOff(): TradeOff[] {
+    const found = noiseRemovedAt(this.#scores, this.#signedChars, TRADE_OFF_BOUNDS);
+    return TRADE_OFF_BOUNDS.map((contentKept) => ({
+      contentKept,
+      noiseRemoved: found[String(contentKept)]!,
+    }));
   }
 
   measures(): LineMeasures {

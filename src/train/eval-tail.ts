@@ -37,6 +37,21 @@ export interface PageLoss {
   readonly contentChars: number;
 }
 
+/** Characters of content up to which a page is counted with the others of its length; null: longer ones. */
+export const LENGTH_BOUNDS = [500, 2000, 8000, null] as const;
+
+/** What one threshold for all pages, the one of 0.99, does to pages of a length. */
+export interface LengthLoss {
+  /** Characters of content, at most; null for the longest pages. */
+  readonly maxChars: number | null;
+  readonly nPages: number;
+  /** Shares of the characters of these pages; null where there are none. */
+  readonly contentKept: number | null;
+  readonly noiseRemoved: number | null;
+  /** Share of the pages that lose more than a tenth of their content; null without pages. */
+  readonly losingTenth: number | null;
+}
+
 /** The tail; shares are 0..1. */
 export interface TailReport {
   /** 5th and 95th percentile of the noise removed at 0.99 when domains are drawn with replacement. */
@@ -46,6 +61,8 @@ export interface TailReport {
   /** Noise removed at 0.99 without the {@link N_WORST} pages that lose most. */
   readonly withoutWorst: number;
   readonly worstPages: readonly PageLoss[];
+  /** Pages with content by how much of it they have, short ones first. */
+  readonly byLength: readonly LengthLoss[];
   /** Share of content lines that the verdicts remove, by kind; null for a kind without lines. */
   readonly lostLines: Readonly<Record<LineKind, number | null>>;
 }
@@ -110,6 +127,7 @@ export class TailEvaluation {
         .slice(0, N_SHOWN)
         .map((page) => losses[page]!)
         .filter(({ lostChars }) => lostChars > 0),
+      byLength: this.#byLength(),
       lostLines: Object.fromEntries(
         LINE_KINDS.map((name, kind) => {
           const { kept, lost } = this.#kinds[kind]!;
@@ -133,17 +151,52 @@ export class TailEvaluation {
     return noiseRemovedAt(scores, chars, [BOUND])[String(BOUND)]!;
   }
 
-  /** By page: content up to the score that breaks the bound; those pages broke it. */
-  #losses(): PageLoss[] {
-    const order = this.#ascending();
+  /** The score that breaks the bound: what lies below it may go. */
+  #threshold(): number {
     const content = this.#chars.reduce((sum, chars) => sum + Math.max(0, chars), 0);
     let lost = 0;
     let threshold = Number.NEGATIVE_INFINITY;
-    for (const at of order) {
+    for (const at of this.#ascending()) {
       threshold = this.#scores[at]!;
       lost += Math.max(0, this.#chars[at]!);
       if (lost > (1 - BOUND) * content) break;
     }
+    return threshold;
+  }
+
+  #byLength(): LengthLoss[] {
+    const threshold = this.#threshold();
+    const sums = LENGTH_BOUNDS.map(() => ({ pages: 0, hurt: 0, all: [0, 0], gone: [0, 0] }));
+    for (const { first, end } of this.#pages) {
+      const all: [noise: number, content: number] = [0, 0];
+      const gone: [noise: number, content: number] = [0, 0];
+      for (let at = first; at < end; at++) {
+        const chars = this.#chars[at]!;
+        const side = chars > 0 ? 1 : 0;
+        all[side] += Math.abs(chars);
+        if (this.#scores[at]! < threshold) gone[side] += Math.abs(chars);
+      }
+      if (all[1] === 0) continue;
+      const own = sums[LENGTH_BOUNDS.findIndex((bound) => bound === null || all[1] <= bound)]!;
+      own.pages++;
+      if (gone[1] > all[1] / 10) own.hurt++;
+      for (const side of [0, 1] as const) {
+        own.all[side]! += all[side];
+        own.gone[side]! += gone[side];
+      }
+    }
+    return sums.map(({ pages, hurt, all, gone }, index) => ({
+      maxChars: LENGTH_BOUNDS[index]!,
+      nPages: pages,
+      contentKept: pages === 0 ? null : 1 - gone[1]! / all[1]!,
+      noiseRemoved: all[0] === 0 ? null : gone[0]! / all[0]!,
+      losingTenth: pages === 0 ? null : hurt / pages,
+    }));
+  }
+
+  /** By page: content up to the score that breaks the bound; those pages broke it. */
+  #losses(): PageLoss[] {
+    const threshold = this.#threshold();
     return this.#pages.map(({ page, first, end }) => {
       let lostChars = 0;
       let contentChars = 0;

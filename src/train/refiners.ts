@@ -4,9 +4,12 @@ import { openPageScorer, type PageScorer } from '../lines/page-scorer.ts';
 import { inspectModel } from '../model/inspect.ts';
 import { defaultModelFile } from '../paths.ts';
 import { boosted } from './baselines/boosted.ts';
+import { c4Documents, gopherDocuments } from './baselines/document-rules.ts';
 import { documentLogistic, keepAllDocuments, wordCount } from './baselines/documents.ts';
+import { fasttextDocuments, fasttextLines } from './baselines/fasttext-style.ts';
 import { logistic } from './baselines/logistic.ts';
 import { c4, gopher, keepAll } from './baselines/rules.ts';
+import { defaultDocuments, defaultLines } from './defaults/trained-refiners.ts';
 import { documentScore } from './document-score/refiner.ts';
 import type { DocumentRefiner } from './eval-documents.ts';
 import { lineScore } from './line-score/refiner.ts';
@@ -18,6 +21,7 @@ export const LINE_REFINERS: readonly LineRefiner[] = [
   keepAll,
   c4,
   gopher,
+  fasttextLines,
   logistic,
   boosted,
   lineScore,
@@ -27,6 +31,9 @@ export const LINE_REFINERS: readonly LineRefiner[] = [
 export const DOCUMENT_REFINERS: readonly DocumentRefiner[] = [
   keepAllDocuments,
   wordCount,
+  c4Documents,
+  gopherDocuments,
+  fasttextDocuments,
   documentLogistic,
   documentScore,
 ];
@@ -34,14 +41,14 @@ export const DOCUMENT_REFINERS: readonly DocumentRefiner[] = [
 /**
  * A line refiner by name, or by the GGUF file of a model that scores lines or writes programs.
  *
- * `default` is the package's model; with folds it is trained anew for each of them, as the package's model was.
+ * `default` is the package's model; with folds its recipe is trained anew for each of them (defaults/trained-refiners.ts).
  * `programs` is the package's model that writes programs.
  *
  * @throws OPTION_INVALID naming what is known
  */
 export function lineRefiner(name: string, { folds = false } = {}): LineRefiner {
   if (name === 'default') {
-    return folds ? { ...lineScore, name } : lineModel(name, defaultModelFile('chunk'));
+    return folds ? defaultLines : lineModel(name, defaultModelFile('chunk'));
   }
   if (name === 'programs') return lineModel(name, defaultModelFile('programs'));
   if (name.endsWith('.gguf')) return lineModel(name, name);
@@ -49,13 +56,13 @@ export function lineRefiner(name: string, { folds = false } = {}): LineRefiner {
 }
 
 /**
- * A document refiner by name, or by the GGUF file of a model that scores documents; `default` is the package's.
+ * A document refiner by name, or by the GGUF file of a model that scores documents; `default` as of lines.
  *
  * @throws OPTION_INVALID naming what is known
  */
 export function documentRefiner(name: string, { folds = false } = {}): DocumentRefiner {
   if (name === 'default') {
-    return folds ? { ...documentScore, name } : documentModel(name, defaultModelFile('document'));
+    return folds ? defaultDocuments : documentModel(name, defaultModelFile('document'));
   }
   if (name.endsWith('.gguf')) return documentModel(name, name);
   return find(DOCUMENT_REFINERS, name);

@@ -199,7 +199,8 @@ function logitsOf({ logistic, bins, trees }: LineStack, table: Table) {
   return { first, second };
 }
 
-function foldOfKind(kind: string, nFolds: number): number {
+/** The fold that a kind is left out in. */
+export function foldOfKind(kind: string, nFolds: number): number {
   return createHash('sha256').update(`kind ${kind}`).digest().readUIntBE(0, 6) % nFolds;
 }
 
@@ -210,8 +211,8 @@ function balanced(examples: readonly KindExample[]): number[] {
   return examples.map(({ label, weight }) => (weight * examples.length) / (2 * sums[label]!));
 }
 
-/** Kinds and their good documents; small ones as one kind. */
-function goodByKind(
+/** Scores of the good documents by kind; small kinds as one. */
+export function goodByKind(
   examples: readonly KindExample[],
   scores: ArrayLike<number>,
 ): Map<string, number[]> {
@@ -233,7 +234,7 @@ function goodByKind(
 }
 
 /** The highest threshold at which the mean over kinds of the good documents that fall is within bounds. */
-function kindThreshold(
+export function kindThreshold(
   examples: readonly KindExample[],
   scores: Float64Array,
   retention: number,
@@ -254,7 +255,8 @@ function kindThreshold(
   return { retention, threshold, noiseRemoved: gone / Math.max(1, bad.length) };
 }
 
-function kindReports(
+/** By kind and label: what falls below a threshold. */
+export function kindReports(
   examples: readonly KindExample[],
   scores: Float64Array,
   threshold: number,
