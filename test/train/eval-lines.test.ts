@@ -117,6 +117,8 @@ describe('LineEvaluation', () => {
         expect(report.keep.f1).toBeCloseTo(expected.keep, 12);
         expect(report.remove.f1).toBeCloseTo(expected.remove, 12);
         CONTENT_BOUNDS.forEach((bound, index) => {
+          const point = report.tradeOff.find(({ contentKept }) => contentKept === bound);
+          expect(point!.noiseRemoved).toBe(report.noiseCharsRemovedAt[String(bound)]);
           const found = report.noiseCharsRemovedAt[String(bound)]!;
           expect(found).toBeCloseTo(expected.at[index]!, 12);
         });

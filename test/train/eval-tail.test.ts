@@ -76,3 +76,26 @@ describe('kindOf', () => {
     expect(kindOf(lines, line, 0)).toBe(kind);
   });
 });
+
+describe('what one threshold does to short pages', () => {
+  it('is counted by the content of the page', () => {
+    const tail = new TailEvaluation();
+    // 99 long pages lose nothing; the one short page loses all that one in a hundred may.
+    for (let index = 0; index < 10; index++) {
+      add(tail, page(`long-${index}`, 900, 10), [
+        ...Array.from({ length: 900 }, () => 0.9),
+        ...Array.from({ length: 10 }, () => 0.2),
+      ]);
+    }
+    add(tail, page('short', 20, 10), [
+      ...Array.from({ length: 20 }, () => 0.1),
+      ...Array.from({ length: 10 }, () => 0.95),
+    ]);
+    const [short, middle, , long] = tail.report().byLength;
+    expect(short).toEqual({
+      ...{ maxChars: 500, nPages: 1, contentKept: 0, noiseRemoved: 0, losingTenth: 1 },
+    });
+    expect(middle).toMatchObject({ nPages: 0, contentKept: null, losingTenth: null });
+    expect(long).toMatchObject({ nPages: 10, contentKept: 1, noiseRemoved: 1, losingTenth: 0 });
+  });
+});
