@@ -8,7 +8,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { measureTables, putTables } from '../dist/train/defaults/tables-run.js';
+import { measureTables, putTables, renderTables } from '../dist/train/defaults/tables-run.js';
 
 const folder = dirname(fileURLToPath(import.meta.url));
 const [data, ...unknown] = process.argv.slice(2);
@@ -16,11 +16,8 @@ if (data === undefined || unknown.length > 0) {
   process.stderr.write('usage: npm run models:tables -- DATA\n');
   process.exit(2);
 }
-const { markdown, figure } = await measureTables({
-  data,
-  models: folder,
-  log: (line) => process.stderr.write(`${line}\n`),
-});
+const log = (line) => process.stderr.write(`${line}\n`);
+const { markdown, figure } = renderTables(await measureTables({ data, models: folder, log }));
 const readme = join(folder, 'README.md');
 writeFileSync(readme, putTables(readFileSync(readme, 'utf8'), markdown));
 writeFileSync(join(folder, 'trade-off.svg'), figure);

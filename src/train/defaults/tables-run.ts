@@ -8,6 +8,7 @@ import { type DataFolders, readExamples, readPageData, readStackData } from './d
 import type { DocumentStackValidation } from './document-stack.ts';
 import { validateStack } from './line-stack.ts';
 import {
+  type DocumentContender,
   defaultDocumentContender,
   kindsLeftOut,
   LINE_CONTENDERS,
@@ -40,32 +41,51 @@ export interface MeasureOptions extends TableOptions {
   readonly models: string;
 }
 
+/** What was measured. */
+export interface TableMeasures {
+  readonly nPages: number;
+  /** Sources of the pages, by which kinds of documents are told apart. */
+  readonly sources: readonly string[];
+  /** Sources left out; the default refiner is the last. */
+  readonly lines: readonly LineContender[];
+  readonly domains: Awaited<ReturnType<typeof newDomains>>;
+  /** Kinds left out; the default refiner is the last. */
+  readonly documents: readonly DocumentContender[];
+}
+
 /** Measures everything. @throws TRAIN_GOLD_INVALID, CORPUS_*, ABORTED */
 export async function measureTables({
   data,
   models,
   ...options
-}: MeasureOptions): Promise<{ readonly markdown: string; readonly figure: string }> {
+}: MeasureOptions): Promise<TableMeasures> {
   const { log = () => undefined } = options;
   const folders = { data, models };
   const { pages } = await readPageData(folders, log);
   const { whole, light } = await chunkValidation(folders, options);
-  const document = recordOf<DocumentStackValidation>(models, 'default-document');
   const others = await sourcesLeftOut(pages, LINE_CONTENDERS, options);
-  const ours: LineContender = { name: '**default-chunk**', hasScores: true, whole, light };
-  const lines = [...others, ours];
-  const domains = await newDomains(pages, LINE_CONTENDERS, options);
-  const documents = [
-    ...(await kindsLeftOut(await readExamples(folders, () => undefined), options)),
-    defaultDocumentContender(document),
-  ];
-  const sources = new Set(pages.map(({ source }) => source));
+  const examples = await readExamples(folders, () => undefined);
+  const record = recordOf<DocumentStackValidation>(models, 'default-document');
+  return {
+    nPages: pages.length,
+    sources: [...new Set(pages.map(({ source }) => source))],
+    lines: [...others, { name: '**default-chunk**', hasScores: true, whole, light }],
+    domains: await newDomains(pages, LINE_CONTENDERS, options),
+    documents: [...(await kindsLeftOut(examples, options)), defaultDocumentContender(record)],
+  };
+}
+
+/** The tables, and the figure as SVG. */
+export function renderTables({ nPages, sources, lines, domains, documents }: TableMeasures): {
+  readonly markdown: string;
+  readonly figure: string;
+} {
   const thinned = lines.map(({ light: report, ...rest }) => ({ ...rest, report }));
   const folds = domains.map(({ whole: report, ...rest }) => ({ ...rest, report }));
   const scored = lines.filter(({ hasScores }) => hasScores);
   const parts: readonly (readonly [text: string, table: string])[] = [
     [
-      `**Sources left out** (${pages.length} pages in six groups of sources; each group is scored by a refiner that saw none of them). Macro-F1 and word F1 at probability 0.5; "noise removed at .99" asks for the threshold that keeps that share of content characters; its interval is that of domains drawn anew; "pages alike" lets the characters of every page sum to one.`,
+      `**Sources left out** (${nPages} pages in six groups of sources; each group is scored by a refiner that saw none of them). Macro-F1 and word F1 at probability 0.5; "noise removed at .99" asks for the threshold that keeps that share of content characters; its interval is that of domains drawn anew; "pages alike" lets the characters of every page sum to one.`,
       sourcesTable(lines),
     ],
     [
@@ -73,7 +93,7 @@ export async function measureTables({
       measuresTable(thinned),
     ],
     [
-      '**New domains of known sources** (five folds by domain, which is what a reserved part of the same data is; figures flatter):',
+      '**New domains of known sources** (five folds by domain, as a reserved part of the same data would be; figures flatter):',
       measuresTable(folds),
     ],
     [
@@ -91,7 +111,7 @@ export async function measureTables({
     ],
     [
       '**What .99 means for a short page.** The share is one over many pages, most of whose characters stand on long ones. The threshold that keeps .99 of all content of pages whose source was left out does this to pages by the content they have:',
-      lengthsTable(ours.whole),
+      lengthsTable(lines.at(-1)!.whole),
     ],
     [
       '**Documents, kinds left out.** Good ones are counted as a mean over kinds (source of pages, language or part of the judged ones, kind of text):',
@@ -99,13 +119,13 @@ export async function measureTables({
     ],
     [
       'Dropped, by where documents are from; rules by their verdict, the others at the threshold that keeps .995 of the good ones:',
-      documentKindsTable(documents, sources),
+      documentKindsTable(documents, new Set(sources)),
     ],
   ];
   return {
     markdown: parts.map(([text, table]) => `${text}\n\n${table}`).join('\n\n'),
     figure: tradeOffFigure('Noise removed against content kept, sources left out', [
-      ...scored.filter(({ whole }) => whole.tradeOff.length > 0),
+      ...scored,
       ...lines.filter(({ hasScores }) => !hasScores),
     ]),
   };
