@@ -1,8 +1,8 @@
 /**
  * Makes the package's refiners again: `npm run models:train -- DATA [OUT] [chunk|document|programs …]`.
  *
- * DATA holds dev.jsonl.gz, dev-math.jsonl.gz, dev-snippets.jsonl.gz and dev-docquality.jsonl.gz (models/README.md says
- * of what form); OUT is this folder unless given. About 45 minutes on two cores.
+ * DATA holds dev.jsonl.gz and the other files that src/train/defaults/data.ts names, in it or in folders of it
+ * (models/README.md says of what form); OUT is this folder unless given. About 45 minutes on two cores.
  */
 import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';

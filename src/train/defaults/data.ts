@@ -12,7 +12,7 @@
  * A file lies in the folder itself or in a folder of it. Files that are not there are left out, and said; dev.jsonl.gz must
  * be there.
  */
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   type GoldPage,
@@ -57,7 +57,7 @@ export interface KindDocument {
 /** A file of the data, in the folder or in one of its folders; in the folder where it is nowhere. */
 export function dataFile(data: string, name: string): string {
   const own = join(data, `${name}.jsonl.gz`);
-  if (existsSync(own) || !existsSync(data)) return own;
+  if (existsSync(own) || !statSync(data, { throwIfNoEntry: false })?.isDirectory()) return own;
   const inside = readdirSync(data).sort();
   return inside.map((folder) => join(data, folder, `${name}.jsonl.gz`)).find(existsSync) ?? own;
 }
