@@ -30,6 +30,7 @@ import { tradeOffFigure } from './trade-off-figure.ts';
 
 const BEGIN = '<!-- tables: begin (npm run models:tables) -->';
 const END = '<!-- tables: end -->';
+const FIGURE = '![noise removed against content kept](trade-off.svg)';
 /** Languages and types of page with fewer say nothing. */
 const MIN_PAGES = 20;
 
@@ -123,7 +124,7 @@ export function renderTables({ nPages, sources, lines, domains, documents }: Tab
     ],
   ];
   return {
-    markdown: parts.map(([text, table]) => `${text}\n\n${table}`).join('\n\n'),
+    markdown: [FIGURE, ...parts.map(([text, table]) => `${text}\n\n${table}`)].join('\n\n'),
     figure: tradeOffFigure('Noise removed against content kept, sources left out', [
       ...scored,
       ...lines.filter(({ hasScores }) => !hasScores),
