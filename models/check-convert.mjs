@@ -17,7 +17,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { convertModel } from '../dist/model/convert/convert.js';
-import { native } from '../dist/native.js';
+import { native } from '../dist/native/index.js';
 
 const { values } = parseArgs({
   options: {

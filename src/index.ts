@@ -324,7 +324,7 @@ export {
   type TrainedTokenizer,
   trainTokenizer,
 } from './model/tokenizer-training.ts';
-export type { EngineInfo, EngineStats } from './native-engine.ts';
+export type { EngineInfo, EngineStats } from './native/engine.ts';
 export type {
   BagBatch,
   ExportGgufOptions,
@@ -335,7 +335,7 @@ export type {
   TrainResult,
   TrainShape,
   TrainStep,
-} from './native-train.ts';
+} from './native/train.ts';
 export { type Decision, decideDocument } from './program/decide.ts';
 export type { Dialect } from './program/dialect.ts';
 export { DIALECTS } from './program/dialects.ts';

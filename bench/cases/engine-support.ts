@@ -8,7 +8,7 @@ import {
   type RandomModelPreset,
   writeRandomModel,
 } from '../../src/model/random.ts';
-import type { DocumentViews, NativeEngine, PromptFrame } from '../../src/native-engine.ts';
+import type { DocumentViews, NativeEngine, PromptFrame } from '../../src/native/engine.ts';
 import { cacheFolder } from '../../src/paths.ts';
 import { PROFILES, type Profile } from '../../src/refine/profile.ts';
 import { promptFrame } from '../../src/refine/prompt.ts';

@@ -8,8 +8,8 @@
  * answer away. A model chooses the word, with the mark behind it, that it gives the largest probability.
  */
 import { hashWord } from '../../src/lines/hash.ts';
-import { native } from '../../src/native.ts';
-import type { NativeTokenizer } from '../../src/native-tokenizer.ts';
+import { native } from '../../src/native/index.ts';
+import type { NativeTokenizer } from '../../src/native/tokenizer.ts';
 import { type Random, seededRandom } from '../../src/train/seeded.ts';
 import { openTrainer, type Trainer, trainShapeOf } from '../../src/train/trainer.ts';
 

@@ -22,7 +22,7 @@ import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { planTexts } from '../../src/corpus/texts.ts';
 import { trainTokenizer } from '../../src/model/tokenizer-training.ts';
-import { native } from '../../src/native.ts';
+import { native } from '../../src/native/index.ts';
 import { evaluateLm } from '../../src/train/eval-lm.ts';
 import { tokenizeCorpus } from '../../src/train/token-data.ts';
 import { trainModel } from '../../src/train/train-run.ts';

@@ -3,7 +3,7 @@
  * a share of the peak that GRISTMILL_BENCH_PEAK_TFLOPS states (of the arithmetic in use: TF32 on NVIDIA GPUs).
  */
 
-import type { TrainShape } from '../../src/native-train.ts';
+import type { TrainShape } from '../../src/native/train.ts';
 import { pretrainBatch } from '../../src/train/objectives.ts';
 import { openTrainer } from '../../src/train/trainer.ts';
 import type { BenchContext, BenchTable } from '../types.ts';

@@ -18,7 +18,7 @@
 
 namespace gristmill::binding {
 
-// A JS Error carrying `code` and `details`; src/native.ts turns it into a GristmillError.
+// A JS Error carrying `code` and `details`; src/native/index.ts turns it into a GristmillError.
 inline Napi::Error ToJsError(Napi::Env env, const CodedError& error) {
   Napi::Error js_error = Napi::Error::New(env, error.what());
   Napi::Object details = Napi::Object::New(env);

@@ -4,7 +4,7 @@
  * SIGTERM is an interrupt like SIGINT, and a signal to the whole group is one too: children leave it to this process.
  */
 import { isGristmillError, printable } from '../errors.ts';
-import { native } from '../native.ts';
+import { native } from '../native/index.ts';
 import { INTERRUPTED, leaveBy, takeSignals } from './first-signals.ts';
 
 leaveBy(() => exitNow());

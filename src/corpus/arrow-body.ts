@@ -6,7 +6,7 @@
  *  2. A compressed buffer that declares more than its codec can make of its bytes is refused before it is allocated.
  */
 import { isGristmillError } from '../errors.ts';
-import { fromNative, native } from '../native.ts';
+import { fromNative, native } from '../native/index.ts';
 import { ArrowFault } from './arrow-flatbuffer.ts';
 import type { BatchLayout, BodyCodec } from './arrow-messages.ts';
 

@@ -2,7 +2,7 @@
 import { buildBatch } from '../batch/document-batch.ts';
 import type { SlabPool } from '../batch/slab-pool.ts';
 import { GristmillError, throwIfAborted } from '../errors.ts';
-import { native } from '../native.ts';
+import { native } from '../native/index.ts';
 import type { ArrowArray, ArrowBatch } from './arrow-arrays.ts';
 import { columnOfField } from './arrow-columns.ts';
 import type { ArrowMetadata } from './arrow-schema.ts';

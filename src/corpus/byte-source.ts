@@ -8,7 +8,7 @@ import { createReadStream } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { createGunzip } from 'node:zlib';
 import { GristmillError, isGristmillError } from '../errors.ts';
-import { fromNative, native, type StreamStep } from '../native.ts';
+import { fromNative, native, type StreamStep } from '../native/index.ts';
 import type { CorpusFormat } from './types.ts';
 
 /** What is read. */

@@ -1,7 +1,7 @@
 /**
  * Carried columns seen otherwise: with columns that the names of folders give, or as the columns of the whole plan.
  */
-import { callNative, type LeafWriter } from '../native.ts';
+import { callNative, type LeafWriter } from '../native/index.ts';
 import { shredRows } from './dremel.ts';
 import { isDecimal, jsonOf, unscaled } from './plain.ts';
 import { matchColumns } from './schema.ts';

@@ -7,7 +7,7 @@
  *  2. Values are exact: no number passes through another type, byte strings that are no UTF-8 stay bytes.
  */
 import type { SchemaElement } from 'hyparquet';
-import type { LeafRows } from '../native.ts';
+import type { LeafRows } from '../native/index.ts';
 import { isStringElement } from './schema.ts';
 import type { LeafShape, Shape } from './shape.ts';
 import type { PlainValue } from './types.ts';

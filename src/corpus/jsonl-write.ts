@@ -4,7 +4,7 @@
  */
 import { isUtf8 } from 'node:buffer';
 import { GristmillError } from '../errors.ts';
-import { fromNative, native, type StreamStep } from '../native.ts';
+import { fromNative, native, type StreamStep } from '../native/index.ts';
 import { ValueError } from './dremel.ts';
 import type { JsonFields } from './json-line.ts';
 import { OutputFile } from './output-file.ts';

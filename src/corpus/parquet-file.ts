@@ -8,7 +8,7 @@ import { brotliDecompressSync } from 'node:zlib';
 import type { AsyncBuffer, FileMetaData } from 'hyparquet';
 import type { Compressors } from 'hyparquet/src/types.js';
 import { GristmillError, isGristmillError } from '../errors.ts';
-import { type BlockCodec, type LeafReader, type LeafSegment, native } from '../native.ts';
+import { type BlockCodec, type LeafReader, type LeafSegment, native } from '../native/index.ts';
 import { UnsupportedError } from './footer-fields.ts';
 import { chunkStart, parseFooter } from './parquet-footer.ts';
 import { codecIndex, type Leaf } from './schema.ts';

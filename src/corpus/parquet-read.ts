@@ -6,7 +6,7 @@ import type { FileMetaData } from 'hyparquet';
 import { DocumentBatch, reserveBatch } from '../batch/document-batch.ts';
 import type { SlabPool } from '../batch/slab-pool.ts';
 import { GristmillError, throwIfAborted } from '../errors.ts';
-import { callNative, type LeafReader, type LeafWriter } from '../native.ts';
+import { callNative, type LeafReader, type LeafWriter } from '../native/index.ts';
 import { decodeBrotli } from './brotli-chunks.ts';
 import { assembleRows, LevelError } from './dremel.ts';
 import { type DecodedChunks, openLeaf, readFooter } from './parquet-file.ts';

@@ -9,7 +9,7 @@ import type { ColumnChunk, Encoding, RowGroup, SchemaElement, SchemaTree } from 
 import type { MinMaxType } from 'hyparquet/src/types.js';
 import { ByteWriter } from 'hyparquet-writer';
 import { writeMetadata } from 'hyparquet-writer/src/metadata.js';
-import { callNative, type LeafChunk, type LeafWriter, native } from '../native.ts';
+import { callNative, type LeafChunk, type LeafWriter, native } from '../native/index.ts';
 import { type ShreddedLeaf, shredRows, ValueError } from './dremel.ts';
 import { OutputFile } from './output-file.ts';
 import { refuseRows, type ValueProblem } from './refused-rows.ts';

@@ -2,7 +2,7 @@
 import { stat } from 'node:fs/promises';
 import type { FileMetaData } from 'hyparquet';
 import { GristmillError } from '../errors.ts';
-import { callNative } from '../native.ts';
+import { callNative } from '../native/index.ts';
 import { ARROW_SCHEMA_KEY, withArrowFields } from './arrow-fields.ts';
 import { arrowColumns } from './arrow-read.ts';
 import { readLines } from './byte-lines.ts';

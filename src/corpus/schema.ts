@@ -3,7 +3,7 @@
  */
 import type { SchemaElement, SchemaTree } from 'hyparquet';
 import { CompressionCodecs, ParquetTypes } from 'hyparquet/src/constants.js';
-import type { LeafType } from '../native.ts';
+import type { LeafType } from '../native/index.ts';
 import type { CorpusColumn } from './types.ts';
 
 /** Index of a codec in Parquet's numbering. */

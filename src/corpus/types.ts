@@ -214,7 +214,11 @@ export interface LeafSource {
    * @param column index in {@link CarriedColumns.columns}
    * @param leaf index among the column's leaves
    */
-  appendTo(writer: import('../native.ts').LeafWriter, column: number, leaf: number): Promise<void>;
+  appendTo(
+    writer: import('../native/index.ts').LeafWriter,
+    column: number,
+    leaf: number,
+  ): Promise<void>;
 }
 
 /** A column that the engine adds. */

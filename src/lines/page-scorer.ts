@@ -3,8 +3,8 @@
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { GristmillError, throwIfAborted } from '../errors.ts';
-import { native } from '../native.ts';
-import type { LineScorerInfo, NativeLineScorer } from '../native-lines.ts';
+import { native } from '../native/index.ts';
+import type { LineScorerInfo, NativeLineScorer } from '../native/lines.ts';
 import { calibrated, type RetentionThreshold } from './calibration.ts';
 import { encodeDocument, measureDocument } from './document-encoder.ts';
 import { type ScoringEncoder, unpackEncoder } from './encoder-file.ts';

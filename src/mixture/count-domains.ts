@@ -7,7 +7,7 @@ import { planCorpus } from '../corpus/plan.ts';
 import { readRowBatches, requireColumn } from '../corpus/rows.ts';
 import { ROW_OK } from '../corpus/types.ts';
 import { GristmillError, printable, throwIfAborted } from '../errors.ts';
-import { native } from '../native.ts';
+import { native } from '../native/index.ts';
 import { abortSignal, callback, checkOptions, listOf, name, type OptionTable } from '../options.ts';
 import { checkDomains, type DomainSpec } from './domains.ts';
 

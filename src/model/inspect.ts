@@ -3,7 +3,7 @@
  */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { callNative, native } from '../native.ts';
+import { callNative, native } from '../native/index.ts';
 
 /** Tensors of one storage type. */
 export interface TensorGroup {

@@ -4,7 +4,7 @@
  * Tests, benches and dry runs use them where a real refiner would need a download. The same spec gives the same bytes.
  */
 import { GristmillError } from '../errors.ts';
-import { callNative, native } from '../native.ts';
+import { callNative, native } from '../native/index.ts';
 
 /** Shape of a random model. */
 export interface RandomModelShape {

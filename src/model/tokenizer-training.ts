@@ -10,7 +10,7 @@
  * @see Radford et al. 2019 (byte-level BPE); Sennrich et al. 2016 (merges)
  */
 import { GristmillError, isGristmillError, throwIfAborted } from '../errors.ts';
-import { native } from '../native.ts';
+import { native } from '../native/index.ts';
 import {
   abortSignal,
   checkOptions,

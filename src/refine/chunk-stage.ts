@@ -14,7 +14,7 @@ import type {
   GenerateResult,
   LineFormat,
   PromptFrame,
-} from '../native-engine.ts';
+} from '../native/engine.ts';
 import type { ProgramGrammar } from '../program/grammar.ts';
 import type { WindowProgram } from '../program/types.ts';
 import { sum } from './document-stage.ts';

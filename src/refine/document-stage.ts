@@ -6,7 +6,7 @@
  * `generate` decodes the answer as the published script does and drops when it contains "drop"; its score is 0 or 1.
  */
 import type { BytesColumn } from '../batch/document-batch.ts';
-import type { EngineCallOptions, PromptFrame } from '../native-engine.ts';
+import type { EngineCallOptions, PromptFrame } from '../native/engine.ts';
 import { FLAG_CRASHED, FLAG_DOES_NOT_FIT, type RefinerEngine } from './engine.ts';
 import type { Profile } from './profile.ts';
 import { type PromptModel, promptFrame } from './prompt.ts';

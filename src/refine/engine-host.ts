@@ -15,8 +15,8 @@ import {
   throwIfAborted,
 } from '../errors.ts';
 import type { PageScorerOptions } from '../lines/page-scorer.ts';
-import { fromNative } from '../native.ts';
-import type { DocumentViews, EngineCallOptions, NativeEngineOptions } from '../native-engine.ts';
+import type { DocumentViews, EngineCallOptions, NativeEngineOptions } from '../native/engine.ts';
+import { fromNative } from '../native/index.ts';
 import { distFile } from '../paths.ts';
 import { type Child, startChild } from '../work/child.ts';
 

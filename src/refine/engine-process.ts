@@ -5,7 +5,7 @@
  */
 import '../work/child-life.ts';
 import { GristmillError } from '../errors.ts';
-import type { EngineCallOptions } from '../native-engine.ts';
+import type { EngineCallOptions } from '../native/engine.ts';
 import { openLocalEngine, type RefinerEngine } from './engine.ts';
 import type { EngineMessage, EngineReply } from './engine-host.ts';
 import { openLocalScoring, type ScoringEngine } from './scoring-engine.ts';

@@ -2,7 +2,6 @@
  * The language-model engine as the stages see it, in this process or in one of its own (engine-host.ts).
  */
 import { isGristmillError } from '../errors.ts';
-import { fromNative, native } from '../native.ts';
 import type {
   DocumentViews,
   EngineCallOptions,
@@ -17,7 +16,8 @@ import type {
   ScoreRequest,
   ScoreResult,
   WindowPlan,
-} from '../native-engine.ts';
+} from '../native/engine.ts';
+import { fromNative, native } from '../native/index.ts';
 import {
   compact,
   copyDocuments,

@@ -7,7 +7,7 @@
  * Templates are rendered with bounds and without a clock: the same profile gives the same prompt on every day.
  */
 import { GristmillError } from '../errors.ts';
-import type { PromptFrame } from '../native-engine.ts';
+import type { PromptFrame } from '../native/engine.ts';
 import type { Profile } from './profile.ts';
 import { renderTemplate } from './template-rendering.ts';
 import type { TemplateReply } from './template-worker.ts';

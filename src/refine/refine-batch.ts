@@ -5,8 +5,8 @@
  * rows that the document stage drops never reach the chunk stage.
  */
 import { bytesAt, type DocumentBatch } from '../batch/document-batch.ts';
-import { native } from '../native.ts';
-import type { EngineCallOptions } from '../native-engine.ts';
+import type { EngineCallOptions } from '../native/engine.ts';
+import { native } from '../native/index.ts';
 import type { BatchExecution, ExecutionPool } from '../program/pool.ts';
 import { type OpRecord, STATUSES, type Status, type WindowProgram } from '../program/types.ts';
 import type { ChunkPrograms } from './chunk-stage.ts';

@@ -1,6 +1,6 @@
 /** The refiner as a library: what a caller gives and gets (see refiner.ts). */
 import type { DocumentBatch } from '../batch/document-batch.ts';
-import type { EngineInfo, EngineStats } from '../native-engine.ts';
+import type { EngineInfo, EngineStats } from '../native/engine.ts';
 import type { Outcome } from '../program/types.ts';
 import type { RefineOptions } from './core.ts';
 import type { RefinedRows } from './refine-batch.ts';

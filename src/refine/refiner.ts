@@ -12,7 +12,7 @@
  */
 import { buildBatch, type DocumentBatch } from '../batch/document-batch.ts';
 import { abortError, GristmillError, throwIfAborted, untilAborted } from '../errors.ts';
-import { native } from '../native.ts';
+import { native } from '../native/index.ts';
 import { checkOptions, given, refuseOption } from '../options.ts';
 import { openCore, openExecution, openSlabs, resolveRefiner } from './core.ts';
 import { batchRows, defaultSizes, parseDevices } from './devices.ts';

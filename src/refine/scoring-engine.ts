@@ -7,7 +7,7 @@
 import { throwIfAborted } from '../errors.ts';
 import type { RetentionThreshold } from '../lines/calibration.ts';
 import { openPageScorer, type PageScorerOptions } from '../lines/page-scorer.ts';
-import type { DocumentViews, EngineCallOptions } from '../native-engine.ts';
+import type { DocumentViews, EngineCallOptions } from '../native/engine.ts';
 import {
   compact,
   FLAG_CRASHED,

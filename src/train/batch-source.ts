@@ -4,8 +4,8 @@
  */
 import { planTexts } from '../corpus/texts.ts';
 import { GristmillError } from '../errors.ts';
-import type { NativeTokenizer } from '../native-tokenizer.ts';
-import type { TokenBatch } from '../native-train.ts';
+import type { NativeTokenizer } from '../native/tokenizer.ts';
+import type { TokenBatch } from '../native/train.ts';
 import { ChatEncoder, type ChatOptions } from './chat-examples.ts';
 import type { LmTrainConfig } from './config.ts';
 import { type Conversation, exampleOf, type PromptWithAnswer } from './conversation.ts';

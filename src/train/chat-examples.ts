@@ -13,13 +13,13 @@
  */
 import { GristmillError } from '../errors.ts';
 import { inspectModel } from '../model/inspect.ts';
-import type { DocumentViews, PromptFrame } from '../native-engine.ts';
+import type { DocumentViews, PromptFrame } from '../native/engine.ts';
 import {
   type NativeTokenizer,
   PART_TRIM_END,
   PART_TRIM_START,
   PART_TRUSTED,
-} from '../native-tokenizer.ts';
+} from '../native/tokenizer.ts';
 import { loadProfile, type Profile } from '../refine/profile.ts';
 import {
   type ConversationFrame,

@@ -7,8 +7,8 @@
  */
 import { planTexts, readTexts } from '../corpus/texts.ts';
 import { GristmillError } from '../errors.ts';
-import { native } from '../native.ts';
-import type { TokenBatch } from '../native-train.ts';
+import { native } from '../native/index.ts';
+import type { TokenBatch } from '../native/train.ts';
 import {
   abortSignal,
   callback,

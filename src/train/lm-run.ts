@@ -10,7 +10,7 @@ import { writeDurably } from '../durable-files.ts';
 import { GristmillError } from '../errors.ts';
 import { inspectModel } from '../model/inspect.ts';
 import { isTokenizer, trainTokenizer } from '../model/tokenizer-training.ts';
-import { native } from '../native.ts';
+import { native } from '../native/index.ts';
 import { loadProfile } from '../refine/profile.ts';
 import {
   type BatchSource,

@@ -1,7 +1,7 @@
 /** The shape of a model as configurations write it, with what they leave out filled in. */
 import { GristmillError } from '../errors.ts';
-import { callNative, native } from '../native.ts';
-import type { TrainShape } from '../native-train.ts';
+import { callNative, native } from '../native/index.ts';
+import type { TrainShape } from '../native/train.ts';
 import { trainShapeOf } from './trainer.ts';
 
 /** A shape as it is written. */

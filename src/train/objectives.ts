@@ -9,7 +9,7 @@
  * padding is a segment of its own that nothing sees and nothing is learnt from.
  */
 import { GristmillError } from '../errors.ts';
-import type { TokenBatch } from '../native-train.ts';
+import type { TokenBatch } from '../native/train.ts';
 
 /** Size of a batch. */
 export interface BatchSize {

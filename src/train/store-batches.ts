@@ -4,7 +4,7 @@
  * A sequence is `nCtx` tokens and the one behind them, so that every token of it predicts the next one. Windows of the
  * validation parts are spread evenly and are the same whatever is trained.
  */
-import type { TokenBatch } from '../native-train.ts';
+import type { TokenBatch } from '../native/train.ts';
 import type { TokenStore } from './token-store.ts';
 import type { Trainer } from './trainer.ts';
 

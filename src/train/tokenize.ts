@@ -15,8 +15,8 @@ import { readLedgerJson, syncFolder, writeDurably } from '../durable-files.ts';
 import { GristmillError } from '../errors.ts';
 import { makeFolder } from '../local-path.ts';
 import { isTokenizer, trainTokenizer } from '../model/tokenizer-training.ts';
-import { native } from '../native.ts';
-import type { NativeTokenizer } from '../native-tokenizer.ts';
+import { native } from '../native/index.ts';
+import type { NativeTokenizer } from '../native/tokenizer.ts';
 import {
   abortSignal,
   anObject,

@@ -6,7 +6,7 @@
  */
 import { availableParallelism } from 'node:os';
 import { GristmillError } from '../errors.ts';
-import { callNative, native } from '../native.ts';
+import { callNative, native } from '../native/index.ts';
 import type {
   ExportGgufOptions,
   ForwardResult,
@@ -17,7 +17,7 @@ import type {
   TrainResult,
   TrainShape,
   TrainStep,
-} from '../native-train.ts';
+} from '../native/train.ts';
 
 /** Options of {@link openTrainer} that have a default. */
 export const TRAINER_DEFAULTS = Object.freeze({

@@ -4,7 +4,7 @@
  * A signal to a group reaches the children too. What is finished then is the parent's to say; it ends the child by
  * closing the channel. Until this module runs the channel is what ends it: its end is noticed when it is first read.
  */
-import { native } from '../native.ts';
+import { native } from '../native/index.ts';
 
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined);
 // Threads that compute are not waited for: nothing of theirs is wanted any more.

@@ -3,7 +3,7 @@
  * words are kept.
  */
 import { type ChildProcess, fork } from 'node:child_process';
-import { native } from '../native.ts';
+import { native } from '../native/index.ts';
 
 /** Bytes of a child's standard error that are kept: its end. */
 const KEPT_BYTES = 8192;

@@ -25,7 +25,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { native } from '../native.ts';
+import { native } from '../native/index.ts';
 import type { LeaseStore, LeaseView } from './lease.ts';
 
 /** Codes of a file system that has no hard links. */

@@ -9,7 +9,7 @@ import { SlabPool } from '../../src/batch/slab-pool.ts';
 import { planCorpus } from '../../src/corpus/plan.ts';
 import { openSink } from '../../src/corpus/sink.ts';
 import { openUnit } from '../../src/corpus/unit.ts';
-import { native } from '../../src/native.ts';
+import { native } from '../../src/native/index.ts';
 import { addonFile } from '../../src/paths.ts';
 
 const value = fc.option(fc.uint8Array({ maxLength: 30 }), { nil: null });

@@ -6,7 +6,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { bytesOf, zstdWindowBytes } from '../../src/corpus/byte-source.ts';
 import { planCorpus } from '../../src/corpus/plan.ts';
 import type { CorpusFormat } from '../../src/corpus/types.ts';
-import { native } from '../../src/native.ts';
+import { native } from '../../src/native/index.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'gristmill-bytes-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

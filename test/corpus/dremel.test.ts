@@ -6,7 +6,7 @@ import { assembleRows, LevelError, type ShreddedLeaf, shredRows } from '../../sr
 import { columnsOf } from '../../src/corpus/schema.ts';
 import { type Shape, shapeOf } from '../../src/corpus/shape.ts';
 import type { PlainValue } from '../../src/corpus/types.ts';
-import type { LeafRows } from '../../src/native.ts';
+import type { LeafRows } from '../../src/native/index.ts';
 
 type Repetition = 'REQUIRED' | 'OPTIONAL' | 'REPEATED';
 

@@ -7,7 +7,7 @@ import { readDocuments } from '../../src/annotate/documents.ts';
 import { planCorpus } from '../../src/corpus/plan.ts';
 import { planTexts } from '../../src/corpus/texts.ts';
 import { countDomains } from '../../src/mixture/count-domains.ts';
-import { native } from '../../src/native.ts';
+import { native } from '../../src/native/index.ts';
 import { planSources } from '../../src/train/sources.ts';
 
 let folder: string;

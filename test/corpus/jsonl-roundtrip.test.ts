@@ -8,7 +8,7 @@ import { type PlanOptions, planCorpus } from '../../src/corpus/plan.ts';
 import { openSink } from '../../src/corpus/sink.ts';
 import type { SinkFormat } from '../../src/corpus/types.ts';
 import { openUnit } from '../../src/corpus/unit.ts';
-import { native } from '../../src/native.ts';
+import { native } from '../../src/native/index.ts';
 import { naiveRows, sameNumber } from '../fuzz/naive-json-lines.ts';
 import { openDuck, query } from './duck.ts';
 

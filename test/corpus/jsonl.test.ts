@@ -14,7 +14,7 @@ import { readRowBatches } from '../../src/corpus/rows.ts';
 import { openSink } from '../../src/corpus/sink.ts';
 import type { SinkFormat } from '../../src/corpus/types.ts';
 import { openUnit } from '../../src/corpus/unit.ts';
-import { native } from '../../src/native.ts';
+import { native } from '../../src/native/index.ts';
 import { openDuck, query } from './duck.ts';
 
 let folder: string;

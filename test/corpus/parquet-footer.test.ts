@@ -10,7 +10,7 @@ import { planCorpus } from '../../src/corpus/plan.ts';
 import { readRowBatches } from '../../src/corpus/rows.ts';
 import { readThrift } from '../../src/corpus/thrift.ts';
 import { isGristmillError } from '../../src/errors.ts';
-import { native } from '../../src/native.ts';
+import { native } from '../../src/native/index.ts';
 import {
   type ChunkSpec,
   dataPage,

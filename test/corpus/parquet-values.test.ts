@@ -12,7 +12,7 @@ import { readRowBatches } from '../../src/corpus/rows.ts';
 import { openSink } from '../../src/corpus/sink.ts';
 import type { CorpusPlan, SinkFormat } from '../../src/corpus/types.ts';
 import { openUnit } from '../../src/corpus/unit.ts';
-import { native } from '../../src/native.ts';
+import { native } from '../../src/native/index.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'gristmill-parquet-values-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

@@ -10,7 +10,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { columnsOf, stringColumn } from '../../src/corpus/schema.ts';
 import { openSink } from '../../src/corpus/sink.ts';
 import type { CarriedColumns, CorpusColumn, PlainValue } from '../../src/corpus/types.ts';
-import { native } from '../../src/native.ts';
+import { native } from '../../src/native/index.ts';
 import { refineCorpus } from '../../src/refine/run.ts';
 import type { RefineCorpusOptions } from '../../src/refine/run-options.ts';
 

@@ -1,5 +1,5 @@
 import { afterAll, describe, expect, it } from 'vitest';
-import type { NativeEngine } from '../../src/native-engine.ts';
+import type { NativeEngine } from '../../src/native/engine.ts';
 import { DIALECTS } from '../../src/program/dialects.ts';
 import type { ProgramGrammar } from '../../src/program/grammar.ts';
 import {

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { NativeEngine } from '../../src/native-engine.ts';
+import type { NativeEngine } from '../../src/native/engine.ts';
 import {
   chatmlFrame,
   documents,

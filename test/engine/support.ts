@@ -7,8 +7,8 @@ import {
   type RandomModelShape,
   writeRandomModel,
 } from '../../src/model/random.ts';
-import { native } from '../../src/native.ts';
-import type { NativeEngine, NativeEngineOptions, PromptFrame } from '../../src/native-engine.ts';
+import type { NativeEngine, NativeEngineOptions, PromptFrame } from '../../src/native/engine.ts';
+import { native } from '../../src/native/index.ts';
 
 export const folder = mkdtempSync(join(tmpdir(), 'gristmill-engine-'));
 export const removeFolder = () => rmSync(folder, { recursive: true, force: true });

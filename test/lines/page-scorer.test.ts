@@ -8,7 +8,7 @@ import { BagWriter, encodePage } from '../../src/lines/line-encoder.ts';
 import { spreadScores } from '../../src/lines/page-scan.ts';
 import { openPageScorer, type PageScorer } from '../../src/lines/page-scorer.ts';
 import { RANDOM_MODEL_PRESETS, writeRandomModel } from '../../src/model/random.ts';
-import { native } from '../../src/native.ts';
+import { native } from '../../src/native/index.ts';
 import { documentLogits } from '../../src/train/document-score/training.ts';
 import { pageLogits } from '../../src/train/line-score/refiner.ts';
 import type { Trainer } from '../../src/train/trainer.ts';

@@ -6,8 +6,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { learnMerges, type Merge } from '../../src/model/bpe.ts';
 import { BYTE_CHARACTERS, toByteCharacters } from '../../src/model/byte-alphabet.ts';
 import { END_OF_TEXT, splitWords, trainTokenizer } from '../../src/model/tokenizer-training.ts';
-import { native } from '../../src/native.ts';
-import type { NativeTokenizer } from '../../src/native-tokenizer.ts';
+import { native } from '../../src/native/index.ts';
+import type { NativeTokenizer } from '../../src/native/tokenizer.ts';
 import { testTexts } from '../support/corpus.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'gristmill-tokenizer-'));

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { callNative, native } from '../../src/native.ts';
+import { callNative, native } from '../../src/native/index.ts';
 
 type Request = Parameters<ReturnType<typeof native>['convertRows']>[0];
 

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { RANDOM_MODEL_PRESETS, writeRandomModel } from '../../src/model/random.ts';
-import type { NativeEngineOptions, PromptFrame } from '../../src/native-engine.ts';
+import type { NativeEngineOptions, PromptFrame } from '../../src/native/engine.ts';
 import {
   FLAG_CRASHED,
   openLocalEngine,

@@ -6,7 +6,7 @@
  * published calls with the libraries that they pin (see src/refine/profile.ts).
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { NativeEngine, RenderedPrompts } from '../../src/native-engine.ts';
+import type { NativeEngine, RenderedPrompts } from '../../src/native/engine.ts';
 import { chunkFrame } from '../../src/refine/chunk-stage.ts';
 import { documentFrame } from '../../src/refine/document-stage.ts';
 import { loadProfile } from '../../src/refine/profile.ts';

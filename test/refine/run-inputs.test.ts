@@ -16,7 +16,7 @@ import { dirname, join } from 'node:path';
 import type { DuckDBConnection } from '@duckdb/node-api';
 import { tableFromArrays, tableToIPC } from 'apache-arrow';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { native } from '../../src/native.ts';
+import { native } from '../../src/native/index.ts';
 import { refineCorpus } from '../../src/refine/run.ts';
 import type { RefineCorpusOptions } from '../../src/refine/run-options.ts';
 import { openDuck, query } from '../corpus/duck.ts';

@@ -12,7 +12,7 @@ export interface Opened {
 }
 
 const SCRIPT = fileURLToPath(new URL('./open-models.mjs', import.meta.url));
-const LIBRARY = ['native.js', 'model/inspect.js'].map(
+const LIBRARY = ['native/index.js', 'model/inspect.js'].map(
   (name) => new URL(`../../dist/${name}`, import.meta.url).href,
 );
 const TIMEOUT_MS = 60_000;

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { RANDOM_MODEL_PRESETS, writeRandomModel } from '../../src/model/random.ts';
-import { native } from '../../src/native.ts';
+import { native } from '../../src/native/index.ts';
 import { type BatchSource, sftSource } from '../../src/train/batch-source.ts';
 
 const CHATML =

@@ -6,7 +6,7 @@
  */
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import type { NativeTrainer, NativeTrainerOptions, TrainBatch } from '../../src/native-train.ts';
+import type { NativeTrainer, NativeTrainerOptions, TrainBatch } from '../../src/native/train.ts';
 import {
   folder,
   lineScoreOptions as lineScore,

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { writeGgufMetadata } from '../../src/model/gguf-write.ts';
 import { inspectModel } from '../../src/model/inspect.ts';
 import { RANDOM_MODEL_PRESETS, writeRandomModel } from '../../src/model/random.ts';
-import { native } from '../../src/native.ts';
+import { native } from '../../src/native/index.ts';
 import { openTrainer, trainShapeOf } from '../../src/train/trainer.ts';
 import { folder, removeFolder, weightsOf } from './trainer-support.ts';
 

@@ -4,7 +4,7 @@
  * The oracle's central differences have an error of about 1e-9 in float64, so that the bound is the float32 trainer's.
  */
 import { afterAll, describe, expect, it } from 'vitest';
-import type { NativeTrainerOptions, TrainBatch } from '../../src/native-train.ts';
+import type { NativeTrainerOptions, TrainBatch } from '../../src/native/train.ts';
 import { oracleLoss } from './oracle.ts';
 import {
   lineScoreOptions as lineScore,

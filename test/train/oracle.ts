@@ -3,7 +3,7 @@
  *
  * Plain loops over plain arrays, written from the model's definition: nothing is shared with the native code.
  */
-import type { TrainBatch, TrainShape } from '../../src/native-train.ts';
+import type { TrainBatch, TrainShape } from '../../src/native/train.ts';
 
 export interface OracleOptions {
   readonly nCtx: number;

@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { native } from '../../src/native.ts';
+import { native } from '../../src/native/index.ts';
 import { checkSources, readSources } from '../../src/train/sources.ts';
 import { openTokenStore, type StoreIndex } from '../../src/train/token-store.ts';
 import { isHeldOut } from '../../src/train/token-writer.ts';

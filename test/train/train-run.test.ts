@@ -12,7 +12,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openPageScorer } from '../../src/lines/page-scorer.ts';
 import { inspectModel } from '../../src/model/inspect.ts';
 import { trainTokenizer } from '../../src/model/tokenizer-training.ts';
-import { native } from '../../src/native.ts';
+import { native } from '../../src/native/index.ts';
 import { PROFILES } from '../../src/refine/profile.ts';
 import { readTrainConfig, type TrainConfigInput } from '../../src/train/config.ts';
 import { evaluateLm } from '../../src/train/eval-lm.ts';

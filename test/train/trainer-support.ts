@@ -2,14 +2,14 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { native } from '../../src/native.ts';
+import { native } from '../../src/native/index.ts';
 import type {
   BagBatch,
   NativeTrainer,
   NativeTrainerOptions,
   TokenBatch,
   TrainShape,
-} from '../../src/native-train.ts';
+} from '../../src/native/train.ts';
 
 export const folder = mkdtempSync(join(tmpdir(), 'gristmill-train-'));
 export const removeFolder = () => rmSync(folder, { recursive: true, force: true });

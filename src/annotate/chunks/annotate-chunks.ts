@@ -14,7 +14,7 @@
 import { setMaxListeners } from 'node:events';
 import { join } from 'node:path';
 import { GristmillError, throwIfAborted } from '../../errors.ts';
-import { native } from '../../native.ts';
+import { native } from '../../native/index.ts';
 import {
   abortSignal,
   anObject,

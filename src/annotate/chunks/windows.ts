@@ -1,7 +1,7 @@
 /**
  * Windows of documents and the messages that show them, as the chunk stage of a refiner's profile will.
  */
-import type { NativeTokenizer } from '../../native-tokenizer.ts';
+import type { NativeTokenizer } from '../../native/tokenizer.ts';
 import { DIALECTS } from '../../program/dialects.ts';
 import type { Op } from '../../program/types.ts';
 import type { Profile } from '../../refine/profile.ts';

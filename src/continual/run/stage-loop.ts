@@ -5,7 +5,7 @@
  * the trainer's state alone. On a CPU the same bits, whatever the number of threads.
  */
 import { GristmillError, isGristmillError } from '../../errors.ts';
-import type { TokenBatch } from '../../native-train.ts';
+import type { TokenBatch } from '../../native/train.ts';
 import { lossOf, stepBatches, type ValidationSet } from '../../train/store-batches.ts';
 import type { Trainer } from '../../train/trainer.ts';
 import { type SeenSequences, StageData, type StageDataOptions } from './stage-data.ts';

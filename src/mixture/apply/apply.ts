@@ -17,8 +17,8 @@ import type { CorpusSink, SinkFormat } from '../../corpus/types.ts';
 import { syncFolder, writeDurably } from '../../durable-files.ts';
 import { GristmillError, throwIfAborted } from '../../errors.ts';
 import { makeFolder } from '../../local-path.ts';
-import { native } from '../../native.ts';
-import type { NativeTokenizer } from '../../native-tokenizer.ts';
+import { native } from '../../native/index.ts';
+import type { NativeTokenizer } from '../../native/tokenizer.ts';
 import {
   abortSignal,
   anObject,

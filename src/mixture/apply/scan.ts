@@ -6,8 +6,8 @@
  */
 import { closeSync, readSync } from 'node:fs';
 import { GristmillError } from '../../errors.ts';
-import { native } from '../../native.ts';
-import type { NativeTokenizer } from '../../native-tokenizer.ts';
+import { native } from '../../native/index.ts';
+import type { NativeTokenizer } from '../../native/tokenizer.ts';
 import { createFresh, writeWholly } from '../../pending-file.ts';
 import { type PlannedSource, readDomainTexts } from '../../train/sources.ts';
 

@@ -2,7 +2,7 @@
  * A child process that runs proxies, one after the other. A trainer that aborts takes its child down, not the sweep.
  */
 import { GristmillError } from '../../errors.ts';
-import { fromNative } from '../../native.ts';
+import { fromNative } from '../../native/index.ts';
 import { distFile } from '../../paths.ts';
 import { type Child, startChild } from '../../work/child.ts';
 import type { ProxyRecord, ProxyResult } from './proxy-run.ts';

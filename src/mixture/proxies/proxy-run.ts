@@ -6,7 +6,7 @@
  * same in every run.
  */
 import { GristmillError, throwIfAborted } from '../../errors.ts';
-import type { TokenBatch } from '../../native-train.ts';
+import type { TokenBatch } from '../../native/train.ts';
 import { BlendedOrder } from '../../train/blend.ts';
 import { newShape } from '../../train/model-shape.ts';
 import { learningRateAt } from '../../train/schedule.ts';

@@ -10,8 +10,8 @@
  *
  * @see Rasmussen & Williams 2006, chapters 2 and 5
  */
-import { native } from '../../native.ts';
-import type { ProcessFit, ProcessModel } from '../../native-mixture.ts';
+import { native } from '../../native/index.ts';
+import type { ProcessFit, ProcessModel } from '../../native/mixture.ts';
 import { seededRandom, shuffle } from '../../train/seeded.ts';
 import type { FittedSurrogate, SurrogateData, SurrogateFamily } from '../types.ts';
 import { checkFit, constantFit, constantOf, countMixtures, FittedReader } from './fitted-json.ts';

@@ -9,8 +9,8 @@
  * Leaves hold at least 20 runs as published, but no more than a twelfth of them (two at least): with 64 runs leaves of 20
  * leave next to nothing to split. There is no deviation and no gradient.
  */
-import { native } from '../../native.ts';
-import type { SurrogateRows, TreesFit } from '../../native-mixture.ts';
+import { native } from '../../native/index.ts';
+import type { SurrogateRows, TreesFit } from '../../native/mixture.ts';
 import { seededRandom, shuffle } from '../../train/seeded.ts';
 import type { FittedSurrogate, SurrogateData, SurrogateFamily } from '../types.ts';
 import { checkFit, constantFit, constantOf, countMixtures, FittedReader } from './fitted-json.ts';

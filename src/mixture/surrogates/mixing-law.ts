@@ -4,7 +4,7 @@
  * Huber loss with a delta of 0.02, L-BFGS from eight seeded starts (native/mixture/laws.h). The paper's factor before the
  * exponential is part of t, because weights sum to 1. There is no deviation.
  */
-import { native } from '../../native.ts';
+import { native } from '../../native/index.ts';
 import type { FittedSurrogate, SurrogateFamily } from '../types.ts';
 import { checkFit, constantFit, constantOf, countMixtures, FittedReader } from './fitted-json.ts';
 import { rowsOf } from './rows.ts';

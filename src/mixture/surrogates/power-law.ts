@@ -5,7 +5,7 @@
  * Predictions stay within the losses of the runs, widened by 0.3 of their range: two terms of few runs can blow up
  * elsewhere. There is no deviation.
  */
-import { native } from '../../native.ts';
+import { native } from '../../native/index.ts';
 import type { FittedSurrogate, SurrogateData, SurrogateFamily } from '../types.ts';
 import { checkFit, constantFit, constantOf, countMixtures, FittedReader } from './fitted-json.ts';
 import { rowsOf } from './rows.ts';

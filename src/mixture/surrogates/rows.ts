@@ -1,5 +1,5 @@
 /** Rows of a target, all or some, in an order. */
-import type { SurrogateRows } from '../../native-mixture.ts';
+import type { SurrogateRows } from '../../native/mixture.ts';
 import type { SurrogateData } from '../types.ts';
 
 /** All rows as the addon takes them. */

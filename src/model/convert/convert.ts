@@ -8,7 +8,7 @@
 import { type FileHandle, open, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { GristmillError, throwIfAborted } from '../../errors.ts';
-import { callNative, native } from '../../native.ts';
+import { callNative, native } from '../../native/index.ts';
 import {
   abortSignal,
   callback,

@@ -9,7 +9,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { trainTokenizer } from '../../model/tokenizer-training.ts';
-import { native } from '../../native.ts';
+import { native } from '../../native/index.ts';
 import type { Profile } from '../../refine/profile.ts';
 import { evaluateLines, type LineEvaluationResult } from '../cross-validate.ts';
 import { foldOf, type GoldPage } from '../gold.ts';

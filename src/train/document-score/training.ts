@@ -16,7 +16,7 @@ import {
   type LineEncoder,
   tableRows,
 } from '../../lines/line-encoder.ts';
-import type { BagBatch } from '../../native-train.ts';
+import type { BagBatch } from '../../native/train.ts';
 import { fitDocumentLogistic } from '../baselines/documents.ts';
 import { type GoldDocument, type GoldPage, KEEP } from '../gold.ts';
 import type { LineDropout } from '../line-score/packing.ts';

@@ -9,7 +9,7 @@
  */
 
 import { BagWriter, type EncodedPage, type LineEncoder } from '../../lines/line-encoder.ts';
-import type { BagBatch } from '../../native-train.ts';
+import type { BagBatch } from '../../native/train.ts';
 import { packFirstFit } from '../first-fit.ts';
 import { type Random, shuffle } from '../seeded.ts';
 

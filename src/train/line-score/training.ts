@@ -14,7 +14,7 @@ import { lineFeatures } from '../../lines/features.ts';
 import { encodePage, type LineEncoder, tableRows } from '../../lines/line-encoder.ts';
 import { COUNTS, N_COUNTS, scanPage } from '../../lines/page-scan.ts';
 import { type StackLogits, stackRows } from '../../lines/stack.ts';
-import type { BagBatch, TrainShape } from '../../native-train.ts';
+import type { BagBatch, TrainShape } from '../../native/train.ts';
 import type { BoostedOptions } from '../baselines/boosted.ts';
 import { BOOSTED_DEFAULTS } from '../baselines/boosted.ts';
 import { type GoldPage, KEEP, UNSCORED } from '../gold.ts';

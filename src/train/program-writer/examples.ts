@@ -8,7 +8,7 @@
  * line its verdict ({@link Verdicts}: two tokens that no text of a page holds), and the next token at a sample of
  * the other places. The model reads verdicts off the text first and learns to write them down after.
  */
-import type { NativeTokenizer } from '../../native-tokenizer.ts';
+import type { NativeTokenizer } from '../../native/tokenizer.ts';
 import type { Profile } from '../../refine/profile.ts';
 import { type GoldPage, REMOVE, UNSCORED } from '../gold.ts';
 import { type ProgramWindow, programOf, removedLines } from '../program-pairs.ts';

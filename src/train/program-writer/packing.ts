@@ -6,7 +6,7 @@
  * Targets are the tokens of the answers, weight 1; the verdicts behind lines; the next token at a sample of the other
  * places of the prompts (examples.ts says why).
  */
-import type { TokenBatch } from '../../native-train.ts';
+import type { TokenBatch } from '../../native/train.ts';
 import type { BatchSize } from '../objectives.ts';
 import type { Random } from '../seeded.ts';
 import type { WindowExample } from './examples.ts';

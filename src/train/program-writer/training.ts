@@ -5,7 +5,7 @@
  * A pass shows every page whole and thinned (thin-noise.ts), cut at borders drawn anew. Batches are a function of
  * (seed, pass, batch) alone.
  */
-import type { NativeTokenizer } from '../../native-tokenizer.ts';
+import type { NativeTokenizer } from '../../native/tokenizer.ts';
 import { packFirstFit } from '../first-fit.ts';
 import type { GoldPage } from '../gold.ts';
 import { programWindows } from '../program-pairs.ts';

@@ -18,7 +18,7 @@ import { planTexts, readStrings } from '../../../src/corpus/texts.ts';
 import { type ApplyMixtureOptions, applyMixture } from '../../../src/mixture/apply/apply.ts';
 import { chosenMixture } from '../../../src/mixture/apply/chosen-mixture.ts';
 import { RANDOM_MODEL_PRESETS, writeRandomModel } from '../../../src/model/random.ts';
-import { native } from '../../../src/native.ts';
+import { native } from '../../../src/native/index.ts';
 import { planSources, readDomainTexts } from '../../../src/train/sources.ts';
 import { writeDomainCorpus } from '../proxies/support.ts';
 

@@ -2,7 +2,7 @@ import { createRequire } from 'node:module';
 import { describe, expect, it } from 'vitest';
 import { SURROGATE_FAMILIES } from '../../../src/mixture/surrogates/families.ts';
 import type { Prediction, SurrogateData } from '../../../src/mixture/types.ts';
-import type { MixtureAddon } from '../../../src/native-mixture.ts';
+import type { MixtureAddon } from '../../../src/native/mixture.ts';
 import { addonFile } from '../../../src/paths.ts';
 import { differences, mixtures, relativeError, runsOf, typicalLoss } from './runs-support.ts';
 

@@ -6,7 +6,7 @@ import {
   processParameters,
 } from '../../../src/mixture/surrogates/gaussian-process.ts';
 import type { SurrogateData } from '../../../src/mixture/types.ts';
-import { native } from '../../../src/native.ts';
+import { native } from '../../../src/native/index.ts';
 import { seededRandom } from '../../../src/train/seeded.ts';
 import {
   differences,

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { mixingLaw } from '../../../src/mixture/surrogates/mixing-law.ts';
 import { power1, power2 } from '../../../src/mixture/surrogates/power-law.ts';
 import type { SurrogateData } from '../../../src/mixture/types.ts';
-import { native } from '../../../src/native.ts';
+import { native } from '../../../src/native/index.ts';
 import { seededRandom } from '../../../src/train/seeded.ts';
 import {
   differences,

@@ -6,7 +6,7 @@ import { convertModel } from '../../../src/model/convert/convert.ts';
 import { sizeLabel } from '../../../src/model/convert/general.ts';
 import { inspectModel } from '../../../src/model/inspect.ts';
 import { splitWords } from '../../../src/model/tokenizer-training.ts';
-import { native } from '../../../src/native.ts';
+import { native } from '../../../src/native/index.ts';
 import { readGguf } from '../../support/gguf-read.ts';
 import {
   byteLevelTokenizer,

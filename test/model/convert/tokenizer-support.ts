@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll } from 'vitest';
 import { convertModel } from '../../../src/model/convert/convert.ts';
 import { convertTokenizer } from '../../../src/model/convert/tokenizer.ts';
-import { native } from '../../../src/native.ts';
+import { native } from '../../../src/native/index.ts';
 import { seeded } from '../../support/corpus.ts';
 import { readGguf } from '../../support/gguf-read.ts';
 import { smallConfig, TEXTS, writeJson, writeModel } from '../../support/hf-model.ts';

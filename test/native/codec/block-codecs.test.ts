@@ -1,7 +1,7 @@
 import { brotliCompressSync, deflateRawSync, gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type BlockCodec, fromNative, native } from '../../../src/native.ts';
+import { type BlockCodec, fromNative, native } from '../../../src/native/index.ts';
 
 /** Literals and copies by a naive matcher: enough of Snappy to test a decoder against. */
 function snappyOf(input: Uint8Array): Uint8Array {

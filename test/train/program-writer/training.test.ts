@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { trainTokenizer } from '../../../src/model/tokenizer-training.ts';
-import { native } from '../../../src/native.ts';
-import type { NativeTokenizer } from '../../../src/native-tokenizer.ts';
+import { native } from '../../../src/native/index.ts';
+import type { NativeTokenizer } from '../../../src/native/tokenizer.ts';
 import {
   PROGRAM_PROFILE,
   PROGRAM_TRAINING_DEFAULTS,

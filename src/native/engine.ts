@@ -5,9 +5,9 @@
  * served in order by the engine's own thread. Views may lie over shared memory and must stay untouched until the
  * promise settles. All methods throw DISPOSED after {@link NativeEngine.dispose}.
  */
-import { GristmillError, throwIfAborted } from './errors.ts';
-import { codedCall, fromNative } from './native-error.ts';
-import type { ProgramGrammar } from './program/grammar.ts';
+import { GristmillError, throwIfAborted } from '../errors.ts';
+import type { ProgramGrammar } from '../program/grammar.ts';
+import { codedCall, fromNative } from './error.ts';
 
 /** How an engine is opened. Sizes are tokens. */
 export interface NativeEngineOptions {

@@ -2,8 +2,8 @@
  * Typed face of the native tokenizer (native/binding/tokenizer.cc): the vocabulary of a GGUF file, by llama.cpp itself.
  */
 
-import type { DocumentViews, PromptFrame } from './native-engine.ts';
-import { codedCall } from './native-error.ts';
+import type { DocumentViews, PromptFrame } from './engine.ts';
+import { codedCall } from './error.ts';
 
 /** What a vocabulary says of itself. */
 export interface TokenizerInfo {

@@ -5,8 +5,8 @@
  * thread of the pool is always left to files and names; further fits wait in JavaScript, in order.
  */
 import { availableParallelism } from 'node:os';
-import { abortError, throwIfAborted } from './errors.ts';
-import { codedCall, fromNative } from './native-error.ts';
+import { abortError, throwIfAborted } from '../errors.ts';
+import { codedCall, fromNative } from './error.ts';
 
 /** Rows of one target. */
 export interface SurrogateRows {

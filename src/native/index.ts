@@ -6,36 +6,32 @@
  */
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { GristmillError } from './errors.ts';
+import { GristmillError } from '../errors.ts';
+import { addonFile } from '../paths.ts';
 import {
   type EngineAddon,
   type NativeEngine,
   type NativeEngineOptions,
   openEngineWith,
-} from './native-engine.ts';
+} from './engine.ts';
 import {
   type LineScorerAddon,
   type LineScorerOptions,
   type NativeLineScorer,
   openLineScorerWith,
-} from './native-lines.ts';
-import { type MixtureAddon, mixtureWith, type NativeMixture } from './native-mixture.ts';
-import type { NativeProcess } from './native-process.ts';
-import {
-  type NativeTokenizer,
-  openTokenizerWith,
-  type TokenizerAddon,
-} from './native-tokenizer.ts';
+} from './lines.ts';
+import { type MixtureAddon, mixtureWith, type NativeMixture } from './mixture.ts';
+import type { NativeProcess } from './process.ts';
+import { type NativeTokenizer, openTokenizerWith, type TokenizerAddon } from './tokenizer.ts';
 import {
   type NativeTrainer,
   type NativeTrainerOptions,
   openTrainerWith,
   type TrainAddon,
   type TrainShape,
-} from './native-train.ts';
-import { addonFile } from './paths.ts';
+} from './train.ts';
 
-export { callNative, fromNative } from './native-error.ts';
+export { callNative, fromNative } from './error.ts';
 
 /** Where the bytes of a view lie. */
 export interface NativeMemory {
@@ -77,25 +73,25 @@ export interface NativeModels {
   }): Promise<{ readonly notFinite: number; readonly tooLarge: number }>;
 }
 
-/** Opening engines; the engine's own face is src/native-engine.ts. */
+/** Opening engines; the engine's own face is src/native/engine.ts. */
 export interface NativeEngines {
   /** @throws ENGINE_* when the model or the device does not serve */
   openEngine(options: NativeEngineOptions): Promise<NativeEngine>;
 }
 
-/** Opening models that score lines or documents; their own face is src/native-lines.ts. */
+/** Opening models that score lines or documents; their own face is src/native/lines.ts. */
 export interface NativeLineScorers {
   /** @throws ENGINE_* when the model or the device does not serve */
   openLineScorer(options: LineScorerOptions): Promise<NativeLineScorer>;
 }
 
-/** Opening vocabularies; their own face is src/native-tokenizer.ts. */
+/** Opening vocabularies; their own face is src/native/tokenizer.ts. */
 export interface NativeTokenizers {
   /** @throws ENGINE_MODEL_MISSING, ENGINE_MODEL_INVALID */
   openTokenizer(path: string): Promise<NativeTokenizer>;
 }
 
-/** Opening trainers; the trainer's own face is src/native-train.ts. */
+/** Opening trainers; the trainer's own face is src/native/train.ts. */
 export interface NativeTraining {
   /** @throws TRAIN_SHAPE_INVALID, TRAIN_DEVICE_UNSUPPORTED, TRAIN_OUT_OF_MEMORY */
   openTrainer(options: NativeTrainerOptions): Promise<NativeTrainer>;

@@ -1,5 +1,5 @@
 /** Errors of the addon as coded errors. */
-import { ERRORS, type ErrorCode, GristmillError } from './errors.ts';
+import { ERRORS, type ErrorCode, GristmillError } from '../errors.ts';
 
 /**
  * Turns an error of the addon into a {@link GristmillError}: `{nativeCode, details}` become code and message.

@@ -4,8 +4,8 @@
  * Calls run in order on the trainer's own thread. A step is a pure function of the trainer's state and its request:
  * with the kernels the same requests give the same bits, whatever the number of threads.
  */
-import { GristmillError, throwIfAborted } from './errors.ts';
-import { codedCall } from './native-error.ts';
+import { GristmillError, throwIfAborted } from '../errors.ts';
+import { codedCall } from './error.ts';
 
 /** Shape of a llama model. */
 export interface TrainShape {

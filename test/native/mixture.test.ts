@@ -1,8 +1,8 @@
 import { spawnSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
-import { native } from '../src/native.ts';
-import { addonFile } from '../src/paths.ts';
-import { mixtures, runsOf, typicalLoss } from './mixture/surrogates/runs-support.ts';
+import { native } from '../../src/native/index.ts';
+import { addonFile } from '../../src/paths.ts';
+import { mixtures, runsOf, typicalLoss } from '../mixture/surrogates/runs-support.ts';
 
 describe('fits beside one another', () => {
   it('share a signal without a warning, also those that wait, and stop with it', async () => {

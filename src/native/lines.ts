@@ -1,7 +1,7 @@
 /**
  * Typed face of the native line scorer (native/binding/line_scorer.cc): whole windows of bags in, log-odds out.
  */
-import { codedCall } from './native-error.ts';
+import { codedCall } from './error.ts';
 
 /** Options of {@link openLineScorerWith}. */
 export interface LineScorerOptions {
