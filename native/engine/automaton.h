@@ -30,7 +30,7 @@
 
 namespace gristmill::engine {
 
-// src/program/grammar.ts as plain data.
+// src/native/grammar.ts as plain data.
 struct Grammar {
   enum class PartKind : uint8_t { kLiteral, kLineFrom, kLineTo, kSource, kTarget };
   struct Part {

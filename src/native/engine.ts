@@ -6,8 +6,8 @@
  * promise settles. All methods throw DISPOSED after {@link NativeEngine.dispose}.
  */
 import { GristmillError, throwIfAborted } from '../errors.ts';
-import type { ProgramGrammar } from '../program/grammar.ts';
 import { codedCall, fromNative } from './error.ts';
+import type { ProgramGrammar } from './grammar.ts';
 
 /** How an engine is opened. Sizes are tokens. */
 export interface NativeEngineOptions {

@@ -2,7 +2,7 @@
  * What a dialect is: a value that says how lines are numbered, how windows are framed, which functions
  * exist, and the grammar under which a refiner decodes. One parser and one executor run them all.
  */
-import type { ProgramGrammar } from './grammar.ts';
+import type { ProgramGrammar } from '../native/grammar.ts';
 import type { OpReason } from './reasons.ts';
 import type { DialectName, Op } from './types.ts';
 

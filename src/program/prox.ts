@@ -4,6 +4,7 @@
  * Lines are numbered from 0 over the whole document and shown as `[012]`. Besides the paper's argument names
  * (`line_start`, `line_end`) the short ones are read that the published models emit and that we print.
  */
+import type { GrammarOp, GrammarPart, ProgramGrammar } from '../native/grammar.ts';
 import {
   checkReplacement,
   constantFunction,
@@ -14,7 +15,6 @@ import {
   type GrammarOptions,
   quoteString,
 } from './dialect.ts';
-import type { GrammarOp, GrammarPart, ProgramGrammar } from './grammar.ts';
 import type { Op } from './types.ts';
 
 const keepDocument = constantFunction({ op: 'keep_doc' });

@@ -5,6 +5,7 @@
  * the old string occurs exactly once in its line. `add_line(base, sub_idx, content)` puts a line after line
  * `base` (0: before the first); `sub_idx` orders the lines added at one place.
  */
+import type { GrammarOp, GrammarPart, ProgramGrammar } from '../native/grammar.ts';
 import {
   checkReplacement,
   constantFunction,
@@ -15,7 +16,6 @@ import {
   type GrammarOptions,
   quoteString,
 } from './dialect.ts';
-import type { GrammarOp, GrammarPart, ProgramGrammar } from './grammar.ts';
 import type { Op } from './types.ts';
 
 const removeLines: FunctionSpec = {

@@ -15,7 +15,7 @@ import type {
   LineFormat,
   PromptFrame,
 } from '../native/engine.ts';
-import type { ProgramGrammar } from '../program/grammar.ts';
+import type { ProgramGrammar } from '../native/grammar.ts';
 import type { WindowProgram } from '../program/types.ts';
 import { sum } from './document-stage.ts';
 import { FLAG_CRASHED, FLAG_DOES_NOT_FIT, type RefinerEngine } from './engine.ts';

@@ -4,8 +4,8 @@
 
 import { SLAB_POOL_DEFAULTS, SlabPool, type SlabPoolOptions } from '../batch/slab-pool.ts';
 import { GristmillError } from '../errors.ts';
+import type { ProgramGrammar } from '../native/grammar.ts';
 import { DIALECTS } from '../program/dialects.ts';
-import type { ProgramGrammar } from '../program/grammar.ts';
 import type { ExecuteOptions } from '../program/options.ts';
 import { ExecutionPool } from '../program/pool.ts';
 import type { DialectName, ExecutorName } from '../program/types.ts';

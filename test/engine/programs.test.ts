@@ -1,7 +1,7 @@
 import { afterAll, describe, expect, it } from 'vitest';
 import type { NativeEngine } from '../../src/native/engine.ts';
+import type { ProgramGrammar } from '../../src/native/grammar.ts';
 import { DIALECTS } from '../../src/program/dialects.ts';
-import type { ProgramGrammar } from '../../src/program/grammar.ts';
 import {
   chatmlFrame,
   documents,
