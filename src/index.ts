@@ -385,6 +385,18 @@ export {
   type RefineProgress,
 } from './refine/run-options.ts';
 export type { RefineCounts, RunSummary } from './refine/statistics.ts';
+export { type CumulativeInfinite, infiniteFromEnds } from './schedules/cumulative.ts';
+export { LrCurve, lrCurve, type Phase, type PhaseName } from './schedules/curve.ts';
+export type { Horizon, Length, LengthInput } from './schedules/lengths.ts';
+export { type LrSchedule, learningRateAt } from './schedules/schedule.ts';
+export {
+  checkSchedule,
+  DECAY_SHAPES,
+  type DecayShape,
+  SCHEDULE_KINDS,
+  type ScheduleInput,
+  type ScheduleSpec,
+} from './schedules/spec.ts';
 export {
   Blend,
   type BlendDomain,
@@ -431,18 +443,6 @@ export {
 export { documentRefiner, lineRefiner } from './train/refiners.ts';
 export type { TrainRecord } from './train/run-folder.ts';
 export type { TrainHooks, TrainProgress, TrainSummary } from './train/run-types.ts';
-export { type LrSchedule, learningRateAt } from './train/schedule.ts';
-export { type CumulativeInfinite, infiniteFromEnds } from './train/schedules/cumulative.ts';
-export { LrCurve, lrCurve, type Phase, type PhaseName } from './train/schedules/curve.ts';
-export type { Horizon, Length, LengthInput } from './train/schedules/lengths.ts';
-export {
-  checkSchedule,
-  DECAY_SHAPES,
-  type DecayShape,
-  SCHEDULE_KINDS,
-  type ScheduleInput,
-  type ScheduleSpec,
-} from './train/schedules/spec.ts';
 export { checkSources, type DomainSource, readSources } from './train/sources.ts';
 export { type ValidationSet, validationSets } from './train/store-batches.ts';
 export {

@@ -3,7 +3,7 @@
  * constant phase beside it, and infinite schedules over three splits of one language.
  */
 import type { LossCurve } from '../../src/continual/fit/loss-curves.ts';
-import type { ScheduleInput } from '../../src/train/schedules/spec.ts';
+import type { ScheduleInput } from '../../src/schedules/spec.ts';
 import type { Checkpoint, Lab, LabRun, RunRequest } from './continual-runs.ts';
 
 /** Losses by row; `old` and `new` under a shift, one loss for each split otherwise. */

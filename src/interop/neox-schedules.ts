@@ -12,8 +12,8 @@
  */
 import { parse } from 'yaml';
 import { GristmillError } from '../errors.ts';
-import { infiniteFromEnds } from '../train/schedules/cumulative.ts';
-import { checkSchedule, type ScheduleSpec } from '../train/schedules/spec.ts';
+import { infiniteFromEnds } from '../schedules/cumulative.ts';
+import { checkSchedule, type ScheduleSpec } from '../schedules/spec.ts';
 
 const ENDS = {
   styles: { cosine_cooldown_infinite: 'cosine', inverse_sqrt_infinite: 'inverse-sqrt' },

@@ -4,7 +4,7 @@
  * The types here are what an export needs to know of a plan; resolved plans of the continual room fit them.
  */
 import { GristmillError } from '../errors.ts';
-import type { LrCurve } from '../train/schedules/curve.ts';
+import type { LrCurve } from '../schedules/curve.ts';
 import {
   type BlendEntry,
   exportBlend,

@@ -12,8 +12,8 @@ import { parse as parseYaml } from 'yaml';
 import { z } from 'zod';
 import { parseCsv } from '../csv.ts';
 import { GristmillError, printable } from '../errors.ts';
+import { parseTokens } from '../schedules/lengths.ts';
 import { byName, faultText } from '../schema.ts';
-import { parseTokens } from '../train/schedules/lengths.ts';
 import { domainName } from './tables.ts';
 
 /** A domain. */

@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs';
 import { parse as parseYaml } from 'yaml';
 import { z } from 'zod';
 import { GristmillError } from '../errors.ts';
+import { scheduleSchema } from '../schedules/spec.ts';
 import { faultText } from '../schema.ts';
 import {
   batchSchema,
@@ -14,7 +15,6 @@ import {
   optimizerSchema,
   tokenizerSchema,
 } from './config-parts.ts';
-import { scheduleSchema } from './schedules/spec.ts';
 
 const everyRun = {
   /** Folder of everything that comes out. */

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { scheduleFromNeoxEnds, scheduleFromNeoxLengths } from '../../src/interop/neox-schedules.ts';
-import { lrCurve } from '../../src/train/schedules/curve.ts';
+import { lrCurve } from '../../src/schedules/curve.ts';
 
 /** In the manner of the paper's experiment files: JSON with a comma too many. */
 const ends = (

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import { learningRateAt } from '../../src/schedules/schedule.ts';
 import { lineScoreBatch, pretrainBatch, sftBatch } from '../../src/train/objectives.ts';
-import { learningRateAt } from '../../src/train/schedule.ts';
 
 const ids = (...values: number[]) => Int32Array.from(values);
 

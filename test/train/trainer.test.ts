@@ -2,8 +2,8 @@ import { readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import type { NativeTrainerOptions, TrainStep } from '../../src/native/train.ts';
+import { learningRateAt } from '../../src/schedules/schedule.ts';
 import { pretrainBatch } from '../../src/train/objectives.ts';
-import { learningRateAt } from '../../src/train/schedule.ts';
 import { openTrainer } from '../../src/train/trainer.ts';
 import {
   folder,

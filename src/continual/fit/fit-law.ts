@@ -13,7 +13,7 @@
  * @see arXiv 2505.07796, equation 4; 2408.11029
  */
 import { GristmillError } from '../../errors.ts';
-import type { LrCurve } from '../../train/schedules/curve.ts';
+import type { LrCurve } from '../../schedules/curve.ts';
 import type { LossCurve } from './loss-curves.ts';
 import { type LrAreas, lrAreas } from './lr-areas.ts';
 import { refusePilot } from './pilots.ts';

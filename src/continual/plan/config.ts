@@ -15,6 +15,8 @@ import { readFileSync } from 'node:fs';
 import { parse as parseYaml } from 'yaml';
 import { z } from 'zod';
 import { GristmillError, printable } from '../../errors.ts';
+import { parseTokens } from '../../schedules/lengths.ts';
+import { scheduleSchema } from '../../schedules/spec.ts';
 import { byName, faultsOf } from '../../schema.ts';
 import {
   batchSchema,
@@ -24,8 +26,6 @@ import {
   optimizerSchema,
   tokenizerSchema,
 } from '../../train/config-parts.ts';
-import { parseTokens } from '../../train/schedules/lengths.ts';
-import { scheduleSchema } from '../../train/schedules/spec.ts';
 
 const name = z.string().regex(/^[0-9A-Za-z][0-9A-Za-z_.-]{0,79}$/, {
   error: 'expected a letter or digit, then up to 79 letters, digits, dots, dashes and underscores',

@@ -5,8 +5,8 @@
  * preset: they are `rates` of the plan, or else those of the stage that a stage starts from (its highest rate, the rate of
  * its constant phase, the rate it ends on).
  */
-import type { LrCurve } from '../../train/schedules/curve.ts';
-import { checkSchedule, type ScheduleSpec } from '../../train/schedules/spec.ts';
+import type { LrCurve } from '../../schedules/curve.ts';
+import { checkSchedule, type ScheduleSpec } from '../../schedules/spec.ts';
 import { peakOf, type Until } from './segments.ts';
 import type { CheckpointName } from './types.ts';
 

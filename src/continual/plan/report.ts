@@ -1,5 +1,5 @@
 /** A plan as plain data and as a table of learning rates, for other programs. */
-import type { Phase } from '../../train/schedules/curve.ts';
+import type { Phase } from '../../schedules/curve.ts';
 import { countsUpTo } from './counts.ts';
 import { peakOf } from './segments.ts';
 import type { CheckpointName, ContinualPlan, PlanStage } from './types.ts';

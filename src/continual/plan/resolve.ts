@@ -14,8 +14,8 @@
  * constant-phase checkpoint has not seen what its parent saw in the anneal.
  */
 import { GristmillError, printable } from '../../errors.ts';
-import { type LrCurve, lrCurve } from '../../train/schedules/curve.ts';
-import type { ScheduleSpec } from '../../train/schedules/spec.ts';
+import { type LrCurve, lrCurve } from '../../schedules/curve.ts';
+import type { ScheduleSpec } from '../../schedules/spec.ts';
 import type { PlanConfig, StageConfig } from './config.ts';
 import { countsUpTo, sequenceCounts } from './counts.ts';
 import { notesOf } from './notes.ts';

@@ -4,7 +4,7 @@
  * A rate is looked for behind the peak, so that a warm-up never counts as low. Every phase of a curve goes one way, up
  * (warm-ups) or down (the others), so that a search by halves within each finds the first such step.
  */
-import type { LrCurve } from '../../train/schedules/curve.ts';
+import type { LrCurve } from '../../schedules/curve.ts';
 
 /** When a blend ends. */
 export type Until = { readonly lrFraction: number } | { readonly fraction: number };

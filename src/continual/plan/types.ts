@@ -5,8 +5,8 @@
  * A sequence is `nCtx` tokens; counts are exact, because the blend is a function of weights and position
  * (train/blend.ts: each source has its share to less than one sequence after every step).
  */
-import type { LrCurve } from '../../train/schedules/curve.ts';
-import type { ScheduleSpec } from '../../train/schedules/spec.ts';
+import type { LrCurve } from '../../schedules/curve.ts';
+import type { ScheduleSpec } from '../../schedules/spec.ts';
 
 /** Where a stage's sequences come from. */
 export interface PlanSource {

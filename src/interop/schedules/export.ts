@@ -6,7 +6,7 @@
  * rate, with a warning that says by how much and with the table beside it; the table.
  */
 import { GristmillError } from '../../errors.ts';
-import type { LrCurve } from '../../train/schedules/curve.ts';
+import type { LrCurve } from '../../schedules/curve.ts';
 import { gptNeox } from './gpt-neox.ts';
 import { axolotl, hf } from './hf.ts';
 import { litgpt } from './litgpt.ts';

@@ -4,7 +4,7 @@
  * A form is called exact when every step's rate is within 1e-6 of the curve's. Every step is compared up to a million of
  * them; beyond, the steps around the ends of phases and a million spread evenly.
  */
-import type { LrCurve } from '../../train/schedules/curve.ts';
+import type { LrCurve } from '../../schedules/curve.ts';
 
 /** Relative difference within which a rate is the same. */
 export const EXACT = 1e-6;

@@ -18,7 +18,7 @@
  * Our phases hold for start < t <= end. At a jump (a second warm-up) a stage of one unit keeps the rate of the end, and
  * the next one starts a unit later from the rate that it has there; only lines can.
  */
-import type { LrCurve, Phase } from '../../train/schedules/curve.ts';
+import type { LrCurve, Phase } from '../../schedules/curve.ts';
 import { lawOf, type Trapezoid, trapezoidOf, type Vocabulary, whole } from './shape.ts';
 import {
   type Candidate,

@@ -9,8 +9,8 @@
  * Lengths are steps, not rounded; the descent of a schedule that is cut off is told whole, beyond the end. A part may be
  * empty; what does not fit (two descents, a second warm-up, a law of tokens) has no such form.
  */
-import type { LrCurve, Phase } from '../../train/schedules/curve.ts';
-import type { DecayShape } from '../../train/schedules/spec.ts';
+import type { LrCurve, Phase } from '../../schedules/curve.ts';
+import type { DecayShape } from '../../schedules/spec.ts';
 
 /** A curve of at most one of each part. */
 export interface Trapezoid {

@@ -7,7 +7,7 @@
  *
  * The reader is of the standard library alone, so that each trainer's loader is a few lines around rate(step).
  */
-import type { LrCurve } from '../../train/schedules/curve.ts';
+import type { LrCurve } from '../../schedules/curve.ts';
 import { type Deviation, deviationOf, EXACT, largestRate } from './measure.ts';
 import { decimal, type ExportFile } from './target.ts';
 

@@ -4,7 +4,7 @@
  * A candidate carries the settings as they will be written and the rates that the trainer makes of them; export.ts
  * compares those rates with the curve at every step and takes no candidate's word for anything.
  */
-import type { LrCurve } from '../../train/schedules/curve.ts';
+import type { LrCurve } from '../../schedules/curve.ts';
 import { quoted } from '../quoted.ts';
 import type { Vocabulary } from './shape.ts';
 

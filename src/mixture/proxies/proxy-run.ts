@@ -7,9 +7,9 @@
  */
 import { GristmillError, throwIfAborted } from '../../errors.ts';
 import type { TokenBatch } from '../../native/train.ts';
+import { learningRateAt } from '../../schedules/schedule.ts';
 import { BlendedOrder } from '../../train/blend.ts';
 import { newShape } from '../../train/model-shape.ts';
-import { learningRateAt } from '../../train/schedule.ts';
 import { lossOf, sequencesOf, stepBatches, validationSets } from '../../train/store-batches.ts';
 import type { TokenStore } from '../../train/token-store.ts';
 import { openTrainer } from '../../train/trainer.ts';

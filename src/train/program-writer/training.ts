@@ -6,10 +6,10 @@
  * (seed, pass, batch) alone.
  */
 import type { NativeTokenizer } from '../../native/tokenizer.ts';
+import { shortCosineAt } from '../../schedules/schedule.ts';
 import { packFirstFit } from '../first-fit.ts';
 import type { GoldPage } from '../gold.ts';
 import { programWindows } from '../program-pairs.ts';
-import { shortCosineAt } from '../schedule.ts';
 import { seededRandom, shuffle } from '../seeded.ts';
 import { thinNoise } from '../thin-noise.ts';
 import { openTrainer, type Trainer } from '../trainer.ts';

@@ -5,8 +5,8 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { type CptLaw, fitLaw, predictLaw } from '../../../src/continual/fit/fit-law.ts';
 import { type LossCurve, readLossCurves } from '../../../src/continual/fit/loss-curves.ts';
 import { lrAreas } from '../../../src/continual/fit/lr-areas.ts';
-import { lrCurve } from '../../../src/train/schedules/curve.ts';
-import type { ScheduleInput } from '../../../src/train/schedules/spec.ts';
+import { lrCurve } from '../../../src/schedules/curve.ts';
+import type { ScheduleInput } from '../../../src/schedules/spec.ts';
 import { seededRandom } from '../../../src/train/seeded.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'gristmill-law-'));

@@ -2,8 +2,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { peakOf, segmentSteps, stepsAbove } from '../../../src/continual/plan/segments.ts';
-import { lrCurve } from '../../../src/train/schedules/curve.ts';
-import type { ScheduleInput } from '../../../src/train/schedules/spec.ts';
+import { lrCurve } from '../../../src/schedules/curve.ts';
+import type { ScheduleInput } from '../../../src/schedules/spec.ts';
 
 const SCHEDULES: readonly ScheduleInput[] = [
   { kind: 'constant', peakLr: 1e-3 },

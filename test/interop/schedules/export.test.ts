@@ -7,8 +7,8 @@ import {
   type ScheduleTarget,
 } from '../../../src/interop/schedules/export.ts';
 import { interpolate } from '../../../src/interop/schedules/table.ts';
-import { lrCurve } from '../../../src/train/schedules/curve.ts';
-import { SCHEDULE_KINDS, type ScheduleInput } from '../../../src/train/schedules/spec.ts';
+import { lrCurve } from '../../../src/schedules/curve.ts';
+import { SCHEDULE_KINDS, type ScheduleInput } from '../../../src/schedules/spec.ts';
 import { megatronExponential, upstreamRate } from '../upstream-schedules.ts';
 
 const sequencesPerStep = 512;

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { deviationOf } from '../../../src/interop/schedules/measure.ts';
 import { lawOf, trapezoidOf, whole } from '../../../src/interop/schedules/shape.ts';
-import { lrCurve } from '../../../src/train/schedules/curve.ts';
-import type { ScheduleInput } from '../../../src/train/schedules/spec.ts';
+import { lrCurve } from '../../../src/schedules/curve.ts';
+import type { ScheduleInput } from '../../../src/schedules/spec.ts';
 
 const curve = (schedule: ScheduleInput, totalSteps = 1000) =>
   lrCurve(schedule, { totalSteps, tokensPerStep: 1000 });

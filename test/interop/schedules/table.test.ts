@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { interpolate, lrTable, tableFiles } from '../../../src/interop/schedules/table.ts';
 import { decimal } from '../../../src/interop/schedules/target.ts';
-import { lrCurve } from '../../../src/train/schedules/curve.ts';
-import type { ScheduleInput } from '../../../src/train/schedules/spec.ts';
+import { lrCurve } from '../../../src/schedules/curve.ts';
+import type { ScheduleInput } from '../../../src/schedules/spec.ts';
 
 const schedules: readonly ScheduleInput[] = [
   { kind: 'cosine', peakLr: 3e-4, minLr: 0, warmup: { fraction: 0.013 } },

@@ -3,10 +3,10 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { infiniteFromEnds } from '../../../src/train/schedules/cumulative.ts';
-import { lrCurve } from '../../../src/train/schedules/curve.ts';
-import { parseLength, parseTokens } from '../../../src/train/schedules/lengths.ts';
-import { DECAY_SHAPES, type ScheduleInput } from '../../../src/train/schedules/spec.ts';
+import { infiniteFromEnds } from '../../src/schedules/cumulative.ts';
+import { lrCurve } from '../../src/schedules/curve.ts';
+import { parseLength, parseTokens } from '../../src/schedules/lengths.ts';
+import { DECAY_SHAPES, type ScheduleInput } from '../../src/schedules/spec.ts';
 
 interface Golden {
   readonly name: string;

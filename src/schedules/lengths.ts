@@ -6,7 +6,7 @@
  * cumulative.ts and nowhere else.
  */
 import { z } from 'zod';
-import { GristmillError, printable } from '../../errors.ts';
+import { GristmillError, printable } from '../errors.ts';
 
 /** How long something lasts. */
 export type Length =

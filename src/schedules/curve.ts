@@ -14,7 +14,7 @@
  *
  * Held against values of gpt-neox's own classes (the paper's branch) to 1e-12.
  */
-import { GristmillError } from '../../errors.ts';
+import { GristmillError } from '../errors.ts';
 import { type Horizon, type Length, stepsOf } from './lengths.ts';
 import { checkSchedule, type DecayShape, type ScheduleInput, type ScheduleSpec } from './spec.ts';
 

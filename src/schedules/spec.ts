@@ -4,8 +4,8 @@
  * Learning rates are absolute. Every phase has a length (lengths.ts); the one that is left out takes what remains.
  */
 import { z } from 'zod';
-import { GristmillError } from '../../errors.ts';
-import { faultText } from '../../schema.ts';
+import { GristmillError } from '../errors.ts';
+import { faultText } from '../schema.ts';
 import { lengthSchema } from './lengths.ts';
 
 const rate = z.number().min(0).refine(Number.isFinite, { error: 'expected a finite number' });

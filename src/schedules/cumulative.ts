@@ -5,7 +5,7 @@
  * arXiv 2503.02844 give cumulative ends as shares of the whole; gpt-neox's later branch gives lengths behind the warm-up
  * under almost the same names. Reading ends is therefore a call of its own and never a guess.
  */
-import { GristmillError } from '../../errors.ts';
+import { GristmillError } from '../errors.ts';
 import { checkSchedule, type ScheduleSpec } from './spec.ts';
 
 /** An infinite schedule by the ends of its phases. */
