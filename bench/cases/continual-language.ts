@@ -9,8 +9,8 @@
  *
  * Texts are bytes; a token is a byte.
  */
+import { type Random, seededRandom } from '../../src/seeded.ts';
 import { writeByteStore } from '../../src/train/byte-store.ts';
-import { type Random, seededRandom } from '../../src/train/seeded.ts';
 import type { TokenStore } from '../../src/train/token-store.ts';
 
 /** Names of the languages; each is a dataset of the store. */

@@ -11,7 +11,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { boostRounds, GBDT_DEFAULTS, minLeafOf } from '../../src/mixture/surrogates/gbdt.ts';
-import { seededRandom } from '../../src/train/seeded.ts';
+import { seededRandom } from '../../src/seeded.ts';
 import type { Bench, BenchContext } from '../types.ts';
 
 const N_DOMAINS = 17;

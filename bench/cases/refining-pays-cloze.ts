@@ -10,7 +10,7 @@
 import { hashWord } from '../../src/lines/hash.ts';
 import { native } from '../../src/native/index.ts';
 import type { NativeTokenizer } from '../../src/native/tokenizer.ts';
-import { type Random, seededRandom } from '../../src/train/seeded.ts';
+import { type Random, seededRandom } from '../../src/seeded.ts';
 import { openTrainer, type Trainer, trainShapeOf } from '../../src/train/trainer.ts';
 
 /** A text that sentences are taken from. */

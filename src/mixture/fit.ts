@@ -9,7 +9,7 @@ import { availableParallelism } from 'node:os';
 import { performance } from 'node:perf_hooks';
 import { GristmillError, throwIfAborted } from '../errors.ts';
 import { checkOptions } from '../options.ts';
-import { seededRandom, shuffle } from '../train/seeded.ts';
+import { seededRandom, shuffle } from '../seeded.ts';
 import { foldsOf, type LeftOut, reportOf } from './cross-validation.ts';
 import {
   type CrossValidation,

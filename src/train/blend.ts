@@ -13,7 +13,7 @@
  * @see R. Tijdeman, The chairman assignment problem, Discrete Mathematics 32 (1980); RegMix, arXiv 2407.01492 (iid)
  */
 import { GristmillError } from '../errors.ts';
-import { type Random, seededRandom } from './seeded.ts';
+import { type Random, seededRandom } from '../seeded.ts';
 import { SequenceOrder } from './token-data.ts';
 
 /** How domains are chosen; see the file's header. */

@@ -10,7 +10,7 @@
  */
 import { GristmillError, throwIfAborted } from '../errors.ts';
 import type { BoostedTrees } from '../lines/trees.ts';
-import { type Random, seededRandom } from './seeded.ts';
+import { type Random, seededRandom } from '../seeded.ts';
 
 /** Options of {@link trainBoostedTrees}. */
 export interface BoostedTreesOptions {

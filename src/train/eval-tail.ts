@@ -5,9 +5,9 @@
  * costs the noise of hundreds. So beside it: the same with every page's characters summing to one, without the pages that
  * lose most, an interval from resampling domains, and what is lost by kind of line.
  */
+import { seededRandom } from '../seeded.ts';
 import { type GoldPage, groupOf, KEEP, UNSCORED } from './gold.ts';
 import { noiseRemovedAt } from './noise-removed.ts';
-import { seededRandom } from './seeded.ts';
 
 /** Kinds of lines whose loss is counted; a line is of the first that fits. */
 export const LINE_KINDS = [

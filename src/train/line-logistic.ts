@@ -8,8 +8,8 @@
 
 import { binRows, quantileBins } from '../lines/bins.ts';
 import { type LineLogistic, wordScale } from '../lines/logistic.ts';
+import { seededRandom, shuffle } from '../seeded.ts';
 import type { LineTable } from './line-table.ts';
-import { seededRandom, shuffle } from './seeded.ts';
 
 /** Options of {@link trainLineLogistic}. */
 export interface LineLogisticOptions {

@@ -6,8 +6,8 @@
  *     dressed   a document between runs of noise lines of pages, of its language where there are some: what stands above
  *               the content of one page before it, what stands below that of another behind it
  */
+import type { Random } from '../seeded.ts';
 import { type GoldPage, KEEP, REMOVE, UNSCORED } from './gold.ts';
-import type { Random } from './seeded.ts';
 
 /** Lines of a crop. */
 export const CROP_LINES = { least: 5, most: 40 } as const;

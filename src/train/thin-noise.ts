@@ -7,8 +7,8 @@
  */
 
 import { hashWord } from '../lines/hash.ts';
+import { seededRandom } from '../seeded.ts';
 import { type GoldPage, REMOVE } from './gold.ts';
-import { seededRandom } from './seeded.ts';
 
 /**
  * A page with fewer lines to remove.

@@ -12,7 +12,7 @@ import { readTexts } from '../corpus/texts.ts';
 import type { CorpusPlan } from '../corpus/types.ts';
 import { GristmillError } from '../errors.ts';
 import type { NativeTokenizer } from '../native/tokenizer.ts';
-import { seededRandom, shuffle } from './seeded.ts';
+import { seededRandom, shuffle } from '../seeded.ts';
 
 /** A tokenized corpus. */
 export interface TokenData {

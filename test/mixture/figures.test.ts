@@ -16,7 +16,7 @@ import {
 import { fitMixture } from '../../src/mixture/fit.ts';
 import { predictMixtures } from '../../src/mixture/predict.ts';
 import type { SurrogateFamilyName } from '../../src/mixture/types.ts';
-import { seededRandom } from '../../src/train/seeded.ts';
+import { seededRandom } from '../../src/seeded.ts';
 import { bowlLaw, drawMixture, type Law, linearLaw, powerLaw, runsOf } from './laws.ts';
 
 if (!hasPublishedRuns()) {

@@ -1,6 +1,6 @@
 /** Synthetic runs: mixtures drawn from the simplex, losses by a law whose optimum is known. */
 import type { RunTable } from '../../src/mixture/types.ts';
-import { type Random, seededRandom } from '../../src/train/seeded.ts';
+import { type Random, seededRandom } from '../../src/seeded.ts';
 
 /** A loss of a mixture. */
 export type Law = (weights: ArrayLike<number>) => number;

@@ -3,7 +3,7 @@ import { fitMixture } from '../../src/mixture/fit.ts';
 import { isFarOutside, predictMixtures } from '../../src/mixture/predict.ts';
 import { mixingLaw } from '../../src/mixture/surrogates/mixing-law.ts';
 import type { RunTable } from '../../src/mixture/types.ts';
-import { seededRandom } from '../../src/train/seeded.ts';
+import { seededRandom } from '../../src/seeded.ts';
 
 function runs(lossOf: (share: number, run: number) => number, nRuns = 20): RunTable {
   const random = seededRandom(4);

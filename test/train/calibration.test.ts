@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { calibrated } from '../../src/lines/calibration.ts';
+import { seededRandom } from '../../src/seeded.ts';
 import { fitCalibration, retentionThresholds } from '../../src/train/calibration.ts';
 import { noiseRemovedAt } from '../../src/train/noise-removed.ts';
-import { seededRandom } from '../../src/train/seeded.ts';
 
 describe('fitCalibration', () => {
   it('finds the line that the labels were drawn by', () => {

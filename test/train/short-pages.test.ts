@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { seededRandom } from '../../src/seeded.ts';
 import { type GoldPage, KEEP, REMOVE } from '../../src/train/gold.ts';
-import { seededRandom } from '../../src/train/seeded.ts';
 import {
   CROP_LINES,
   cropPage,

@@ -7,7 +7,7 @@
  *
  * @see G. Golub, V. Pereyra, Separable nonlinear least squares, Inverse Problems 19 (2003)
  */
-import { seededRandom } from '../../train/seeded.ts';
+import { seededRandom } from '../../seeded.ts';
 
 /** Bounds of a parameter; it is searched by its logarithm. */
 export interface LogRange {

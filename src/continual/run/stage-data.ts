@@ -12,8 +12,8 @@
  */
 import { GristmillError } from '../../errors.ts';
 import { Counts, own } from '../../own.ts';
+import { seededRandom, shuffle } from '../../seeded.ts';
 import { Blend, seedOf } from '../../train/blend.ts';
-import { seededRandom, shuffle } from '../../train/seeded.ts';
 import { sequencesOf } from '../../train/store-batches.ts';
 import { SequenceOrder } from '../../train/token-data.ts';
 import type { TokenStore } from '../../train/token-store.ts';

@@ -3,7 +3,7 @@
  * backtracking), then moves of weight between pairs of variables on the grid, which need no gradient.
  */
 import { throwIfAborted } from '../../errors.ts';
-import { type Random, seededRandom } from '../../train/seeded.ts';
+import { type Random, seededRandom } from '../../seeded.ts';
 import { unitsToWeights } from '../simplex.ts';
 import type { MixtureObjective } from './objective.ts';
 import type { MixtureSpace } from './space.ts';

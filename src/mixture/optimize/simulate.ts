@@ -6,7 +6,7 @@
  */
 import { setImmediate } from 'node:timers/promises';
 import { GristmillError, throwIfAborted } from '../../errors.ts';
-import { seededRandom } from '../../train/seeded.ts';
+import { seededRandom } from '../../seeded.ts';
 import { drawDirichlet } from '../sample/dirichlet.ts';
 import type { MixtureObjective } from './objective.ts';
 import type { MixtureSpace } from './space.ts';

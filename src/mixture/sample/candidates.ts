@@ -2,7 +2,7 @@
  * Candidate mixtures within bounds, none rejected: Dirichlet draws around the prior from nearly one domain to nearly the
  * prior itself, drawn into the bounds, and uniform points of the bounded simplex by a walk over pairs of domains.
  */
-import { type Random, seededRandom } from '../../train/seeded.ts';
+import { type Random, seededRandom } from '../../seeded.ts';
 import { type MixtureBounds, projectToBox, roundToUnits, unitBounds } from '../simplex.ts';
 import { drawDirichlet } from './dirichlet.ts';
 import { logSpaced, temper } from './published.ts';

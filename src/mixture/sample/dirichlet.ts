@@ -2,7 +2,7 @@
  * Dirichlet draws from our own seeded generator: Gamma variates by Marsaglia and Tsang (2000), in log space so that
  * concentrations far below 1 do not underflow (log G(a) = log G(a + 1) + log(U) / a).
  */
-import type { Random } from '../../train/seeded.ts';
+import type { Random } from '../../seeded.ts';
 
 /** Log of a Gamma(shape, 1) variate. @param shape above 0 */
 export function logGamma(shape: number, random: Random): number {

@@ -12,7 +12,7 @@
  */
 import { setImmediate } from 'node:timers/promises';
 import { GristmillError, throwIfAborted } from '../../errors.ts';
-import { seededRandom, shuffle } from '../../train/seeded.ts';
+import { seededRandom, shuffle } from '../../seeded.ts';
 import { type MixtureBounds, roundToUnits, unitBounds } from '../simplex.ts';
 import { drawDirichlet } from './dirichlet.ts';
 

@@ -11,7 +11,7 @@
  * of the mean almost everywhere.
  */
 import { throwIfAborted } from '../../errors.ts';
-import { seededRandom, shuffle } from '../../train/seeded.ts';
+import { seededRandom, shuffle } from '../../seeded.ts';
 import type {
   FitOptions,
   FittedSurrogate,

@@ -11,7 +11,7 @@
  */
 import { native } from '../../native/index.ts';
 import type { SurrogateRows, TreesFit } from '../../native/mixture.ts';
-import { seededRandom, shuffle } from '../../train/seeded.ts';
+import { seededRandom, shuffle } from '../../seeded.ts';
 import type { FittedSurrogate, SurrogateData, SurrogateFamily } from '../types.ts';
 import { checkFit, constantFit, constantOf, countMixtures, FittedReader } from './fitted-json.ts';
 import { dataOf, rowsOf } from './rows.ts';

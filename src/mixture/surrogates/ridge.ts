@@ -5,7 +5,7 @@
  * is not penalised. It has no deviation.
  */
 import { throwIfAborted } from '../../errors.ts';
-import { seededRandom, shuffle } from '../../train/seeded.ts';
+import { seededRandom, shuffle } from '../../seeded.ts';
 import type { FittedSurrogate, SurrogateData, SurrogateFamily } from '../types.ts';
 import { checkFit, constantFit, constantOf, countMixtures, FittedReader } from './fitted-json.ts';
 

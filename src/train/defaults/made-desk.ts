@@ -1,7 +1,7 @@
 /**
  * What every part of a made page draws from: a phrase book, real sentences, a seeded generator, and the site's style.
  */
-import type { Random } from '../seeded.ts';
+import type { Random } from '../../seeded.ts';
 import type { MadeLanguage, PhraseBook, PhraseList } from './made-phrases.ts';
 import type { SentenceDocument } from './made-sentences.ts';
 

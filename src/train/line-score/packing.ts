@@ -10,8 +10,8 @@
 
 import { BagWriter, type EncodedPage, type LineEncoder } from '../../lines/line-encoder.ts';
 import type { BagBatch } from '../../native/train.ts';
+import { type Random, shuffle } from '../../seeded.ts';
 import { packFirstFit } from '../first-fit.ts';
-import { type Random, shuffle } from '../seeded.ts';
 
 /** A page to learn from. */
 export interface LabelledPage {

@@ -7,8 +7,8 @@
  * places of the prompts (examples.ts says why).
  */
 import type { TokenBatch } from '../../native/train.ts';
+import type { Random } from '../../seeded.ts';
 import type { BatchSize } from '../objectives.ts';
-import type { Random } from '../seeded.ts';
 import type { WindowExample } from './examples.ts';
 
 /** Weights of the targets beside those of the answers, 1. */

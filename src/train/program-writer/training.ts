@@ -7,10 +7,10 @@
  */
 import type { NativeTokenizer } from '../../native/tokenizer.ts';
 import { shortCosineAt } from '../../schedules/schedule.ts';
+import { seededRandom, shuffle } from '../../seeded.ts';
 import { packFirstFit } from '../first-fit.ts';
 import type { GoldPage } from '../gold.ts';
 import { programWindows } from '../program-pairs.ts';
-import { seededRandom, shuffle } from '../seeded.ts';
 import { thinNoise } from '../thin-noise.ts';
 import { openTrainer, type Trainer } from '../trainer.ts';
 import {

@@ -4,7 +4,7 @@ import {
   signatureOf,
   similarity,
 } from '../../../src/annotate/chunks/near-duplicates.ts';
-import { seededRandom } from '../../../src/train/seeded.ts';
+import { seededRandom } from '../../../src/seeded.ts';
 
 function words(count: number, seed: number): string[] {
   const random = seededRandom(seed);

@@ -7,7 +7,7 @@ import { type LossCurve, readLossCurves } from '../../../src/continual/fit/loss-
 import { lrAreas } from '../../../src/continual/fit/lr-areas.ts';
 import { lrCurve } from '../../../src/schedules/curve.ts';
 import type { ScheduleInput } from '../../../src/schedules/spec.ts';
-import { seededRandom } from '../../../src/train/seeded.ts';
+import { seededRandom } from '../../../src/seeded.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'gristmill-law-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

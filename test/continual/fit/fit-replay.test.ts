@@ -7,7 +7,7 @@ import { fitReplay, predictReplay } from '../../../src/continual/fit/fit-replay.
 import { type Pilot, readPilots } from '../../../src/continual/fit/pilots.ts';
 import { replayCurve, replayFigure } from '../../../src/continual/fit/replay-figure.ts';
 import { GristmillError } from '../../../src/errors.ts';
-import { seededRandom } from '../../../src/train/seeded.ts';
+import { seededRandom } from '../../../src/seeded.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'gristmill-pilots-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

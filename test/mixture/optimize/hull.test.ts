@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { distanceToHull } from '../../../src/mixture/optimize/hull.ts';
 import { drawDirichlet } from '../../../src/mixture/sample/dirichlet.ts';
-import { type Random, seededRandom } from '../../../src/train/seeded.ts';
+import { type Random, seededRandom } from '../../../src/seeded.ts';
 
 function dirichletRows(nRows: number, nDomains: number, random: Random, strength = 1) {
   const rows = new Float64Array(nRows * nDomains);

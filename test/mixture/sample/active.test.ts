@@ -8,7 +8,7 @@ import {
 } from '../../../src/mixture/sample/process-covariance.ts';
 import { SURROGATE_FAMILIES } from '../../../src/mixture/surrogates/families.ts';
 import type { FittedSurrogate } from '../../../src/mixture/types.ts';
-import { seededRandom } from '../../../src/train/seeded.ts';
+import { seededRandom } from '../../../src/seeded.ts';
 
 const nDomains = 3;
 

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { drawCandidates, UniformWalk } from '../../../src/mixture/sample/candidates.ts';
 import { drawSpaceFilling, smallestDistance } from '../../../src/mixture/sample/space-filling.ts';
-import { seededRandom } from '../../../src/train/seeded.ts';
+import { seededRandom } from '../../../src/seeded.ts';
 
 const prior = Float64Array.from([0.5, 0.3, 0.15, 0.05]);
 const free = { lower: new Float64Array(4), upper: new Float64Array(4).fill(1) };

@@ -7,7 +7,7 @@ import {
 } from '../../../src/mixture/surrogates/gaussian-process.ts';
 import type { SurrogateData } from '../../../src/mixture/types.ts';
 import { native } from '../../../src/native/index.ts';
-import { seededRandom } from '../../../src/train/seeded.ts';
+import { seededRandom } from '../../../src/seeded.ts';
 import {
   differences,
   lossesOf,

@@ -3,7 +3,7 @@ import { mixingLaw } from '../../../src/mixture/surrogates/mixing-law.ts';
 import { power1, power2 } from '../../../src/mixture/surrogates/power-law.ts';
 import type { SurrogateData } from '../../../src/mixture/types.ts';
 import { native } from '../../../src/native/index.ts';
-import { seededRandom } from '../../../src/train/seeded.ts';
+import { seededRandom } from '../../../src/seeded.ts';
 import {
   differences,
   lossesOf,

@@ -6,7 +6,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { SURROGATE_FAMILIES } from '../../../src/mixture/surrogates/families.ts';
 import type { SurrogateData } from '../../../src/mixture/types.ts';
-import { seededRandom, shuffle } from '../../../src/train/seeded.ts';
+import { seededRandom, shuffle } from '../../../src/seeded.ts';
 
 const FOLDER = new URL('../../../../shared/data/regmix/', import.meta.url).pathname;
 const TARGET = 'metric/the_pile_pile_cc_val_loss';

@@ -1,6 +1,6 @@
 /** Synthetic runs for the tests of surrogates: random mixtures with many zeros, losses from a function. */
 import type { SurrogateData } from '../../../src/mixture/types.ts';
-import { seededRandom } from '../../../src/train/seeded.ts';
+import { seededRandom } from '../../../src/seeded.ts';
 
 /** Random points of the simplex, row-major; about a third of the weights are zero. */
 export function mixtures(nMixtures: number, nDomains: number, seed: number): Float64Array {

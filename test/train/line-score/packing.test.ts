@@ -3,8 +3,8 @@ import { quantileBins } from '../../../src/lines/bins.ts';
 import { lineFeatures, N_LINE_FEATURES } from '../../../src/lines/features.ts';
 import { encodePage, type LineEncoder } from '../../../src/lines/line-encoder.ts';
 import { scanPage } from '../../../src/lines/page-scan.ts';
+import { seededRandom } from '../../../src/seeded.ts';
 import { lineBatch, packPages } from '../../../src/train/line-score/packing.ts';
-import { seededRandom } from '../../../src/train/seeded.ts';
 import { syntheticPages } from '../support.ts';
 
 describe('packPages', () => {
