@@ -404,7 +404,22 @@ export {
   type BlendedSequence,
   type BlendKind,
   type BlendOptions,
-} from './train/blend.ts';
+} from './tokens/blend.ts';
+export { checkSources, type DomainSource, readSources } from './tokens/sources.ts';
+export { type ValidationSet, validationSets } from './tokens/store-batches.ts';
+export {
+  openTokenStore,
+  type PartName,
+  type StoredDomain,
+  type StoredPart,
+  type StoreIndex,
+  TokenStore,
+} from './tokens/token-store.ts';
+export {
+  type TokenizeDomainsOptions,
+  type TokenizeProgress,
+  tokenizeDomains,
+} from './tokens/tokenize.ts';
 export {
   checkTrainConfig,
   readTrainConfig,
@@ -443,21 +458,6 @@ export {
 export { documentRefiner, lineRefiner } from './train/refiners.ts';
 export type { TrainRecord } from './train/run-folder.ts';
 export type { TrainHooks, TrainProgress, TrainSummary } from './train/run-types.ts';
-export { checkSources, type DomainSource, readSources } from './train/sources.ts';
-export { type ValidationSet, validationSets } from './train/store-batches.ts';
-export {
-  openTokenStore,
-  type PartName,
-  type StoredDomain,
-  type StoredPart,
-  type StoreIndex,
-  TokenStore,
-} from './train/token-store.ts';
-export {
-  type TokenizeDomainsOptions,
-  type TokenizeProgress,
-  tokenizeDomains,
-} from './train/tokenize.ts';
 export { trainModel } from './train/train-run.ts';
 export {
   openTrainer,

@@ -27,8 +27,8 @@ import {
   whole,
 } from '../src/options.ts';
 import { refineCorpus } from '../src/refine/run.ts';
+import { tokenizeDomains } from '../src/tokens/tokenize.ts';
 import { evaluateLm } from '../src/train/eval-lm.ts';
-import { tokenizeDomains } from '../src/train/tokenize.ts';
 import { trainModel } from '../src/train/train-run.ts';
 
 const CALLS = {

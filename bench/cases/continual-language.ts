@@ -10,8 +10,8 @@
  * Texts are bytes; a token is a byte.
  */
 import { type Random, seededRandom } from '../../src/seeded.ts';
-import { writeByteStore } from '../../src/train/byte-store.ts';
-import type { TokenStore } from '../../src/train/token-store.ts';
+import { writeByteStore } from '../../src/tokens/byte-store.ts';
+import type { TokenStore } from '../../src/tokens/token-store.ts';
 
 /** Names of the languages; each is a dataset of the store. */
 export const LANGUAGES = ['old', 'weak', 'strong'] as const;

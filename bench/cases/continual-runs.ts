@@ -8,9 +8,9 @@ import type { SeenSequences } from '../../src/continual/run/stage-data.ts';
 import { type StageRecord, trainStage } from '../../src/continual/run/stage-loop.ts';
 import { lrCurve } from '../../src/schedules/curve.ts';
 import { checkSchedule, type ScheduleInput } from '../../src/schedules/spec.ts';
+import { type ValidationSet, validationSets } from '../../src/tokens/store-batches.ts';
+import type { TokenStore } from '../../src/tokens/token-store.ts';
 import { newShape } from '../../src/train/model-shape.ts';
-import { type ValidationSet, validationSets } from '../../src/train/store-batches.ts';
-import type { TokenStore } from '../../src/train/token-store.ts';
 import { openTrainer, type Trainer } from '../../src/train/trainer.ts';
 import { type LanguageName, writeLanguages } from './continual-language.ts';
 

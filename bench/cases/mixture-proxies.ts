@@ -20,7 +20,7 @@ import { spearman } from '../../src/mixture/statistics.ts';
 import { joinRuns, readLosses } from '../../src/mixture/tables.ts';
 import type { MixtureTable, RunTable } from '../../src/mixture/types.ts';
 import { packageRoot } from '../../src/paths.ts';
-import { tokenizeDomains } from '../../src/train/tokenize.ts';
+import { tokenizeDomains } from '../../src/tokens/tokenize.ts';
 import type { Bench, BenchTable } from '../types.ts';
 import { writeDomains } from './mixture-proxies-data.ts';
 

@@ -7,7 +7,7 @@ import { type AppliedMixture, applyMixture } from '../mixture/apply/apply.ts';
 import { chosenMixture, type Mixture } from '../mixture/apply/chosen-mixture.ts';
 import type { PickOptions } from '../mixture/apply/picks.ts';
 import { writeWhole } from '../mixture/write-whole.ts';
-import { readSources } from '../train/sources.ts';
+import { readSources } from '../tokens/sources.ts';
 import { count } from './figures.ts';
 import { defined, list } from './flags.ts';
 import { noticePrinter, onInterrupt } from './interrupt.ts';

@@ -8,9 +8,9 @@ import {
 } from '../mixture/proxies/settings.ts';
 import { type SweepProgress, type SweepSummary, trainProxies } from '../mixture/proxies/sweep.ts';
 import { readMixtures } from '../mixture/tables.ts';
-import { readSources } from '../train/sources.ts';
-import type { StoreIndex } from '../train/token-store.ts';
-import { tokenizeDomains } from '../train/tokenize.ts';
+import { readSources } from '../tokens/sources.ts';
+import type { StoreIndex } from '../tokens/token-store.ts';
+import { tokenizeDomains } from '../tokens/tokenize.ts';
 import { count } from './figures.ts';
 import { noticePrinter, onInterrupt } from './interrupt.ts';
 import { addApplyCommand } from './mix-apply.ts';

@@ -8,7 +8,7 @@ import { planCorpus } from '../../src/corpus/plan.ts';
 import { planTexts } from '../../src/corpus/texts.ts';
 import { countDomains } from '../../src/mixture/count-domains.ts';
 import { native } from '../../src/native/index.ts';
-import { planSources } from '../../src/train/sources.ts';
+import { planSources } from '../../src/tokens/sources.ts';
 
 let folder: string;
 

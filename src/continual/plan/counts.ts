@@ -1,12 +1,12 @@
 /**
  * How many sequences each source of a stage gives: exact, without carrying anything out.
  *
- * A segment's blend starts at position 0 of `Blend` (train/blend.ts, `exact`), whose counts are within less than one
+ * A segment's blend starts at position 0 of `Blend` (tokens/blend.ts, `exact`), whose counts are within less than one
  * sequence of the shares after every position. Where all shares of a length are whole numbers that bound alone fixes the
  * counts. Otherwise the blend is walked through, up to {@link MAX_WALKED} sequences; beyond that (plans of 10^8
  * sequences and more) the counts are those of the largest remainders, each within one of the blend's.
  */
-import { Blend } from '../../train/blend.ts';
+import { Blend } from '../../tokens/blend.ts';
 import type { PlanSegment, PlanSource, PlanStage } from './types.ts';
 
 /** Sequences that are walked through at most; a second or two. */

@@ -3,7 +3,7 @@
  * carries out and the exporters write down.
  *
  * A sequence is `nCtx` tokens; counts are exact, because the blend is a function of weights and position
- * (train/blend.ts: each source has its share to less than one sequence after every step).
+ * (tokens/blend.ts: each source has its share to less than one sequence after every step).
  */
 import type { LrCurve } from '../../schedules/curve.ts';
 import type { ScheduleSpec } from '../../schedules/spec.ts';

@@ -6,7 +6,7 @@
  */
 
 import { Counts, own } from '../../own.ts';
-import type { TokenStore } from '../../train/token-store.ts';
+import type { TokenStore } from '../../tokens/token-store.ts';
 import { countsUpTo } from '../plan/counts.ts';
 import type { CheckpointName, ContinualPlan, PlanStage } from '../plan/types.ts';
 import { type SeenSequences, StageData } from './stage-data.ts';

@@ -2,7 +2,7 @@
  * Carries out a plan: tokens, then stage after stage, each from a checkpoint of another; everything in one folder.
  *
  *     run.json        what makes it this run; another plan or other data are refused
- *     store/          tokens of all datasets and validation sets, see train/tokenize.ts
+ *     store/          tokens of all datasets and validation sets, see tokens/tokenize.ts
  *     stages/NN-name/ see stage-run.ts
  *     lineage.json    every checkpoint: its parent, what it has seen, its losses, its hash
  *     summary.json    losses and forgetting by stage; it is there only when the run is finished
@@ -17,18 +17,18 @@ import { join } from 'node:path';
 import { readLedgerJson, writeDurably } from '../../durable-files.ts';
 import { GristmillError } from '../../errors.ts';
 import { abortSignal, callback, checkOptions, name, type OptionTable } from '../../options.ts';
-import { KEEPS_TOKENIZER } from '../../train/config-parts.ts';
-import { checkVocabulary, shapeOf } from '../../train/model-shape.ts';
-import { changedKeys, hashOf } from '../../train/run-folder.ts';
 import {
   type DomainSource,
   fingerprintsOf,
   hasDocuments,
   planSources,
-} from '../../train/sources.ts';
-import { sequencesOf, validationSets } from '../../train/store-batches.ts';
-import { openTokenStore, STORE_INDEX, type TokenStore } from '../../train/token-store.ts';
-import { type TokenizeProgress, tokenizeDomains } from '../../train/tokenize.ts';
+} from '../../tokens/sources.ts';
+import { sequencesOf, validationSets } from '../../tokens/store-batches.ts';
+import { openTokenStore, STORE_INDEX, type TokenStore } from '../../tokens/token-store.ts';
+import { type TokenizeProgress, tokenizeDomains } from '../../tokens/tokenize.ts';
+import { KEEPS_TOKENIZER } from '../../train/config-parts.ts';
+import { checkVocabulary, shapeOf } from '../../train/model-shape.ts';
+import { changedKeys, hashOf } from '../../train/run-folder.ts';
 import { openTrainer, type Trainer } from '../../train/trainer.ts';
 import { type Lease, withLease } from '../../work/lease.ts';
 import type { PlanConfig } from '../plan/config.ts';

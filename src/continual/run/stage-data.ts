@@ -6,17 +6,17 @@
  * a count: the first so many positions of that order. Replay takes from these, each at most once in a stage, in the
  * order they were seen or in one drawn from (the replay's seed, the name), from `offset` on and around the end.
  *
- * Sources are blended within each segment by exact quotas (train/blend.ts).
+ * Sources are blended within each segment by exact quotas (tokens/blend.ts).
  *
  * @see arXiv 2403.08763, section 4.1 (compute-equivalent replay)
  */
 import { GristmillError } from '../../errors.ts';
 import { Counts, own } from '../../own.ts';
 import { seededRandom, shuffle } from '../../seeded.ts';
-import { Blend, seedOf } from '../../train/blend.ts';
-import { sequencesOf } from '../../train/store-batches.ts';
-import { SequenceOrder } from '../../train/token-data.ts';
-import type { TokenStore } from '../../train/token-store.ts';
+import { Blend, seedOf } from '../../tokens/blend.ts';
+import { sequencesOf } from '../../tokens/store-batches.ts';
+import { SequenceOrder } from '../../tokens/token-data.ts';
+import type { TokenStore } from '../../tokens/token-store.ts';
 import { shortfallText } from '../plan/resolve.ts';
 import type { ContinualPlan, PlanReplay, PlanSegment, PlanStage } from '../plan/types.ts';
 

@@ -6,7 +6,7 @@
  */
 import { GristmillError, isGristmillError } from '../../errors.ts';
 import type { TokenBatch } from '../../native/train.ts';
-import { lossOf, stepBatches, type ValidationSet } from '../../train/store-batches.ts';
+import { lossOf, stepBatches, type ValidationSet } from '../../tokens/store-batches.ts';
 import type { Trainer } from '../../train/trainer.ts';
 import { type SeenSequences, StageData, type StageDataOptions } from './stage-data.ts';
 

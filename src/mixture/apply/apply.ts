@@ -31,14 +31,14 @@ import {
   oneOf,
   text,
 } from '../../options.ts';
-import { hashOf } from '../../train/run-folder.ts';
 import {
   checkSources,
   type DomainSource,
   fingerprintsOf,
   type PlannedSource,
   planSources,
-} from '../../train/sources.ts';
+} from '../../tokens/sources.ts';
+import { hashOf } from '../../train/run-folder.ts';
 import { withLease } from '../../work/lease.ts';
 import { domainName } from '../tables.ts';
 import type { Mixture } from './chosen-mixture.ts';

@@ -1,7 +1,7 @@
 /**
  * Which documents a mixed corpus is made of, and in which order: a function of sizes, weights and seed.
  *
- * By documents: the order of train/blend.ts; every domain has its share to less than one document in every prefix.
+ * By documents: the order of tokens/blend.ts; every domain has its share to less than one document in every prefix.
  * By size (characters, tokens): a domain takes documents in the order of its epochs until another one would bring it no
  * closer to its share, so that it is off by half a document at most; documents are merged by their middles on the way
  * from nothing to the share, so that the domains advance together.
@@ -11,8 +11,8 @@
  */
 import { setImmediate } from 'node:timers/promises';
 import { GristmillError } from '../../errors.ts';
-import { Blend, seedOf } from '../../train/blend.ts';
-import { SequenceOrder } from '../../train/token-data.ts';
+import { Blend, seedOf } from '../../tokens/blend.ts';
+import { SequenceOrder } from '../../tokens/token-data.ts';
 import { NextFirst } from './next-first.ts';
 
 /** A domain to draw from. */

@@ -9,7 +9,7 @@ import { GristmillError } from '../../errors.ts';
 import { native } from '../../native/index.ts';
 import type { NativeTokenizer } from '../../native/tokenizer.ts';
 import { createFresh, writeWholly } from '../../pending-file.ts';
-import { type PlannedSource, readDomainTexts } from '../../train/sources.ts';
+import { type PlannedSource, readDomainTexts } from '../../tokens/sources.ts';
 
 /** Sizes of the documents of a domain, in the order of the sources. */
 export interface ScannedDomain {

@@ -5,7 +5,7 @@
  */
 import '../../work/child-life.ts';
 import { PendingFile } from '../../pending-file.ts';
-import { openTokenStore } from '../../train/token-store.ts';
+import { openTokenStore } from '../../tokens/token-store.ts';
 import { type ProxyReply, type ProxyRequest, replyOf } from './proxy-host.ts';
 import { type ProxyResult, runProxy } from './proxy-run.ts';
 

@@ -8,10 +8,10 @@
 import { GristmillError, throwIfAborted } from '../../errors.ts';
 import type { TokenBatch } from '../../native/train.ts';
 import { learningRateAt } from '../../schedules/schedule.ts';
-import { BlendedOrder } from '../../train/blend.ts';
+import { BlendedOrder } from '../../tokens/blend.ts';
+import { lossOf, sequencesOf, stepBatches, validationSets } from '../../tokens/store-batches.ts';
+import type { TokenStore } from '../../tokens/token-store.ts';
 import { newShape } from '../../train/model-shape.ts';
-import { lossOf, sequencesOf, stepBatches, validationSets } from '../../train/store-batches.ts';
-import type { TokenStore } from '../../train/token-store.ts';
 import { openTrainer } from '../../train/trainer.ts';
 import type { ProxySettings } from './settings.ts';
 

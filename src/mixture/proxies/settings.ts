@@ -40,7 +40,7 @@ const schema = z.strictObject({
   evalEvery: z.int().min(0),
   /** Validation windows of a domain, at most; spread evenly over what it holds out. */
   evalWindows: positive,
-  /** How domains are drawn, see train/blend.ts. */
+  /** How domains are drawn, see tokens/blend.ts. */
   blend: z.enum(['exact', 'iid']),
   /** Of initial weights and of the order of the data; the same in all runs of a sweep. */
   seed: z.int().min(0),

@@ -18,8 +18,8 @@ import {
   text,
   whole,
 } from '../../options.ts';
-import { sequencesOf, validatedDomains } from '../../train/store-batches.ts';
-import { openTokenStore, type TokenStore } from '../../train/token-store.ts';
+import { sequencesOf, validatedDomains } from '../../tokens/store-batches.ts';
+import { openTokenStore, type TokenStore } from '../../tokens/token-store.ts';
 import { domainName } from '../tables.ts';
 import type { MixtureTable } from '../types.ts';
 import { ProxyDied, ProxyHost } from './proxy-host.ts';

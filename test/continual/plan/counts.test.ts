@@ -9,7 +9,7 @@ import {
   sequenceCounts,
 } from '../../../src/continual/plan/counts.ts';
 import { resolvePlan } from '../../../src/continual/plan/resolve.ts';
-import { Blend } from '../../../src/train/blend.ts';
+import { Blend } from '../../../src/tokens/blend.ts';
 
 const weights = fc
   .array(fc.oneof(fc.constant(0), fc.double({ min: 1e-6, max: 1, noNaN: true })), {

@@ -5,7 +5,7 @@ import type { PlanInput } from '../../../src/continual/plan/config.ts';
 import { lineageOf } from '../../../src/continual/plan/counts.ts';
 import type { ResolvePlanOptions } from '../../../src/continual/plan/resolve.ts';
 import type { ContinualPlan, PlanStage } from '../../../src/continual/plan/types.ts';
-import { Blend } from '../../../src/train/blend.ts';
+import { Blend } from '../../../src/tokens/blend.ts';
 import { cosine, errorOf, infinite, planOf, stagesOf } from './support.ts';
 
 function weightsOf({ segments }: PlanStage, kind: 'new' | 'replay'): Record<string, number> {

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { checkPlan } from '../../../src/continual/plan/config.ts';
 import { resolvePlan } from '../../../src/continual/plan/resolve.ts';
 import { Lineage } from '../../../src/continual/run/lineage.ts';
-import type { TokenStore } from '../../../src/train/token-store.ts';
+import type { TokenStore } from '../../../src/tokens/token-store.ts';
 import { byteStore, writtenPlan } from './support.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'gristmill-lineage-'));

@@ -16,7 +16,7 @@ import { checkPlan, type PlanInput } from '../../../src/continual/plan/config.ts
 import { resolvePlan } from '../../../src/continual/plan/resolve.ts';
 import type { Checkpoint } from '../../../src/continual/run/lineage.ts';
 import { type RunPlanResult, runPlan, type StageProgress } from '../../../src/continual/run/run.ts';
-import { openTokenStore } from '../../../src/train/token-store.ts';
+import { openTokenStore } from '../../../src/tokens/token-store.ts';
 import { openTrainer, trainShapeOf } from '../../../src/train/trainer.ts';
 import { outputOf } from '../../cli/support.ts';
 import { writeDatasets, writtenPlan } from './support.ts';

@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { PlanStage } from '../../../src/continual/plan/types.ts';
 import { StageData } from '../../../src/continual/run/stage-data.ts';
-import { seedOf } from '../../../src/train/blend.ts';
-import { sequencesOf } from '../../../src/train/store-batches.ts';
-import { SequenceOrder } from '../../../src/train/token-data.ts';
-import type { TokenStore } from '../../../src/train/token-store.ts';
+import { seedOf } from '../../../src/tokens/blend.ts';
+import { sequencesOf } from '../../../src/tokens/store-batches.ts';
+import { SequenceOrder } from '../../../src/tokens/token-data.ts';
+import type { TokenStore } from '../../../src/tokens/token-store.ts';
 import { byteStore, plan, segmentsOf, stageOf } from './support.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'gristmill-stage-data-'));

@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { PlanStage } from '../../../src/continual/plan/types.ts';
 import { type StageRecord, trainStage } from '../../../src/continual/run/stage-loop.ts';
-import { validationSets } from '../../../src/train/store-batches.ts';
-import type { TokenStore } from '../../../src/train/token-store.ts';
+import { validationSets } from '../../../src/tokens/store-batches.ts';
+import type { TokenStore } from '../../../src/tokens/token-store.ts';
 import type { Trainer } from '../../../src/train/trainer.ts';
 import { byteStore, plan, segmentsOf, smallTrainer, stageOf } from './support.ts';
 

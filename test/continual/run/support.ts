@@ -5,8 +5,8 @@ import type { PlanInput } from '../../../src/continual/plan/config.ts';
 import type { PlanSegment, PlanStage } from '../../../src/continual/plan/types.ts';
 import { lrCurve } from '../../../src/schedules/curve.ts';
 import type { ScheduleInput } from '../../../src/schedules/spec.ts';
-import { writeByteStore } from '../../../src/train/byte-store.ts';
-import type { TokenStore } from '../../../src/train/token-store.ts';
+import { writeByteStore } from '../../../src/tokens/byte-store.ts';
+import type { TokenStore } from '../../../src/tokens/token-store.ts';
 import { openTrainer, type Trainer } from '../../../src/train/trainer.ts';
 import { seeded } from '../../support/corpus.ts';
 

@@ -19,7 +19,7 @@ import { type ApplyMixtureOptions, applyMixture } from '../../../src/mixture/app
 import { chosenMixture } from '../../../src/mixture/apply/chosen-mixture.ts';
 import { RANDOM_MODEL_PRESETS, writeRandomModel } from '../../../src/model/random.ts';
 import { native } from '../../../src/native/index.ts';
-import { planSources, readDomainTexts } from '../../../src/train/sources.ts';
+import { planSources, readDomainTexts } from '../../../src/tokens/sources.ts';
 import { writeDomainCorpus } from '../proxies/support.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'gristmill-apply-'));

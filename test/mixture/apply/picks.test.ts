@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type PickDomain, pickDocuments } from '../../../src/mixture/apply/picks.ts';
-import { seedOf } from '../../../src/train/blend.ts';
-import { SequenceOrder } from '../../../src/train/token-data.ts';
+import { seedOf } from '../../../src/tokens/blend.ts';
+import { SequenceOrder } from '../../../src/tokens/token-data.ts';
 
 const sizes = fc.array(fc.integer({ min: 0, max: 500 }), { minLength: 1, maxLength: 40 });
 const domainsOf = (rows: readonly (readonly [number, readonly number[]])[]): PickDomain[] => {

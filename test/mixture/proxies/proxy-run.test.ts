@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type ProxyRecord, runProxy } from '../../../src/mixture/proxies/proxy-run.ts';
 import { PROXY_PRESETS, proxySettings } from '../../../src/mixture/proxies/settings.ts';
-import { openTokenStore, type TokenStore } from '../../../src/train/token-store.ts';
+import { openTokenStore, type TokenStore } from '../../../src/tokens/token-store.ts';
 import { openTrainer } from '../../../src/train/trainer.ts';
 import { quick, smallStore } from './support.ts';
 

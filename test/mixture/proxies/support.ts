@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { ProxySettings } from '../../../src/mixture/proxies/settings.ts';
 import { proxySettings } from '../../../src/mixture/proxies/settings.ts';
 import type { MixtureTable } from '../../../src/mixture/types.ts';
-import { tokenizeDomains } from '../../../src/train/tokenize.ts';
+import { tokenizeDomains } from '../../../src/tokens/tokenize.ts';
 import { testTexts } from '../../support/corpus.ts';
 
 /** Writes JSON lines with the columns kind and text. */

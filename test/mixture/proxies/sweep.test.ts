@@ -18,7 +18,7 @@ import { type TrainProxiesOptions, trainProxies } from '../../../src/mixture/pro
 import { fileNameOf } from '../../../src/mixture/proxies/sweep-ledger.ts';
 import { readLosses, writeMixtures } from '../../../src/mixture/tables.ts';
 import { distFile } from '../../../src/paths.ts';
-import { openTokenStore } from '../../../src/train/token-store.ts';
+import { openTokenStore } from '../../../src/tokens/token-store.ts';
 import { mixtureTable, quick, smallStore } from './support.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'gristmill-sweep-'));

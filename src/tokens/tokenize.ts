@@ -28,8 +28,8 @@ import {
   number,
   type OptionTable,
 } from '../options.ts';
+import { changedKeys, hashOf } from '../train/run-folder.ts';
 import { type Lease, withLease } from '../work/lease.ts';
-import { changedKeys, hashOf } from './run-folder.ts';
 import {
   checkSources,
   type DomainSource,

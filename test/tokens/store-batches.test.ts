@@ -2,9 +2,9 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { writeByteStore } from '../../src/train/byte-store.ts';
-import { sequencesOf, stepBatches, validationSets } from '../../src/train/store-batches.ts';
-import type { TokenStore } from '../../src/train/token-store.ts';
+import { writeByteStore } from '../../src/tokens/byte-store.ts';
+import { sequencesOf, stepBatches, validationSets } from '../../src/tokens/store-batches.ts';
+import type { TokenStore } from '../../src/tokens/token-store.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'gristmill-batches-'));
 let store: TokenStore;

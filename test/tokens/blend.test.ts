@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { Blend, BlendedOrder, seedOf } from '../../src/train/blend.ts';
+import { Blend, BlendedOrder, seedOf } from '../../src/tokens/blend.ts';
 
 /** Largest |count − share · position| over all prefixes. */
 function worstError(domains: readonly number[], weights: ArrayLike<number>): number {

@@ -4,10 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { native } from '../../src/native/index.ts';
-import { checkSources, readSources } from '../../src/train/sources.ts';
-import { openTokenStore, type StoreIndex } from '../../src/train/token-store.ts';
-import { isHeldOut } from '../../src/train/token-writer.ts';
-import { tokenizeDomains } from '../../src/train/tokenize.ts';
+import { checkSources, readSources } from '../../src/tokens/sources.ts';
+import { openTokenStore, type StoreIndex } from '../../src/tokens/token-store.ts';
+import { isHeldOut } from '../../src/tokens/token-writer.ts';
+import { tokenizeDomains } from '../../src/tokens/tokenize.ts';
 import { writeDomainCorpus } from '../mixture/proxies/support.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'gristmill-tokenize-'));

@@ -2,8 +2,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
-import { writeByteStore } from '../../src/train/byte-store.ts';
-import { openTokenStore } from '../../src/train/token-store.ts';
+import { writeByteStore } from '../../src/tokens/byte-store.ts';
+import { openTokenStore } from '../../src/tokens/token-store.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'gristmill-byte-store-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

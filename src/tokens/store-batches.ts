@@ -5,8 +5,8 @@
  * validation parts are spread evenly and are the same whatever is trained.
  */
 import type { TokenBatch } from '../native/train.ts';
+import type { Trainer } from '../train/trainer.ts';
 import type { TokenStore } from './token-store.ts';
-import type { Trainer } from './trainer.ts';
 
 /** Domains of a store that hold out enough to be measured: at least two tokens. */
 export function validatedDomains({ index }: TokenStore): readonly number[] {

@@ -2,8 +2,8 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { openTokenStore, type StoreIndex } from '../../src/train/token-store.ts';
-import { idBytesOf, isHeldOut, TokenWriter } from '../../src/train/token-writer.ts';
+import { openTokenStore, type StoreIndex } from '../../src/tokens/token-store.ts';
+import { idBytesOf, isHeldOut, TokenWriter } from '../../src/tokens/token-writer.ts';
 
 let folder: string;
 beforeEach(() => {
