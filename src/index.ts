@@ -398,6 +398,27 @@ export {
   type ScheduleSpec,
 } from './schedules/spec.ts';
 export {
+  type EvaluateLinesOptions,
+  evaluateLines,
+  type LineEvaluationResult,
+} from './scorers/cross-validate.ts';
+export {
+  type DocumentRefiner,
+  type DocumentReport,
+  type DocumentScorer,
+  type EvaluateDocumentsOptions,
+  evaluateDocuments,
+} from './scorers/eval-documents.ts';
+export type { Agreement, LineMeasures, LineReport } from './scorers/eval-lines.ts';
+export {
+  type GoldDocument,
+  type GoldPage,
+  readGoldDocuments,
+  readGoldPages,
+} from './scorers/gold.ts';
+export type { LineRefiner, LineScorer } from './scorers/line-scorer.ts';
+export { documentRefiner, lineRefiner } from './scorers/refiners.ts';
+export {
   Blend,
   type BlendDomain,
   BlendedOrder,
@@ -426,27 +447,7 @@ export {
   type TrainConfig,
   type TrainConfigInput,
 } from './train/config.ts';
-export {
-  type EvaluateLinesOptions,
-  evaluateLines,
-  type LineEvaluationResult,
-} from './train/cross-validate.ts';
-export {
-  type DocumentRefiner,
-  type DocumentReport,
-  type DocumentScorer,
-  type EvaluateDocumentsOptions,
-  evaluateDocuments,
-} from './train/eval-documents.ts';
-export type { Agreement, LineMeasures, LineReport } from './train/eval-lines.ts';
 export { type EvaluateLmOptions, evaluateLm, type LmMeasures } from './train/eval-lm.ts';
-export {
-  type GoldDocument,
-  type GoldPage,
-  readGoldDocuments,
-  readGoldPages,
-} from './train/gold.ts';
-export type { LineRefiner, LineScorer } from './train/line-scorer.ts';
 export {
   type BatchSize,
   type LineScoreExample,
@@ -455,7 +456,6 @@ export {
   type SftExample,
   sftBatch,
 } from './train/objectives.ts';
-export { documentRefiner, lineRefiner } from './train/refiners.ts';
 export type { TrainRecord } from './train/run-folder.ts';
 export type { TrainHooks, TrainProgress, TrainSummary } from './train/run-types.ts';
 export { trainModel } from './train/train-run.ts';

@@ -6,7 +6,7 @@
  */
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { readRows } from '../../src/train/gold.ts';
+import { readRows } from '../../src/scorers/gold.ts';
 
 const PIECE_CHARS = 20_000;
 const MIN_CHARS = 200;

@@ -1,5 +1,5 @@
 /** Tables of the case `refining-pays`: arms against raw text, with what chance alone would do. */
-import type { GoldPage } from '../../src/train/gold.ts';
+import type { GoldPage } from '../../src/scorers/gold.ts';
 import type { BenchTable } from '../types.ts';
 import type { ClozeItem } from './refining-pays-cloze.ts';
 import { linesLeft } from './refining-pays-data.ts';

@@ -4,7 +4,7 @@
  * train` read.
  */
 import type { Profile } from '../refine/profile.ts';
-import { foldOf } from '../train/gold.ts';
+import { foldOf } from '../scorers/gold.ts';
 import type { Split } from './types.ts';
 
 /** A message. */

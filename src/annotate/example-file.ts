@@ -17,7 +17,7 @@ import { type PlainValue, ROW_OK } from '../corpus/types.ts';
 import { GristmillError, throwIfAborted } from '../errors.ts';
 import { type OutputTarget, outputTarget, pendingName } from '../pending-file.ts';
 import { DIALECTS } from '../program/dialects.ts';
-import { readRows } from '../train/gold.ts';
+import { readRows } from '../scorers/gold.ts';
 import { CHUNK_WAYS, type WindowExample } from './types.ts';
 
 const SPLITS = ['train', 'validation'] as const;

@@ -1,14 +1,14 @@
 /** `gristmill eval`: how well refiners do on labelled pages and documents. Parsing and printing only. */
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { printable } from '../printable.ts';
-import { evaluateLines, type LineEvaluationResult } from '../train/cross-validate.ts';
-import { type DocumentReport, evaluateDocuments } from '../train/eval-documents.ts';
-import type { LineMeasures } from '../train/eval-lines.ts';
+import { evaluateLines, type LineEvaluationResult } from '../scorers/cross-validate.ts';
+import { type DocumentReport, evaluateDocuments } from '../scorers/eval-documents.ts';
+import type { LineMeasures } from '../scorers/eval-lines.ts';
+import { N_WORST, type TailReport } from '../scorers/eval-tail.ts';
+import { LEAVE_OUT, type LeaveOut, readGoldDocuments, readGoldPages } from '../scorers/gold.ts';
+import { documentRefiner, lineRefiner } from '../scorers/refiners.ts';
+import { thinNoise } from '../scorers/thin-noise.ts';
 import { evaluateLm } from '../train/eval-lm.ts';
-import { N_WORST, type TailReport } from '../train/eval-tail.ts';
-import { LEAVE_OUT, type LeaveOut, readGoldDocuments, readGoldPages } from '../train/gold.ts';
-import { documentRefiner, lineRefiner } from '../train/refiners.ts';
-import { thinNoise } from '../train/thin-noise.ts';
 import { evalRefinerCommand, table } from './eval-refiner.ts';
 import { defined, share } from './flags.ts';
 import { noticePrinter } from './interrupt.ts';

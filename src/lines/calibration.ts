@@ -1,5 +1,5 @@
 /**
- * What log-odds mean, and which threshold keeps how much: part of every scoring model, fitted by train/calibration.ts.
+ * What log-odds mean, and which threshold keeps how much: part of every scoring model, fitted by scorers/calibration.ts.
  */
 import { GristmillError } from '../errors.ts';
 

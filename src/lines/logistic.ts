@@ -1,7 +1,7 @@
 /**
  * A logistic regression over lines (or documents), as it is used: bins of features and hashed words of a line and of its
  * neighbours.
- * Trained by train/line-logistic.ts.
+ * Trained by scorers/line-logistic.ts.
  */
 import { type Bins, binRows } from './bins.ts';
 import type { HashedWords } from './hashed-words.ts';

@@ -1,5 +1,5 @@
 /**
- * Boosted trees over binned features, as they are used. Trained by train/boosted-trees.ts.
+ * Boosted trees over binned features, as they are used. Trained by scorers/boosted-trees.ts.
  *
  *     nodes     feature, cut, left child, right child (negative: leaf −1 − index)
  */

@@ -6,11 +6,11 @@ import { planTexts } from '../corpus/texts.ts';
 import { GristmillError } from '../errors.ts';
 import type { NativeTokenizer } from '../native/tokenizer.ts';
 import type { TokenBatch } from '../native/train.ts';
+import { readRows } from '../scorers/gold.ts';
 import { documentsOf, SequenceOrder, tokenizeCorpus } from '../tokens/token-data.ts';
 import { ChatEncoder, type ChatOptions } from './chat-examples.ts';
 import type { LmTrainConfig } from './config.ts';
 import { type Conversation, exampleOf, type PromptWithAnswer } from './conversation.ts';
-import { readRows } from './gold.ts';
 import { pretrainBatch, type SftExample, sftBatch } from './objectives.ts';
 import type { RowPlace } from './row-fault.ts';
 

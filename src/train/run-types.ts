@@ -1,5 +1,5 @@
 /** What every training run takes and gives, whatever its objective. */
-import type { LineReport } from './eval-lines.ts';
+import type { LineReport } from '../scorers/eval-lines.ts';
 import type { TrainRecord } from './run-folder.ts';
 
 /** How far a run is. */

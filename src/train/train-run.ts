@@ -4,8 +4,8 @@
  * The same configuration and data give the same bits on a CPU, whatever the number of threads and interruptions.
  */
 import { abortSignal, callback, checkOptions, type OptionTable } from '../options.ts';
+import { runLineTraining } from '../scorers/line-run.ts';
 import { checkTrainConfig, type TrainConfigInput } from './config.ts';
-import { runLineTraining } from './line-run.ts';
 import { runLmTraining } from './lm-run.ts';
 import type { TrainHooks, TrainSummary } from './run-types.ts';
 

@@ -14,6 +14,7 @@ import {
   stackHashBits,
 } from '../../src/lines/stack.ts';
 import { inspectModel } from '../../src/model/inspect.ts';
+import { measurePage } from '../../src/scorers/line-table.ts';
 import { BOOSTED_DEFAULTS } from '../../src/train/baselines/boosted.ts';
 import {
   DOCUMENT_STACK_DEFAULTS,
@@ -22,7 +23,6 @@ import {
 } from '../../src/train/defaults/document-stack.ts';
 import { trainStack, validateStack } from '../../src/train/defaults/line-stack.ts';
 import { writeStackScorer } from '../../src/train/defaults/scorer-file.ts';
-import { measurePage } from '../../src/train/line-table.ts';
 import { syntheticPages } from '../train/support.ts';
 import { syntheticDocuments } from './support.ts';
 

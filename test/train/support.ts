@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { packageRoot } from '../../src/paths.ts';
-import { type GoldPage, KEEP, REMOVE } from '../../src/train/gold.ts';
+import { type GoldPage, KEEP, REMOVE } from '../../src/scorers/gold.ts';
 import { seeded, testTexts } from '../support/corpus.ts';
 
 const shared = process.env['GRISTMILL_SHARED'] ?? join(packageRoot, '..', 'shared');

@@ -7,7 +7,7 @@
  * than {@link MAX_BUCKET} windows compares with the latest of them only, so that work stays linear.
  */
 import { hashWord, mixHashes } from '../../lines/hash.ts';
-import { forEachWord } from '../../train/words.ts';
+import { forEachWord } from '../../scorers/words.ts';
 
 const N_HASHES = 64;
 const ROWS = 4;

@@ -2,8 +2,8 @@
  * The windows of a run, document by document, with what is counted on the way.
  */
 import { throwIfAborted } from '../../errors.ts';
-import { readGoldPages } from '../../train/gold.ts';
-import { removedLines } from '../../train/program-pairs.ts';
+import { readGoldPages } from '../../scorers/gold.ts';
+import { removedLines } from '../../scorers/program-pairs.ts';
 import { readDocuments } from '../documents.ts';
 import { readKeptIds } from '../kept-ids.ts';
 import type { ChunkSettings } from './chunk-options.ts';

@@ -5,8 +5,8 @@ import type { NativeTokenizer } from '../../native/tokenizer.ts';
 import { DIALECTS } from '../../program/dialects.ts';
 import type { Op } from '../../program/types.ts';
 import type { Profile } from '../../refine/profile.ts';
-import { countCodePoints } from '../../train/eval-lines.ts';
-import { programWindows } from '../../train/program-pairs.ts';
+import { countCodePoints } from '../../scorers/eval-lines.ts';
+import { programWindows } from '../../scorers/program-pairs.ts';
 
 /** How windows are shown; the `chunk` part of a profile. */
 export type ChunkFormat = NonNullable<Profile['chunk']>;

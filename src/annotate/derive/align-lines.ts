@@ -13,7 +13,7 @@
  * the original has, times (1 + share of the original's words that stay) / 2, so that a long deletion still matches and
  * a line with other words does not. Context is the mean content of both pairs of neighbours.
  */
-import { forEachWord } from '../../train/words.ts';
+import { forEachWord } from '../../scorers/words.ts';
 
 const WEIGHTS = { content: 0.6, context: 0.2, position: 0.2 } as const;
 const MIN_CONTENT = 0.4;

@@ -24,7 +24,7 @@
 
 import type { JudgedWindow } from '../../program/window-execution.ts';
 import { listWords } from '../../program/words.ts';
-import { type Agreement, agreement } from '../../train/eval-lines.ts';
+import { type Agreement, agreement } from '../../scorers/eval-lines.ts';
 import type { WindowExample } from '../types.ts';
 
 /** Why a refiner wrote no program, or one that was cut off; null otherwise. */

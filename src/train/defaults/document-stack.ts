@@ -19,14 +19,18 @@ import { DOCUMENT_FEATURES } from '../../lines/document-features.ts';
 import { lineLogits } from '../../lines/logistic.ts';
 import { blendLogits, documentRows, type LineStack } from '../../lines/stack.ts';
 import { treeLogits } from '../../lines/trees.ts';
-import { type BoostedTreesOptions, toColumns, trainBoostedTrees } from '../boosted-trees.ts';
-import { fitCalibration } from '../calibration.ts';
-import { areaUnderCurve } from '../eval-documents.ts';
+import {
+  type BoostedTreesOptions,
+  toColumns,
+  trainBoostedTrees,
+} from '../../scorers/boosted-trees.ts';
+import { fitCalibration } from '../../scorers/calibration.ts';
+import { areaUnderCurve } from '../../scorers/eval-documents.ts';
 import {
   type LineLogisticOptions,
   type LogisticRows,
   trainLineLogistic,
-} from '../line-logistic.ts';
+} from '../../scorers/line-logistic.ts';
 
 /** A document to learn from. */
 export interface KindExample {

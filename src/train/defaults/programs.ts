@@ -11,8 +11,9 @@ import { join } from 'node:path';
 import { trainTokenizer } from '../../model/tokenizer-training.ts';
 import { native } from '../../native/index.ts';
 import type { Profile } from '../../refine/profile.ts';
-import { evaluateLines, type LineEvaluationResult } from '../cross-validate.ts';
-import { foldOf, type GoldPage } from '../gold.ts';
+import { evaluateLines, type LineEvaluationResult } from '../../scorers/cross-validate.ts';
+import { foldOf, type GoldPage } from '../../scorers/gold.ts';
+import { thinNoise } from '../../scorers/thin-noise.ts';
 import type { ChunkFormat } from '../program-writer/examples.ts';
 import { programRefiner } from '../program-writer/refiner.ts';
 import {
@@ -20,7 +21,6 @@ import {
   type ProgramTrainingStep,
   trainProgramWriter,
 } from '../program-writer/training.ts';
-import { thinNoise } from '../thin-noise.ts';
 import { LIGHT_SHARE } from './chunk.ts';
 
 /** Chosen for half an hour on two cores; see models/README.md for what they reach. */

@@ -7,7 +7,7 @@ import { annotateDocuments } from '../../../src/annotate/label/label-documents.t
 import type { AnnotateDocumentsOptions } from '../../../src/annotate/label/label-types.ts';
 import { writeTemplates } from '../../../src/annotate/templates.ts';
 import { PROFILES } from '../../../src/refine/profile.ts';
-import { readGoldDocuments } from '../../../src/train/gold.ts';
+import { readGoldDocuments } from '../../../src/scorers/gold.ts';
 import { writeTestCorpus } from '../../support/corpus.ts';
 import {
   completion,

@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
+import { KEEP, REMOVE, UNSCORED } from '../../../src/scorers/gold.ts';
 import {
   fasttextDocuments,
   fitFasttextDocuments,
   fitFasttextLines,
 } from '../../../src/train/baselines/fasttext-style.ts';
-import { KEEP, REMOVE, UNSCORED } from '../../../src/train/gold.ts';
 import { syntheticPages } from '../support.ts';
 
 const pages = syntheticPages(60, 2);

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
+import { LineEvaluation } from '../../../src/scorers/eval-lines.ts';
+import type { LineScorer } from '../../../src/scorers/line-scorer.ts';
 import { BOOSTED_DEFAULTS, fitBoosted } from '../../../src/train/baselines/boosted.ts';
 import { fitLogistic, LOGISTIC_DEFAULTS } from '../../../src/train/baselines/logistic.ts';
-import { LineEvaluation } from '../../../src/train/eval-lines.ts';
-import type { LineScorer } from '../../../src/train/line-scorer.ts';
 import { syntheticPages } from '../support.ts';
 
 const train = syntheticPages(90, 1);

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type GoldPage, REMOVE, readGoldPages, UNSCORED } from '../../../src/scorers/gold.ts';
 import { MADE_PAGE_TYPES } from '../../../src/train/defaults/made-content.ts';
 import { type MadePage, makePages, NOISE_SHARES } from '../../../src/train/defaults/made-pages.ts';
 import {
@@ -20,7 +21,6 @@ import {
   readSentences,
   type SentenceDocument,
 } from '../../../src/train/defaults/made-sentences.ts';
-import { type GoldPage, REMOVE, readGoldPages, UNSCORED } from '../../../src/train/gold.ts';
 
 const TEMPLATES = fileURLToPath(new URL('../../../models/pages/templates', import.meta.url));
 const N_PAGES = 63;

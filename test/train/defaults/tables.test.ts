@@ -1,4 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import type { GoldPage } from '../../../src/scorers/gold.ts';
+import { groupOf } from '../../../src/scorers/gold.ts';
+import type { LineRefiner } from '../../../src/scorers/line-scorer.ts';
 import { c4 } from '../../../src/train/baselines/rules.ts';
 import type { KindExample } from '../../../src/train/defaults/document-stack.ts';
 import {
@@ -19,9 +22,6 @@ import {
 } from '../../../src/train/defaults/tables-markdown.ts';
 import { putTables } from '../../../src/train/defaults/tables-run.ts';
 import { tradeOffFigure } from '../../../src/train/defaults/trade-off-figure.ts';
-import type { GoldPage } from '../../../src/train/gold.ts';
-import { groupOf } from '../../../src/train/gold.ts';
-import type { LineRefiner } from '../../../src/train/line-scorer.ts';
 import { syntheticPages } from '../support.ts';
 
 const SOURCES = ['news', 'forums', 'shops', 'manuals', 'blogs', 'wikis', 'schools', 'papers'];

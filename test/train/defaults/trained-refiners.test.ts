@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { KEEP, REMOVE } from '../../../src/train/gold.ts';
-import { documentRefiner, lineRefiner } from '../../../src/train/refiners.ts';
+import { KEEP, REMOVE } from '../../../src/scorers/gold.ts';
+import { documentRefiner, lineRefiner } from '../../../src/scorers/refiners.ts';
 import { syntheticPages } from '../support.ts';
 
 const pages = syntheticPages(40, 5);

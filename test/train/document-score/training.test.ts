@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
+import type { GoldDocument } from '../../../src/scorers/gold.ts';
 import { validateDocument } from '../../../src/train/defaults/document.ts';
 import {
   DOCUMENT_TRAINING_DEFAULTS,
   documentLogits,
   trainDocumentScorer,
 } from '../../../src/train/document-score/training.ts';
-import type { GoldDocument } from '../../../src/train/gold.ts';
 import { syntheticPages } from '../support.ts';
 
 const pages = syntheticPages(80, 4);

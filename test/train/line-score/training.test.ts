@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import { LineEvaluation } from '../../../src/scorers/eval-lines.ts';
 import { BOOSTED_DEFAULTS } from '../../../src/train/baselines/boosted.ts';
 import { validateChunk } from '../../../src/train/defaults/chunk.ts';
-import { LineEvaluation } from '../../../src/train/eval-lines.ts';
 import { fitLineScore } from '../../../src/train/line-score/refiner.ts';
 import { crossFit } from '../../../src/train/line-score/stack.ts';
 import {

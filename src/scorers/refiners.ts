@@ -3,18 +3,18 @@ import { GristmillError } from '../errors.ts';
 import { openPageScorer, type PageScorer } from '../lines/page-scorer.ts';
 import { inspectModel } from '../model/inspect.ts';
 import { defaultModelFile } from '../paths.ts';
-import { boosted } from './baselines/boosted.ts';
-import { c4Documents, gopherDocuments } from './baselines/document-rules.ts';
-import { documentLogistic, keepAllDocuments, wordCount } from './baselines/documents.ts';
-import { fasttextDocuments, fasttextLines } from './baselines/fasttext-style.ts';
-import { logistic } from './baselines/logistic.ts';
-import { c4, gopher, keepAll } from './baselines/rules.ts';
-import { defaultDocuments, defaultLines } from './defaults/trained-refiners.ts';
-import { documentScore } from './document-score/refiner.ts';
+import { boosted } from '../train/baselines/boosted.ts';
+import { c4Documents, gopherDocuments } from '../train/baselines/document-rules.ts';
+import { documentLogistic, keepAllDocuments, wordCount } from '../train/baselines/documents.ts';
+import { fasttextDocuments, fasttextLines } from '../train/baselines/fasttext-style.ts';
+import { logistic } from '../train/baselines/logistic.ts';
+import { c4, gopher, keepAll } from '../train/baselines/rules.ts';
+import { defaultDocuments, defaultLines } from '../train/defaults/trained-refiners.ts';
+import { documentScore } from '../train/document-score/refiner.ts';
+import { lineScore } from '../train/line-score/refiner.ts';
+import { programRefiner } from '../train/program-writer/refiner.ts';
 import type { DocumentRefiner } from './eval-documents.ts';
-import { lineScore } from './line-score/refiner.ts';
 import type { LineRefiner } from './line-scorer.ts';
-import { programRefiner } from './program-writer/refiner.ts';
 
 /** Line refiners by name. */
 export const LINE_REFINERS: readonly LineRefiner[] = [

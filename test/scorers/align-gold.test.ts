@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { labelsFromGold } from '../../src/train/align-gold.ts';
-import { KEEP, REMOVE, readRows, UNSCORED } from '../../src/train/gold.ts';
+import { labelsFromGold } from '../../src/scorers/align-gold.ts';
+import { KEEP, REMOVE, readRows, UNSCORED } from '../../src/scorers/gold.ts';
 
 const WEB_GOLD = new URL('../../../shared/data/web-gold/dev.jsonl.gz', import.meta.url).pathname;
 

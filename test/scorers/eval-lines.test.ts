@@ -5,9 +5,9 @@ import {
   CONTENT_BOUNDS,
   countCodePoints,
   LineEvaluation,
-} from '../../src/train/eval-lines.ts';
-import { type GoldPage, KEEP, REMOVE, UNSCORED } from '../../src/train/gold.ts';
-import { noiseRemovedAt } from '../../src/train/noise-removed.ts';
+} from '../../src/scorers/eval-lines.ts';
+import { type GoldPage, KEEP, REMOVE, UNSCORED } from '../../src/scorers/gold.ts';
+import { noiseRemovedAt } from '../../src/scorers/noise-removed.ts';
 
 function page(lines: string[], labels: number[], more: Partial<GoldPage> = {}): GoldPage {
   return {

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import type { ByteLine } from '../../src/corpus/byte-lines.ts';
-import { jsonItems } from '../../src/train/json-rows.ts';
+import { jsonItems } from '../../src/scorers/json-rows.ts';
 
 async function* groups(text: string): AsyncGenerator<ByteLine[]> {
   for (const [index, line] of text.split('\n').entries()) {

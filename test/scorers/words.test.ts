@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { bagF1, countWords, forEachWord } from '../../src/train/words.ts';
+import { bagF1, countWords, forEachWord } from '../../src/scorers/words.ts';
 
 function words(text: string): string[] {
   const found: string[] = [];

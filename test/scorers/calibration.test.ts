@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { calibrated } from '../../src/lines/calibration.ts';
+import { fitCalibration, retentionThresholds } from '../../src/scorers/calibration.ts';
+import { noiseRemovedAt } from '../../src/scorers/noise-removed.ts';
 import { seededRandom } from '../../src/seeded.ts';
-import { fitCalibration, retentionThresholds } from '../../src/train/calibration.ts';
-import { noiseRemovedAt } from '../../src/train/noise-removed.ts';
 
 describe('fitCalibration', () => {
   it('finds the line that the labels were drawn by', () => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { kindOf, TailEvaluation } from '../../src/train/eval-tail.ts';
-import { type GoldPage, KEEP, REMOVE } from '../../src/train/gold.ts';
+import { kindOf, TailEvaluation } from '../../src/scorers/eval-tail.ts';
+import { type GoldPage, KEEP, REMOVE } from '../../src/scorers/gold.ts';
 
 function page(id: string, content: number, noise: number): GoldPage {
   const lines = [

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { execute } from '../../src/program/execute.ts';
-import { KEEP, REMOVE, UNSCORED } from '../../src/train/gold.ts';
-import { programPairs, removedLines } from '../../src/train/program-pairs.ts';
-import { syntheticPages } from './support.ts';
+import { KEEP, REMOVE, UNSCORED } from '../../src/scorers/gold.ts';
+import { programPairs, removedLines } from '../../src/scorers/program-pairs.ts';
+import { syntheticPages } from '../train/support.ts';
 
 const options = {
   dialect: 'prox',

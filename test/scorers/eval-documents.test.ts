@@ -1,14 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { documentLogistic, wordCount } from '../../src/train/baselines/documents.ts';
 import {
   areaUnderCurve,
   evaluateDocuments,
   measureDocuments,
-} from '../../src/train/eval-documents.ts';
-import { type GoldDocument, readGoldDocuments } from '../../src/train/gold.ts';
+} from '../../src/scorers/eval-documents.ts';
+import { type GoldDocument, readGoldDocuments } from '../../src/scorers/gold.ts';
+import { documentLogistic, wordCount } from '../../src/train/baselines/documents.ts';
 import { testTexts } from '../support/corpus.ts';
-import { goldFile } from './support.ts';
+import { goldFile } from '../train/support.ts';
 
 const long = testTexts(40, 3).map((text) => `${text}\n${text}\n${text}`);
 const documents: GoldDocument[] = long.map((text, at) => ({

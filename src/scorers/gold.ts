@@ -13,10 +13,10 @@
 import { createHash } from 'node:crypto';
 import { readLines } from '../corpus/byte-lines.ts';
 import { GristmillError } from '../errors.ts';
+import { type RowPlace, refuseRow, textOf } from '../train/row-fault.ts';
 import { labelsFromGold } from './align-gold.ts';
 import { KEEP, REMOVE, UNSCORED } from './gold-labels.ts';
 import { jsonItems } from './json-rows.ts';
-import { type RowPlace, refuseRow, textOf } from './row-fault.ts';
 
 export { KEEP, REMOVE, UNSCORED };
 

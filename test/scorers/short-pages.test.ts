@@ -1,15 +1,15 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { seededRandom } from '../../src/seeded.ts';
-import { type GoldPage, KEEP, REMOVE } from '../../src/train/gold.ts';
+import { type GoldPage, KEEP, REMOVE } from '../../src/scorers/gold.ts';
 import {
   CROP_LINES,
   cropPage,
   Donors,
   DRESS_LINES,
   dressDocument,
-} from '../../src/train/short-pages.ts';
-import { syntheticPages } from './support.ts';
+} from '../../src/scorers/short-pages.ts';
+import { seededRandom } from '../../src/seeded.ts';
+import { syntheticPages } from '../train/support.ts';
 
 const pages = syntheticPages(30, 5);
 const document = (text: string, language = 'en'): GoldPage => {

@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
+import { evaluateLines } from '../../src/scorers/cross-validate.ts';
+import { type GoldPage, groupOf, KEEP, readGoldPages, UNSCORED } from '../../src/scorers/gold.ts';
+import type { LineRefiner } from '../../src/scorers/line-scorer.ts';
 import { logistic } from '../../src/train/baselines/logistic.ts';
 import { keepAll } from '../../src/train/baselines/rules.ts';
-import { evaluateLines } from '../../src/train/cross-validate.ts';
-import { type GoldPage, groupOf, KEEP, readGoldPages, UNSCORED } from '../../src/train/gold.ts';
-import type { LineRefiner } from '../../src/train/line-scorer.ts';
-import { goldFile, syntheticPages } from './support.ts';
+import { goldFile, syntheticPages } from '../train/support.ts';
 
 const pages = syntheticPages(60, 7);
 

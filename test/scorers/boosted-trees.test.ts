@@ -6,7 +6,7 @@ import {
   type BoostedTreesOptions,
   toColumns,
   trainBoostedTrees,
-} from '../../src/train/boosted-trees.ts';
+} from '../../src/scorers/boosted-trees.ts';
 import { seeded } from '../support/corpus.ts';
 
 const OPTIONS: BoostedTreesOptions = {

@@ -11,8 +11,8 @@ import {
   readGoldDocuments,
   readGoldPages,
   UNSCORED,
-} from '../../src/train/gold.ts';
-import { goldFile } from './support.ts';
+} from '../../src/scorers/gold.ts';
+import { goldFile } from '../train/support.ts';
 
 let folder: string;
 beforeAll(async () => {

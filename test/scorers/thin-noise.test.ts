@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { KEEP, REMOVE } from '../../src/train/gold.ts';
-import { thinNoise } from '../../src/train/thin-noise.ts';
-import { syntheticPages } from './support.ts';
+import { KEEP, REMOVE } from '../../src/scorers/gold.ts';
+import { thinNoise } from '../../src/scorers/thin-noise.ts';
+import { syntheticPages } from '../train/support.ts';
 
 const pages = syntheticPages(200, 4);
 const count = (label: number, of: readonly { labels: Uint8Array }[]): number =>
