@@ -16,11 +16,11 @@ import { packEncoder, unpackEncoder } from '../../src/lines/encoder-file.ts';
 import type { LineStack } from '../../src/lines/stack.ts';
 import { type OpenRefinerOptions, openRefiner } from '../../src/refine/refiner.ts';
 import { DEFAULT_DOCUMENT_RETENTION, DEFAULT_RETENTION } from '../../src/refine/scoring-stages.ts';
+import { BOOSTED_DEFAULTS } from '../../src/scorers/baselines/boosted.ts';
+import { passesC4 } from '../../src/scorers/baselines/rules.ts';
 import { type GoldPage, groupOf, sourceGroups } from '../../src/scorers/gold.ts';
 import { lineRefiner } from '../../src/scorers/refiners.ts';
 import { thinNoise } from '../../src/scorers/thin-noise.ts';
-import { BOOSTED_DEFAULTS } from '../../src/train/baselines/boosted.ts';
-import { passesC4 } from '../../src/train/baselines/rules.ts';
 import { LIGHT_SHARE, summarise } from '../../src/train/defaults/chunk.ts';
 import {
   DOCUMENT_STACK_DEFAULTS,

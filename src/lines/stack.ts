@@ -5,7 +5,7 @@
  *                        features ──────────────────── ┴─► trees ──► second log-odds
  *
  * The trees see the regression's log-odds of the lines around (logit-features.ts): stacked sequential learning (Cohen
- * and Carvalho 2005). Of a document they see its own. Trained by train/baselines/boosted.ts.
+ * and Carvalho 2005). Of a document they see its own. Trained by scorers/baselines/boosted.ts.
  */
 import { type Bins, binRows } from './bins.ts';
 import { N_LINE_FEATURES } from './features.ts';

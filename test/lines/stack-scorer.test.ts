@@ -14,8 +14,8 @@ import {
   stackHashBits,
 } from '../../src/lines/stack.ts';
 import { inspectModel } from '../../src/model/inspect.ts';
+import { BOOSTED_DEFAULTS } from '../../src/scorers/baselines/boosted.ts';
 import { measurePage } from '../../src/scorers/line-table.ts';
-import { BOOSTED_DEFAULTS } from '../../src/train/baselines/boosted.ts';
 import {
   DOCUMENT_STACK_DEFAULTS,
   trainDocumentStack,

@@ -1,7 +1,7 @@
 /** Small scoring models, trained for a moment on made-up pages. */
 import { packEncoder, type ScoringEncoder } from '../../src/lines/encoder-file.ts';
+import { BOOSTED_DEFAULTS } from '../../src/scorers/baselines/boosted.ts';
 import type { GoldDocument } from '../../src/scorers/gold.ts';
-import { BOOSTED_DEFAULTS } from '../../src/train/baselines/boosted.ts';
 import {
   DOCUMENT_TRAINING_DEFAULTS,
   trainDocumentScorer,

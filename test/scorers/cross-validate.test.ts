@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
+import { logistic } from '../../src/scorers/baselines/logistic.ts';
+import { keepAll } from '../../src/scorers/baselines/rules.ts';
 import { evaluateLines } from '../../src/scorers/cross-validate.ts';
 import { type GoldPage, groupOf, KEEP, readGoldPages, UNSCORED } from '../../src/scorers/gold.ts';
 import type { LineRefiner } from '../../src/scorers/line-scorer.ts';
-import { logistic } from '../../src/train/baselines/logistic.ts';
-import { keepAll } from '../../src/train/baselines/rules.ts';
 import { goldFile, syntheticPages } from '../train/support.ts';
 
 const pages = syntheticPages(60, 7);

@@ -1,12 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { documentLogistic, wordCount } from '../../src/scorers/baselines/documents.ts';
 import {
   areaUnderCurve,
   evaluateDocuments,
   measureDocuments,
 } from '../../src/scorers/eval-documents.ts';
 import { type GoldDocument, readGoldDocuments } from '../../src/scorers/gold.ts';
-import { documentLogistic, wordCount } from '../../src/train/baselines/documents.ts';
 import { testTexts } from '../support/corpus.ts';
 import { goldFile } from '../train/support.ts';
 

@@ -18,10 +18,10 @@ import {
 } from '../../lines/line-encoder.ts';
 import type { BagBatch } from '../../native/train.ts';
 import { learningRateAt } from '../../schedules/schedule.ts';
+import { fitDocumentLogistic } from '../../scorers/baselines/documents.ts';
 import { type GoldDocument, type GoldPage, KEEP } from '../../scorers/gold.ts';
 import { thinNoise } from '../../scorers/thin-noise.ts';
 import { seededRandom, shuffle } from '../../seeded.ts';
-import { fitDocumentLogistic } from '../baselines/documents.ts';
 import type { LineDropout } from '../line-score/packing.ts';
 import { openTrainer, type Trainer } from '../trainer.ts';
 

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
+import { c4 } from '../../../src/scorers/baselines/rules.ts';
 import type { GoldPage } from '../../../src/scorers/gold.ts';
 import { groupOf } from '../../../src/scorers/gold.ts';
 import type { LineRefiner } from '../../../src/scorers/line-scorer.ts';
-import { c4 } from '../../../src/train/baselines/rules.ts';
 import type { KindExample } from '../../../src/train/defaults/document-stack.ts';
 import {
   defaultDocumentContender,

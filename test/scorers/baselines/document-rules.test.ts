@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import {
   passesC4Document,
   passesGopherDocument,
-} from '../../../src/train/baselines/document-rules.ts';
+} from '../../../src/scorers/baselines/document-rules.ts';
 
 const sentence = (at: number): string =>
   `The river rose by ${at + 2} feet in a single night, and nobody of the village thought that it would be back.`;

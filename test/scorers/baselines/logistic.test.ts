@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
+import { BOOSTED_DEFAULTS, fitBoosted } from '../../../src/scorers/baselines/boosted.ts';
+import { fitLogistic, LOGISTIC_DEFAULTS } from '../../../src/scorers/baselines/logistic.ts';
 import { LineEvaluation } from '../../../src/scorers/eval-lines.ts';
 import type { LineScorer } from '../../../src/scorers/line-scorer.ts';
-import { BOOSTED_DEFAULTS, fitBoosted } from '../../../src/train/baselines/boosted.ts';
-import { fitLogistic, LOGISTIC_DEFAULTS } from '../../../src/train/baselines/logistic.ts';
-import { syntheticPages } from '../support.ts';
+import { syntheticPages } from '../../train/support.ts';
 
 const train = syntheticPages(90, 1);
 const test = syntheticPages(30, 2);

@@ -5,10 +5,10 @@
 
 import { lineLogits } from '../../lines/logistic.ts';
 import { spreadScores } from '../../lines/page-scan.ts';
-import type { GoldPage } from '../../scorers/gold.ts';
-import { type LineLogisticOptions, trainLineLogistic } from '../../scorers/line-logistic.ts';
-import type { LineRefiner, LineScorer } from '../../scorers/line-scorer.ts';
-import { buildLineTable, type LineWeights, measurePage } from '../../scorers/line-table.ts';
+import type { GoldPage } from '../gold.ts';
+import { type LineLogisticOptions, trainLineLogistic } from '../line-logistic.ts';
+import type { LineRefiner, LineScorer } from '../line-scorer.ts';
+import { buildLineTable, type LineWeights, measurePage } from '../line-table.ts';
 
 /** Picked among a few on one held-out fold of web-gold (the first of five, by domain). */
 export const LOGISTIC_DEFAULTS: LineLogisticOptions & LineWeights = Object.freeze({

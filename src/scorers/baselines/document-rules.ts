@@ -9,7 +9,7 @@
  *   than a tenth of the characters stand in lines that occurred before. MassiveText's repetition of word sequences is
  *   left out.
  */
-import type { DocumentRefiner } from '../../scorers/eval-documents.ts';
+import type { DocumentRefiner } from '../eval-documents.ts';
 import { passesC4 } from './rules.ts';
 
 /** C4's rules. */

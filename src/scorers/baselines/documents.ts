@@ -6,8 +6,8 @@
  * accuracy), has a ridge penalty and runs full-batch gradient descent with momentum from zero: deterministic.
  */
 import { DOCUMENT_FEATURES, documentFeatures } from '../../lines/document-features.ts';
-import type { DocumentRefiner, DocumentScorer } from '../../scorers/eval-documents.ts';
-import { type GoldDocument, KEEP } from '../../scorers/gold.ts';
+import type { DocumentRefiner, DocumentScorer } from '../eval-documents.ts';
+import { type GoldDocument, KEEP } from '../gold.ts';
 import { probability } from './logistic.ts';
 
 /** Keeps every document. */

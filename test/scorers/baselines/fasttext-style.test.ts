@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { KEEP, REMOVE, UNSCORED } from '../../../src/scorers/gold.ts';
 import {
   fasttextDocuments,
   fitFasttextDocuments,
   fitFasttextLines,
-} from '../../../src/train/baselines/fasttext-style.ts';
-import { syntheticPages } from '../support.ts';
+} from '../../../src/scorers/baselines/fasttext-style.ts';
+import { KEEP, REMOVE, UNSCORED } from '../../../src/scorers/gold.ts';
+import { syntheticPages } from '../../train/support.ts';
 
 const pages = syntheticPages(60, 2);
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import { c4, gopher, keepAll } from '../../../src/scorers/baselines/rules.ts';
 import type { LineRefiner } from '../../../src/scorers/line-scorer.ts';
-import { c4, gopher, keepAll } from '../../../src/train/baselines/rules.ts';
 
 async function verdicts(refiner: LineRefiner, lines: readonly string[]): Promise<number[]> {
   const scorer = await refiner.fit([]);

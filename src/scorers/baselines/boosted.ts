@@ -20,15 +20,11 @@ import {
   stackLogits,
   stackRows,
 } from '../../lines/stack.ts';
-import {
-  type BoostedTreesOptions,
-  toColumns,
-  trainBoostedTrees,
-} from '../../scorers/boosted-trees.ts';
-import { foldOf, type GoldPage, groupOf, sourceGroups } from '../../scorers/gold.ts';
-import { type LineLogisticOptions, trainLineLogistic } from '../../scorers/line-logistic.ts';
-import type { LineRefiner, LineScorer } from '../../scorers/line-scorer.ts';
-import { buildLineTable, type LineWeights, measurePage, pageOf } from '../../scorers/line-table.ts';
+import { type BoostedTreesOptions, toColumns, trainBoostedTrees } from '../boosted-trees.ts';
+import { foldOf, type GoldPage, groupOf, sourceGroups } from '../gold.ts';
+import { type LineLogisticOptions, trainLineLogistic } from '../line-logistic.ts';
+import type { LineRefiner, LineScorer } from '../line-scorer.ts';
+import { buildLineTable, type LineWeights, measurePage, pageOf } from '../line-table.ts';
 import { probability } from './logistic.ts';
 
 /** Options of {@link fitBoosted}. */

@@ -15,7 +15,7 @@
  *
  * Scores are 0 or 1. Both were made for English.
  */
-import { type LineRefiner, ruleRefiner } from '../../scorers/line-scorer.ts';
+import { type LineRefiner, ruleRefiner } from '../line-scorer.ts';
 
 /** Keeps every line. */
 export const keepAll: LineRefiner = ruleRefiner('keep-all', (lines) =>

@@ -10,10 +10,10 @@ import { mixHashes } from '../../lines/hash.ts';
 import type { HashedWords } from '../../lines/hashed-words.ts';
 import { type LineLogistic, lineLogits } from '../../lines/logistic.ts';
 import { type PageScan, scanPage, spreadScores } from '../../lines/page-scan.ts';
-import type { DocumentRefiner, DocumentScorer } from '../../scorers/eval-documents.ts';
-import { type GoldDocument, type GoldPage, KEEP, UNSCORED } from '../../scorers/gold.ts';
-import { type LineLogisticOptions, trainLineLogistic } from '../../scorers/line-logistic.ts';
-import type { LineRefiner, LineScorer } from '../../scorers/line-scorer.ts';
+import type { DocumentRefiner, DocumentScorer } from '../eval-documents.ts';
+import { type GoldDocument, type GoldPage, KEEP, UNSCORED } from '../gold.ts';
+import { type LineLogisticOptions, trainLineLogistic } from '../line-logistic.ts';
+import type { LineRefiner, LineScorer } from '../line-scorer.ts';
 import { probability } from './logistic.ts';
 
 /** fastText's number of epochs; the rest as for the other regressions. */
