@@ -9,9 +9,9 @@ import { writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
-import { makePages } from '../dist/train/defaults/made-pages.js';
-import { MADE_LANGUAGES, readPhraseBook } from '../dist/train/defaults/made-phrases.js';
-import { readSentences } from '../dist/train/defaults/made-sentences.js';
+import { makePages } from '../dist/scorers/defaults/made-pages.js';
+import { MADE_LANGUAGES, readPhraseBook } from '../dist/scorers/defaults/made-phrases.js';
+import { readSentences } from '../dist/scorers/defaults/made-sentences.js';
 
 const [file, out, part = 'training', seed = '1', nPages = '120', nEnglish = '60', ...rest] =
   process.argv.slice(2);

@@ -8,7 +8,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { measureTables, putTables, renderTables } from '../dist/train/defaults/tables-run.js';
+import { measureTables, putTables, renderTables } from '../dist/scorers/defaults/tables-run.js';
 
 const folder = dirname(fileURLToPath(import.meta.url));
 const [data, ...unknown] = process.argv.slice(2);

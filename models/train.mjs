@@ -1,7 +1,7 @@
 /**
  * Makes the package's refiners again: `npm run models:train -- DATA [OUT] [chunk|document|programs …]`.
  *
- * DATA holds dev.jsonl.gz and the other files that src/train/defaults/data.ts names, in it or in folders of it
+ * DATA holds dev.jsonl.gz and the other files that src/scorers/defaults/data.ts names, in it or in folders of it
  * (models/README.md says of what form); OUT is this folder unless given. About 45 minutes on two cores.
  */
 import { mkdirSync } from 'node:fs';
@@ -11,7 +11,7 @@ import {
   buildDefaultChunk,
   buildDefaultDocument,
   buildDefaultPrograms,
-} from '../dist/train/defaults/build.js';
+} from '../dist/scorers/defaults/build.js';
 
 const BUILDERS = {
   chunk: buildDefaultChunk,

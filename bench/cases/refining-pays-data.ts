@@ -10,12 +10,12 @@
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { defaultModelFile } from '../../src/paths.ts';
+import { LIGHT_SHARE } from '../../src/scorers/defaults/chunk.ts';
+import { dataFile, readExamples, readStackData } from '../../src/scorers/defaults/data.ts';
+import type { KindExample } from '../../src/scorers/defaults/document-stack.ts';
+import type { StackData } from '../../src/scorers/defaults/line-stack.ts';
 import { foldOf, type GoldPage, KEEP, REMOVE } from '../../src/scorers/gold.ts';
 import { thinNoise } from '../../src/scorers/thin-noise.ts';
-import { LIGHT_SHARE } from '../../src/train/defaults/chunk.ts';
-import { dataFile, readExamples, readStackData } from '../../src/train/defaults/data.ts';
-import type { KindExample } from '../../src/train/defaults/document-stack.ts';
-import type { StackData } from '../../src/train/defaults/line-stack.ts';
 import type { BenchContext } from '../types.ts';
 import type { ClozeText } from './refining-pays-cloze.ts';
 

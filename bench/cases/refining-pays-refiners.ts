@@ -18,18 +18,18 @@ import { type OpenRefinerOptions, openRefiner } from '../../src/refine/refiner.t
 import { DEFAULT_DOCUMENT_RETENTION, DEFAULT_RETENTION } from '../../src/refine/scoring-stages.ts';
 import { BOOSTED_DEFAULTS } from '../../src/scorers/baselines/boosted.ts';
 import { passesC4 } from '../../src/scorers/baselines/rules.ts';
-import { type GoldPage, groupOf, sourceGroups } from '../../src/scorers/gold.ts';
-import { lineRefiner } from '../../src/scorers/refiners.ts';
-import { thinNoise } from '../../src/scorers/thin-noise.ts';
-import { LIGHT_SHARE, summarise } from '../../src/train/defaults/chunk.ts';
+import { LIGHT_SHARE, summarise } from '../../src/scorers/defaults/chunk.ts';
 import {
   DOCUMENT_STACK_DEFAULTS,
   type DocumentStackValidation,
   trainDocumentStack,
   validateDocumentStack,
-} from '../../src/train/defaults/document-stack.ts';
-import { logitsOf, PAGE_WEIGHTS, trainStack } from '../../src/train/defaults/line-stack.ts';
-import { type StackScorer, writeStackScorer } from '../../src/train/defaults/scorer-file.ts';
+} from '../../src/scorers/defaults/document-stack.ts';
+import { logitsOf, PAGE_WEIGHTS, trainStack } from '../../src/scorers/defaults/line-stack.ts';
+import { type StackScorer, writeStackScorer } from '../../src/scorers/defaults/scorer-file.ts';
+import { type GoldPage, groupOf, sourceGroups } from '../../src/scorers/gold.ts';
+import { lineRefiner } from '../../src/scorers/refiners.ts';
+import { thinNoise } from '../../src/scorers/thin-noise.ts';
 import type { BenchContext } from '../types.ts';
 import { type Corpus, foldText, type PaysData } from './refining-pays-data.ts';
 import { keyOf } from './refining-pays-kept.ts';

@@ -15,14 +15,14 @@ import {
 } from '../../src/lines/stack.ts';
 import { inspectModel } from '../../src/model/inspect.ts';
 import { BOOSTED_DEFAULTS } from '../../src/scorers/baselines/boosted.ts';
-import { measurePage } from '../../src/scorers/line-table.ts';
 import {
   DOCUMENT_STACK_DEFAULTS,
   trainDocumentStack,
   validateDocumentStack,
-} from '../../src/train/defaults/document-stack.ts';
-import { trainStack, validateStack } from '../../src/train/defaults/line-stack.ts';
-import { writeStackScorer } from '../../src/train/defaults/scorer-file.ts';
+} from '../../src/scorers/defaults/document-stack.ts';
+import { trainStack, validateStack } from '../../src/scorers/defaults/line-stack.ts';
+import { writeStackScorer } from '../../src/scorers/defaults/scorer-file.ts';
+import { measurePage } from '../../src/scorers/line-table.ts';
 import { syntheticPages } from '../train/support.ts';
 import { syntheticDocuments } from './support.ts';
 

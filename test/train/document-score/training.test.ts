@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import { validateDocument } from '../../../src/scorers/defaults/document.ts';
 import type { GoldDocument } from '../../../src/scorers/gold.ts';
-import { validateDocument } from '../../../src/train/defaults/document.ts';
 import {
   DOCUMENT_TRAINING_DEFAULTS,
   documentLogits,

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { BOOSTED_DEFAULTS } from '../../../src/scorers/baselines/boosted.ts';
+import { validateChunk } from '../../../src/scorers/defaults/chunk.ts';
 import { LineEvaluation } from '../../../src/scorers/eval-lines.ts';
-import { validateChunk } from '../../../src/train/defaults/chunk.ts';
 import { fitLineScore } from '../../../src/train/line-score/refiner.ts';
 import { crossFit } from '../../../src/train/line-score/stack.ts';
 import {

@@ -5,13 +5,13 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { trainTokenizer } from '../../../src/model/tokenizer-training.ts';
 import { native } from '../../../src/native/index.ts';
 import type { NativeTokenizer } from '../../../src/native/tokenizer.ts';
-import { packFirstFit } from '../../../src/scorers/first-fit.ts';
-import { REMOVE } from '../../../src/scorers/gold.ts';
-import { programOf, programWindows } from '../../../src/scorers/program-pairs.ts';
 import {
   PROGRAM_PROFILE,
   PROGRAM_TRAINING_DEFAULTS,
-} from '../../../src/train/defaults/programs.ts';
+} from '../../../src/scorers/defaults/programs.ts';
+import { packFirstFit } from '../../../src/scorers/first-fit.ts';
+import { REMOVE } from '../../../src/scorers/gold.ts';
+import { programOf, programWindows } from '../../../src/scorers/program-pairs.ts';
 import { ExampleEncoder } from '../../../src/train/program-writer/examples.ts';
 import { windowBatch } from '../../../src/train/program-writer/packing.ts';
 import { programRefiner } from '../../../src/train/program-writer/refiner.ts';

@@ -7,8 +7,8 @@
  * They teach what boilerplate of a language says and looks like, no more: content is drawn sentence by sentence, so
  * nothing is to be learnt from them about what a text is about.
  */
-import { KEEP, REMOVE, UNSCORED } from '../../scorers/gold.ts';
 import { seededRandom } from '../../seeded.ts';
+import { KEEP, REMOVE, UNSCORED } from '../gold.ts';
 import { CONTENT, MADE_PAGE_TYPES, type MadePageType, MENUS_OF } from './made-content.ts';
 import { Desk, type MadeLine } from './made-desk.ts';
 import { drawBlock, drawFrame, type NoisePlace, type SiteFrame } from './made-noise.ts';

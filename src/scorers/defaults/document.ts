@@ -5,16 +5,16 @@
  * classes alike, so that probability 0.5 aims at balanced accuracy); one model on everything gets that calibration.
  */
 import { type Calibration, calibrated, type RetentionThreshold } from '../../lines/calibration.ts';
-import { fitCalibration, retentionThresholds } from '../../scorers/calibration.ts';
-import { type DocumentMeasures, measureDocuments } from '../../scorers/eval-documents.ts';
-import { foldOf } from '../../scorers/gold.ts';
 import {
   DOCUMENT_TRAINING_DEFAULTS,
   type DocumentTrainingData,
   type DocumentTrainingOptions,
   documentLogits,
   trainDocumentScorer,
-} from '../document-score/training.ts';
+} from '../../train/document-score/training.ts';
+import { fitCalibration, retentionThresholds } from '../calibration.ts';
+import { type DocumentMeasures, measureDocuments } from '../eval-documents.ts';
+import { foldOf } from '../gold.ts';
 
 /** Shares of the documents to keep that the model knows thresholds for. */
 export const DOCUMENT_RETENTIONS = [0.995, 0.99, 0.98, 0.97, 0.95, 0.9, 0.8, 0.7] as const;

@@ -5,9 +5,9 @@
 import { measureDocument } from '../../lines/document-encoder.ts';
 import { spreadScores } from '../../lines/page-scan.ts';
 import { blendLogits, documentStackLogits, stackHashBits } from '../../lines/stack.ts';
-import { probability } from '../../scorers/baselines/logistic.ts';
-import type { DocumentRefiner } from '../../scorers/eval-documents.ts';
-import type { LineRefiner } from '../../scorers/line-scorer.ts';
+import { probability } from '../baselines/logistic.ts';
+import type { DocumentRefiner } from '../eval-documents.ts';
+import type { LineRefiner } from '../line-scorer.ts';
 import { DOCUMENT_STACK_DEFAULTS, trainDocumentStack } from './document-stack.ts';
 import { logitsOf, trainStack } from './line-stack.ts';
 

@@ -19,18 +19,14 @@ import { DOCUMENT_FEATURES } from '../../lines/document-features.ts';
 import { lineLogits } from '../../lines/logistic.ts';
 import { blendLogits, documentRows, type LineStack } from '../../lines/stack.ts';
 import { treeLogits } from '../../lines/trees.ts';
-import {
-  type BoostedTreesOptions,
-  toColumns,
-  trainBoostedTrees,
-} from '../../scorers/boosted-trees.ts';
-import { fitCalibration } from '../../scorers/calibration.ts';
-import { areaUnderCurve } from '../../scorers/eval-documents.ts';
+import { type BoostedTreesOptions, toColumns, trainBoostedTrees } from '../boosted-trees.ts';
+import { fitCalibration } from '../calibration.ts';
+import { areaUnderCurve } from '../eval-documents.ts';
 import {
   type LineLogisticOptions,
   type LogisticRows,
   trainLineLogistic,
-} from '../../scorers/line-logistic.ts';
+} from '../line-logistic.ts';
 
 /** A document to learn from. */
 export interface KindExample {

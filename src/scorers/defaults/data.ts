@@ -22,7 +22,7 @@ import {
   readGoldPages,
   readRows,
   requiredString,
-} from '../../scorers/gold.ts';
+} from '../gold.ts';
 import type { KindExample } from './document-stack.ts';
 import { makePages } from './made-pages.ts';
 import { MADE_LANGUAGES, readPhraseBook } from './made-phrases.ts';

@@ -12,17 +12,17 @@
 import { setImmediate } from 'node:timers/promises';
 import { throwIfAborted } from '../../errors.ts';
 import { DEFAULT_DOCUMENT_RETENTION } from '../../refine/scoring-stages.ts';
-import { boosted } from '../../scorers/baselines/boosted.ts';
-import { c4Documents, gopherDocuments } from '../../scorers/baselines/document-rules.ts';
-import { fasttextDocuments, fasttextLines } from '../../scorers/baselines/fasttext-style.ts';
-import { logistic } from '../../scorers/baselines/logistic.ts';
-import { c4, gopher } from '../../scorers/baselines/rules.ts';
-import { evaluateLines } from '../../scorers/cross-validate.ts';
-import { areaUnderCurve, type DocumentRefiner } from '../../scorers/eval-documents.ts';
-import { LineEvaluation, type LineReport } from '../../scorers/eval-lines.ts';
-import { type GoldPage, groupOf, sourceGroups } from '../../scorers/gold.ts';
-import type { LineRefiner } from '../../scorers/line-scorer.ts';
-import { thinNoise } from '../../scorers/thin-noise.ts';
+import { boosted } from '../baselines/boosted.ts';
+import { c4Documents, gopherDocuments } from '../baselines/document-rules.ts';
+import { fasttextDocuments, fasttextLines } from '../baselines/fasttext-style.ts';
+import { logistic } from '../baselines/logistic.ts';
+import { c4, gopher } from '../baselines/rules.ts';
+import { evaluateLines } from '../cross-validate.ts';
+import { areaUnderCurve, type DocumentRefiner } from '../eval-documents.ts';
+import { LineEvaluation, type LineReport } from '../eval-lines.ts';
+import { type GoldPage, groupOf, sourceGroups } from '../gold.ts';
+import type { LineRefiner } from '../line-scorer.ts';
+import { thinNoise } from '../thin-noise.ts';
 import { LIGHT_SHARE } from './chunk.ts';
 import {
   DOCUMENT_STACK_DEFAULTS,

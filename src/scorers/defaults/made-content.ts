@@ -3,7 +3,7 @@
  * specifications and services from the phrase book. Content that carries noise within (posts, offers, listings) comes
  * with it.
  */
-import { KEEP, REMOVE, UNSCORED } from '../../scorers/gold.ts';
+import { KEEP, REMOVE, UNSCORED } from '../gold.ts';
 import type { Desk, MadeLine } from './made-desk.ts';
 import type { MenuList } from './made-phrases.ts';
 

@@ -13,17 +13,17 @@ import { GristmillError } from '../../errors.ts';
 import { type Calibration, calibrated, type RetentionThreshold } from '../../lines/calibration.ts';
 import { encodePage } from '../../lines/line-encoder.ts';
 import { type PageScan, spreadScores } from '../../lines/page-scan.ts';
-import { fitCalibration, retentionThresholds } from '../../scorers/calibration.ts';
-import { countCodePoints, LineEvaluation, type LineReport } from '../../scorers/eval-lines.ts';
-import { foldOf, type GoldPage, groupOf, KEEP, UNSCORED } from '../../scorers/gold.ts';
-import { thinNoise } from '../../scorers/thin-noise.ts';
-import { pageLogits } from '../line-score/refiner.ts';
+import { pageLogits } from '../../train/line-score/refiner.ts';
 import {
   type LineTrainingHooks,
   type LineTrainingOptions,
   type TrainedLineScorer,
   trainLineScorer,
-} from '../line-score/training.ts';
+} from '../../train/line-score/training.ts';
+import { fitCalibration, retentionThresholds } from '../calibration.ts';
+import { countCodePoints, LineEvaluation, type LineReport } from '../eval-lines.ts';
+import { foldOf, type GoldPage, groupOf, KEEP, UNSCORED } from '../gold.ts';
+import { thinNoise } from '../thin-noise.ts';
 
 /** Shares of content characters that the model knows thresholds for. */
 export const RETENTIONS = [

@@ -11,16 +11,16 @@ import { join } from 'node:path';
 import { trainTokenizer } from '../../model/tokenizer-training.ts';
 import { native } from '../../native/index.ts';
 import type { Profile } from '../../refine/profile.ts';
-import { evaluateLines, type LineEvaluationResult } from '../../scorers/cross-validate.ts';
-import { foldOf, type GoldPage } from '../../scorers/gold.ts';
-import { thinNoise } from '../../scorers/thin-noise.ts';
-import type { ChunkFormat } from '../program-writer/examples.ts';
-import { programRefiner } from '../program-writer/refiner.ts';
+import type { ChunkFormat } from '../../train/program-writer/examples.ts';
+import { programRefiner } from '../../train/program-writer/refiner.ts';
 import {
   type ProgramTrainingOptions,
   type ProgramTrainingStep,
   trainProgramWriter,
-} from '../program-writer/training.ts';
+} from '../../train/program-writer/training.ts';
+import { evaluateLines, type LineEvaluationResult } from '../cross-validate.ts';
+import { foldOf, type GoldPage } from '../gold.ts';
+import { thinNoise } from '../thin-noise.ts';
 import { LIGHT_SHARE } from './chunk.ts';
 
 /** Chosen for half an hour on two cores; see models/README.md for what they reach. */

@@ -4,9 +4,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type GoldPage, REMOVE, readGoldPages, UNSCORED } from '../../../src/scorers/gold.ts';
-import { MADE_PAGE_TYPES } from '../../../src/train/defaults/made-content.ts';
-import { type MadePage, makePages, NOISE_SHARES } from '../../../src/train/defaults/made-pages.ts';
+import { MADE_PAGE_TYPES } from '../../../src/scorers/defaults/made-content.ts';
+import {
+  type MadePage,
+  makePages,
+  NOISE_SHARES,
+} from '../../../src/scorers/defaults/made-pages.ts';
 import {
   heldOutPhrases,
   isHeldOut,
@@ -15,12 +18,13 @@ import {
   type MadePart,
   partOfBook,
   readPhraseBook,
-} from '../../../src/train/defaults/made-phrases.ts';
+} from '../../../src/scorers/defaults/made-phrases.ts';
 import {
   partOfDocuments,
   readSentences,
   type SentenceDocument,
-} from '../../../src/train/defaults/made-sentences.ts';
+} from '../../../src/scorers/defaults/made-sentences.ts';
+import { type GoldPage, REMOVE, readGoldPages, UNSCORED } from '../../../src/scorers/gold.ts';
 
 const TEMPLATES = fileURLToPath(new URL('../../../models/pages/templates', import.meta.url));
 const N_PAGES = 63;

@@ -2,7 +2,7 @@
  * Blocks of boilerplate for made pages: what stands around, above, below and within the content. Every line is one to
  * remove, but bylines, captions and what readers wrote, which nobody scores.
  */
-import { REMOVE, UNSCORED } from '../../scorers/gold.ts';
+import { REMOVE, UNSCORED } from '../gold.ts';
 import type { Desk, MadeLine } from './made-desk.ts';
 import type { MenuList, PhraseList } from './made-phrases.ts';
 

@@ -2,7 +2,7 @@
  * Real sentences for the made training pages, in documents, from the file that models/collect-sentences.mjs writes.
  * A fifth of the documents, by hash of their name, is held out.
  */
-import { readRows, requiredString } from '../../scorers/gold.ts';
+import { readRows, requiredString } from '../gold.ts';
 import { isHeldOut, type MadePart } from './made-phrases.ts';
 
 /** Sentences that stand together in their source. */

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { KEEP, REMOVE } from '../../../src/scorers/gold.ts';
 import { documentRefiner, lineRefiner } from '../../../src/scorers/refiners.ts';
-import { syntheticPages } from '../support.ts';
+import { syntheticPages } from '../../train/support.ts';
 
 const pages = syntheticPages(40, 5);
 

@@ -1,16 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import { c4 } from '../../../src/scorers/baselines/rules.ts';
-import type { GoldPage } from '../../../src/scorers/gold.ts';
-import { groupOf } from '../../../src/scorers/gold.ts';
-import type { LineRefiner } from '../../../src/scorers/line-scorer.ts';
-import type { KindExample } from '../../../src/train/defaults/document-stack.ts';
+import type { KindExample } from '../../../src/scorers/defaults/document-stack.ts';
 import {
   defaultDocumentContender,
   kindsLeftOut,
   type LineContender,
   newDomains,
   sourcesLeftOut,
-} from '../../../src/train/defaults/tables.ts';
+} from '../../../src/scorers/defaults/tables.ts';
 import {
   documentKindsTable,
   documentsTable,
@@ -19,10 +16,13 @@ import {
   lineKindsTable,
   measuresTable,
   sourcesTable,
-} from '../../../src/train/defaults/tables-markdown.ts';
-import { putTables } from '../../../src/train/defaults/tables-run.ts';
-import { tradeOffFigure } from '../../../src/train/defaults/trade-off-figure.ts';
-import { syntheticPages } from '../support.ts';
+} from '../../../src/scorers/defaults/tables-markdown.ts';
+import { putTables } from '../../../src/scorers/defaults/tables-run.ts';
+import { tradeOffFigure } from '../../../src/scorers/defaults/trade-off-figure.ts';
+import type { GoldPage } from '../../../src/scorers/gold.ts';
+import { groupOf } from '../../../src/scorers/gold.ts';
+import type { LineRefiner } from '../../../src/scorers/line-scorer.ts';
+import { syntheticPages } from '../../train/support.ts';
 
 const SOURCES = ['news', 'forums', 'shops', 'manuals', 'blogs', 'wikis', 'schools', 'papers'];
 const pages = syntheticPages(96, 3).map(

@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { dataFile } from '../../../src/train/defaults/data.ts';
+import { dataFile } from '../../../src/scorers/defaults/data.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'gristmill-data-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

@@ -15,16 +15,12 @@
 import { setImmediate } from 'node:timers/promises';
 import { pageVerdict } from '../../lines/page-verdict.ts';
 import { type LineStack, stackHashBits } from '../../lines/stack.ts';
-import {
-  BOOSTED_DEFAULTS,
-  type BoostedOptions,
-  trainBoosted,
-} from '../../scorers/baselines/boosted.ts';
-import { type GoldPage, groupOf, sourceGroups } from '../../scorers/gold.ts';
-import { measurePage } from '../../scorers/line-table.ts';
-import { cropPage, Donors, dressDocument, isScored } from '../../scorers/short-pages.ts';
-import { thinNoise } from '../../scorers/thin-noise.ts';
 import { seededRandom } from '../../seeded.ts';
+import { BOOSTED_DEFAULTS, type BoostedOptions, trainBoosted } from '../baselines/boosted.ts';
+import { type GoldPage, groupOf, sourceGroups } from '../gold.ts';
+import { measurePage } from '../line-table.ts';
+import { cropPage, Donors, dressDocument, isScored } from '../short-pages.ts';
+import { thinNoise } from '../thin-noise.ts';
 import { type ChunkValidation, LIGHT_SHARE, type PageLogits, summarise } from './chunk.ts';
 
 /** What lines weigh by where they are from; a whole real page weighs 1. */

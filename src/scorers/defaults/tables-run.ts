@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { GristmillError } from '../../errors.ts';
-import type { LineReport } from '../../scorers/eval-lines.ts';
+import type { LineReport } from '../eval-lines.ts';
 import type { ChunkValidation } from './chunk.ts';
 import { type DataFolders, readExamples, readPageData, readStackData } from './data.ts';
 import type { DocumentStackValidation } from './document-stack.ts';

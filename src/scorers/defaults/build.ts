@@ -13,9 +13,9 @@ import { Piscina } from 'piscina';
 import type { LineStack } from '../../lines/stack.ts';
 import { defaultModelFile, distFile } from '../../paths.ts';
 import { DEFAULT_DOCUMENT_RETENTION } from '../../refine/scoring-stages.ts';
-import { BOOSTED_DEFAULTS } from '../../scorers/baselines/boosted.ts';
-import type { LineReport } from '../../scorers/eval-lines.ts';
-import { type GoldPage, readGoldPages } from '../../scorers/gold.ts';
+import { BOOSTED_DEFAULTS } from '../baselines/boosted.ts';
+import type { LineReport } from '../eval-lines.ts';
+import { type GoldPage, readGoldPages } from '../gold.ts';
 import { type DataFolders, dataFile, readExamples, readStackData } from './data.ts';
 import {
   DOCUMENT_STACK_DEFAULTS,
@@ -105,7 +105,7 @@ function groupThreads(): Piscina {
   const byMemory = Math.floor(process.availableMemory() / 2 ** 20 / THREAD_MB);
   const nThreads = Math.max(1, Math.min(availableParallelism(), byMemory));
   return new Piscina({
-    filename: pathToFileURL(distFile('train/defaults/group-worker.js')).href,
+    filename: pathToFileURL(distFile('scorers/defaults/group-worker.js')).href,
     minThreads: nThreads,
     maxThreads: nThreads,
     resourceLimits: { maxOldGenerationSizeMb: THREAD_MB },

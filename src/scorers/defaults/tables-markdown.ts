@@ -1,6 +1,6 @@
 /** The tables of models/README.md as Markdown: figures that tables.ts measured, nothing counted here but sums. */
-import type { LineMeasures, LineReport } from '../../scorers/eval-lines.ts';
-import { LINE_KINDS } from '../../scorers/eval-tail.ts';
+import type { LineMeasures, LineReport } from '../eval-lines.ts';
+import { LINE_KINDS } from '../eval-tail.ts';
 import type { KindReport } from './document-stack.ts';
 import { DOCUMENT_BOUNDS, type DocumentContender, type LineContender } from './tables.ts';
 
