@@ -3,7 +3,6 @@ import { GristmillError } from '../errors.ts';
 import { openPageScorer, type PageScorer } from '../lines/page-scorer.ts';
 import { inspectModel } from '../model/inspect.ts';
 import { defaultModelFile } from '../paths.ts';
-import { documentScore } from '../train/document-score/refiner.ts';
 import { lineScore } from '../train/line-score/refiner.ts';
 import { programRefiner } from '../train/program-writer/refiner.ts';
 import { boosted } from './baselines/boosted.ts';
@@ -13,6 +12,7 @@ import { fasttextDocuments, fasttextLines } from './baselines/fasttext-style.ts'
 import { logistic } from './baselines/logistic.ts';
 import { c4, gopher, keepAll } from './baselines/rules.ts';
 import { defaultDocuments, defaultLines } from './defaults/trained-refiners.ts';
+import { documentScore } from './document-score/refiner.ts';
 import type { DocumentRefiner } from './eval-documents.ts';
 import type { LineRefiner } from './line-scorer.ts';
 

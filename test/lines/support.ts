@@ -1,11 +1,11 @@
 /** Small scoring models, trained for a moment on made-up pages. */
 import { packEncoder, type ScoringEncoder } from '../../src/lines/encoder-file.ts';
 import { BOOSTED_DEFAULTS } from '../../src/scorers/baselines/boosted.ts';
-import type { GoldDocument } from '../../src/scorers/gold.ts';
 import {
   DOCUMENT_TRAINING_DEFAULTS,
   trainDocumentScorer,
-} from '../../src/train/document-score/training.ts';
+} from '../../src/scorers/document-score/training.ts';
+import type { GoldDocument } from '../../src/scorers/gold.ts';
 import {
   LINE_TRAINING_DEFAULTS,
   type LineTrainingOptions,

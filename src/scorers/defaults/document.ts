@@ -5,14 +5,14 @@
  * classes alike, so that probability 0.5 aims at balanced accuracy); one model on everything gets that calibration.
  */
 import { type Calibration, calibrated, type RetentionThreshold } from '../../lines/calibration.ts';
+import { fitCalibration, retentionThresholds } from '../calibration.ts';
 import {
   DOCUMENT_TRAINING_DEFAULTS,
   type DocumentTrainingData,
   type DocumentTrainingOptions,
   documentLogits,
   trainDocumentScorer,
-} from '../../train/document-score/training.ts';
-import { fitCalibration, retentionThresholds } from '../calibration.ts';
+} from '../document-score/training.ts';
 import { type DocumentMeasures, measureDocuments } from '../eval-documents.ts';
 import { foldOf } from '../gold.ts';
 

@@ -18,12 +18,12 @@ import {
 } from '../../lines/line-encoder.ts';
 import type { BagBatch } from '../../native/train.ts';
 import { learningRateAt } from '../../schedules/schedule.ts';
-import { fitDocumentLogistic } from '../../scorers/baselines/documents.ts';
-import { type GoldDocument, type GoldPage, KEEP } from '../../scorers/gold.ts';
-import { thinNoise } from '../../scorers/thin-noise.ts';
 import { seededRandom, shuffle } from '../../seeded.ts';
-import type { LineDropout } from '../line-score/packing.ts';
-import { openTrainer, type Trainer } from '../trainer.ts';
+import type { LineDropout } from '../../train/line-score/packing.ts';
+import { openTrainer, type Trainer } from '../../train/trainer.ts';
+import { fitDocumentLogistic } from '../baselines/documents.ts';
+import { type GoldDocument, type GoldPage, KEEP } from '../gold.ts';
+import { thinNoise } from '../thin-noise.ts';
 
 /** Options of {@link trainDocumentScorer}. */
 export interface DocumentTrainingOptions {

@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import { validateDocument } from '../../../src/scorers/defaults/document.ts';
-import type { GoldDocument } from '../../../src/scorers/gold.ts';
 import {
   DOCUMENT_TRAINING_DEFAULTS,
   documentLogits,
   trainDocumentScorer,
-} from '../../../src/train/document-score/training.ts';
-import { syntheticPages } from '../support.ts';
+} from '../../../src/scorers/document-score/training.ts';
+import type { GoldDocument } from '../../../src/scorers/gold.ts';
+import { syntheticPages } from '../../train/support.ts';
 
 const pages = syntheticPages(80, 4);
 /** Good documents are prose, bad ones are menus. */

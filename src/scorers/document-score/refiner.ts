@@ -2,7 +2,7 @@
  * The neural document scorer as cross-validation sees it: trained on judged documents alone, scoring with the
  * trainer's own forward pass.
  */
-import type { DocumentRefiner } from '../../scorers/eval-documents.ts';
+import type { DocumentRefiner } from '../eval-documents.ts';
 import { DOCUMENT_TRAINING_DEFAULTS, documentLogits, trainDocumentScorer } from './training.ts';
 
 /** Trains the scorer with {@link DOCUMENT_TRAINING_DEFAULTS}, more often over the few documents. */
