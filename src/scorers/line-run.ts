@@ -9,12 +9,12 @@ import { existsSync, readFileSync } from 'node:fs';
 import { isGristmillError } from '../errors.ts';
 import { packEncoder } from '../lines/encoder-file.ts';
 import type { LineTrainConfig } from '../train/config.ts';
-import { LINE_TRAINING_DEFAULTS, type LineTrainingOptions } from '../train/line-score/training.ts';
 import { hashOf, RunFolder } from '../train/run-folder.ts';
 import type { TrainHooks, TrainSummary } from '../train/run-types.ts';
 import { BOOSTED_DEFAULTS } from './baselines/boosted.ts';
 import { type ChunkValidation, trainDefaultChunk, validateChunk } from './defaults/chunk.ts';
 import { type GoldPage, readGoldPages, UNSCORED } from './gold.ts';
+import { LINE_TRAINING_DEFAULTS, type LineTrainingOptions } from './line-score/training.ts';
 
 type KeptValidation = Omit<ChunkValidation, 'scores'>;
 

@@ -3,7 +3,6 @@ import { GristmillError } from '../errors.ts';
 import { openPageScorer, type PageScorer } from '../lines/page-scorer.ts';
 import { inspectModel } from '../model/inspect.ts';
 import { defaultModelFile } from '../paths.ts';
-import { lineScore } from '../train/line-score/refiner.ts';
 import { programRefiner } from '../train/program-writer/refiner.ts';
 import { boosted } from './baselines/boosted.ts';
 import { c4Documents, gopherDocuments } from './baselines/document-rules.ts';
@@ -14,6 +13,7 @@ import { c4, gopher, keepAll } from './baselines/rules.ts';
 import { defaultDocuments, defaultLines } from './defaults/trained-refiners.ts';
 import { documentScore } from './document-score/refiner.ts';
 import type { DocumentRefiner } from './eval-documents.ts';
+import { lineScore } from './line-score/refiner.ts';
 import type { LineRefiner } from './line-scorer.ts';
 
 /** Line refiners by name. */

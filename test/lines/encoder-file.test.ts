@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { packEncoder, type ScoringEncoder, unpackEncoder } from '../../src/lines/encoder-file.ts';
 import { encodePage } from '../../src/lines/line-encoder.ts';
-import { trainLineScorer } from '../../src/train/line-score/training.ts';
+import { trainLineScorer } from '../../src/scorers/line-score/training.ts';
 import { syntheticPages } from '../train/support.ts';
 import { smallLineTraining } from './support.ts';
 

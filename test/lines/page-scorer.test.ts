@@ -10,7 +10,7 @@ import { openPageScorer, type PageScorer } from '../../src/lines/page-scorer.ts'
 import { RANDOM_MODEL_PRESETS, writeRandomModel } from '../../src/model/random.ts';
 import { native } from '../../src/native/index.ts';
 import { documentLogits } from '../../src/scorers/document-score/training.ts';
-import { pageLogits } from '../../src/train/line-score/refiner.ts';
+import { pageLogits } from '../../src/scorers/line-score/refiner.ts';
 import type { Trainer } from '../../src/train/trainer.ts';
 import { syntheticPages } from '../train/support.ts';
 import { syntheticDocuments, writeDocumentScorer, writeLineScorer } from './support.ts';

@@ -10,7 +10,7 @@ import {
   LINE_TRAINING_DEFAULTS,
   type LineTrainingOptions,
   trainLineScorer,
-} from '../../src/train/line-score/training.ts';
+} from '../../src/scorers/line-score/training.ts';
 import { syntheticPages } from '../train/support.ts';
 
 export const smallLineTraining: LineTrainingOptions = {

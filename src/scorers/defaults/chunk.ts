@@ -13,16 +13,16 @@ import { GristmillError } from '../../errors.ts';
 import { type Calibration, calibrated, type RetentionThreshold } from '../../lines/calibration.ts';
 import { encodePage } from '../../lines/line-encoder.ts';
 import { type PageScan, spreadScores } from '../../lines/page-scan.ts';
-import { pageLogits } from '../../train/line-score/refiner.ts';
+import { fitCalibration, retentionThresholds } from '../calibration.ts';
+import { countCodePoints, LineEvaluation, type LineReport } from '../eval-lines.ts';
+import { foldOf, type GoldPage, groupOf, KEEP, UNSCORED } from '../gold.ts';
+import { pageLogits } from '../line-score/refiner.ts';
 import {
   type LineTrainingHooks,
   type LineTrainingOptions,
   type TrainedLineScorer,
   trainLineScorer,
-} from '../../train/line-score/training.ts';
-import { fitCalibration, retentionThresholds } from '../calibration.ts';
-import { countCodePoints, LineEvaluation, type LineReport } from '../eval-lines.ts';
-import { foldOf, type GoldPage, groupOf, KEEP, UNSCORED } from '../gold.ts';
+} from '../line-score/training.ts';
 import { thinNoise } from '../thin-noise.ts';
 
 /** Shares of content characters that the model knows thresholds for. */

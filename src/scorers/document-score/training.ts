@@ -19,10 +19,10 @@ import {
 import type { BagBatch } from '../../native/train.ts';
 import { learningRateAt } from '../../schedules/schedule.ts';
 import { seededRandom, shuffle } from '../../seeded.ts';
-import type { LineDropout } from '../../train/line-score/packing.ts';
 import { openTrainer, type Trainer } from '../../train/trainer.ts';
 import { fitDocumentLogistic } from '../baselines/documents.ts';
 import { type GoldDocument, type GoldPage, KEEP } from '../gold.ts';
+import type { LineDropout } from '../line-score/packing.ts';
 import { thinNoise } from '../thin-noise.ts';
 
 /** Options of {@link trainDocumentScorer}. */

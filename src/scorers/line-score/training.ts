@@ -16,13 +16,13 @@ import { COUNTS, N_COUNTS, scanPage } from '../../lines/page-scan.ts';
 import { type StackLogits, stackRows } from '../../lines/stack.ts';
 import type { BagBatch, TrainShape } from '../../native/train.ts';
 import { shortCosineAt } from '../../schedules/schedule.ts';
-import type { BoostedOptions } from '../../scorers/baselines/boosted.ts';
-import { BOOSTED_DEFAULTS } from '../../scorers/baselines/boosted.ts';
-import { type GoldPage, KEEP, UNSCORED } from '../../scorers/gold.ts';
-import { thinNoise } from '../../scorers/thin-noise.ts';
 import { seededRandom } from '../../seeded.ts';
-import { newShape } from '../model-shape.ts';
-import { openTrainer, type Trainer } from '../trainer.ts';
+import { newShape } from '../../train/model-shape.ts';
+import { openTrainer, type Trainer } from '../../train/trainer.ts';
+import type { BoostedOptions } from '../baselines/boosted.ts';
+import { BOOSTED_DEFAULTS } from '../baselines/boosted.ts';
+import { type GoldPage, KEEP, UNSCORED } from '../gold.ts';
+import { thinNoise } from '../thin-noise.ts';
 import {
   type LabelledPage,
   type LineBatchSize,

@@ -10,8 +10,8 @@
 
 import { BagWriter, type EncodedPage, type LineEncoder } from '../../lines/line-encoder.ts';
 import type { BagBatch } from '../../native/train.ts';
-import { packFirstFit } from '../../scorers/first-fit.ts';
 import { type Random, shuffle } from '../../seeded.ts';
+import { packFirstFit } from '../first-fit.ts';
 
 /** A page to learn from. */
 export interface LabelledPage {

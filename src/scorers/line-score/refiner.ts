@@ -11,9 +11,9 @@ import {
 } from '../../lines/line-encoder.ts';
 import { spreadScores } from '../../lines/page-scan.ts';
 import { planLineWindows } from '../../lines/windows.ts';
-import type { GoldPage } from '../../scorers/gold.ts';
-import type { LineRefiner, LineScorer } from '../../scorers/line-scorer.ts';
-import type { Trainer } from '../trainer.ts';
+import type { Trainer } from '../../train/trainer.ts';
+import type { GoldPage } from '../gold.ts';
+import type { LineRefiner, LineScorer } from '../line-scorer.ts';
 import { LINE_TRAINING_DEFAULTS, type LineTrainingOptions, trainLineScorer } from './training.ts';
 
 /** Trains the scorer with {@link LINE_TRAINING_DEFAULTS}. */

@@ -2,14 +2,14 @@ import { describe, expect, it } from 'vitest';
 import { BOOSTED_DEFAULTS } from '../../../src/scorers/baselines/boosted.ts';
 import { validateChunk } from '../../../src/scorers/defaults/chunk.ts';
 import { LineEvaluation } from '../../../src/scorers/eval-lines.ts';
-import { fitLineScore } from '../../../src/train/line-score/refiner.ts';
-import { crossFit } from '../../../src/train/line-score/stack.ts';
+import { fitLineScore } from '../../../src/scorers/line-score/refiner.ts';
+import { crossFit } from '../../../src/scorers/line-score/stack.ts';
 import {
   LINE_TRAINING_DEFAULTS,
   type LineTrainingOptions,
   trainLineScorer,
-} from '../../../src/train/line-score/training.ts';
-import { syntheticPages } from '../support.ts';
+} from '../../../src/scorers/line-score/training.ts';
+import { syntheticPages } from '../../train/support.ts';
 
 const pages = syntheticPages(60, 1);
 const small: LineTrainingOptions = {

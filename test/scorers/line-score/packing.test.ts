@@ -3,9 +3,9 @@ import { quantileBins } from '../../../src/lines/bins.ts';
 import { lineFeatures, N_LINE_FEATURES } from '../../../src/lines/features.ts';
 import { encodePage, type LineEncoder } from '../../../src/lines/line-encoder.ts';
 import { scanPage } from '../../../src/lines/page-scan.ts';
+import { lineBatch, packPages } from '../../../src/scorers/line-score/packing.ts';
 import { seededRandom } from '../../../src/seeded.ts';
-import { lineBatch, packPages } from '../../../src/train/line-score/packing.ts';
-import { syntheticPages } from '../support.ts';
+import { syntheticPages } from '../../train/support.ts';
 
 describe('packPages', () => {
   const nLines = [3, 0, 40, 7, 16, 17, 1, 90, 5];
