@@ -3,7 +3,6 @@ import { GristmillError } from '../errors.ts';
 import { openPageScorer, type PageScorer } from '../lines/page-scorer.ts';
 import { inspectModel } from '../model/inspect.ts';
 import { defaultModelFile } from '../paths.ts';
-import { programRefiner } from '../train/program-writer/refiner.ts';
 import { boosted } from './baselines/boosted.ts';
 import { c4Documents, gopherDocuments } from './baselines/document-rules.ts';
 import { documentLogistic, keepAllDocuments, wordCount } from './baselines/documents.ts';
@@ -15,6 +14,7 @@ import { documentScore } from './document-score/refiner.ts';
 import type { DocumentRefiner } from './eval-documents.ts';
 import { lineScore } from './line-score/refiner.ts';
 import type { LineRefiner } from './line-scorer.ts';
+import { programRefiner } from './program-writer/refiner.ts';
 
 /** Line refiners by name. */
 export const LINE_REFINERS: readonly LineRefiner[] = [

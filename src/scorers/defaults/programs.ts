@@ -11,15 +11,15 @@ import { join } from 'node:path';
 import { trainTokenizer } from '../../model/tokenizer-training.ts';
 import { native } from '../../native/index.ts';
 import type { Profile } from '../../refine/profile.ts';
-import type { ChunkFormat } from '../../train/program-writer/examples.ts';
-import { programRefiner } from '../../train/program-writer/refiner.ts';
+import { evaluateLines, type LineEvaluationResult } from '../cross-validate.ts';
+import { foldOf, type GoldPage } from '../gold.ts';
+import type { ChunkFormat } from '../program-writer/examples.ts';
+import { programRefiner } from '../program-writer/refiner.ts';
 import {
   type ProgramTrainingOptions,
   type ProgramTrainingStep,
   trainProgramWriter,
-} from '../../train/program-writer/training.ts';
-import { evaluateLines, type LineEvaluationResult } from '../cross-validate.ts';
-import { foldOf, type GoldPage } from '../gold.ts';
+} from '../program-writer/training.ts';
 import { thinNoise } from '../thin-noise.ts';
 import { LIGHT_SHARE } from './chunk.ts';
 

@@ -8,7 +8,7 @@
  */
 import type { TokenBatch } from '../../native/train.ts';
 import type { Random } from '../../seeded.ts';
-import type { BatchSize } from '../objectives.ts';
+import type { BatchSize } from '../../train/objectives.ts';
 import type { WindowExample } from './examples.ts';
 
 /** Weights of the targets beside those of the answers, 1. */

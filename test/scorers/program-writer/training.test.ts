@@ -12,11 +12,11 @@ import {
 import { packFirstFit } from '../../../src/scorers/first-fit.ts';
 import { REMOVE } from '../../../src/scorers/gold.ts';
 import { programOf, programWindows } from '../../../src/scorers/program-pairs.ts';
-import { ExampleEncoder } from '../../../src/train/program-writer/examples.ts';
-import { windowBatch } from '../../../src/train/program-writer/packing.ts';
-import { programRefiner } from '../../../src/train/program-writer/refiner.ts';
-import { trainProgramWriter } from '../../../src/train/program-writer/training.ts';
-import { syntheticPages } from '../support.ts';
+import { ExampleEncoder } from '../../../src/scorers/program-writer/examples.ts';
+import { windowBatch } from '../../../src/scorers/program-writer/packing.ts';
+import { programRefiner } from '../../../src/scorers/program-writer/refiner.ts';
+import { trainProgramWriter } from '../../../src/scorers/program-writer/training.ts';
+import { syntheticPages } from '../../train/support.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'gristmill-programs-'));
 const tokenizerPath = join(folder, 'tokenizer.gguf');

@@ -9,7 +9,7 @@ import { EXECUTE_DEFAULTS } from '../../program/options.ts';
 import { parseProgram } from '../../program/parse.ts';
 import { loadProfile } from '../../refine/profile.ts';
 import { openRefiner } from '../../refine/refiner.ts';
-import type { LineRefiner } from '../../scorers/line-scorer.ts';
+import type { LineRefiner } from '../line-scorer.ts';
 
 /** A page's programs together may have any number of ops: each window's was bounded when it was written. */
 const ANY_NUMBER = 2 ** 20;

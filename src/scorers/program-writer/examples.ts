@@ -10,8 +10,8 @@
  */
 import type { NativeTokenizer } from '../../native/tokenizer.ts';
 import type { Profile } from '../../refine/profile.ts';
-import { type GoldPage, REMOVE, UNSCORED } from '../../scorers/gold.ts';
-import { type ProgramWindow, programOf, removedLines } from '../../scorers/program-pairs.ts';
+import { type GoldPage, REMOVE, UNSCORED } from '../gold.ts';
+import { type ProgramWindow, programOf, removedLines } from '../program-pairs.ts';
 
 /** How windows are shown; the `chunk` part of a profile. */
 export type ChunkFormat = NonNullable<Profile['chunk']>;

@@ -7,12 +7,12 @@
  */
 import type { NativeTokenizer } from '../../native/tokenizer.ts';
 import { shortCosineAt } from '../../schedules/schedule.ts';
-import { packFirstFit } from '../../scorers/first-fit.ts';
-import type { GoldPage } from '../../scorers/gold.ts';
-import { programWindows } from '../../scorers/program-pairs.ts';
-import { thinNoise } from '../../scorers/thin-noise.ts';
 import { seededRandom, shuffle } from '../../seeded.ts';
-import { openTrainer, type Trainer } from '../trainer.ts';
+import { openTrainer, type Trainer } from '../../train/trainer.ts';
+import { packFirstFit } from '../first-fit.ts';
+import type { GoldPage } from '../gold.ts';
+import { programWindows } from '../program-pairs.ts';
+import { thinNoise } from '../thin-noise.ts';
 import {
   type ChunkFormat,
   ExampleEncoder,
