@@ -9,10 +9,10 @@
 import { GristmillError, printable } from '../../errors.ts';
 import { checkCount, given, refuseOption } from '../options.ts';
 import { parseCompletion, usageInBody } from './completion.ts';
-import type { ExpertRequest } from './expert.ts';
 import { openHttp, type Response } from './http.ts';
 import { MAX_PAUSE_MS, Pacer, requestedPauseMs, sleep, usedUpMs } from './pacing.ts';
 import { concernOf, concernsPrompt, concernsQuota } from './refusals.ts';
+import type { ExpertRequest } from './request.ts';
 import { withoutThoughts } from './thoughts.ts';
 import type { Loss, Reply, SendControl, Transport } from './transport.ts';
 

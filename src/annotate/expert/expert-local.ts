@@ -18,7 +18,7 @@ import {
 } from '../../refine/engine.ts';
 import { PROFILES } from '../../refine/profile.ts';
 import { promptFrame } from '../../refine/prompt.ts';
-import type { ExpertRequest } from './expert.ts';
+import type { ExpertRequest } from './request.ts';
 import type { Reply, SendControl, Transport } from './transport.ts';
 
 /** How a local model is run. */

@@ -34,19 +34,13 @@ import { Budget } from './budget.ts';
 import { type EndpointOptions, openEndpoint } from './expert-endpoint.ts';
 import { type LocalExpertOptions, openLocalExpert } from './expert-local.ts';
 import { Lanes } from './lanes.ts';
+import type { ExpertRequest } from './request.ts';
 import { withoutThoughts } from './thoughts.ts';
 import type { Loss, Transport, Usage } from './transport.ts';
 
 export type { EndpointOptions } from './expert-endpoint.ts';
 export type { LocalExpertOptions } from './expert-local.ts';
-
-/** What an expert is asked. Decoding is greedy: temperature 0. */
-export interface ExpertRequest {
-  readonly system: string | null;
-  readonly user: string;
-  /** Longest answer in tokens. */
-  readonly maxTokens: number;
-}
+export type { ExpertRequest } from './request.ts';
 
 /** What an expert said. */
 export interface ExpertAnswer {

@@ -1,5 +1,5 @@
 /** What the expert's cache and budget (expert.ts) ask of the thing that answers: an endpoint or a local engine. */
-import type { ExpertRequest } from './expert.ts';
+import type { ExpertRequest } from './request.ts';
 
 /** Tokens as the expert counts them; null where it does not say. */
 export interface Usage {
