@@ -361,11 +361,10 @@ export {
   type WindowProgram,
 } from './program/types.ts';
 export { WINDOW_EXECUTE_DEFAULTS, type WindowExecuteOptions } from './program/window-execution.ts';
-export type { RefineOptions, StageName } from './refine/core.ts';
-export { NAMED_REFINERS, type RefinerName } from './refine/named-refiners.ts';
 export { PROFILES, type Profile } from './refine/profile.ts';
 export { ALL_REASONS } from './refine/reasons.ts';
 export type { RefinedRows } from './refine/refine-batch.ts';
+export type { RefineOptions, StageName } from './refine/refine-options.ts';
 export {
   type OpenRefinerOptions,
   openRefiner,
@@ -377,6 +376,7 @@ export {
   type RefinerText,
   type StreamedRows,
 } from './refine/refiner.ts';
+export { NAMED_REFINERS, type RefinerName } from './refine/refiner-names.ts';
 export { refineCorpus } from './refine/run.ts';
 export type { RefinedRow } from './refine/run-options.ts';
 export {

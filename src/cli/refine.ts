@@ -2,8 +2,8 @@
 import { readFileSync } from 'node:fs';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { GristmillError } from '../errors.ts';
-import { NAMED_REFINERS, type RefinerName } from '../refine/named-refiners.ts';
 import { PROFILES } from '../refine/profile.ts';
+import { NAMED_REFINERS, type RefinerName } from '../refine/refiner-names.ts';
 import { refineCorpus } from '../refine/run.ts';
 import type { RefineCorpusOptions } from '../refine/run-options.ts';
 import type { RunSummary } from '../refine/statistics.ts';

@@ -16,8 +16,8 @@ import {
   whole,
 } from '../options.ts';
 import { EXECUTE_TABLE } from '../program/options.ts';
-import type { RefineOptions } from './core.ts';
-import { NAMED_REFINERS } from './named-refiners.ts';
+import type { RefineOptions } from './refine-options.ts';
+import { NAMED_REFINERS } from './refiner-names.ts';
 import type { OpenRefinerOptions, RefineCallOptions } from './refiner-types.ts';
 import type { RefineCorpusOptions } from './run-options.ts';
 

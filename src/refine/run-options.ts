@@ -4,7 +4,7 @@
 import type { PlanOptions } from '../corpus/plan.ts';
 import type { LeftOut } from '../corpus/types.ts';
 import type { Status } from '../program/types.ts';
-import type { RefineOptions } from './core.ts';
+import type { RefineOptions } from './refine-options.ts';
 
 /** Options of {@link refineCorpus}. */
 export interface RefineCorpusOptions extends RefineOptions {

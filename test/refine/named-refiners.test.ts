@@ -6,9 +6,10 @@ import { hubFolder, hubModelPath } from '../../src/model/hub-cache.ts';
 import { RANDOM_MODEL_PRESETS, writeRandomModel } from '../../src/model/random.ts';
 import { defaultModelFile } from '../../src/paths.ts';
 import { resolveRefiner } from '../../src/refine/core.ts';
-import { NAMED_REFINERS, withNamedRefiner } from '../../src/refine/named-refiners.ts';
+import { withNamedRefiner } from '../../src/refine/named-refiners.ts';
 import { PROFILES } from '../../src/refine/profile.ts';
 import { openRefiner } from '../../src/refine/refiner.ts';
+import { NAMED_REFINERS } from '../../src/refine/refiner-names.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'gristmill-named-'));
 const before = process.env['XDG_CACHE_HOME'];
