@@ -26,7 +26,7 @@ import {
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { native } from '../native/index.ts';
-import type { LeaseStore, LeaseView } from './lease.ts';
+import type { LeaseStore, LeaseView } from './lease-store.ts';
 
 /** Codes of a file system that has no hard links. */
 const NO_LINKS = new Set(['EPERM', 'ENOSYS', 'ENOTSUP', 'EOPNOTSUPP', 'EMLINK']);

@@ -18,6 +18,7 @@ import { type ErrorCode, GristmillError, throwIfAborted } from '../errors.ts';
 import { makeFolder } from '../local-path.ts';
 import { sweepAfter } from '../pending-file.ts';
 import { leaseFile } from './lease-file.ts';
+import type { LeaseStore, LeaseView } from './lease-store.ts';
 import { isCertainlyGone, ownIdentity, type ProcessIdentity } from './process-identity.ts';
 
 /** A holder that gave no sign of life for so long has lost its lease. */
@@ -27,26 +28,6 @@ export const BEAT_MS = 1_000;
 const LOOK_MS = 100;
 /** Silence before somebody is told that there is a wait. */
 const NOTICE_MS = 3 * BEAT_MS;
-
-/** What a store holds: who, and what changes with every sign of life. */
-export interface LeaseView {
-  readonly content: string;
-  readonly beat: string;
-}
-
-/** Where a lease is kept. */
-export interface LeaseStore {
-  /** What is there now; null for nothing. */
-  read(): LeaseView | null;
-  /** Makes it, if nothing is there. @returns whether it is ours */
-  create(content: string): boolean;
-  /** Puts `content` in the place of `seen`, if that is still there. @returns whether it is ours */
-  replace(seen: string, content: string, isStale: (view: LeaseView) => boolean): boolean;
-  /** Takes it away, if it is `content`. */
-  remove(content: string): void;
-  /** Gives signs of life until the returned function is called. */
-  beat(periodMs: number): () => void;
-}
 
 /** A lease that is held. */
 export interface Lease extends Disposable {
