@@ -21,11 +21,10 @@ import { schemaMessage } from './arrow-build.ts';
 import { storedDecimal } from './arrow-columns.ts';
 import { readMessage } from './arrow-messages.ts';
 import type { ArrowField, ArrowMetadata, ArrowSchema, ArrowType } from './arrow-schema.ts';
-import type { KeyValues } from './metadata.ts';
 import { fractionDigits, isDecimal, isTime, isUnsigned, scaleOf } from './plain.ts';
 import { isStringElement } from './schema.ts';
 import { type LeafShape, type Shape, shapeOf } from './shape.ts';
-import type { CorpusColumn } from './types.ts';
+import type { CorpusColumn, KeyValues } from './types.ts';
 
 /** Key of the Arrow schema in a Parquet file's metadata. */
 export const ARROW_SCHEMA_KEY = 'ARROW:schema';

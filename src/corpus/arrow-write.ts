@@ -11,7 +11,8 @@ import { ARROW_SCHEMA_KEY, arrowFieldOf, withOwnDictionaries } from './arrow-fie
 import type { ArrowField } from './arrow-schema.ts';
 import { ValueError } from './dremel.ts';
 import { OutputFile } from './output-file.ts';
-import { refuseRows, type ValueProblem } from './refused-rows.ts';
+import { refuseRows } from './refused-rows.ts';
+import type { ValueProblem } from './reject-reasons.ts';
 import { type Shape, shapeOf } from './shape.ts';
 import { carriedValues, rowCount, textAt, textColumnOf } from './sink-rows.ts';
 import type { SinkSettings } from './sink-types.ts';

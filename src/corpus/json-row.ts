@@ -9,7 +9,7 @@ import { jsonFault } from './json-fault.ts';
 import { type JsonFields, jsonFields, type KeyNames, NoObject } from './json-line.ts';
 import { isWellFormedString, misfitOf } from './json-plain.ts';
 import { kindOf } from './json-values.ts';
-import type { RowProblem } from './rejected.ts';
+import type { RowProblem } from './reject-reasons.ts';
 import type { CorpusColumn } from './types.ts';
 
 /** What a reader looks for in every line. */

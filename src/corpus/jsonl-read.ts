@@ -13,7 +13,8 @@ import { type JsonRow, type RowShape, rowOf, shownValue } from './json-row.ts';
 import { kindOf } from './json-values.ts';
 import { countsBefore, rememberCounts } from './line-counts.ts';
 import type { BatchOptions } from './parquet-read.ts';
-import { problemError, problemText, type RowProblem } from './rejected.ts';
+import type { RowProblem } from './reject-reasons.ts';
+import { problemError, problemText } from './rejected.ts';
 import {
   type CarriedColumns,
   type CarriedRows,

@@ -5,10 +5,7 @@
 import { ARROW_SCHEMA_KEY } from './arrow-fields.ts';
 import { arrowMetadata } from './arrow-read.ts';
 import { readFooter } from './parquet-file.ts';
-import type { CorpusPlan, CorpusUnit } from './types.ts';
-
-/** Metadata in the order of the file; keys may repeat, values may be missing. */
-export type KeyValues = readonly (readonly [key: string, value: string | undefined])[];
+import type { CorpusPlan, CorpusUnit, KeyValues } from './types.ts';
 
 /**
  * Metadata that the output of a unit keeps of its file. Arrow's copy of a schema is not among it: sinks write one of

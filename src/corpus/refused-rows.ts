@@ -5,12 +5,9 @@
 import { bytesAt, isNullAt } from '../batch/document-batch.ts';
 import { GristmillError } from '../errors.ts';
 import { jsonOf } from './plain.ts';
-import type { RowProblem } from './rejected.ts';
+import type { ValueProblem } from './reject-reasons.ts';
 import { shapeOf } from './shape.ts';
 import type { RejectedRow, SinkRows, UnitBatch } from './types.ts';
-
-/** What is wrong with a value of a row. */
-export type ValueProblem = RowProblem & { readonly column: string };
 
 /**
  * Gives rows to whoever takes such rows.

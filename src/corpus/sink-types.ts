@@ -1,6 +1,5 @@
 /** Settings of a sink after defaults and checks. */
-import type { KeyValues } from './metadata.ts';
-import type { CorpusColumn } from './types.ts';
+import type { CorpusColumn, KeyValues } from './types.ts';
 
 /** A column of the output and where its values come from. */
 export interface SinkColumn {

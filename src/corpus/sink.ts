@@ -3,11 +3,10 @@ import { GristmillError } from '../errors.ts';
 import { withArrowSchema } from './arrow-fields.ts';
 import { ArrowSink } from './arrow-write.ts';
 import { JsonlSink } from './jsonl-write.ts';
-import type { KeyValues } from './metadata.ts';
 import { ParquetSink } from './parquet-write.ts';
 import { flatColumn, stringColumn } from './schema.ts';
 import type { SinkColumn, SinkSettings } from './sink-types.ts';
-import type { CorpusColumn, CorpusSink, ExtraColumn, SinkFormat } from './types.ts';
+import type { CorpusColumn, CorpusSink, ExtraColumn, KeyValues, SinkFormat } from './types.ts';
 
 /** Options of {@link openSink}. */
 export interface SinkOptions {

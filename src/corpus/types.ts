@@ -8,7 +8,7 @@ import type { BytesColumn, DocumentBatch } from '../batch/document-batch.ts';
 import type { ErrorCode } from '../errors.ts';
 import type { ArrowField } from './arrow-schema.ts';
 import type { JsonFields } from './json-line.ts';
-import type { ValueProblem } from './refused-rows.ts';
+import type { ValueProblem } from './reject-reasons.ts';
 
 /** Formats a corpus is read from; `arrow` is an Arrow IPC stream, `memory` documents of the caller. */
 export type CorpusFormat = 'parquet' | 'jsonl' | 'jsonl.gz' | 'jsonl.zst' | 'arrow' | 'memory';
@@ -45,6 +45,9 @@ export interface CorpusUnit {
   /** Bytes of the unit in its file. */
   readonly bytes: number;
 }
+
+/** Metadata in the order of the file; keys may repeat, values may be missing. */
+export type KeyValues = readonly (readonly [key: string, value: string | undefined])[];
 
 /** A top-level column, in Parquet's terms whatever the format: the schema elements of its subtree. */
 export interface CorpusColumn {

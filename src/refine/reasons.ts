@@ -2,7 +2,7 @@
  * Why a row has its status where the refiner, not the executor, decided it. The executor's own codes are
  * src/program/reasons.ts; together they are what the `gristmill_reason` column holds.
  */
-import { REJECT_REASONS } from '../corpus/rejected.ts';
+import { REJECT_REASONS } from '../corpus/reject-reasons.ts';
 import { REASONS as EXECUTION_REASONS } from '../program/reasons.ts';
 
 /** Reason codes of the refining stages, one line each. */

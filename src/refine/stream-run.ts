@@ -5,7 +5,8 @@
  */
 import { keptMetadata } from '../corpus/metadata.ts';
 import { planCorpus } from '../corpus/plan.ts';
-import { refusedRows, type ValueProblem } from '../corpus/refused-rows.ts';
+import { refusedRows } from '../corpus/refused-rows.ts';
+import type { ValueProblem } from '../corpus/reject-reasons.ts';
 import { openSink } from '../corpus/sink.ts';
 import type { CorpusPlan, UnitBatch } from '../corpus/types.ts';
 import { openUnit } from '../corpus/unit.ts';

@@ -5,7 +5,8 @@
 import { join } from 'node:path';
 import { bytesAt, isNullAt } from '../batch/document-batch.ts';
 import { keptMetadata } from '../corpus/metadata.ts';
-import { refusedRows, type ValueProblem } from '../corpus/refused-rows.ts';
+import { refusedRows } from '../corpus/refused-rows.ts';
+import type { ValueProblem } from '../corpus/reject-reasons.ts';
 import { REJECTED_COLUMNS, rejectedValues } from '../corpus/rejected.ts';
 import { ORIGINAL_COLUMN, openSink, STATUS_COLUMNS } from '../corpus/sink.ts';
 import type {
