@@ -162,11 +162,10 @@ export {
   GristmillError,
   isGristmillError,
 } from './errors.ts';
+export { BLEND_TARGETS, type BlendTarget } from './interop/blend-targets.ts';
 export {
-  BLEND_TARGETS,
   type BlendEntry,
   type BlendStage,
-  type BlendTarget,
   type ExportBlendOptions,
   exportBlend,
   exportBlendStages,

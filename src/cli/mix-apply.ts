@@ -1,7 +1,8 @@
 /** `gristmill mix apply`: a mixed corpus, or the weights in another trainer's form. */
 import { type Command, Option } from 'commander';
 import type { SinkFormat } from '../corpus/types.ts';
-import { BLEND_TARGETS, type BlendTarget, exportBlend, leftOutOfBlend } from '../interop/blends.ts';
+import { BLEND_TARGETS, type BlendTarget } from '../interop/blend-targets.ts';
+import { exportBlend, leftOutOfBlend } from '../interop/blends.ts';
 import { TRIED_WITH } from '../interop/releases.ts';
 import { type AppliedMixture, applyMixture } from '../mixture/apply/apply.ts';
 import { chosenMixture, type Mixture } from '../mixture/apply/chosen-mixture.ts';

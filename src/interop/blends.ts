@@ -25,6 +25,7 @@ import {
   WEIGHT_DECIMALS,
   weightText,
 } from './blend-python.ts';
+import { BLEND_TARGETS, type BlendTarget } from './blend-targets.ts';
 import type { BlendEntry, BlendSizes } from './blend-types.ts';
 import { quoted } from './quoted.ts';
 import { TRIED_WITH } from './releases.ts';
@@ -41,22 +42,6 @@ export interface ExportBlendOptions {
 }
 
 type Writer = (entries: readonly BlendEntry[], seed: number, sizes: BlendSizes | null) => string;
-
-/** Trainers by name. */
-export const BLEND_TARGETS = Object.freeze([
-  'gpt-neox',
-  'megatron',
-  'nanotron',
-  'olmo-core',
-  'torchtitan',
-  'litgpt',
-  'hf',
-  'axolotl',
-  'mosaicml-streaming',
-] as const);
-
-/** Name of a trainer. */
-export type BlendTarget = (typeof BLEND_TARGETS)[number];
 
 const WRITERS: Readonly<Record<BlendTarget, Writer>> = {
   'gpt-neox': gptNeox,

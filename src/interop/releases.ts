@@ -2,7 +2,7 @@
  * The releases that exports were tried with: `npm run check:trainers` runs them through the classes of the newest ones and
  * says where those are others.
  */
-import type { BlendTarget } from './blends.ts';
+import type { BlendTarget } from './blend-targets.ts';
 
 /** Package and version on PyPI, or the revision of a repository that is no package. */
 export const TRIED_WITH: Readonly<Record<BlendTarget, string>> = Object.freeze({

@@ -1,12 +1,8 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
-import {
-  BLEND_TARGETS,
-  type BlendTarget,
-  exportBlend,
-  leftOutOfBlend,
-} from '../../src/interop/blends.ts';
+import { BLEND_TARGETS, type BlendTarget } from '../../src/interop/blend-targets.ts';
+import { exportBlend, leftOutOfBlend } from '../../src/interop/blends.ts';
 
 const entries = [
   { name: 'web', weight: 2 / 3, path: 'data/web' },
