@@ -17,7 +17,7 @@ import { table } from './eval-refiner.ts';
 import { list, wholeNumber } from './flags.ts';
 import { untilInterrupted } from './interrupt.ts';
 import { type BoundsFlags, boundsOf, boundsOptions, namedNumbers, positive } from './mix-bounds.ts';
-import { digitsOf, domainsFrom, targetsOf } from './mix-sample.ts';
+import { digitsOf, domainsFrom, targetsOf } from './mix-fitted.ts';
 import { printResult, say } from './say.ts';
 
 interface OptimizeFlags extends BoundsFlags {

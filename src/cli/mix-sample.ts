@@ -1,23 +1,22 @@
-/** `gristmill mix sample`: parsing and printing around the mixture room. `mix optimize` is in its own file. */
+/** `gristmill mix sample`: parsing and printing around the mixture room. */
 import { type Command, Option } from 'commander';
 import { GristmillError, printable } from '../errors.ts';
 import { countDomains } from '../mixture/count-domains.ts';
-import { type DomainSpec, orderDomains, readDomains } from '../mixture/domains.ts';
+import { type DomainSpec, orderDomains } from '../mixture/domains.ts';
 import { loadFit } from '../mixture/fit-file.ts';
 import type { FittedMixture } from '../mixture/fit-types.ts';
-import { lossRange } from '../mixture/predict.ts';
 import {
   SAMPLE_WAYS,
   type SampledMixtures,
   type SampleWay,
   sampleMixtures,
 } from '../mixture/sample/sample.ts';
-import { alignDomains, readMixtures, targetName, writeMixtures } from '../mixture/tables.ts';
+import { alignDomains, readMixtures, writeMixtures } from '../mixture/tables.ts';
 import type { MixtureTable } from '../mixture/types.ts';
 import { defined, wholeNumber } from './flags.ts';
 import { noticePrinter, untilInterrupted } from './interrupt.ts';
 import { type BoundsFlags, boundsOf, boundsOptions } from './mix-bounds.ts';
-import { addOptimizeCommand } from './mix-optimize.ts';
+import { digitsOf, domainsFrom, targetsOf } from './mix-fitted.ts';
 import { printResult } from './say.ts';
 
 interface SampleFlags extends BoundsFlags {
@@ -35,8 +34,8 @@ interface SampleFlags extends BoundsFlags {
   readonly json?: boolean;
 }
 
-/** Adds sample and optimize to `mix`. */
-export function addSampleCommands(mix: Command): void {
+/** Adds sample to `mix`. */
+export function addSampleCommand(mix: Command): void {
   const command = mix
     .command('sample')
     .description('choose the mixtures that proxies are trained on')
@@ -58,7 +57,6 @@ export function addSampleCommands(mix: Command): void {
     .requiredOption('--out <file>', 'the mixtures (.csv, .parquet)')
     .option('--json', 'print one JSON object')
     .action(sample);
-  addOptimizeCommand(mix);
 }
 
 async function sample(flags: SampleFlags): Promise<void> {
@@ -115,48 +113,9 @@ async function domainsOf(
   return domainsFrom(file, fit);
 }
 
-/**
- * Domains of a file in the order of a fit; without a file, those of the fit with the mean of its runs as prior.
- *
- * @throws OPTION_INVALID where there is neither
- */
-export function domainsFrom(file: string | undefined, fit: FittedMixture | null): DomainSpec[] {
-  if (file !== undefined) {
-    const domains = readDomains(file);
-    return fit ? orderDomains(domains, fit.domains) : domains;
-  }
-  if (fit === null) {
-    throw new GristmillError('OPTION_INVALID', {
-      option: '--domains',
-      expected: 'a file of domains, or --count',
-      received: 'none',
-    });
-  }
-  process.stderr.write('gristmill: no --domains: the prior is the mean of the fitted mixtures\n');
-  return fit.domains.map((name, at) => ({ name, prior: fit.sampled.mean[at]! }));
-}
-
-/** Targets of a fit under their short names. */
-export function targetsOf(fit: FittedMixture) {
-  return fit.surrogates.map((surrogate, at) => ({
-    name: targetName(fit.targets[at]!),
-    surrogate,
-    calibration: fit.calibration[at]!,
-    seen: lossRange(fit.runs, at),
-  }));
-}
-
 async function existingOf(file: string, names: readonly string[]): Promise<MixtureTable> {
   const table = await readMixtures(file);
   return { domains: names, ids: table.ids, weights: alignDomains(table, names, file) };
-}
-
-/** Decimals that show multiples of 1/nUnits exactly, at most 12. */
-export function digitsOf(nUnits: number): number {
-  for (let digits = 1; digits < 12; digits++) {
-    if (10 ** digits % nUnits === 0) return digits;
-  }
-  return 12;
 }
 
 function sampleText(sampled: SampledMixtures, out: string): string {

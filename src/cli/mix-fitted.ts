@@ -1,0 +1,45 @@
+/** What `mix sample` and `mix optimize` take from a fit, and how they write weights. */
+import { GristmillError } from '../errors.ts';
+import { type DomainSpec, orderDomains, readDomains } from '../mixture/domains.ts';
+import type { FittedMixture } from '../mixture/fit-types.ts';
+import { lossRange } from '../mixture/predict.ts';
+import { targetName } from '../mixture/tables.ts';
+
+/**
+ * Domains of a file in the order of a fit; without a file, those of the fit with the mean of its runs as prior.
+ *
+ * @throws OPTION_INVALID where there is neither
+ */
+export function domainsFrom(file: string | undefined, fit: FittedMixture | null): DomainSpec[] {
+  if (file !== undefined) {
+    const domains = readDomains(file);
+    return fit ? orderDomains(domains, fit.domains) : domains;
+  }
+  if (fit === null) {
+    throw new GristmillError('OPTION_INVALID', {
+      option: '--domains',
+      expected: 'a file of domains, or --count',
+      received: 'none',
+    });
+  }
+  process.stderr.write('gristmill: no --domains: the prior is the mean of the fitted mixtures\n');
+  return fit.domains.map((name, at) => ({ name, prior: fit.sampled.mean[at]! }));
+}
+
+/** Targets of a fit under their short names. */
+export function targetsOf(fit: FittedMixture) {
+  return fit.surrogates.map((surrogate, at) => ({
+    name: targetName(fit.targets[at]!),
+    surrogate,
+    calibration: fit.calibration[at]!,
+    seen: lossRange(fit.runs, at),
+  }));
+}
+
+/** Decimals that show multiples of 1/nUnits exactly, at most 12. */
+export function digitsOf(nUnits: number): number {
+  for (let digits = 1; digits < 12; digits++) {
+    if (10 ** digits % nUnits === 0) return digits;
+  }
+  return 12;
+}
