@@ -8,8 +8,9 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { isGristmillError } from '../errors.ts';
 import { packEncoder } from '../lines/encoder-file.ts';
+import { hashOf } from '../same-run.ts';
 import type { LineTrainConfig } from '../train/config.ts';
-import { hashOf, RunFolder } from '../train/run-folder.ts';
+import { RunFolder } from '../train/run-folder.ts';
 import type { TrainHooks, TrainSummary } from '../train/run-types.ts';
 import { BOOSTED_DEFAULTS } from './baselines/boosted.ts';
 import { type ChunkValidation, trainDefaultChunk, validateChunk } from './defaults/chunk.ts';

@@ -4,8 +4,7 @@
  * A sequence is `nCtx` tokens and the one behind them, so that every token of it predicts the next one. Windows of the
  * validation parts are spread evenly and are the same whatever is trained.
  */
-import type { TokenBatch } from '../native/train.ts';
-import type { Trainer } from '../train/trainer.ts';
+import type { ForwardResult, TokenBatch } from '../native/train.ts';
 import type { TokenStore } from './token-store.ts';
 
 /** Domains of a store that hold out enough to be measured: at least two tokens. */
@@ -92,8 +91,13 @@ export function validationSets(
   });
 }
 
+/** What gives the losses of a batch: a trainer. */
+interface LossSource {
+  forward(batch: TokenBatch): Promise<ForwardResult>;
+}
+
 /** Mean loss over batches, nats a token. @throws TRAIN_BATCH_INVALID, DISPOSED */
-export async function lossOf(trainer: Trainer, batches: readonly TokenBatch[]): Promise<number> {
+export async function lossOf(trainer: LossSource, batches: readonly TokenBatch[]): Promise<number> {
   let sum = 0;
   let nTargets = 0;
   for (const batch of batches) {

@@ -28,7 +28,7 @@ import {
   number,
   type OptionTable,
 } from '../options.ts';
-import { changedKeys, hashOf } from '../train/run-folder.ts';
+import { changedKeys, hashOf } from '../same-run.ts';
 import { type Lease, withLease } from '../work/lease.ts';
 import {
   checkSources,

@@ -12,6 +12,7 @@ import { inspectModel } from '../model/inspect.ts';
 import { isTokenizer, trainTokenizer } from '../model/tokenizer-training.ts';
 import { native } from '../native/index.ts';
 import { loadProfile } from '../refine/profile.ts';
+import { hashOf } from '../same-run.ts';
 import { lrCurve } from '../schedules/curve.ts';
 import { learningRateAt } from '../schedules/schedule.ts';
 import {
@@ -22,7 +23,7 @@ import {
 } from './batch-source.ts';
 import type { LmTrainConfig } from './config.ts';
 import { checkVocabulary, shapeOf } from './model-shape.ts';
-import { hashOf, RunFolder } from './run-folder.ts';
+import { RunFolder } from './run-folder.ts';
 import type { TrainHooks, TrainSummary } from './run-types.ts';
 import { taughtOps } from './taught-ops.ts';
 import { openTrainer, type Trainer } from './trainer.ts';

@@ -10,12 +10,12 @@
  *
  * What has produced nothing, no checkpoint and no model, blocks nothing: it gives way to a run with other settings.
  */
-import { createHash } from 'node:crypto';
-import { createReadStream, existsSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { readLedgerJson } from '../durable-files.ts';
 import { GristmillError, isGristmillError } from '../errors.ts';
 import { inspectModel } from '../model/inspect.ts';
+import { changedKeys } from '../same-run.ts';
 import { type Lease, type TakeLeaseOptions, takeLease } from '../work/lease.ts';
 import { type LossPoint, lossPlot } from './loss-plot.ts';
 import { markIn, RecordLog, writeWhole } from './record-log.ts';
@@ -187,21 +187,6 @@ export async function modelFault(path: string): Promise<string | null> {
   }
 }
 
-/** SHA-256 of a file that a run depends on. @throws CORPUS_READ_FAILED */
-export async function hashOf(path: string): Promise<string> {
-  const hash = createHash('sha256');
-  try {
-    for await (const chunk of createReadStream(path)) hash.update(chunk);
-  } catch (cause) {
-    throw new GristmillError(
-      'CORPUS_READ_FAILED',
-      { file: path, reason: (cause as Error).message },
-      { cause },
-    );
-  }
-  return hash.digest('hex');
-}
-
 /** Names of what a run has for its work. */
 const PRODUCED = ['checkpoint.bin', 'model.gguf', 'validation.json'];
 
@@ -212,18 +197,4 @@ function recorded(file: string): unknown {
   } catch {
     return null;
   }
-}
-
-/** Names every difference of two JSON values as `path: old -> new`; empty when they are the same. */
-export function changedKeys(before: unknown, now: unknown, path = ''): string[] {
-  const isPlain = (value: unknown): value is Record<string, unknown> =>
-    typeof value === 'object' && value !== null;
-  if (!isPlain(before) || !isPlain(now)) {
-    const what = path === '' ? 'run.json' : path;
-    return before === now ? [] : [`${what}: ${JSON.stringify(before)} -> ${JSON.stringify(now)}`];
-  }
-  const keys = new Set([...Object.keys(before), ...Object.keys(now)]);
-  return [...keys].flatMap((key) =>
-    changedKeys(before[key], now[key], path === '' ? key : `${path}.${key}`),
-  );
 }

@@ -17,6 +17,7 @@ import { join } from 'node:path';
 import { readLedgerJson, writeDurably } from '../../durable-files.ts';
 import { GristmillError } from '../../errors.ts';
 import { abortSignal, callback, checkOptions, name, type OptionTable } from '../../options.ts';
+import { changedKeys, hashOf } from '../../same-run.ts';
 import {
   type DomainSource,
   fingerprintsOf,
@@ -28,7 +29,6 @@ import { openTokenStore, STORE_INDEX, type TokenStore } from '../../tokens/token
 import { type TokenizeProgress, tokenizeDomains } from '../../tokens/tokenize.ts';
 import { KEEPS_TOKENIZER } from '../../train/config-parts.ts';
 import { checkVocabulary, shapeOf } from '../../train/model-shape.ts';
-import { changedKeys, hashOf } from '../../train/run-folder.ts';
 import { openTrainer, type Trainer } from '../../train/trainer.ts';
 import { type Lease, withLease } from '../../work/lease.ts';
 import type { PlanConfig } from '../plan/config.ts';

@@ -31,6 +31,7 @@ import {
   oneOf,
   text,
 } from '../../options.ts';
+import { hashOf } from '../../same-run.ts';
 import {
   checkSources,
   type DomainSource,
@@ -38,7 +39,6 @@ import {
   type PlannedSource,
   planSources,
 } from '../../tokens/sources.ts';
-import { hashOf } from '../../train/run-folder.ts';
 import { withLease } from '../../work/lease.ts';
 import { domainName } from '../tables.ts';
 import type { Mixture } from './chosen-mixture.ts';

@@ -16,7 +16,7 @@ import { join } from 'node:path';
 import { readLedgerJson, writeDurably } from '../../durable-files.ts';
 import { GristmillError } from '../../errors.ts';
 import { makeFolder } from '../../local-path.ts';
-import { changedKeys } from '../../train/run-folder.ts';
+import { changedKeys } from '../../same-run.ts';
 import { type Lease, type TakeLeaseOptions, takeLease } from '../../work/lease.ts';
 import { writeLosses } from '../tables.ts';
 import type { ProxyResult } from './proxy-run.ts';
