@@ -6,37 +6,41 @@
  */
 import { Command } from 'commander';
 import { version } from '../version.ts';
-import { annotateCommand } from './annotate.ts';
-import { buildNativeCommand } from './build-native.ts';
-import { continueCommand } from './continue.ts';
 import { reportFailure } from './errors.ts';
-import { evalCommand } from './eval.ts';
-import { executeCommand } from './execute.ts';
 import { INTERRUPTED, INTERRUPTED_LINE } from './first-signals.ts';
 import { isInterrupt, leaveInterrupted } from './interrupt.ts';
 import { refuseRemotePaths } from './local-paths.ts';
-import { mixCommand } from './mix.ts';
-import { modelsCommand } from './models.ts';
-import { refineCommand } from './refine.ts';
-import { trainCommand } from './train.ts';
 import { inFlags, setUpUsage } from './usage.ts';
 
 /** Exit code where what is said cannot be written. */
 const OUTPUT_FAILED = 1;
 
+/** Commands in the order of the help. Each brings a good part of the library along, so that one that is not used is not loaded. */
+const COMMANDS = new Map<string, () => Promise<Command>>([
+  ['refine', async () => (await import('./refine.ts')).refineCommand()],
+  ['execute', async () => (await import('./execute.ts')).executeCommand()],
+  ['annotate', async () => (await import('./annotate.ts')).annotateCommand()],
+  ['train', async () => (await import('./train.ts')).trainCommand()],
+  ['eval', async () => (await import('./eval.ts')).evalCommand()],
+  ['mix', async () => (await import('./mix.ts')).mixCommand()],
+  ['continue', async () => (await import('./continue.ts')).continueCommand()],
+  ['models', async () => (await import('./models.ts')).modelsCommand()],
+  ['build-native', async () => (await import('./build-native.ts')).buildNativeCommand()],
+]);
+
+/** What has to be loaded for a command line: the command that it names; else all of them, which help and suggestions list. */
+function neededFor(args: readonly string[]): readonly (() => Promise<Command>)[] {
+  const named = COMMANDS.get(args.find((arg) => !arg.startsWith('-')) ?? '');
+  if (named) return [named];
+  const isVersion = args[0] === '-V' || args[0] === '--version';
+  return isVersion ? [] : [...COMMANDS.values()];
+}
+
 const program = new Command('gristmill')
   .description('Turns raw text corpora into better language models.')
   .version(version);
 
-program.addCommand(refineCommand());
-program.addCommand(executeCommand());
-program.addCommand(annotateCommand());
-program.addCommand(trainCommand());
-program.addCommand(evalCommand());
-program.addCommand(mixCommand());
-program.addCommand(continueCommand());
-program.addCommand(modelsCommand());
-program.addCommand(buildNativeCommand());
+for (const load of neededFor(process.argv.slice(2))) program.addCommand(await load());
 setUpUsage(program);
 /** The command that runs. */
 let active: Command | null = null;
