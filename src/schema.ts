@@ -5,7 +5,7 @@
  * - Of a value with several forms zod says that it is none of them; {@link faultsOf} says what is wrong with the one that
  *   was meant: the form that knows most of the keys that are there.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { nearestName } from './nearest-name.ts';
 
 /** A fault of a value from outside. */

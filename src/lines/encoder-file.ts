@@ -8,7 +8,7 @@
  * file is half as large, and the log-odds move by less than one part in a hundred.
  * Little-endian, as GGUF is.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { GristmillError } from '../errors.ts';
 import type { Bins } from './bins.ts';
 import type { Calibration, RetentionThreshold } from './calibration.ts';

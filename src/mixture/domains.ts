@@ -9,7 +9,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { parse as parseYaml } from 'yaml';
-import { z } from 'zod';
+import * as z from 'zod';
 import { parseCsv } from '../csv.ts';
 import { GristmillError, printable } from '../errors.ts';
 import { parseTokens } from '../schedules/lengths.ts';

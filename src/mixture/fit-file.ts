@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { z } from 'zod';
+import * as z from 'zod';
 import { GristmillError, isGristmillError } from '../errors.ts';
 import { version as packageVersion } from '../version.ts';
 import { familyOf } from './fit.ts';

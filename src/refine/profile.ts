@@ -21,7 +21,7 @@
  * published template strips along with it.
  */
 import { existsSync, readFileSync } from 'node:fs';
-import { z } from 'zod';
+import * as z from 'zod';
 import { GristmillError } from '../errors.ts';
 import { own } from '../own.ts';
 import { DIALECTS } from '../program/dialects.ts';

@@ -2,7 +2,7 @@
  * The record of a committed unit, and what is asked of one that is read again: a record that parses is not yet one that
  * this run has written.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { GristmillError } from '../errors.ts';
 import type { RefineCounts } from './statistics.ts';
 

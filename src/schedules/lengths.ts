@@ -5,7 +5,7 @@
  * (`cooldown_iters_percent: 0.6`), a third gives lengths under nearly the same name; what was written as ends is read by
  * cumulative.ts and nowhere else.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { GristmillError, printable } from '../errors.ts';
 
 /** How long something lasts. */

@@ -3,7 +3,7 @@
  *
  * Learning rates are absolute. Every phase has a length (lengths.ts); the one that is left out takes what remains.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { GristmillError } from '../errors.ts';
 import { faultText } from '../schema.ts';
 import { lengthSchema } from './lengths.ts';

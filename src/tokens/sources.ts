@@ -11,7 +11,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { parse as parseYaml } from 'yaml';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { BytesColumn } from '../batch/document-batch.ts';
 import { onlyColumns } from '../corpus/columns.ts';
 import { readRowBatches, requireColumn } from '../corpus/rows.ts';

@@ -1,5 +1,5 @@
 /** Parts that configurations of training runs and plans of continuations have in common. */
-import { z } from 'zod';
+import * as z from 'zod';
 
 const shape = z.strictObject({
   nEmbd: z.int().min(1),

@@ -3,7 +3,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { parse as parseYaml } from 'yaml';
-import { z } from 'zod';
+import * as z from 'zod';
 import { GristmillError } from '../errors.ts';
 import { scheduleSchema } from '../schedules/spec.ts';
 import { faultText } from '../schema.ts';

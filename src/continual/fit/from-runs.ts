@@ -7,7 +7,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import { byName } from '../../schema.ts';
 import { type CurveLoss, type LossCurve, MAX_STEPS } from './loss-curves.ts';
 import { type Pilot, percentText, refusePilot } from './pilots.ts';

@@ -7,7 +7,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { parse as parseYaml } from 'yaml';
-import { z } from 'zod';
+import * as z from 'zod';
 import { GristmillError } from '../../errors.ts';
 import { byName, faultText } from '../../schema.ts';
 import { matchDomain } from '../domains.ts';

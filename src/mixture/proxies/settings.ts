@@ -10,7 +10,7 @@
  *
  * `tiny` is made for one CPU core (README.md has its time); how far its ranks hold for larger models is not measured.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { GristmillError } from '../../errors.ts';
 
 const positive = z.int().min(1);

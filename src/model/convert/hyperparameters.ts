@@ -6,7 +6,7 @@
  * llama.cpp leaves out without changing short contexts (a sliding window) is noted.
  */
 import { join } from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { GgufEntries, GgufValue } from '../gguf-write.ts';
 import { checked, isObject, type JsonObject, readJson, unsupported } from './model-files.ts';
 import { type RopeScaling, ropeOf } from './rope.ts';

@@ -6,7 +6,7 @@
  */
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import type { z } from 'zod';
+import type * as z from 'zod';
 import { GristmillError } from '../../errors.ts';
 import { faultsOf } from '../../schema.ts';
 

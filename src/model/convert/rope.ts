@@ -2,7 +2,7 @@
  * Rope scaling of a Hugging Face configuration → entries of a GGUF file: linear and yarn are said in words, Llama 3's as a
  * tensor of divisors.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import type { GgufValue } from '../gguf-write.ts';
 import { checked, isObject, type JsonObject, unsupported } from './model-files.ts';
 

@@ -3,7 +3,7 @@
  *
  * @see Radford et al. 2019
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import type { GgufValue } from '../gguf-write.ts';
 import { checked, isObject, type JsonObject, unsupported } from './model-files.ts';
 import { preTokenizerOf } from './pre-tokenizer.ts';
