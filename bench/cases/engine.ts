@@ -3,6 +3,8 @@
  *
  * Documents are seeded word lines of 1,000 tokens; contenders take turns, so that a drift of the machine meets all of
  * them. GRISTMILL_BENCH_DEVICE=cuda:0 runs it on a GPU, GRISTMILL_BENCH_MODELS=20m,350m chooses the models.
+ *
+ * Every round and row is said on stderr as soon as it is measured: a run that is cut short has lost nothing of it.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, loadavg, tmpdir } from 'node:os';
@@ -36,6 +38,12 @@ const {
   maxNewTokens: MAX_NEW_TOKENS,
   windows: { max: WINDOW_TOKENS },
 } = PROFILE.chunk!;
+
+/** The rows of a table, in order. */
+interface Rows {
+  readonly all: (string | number)[][];
+  push(row: (string | number)[]): void;
+}
 
 interface Plan {
   readonly preset: RandomModelPreset;
@@ -71,7 +79,7 @@ async function benchOne(plan: Plan, device: string, context: BenchContext): Prom
   const sizes = defaultSizes(device);
   const { nThreads, nSlots, nUbatch } = sizes;
   const engine = await native().openEngine({ ...sizes, modelPath, device, nCtxSlot: 2048 });
-  const rows: (string | number)[][] = [];
+  const rows = rowsThatAreSaid(context);
   const notes = [
     `${nDocs} documents of ${DOC_TOKENS} tokens, ${nThreads} threads of ${availableParallelism()}, ${nSlots} slots, ubatch ${nUbatch}, device ${device}`,
     `load ${loadavg()[0]!.toFixed(1)} at the start`,
@@ -100,8 +108,19 @@ async function benchOne(plan: Plan, device: string, context: BenchContext): Prom
   return {
     title: `engine, ${preset}`,
     columns: ['what', 'median (min..max)', 'ratio'],
-    rows,
+    rows: rows.all,
     notes,
+  };
+}
+
+function rowsThatAreSaid({ log }: BenchContext): Rows {
+  const all: (string | number)[][] = [];
+  return {
+    all,
+    push: (row) => {
+      all.push(row);
+      log(row.map((cell) => (typeof cell === 'number' ? cell.toPrecision(3) : cell)).join(' | '));
+    },
   };
 }
 
@@ -119,7 +138,7 @@ async function prefillRows(
   texts: string[],
   shape: PrefillShape,
   context: BenchContext,
-  rows: (string | number)[][],
+  rows: Rows,
   notes: string[],
 ): Promise<void> {
   const missing = buildBatchedBench(context.log);
@@ -137,12 +156,14 @@ async function prefillRows(
       answers: ANSWERS,
     });
     ours.push((total(scored.promptTokens) / (performance.now() - begun)) * 1000);
+    context.log(`  document stage: ${ours.at(-1)!.toFixed(0)} tokens/s`);
     if (missing) continue;
     const { modelPath: model, nSlots, nUbatch, nThreads, device } = shape;
     const nParallel = Math.min(nSlots, texts.length);
     theirs.push(
       runBatchedBench({ model, nPrompt: DOC_TOKENS, nParallel, nUbatch, nThreads, device }),
     );
+    context.log(`  llama.cpp batched bench: ${theirs.at(-1)!.toFixed(0)} tokens/s`);
   }
   rows.push([
     'document stage, prompt tokens/s',
@@ -165,7 +186,7 @@ async function chunkRows(
   texts: string[],
   rounds: number,
   context: BenchContext,
-  rows: (string | number)[][],
+  rows: Rows,
   notes: string[],
   shape: ChunkShape,
 ): Promise<{ documentSeconds: number; chunkSeconds: number }> {
@@ -209,6 +230,10 @@ async function chunkRows(
     begun = performance.now();
     await engine.generatePrograms({ ...views, ...request, windows, grammar: null });
     rates.free.push(nWindows / ((performance.now() - begun) / 1000));
+    const [constrained, free] = [rates.constrained.at(-1)!, rates.free.at(-1)!];
+    context.log(
+      `  ${constrained.toFixed(2)} windows/s under the grammar, ${free.toFixed(2)} freely`,
+    );
   }
   rows.push(['chunk stage under the grammar, windows/s', spread(rates.constrained), 1]);
   rows.push([
@@ -262,7 +287,7 @@ async function runRow(
   device: string,
   alone: { documentSeconds: number; chunkSeconds: number },
   context: BenchContext,
-  rows: (string | number)[][],
+  rows: Rows,
 ): Promise<void> {
   context.log('whole run');
   const folder = mkdtempSync(join(tmpdir(), 'gristmill-bench-'));

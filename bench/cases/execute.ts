@@ -167,8 +167,9 @@ function timePython(texts: readonly ProgrammedText[], nRuns: number): Timing | n
     const child = spawnSync('python3', [script, file, String(nRuns)], { encoding: 'utf8' });
     if (child.error) return null;
     if (child.status !== 0) throw new Error(`execute_oracle.py: ${child.stderr}`);
-    const { seconds, bytes, sha256 } = JSON.parse(child.stdout) as {
+    const { seconds, cpuSeconds, bytes, sha256 } = JSON.parse(child.stdout) as {
       seconds: number[];
+      cpuSeconds: number[];
       bytes: number;
       sha256: string;
     };
@@ -176,7 +177,7 @@ function timePython(texts: readonly ProgrammedText[], nRuns: number): Timing | n
     for (const { text, program } of part)
       expected.update(executeStrings(text, program)).update('\0');
     if (expected.digest('hex') !== sha256) throw new Error('python3 gave other texts');
-    return { seconds, cpuSeconds: seconds, megabytes: bytes / 1e6, hash: '' };
+    return { seconds, cpuSeconds, megabytes: bytes / 1e6, hash: '' };
   } finally {
     rmSync(folder, { recursive: true });
   }
