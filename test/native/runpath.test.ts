@@ -17,6 +17,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { defaultModelFile } from '../../src/paths.ts';
+import { defaultSizes } from '../../src/refine/devices.ts';
 
 const folder = fileURLToPath(new URL('../../build/Release', import.meta.url));
 const DYNAMIC = 2;
@@ -76,10 +77,12 @@ describe.skipIf(process.platform !== 'linux')('the search path of the libraries'
     try {
       cpSync(folder, copy, { recursive: true });
       writeFileSync(join(copy, 'libggml-cpu.so'), 'no library');
-      const script = `const { LineScorer } = require(process.argv[1]);
-        new LineScorer({ modelPath: process.argv[2], device: 'cpu', nThreads: 1 }).open()
+      // The refiner that writes programs is a model of llama.cpp's; those that score need no backend.
+      const options = { ...defaultSizes('cpu'), modelPath: defaultModelFile('programs') };
+      const script = `const { Engine } = require(process.argv[1]);
+        new Engine({ ...JSON.parse(process.argv[2]), device: 'cpu', nCtxSlot: 512 }).open()
           .catch((error) => console.log(JSON.stringify(error)));`;
-      const args = ['-e', script, join(copy, 'gristmill.node'), defaultModelFile('document')];
+      const args = ['-e', script, join(copy, 'gristmill.node'), JSON.stringify(options)];
       const said = execFileSync(process.execPath, args, { encoding: 'utf8' });
       expect(said).toMatch(/ENGINE_DEVICE_MISSING.*libggml-cpu\.so: .*(header|ELF|too short)/);
     } finally {
