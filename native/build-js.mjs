@@ -106,7 +106,8 @@ async function bundleStarted() {
     ...common,
     entryPoints: [
       'src/cli/main.ts',
-      'src/refine/engine-process.ts',
+      'src/annotate/expert/expert-process.ts',
+      'src/refine/run-worker.ts',
       'src/refine/template-worker.ts',
       'src/mixture/proxies/proxy-process.ts',
     ],

@@ -349,6 +349,7 @@ export {
   type DropOp,
   type ExecutorName,
   type KeepOp,
+  type LineVerdict,
   type NormalizeOp,
   type Op,
   type OpRecord,

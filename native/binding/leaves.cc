@@ -13,6 +13,8 @@
 #include "binding/promise_worker.h"
 #include "codec/leaf_reader.h"
 #include "codec/leaf_writer.h"
+#include "progress.h"
+#include "trace.h"
 
 namespace gristmill::binding {
 
@@ -110,7 +112,15 @@ class FillWorker : public PromiseWorker {
   std::span<uint8_t> data, validity, status;
 
  protected:
-  void Work() override { reader_->Fill(offsets, data, validity, status); }
+  void Work() override {
+    reader_->Fill(offsets, data, validity, status);
+    CountProgress();
+    if (trace_descriptor < 0) return;
+    for (size_t row = 0; row + 1 < offsets.size(); ++row) {
+      TraceBytes("reader", data.data() + offsets[row],
+                 static_cast<size_t>(offsets[row + 1] - offsets[row]));
+    }
+  }
   Napi::Value Result(Napi::Env env) override { return env.Undefined(); }
 
  private:

@@ -18,6 +18,7 @@
 #include "error.h"
 #include "text/lines.h"
 #include "text/windows.h"
+#include "trace.h"
 
 namespace gristmill::engine {
 
@@ -29,8 +30,10 @@ struct Documents {
   int32_t size() const { return static_cast<int32_t>(offsets.size()) - 1; }
   std::string_view At(int32_t document) const {
     const int32_t begin = offsets[document];
-    return {reinterpret_cast<const char*>(data.data()) + begin,
-            static_cast<size_t>(offsets[document + 1] - begin)};
+    const std::string_view text(reinterpret_cast<const char*>(data.data()) + begin,
+                                static_cast<size_t>(offsets[document + 1] - begin));
+    TraceBytes("engine", text.data(), text.size());
+    return text;
   }
 };
 

@@ -8,6 +8,7 @@
 #include <climits>
 
 #include "error.h"
+#include "progress.h"
 
 namespace gristmill::engine {
 
@@ -177,7 +178,10 @@ void SlotContext::MakeContext(const EngineOptions& options) {
   params.type_k = params.type_v = KvType(options.kv_type);
   params.kv_unified = false;
   params.no_perf = true;
-  params.abort_callback = [](void* self) { return static_cast<SlotContext*>(self)->cancelled_(); };
+  params.abort_callback = [](void* self) {
+    CountProgress();  // asked between the nodes of a graph, so that a long step moves too
+    return static_cast<SlotContext*>(self)->cancelled_();
+  };
   params.abort_callback_data = this;
   TakeLogErrors();
   context_.reset(llama_init_from_model(model_.get(), params));
@@ -342,6 +346,7 @@ void SlotContext::StepSpan(Phase phase, int32_t first, int32_t last,
 
   const int64_t computing = NowNs();
   const int32_t code = llama_decode(context_.get(), batch);
+  CountProgress();
   if (code != 0) Fail(code);
   llama_synchronize(context_.get());
   const int64_t computed = NowNs();

@@ -15,7 +15,7 @@ import { printResult } from './say.ts';
 
 const INTERRUPT_WORDS = {
   ending: 'finishing the units in flight',
-  ended: 'nothing was begun; run the same command again',
+  ended: 'run the same command again',
 };
 
 interface Flags {
@@ -58,6 +58,7 @@ interface Flags {
   readonly slabMb?: number;
   readonly slabs?: number;
   readonly inProcess?: boolean;
+  readonly watchdog?: number;
   readonly failFast?: boolean;
   readonly plan?: boolean;
   readonly show?: number;
@@ -178,7 +179,12 @@ export function refineCommand(): Command {
     .option('--workers <n>', 'threads that execute programs', count(1))
     .option('--slab-mb <n>', 'MiB of one shared-memory slab', count(1))
     .option('--slabs <n>', 'number of slabs', count(2))
-    .option('--in-process', 'run the engine in this process instead of one of its own')
+    .option('--in-process', 'run in this process instead of a worker of its own')
+    .option(
+      '--watchdog <seconds>',
+      'start the worker again when nothing moves for so long; 0: never (600)',
+      number('a number of at least 0', (v) => v >= 0 && Number.isFinite(v)),
+    )
     .option('--fail-fast', 'stop at the first bad file')
     .option('--plan', 'print the plan and stop')
     .option(
@@ -206,7 +212,10 @@ export function refineCommand(): Command {
             stop,
             onProgress: progress.update,
             onNotice: progress.notice,
-            ...(shown && { onDocument: (document) => shown.add(document) }),
+            ...(shown && {
+              onDocument: (document) => shown.add(document),
+              documentLimit: flags.show!,
+            }),
           });
           progress.stop();
           if (shown) process.stdout.write(shown.text());

@@ -37,6 +37,12 @@ export { callNative, fromNative } from './error.ts';
 export interface NativeMemory {
   /** Address of the first byte of `view`; equal in every thread that sees the same shared bytes. */
   addressOf(view: Uint8Array): bigint;
+  /** From now on readers, scorers, engines and writers of documents append to `path` where they found their bytes. */
+  traceBytes(path: string): void;
+  /** The same for what JavaScript reads: `stage address bytes`, where {@link traceBytes} was called in this process. */
+  traceView(stage: string, view: Uint8Array): void;
+  /** From now on what native code computes is counted in the open file, as a Uint64 at `offset` of its first page. */
+  countProgress(descriptor: number, offset: number): void;
 }
 
 /** UTF-8 over a whole column: `into` has one element per value. */

@@ -15,6 +15,7 @@
  */
 import { type ByteString, toByteString } from './byte-string.ts';
 import { LineRanges } from './claims.ts';
+import { programOf } from './line-verdict.ts';
 import { LineIndex } from './lines.ts';
 import { openRecord } from './plan.ts';
 import { prox } from './prox.ts';
@@ -243,7 +244,8 @@ export class CompatExecutor implements Executor {
 
 function joinPrograms(programs: Exclude<DocumentPrograms, null>): string {
   if (typeof programs === 'string') return stripSpaces(programs);
-  return stripSpaces(programs.map(({ program }) => stripSpaces(program)).join('\n'));
+  // The dialect of this executor is the published one.
+  return stripSpaces(programs.map((each) => stripSpaces(programOf(each, 'prox'))).join('\n'));
 }
 
 /** Python's `strip(" ")`. */

@@ -15,7 +15,7 @@ import { writeBytes } from './byte-string.ts';
 import { DIALECTS } from './dialects.ts';
 import { OP_REASON_CODES, REASON_CODES } from './reasons.ts';
 import { type OpRecord, STATUSES } from './types.ts';
-import type { DocumentPrograms, OpenRecord, Verdict } from './verdict.ts';
+import type { DocumentPrograms, OpenRecord, Verdict, WindowVerdict } from './verdict.ts';
 
 /** Programs of consecutive documents. */
 export interface PackedPrograms {
@@ -23,8 +23,13 @@ export interface PackedPrograms {
   readonly text: string;
   /** End of every program in `text`, in UTF-16 code units. */
   readonly ends: Int32Array;
-  /** First, first owned and one-past-last line of every program's window; all -1 for one of the whole document. */
+  /**
+   * Of every program: first, first owned and one-past-last line of its window, all -1 for one of the whole document; start
+   * and end in {@link removed} of a verdict, -1 and -1 of a program.
+   */
   readonly windows: Int32Array;
+  /** Stretches of lines of all verdicts. */
+  readonly removed: Int32Array;
   /** `Int32Array[nDocs + 1]`: programs of document d are `firstProgram[d] .. firstProgram[d + 1]`. */
   readonly firstProgram: Int32Array;
 }
@@ -37,16 +42,27 @@ export function packPrograms(
 ): PackedPrograms {
   const texts: string[] = [];
   const windows: number[] = [];
+  const verdicts: Int32Array[] = [];
+  let nRemoved = 0;
   const firstProgram = new Int32Array(end - start + 1);
   for (let doc = start; doc < end; doc++) {
     const own = programs[doc] ?? null;
     if (typeof own === 'string') {
       texts.push(own);
-      windows.push(-1, -1, -1);
+      windows.push(-1, -1, -1, -1, -1);
     } else if (own !== null) {
-      for (const { lineStart, ownStart = lineStart, lineEnd, program } of own) {
-        texts.push(program);
-        windows.push(lineStart, ownStart, lineEnd);
+      for (const window of own) {
+        const { lineStart, lineEnd } = window;
+        if ('program' in window) {
+          texts.push(window.program);
+          windows.push(lineStart, window.ownStart ?? lineStart, lineEnd, -1, -1);
+        } else {
+          const { removed } = window;
+          texts.push('');
+          verdicts.push(removed);
+          windows.push(lineStart, lineStart, lineEnd, nRemoved, nRemoved + removed.length);
+          nRemoved += removed.length;
+        }
       }
     }
     firstProgram[doc - start + 1] = texts.length;
@@ -57,32 +73,37 @@ export function packPrograms(
     total += texts[index]!.length;
     ends[index] = total;
   }
-  return { text: texts.join(''), ends, windows: Int32Array.from(windows), firstProgram };
+  const removed = new Int32Array(nRemoved);
+  nRemoved = 0;
+  for (const stretches of verdicts) {
+    removed.set(stretches, nRemoved);
+    nRemoved += stretches.length;
+  }
+  return { text: texts.join(''), ends, windows: Int32Array.from(windows), removed, firstProgram };
 }
 
 /** The programs of one packed document. */
 export function unpackPrograms(packed: PackedPrograms, doc: number): DocumentPrograms {
-  const { text, ends, windows, firstProgram } = packed;
+  const { text, ends, windows, removed, firstProgram } = packed;
   const first = firstProgram[doc]!;
   const end = firstProgram[doc + 1]!;
   if (first === end) return null;
   const programAt = (index: number): string =>
     text.slice(index === 0 ? 0 : ends[index - 1]!, ends[index]!);
-  if (windows.subarray(first * 3, first * 3 + 3).every((line) => line === -1)) {
-    return programAt(first);
-  }
-  const unpacked = [];
+  if (windows[first * WINDOW_INTS] === -1) return programAt(first);
+  const unpacked: WindowVerdict[] = [];
   for (let index = first; index < end; index++) {
-    unpacked.push({
-      lineStart: windows[index * 3]!,
-      ownStart: windows[index * 3 + 1]!,
-      lineEnd: windows[index * 3 + 2]!,
-      program: programAt(index),
-    });
+    const at = index * WINDOW_INTS;
+    const lines = { lineStart: windows[at]!, lineEnd: windows[at + 2]! };
+    const from = windows[at + 3]!;
+    if (from >= 0) unpacked.push({ ...lines, removed: removed.subarray(from, windows[at + 4]!) });
+    else unpacked.push({ ...lines, ownStart: windows[at + 1]!, program: programAt(index) });
   }
   return unpacked;
 }
 
+/** Numbers of a program in {@link PackedPrograms.windows}. */
+const WINDOW_INTS = 5;
 const HEADER_INTS = 3;
 const RECORD_INTS = 6;
 
@@ -185,6 +206,14 @@ export class ResultWriter {
   }
 }
 
+/** Texts one behind the other; see {@link PackedResults.written}. */
+export interface WrittenTexts {
+  readonly docs: Int32Array;
+  /** Start of every text, and the end of the last one. */
+  readonly offsets: Int32Array;
+  readonly data: Uint8Array;
+}
+
 /** Reads what {@link ResultWriter.finish} wrote; everything is a view on the packed buffer. */
 export class PackedResults {
   readonly nDocs: number;
@@ -224,6 +253,29 @@ export class PackedResults {
     if (offset === INPUT_SPAN) return null;
     if (offset >= 0) return output.subarray(offset, offset + length);
     return this.#spill.subarray(SPILL_SPAN - offset, SPILL_SPAN - offset + length);
+  }
+
+  /**
+   * Texts that were written to the output region (`data` is its stretch), or to the spill: their documents, and where each
+   * lies. They lie one behind the other.
+   */
+  written(output: Uint8Array | null): WrittenTexts {
+    const isSpill = output === null;
+    const docs: number[] = [];
+    const offsets: number[] = [];
+    let end = 0;
+    for (let doc = 0; doc < this.nDocs; doc++) {
+      const span = this.#spans[doc * 2]!;
+      const isHere = isSpill ? span <= SPILL_SPAN : span >= 0;
+      if (!isHere) continue;
+      const start = isSpill ? SPILL_SPAN - span : span;
+      docs.push(doc);
+      offsets.push(start);
+      end = start + this.#spans[doc * 2 + 1]!;
+    }
+    offsets.push(end);
+    const data = output ?? this.#spill;
+    return { docs: Int32Array.from(docs), offsets: Int32Array.from(offsets), data };
   }
 
   opsAt(doc: number): OpRecord[] {

@@ -5,12 +5,13 @@
  * budget is ignored as a whole; its lines stay as they are. Other windows are not affected.
  */
 import type { Dialect } from './dialect.ts';
+import { opsOf, programOf } from './line-verdict.ts';
 import { addsLoop, type SuspectReplacement, suspectReplacements } from './loops.ts';
 import type { ResolvedOptions } from './options.ts';
-import { parseProgram, type Statement } from './parse.ts';
+import { type Program, parseProgram, type Statement } from './parse.ts';
 import type { OpReason, Reason } from './reasons.ts';
-import type { Op, WindowProgram } from './types.ts';
-import type { OpenRecord } from './verdict.ts';
+import type { Op } from './types.ts';
+import type { OpenRecord, WindowVerdict } from './verdict.ts';
 
 /** One window's program, ready to run. */
 export interface WindowPlan {
@@ -33,9 +34,11 @@ export interface WindowPlan {
 }
 
 /** True when the windows are in order, own no line twice and own at least one each. */
-export function windowsAreOrdered(windows: readonly WindowProgram[]): boolean {
+export function windowsAreOrdered(windows: readonly WindowVerdict[]): boolean {
   let end = 0;
-  for (const { lineStart, ownStart = lineStart, lineEnd } of windows) {
+  for (const window of windows) {
+    const { lineStart, lineEnd } = window;
+    const ownStart = 'program' in window ? (window.ownStart ?? lineStart) : lineStart;
     if (![lineStart, ownStart, lineEnd].every(Number.isSafeInteger)) return false;
     if (lineStart < 0 || ownStart < lineStart || ownStart < end || lineEnd <= ownStart)
       return false;
@@ -44,17 +47,40 @@ export function windowsAreOrdered(windows: readonly WindowProgram[]): boolean {
   return true;
 }
 
+/** Longest spelling of one removal with its line feed, in any dialect. */
+const MOST_CHARS_OF_A_REMOVAL = 48;
+
+/** What a program says, or a verdict, which needs no reading; null where it is longer than allowed. */
+function statementsOf(
+  window: WindowVerdict,
+  dialect: Dialect,
+  options: ResolvedOptions,
+): Program | null {
+  if ('program' in window) {
+    const isTooLong = window.program.length > options.maxProgramChars;
+    return isTooLong ? null : parseProgram(dialect, window.program, options);
+  }
+  const nOps = Math.max(1, window.removed.length / 2);
+  const mayBeLong = nOps * MOST_CHARS_OF_A_REMOVAL > options.maxProgramChars;
+  if (mayBeLong && programOf(window, dialect.name).length > options.maxProgramChars) return null;
+  const statements = opsOf(window, dialect.name)
+    .slice(0, options.maxOps)
+    .map((op) => ({ name: op.op, op, problem: null, offset: 0 }));
+  return { statements, tooManyOps: nOps > options.maxOps };
+}
+
 /** Parses and judges one program, and adds one record per statement. */
 export function planWindow(
-  { program, lineStart, ownStart = lineStart, lineEnd }: WindowProgram,
+  window: WindowVerdict,
   dialect: Dialect,
   options: ResolvedOptions,
   records: OpenRecord[],
 ): WindowPlan {
-  const tooLong = program.length > options.maxProgramChars;
-  const { statements, tooManyOps } = tooLong
-    ? { statements: [], tooManyOps: false }
-    : parseProgram(dialect, program, options);
+  const { lineStart, lineEnd } = window;
+  const ownStart = 'program' in window ? (window.ownStart ?? lineStart) : lineStart;
+  const read = statementsOf(window, dialect, options);
+  const tooLong = read === null;
+  const { statements, tooManyOps } = read ?? { statements: [], tooManyOps: false };
   const firstRecord = records.length;
   let nErrors = 0;
   let keeps = false;

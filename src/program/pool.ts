@@ -13,9 +13,9 @@ import { Piscina } from 'piscina';
 import type { DocumentBatch } from '../batch/document-batch.ts';
 import { type Region, releaseRegion, type SlabPool } from '../batch/slab-pool.ts';
 import { GristmillError, throwIfAborted } from '../errors.ts';
-import { distFile } from '../paths.ts';
+import { addonFile, distFile } from '../paths.ts';
 import { type ExecuteOptions, type ResolvedOptions, resolveOptions } from './options.ts';
-import { PackedResults, packPrograms } from './pack.ts';
+import { PackedResults, packPrograms, type WrittenTexts } from './pack.ts';
 import { REASON_CODES, type Reason } from './reasons.ts';
 import type { OpRecord } from './types.ts';
 import type { DocumentPrograms } from './verdict.ts';
@@ -36,6 +36,9 @@ const DEFAULT_WORKERS = 2;
 const MIN_STRETCH_BYTES = 2 ** 18;
 /** Programs that change nothing, whatever the text; other ones reserve room for an output. */
 const KEEPS = new Set(['', 'keep_chunk()', 'keep_doc()', 'keep_all()', 'untouch_doc()']);
+
+/** Tests ask where texts are read (refine/run-worker.ts). */
+const TRACE_WITH = process.env['GRISTMILL_TRACE_BYTES'] ? addonFile : null;
 
 /** A stretch of a batch. */
 interface Stretch {
@@ -104,7 +107,8 @@ export class ExecutionPool {
         const packed = packPrograms(programs, docStart, docEnd);
         const { descriptor } = batch;
         const { options } = this;
-        const task = { batch: descriptor, docStart, docEnd, programs: packed, options, output };
+        const range = { batch: descriptor, docStart, docEnd };
+        const task = { ...range, programs: packed, options, output, traceWith: TRACE_WITH };
         const results = new PackedResults(await this.#run(task, signal));
         const bytes = output
           ? new Uint8Array(output.sab, output.byteOffset, output.byteLength)
@@ -206,6 +210,15 @@ export class BatchExecution {
     return results.textAt(doc - docStart, bytes);
   }
 
+  /** All edited texts, in a few columns; documents are those of the batch. */
+  written(): WrittenTexts[] {
+    return this.#stretches.flatMap(({ docStart, results, bytes }) =>
+      [results.written(bytes), results.written(null)]
+        .filter(({ docs }) => docs.length > 0)
+        .map((texts) => ({ ...texts, docs: texts.docs.map((doc) => docStart + doc) })),
+    );
+  }
+
   /** What every op of a document did. */
   opsAt(doc: number): OpRecord[] {
     const { docStart, results } = this.#stretchOf(doc);
@@ -226,7 +239,9 @@ export class BatchExecution {
 function mayEdit(programs: DocumentPrograms): boolean {
   if (programs === null) return false;
   if (typeof programs === 'string') return !KEEPS.has(programs);
-  return programs.some(({ program }) => !KEEPS.has(program));
+  return programs.some((window) =>
+    'program' in window ? !KEEPS.has(window.program) : window.removed.length > 0,
+  );
 }
 
 function startWorkers(nWorkers: number): Piscina {

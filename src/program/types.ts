@@ -31,6 +31,18 @@ export interface WindowProgram {
   readonly program: string;
 }
 
+/**
+ * What a model that scores lines says of a window: the lines that go, as the `remove_lines` ops of one program. It is executed
+ * as it is; a program is made of it where somebody reads one.
+ */
+export interface LineVerdict {
+  /** As of a {@link WindowProgram} that owns all its lines. */
+  readonly lineStart: number;
+  readonly lineEnd: number;
+  /** First line and one past the last of every stretch, 0-based in the document; none: the window stays. */
+  readonly removed: Int32Array;
+}
+
 /** What one op did: kept in the op record of a document. */
 export interface OpRecord {
   /** Function name as the dialect spells it; `invalid` when the call could not be read. */

@@ -3,10 +3,13 @@
  */
 import type { ByteString } from './byte-string.ts';
 import type { Reason } from './reasons.ts';
-import type { OpRecord, Status, WindowProgram } from './types.ts';
+import type { LineVerdict, OpRecord, Status, WindowProgram } from './types.ts';
+
+/** What is said of a window. */
+export type WindowVerdict = WindowProgram | LineVerdict;
 
 /** The program of a whole document, those of its windows, or none. */
-export type DocumentPrograms = string | readonly WindowProgram[] | null;
+export type DocumentPrograms = string | readonly WindowVerdict[] | null;
 
 /** A text that is read only when a program has something to do. */
 export interface TextSource {

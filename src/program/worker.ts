@@ -4,6 +4,7 @@
  * The texts are read where they lie (shared memory) and edited ones are written into the output stretch; only
  * programs and verdicts travel. Imports nothing of Arrow, so that a worker starts in a few milliseconds.
  */
+import { createRequire } from 'node:module';
 import { move } from 'piscina';
 import type { BatchDescriptor } from '../batch/document-batch.ts';
 import { type ByteString, readBytes } from './byte-string.ts';
@@ -30,22 +31,29 @@ export interface ExecutionTask {
   readonly options: ResolvedOptions;
   /** Where edited texts go; null when none is expected. */
   readonly output: SharedBytes | null;
+  /** File of the addon, which is told where texts are read; null: nobody asks. */
+  readonly traceWith: string | null;
 }
 
 /** One document's bytes in a batch. */
 class BatchSource implements TextSource {
   readonly #data: Buffer;
   readonly #offsets: Int32Array;
+  readonly #trace: ((stage: string, view: Uint8Array) => void) | null;
   doc = 0;
 
-  constructor({ region, columns, nDocs }: BatchDescriptor) {
+  constructor({ region, columns, nDocs }: BatchDescriptor, traceWith: string | null) {
     const column = columns.find(({ name }) => name === 'text')!;
     this.#data = Buffer.from(region.sab as unknown as ArrayBuffer, column.data, column.dataBytes);
     this.#offsets = new Int32Array(region.sab, column.offsets, nDocs + 1);
+    this.#trace = traceWith === null ? null : createRequire(traceWith)(traceWith).traceView;
   }
 
   read(): ByteString {
-    return readBytes(this.#data, this.#offsets[this.doc]!, this.#offsets[this.doc + 1]!);
+    const start = this.#offsets[this.doc]!;
+    const end = this.#offsets[this.doc + 1]!;
+    this.#trace?.('executor', this.#data.subarray(start, end));
+    return readBytes(this.#data, start, end);
   }
 }
 
@@ -60,9 +68,9 @@ function executorFor(options: ResolvedOptions): Executor {
 
 /** Executes a task in this thread; the result is laid out as src/program/pack.ts says. */
 export function runTask(task: ExecutionTask): Int32Array<ArrayBuffer> {
-  const { batch, docStart, docEnd, programs, options, output } = task;
+  const { batch, docStart, docEnd, programs, options, output, traceWith } = task;
   const executor = executorFor(options);
-  const source = new BatchSource(batch);
+  const source = new BatchSource(batch, traceWith);
   const bytes = output
     ? new Uint8Array(output.sab, output.byteOffset, output.byteLength)
     : new Uint8Array(0);

@@ -17,8 +17,9 @@ import type {
 } from '../native/engine.ts';
 import type { ProgramGrammar } from '../native/grammar.ts';
 import type { WindowProgram } from '../program/types.ts';
+import type { WindowVerdict } from '../program/verdict.ts';
 import { sum } from './document-stage.ts';
-import { FLAG_CRASHED, FLAG_DOES_NOT_FIT, type RefinerEngine } from './engine.ts';
+import { FLAG_DOES_NOT_FIT, type RefinerEngine } from './engine.ts';
 import type { Profile } from './profile.ts';
 import { type PromptModel, promptFrame } from './prompt.ts';
 
@@ -34,9 +35,9 @@ export interface ChunkStageSettings {
 }
 
 /** Programs of one batch, by position in the requested documents. */
-export interface ChunkPrograms {
-  /** Windows with their programs in order; null where a window of the document killed the engine. */
-  readonly programs: readonly (readonly WindowProgram[] | null)[];
+export interface ChunkPrograms<Window extends WindowVerdict = WindowVerdict> {
+  /** Windows with their programs in order. */
+  readonly programs: readonly (readonly Window[])[];
   readonly windows: number;
   readonly windowsSkipped: number;
   readonly promptTokens: number;
@@ -75,7 +76,11 @@ function lineFormatOf({ profile, firstLine }: ChunkStageSettings): LineFormat {
 /** A function that writes programs for documents of a batch. */
 export function chunkStage(
   settings: ChunkStageSettings,
-): (text: BytesColumn, docs: Int32Array, options?: EngineCallOptions) => Promise<ChunkPrograms> {
+): (
+  text: BytesColumn,
+  docs: Int32Array,
+  options?: EngineCallOptions,
+) => Promise<ChunkPrograms<WindowProgram>> {
   const { engine, profile } = settings;
   const { windows: rule } = profile.chunk!;
   const lineFormat = lineFormatOf(settings);
@@ -83,7 +88,7 @@ export function chunkStage(
   return async ({ data, offsets }, docs, options) => {
     const request = { data, offsets, docs, lineFormat, windows: rule };
     const plan = await engine.planWindows(request, options);
-    const programs = new Map<number, WindowProgram[] | null>(Array.from(docs, (doc) => [doc, []]));
+    const programs = new Map<number, WindowProgram[]>(Array.from(docs, (doc) => [doc, []]));
     const totals = { windows: plan.doc.length, windowsSkipped: 0, promptTokens: 0, newTokens: 0 };
     let asked: StageWindow[] = [];
     for (const [index, doc] of plan.doc.entries()) {
@@ -104,7 +109,6 @@ export function chunkStage(
       for (const [index, window] of asked.entries()) {
         const { doc, lineStart, ownStart, lineEnd } = window;
         const flags = result.flags[index]!;
-        if (flags & FLAG_CRASHED) programs.set(doc, null);
         if (flags & FLAG_DOES_NOT_FIT) {
           const smaller = halve(window);
           if (smaller.length === 0) totals.windowsSkipped++;
@@ -121,7 +125,7 @@ export function chunkStage(
       asked = halves;
     }
     return {
-      programs: Array.from(docs, (doc) => inOrder(programs.get(doc) ?? null)),
+      programs: Array.from(docs, (doc) => inOrder(programs.get(doc)!)),
       ...totals,
     };
   };
@@ -155,8 +159,8 @@ function halve(window: StageWindow): StageWindow[] {
   return ownStart > lineStart ? [{ ...window, lineStart: ownStart }] : [];
 }
 
-function inOrder(programs: WindowProgram[] | null): WindowProgram[] | null {
-  return programs?.sort((left, right) => left.lineEnd - right.lineEnd) ?? null;
+function inOrder(programs: WindowProgram[]): WindowProgram[] {
+  return programs.sort((left, right) => left.lineEnd - right.lineEnd);
 }
 
 const THINK_END = '</think>';

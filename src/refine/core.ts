@@ -11,14 +11,13 @@ import type { DialectName } from '../program/types.ts';
 import { chunkStage } from './chunk-stage.ts';
 import { defaultSizes, defaultSlots } from './devices.ts';
 import { documentStage } from './document-stage.ts';
-import { openLocalEngine, openProcessEngine, type RefinerEngine } from './engine.ts';
-import type { ProcessEngineOptions } from './engine-host.ts';
+import { openLocalEngine, type RefinerEngine } from './engine.ts';
 import { type ModelFile, resolveModel } from './model-file.ts';
 import { withNamedRefiner } from './named-refiners.ts';
 import { loadProfile, type Profile } from './profile.ts';
 import type { RefineCore } from './refine-batch.ts';
 import type { RefineOptions, StageName } from './refine-options.ts';
-import { openLocalScoring, openProcessScoring, type ScoringEngine } from './scoring-engine.ts';
+import { openLocalScoring, type ScoringEngine } from './scoring-engine.ts';
 import {
   checkLineThreshold,
   DEFAULT_RETENTION,
@@ -186,19 +185,12 @@ export function longestChunkPrompt({ chunk }: Profile): number {
     : windows.maxContextTokens - maxNewTokens;
 }
 
-/**
- * Loads the models on one device, side by side, and sets the stages up.
- *
- * @param isolate keep each engine in a process of its own
- * @param host of those processes
- */
+/** Loads the models on one device, side by side, and sets the stages up. */
 export async function openCore(
   resolved: ResolvedRefiner,
   options: RefineOptions,
   device: string,
   pool: ExecutionPool,
-  isolate: boolean,
-  host: ProcessEngineOptions = {},
 ): Promise<OpenCore> {
   const opened: { document?: RefinerEngine | ScoringEngine; chunk?: typeof opened.document } = {};
   const openScoring = async (stage: StageName, modelPath: string): Promise<ScoringEngine> => {
@@ -207,9 +199,7 @@ export async function openCore(
       device,
       nThreads: defaultSizes(device, options.threads).nThreads,
     };
-    const engine = isolate
-      ? await openProcessScoring(settings, host)
-      : await openLocalScoring(settings);
+    const engine = await openLocalScoring(settings);
     opened[stage] = engine;
     return engine;
   };
@@ -221,9 +211,7 @@ export async function openCore(
     const sizes = defaultSizes(device, options.threads);
     const nSlots = options.slots ?? defaultSlots(device, nCtxSlot);
     const settings = { ...sizes, nSlots, modelPath, device, nCtxSlot };
-    const engine = isolate
-      ? await openProcessEngine(settings, host)
-      : await openLocalEngine(settings);
+    const engine = await openLocalEngine(settings);
     opened[stage] = engine;
     return engine;
   };
@@ -253,7 +241,7 @@ export async function openCore(
         lineThreshold: lineThreshold ?? undefined,
         retention: retention ?? undefined,
       };
-      return lineStage(await openScoring('chunk', chunk.model.path), wanted, dialect);
+      return lineStage(await openScoring('chunk', chunk.model.path), wanted);
     }
     const { profile } = chunk;
     const maxPromptTokens = longestChunkPrompt(profile);
@@ -277,6 +265,7 @@ export async function openCore(
     judge: judge.value,
     write: write.value,
     dropAnswer,
+    dialect,
     pool,
     engines: engines(),
     dispose,

@@ -7,7 +7,7 @@
  */
 import type { BytesColumn } from '../batch/document-batch.ts';
 import type { EngineCallOptions, PromptFrame } from '../native/engine.ts';
-import { FLAG_CRASHED, FLAG_DOES_NOT_FIT, type RefinerEngine } from './engine.ts';
+import { FLAG_DOES_NOT_FIT, type RefinerEngine } from './engine.ts';
 import type { Profile } from './profile.ts';
 import { type PromptModel, promptFrame } from './prompt.ts';
 import type { StageReason } from './reasons.ts';
@@ -80,7 +80,6 @@ function verdicts(
   flags: Uint8Array,
 ): Pick<DocumentVerdicts, 'keep' | 'score' | 'failed'> {
   const failed = Array.from(flags, (flag): StageReason | null => {
-    if (flag & FLAG_CRASHED) return 'engine_crashed';
     return flag & FLAG_DOES_NOT_FIT ? 'doc_prompt_too_long' : null;
   });
   return { keep, score: score.map((s, doc) => (failed[doc] === null ? s : Number.NaN)), failed };

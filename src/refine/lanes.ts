@@ -11,15 +11,17 @@ import type { SlabPool } from '../batch/slab-pool.ts';
 import type { CorpusPlan, CorpusUnit, UnitBatch } from '../corpus/types.ts';
 import { checkUnchanged } from '../corpus/unchanged.ts';
 import { openUnit } from '../corpus/unit.ts';
-import { anyOf, isGristmillError, throwIfAborted } from '../errors.ts';
+import { anyOf, isGristmillError, throwIfAborted, untilAborted } from '../errors.ts';
+import type { ExecutionPool } from '../program/pool.ts';
 import { type OpenCore, openCore, openExecution, openSlabs, type ResolvedRefiner } from './core.ts';
 import { batchRows, defaultSizes, parseDevices } from './devices.ts';
-import { isEngineGone } from './engine.ts';
+import { pulledFrom } from './input-waits.ts';
 import type { Ledger } from './ledger.ts';
 import { firstRows, rejectModeOf, rowsIn } from './limited-rows.ts';
 import { mapOrdered } from './pipeline.ts';
 import { executeBatch, type JudgedBatch, judgeBatch, type RefinedRows } from './refine-batch.ts';
 import type { RefineCorpusOptions } from './run-options.ts';
+import type { RunPlace } from './run-place.ts';
 import {
   addCounts,
   type RefineCounts,
@@ -48,6 +50,15 @@ interface LimitedUnit {
   readonly maxRows: number;
 }
 
+/** What a run is given besides its options. */
+export interface RunSettings {
+  /** As `performance.now()` says it. */
+  readonly started: number;
+  /** Ends computations and reads under way. */
+  readonly drop: AbortSignal | undefined;
+  readonly place: RunPlace;
+}
+
 /** What flows through a lane; the end of a unit, or its failure, travels behind its batches. */
 type LaneItem<Batch> =
   | {
@@ -71,6 +82,9 @@ export class Run {
   readonly #stopping: Stopping;
   /** Ends computations and reads under way; `options.signal`, which fires with it, those to come. */
   readonly #drop: AbortSignal | undefined;
+  readonly #place: RunPlace;
+  /** Documents that were told, by status. */
+  readonly #nTold = new Map<string, number>();
   readonly #planned: { readonly nRows: number | null; readonly nBytes: number };
   /** Counts of committed units, kept as a sum: a run has many of them, and progress is told after every batch. */
   #committed: RefineCounts = ZERO_COUNTS;
@@ -83,7 +97,7 @@ export class Run {
     plan: CorpusPlan,
     output: OutputSettings,
     ledger: Ledger,
-    { started, drop }: { readonly started: number; readonly drop: AbortSignal | undefined },
+    { started, drop, place }: RunSettings,
   ) {
     this.#options = options;
     this.#resolved = resolved;
@@ -94,6 +108,7 @@ export class Run {
     this.#tally = emptyTally(plan);
     this.#stopping = new Stopping(options.signal);
     this.#drop = drop;
+    this.#place = place;
     this.#planned = {
       nRows: totalRows(plan.units),
       nBytes: plan.units.reduce((sum, unit) => sum + unit.bytes, 0),
@@ -102,16 +117,12 @@ export class Run {
 
   async execute(): Promise<RunOutcome> {
     using _ = this.#stopping;
-    for (const record of this.#ledger.committed.values()) {
-      this.#committed = addCounts(this.#committed, record.counts);
-      this.#tally.unitsResumed++;
-      this.#tally.rowsResumed += record.counts.rowsIn;
-      this.#tally.bytesResumed += this.#plan.units[record.unit]?.bytes ?? 0;
-    }
+    this.#begin();
     const left = this.#unitsLeft();
     try {
       if (left.length > 0) {
         this.#options.onNotice?.('loading models');
+        this.#place.onOpening();
         this.#progress(false);
         await this.#runLanes(left);
       }
@@ -123,6 +134,26 @@ export class Run {
     const { out } = this.#options;
     const records = [...this.#ledger.committed.values()];
     return summarise(records, this.#plan, out, this.#started, this.#tally);
+  }
+
+  /** What is committed already: by earlier commands, and by workers of this one that died. */
+  #begin(): void {
+    const found = { units: 0, rows: 0, bytes: 0, tokens: 0 };
+    for (const { counts, unit } of this.#ledger.committed.values()) {
+      this.#committed = addCounts(this.#committed, counts);
+      found.units++;
+      found.rows += counts.rowsIn;
+      found.bytes += this.#plan.units[unit]?.bytes ?? 0;
+      found.tokens += counts.promptTokens + counts.newTokens;
+    }
+    this.#place.onBegun(found);
+    const before = this.#place.before ?? found;
+    this.#tally.unitsResumed = before.units;
+    this.#tally.rowsResumed = before.rows;
+    this.#tally.bytesResumed = before.bytes;
+    this.#tally.rows = found.rows - before.rows;
+    this.#tally.bytes = found.bytes - before.bytes;
+    this.#tally.tokens = found.tokens - before.tokens;
   }
 
   /** Units not yet committed, cut to the limit. */
@@ -160,29 +191,24 @@ export class Run {
   }
 
   async #runLane(device: string, queue: Iterator<LimitedUnit>): Promise<void> {
-    const { workers, onNotice } = this.#options;
+    const { workers } = this.#options;
     const slabs = openSlabs(this.#options);
     const pool = openExecution(this.#resolved, slabs, workers);
     let core: OpenCore | undefined;
     try {
-      const opened = await openCore(
-        this.#resolved,
-        this.#options,
-        device,
-        pool,
-        this.#options.isolate ?? true,
-        {
-          signal: this.#options.signal,
-          kill: this.#stopping.giveUp,
-          onRestart: (exit) =>
-            onNotice?.(`the engine on ${device} died (${exit}) and was started again`),
-        },
-      );
+      const opened = await this.#open(device, pool);
       core = opened;
+      this.#place.onRunning();
       const batches = this.#read(queue, slabs, device);
       const judged = mapOrdered(batches, IN_FLIGHT, (item) =>
         attempt(item, (input) =>
-          this.#stopping.computing(judgeBatch(opened, input.batch, input.rowStatus, this.#drop)),
+          this.#stopping.computing(
+            judgeBatch(opened, input.batch, input.rowStatus, {
+              guard: this.#place.guard,
+              place: { unit: item.unit.index, firstRow: input.firstRow },
+              signal: this.#drop,
+            }),
+          ),
         ),
       );
       const executed = mapOrdered(judged, IN_FLIGHT, (item) =>
@@ -194,6 +220,22 @@ export class Run {
     } finally {
       await core?.dispose();
       await pool.destroy();
+    }
+  }
+
+  /** Loads the models; one that is loading is not waited for by a run that is told to stop. */
+  async #open(device: string, pool: ExecutionPool): Promise<OpenCore> {
+    const { signal } = this.#options;
+    throwIfAborted(signal, 'the run');
+    const opening = openCore(this.#resolved, this.#options, device, pool);
+    try {
+      return await untilAborted(opening, signal, 'loading models');
+    } catch (error) {
+      opening.then(
+        (core) => core.dispose(),
+        () => undefined,
+      );
+      throw error;
     }
   }
 
@@ -222,7 +264,8 @@ export class Run {
           reserved: reservedNames(this.#output),
           signal: anyOf(this.#drop, this.#stopping.giveUp)!,
         });
-        for await (const input of firstRows(unitBatches, rowsLeft)) {
+        const pulled = pulledFrom(inputPath(this.#plan, unit), unitBatches, this.#place);
+        for await (const input of firstRows(pulled, rowsLeft)) {
           throwIfAborted(this.#drop, 'the run');
           this.#stopping.moved();
           if (unknownLeft !== undefined) unknownLeft -= rowsIn(input);
@@ -274,12 +317,14 @@ export class Run {
           if (item.kind === 'batch') {
             try {
               const written = await open.writer.write(item.input, item.value);
-              tellDocuments(item.input, written, this.#options.onDocument);
+              this.#tellDocuments(item.input, written);
+              await this.#place.flushed();
               const rejected = rejectedCounts(item.input.rejected);
               open.counts = addCounts(addCounts(open.counts, written.counts), rejected);
             } finally {
               releaseItem(item.input, item.value);
             }
+            this.#place.onWritten();
             this.#tally.rows += rowsIn(item.input);
             this.#tally.tokens += item.value.counts.promptTokens + item.value.counts.newTokens;
             this.#inFlight.set(unit.index, open.counts);
@@ -318,6 +363,7 @@ export class Run {
     });
     this.#committed = addCounts(this.#committed, counts);
     this.#stopping.moved();
+    this.#place.onCommitted();
     this.#tally.bytes += unit.bytes;
     this.#inFlight.delete(unit.index);
   }
@@ -325,6 +371,29 @@ export class Run {
   /** A failure that says no more than that the run was told to stop. */
   #isInterrupt(error: unknown): boolean {
     return this.#options.signal?.aborted === true && isGristmillError(error, 'ABORTED');
+  }
+
+  #tellDocuments({ batch, rowNumbers }: UnitBatch, rows: RefinedRows): void {
+    const { onDocument, documentLimit = Number.POSITIVE_INFINITY } = this.#options;
+    if (!onDocument) return;
+    const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
+    const { id, text } = batch;
+    for (const [row, status] of rows.status.entries()) {
+      const nTold = this.#nTold.get(status) ?? 0;
+      if (nTold >= documentLimit) continue;
+      this.#nTold.set(status, nTold + 1);
+      onDocument({
+        id: id && !isNullAt(id, row) ? decoder.decode(bytesAt(id, row)) : null,
+        row: Number(rowNumbers[row]),
+        status,
+        reason: rows.reason[row]!,
+        before: () => decoder.decode(bytesAt(text, row)),
+        after: () => {
+          const left = rows.texts[row];
+          return status === 'dropped' || !left ? null : decoder.decode(left);
+        },
+      });
+    }
   }
 
   #progress(done: boolean): void {
@@ -356,12 +425,16 @@ export class Run {
 }
 
 /** What a unit is called: its file, and what it is of it. */
-export function inputName({ files }: CorpusPlan, unit: CorpusUnit): string {
-  const path = files[unit.fileIndex]?.path ?? '?';
+export function inputName(plan: CorpusPlan, unit: CorpusUnit): string {
+  const path = inputPath(plan, unit);
   if (unit.rowGroupStart !== null)
     return `${path}[row groups ${unit.rowGroupStart}..${unit.rowGroupEnd! - 1}]`;
   if (unit.byteStart !== null) return `${path}[bytes ${unit.byteStart}..${unit.byteEnd}]`;
   return path;
+}
+
+function inputPath({ files }: CorpusPlan, unit: CorpusUnit): string {
+  return files[unit.fileIndex]?.path ?? '?';
 }
 
 /** Runs a step on the batches of a lane; a step's failure becomes the unit's. */
@@ -379,29 +452,6 @@ async function attempt<In, Out>(
   }
 }
 
-function tellDocuments(
-  { batch, rowNumbers }: UnitBatch,
-  rows: RefinedRows,
-  onDocument: RefineCorpusOptions['onDocument'],
-): void {
-  if (!onDocument) return;
-  const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
-  const { id, text } = batch;
-  for (const [row, status] of rows.status.entries()) {
-    onDocument({
-      id: id && !isNullAt(id, row) ? decoder.decode(bytesAt(id, row)) : null,
-      row: Number(rowNumbers[row]),
-      status,
-      reason: rows.reason[row]!,
-      before: () => decoder.decode(bytesAt(text, row)),
-      after: () => {
-        const left = rows.texts[row];
-        return status === 'dropped' || !left ? null : decoder.decode(left);
-      },
-    });
-  }
-}
-
 function releaseItem(input: UnitBatch, value: RefinedRows | null): void {
   value?.release();
   input.batch.release();
@@ -412,7 +462,6 @@ function releaseItem(input: UnitBatch, value: RefinedRows | null): void {
 function isFatal(error: unknown): boolean {
   return (
     !isGristmillError(error) ||
-    isEngineGone(error) ||
     ['RUN_OUTPUT_FAILED', 'RUN_LEASE_LOST', 'RUN_CONSERVATION', 'CORPUS_WRITE_FAILED'].includes(
       error.code,
     )

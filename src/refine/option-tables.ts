@@ -2,6 +2,7 @@
 import { constants } from 'node:buffer';
 import {
   abortSignal,
+  atLeast,
   type Check,
   callback,
   either,
@@ -51,7 +52,11 @@ const REFINE_TABLE: OptionTable<RefineOptions> = {
 export const OPEN_REFINER_TABLE: OptionTable<OpenRefinerOptions> = {
   ...REFINE_TABLE,
   ...SLABS,
-  isolate: flag,
+  isolate: {
+    expected:
+      'false or nothing, as a refiner lives in the process that opens it (refineCorpus runs in a worker process)',
+    accepts: (value) => value === false,
+  },
 };
 
 /** Of a call on a refiner. */
@@ -64,6 +69,7 @@ export const REFINE_CORPUS_TABLE: OptionTable<RefineCorpusOptions> = {
   ...REFINE_TABLE,
   ...SLABS,
   isolate: flag,
+  watchdog: atLeast(0),
   inputs: { ...paths, expected: 'a path, or an array of at least one' },
   out: { ...name, expected: 'a folder, or -' },
   textColumn: name,
@@ -87,6 +93,7 @@ export const REFINE_CORPUS_TABLE: OptionTable<RefineCorpusOptions> = {
   signal: abortSignal,
   stop: abortSignal,
   onDocument: callback,
+  documentLimit: whole(0),
   onProgress: callback,
   onNotice: callback,
 };

@@ -7,12 +7,18 @@
 import { bytesAt, type DocumentBatch } from '../batch/document-batch.ts';
 import type { EngineCallOptions } from '../native/engine.ts';
 import { native } from '../native/index.ts';
+import { programOf } from '../program/line-verdict.ts';
 import type { BatchExecution, ExecutionPool } from '../program/pool.ts';
-import { type OpRecord, STATUSES, type Status, type WindowProgram } from '../program/types.ts';
+import { type DialectName, type OpRecord, STATUSES, type Status } from '../program/types.ts';
+import type { WindowVerdict } from '../program/verdict.ts';
+import { type BatchPlace, type EngineGuard, UNGUARDED } from '../work/guard.ts';
 import type { ChunkPrograms } from './chunk-stage.ts';
 import type { DocumentVerdicts } from './document-stage.ts';
 import type { StageReason } from './reasons.ts';
 import { type RefineCounts, ZERO_COUNTS } from './statistics.ts';
+
+/** Of batches that belong to no run. */
+const NOWHERE: BatchPlace = { unit: 0, firstRow: 0 };
 
 /** Why a row cannot be refined, by its status on arrival (src/corpus/types.ts: 0 fine, 1 null, 2 not UTF-8). */
 const ARRIVAL_REASONS: readonly (StageReason | null)[] = [null, 'null_text', 'invalid_utf8'];
@@ -35,6 +41,8 @@ export interface RefineCore {
     | null;
   /** Program text of a dropped document, as the document refiner answers it. */
   readonly dropAnswer: string;
+  /** How programs are spelt. */
+  readonly dialect: DialectName;
   readonly pool: ExecutionPool;
 }
 
@@ -60,24 +68,36 @@ export interface JudgedBatch {
   readonly failed: readonly (StageReason | null)[];
   readonly droppedByRefiner: Uint8Array;
   readonly score: Float64Array;
-  readonly programs: readonly (readonly WindowProgram[] | null)[];
+  readonly programs: readonly (readonly WindowVerdict[] | null)[];
   readonly promptTokens: number;
   readonly newTokens: number;
   readonly windows: number;
   readonly windowsSkipped: number;
 }
 
+/** How a batch is judged. */
+export interface JudgeOptions {
+  /** Keeps engine calls apart that may kill the process; default: none is. */
+  readonly guard?: EngineGuard;
+  /** Where the batch lies in its run, as the guard knows it. */
+  readonly place?: BatchPlace;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Numbers of the stages for the guard. */
+export const STAGE_NUMBERS = Object.freeze({ document: 0, chunk: 1 });
+
 /** Runs the engine's stages over one batch. @throws ABORTED when `signal` fires */
 export async function judgeBatch(
   core: RefineCore,
   batch: DocumentBatch,
   rowStatus: Uint8Array,
-  signal?: AbortSignal,
+  { guard = UNGUARDED, place = NOWHERE, signal }: JudgeOptions = {},
 ): Promise<JudgedBatch> {
   const failed = Array.from(rowStatus, (status) => ARRIVAL_REASONS[status] ?? null);
   const droppedByRefiner = new Uint8Array(batch.nDocs);
   const score = new Float64Array(batch.nDocs).fill(Number.NaN);
-  const programs: (readonly WindowProgram[] | null)[] = new Array(batch.nDocs).fill(null);
+  const programs: (readonly WindowVerdict[] | null)[] = new Array(batch.nDocs).fill(null);
   let promptTokens = 0;
   let newTokens = 0;
   let windows = 0;
@@ -85,29 +105,40 @@ export async function judgeBatch(
   const alive = (): Int32Array =>
     Int32Array.from(failed.keys()).filter((row) => failed[row] === null && !droppedByRefiner[row]);
 
-  if (core.judge) {
-    const docs = alive();
-    const verdicts = await core.judge(batch.text, docs, { signal });
-    for (const [index, row] of docs.entries()) {
-      score[row] = verdicts.score[index]!;
-      failed[row] = verdicts.failed[index]!;
-      droppedByRefiner[row] = failed[row] === null && verdicts.keep[index] === 0 ? 1 : 0;
+  const setAside = (docs: Int32Array): void => {
+    for (const row of docs) failed[row] = 'engine_crashed';
+  };
+
+  const { judge, write } = core;
+  if (judge) {
+    const run = (docs: Int32Array) => judge(batch.text, docs, { signal });
+    for (const { docs, value } of await guard.over(place, STAGE_NUMBERS.document, alive(), run)) {
+      if (value === null) {
+        setAside(docs);
+        continue;
+      }
+      for (const [index, row] of docs.entries()) {
+        score[row] = value.score[index]!;
+        failed[row] = value.failed[index]!;
+        droppedByRefiner[row] = failed[row] === null && value.keep[index] === 0 ? 1 : 0;
+      }
+      promptTokens += value.promptTokens;
+      newTokens += value.newTokens;
     }
-    promptTokens += verdicts.promptTokens;
-    newTokens += verdicts.newTokens;
   }
-  if (core.write) {
-    const docs = alive();
-    const chunk = await core.write(batch.text, docs, { signal });
-    for (const [index, row] of docs.entries()) {
-      const written = chunk.programs[index]!;
-      if (written === null) failed[row] = 'engine_crashed';
-      programs[row] = written;
+  if (write) {
+    const run = (docs: Int32Array) => write(batch.text, docs, { signal });
+    for (const { docs, value } of await guard.over(place, STAGE_NUMBERS.chunk, alive(), run)) {
+      if (value === null) {
+        setAside(docs);
+        continue;
+      }
+      for (const [index, row] of docs.entries()) programs[row] = value.programs[index]!;
+      promptTokens += value.promptTokens;
+      newTokens += value.newTokens;
+      windows += value.windows;
+      windowsSkipped += value.windowsSkipped;
     }
-    promptTokens += chunk.promptTokens;
-    newTokens += chunk.newTokens;
-    windows += chunk.windows;
-    windowsSkipped += chunk.windowsSkipped;
   }
   const tokens = { promptTokens, newTokens, windows, windowsSkipped };
   return { batch, failed, droppedByRefiner, score, programs, ...tokens };
@@ -126,9 +157,10 @@ export async function executeBatch(
   const reason: string[] = new Array(nRows);
   const program: (string | null)[] = new Array(nRows);
   const texts: (Uint8Array | null)[] = new Array(nRows);
-  const ops: (readonly OpRecord[])[] = new Array(nRows);
+  const wasExecuted = new Uint8Array(nRows);
   const codePoints = new Int32Array(nRows);
   native().countCodePoints(batch.text.data, batch.text.offsets, codePoints);
+  const editedCodePoints = countEdited(execution, nRows);
   const tally = { kept: 0, edited: 0, dropped: 0, failed: 0 };
   const reasons = new Map<string, number>();
   let charsIn = 0;
@@ -138,7 +170,6 @@ export async function executeBatch(
     const arrival = failed[row]!;
     const input = bytesAt(batch.text, row);
     texts[row] = input;
-    ops[row] = [];
     if (arrival !== null) {
       status[row] = 'failed';
       reason[row] = arrival;
@@ -152,8 +183,8 @@ export async function executeBatch(
     } else {
       status[row] = STATUSES[execution.status[row]!]!;
       reason[row] = execution.reasonAt(row);
-      program[row] = joinPrograms(programs[row] ?? null);
-      ops[row] = execution.opsAt(row);
+      program[row] = joinPrograms(programs[row] ?? null, core.dialect);
+      wasExecuted[row] = 1;
       texts[row] = execution.textAt(row) ?? input;
     }
     const became = status[row]!;
@@ -163,6 +194,7 @@ export async function executeBatch(
     if (became === 'dropped') continue;
     const text = texts[row];
     if (text === input) charsOut += codePoints[row]!;
+    else if (became === 'edited') charsOut += editedCodePoints[row]!;
     else if (text) charsOut += codePointsOf(text);
   }
   const counts: RefineCounts = {
@@ -177,8 +209,27 @@ export async function executeBatch(
     windows: judged.windows,
     windowsSkipped: judged.windowsSkipped,
   };
-  const release = (): void => execution.release();
-  return { batch, status, reason, program, score: judged.score, ops, texts, counts, release };
+  let ops: (readonly OpRecord[])[] | null = null;
+  return {
+    ...{ batch, status, reason, program, score: judged.score, texts, counts },
+    // Runs have no use for them.
+    get ops() {
+      ops ??= Array.from(wasExecuted, (was, row) => (was ? execution.opsAt(row) : []));
+      return ops;
+    },
+    release: () => execution.release(),
+  };
+}
+
+/** Code points of the edited texts, by row. */
+function countEdited(execution: BatchExecution, nRows: number): Int32Array {
+  const counts = new Int32Array(nRows);
+  for (const { docs, offsets, data } of execution.written()) {
+    const own = new Int32Array(docs.length);
+    native().countCodePoints(data, offsets, own);
+    for (const [index, row] of docs.entries()) counts[row] = own[index]!;
+  }
+  return counts;
 }
 
 /** The rows when an output had no form for some of them, by their reasons: failed ones, without a text. */
@@ -221,9 +272,12 @@ function codePointsOf(text: Uint8Array): number {
 }
 
 /** The programs of a document's windows as one text, as the published scripts join them. */
-export function joinPrograms(windows: readonly WindowProgram[] | null): string | null {
+export function joinPrograms(
+  windows: readonly WindowVerdict[] | null,
+  dialect: DialectName,
+): string | null {
   if (windows === null || windows.length === 0) return null;
-  return windows.map((window) => window.program).join('\n');
+  return windows.map((window) => programOf(window, dialect)).join('\n');
 }
 
 const decoder = new TextDecoder('utf-8', { ignoreBOM: true });

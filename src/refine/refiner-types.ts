@@ -9,12 +9,10 @@ import type { ScoringInfo, ScoringStats } from './scoring-engine.ts';
 /** Options of {@link openRefiner}. */
 export interface OpenRefinerOptions extends RefineOptions {
   /**
-   * Keep each engine in a process of its own; default true. The event loop of this process stays free, whatever the
-   * size of a text, and a crash of llama.cpp does not take this process along. False saves two processes and some
-   * tenths of a second at the start; the event loop is then busy about half of a call, and a text of 1 MB holds it
-   * up for more than a second at a stretch: for scripts, not for servers.
+   * Only false, which is the default: a refiner lives in this process, on threads of its own beside the event loop, and a
+   * crash of llama.cpp takes the process along. `refineCorpus` has a worker process for its runs.
    */
-  readonly isolate?: boolean;
+  readonly isolate?: false;
   /** Bytes of one shared-memory slab, default 64 MiB, and their number, default 3. */
   readonly slabBytes?: number;
   readonly nSlabs?: number;

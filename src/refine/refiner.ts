@@ -79,12 +79,10 @@ export async function openRefiner(asked: OpenRefinerOptions = {}): Promise<Refin
   const slabs = openSlabs({ ...options, ownBufferAfterMs: OWN_BUFFER_AFTER_MS });
   const pool = openExecution(resolved, slabs, options.workers);
   const device = parseDevices(options.device ?? 'cpu')[0]!;
-  const core = await openCore(resolved, options, device, pool, options.isolate ?? true).catch(
-    async (error: unknown) => {
-      await pool.destroy();
-      throw error;
-    },
-  );
+  const core = await openCore(resolved, options, device, pool).catch(async (error: unknown) => {
+    await pool.destroy();
+    throw error;
+  });
   const maxRows = batchRows(options.slots ?? defaultSizes(device).nSlots);
   /** What goes on behind calls that have ended. */
   const endings = new Set<Promise<void>>();
@@ -125,7 +123,7 @@ export async function openRefiner(asked: OpenRefinerOptions = {}): Promise<Refin
     }
     const judged = mapOrdered(read(), IN_FLIGHT, async (item) => ({
       item,
-      judged: await judgeBatch(core, item.batch, item.arrival, controller.signal),
+      judged: await judgeBatch(core, item.batch, item.arrival, { signal: controller.signal }),
     }));
     const executed = mapOrdered(judged, IN_FLIGHT, async ({ item, judged: verdicts }) => {
       item.rows = await executeBatch(core, verdicts, controller.signal);

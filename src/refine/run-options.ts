@@ -52,8 +52,13 @@ export interface RefineCorpusOptions extends RefineOptions {
   readonly limit?: number;
   /** Stop at the first bad file or unit; default false. */
   readonly failFast?: boolean;
-  /** Keep each engine in a process of its own, restarted when it dies; default true. */
+  /**
+   * Run in a worker process of its own, which reads, judges, executes and writes, and is started again where it dies;
+   * default true. False runs in this process, which a crash of llama.cpp takes along.
+   */
   readonly isolate?: boolean;
+  /** Seconds without any progress after which the worker is killed and started again; 0: never. Default 600. */
+  readonly watchdog?: number;
   /** Bytes of one shared-memory slab, and their number per lane; default 64 MiB, 3. */
   readonly slabBytes?: number;
   readonly nSlabs?: number;
@@ -64,10 +69,18 @@ export interface RefineCorpusOptions extends RefineOptions {
    * the engine computes for them; the same call again does them, and what is left.
    */
   readonly signal?: AbortSignal;
-  /** Aborted: units in flight are finished, then the run returns with `interrupted`. */
+  /**
+   * Aborted: units in flight are finished, then the run returns with `interrupted`. A worker that dies at that, or does not
+   * move, is not waited for: the run rejects with an `AbortError` then.
+   */
   readonly stop?: AbortSignal;
-  /** Told of every document that was written; for looking at a few, not for collecting a corpus. */
+  /**
+   * Told of every document that was written; for looking at a few, not for collecting a corpus: each one is copied from the
+   * worker to this process.
+   */
   readonly onDocument?: (document: RefinedRow) => void;
+  /** Documents of each status that `onDocument` is told of, at most; default all. */
+  readonly documentLimit?: number;
   readonly onProgress?: (progress: RefineProgress) => void;
   /** One line that a person should see: random models, restarts, the plan. */
   readonly onNotice?: (line: string) => void;
@@ -154,7 +167,7 @@ export interface PlanOverview {
   readonly leftOut: LeftOut;
 }
 
-/** Defaults of {@link RefineCorpusOptions} that are part of a run's identity. */
+/** Defaults of {@link RefineCorpusOptions}. */
 export const REFINE_DEFAULTS = Object.freeze({
   textColumn: 'text',
   keepOriginal: false,
@@ -163,4 +176,5 @@ export const REFINE_DEFAULTS = Object.freeze({
   zstdLevel: 3,
   rowGroupRows: 10_000,
   rowGroupBytes: 64_000_000,
+  watchdog: 600,
 });

@@ -1,32 +1,19 @@
 /**
- * A run: a corpus in, a refined corpus and a ledger out (see lanes.ts for the streams and ledger.ts for the commits).
+ * A run as its callers have it: in a worker process of its own, under a supervisor (work/supervisor.ts), or here.
+ *
+ * This process reads and writes no document then: options, notices, progress and the summary cross over, and the documents
+ * that somebody wants to be told of. Standard input and output of a stream are the worker's own. Nothing here loads the
+ * addon.
  */
-import { join } from 'node:path';
-import { planCorpus } from '../corpus/plan.ts';
-import type { CorpusPlan } from '../corpus/types.ts';
-import { anyOf, throwIfAborted } from '../errors.ts';
-import { localPath } from '../local-path.ts';
+import { GristmillError } from '../errors.ts';
 import { checkOptions, given, refuseOption } from '../options.ts';
-import { llamaCppVersion, version } from '../version.ts';
-import { type ResolvedRefiner, resolveRefiner } from './core.ts';
-import { defaultSizes, parseDevices } from './devices.ts';
-import { inputName, Run } from './lanes.ts';
-import { type Ledger, openLedger } from './ledger.ts';
+import { distFile } from '../paths.ts';
+import { type Death, supervise } from '../work/supervisor.ts';
 import { REFINE_CORPUS_TABLE } from './option-tables.ts';
-import { describePlan, planOverview } from './plan-overview.ts';
-import { checkReserved, statusColumns } from './reserved-columns.ts';
-import type { RunIdentity } from './run-identity.ts';
-import {
-  jsonOptionsOf,
-  type ListedInputs,
-  REFINE_DEFAULTS,
-  type RefineCorpusOptions,
-} from './run-options.ts';
-import type { RunSummary, UsedThresholds } from './statistics.ts';
-import { streamRun } from './stream-run.ts';
-import { emptyTally, summarise } from './tally.ts';
-import type { OutputSettings } from './unit-writer.ts';
-import { usedThresholds } from './used-thresholds.ts';
+import { REFINE_DEFAULTS, type RefineCorpusOptions } from './run-options.ts';
+import type { RunBefore } from './run-place.ts';
+import { type RunRequest, type RunTold, rowOf } from './run-protocol.ts';
+import type { RunSummary } from './statistics.ts';
 
 /**
  * Refines a corpus. Running it again on the same output folder resumes.
@@ -36,149 +23,73 @@ import { usedThresholds } from './used-thresholds.ts';
  */
 export async function refineCorpus(asked: RefineCorpusOptions): Promise<RunSummary> {
   checkOptions('refineCorpus', asked, REFINE_CORPUS_TABLE, ['inputs', 'out']);
-  const { signal: drop, ...rest } = given(asked);
-  throwIfAborted(drop, 'the run');
-  const signal = anyOf(drop, asked.stop);
-  const inputs = [asked.inputs].flat();
-  const options: ListedInputs = { ...rest, inputs, ...(signal && { signal }) };
-  const notice = options.onNotice ?? (() => undefined);
-  const started = performance.now();
-  const out = localPath(options.out, 'output', '--out');
-  const resolved = await resolveRefiner(options);
-  for (const stage of ['document', 'chunk'] as const) {
-    const random = resolved[stage]?.model.random;
-    if (random) {
-      notice(`${stage} model "${random}": random weights, its verdicts mean nothing`);
-    } else if (options.profile === undefined && resolved[stage]?.profile?.name === 'prox') {
-      notice(
-        `${stage} model ${resolved[stage].model.path}: no profile beside it, it is asked as profile prox says`,
+  const options = given(asked);
+  if (options.isolate === false) {
+    if (options.watchdog !== undefined) {
+      refuseOption(
+        'watchdog',
+        'none beside isolate: false, where nobody watches',
+        options.watchdog,
       );
     }
+    const { runHere } = await import('./run-here.ts');
+    return runHere(options);
   }
-  const thresholds = await usedThresholds(resolved);
-  if (options.out === '-') {
-    const outcome = await streamRun(options, resolved, { started, drop });
-    if (outcome.interrupted) throwIfAborted(drop, 'the run');
-    return { ...outcome, thresholds };
-  }
-  if (options.rejected !== undefined) {
-    const expected = 'none beside an output folder, which holds rejected rows itself';
-    const received = options.rejected;
-    refuseOption('rejected', expected, received);
-  }
-  const plan = await planCorpus({
-    inputs: options.inputs,
-    textColumn: options.textColumn ?? REFINE_DEFAULTS.textColumn,
-    ...(options.idColumn !== undefined && { idColumn: options.idColumn }),
-    unitRows: options.unitRows ?? REFINE_DEFAULTS.unitRows,
-    failFast: options.failFast ?? false,
-    exclude: [out],
-    ...jsonOptionsOf(options, options.format === 'parquet'),
-    ...(options.signal && { signal: options.signal }),
-  });
-  for (const line of describePlan(plan)) notice(line);
-  const output = outputSettings(options);
-  checkReserved(plan, output);
-  if (options.planOnly) {
-    const summary = summarise([], plan, out, started, emptyTally(plan));
-    return { ...summary, thresholds, plan: planOverview(plan) };
-  }
-  const identity = identityOf(options, resolved, plan, output, thresholds);
-  const ledger = await openLedger(options.out, identity, {
-    units: plan.units.map((unit) => ({ input: inputName(plan, unit), nRows: unit.nRows })),
-    onNotice: notice,
-    signal: options.signal,
-  });
-  try {
-    const run = new Run(options, resolved, plan, output, ledger, { started, drop });
-    const outcome = await run.execute();
-    if (outcome.interrupted) throwIfAborted(drop, 'the run');
-    const nRejected = rejectedRows(ledger);
-    if (nRejected > 0) {
-      notice(`${nRejected} rows could not be rows: bytes and reasons in ${join(out, 'rejected')}`);
-    }
-    return { ...outcome, thresholds };
-  } catch (error) {
-    throw ledger.explain(error);
-  } finally {
-    ledger.close();
-  }
+  return inWorker(options);
 }
 
-function rejectedRows({ committed }: Ledger): number {
-  const files = [...committed.values()].flatMap((record) => record.files);
-  return files.reduce((sum, { path, rows }) => sum + (path.startsWith('rejected/') ? rows : 0), 0);
-}
-
-function hasJson({ files }: CorpusPlan): boolean {
-  return files.some((file) => file.format.startsWith('jsonl'));
-}
-
-function outputSettings(options: RefineCorpusOptions): OutputSettings {
-  const chosen = { ...REFINE_DEFAULTS, ...options };
-  const { keepOriginal, droppedText, zstdLevel, rowGroupRows, rowGroupBytes } = chosen;
-  return {
-    format: options.format ?? null,
-    ...statusColumns(options),
-    keepOriginal,
-    droppedText,
-    zstdLevel,
-    rowGroupRows,
-    rowGroupBytes,
-  };
-}
-
-function identityOf(
+/** Runs in a worker. @param workerFile script of the worker; tests give one that dies */
+export async function inWorker(
   options: RefineCorpusOptions,
-  resolved: ResolvedRefiner,
-  plan: CorpusPlan,
-  output: OutputSettings,
-  thresholds: UsedThresholds,
-): RunIdentity {
-  const device = parseDevices(options.device ?? 'cpu')[0]!;
-  const model = (stage: 'document' | 'chunk') => {
-    const found = resolved[stage]?.model;
-    return found ? { path: found.path, bytes: found.bytes, sha256: found.sha256 } : null;
+  workerFile = distFile('refine/run-worker.js'),
+): Promise<RunSummary> {
+  const { signal, stop, onNotice, onProgress, onDocument, isolate: _, ...rest } = options;
+  const { watchdog = REFINE_DEFAULTS.watchdog, device = 'cpu' } = options;
+  const started = performance.now();
+  const notices = new Set<string>();
+  let nWorkers = 0;
+  let before: Omit<RunBefore, 'elapsedMs'> | null = null;
+  const onTold = (told: RunTold): void => {
+    if ('notice' in told) {
+      // A worker that takes over begins by saying what the first one said.
+      if (nWorkers > 1 && notices.has(told.notice)) return;
+      notices.add(told.notice);
+      onNotice?.(told.notice);
+    } else if ('progress' in told) onProgress?.(told.progress);
+    else if ('begun' in told) before ??= told.begun;
+    else if ('output' in told) {
+      // Its standard output is ours, and so is its end: what listens to it here hears of it.
+      const { message, code } = told.output;
+      process.stdout.emit('error', Object.assign(new Error(message), { code }));
+    } else for (const row of told.documents) onDocument?.(rowOf(row));
   };
-  return {
-    format: 1,
-    versions: { gristmill: version, llamaCpp: llamaCppVersion },
-    options: {
-      ...resolved.options,
-      ...identityOfOutput(output, plan),
-      dialect: resolved.dialect,
-      textColumn: plan.textColumn,
-      idColumn: plan.idColumn,
-      documentProfile: resolved.document?.profile ?? null,
-      chunkProfile: resolved.chunk?.profile ?? null,
-      unitRows: options.unitRows ?? REFINE_DEFAULTS.unitRows,
-      limit: options.limit ?? null,
-      ...(hasJson(plan) && {
-        inferLines: jsonOptionsOf(options, output.format === 'parquet').inferLines ?? 'default',
-        maxLineBytes: plan.maxLineBytes,
-      }),
-      deviceKind: device === 'cpu' ? 'cpu' : 'cuda',
-      slots: options.slots ?? defaultSizes(device).nSlots,
+  const isStream = options.out === '-';
+  const { result } = supervise<RunRequest, RunTold>({
+    file: workerFile,
+    hasStreams: isStream || [options.inputs].flat().includes('-'),
+    request: () => {
+      nWorkers++;
+      return {
+        options: rest,
+        wantsDocuments: onDocument !== undefined,
+        wantsProgress: onProgress !== undefined,
+        before: before && { ...before, elapsedMs: performance.now() - started },
+      };
     },
-    models: { document: model('document'), chunk: model('chunk') },
-    thresholds,
-    inputs: plan.files.map(({ path, bytes, fingerprint }) => ({ path, bytes, fingerprint })),
-    units: plan.units.length,
-  };
+    onTold,
+    onDeath: (exit) => onNotice?.(`the worker on ${device} died (${exit}) and was started again`),
+    ...(isStream && { onlyDeath: streamCut }),
+    device,
+    watchdogMs: watchdog * 1000,
+    stop,
+    signal,
+  });
+  return (await result) as RunSummary;
 }
 
-/** Options that a run was not asked for say nothing in its identity, so that runs of earlier versions go on. */
-function identityOfOutput(
-  { format, statusPrefix, replaceStatus, ...rest }: OutputSettings,
-  plan: CorpusPlan,
-): Record<string, unknown> {
-  const families = new Set(plan.schemas.map(({ family }) => family));
-  const ofInputs = families.has('jsonl') ? 'jsonl.zst' : 'parquet';
-  const isMixed = families.has('jsonl') && families.size > 1;
-  return {
-    ...rest,
-    format: format ?? (isMixed ? 'that of the inputs' : ofInputs),
-    ...(statusPrefix !== null && { statusPrefix }),
-    ...(replaceStatus && { replaceStatus }),
-  };
+/** What was written to a stream cannot be taken back, nor can what was read from one be read again. */
+function streamCut({ exit, lastWords, inFlight }: Death): GristmillError {
+  const rows = inFlight.map(({ unit, first, end }) => `${first}..${end - 1} of unit ${unit}`);
+  const engines = rows.length === 0 ? 'none' : `rows ${rows.join(', ')}`;
+  return new GristmillError('RUN_STREAM_CUT', { exit, inFlight: engines, lastWords });
 }

@@ -1,20 +1,13 @@
 /**
- * The scoring engine as the stages see it: verdicts on lines and on documents, in this process or in one of its own.
+ * The scoring engine as the stages see it: verdicts on lines and on documents.
  *
- * Texts are decoded, encoded into bags and scored where the model is: in the child process the run's main thread
- * stays free. In this process the event loop gets its turns between pages and between the steps of one.
+ * The event loop gets its turns between pages and between the steps of one.
  */
 import { throwIfAborted } from '../errors.ts';
 import type { RetentionThreshold } from '../lines/calibration.ts';
 import { openPageScorer, type PageScorerOptions } from '../lines/page-scorer.ts';
 import type { DocumentViews, EngineCallOptions } from '../native/engine.ts';
-import {
-  compact,
-  FLAG_CRASHED,
-  openEngineHost,
-  type ProcessEngineOptions,
-  requestedDocs,
-} from './engine-host.ts';
+import { native } from '../native/index.ts';
 
 /** What a scoring model says of itself. */
 export interface ScoringInfo {
@@ -40,15 +33,12 @@ export interface LineScores {
   readonly lineStarts: Int32Array;
   /** Probability of "keep" of every line (LF), 0..1. */
   readonly scores: Float32Array;
-  /** One entry a document: {@link FLAG_CRASHED} or 0; a crashed document has no lines. */
-  readonly flags: Uint8Array;
 }
 
 /** Scores of documents; one entry per requested document. */
 export interface DocumentScores {
-  /** Probability of "keep", 0..1; NaN where the document killed the engine. */
+  /** Probability of "keep", 0..1. */
   readonly scores: Float32Array;
-  readonly flags: Uint8Array;
 }
 
 /** Counters since the engine was opened. */
@@ -79,9 +69,11 @@ export async function openLocalScoring(options: PageScorerOptions): Promise<Scor
   let lines = 0;
   const texts = (request: ScoringRequest): string[] => {
     const { data, offsets } = request;
-    return Array.from(requestedDocs(request), (document) =>
-      decoder.decode(data.subarray(offsets[document], offsets[document + 1])),
-    );
+    return Array.from(requestedDocs(request), (document) => {
+      const bytes = data.subarray(offsets[document], offsets[document + 1]);
+      native().traceView('scorer', bytes);
+      return decoder.decode(bytes);
+    });
   };
   return {
     info: { kind, device, nEmbd, nCtx, thresholds: scorer.thresholds },
@@ -92,7 +84,7 @@ export async function openLocalScoring(options: PageScorerOptions): Promise<Scor
         throwIfAborted(options?.signal, 'scoring');
         found.push(await scorer.scoreLines(text.split('\n'), options));
       }
-      const merged = mergeLines(found, new Uint8Array(found.length));
+      const merged = mergeLines(found);
       documents += found.length;
       lines += merged.scores.length;
       return merged;
@@ -100,72 +92,19 @@ export async function openLocalScoring(options: PageScorerOptions): Promise<Scor
     scoreDocuments: async (request, options) => {
       const scores = await scorer.scoreDocuments(texts(request), options);
       documents += scores.length;
-      return { scores, flags: new Uint8Array(scores.length) };
+      return { scores };
     },
     stats: async () => ({ documents, lines }),
     dispose: async () => scorer.dispose(),
   };
 }
 
-/** Opens a scoring engine in a child process that is restarted when it dies. */
-export async function openProcessScoring(
-  options: Required<PageScorerOptions>,
-  processOptions: ProcessEngineOptions = {},
-): Promise<ScoringEngine> {
-  let last: ScoringStats = { documents: 0, lines: 0 };
-  let lost: ScoringStats = last;
-  const host = await openEngineHost(
-    { engine: 'scoring', options },
-    {
-      ...processOptions,
-      onDeath: () => {
-        lost = addStats(lost, last);
-        last = { documents: 0, lines: 0 };
-      },
-    },
-  );
-  const parts = <T>(
-    method: 'scoreLines' | 'scoreDocuments',
-    request: ScoringRequest,
-    options: EngineCallOptions | undefined,
-    crashed: () => T,
-  ): Promise<T[]> =>
-    host.isolated(
-      requestedDocs(request),
-      (some) => host.call(method, compact(request, some), options) as Promise<T>,
-      crashed,
-    );
-  return {
-    info: host.info as ScoringInfo,
-    scoreLines: async (request, options) => {
-      const all = await parts<LineScores>('scoreLines', request, options, () =>
-        mergeLines([new Float32Array(0)], Uint8Array.of(FLAG_CRASHED)),
-      );
-      if (all.length === 1) return all[0]!;
-      const pages = all.flatMap(({ lineStarts, scores }) =>
-        Array.from(lineStarts.subarray(1), (end, page) => scores.subarray(lineStarts[page]!, end)),
-      );
-      return mergeLines(pages, Uint8Array.from(all.flatMap(({ flags }) => [...flags])));
-    },
-    scoreDocuments: async (request, options) => {
-      const all = await parts<DocumentScores>('scoreDocuments', request, options, () => ({
-        scores: Float32Array.of(Number.NaN),
-        flags: Uint8Array.of(FLAG_CRASHED),
-      }));
-      return {
-        scores: Float32Array.from(all.flatMap(({ scores }) => [...scores])),
-        flags: Uint8Array.from(all.flatMap(({ flags }) => [...flags])),
-      };
-    },
-    stats: async () => {
-      last = (await host.call('stats', null)) as ScoringStats;
-      return addStats(lost, last);
-    },
-    dispose: () => host.dispose(),
-  };
+/** Indices of the requested documents; all of them for null. */
+function requestedDocs({ offsets, docs }: ScoringRequest): Int32Array {
+  return docs ?? Int32Array.from({ length: offsets.length - 1 }, (_, document) => document);
 }
 
-function mergeLines(pages: readonly Float32Array[], flags: Uint8Array): LineScores {
+function mergeLines(pages: readonly Float32Array[]): LineScores {
   const lineStarts = new Int32Array(pages.length + 1);
   pages.forEach((page, index) => {
     lineStarts[index + 1] = lineStarts[index]! + page.length;
@@ -174,9 +113,5 @@ function mergeLines(pages: readonly Float32Array[], flags: Uint8Array): LineScor
   pages.forEach((page, index) => {
     scores.set(page, lineStarts[index]);
   });
-  return { lineStarts, scores, flags };
-}
-
-function addStats(first: ScoringStats, second: ScoringStats): ScoringStats {
-  return { documents: first.documents + second.documents, lines: first.lines + second.lines };
+  return { lineStarts, scores };
 }

@@ -1,20 +1,15 @@
 /**
  * The stages over scoring models: a verdict instead of a program, the same ops and the same execution.
  *
- * Chunk stage: lines whose probability of "keep" is below the threshold are removed, run by run, by `remove_lines`
+ * Chunk stage: lines whose probability of "keep" is below the threshold are removed, run by run, as by `remove_lines`
  * ops of the run's dialect. Document stage: a document below the threshold is dropped.
  * Counts: a scored line (or document) is one position of the model and counts as one prompt token.
  */
 import { GristmillError } from '../errors.ts';
 import { type RetentionThreshold, thresholdFor } from '../lines/calibration.ts';
-import { print } from '../program/parse.ts';
-import type { DialectName, Op, WindowProgram } from '../program/types.ts';
-import { FLAG_CRASHED } from './engine-host.ts';
+import { lineVerdicts } from '../program/line-verdict.ts';
 import type { RefineCore } from './refine-batch.ts';
 import type { ScoringEngine } from './scoring-engine.ts';
-
-/** Ops of one window's program; executors refuse programs of more than 256. */
-const OPS_PER_WINDOW = 200;
 
 /** How sharply lines are judged; at most one of the two. */
 export interface LineThreshold {
@@ -77,18 +72,16 @@ export function evidenceAgainst(scores: ArrayLike<number>, threshold: number): n
 export function lineStage(
   engine: ScoringEngine,
   { lineThreshold, retention = DEFAULT_RETENTION }: LineThreshold,
-  dialect: DialectName,
 ): NonNullable<RefineCore['write']> {
   const threshold = lineThreshold ?? thresholdFor(retention, engine.info.thresholds);
   return async ({ data, offsets }, docs, options) => {
     const request = { data, offsets, docs };
-    const { lineStarts, scores, flags } = await engine.scoreLines(request, options);
+    const { lineStarts, scores } = await engine.scoreLines(request, options);
     const programs = Array.from(docs, (_, index) => {
-      if (flags[index]! & FLAG_CRASHED) return null;
       const own = scores.subarray(lineStarts[index], lineStarts[index + 1]);
       const isActedOn =
         lineThreshold !== undefined || evidenceAgainst(own, threshold) >= LEAST_EVIDENCE;
-      return linePrograms(own, isActedOn ? threshold : 0, dialect);
+      return lineVerdicts(own, isActedOn ? threshold : 0);
     });
     return {
       programs,
@@ -99,45 +92,6 @@ export function lineStage(
     };
   };
 }
-
-/**
- * Programs that remove the lines below a threshold; several windows where one program would have too many ops.
- *
- * @param scores probability of "keep" by line
- * @param firstLine number of the first of them in the document, from 0
- */
-export function linePrograms(
-  scores: ArrayLike<number>,
-  threshold: number,
-  dialect: DialectName,
-  firstLine = 0,
-): WindowProgram[] {
-  const windows: WindowProgram[] = [];
-  const nLines = scores.length;
-  let ops: Op[] = [];
-  let windowStart = 0;
-  const close = (lineEnd: number): void => {
-    const program = print(ops.length > 0 ? ops : [KEEP[dialect]], dialect);
-    windows.push({ lineStart: firstLine + windowStart, lineEnd: firstLine + lineEnd, program });
-    windowStart = lineEnd;
-    ops = [];
-  };
-  for (let line = 0; line < nLines; line++) {
-    if (scores[line]! >= threshold) continue;
-    let end = line + 1;
-    while (end < nLines && scores[end]! < threshold) end++;
-    if (ops.length === OPS_PER_WINDOW) close(line);
-    ops.push({ op: 'remove_lines', lineStart: firstLine + line, lineEnd: firstLine + end });
-    line = end;
-  }
-  close(nLines);
-  return windows;
-}
-
-const KEEP: Readonly<Record<DialectName, Op>> = {
-  prox: { op: 'keep_chunk' },
-  ultrax: { op: 'keep_all' },
-};
 
 /**
  * Share of the documents to keep that the default threshold of a document-score model keeps; of the package's model as a
@@ -163,11 +117,11 @@ export function scoredDocumentStage(
   const { thresholds } = engine.info;
   const threshold = given ?? thresholdFor(documentRetention(thresholds), thresholds);
   return async ({ data, offsets }, docs, options) => {
-    const { scores, flags } = await engine.scoreDocuments({ data, offsets, docs }, options);
+    const { scores } = await engine.scoreDocuments({ data, offsets, docs }, options);
     return {
       keep: Uint8Array.from(scores, (score) => (score >= threshold ? 1 : 0)),
       score: Float64Array.from(scores),
-      failed: Array.from(flags, (flag) => (flag & FLAG_CRASHED ? 'engine_crashed' : null)),
+      failed: Array.from(scores, () => null),
       promptTokens: docs.length,
       newTokens: 0,
     };

@@ -8,12 +8,13 @@ import { planCorpus } from '../corpus/plan.ts';
 import { refusedRows } from '../corpus/refused-rows.ts';
 import type { ValueProblem } from '../corpus/reject-reasons.ts';
 import { openSink } from '../corpus/sink.ts';
-import type { CorpusPlan, UnitBatch } from '../corpus/types.ts';
+import type { CorpusPlan, CorpusUnit, UnitBatch } from '../corpus/types.ts';
 import { openUnit } from '../corpus/unit.ts';
 import { anyOf, GristmillError, isGristmillError } from '../errors.ts';
 import { openCore, openExecution, openSlabs, type ResolvedRefiner } from './core.ts';
 import { batchRows, defaultSizes, parseDevices } from './devices.ts';
-import { BATCH_BYTES, IN_FLIGHT } from './lanes.ts';
+import { pulledFrom } from './input-waits.ts';
+import { BATCH_BYTES, IN_FLIGHT, type RunSettings } from './lanes.ts';
 import { firstRows, rejectModeOf, rowsIn } from './limited-rows.ts';
 import { mapOrdered } from './pipeline.ts';
 import { executeBatch, judgeBatch, withRefused } from './refine-batch.ts';
@@ -34,7 +35,7 @@ import { extraColumns, extraValues, reservedNames } from './unit-writer.ts';
 export async function streamRun(
   options: ListedInputs,
   resolved: ResolvedRefiner,
-  { started, drop }: { readonly started: number; readonly drop: AbortSignal | undefined },
+  { started, drop, place }: RunSettings,
 ): Promise<RunOutcome> {
   const plan = await planCorpus({
     inputs: options.inputs,
@@ -58,17 +59,17 @@ export async function streamRun(
   let interrupted = false;
   let unitsDone = 0;
   using stopping = new Stopping(options.signal);
-  const core = await openCore(resolved, options, device, pool, options.isolate ?? true, {
-    signal: options.signal,
-    kill: stopping.giveUp,
-  }).catch(async (error: unknown) => {
+  place.onOpening();
+  const core = await openCore(resolved, options, device, pool).catch(async (error: unknown) => {
     await pool.destroy();
     throw error;
   });
-  async function* read(): AsyncGenerator<{ input: UnitBatch; file: string }> {
+  place.onRunning();
+  async function* read(): AsyncGenerator<{ unit: CorpusUnit; input: UnitBatch; file: string }> {
     let rowsLeft = options.limit ?? Number.POSITIVE_INFINITY;
     for (const unit of plan.units) {
       if (rowsLeft <= 0) return;
+      const file = plan.files[unit.fileIndex]!.path;
       const batches = openUnit(plan, unit, slabs, {
         aligned: true,
         batchRows: batchRows(options.slots ?? defaultSizes(device).nSlots),
@@ -77,13 +78,14 @@ export async function streamRun(
         reserved: reservedNames(settings),
         signal: anyOf(drop, stopping.giveUp)!,
       });
-      for await (const input of firstRows(batches, rowsLeft)) {
+      const pulled = pulledFrom(file, batches, place);
+      for await (const input of firstRows(pulled, rowsLeft)) {
         if (options.signal?.aborted) {
           interrupted = true;
           return;
         }
         rowsLeft -= rowsIn(input);
-        yield { input, file: plan.files[unit.fileIndex]!.path };
+        yield { unit, input, file };
       }
       unitsDone++;
     }
@@ -100,10 +102,16 @@ export async function streamRun(
       metadata: await keptMetadata(plan, plan.units[0]!),
     });
     try {
-      const judged = mapOrdered(read(), IN_FLIGHT, async ({ input, file }) => ({
+      const judged = mapOrdered(read(), IN_FLIGHT, async ({ unit, input, file }) => ({
         input,
         file,
-        judged: await stopping.computing(judgeBatch(core, input.batch, input.rowStatus, drop)),
+        judged: await stopping.computing(
+          judgeBatch(core, input.batch, input.rowStatus, {
+            guard: place.guard,
+            place: { unit: unit.index, firstRow: input.firstRow },
+            signal: drop,
+          }),
+        ),
       }));
       const executed = mapOrdered(judged, IN_FLIGHT, async ({ input, file, judged }) => ({
         input,
@@ -121,7 +129,10 @@ export async function streamRun(
         const refuse = (row: number, problem: ValueProblem): void => {
           refused.set(row, problem);
         };
-        await sink.write({ text: rows.texts, rows: staying, carry, extra, refuse });
+        await place.waiting('output', () =>
+          sink.write({ text: rows.texts, rows: staying, carry, extra, refuse }),
+        );
+        place.onWritten();
         await rejected.write(file, await refusedRows(input, plan.textColumn, refused));
         const written = withRefused(rows, refused);
         counts = addCounts(addCounts(counts, written.counts), rejectedCounts(input.rejected));

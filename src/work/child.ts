@@ -1,8 +1,12 @@
 /**
  * A child process of ours with a channel: it never outlives this process, nor the thread that started it, and its last
  * words are kept.
+ *
+ * On the main thread nothing native is needed for that: a parent that ends takes its children along (child-life.ts). A
+ * thread that ends leaves the process, which must not keep the child, nor what is left of one.
  */
 import { type ChildProcess, fork } from 'node:child_process';
+import { isMainThread } from 'node:worker_threads';
 import { native } from '../native/index.ts';
 
 /** Bytes of a child's standard error that are kept: its end. */
@@ -10,6 +14,17 @@ const KEPT_BYTES = 8192;
 /** A grandchild may keep the pipe open. */
 const LAST_WORDS_MS = 500;
 const MAX_WORDS = 160;
+
+/** Descriptor that {@link ChildOptions.shared} has in the child. */
+export const SHARED_DESCRIPTOR = 4;
+
+/** How a child is started. */
+export interface ChildOptions {
+  /** Gives the child this process's standard input and output; default: it has none. */
+  readonly hasStreams?: boolean;
+  /** An open file that the child finds as {@link SHARED_DESCRIPTOR}. */
+  readonly shared?: number | null;
+}
 
 /** A started child. */
 export interface Child {
@@ -25,15 +40,21 @@ export interface Child {
  *
  * @param onEnd called once, when it has ended (or could not be started) and its last words are there
  */
-export function startChild(file: string, onEnd: (exit: string) => void): Child {
+export function startChild(
+  file: string,
+  onEnd: (exit: string) => void,
+  { hasStreams = false, shared = null }: ChildOptions = {},
+): Child {
+  const own = hasStreams ? 'inherit' : 'ignore';
   const started = fork(file, [String(process.pid)], {
     serialization: 'advanced',
     execArgv: [],
-    stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+    stdio: [own, own, 'pipe', 'ipc', ...(shared === null ? [] : [shared])],
     // The message of an abort is what is wanted, not a debugger that looks for the place.
     env: { ...process.env, GGML_NO_BACKTRACE: '1' },
   });
-  const owned = started.pid === undefined ? null : new (native().OwnedChild)(started.pid);
+  const isOwned = !isMainThread && started.pid !== undefined;
+  const owned = isOwned ? new (native().OwnedChild)(started.pid) : null;
   let tail = Buffer.alloc(0);
   started.stderr?.on('data', (chunk: Buffer) => {
     tail = Buffer.concat([tail, chunk]).subarray(-KEPT_BYTES);

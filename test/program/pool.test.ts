@@ -8,8 +8,7 @@ import { distFile } from '../../src/paths.ts';
 import { execute } from '../../src/program/execute.ts';
 import type { ExecuteOptions } from '../../src/program/options.ts';
 import { type BatchExecution, ExecutionPool } from '../../src/program/pool.ts';
-import { STATUSES } from '../../src/program/types.ts';
-import type { DocumentPrograms } from '../../src/program/verdict.ts';
+import { STATUSES, type WindowProgram } from '../../src/program/types.ts';
 import { programs, texts, windows } from './arbitraries.ts';
 
 const WORKER = distFile('program/worker.cjs');
@@ -33,7 +32,7 @@ function batchOf(documents: readonly string[], from = slabs): Promise<DocumentBa
 function expectSame(
   execution: BatchExecution,
   documents: readonly string[],
-  given: readonly DocumentPrograms[],
+  given: readonly (string | readonly WindowProgram[] | null)[],
   options: ExecuteOptions = {},
 ): void {
   for (const [doc, text] of documents.entries()) {

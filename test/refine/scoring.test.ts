@@ -5,14 +5,10 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openPageScorer } from '../../src/lines/page-scorer.ts';
 import { execute } from '../../src/program/execute.ts';
+import { linePrograms, programOf } from '../../src/program/line-verdict.ts';
 import { openRefiner } from '../../src/refine/refiner.ts';
-import { openLocalScoring, openProcessScoring } from '../../src/refine/scoring-engine.ts';
-import {
-  evidenceAgainst,
-  LEAST_EVIDENCE,
-  linePrograms,
-  lineStage,
-} from '../../src/refine/scoring-stages.ts';
+import { openLocalScoring } from '../../src/refine/scoring-engine.ts';
+import { evidenceAgainst, LEAST_EVIDENCE, lineStage } from '../../src/refine/scoring-stages.ts';
 import { syntheticDocuments, writeDocumentScorer, writeLineScorer } from '../lines/support.ts';
 import { syntheticPages } from '../train/support.ts';
 
@@ -84,13 +80,12 @@ describe('lineStage', () => {
       scoreLines: async () => ({
         lineStarts: Int32Array.of(0, scores.length),
         scores: Float32Array.from(scores),
-        flags: Uint8Array.of(0),
       }),
     } as unknown as Parameters<typeof lineStage>[0];
     const text = { data: new Uint8Array(), offsets: new Int32Array(2) };
-    const write = lineStage(engine, asked, 'prox');
+    const write = lineStage(engine, asked);
     const { programs } = await write(text as Parameters<typeof write>[0], Int32Array.of(0));
-    return programs[0]!.map(({ program }) => program).join('\n');
+    return programs[0]!.map((window) => programOf(window, 'prox')).join('\n');
   }
 
   it('leaves a page as it is when little speaks against its lines', async () => {
@@ -109,7 +104,7 @@ describe('lineStage', () => {
 });
 
 describe('a refiner over models that score', () => {
-  it('removes what the model scores below the threshold, in this process and in one of its own', async () => {
+  it('removes what the model scores below the threshold', async () => {
     const scorer = await openPageScorer({ modelPath: lines });
     const expected = await Promise.all(
       pages.map(async (page) => {
@@ -119,18 +114,16 @@ describe('a refiner over models that score', () => {
     );
     scorer.dispose();
     expect(expected.some((text, index) => text !== texts[index])).toBe(true);
-    for (const isolate of [false, true]) {
-      // 0.2 is what the model's table says of a retention of 0.99, the default.
-      for (const choice of [{}, { retention: 0.99 }, { lineThreshold: 0.2 }]) {
-        await using refiner = await openRefiner({ chunkModel: lines, isolate, ...choice });
-        const refined = await refiner.refine(texts);
-        expect(refined.map(({ text }) => text)).toEqual(expected);
-        for (const [index, { status, program }] of refined.entries()) {
-          expect(status).toBe(expected[index] === texts[index] ? 'kept' : 'edited');
-          expect(program).toMatch(/^(keep_chunk\(\)|remove_lines\()/);
-        }
-        expect((await refiner.stats())[0]).toMatchObject({ documents: texts.length });
+    // 0.2 is what the model's table says of a retention of 0.99, the default.
+    for (const choice of [{}, { retention: 0.99 }, { lineThreshold: 0.2 }]) {
+      await using refiner = await openRefiner({ chunkModel: lines, ...choice });
+      const refined = await refiner.refine(texts);
+      expect(refined.map(({ text }) => text)).toEqual(expected);
+      for (const [index, { status, program }] of refined.entries()) {
+        expect(status).toBe(expected[index] === texts[index] ? 'kept' : 'edited');
+        expect(program).toMatch(/^(keep_chunk\(\)|remove_lines\()/);
       }
+      expect((await refiner.stats())[0]).toMatchObject({ documents: texts.length });
     }
   });
 
@@ -201,8 +194,8 @@ describe('a refiner over models that score', () => {
   });
 });
 
-describe('openProcessScoring', () => {
-  it('answers as the engine of this process does', async () => {
+describe('openLocalScoring', () => {
+  it('scores the documents that are asked for, and none after dispose', async () => {
     const encoder = new TextEncoder();
     const bytes = [...texts, '', '\n\n'].map((text) => encoder.encode(text));
     const offsets = new Int32Array(bytes.length + 1);
@@ -214,15 +207,14 @@ describe('openProcessScoring', () => {
       data.set(part, offsets[index]);
     });
     const request = { data, offsets, docs: Int32Array.of(0, 3, 12, 13) };
-    const options = { modelPath: lines, device: 'cpu', nThreads: 1 };
-    const local = await openLocalScoring(options);
-    const remote = await openProcessScoring(options);
-    expect(remote.info).toEqual(local.info);
-    const scores = await local.scoreLines(request);
-    expect(scores.lineStarts.at(-1)).toBe(pages[0]!.lines.length + pages[3]!.lines.length + 4);
-    expect(await remote.scoreLines(request)).toEqual(scores);
-    await Promise.all([local.dispose(), remote.dispose()]);
-    await remote.dispose();
-    await expect(remote.scoreLines(request)).rejects.toMatchObject({ code: 'DISPOSED' });
+    const engine = await openLocalScoring({ modelPath: lines, device: 'cpu', nThreads: 1 });
+    const { lineStarts, scores } = await engine.scoreLines(request);
+    expect(lineStarts.at(-1)).toBe(pages[0]!.lines.length + pages[3]!.lines.length + 4);
+    const all = await engine.scoreLines({ ...request, docs: null });
+    for (const [index, doc] of request.docs.entries()) {
+      const own = scores.subarray(lineStarts[index], lineStarts[index + 1]);
+      expect(own).toEqual(all.scores.subarray(all.lineStarts[doc], all.lineStarts[doc + 1]));
+    }
+    await engine.dispose();
   });
 });

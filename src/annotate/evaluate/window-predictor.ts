@@ -7,6 +7,7 @@
  * verdicts become the same `remove_lines` ops as in a run.
  */
 import { thresholdFor } from '../../lines/calibration.ts';
+import { linePrograms } from '../../program/line-verdict.ts';
 import type { DialectName, WindowProgram } from '../../program/types.ts';
 import type { WindowText } from '../../program/window-execution.ts';
 import { answerOf, windowWriter } from '../../refine/chunk-stage.ts';
@@ -16,7 +17,7 @@ import { FLAG_DOES_NOT_FIT, FLAG_STOPPED, openLocalEngine } from '../../refine/e
 import type { RefineOptions } from '../../refine/refine-options.ts';
 import { NAMED_REFINERS, type RefinerName } from '../../refine/refiner-names.ts';
 import { openLocalScoring } from '../../refine/scoring-engine.ts';
-import { DEFAULT_RETENTION, linePrograms } from '../../refine/scoring-stages.ts';
+import { DEFAULT_RETENTION } from '../../refine/scoring-stages.ts';
 import type { WritingFlaw } from './eval-refiner-measures.ts';
 
 /** Options of a refiner that is measured; defaults as for `openRefiner`. */

@@ -5,19 +5,12 @@
  * batch. A prompt that does not fit the context fails its request: nothing is cut behind the caller's back. From the
  * refine room come the engine, the prompt frame and the device sizes.
  */
-import { abortError, GristmillError } from '../../errors.ts';
+import { abortError, GristmillError, isGristmillError } from '../../errors.ts';
 import { inspectModel } from '../../model/inspect.ts';
 import { defaultSizes, parseDevices } from '../../refine/devices.ts';
-import {
-  FLAG_CRASHED,
-  FLAG_DOES_NOT_FIT,
-  isEngineGone,
-  openLocalEngine,
-  openProcessEngine,
-  type RefinerEngine,
-} from '../../refine/engine.ts';
 import { PROFILES } from '../../refine/profile.ts';
 import { promptFrame } from '../../refine/prompt.ts';
+import { type ExpertEngine, openExpertHere, openExpertProcess } from './expert-engine.ts';
 import type { ExpertRequest } from './request.ts';
 import type { Reply, SendControl, Transport } from './transport.ts';
 
@@ -39,8 +32,6 @@ export interface LocalExpertOptions {
 
 const MAX_CONTEXT_TOKENS = 8192;
 const GPU_SLOTS = 64;
-/** Set by the engine where an answer was stopped at its longest. */
-const FLAG_STOPPED = 1;
 
 interface Ask {
   readonly request: ExpertRequest;
@@ -71,8 +62,8 @@ export async function openLocalExpert(options: LocalExpertOptions): Promise<Tran
   const sizes = defaultSizes(device, options.threads);
   const nSlots = options.slots ?? (device === 'cpu' ? sizes.nSlots : GPU_SLOTS);
   const settings = { ...sizes, nSlots, modelPath, device, nCtxSlot };
-  const open = (options.isolate ?? true) ? openProcessEngine : openLocalEngine;
-  const engine = await open(settings);
+  const isApart = options.isolate ?? true;
+  const engine = await (isApart ? openExpertProcess(settings) : openExpertHere(settings));
   try {
     const expert = new LocalExpert(engine, { sha256: sha256!, nSlots, nCtxSlot, modelPath });
     // A template that does not render is found before the first document.
@@ -95,12 +86,12 @@ class LocalExpert implements Transport {
   readonly name: string;
   readonly identity: object;
   readonly concurrency: number;
-  readonly #engine: RefinerEngine;
+  readonly #engine: ExpertEngine;
   readonly #nCtxSlot: number;
   #waiting: Ask[] = [];
   #working: Promise<void> | null = null;
 
-  constructor(engine: RefinerEngine, { sha256, nSlots, nCtxSlot, modelPath }: LocalSettings) {
+  constructor(engine: ExpertEngine, { sha256, nSlots, nCtxSlot, modelPath }: LocalSettings) {
     this.#engine = engine;
     this.#nCtxSlot = nCtxSlot;
     this.name = engine.info.name || modelPath;
@@ -163,37 +154,23 @@ class LocalExpert implements Transport {
 
   async #answer(asks: readonly Ask[]): Promise<void> {
     const { system, maxTokens } = asks[0]!.request;
-    const texts = asks.map(({ request }) => Buffer.from(request.user));
-    const offsets = new Int32Array(texts.length + 1);
-    for (const [doc, text] of texts.entries()) offsets[doc + 1] = offsets[doc]! + text.length;
-    const result = await this.#engine
-      .generateText({
-        data: Buffer.concat(texts),
-        offsets,
-        docs: null,
-        frame: this.frame(system),
-        maxNewTokens: maxTokens,
-      })
+    const prompts = asks.map(({ request }) => request.user);
+    const frame = this.frame(system);
+    const answers = await this.#engine
+      .answer({ prompts, frame, maxNewTokens: maxTokens })
       .catch((error: unknown) => {
         // The engine restarts with the next call; these requests are lost.
-        if (isEngineGone(error)) throw this.#failed((error as Error).message);
+        if (isGristmillError(error, 'ENGINE_PROCESS_DIED')) throw this.#failed(error.message);
         throw error;
       });
     for (const [index, ask] of asks.entries()) {
-      const flags = result.flags[index]!;
-      if (flags & FLAG_CRASHED) ask.reject(this.#failed('the engine died of this prompt', true));
-      else if (flags & FLAG_DOES_NOT_FIT) {
+      const { text, end, promptTokens, newTokens } = answers[index]!;
+      if (end === 'crashed') ask.reject(this.#failed('the engine died of this prompt', true));
+      else if (end === 'too_long') {
         const reason = `the prompt does not fit the context of ${this.#nCtxSlot} tokens`;
         ask.reject(this.#failed(reason, true));
       } else {
-        ask.resolve({
-          text: result.programs[index]!,
-          finish: flags & FLAG_STOPPED ? 'length' : 'stop',
-          usage: {
-            promptTokens: result.promptTokens[index]!,
-            answerTokens: result.newTokens[index]!,
-          },
-        });
+        ask.resolve({ text, finish: end, usage: { promptTokens, answerTokens: newTokens } });
       }
     }
   }

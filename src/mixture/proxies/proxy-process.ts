@@ -1,15 +1,14 @@
-/**
- * The child process that runs proxies (see proxy-host.ts). Started by fork(); speaks ProxyRequest/ProxyReply.
- *
- * It leaves when the parent goes away. What is printed before an abort is kept by the parent.
- */
-import '../../work/child-life.ts';
+/** The process that runs proxies (see proxy-host.ts). What is printed before an abort is kept by the parent. */
 import { PendingFile } from '../../pending-file.ts';
 import { openTokenStore } from '../../tokens/token-store.ts';
-import { type ProxyReply, type ProxyRequest, replyOf } from './proxy-host.ts';
+import { type ServedCall, serve } from '../../work/serve.ts';
+import type { ProxyRequest, ProxyTold } from './proxy-host.ts';
 import { type ProxyResult, runProxy } from './proxy-run.ts';
 
-async function answer({ store: path, trajectory, ...request }: ProxyRequest): Promise<ProxyResult> {
+async function proxy(
+  { store: path, trajectory, ...request }: ProxyRequest,
+  { tell }: ServedCall,
+): Promise<ProxyResult> {
   using store = openTokenStore(path);
   const file = new PendingFile(trajectory);
   try {
@@ -18,7 +17,7 @@ async function answer({ store: path, trajectory, ...request }: ProxyRequest): Pr
       store,
       onRecord: (record, tokensPerSecond) => {
         file.write(`${JSON.stringify(record)}\n`);
-        reply({ kind: 'record', record, tokensPerSecond });
+        void tell({ record, tokensPerSecond } satisfies ProxyTold);
       },
     });
     file.commit();
@@ -28,13 +27,4 @@ async function answer({ store: path, trajectory, ...request }: ProxyRequest): Pr
   }
 }
 
-process.on('message', (request: ProxyRequest) => {
-  answer(request).then(
-    (result) => reply({ kind: 'done', result }),
-    (error: unknown) => reply(replyOf(error)),
-  );
-});
-
-function reply(value: ProxyReply): void {
-  process.send?.(value);
-}
+serve({ proxy });

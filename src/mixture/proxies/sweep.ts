@@ -20,9 +20,10 @@ import {
 } from '../../options.ts';
 import { sequencesOf, validatedDomains } from '../../tokens/store-batches.ts';
 import { openTokenStore, type TokenStore } from '../../tokens/token-store.ts';
+import { ChildDied } from '../../work/service.ts';
 import { domainName } from '../tables.ts';
 import type { MixtureTable } from '../types.ts';
-import { ProxyDied, ProxyHost } from './proxy-host.ts';
+import { ProxyHost } from './proxy-host.ts';
 import { checkSequences } from './proxy-run.ts';
 import type { ProxySettings } from './settings.ts';
 import { type LossFormat, SweepLedger } from './sweep-ledger.ts';
@@ -258,10 +259,10 @@ class Sweep {
           this.failures.push({ run: run.id, code: error.code, message: error.message });
           return false;
         }
-        if (!(error instanceof ProxyDied)) throw error;
+        if (!(error instanceof ChildDied)) throw error;
         deaths++;
         if (deaths < MAX_DEATHS) continue;
-        const { message: exit, lastWords } = error;
+        const { exit, lastWords } = error;
         const details = { run: run.id, device, exit, count: deaths, lastWords };
         const { code, message } = new GristmillError('MIXTURE_PROXY_DIED', details);
         this.failures.push({ run: run.id, code, message });

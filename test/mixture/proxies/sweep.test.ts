@@ -130,7 +130,7 @@ describe('trainProxies', () => {
     const real = JSON.stringify(distFile('mixture/proxies/proxy-process.js'));
     writeFileSync(
       deadly,
-      `import ${real};\nprocess.prependListener('message', ({ weights }) => { if (weights[2] === 1) process.exit(9); });\n`,
+      `import ${real};\nprocess.prependListener('message', ({ request }) => { if (request?.weights[2] === 1) process.exit(9); });\n`,
     );
     const summary = await trainProxies(options('deadly', { jobs: 1, processFile: deadly }));
     expect(summary).toMatchObject({ nTrained: 2, interrupted: false });

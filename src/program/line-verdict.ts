@@ -1,0 +1,75 @@
+/**
+ * Verdicts on lines as ops and as programs: what is executed, and what a person reads, say the same.
+ */
+import { print } from './parse.ts';
+import type { DialectName, LineVerdict, Op, WindowProgram } from './types.ts';
+import type { WindowVerdict } from './verdict.ts';
+
+const KEEP: Readonly<Record<DialectName, Op>> = {
+  prox: { op: 'keep_chunk' },
+  ultrax: { op: 'keep_all' },
+};
+
+/** Ops of one window's program; executors refuse programs of more than 256. */
+const OPS_PER_WINDOW = 200;
+
+/** Ops of a verdict; one that keeps where no line goes. */
+export function opsOf({ removed }: LineVerdict, dialect: DialectName): Op[] {
+  if (removed.length === 0) return [KEEP[dialect]];
+  return Array.from({ length: removed.length / 2 }, (_, stretch) => ({
+    op: 'remove_lines',
+    lineStart: removed[stretch * 2]!,
+    lineEnd: removed[stretch * 2 + 1]!,
+  }));
+}
+
+/** The program of a window, as it was written or as its verdict is spelt. */
+export function programOf(window: WindowVerdict, dialect: DialectName): string {
+  return 'program' in window ? window.program : print(opsOf(window, dialect), dialect);
+}
+
+/**
+ * Verdicts that remove the lines below a threshold; several windows where one program would have too many ops.
+ *
+ * @param scores probability of "keep" by line
+ * @param firstLine number of the first of them in the document, from 0
+ */
+export function lineVerdicts(
+  scores: ArrayLike<number>,
+  threshold: number,
+  firstLine = 0,
+): LineVerdict[] {
+  const windows: LineVerdict[] = [];
+  const nLines = scores.length;
+  let stretches: number[] = [];
+  let windowStart = 0;
+  const close = (lineEnd: number): void => {
+    const removed = Int32Array.from(stretches);
+    windows.push({ lineStart: firstLine + windowStart, lineEnd: firstLine + lineEnd, removed });
+    windowStart = lineEnd;
+    stretches = [];
+  };
+  for (let line = 0; line < nLines; line++) {
+    if (scores[line]! >= threshold) continue;
+    let end = line + 1;
+    while (end < nLines && scores[end]! < threshold) end++;
+    if (stretches.length === 2 * OPS_PER_WINDOW) close(line);
+    stretches.push(firstLine + line, firstLine + end);
+    line = end;
+  }
+  close(nLines);
+  return windows;
+}
+
+/** The same as programs, for who needs them spelt out. */
+export function linePrograms(
+  scores: ArrayLike<number>,
+  threshold: number,
+  dialect: DialectName,
+  firstLine = 0,
+): WindowProgram[] {
+  return lineVerdicts(scores, threshold, firstLine).map((verdict) => {
+    const { lineStart, lineEnd } = verdict;
+    return { lineStart, lineEnd, program: programOf(verdict, dialect) };
+  });
+}
