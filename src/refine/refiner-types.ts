@@ -9,8 +9,8 @@ import type { ScoringInfo, ScoringStats } from './scoring-engine.ts';
 /** Options of {@link openRefiner}. */
 export interface OpenRefinerOptions extends RefineOptions {
   /**
-   * Only false, which is the default: a refiner lives in this process, on threads of its own beside the event loop, and a
-   * crash of llama.cpp takes the process along. `refineCorpus` has a worker process for its runs.
+   * Only false, which is the default: a refiner lives in this process, and a crash of llama.cpp takes the process along.
+   * `refineCorpus` has a worker process for its runs.
    */
   readonly isolate?: false;
   /** Bytes of one shared-memory slab, default 64 MiB, and their number, default 3. */
