@@ -295,9 +295,12 @@ class AppendWorker : public PromiseWorker {
   std::span<const int32_t> offsets;
   std::span<const uint8_t> data, validity;
   std::optional<std::span<const int32_t>> selection;
+  std::optional<std::vector<codec::ByteView>> views;
 
  protected:
   void Work() override {
+    CountProgress();
+    if (views) return writer_->AppendViews(*views);
     if (source) return writer_->Append(*source->Rows(first_row, n_rows), selection);
     if (!plain) return writer_->AppendArrow(offsets, data, validity, selection);
     const LeafWriterSpec& spec = writer_->spec();
@@ -380,6 +383,7 @@ class WriterObject : public Napi::ObjectWrap<WriterObject> {
     return DefineClass(env, "LeafWriter",
                        {InstanceMethod("appendLeaf", &WriterObject::AppendLeaf),
                         InstanceMethod("appendArrow", &WriterObject::AppendArrow),
+                        InstanceMethod("appendViews", &WriterObject::AppendViews),
                         InstanceMethod("appendPlain", &WriterObject::AppendPlain),
                         InstanceMethod("finish", &WriterObject::Finish),
                         InstanceAccessor("bufferedBytes", &WriterObject::BufferedBytes, nullptr),
@@ -420,6 +424,39 @@ class WriterObject : public Napi::ObjectWrap<WriterObject> {
       if (info[2].IsTypedArray()) worker->validity = ViewOf<uint8_t>(info[2], "validity");
       Select(*worker, info[3]);
       for (int k = 0; k < 3; k++) worker->Keep(info[k]);
+      return worker.release()->Start();
+    });
+  }
+  // appendViews(buffers, bufferOf, starts, sizes): value k is sizes[k] bytes from starts[k] of
+  // buffers[bufferOf[k]], or null where bufferOf[k] is 255
+  Napi::Value AppendViews(const Napi::CallbackInfo& info) {
+    return Guarded(info.Env(), [&]() -> Napi::Value {
+      if (!info[0].IsArray()) Invalid("buffers", "an array of Uint8Arrays");
+      const auto array = info[0].As<Napi::Array>();
+      std::vector<std::span<uint8_t>> buffers;
+      auto worker = std::make_unique<AppendWorker>(info.Env(), writer_);
+      for (uint32_t index = 0; index < array.Length(); index++) {
+        buffers.push_back(ViewOf<uint8_t>(array.Get(index), "buffers"));
+        worker->Keep(array.Get(index));
+      }
+      const auto buffer_of = ViewOf<uint8_t>(info[1], "bufferOf");
+      const auto starts = ViewOf<int32_t>(info[2], "starts");
+      const auto sizes = ViewOf<int32_t>(info[3], "sizes");
+      if (starts.size() != buffer_of.size() || sizes.size() != buffer_of.size())
+        Invalid("starts", "as many as bufferOf, as are sizes");
+      worker->views.emplace(buffer_of.size());
+      for (size_t k = 0; k < buffer_of.size(); k++) {
+        if (buffer_of[k] == 255) continue;
+        if (buffer_of[k] >= buffers.size()) Invalid("bufferOf", "indices of buffers, or 255");
+        const auto& buffer = buffers[buffer_of[k]];
+        const int64_t start = starts[k];
+        const int64_t size = sizes[k];
+        if (start < 0 || size < 0 || static_cast<size_t>(start + size) > buffer.size())
+          Invalid("starts", "stretches inside their buffers");
+        const uint8_t* data =
+            size == 0 ? reinterpret_cast<const uint8_t*>("") : buffer.data() + start;
+        (*worker->views)[k] = {data, static_cast<size_t>(size)};
+      }
       return worker.release()->Start();
     });
   }

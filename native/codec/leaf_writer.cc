@@ -275,23 +275,49 @@ void LeafWriter::AppendArrow(std::span<const int32_t> offsets, Bytes data, Bytes
     if (row < 0 || static_cast<size_t>(row) >= n_rows) fail("row " + std::to_string(row));
     const bool is_null = !validity.empty() && !((validity[row >> 3] >> (row & 7)) & 1);
     if (is_null && spec_.max_definition == 0) fail("a null in a required column");
-    if (is_null) {
-      Level(static_cast<uint8_t>(spec_.max_definition - 1), 0);
-    } else {
-      const int64_t begin = offsets[row], end = offsets[row + 1];
-      if (begin < 0 || end < begin || static_cast<size_t>(end) > data.size())
-        fail("offsets outside the data");
-      if (dictionary_open_) {
-        const size_t kept_indices = indices_.size();
-        const bool fits = Intern(data.data() + begin, end - begin);
-        indices_.resize(kept_indices);
-        if (!fits) CloseDictionary();
-      }
-      Level(static_cast<uint8_t>(spec_.max_definition), 0);
-      Value(data.data() + begin, end - begin);
-    }
-    MaybeFlush();
+    const int64_t begin = offsets[row], end = offsets[row + 1];
+    if (!is_null && (begin < 0 || end < begin || static_cast<size_t>(end) > data.size()))
+      fail("offsets outside the data");
+    // A column of empty values may have no data at all.
+    const uint8_t* value =
+        data.empty() ? reinterpret_cast<const uint8_t*>("") : data.data() + begin;
+    AppendBytes(is_null ? nullptr : value, static_cast<size_t>(end - begin));
   }
+  CountBuffered();
+}
+
+void LeafWriter::AppendViews(std::span<const ByteView> values) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  const auto fail = [&](const std::string& received) {
+    throw CodedError("OPTION_INVALID", {{"option", "column " + spec_.column},
+                                        {"expected", "byte strings of this schema"},
+                                        {"received", received}});
+  };
+  if (width_ != 0 || spec_.max_repetition != 0) fail("another layout");
+  for (const ByteView& value : values) {
+    if (value.data == nullptr && spec_.max_definition == 0) fail("a null in a required column");
+    AppendBytes(value.data, value.size);
+  }
+  CountBuffered();
+}
+
+void LeafWriter::AppendBytes(const uint8_t* data, size_t size) {
+  if (data == nullptr) {
+    Level(static_cast<uint8_t>(spec_.max_definition - 1), 0);
+  } else {
+    if (dictionary_open_) {
+      const size_t kept_indices = indices_.size();
+      const bool fits = Intern(data, size);
+      indices_.resize(kept_indices);
+      if (!fits) CloseDictionary();
+    }
+    Level(static_cast<uint8_t>(spec_.max_definition), 0);
+    Value(data, size);
+  }
+  MaybeFlush();
+}
+
+void LeafWriter::CountBuffered() {
   buffered_ = static_cast<int64_t>(pages_.size() + plain_.size() + dictionary_size_ +
                                    indices_.size() * 4 + n_levels_);
 }

@@ -50,6 +50,12 @@ struct Chunk {
   std::optional<std::vector<uint8_t>> min, max;
 };
 
+// A value of a byte-array column; null without data.
+struct ByteView {
+  const uint8_t* data = nullptr;
+  size_t size = 0;
+};
+
 class LeafWriter {
  public:
   explicit LeafWriter(LeafWriterSpec spec);
@@ -60,6 +66,9 @@ class LeafWriter {
   // A flat byte-array column in Arrow form.
   void AppendArrow(std::span<const int32_t> offsets, Bytes data, Bytes validity,
                    const std::optional<std::span<const int32_t>>& selection);
+
+  // Byte strings wherever they lie.
+  void AppendViews(std::span<const ByteView> values);
 
   // Ends the row group.
   Chunk Finish();
@@ -73,6 +82,9 @@ class LeafWriter {
  private:
   void Level(uint8_t definition, uint8_t repetition);
   void Value(const uint8_t* data, size_t size);
+  // A row of a flat byte-array column; null without data.
+  void AppendBytes(const uint8_t* data, size_t size);
+  void CountBuffered();
   bool Intern(const uint8_t* data, size_t size);
   void CloseDictionary();
   void MaybeFlush();

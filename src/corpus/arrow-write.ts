@@ -14,7 +14,7 @@ import { OutputFile } from './output-file.ts';
 import { refuseRows } from './refused-rows.ts';
 import type { ValueProblem } from './reject-reasons.ts';
 import { type Shape, shapeOf } from './shape.ts';
-import { carriedValues, rowCount, textAt, textColumnOf } from './sink-rows.ts';
+import { carriedValues, rowCount, textAt } from './sink-rows.ts';
 import type { SinkSettings } from './sink-types.ts';
 import type { CorpusSink, ExtraValues, PlainValue, SinkResult, SinkRows } from './types.ts';
 
@@ -52,7 +52,6 @@ export class ArrowSink implements CorpusSink {
   async write(rows: SinkRows): Promise<void> {
     const length = rowCount(rows);
     if (length === 0) return;
-    const text = textColumnOf(rows.text);
     const plain = (await rows.carry?.select(rows.rows).plain()) ?? [];
     const carried = carriedValues(this.#settings.columns, rows.carry, plain);
     const columns = this.#settings.columns.map(({ column, role }, at): ColumnValues => {
@@ -60,7 +59,7 @@ export class ArrowSink implements CorpusSink {
         return Array.from({ length }, (_, row) => valueAt(rows.rows?.[row] ?? row));
       };
       let values = carried[at] ?? null;
-      if (role === 'text') values = pick((row) => textAt(text, row));
+      if (role === 'text') values = pick((row) => textAt(rows.text, row));
       if (role === 'extra') values = pick((row) => extraAt(rows.extra[column.name], row));
       values ??= new Array<PlainValue>(length).fill(null);
       return { field: this.#fields[at]!, shape: this.#shapes[at]!, values };

@@ -12,7 +12,7 @@ import { jsonOf } from './plain.ts';
 import { refuseRows } from './refused-rows.ts';
 import type { ValueProblem } from './reject-reasons.ts';
 import { type Shape, shapeOf } from './shape.ts';
-import { carriedValues, rowCount, textAt, textColumnOf } from './sink-rows.ts';
+import { carriedValues, rowCount, textAt } from './sink-rows.ts';
 import type { SinkSettings } from './sink-types.ts';
 import type { CorpusSink, PlainValue, SinkResult, SinkRows } from './types.ts';
 
@@ -61,14 +61,13 @@ export class JsonlSink implements CorpusSink {
   }
 
   async write(rows: SinkRows): Promise<void> {
-    const text = textColumnOf(rows.text);
     const total = rowCount(rows);
     const carried = rows.carry?.select(rows.rows) ?? null;
     const plain = carried && !carried.json ? await carried.plain() : null;
     const values = plain && carriedValues(this.#settings.columns, rows.carry, plain);
     for (let at = 0; at < total; at++) {
       const row = rows.rows?.[at] ?? at;
-      const bytes = textAt(text, row);
+      const bytes = textAt(rows.text, row);
       const textJson =
         bytes === null
           ? 'null'

@@ -16,7 +16,7 @@ import { refuseRows } from './refused-rows.ts';
 import type { ValueProblem } from './reject-reasons.ts';
 import { isStringElement, type Leaf, leavesOf, schemaOf, treeOf } from './schema.ts';
 import { type Shape, shapeOf } from './shape.ts';
-import { carriedIndices, extraBytes, rowCount, textColumnOf } from './sink-rows.ts';
+import { appendTexts, carriedIndices, extraBytes, rowCount } from './sink-rows.ts';
 import type { SinkSettings } from './sink-types.ts';
 import type {
   CarriedColumns,
@@ -118,7 +118,6 @@ export class ParquetSink implements CorpusSink {
 
   /** Rows that were appended: all, or those that the schema has a form for. */
   async #append(rows: SinkRows, part: Int32Array | null): Promise<number> {
-    const text = textColumnOf(rows.text);
     const carried = rows.carry?.select(part) ?? null;
     const sources = carrySources(this.#columns, rows.carry);
     const needsValues = sources.some((source) => source !== null && !carried?.leaves);
@@ -142,8 +141,7 @@ export class ParquetSink implements CorpusSink {
     if (nRows === 0) return 0;
     const work = this.#columns.flatMap((open, at): Promise<void>[] => {
       if (open.role === 'text') {
-        const { offsets, data, validity } = text;
-        return [callNative(open.leaves[0]!.writer.appendArrow(offsets, data, validity, part))];
+        return [callNative(appendTexts(open.leaves[0]!.writer, rows.text, part))];
       }
       if (open.role === 'extra') return [this.#appendExtra(open, rows, part)];
       return (carries[at] as () => Promise<void>[])();

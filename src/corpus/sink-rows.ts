@@ -1,6 +1,7 @@
 /** Shapes in which rows reach a sink, turned into byte columns. */
-import type { BytesColumn } from '../batch/document-batch.ts';
+import { type BytesColumn, bytesAt, isNullAt } from '../batch/document-batch.ts';
 import { GristmillError } from '../errors.ts';
+import type { LeafWriter } from '../native/index.ts';
 import { matchColumns } from './schema.ts';
 import type { SinkColumn } from './sink-types.ts';
 import type { CarriedColumns, ExtraValues, PlainValue, SinkRows } from './types.ts';
@@ -37,19 +38,60 @@ export function carriedIndices(
   return columns.map(({ role }) => (role === 'carry' ? indices[next++]! : -1));
 }
 
-/** The texts as one column; views are copied together. */
-export function textColumnOf(text: SinkRows['text']): PlainColumn {
-  return isColumn(text) ? text : packBytes(text);
+/** The text of one row where it lies, or null. */
+export function textAt(text: SinkRows['text'], row: number): Uint8Array | null {
+  if (!isColumn(text)) return text[row] ?? null;
+  return isNullAt(text, row) ? null : bytesAt(text, row);
 }
 
-/** The text of one row, or null. */
-export function textAt(column: PlainColumn, row: number): Uint8Array | null {
-  if (column.validity && ((column.validity[row >> 3]! >> (row & 7)) & 1) === 0) return null;
-  return column.data.subarray(column.offsets[row], column.offsets[row + 1]);
+/** Hands texts to the writer of a leaf column from where they lie: nothing is copied on this thread. */
+export function appendTexts(
+  writer: LeafWriter,
+  text: SinkRows['text'],
+  part: Int32Array | null,
+): Promise<void> {
+  if (isColumn(text)) return writer.appendArrow(text.offsets, text.data, text.validity, part);
+  const views = viewsOf(text, part);
+  if (views) return writer.appendViews(views.buffers, views.bufferOf, views.starts, views.sizes);
+  const { offsets, data, validity } = packBytes(text);
+  return writer.appendArrow(offsets, data, validity, part);
+}
+
+/** Mark of a missing value. */
+const NO_BUFFER = 255;
+/** Furthest start of a view that is handed over as one. */
+const MAX_START = 2 ** 31 - 1;
+
+/** Views by the memory that they lie in; null where they lie in too many places, or too far in. */
+function viewsOf(text: readonly (Uint8Array | null)[], part: Int32Array | null) {
+  const nRows = part?.length ?? text.length;
+  const bufferOf = new Uint8Array(nRows).fill(NO_BUFFER);
+  const starts = new Int32Array(nRows);
+  const sizes = new Int32Array(nRows);
+  const indices = new Map<ArrayBufferLike, number>();
+  for (let at = 0; at < nRows; at++) {
+    const view = text[part?.[at] ?? at] ?? null;
+    if (view === null) continue;
+    const { buffer, byteOffset, byteLength } = view;
+    let index = indices.get(buffer);
+    if (index === undefined) {
+      index = indices.size;
+      if (index === NO_BUFFER) return null;
+      indices.set(buffer, index);
+    }
+    if (byteOffset > MAX_START) return null;
+    bufferOf[at] = index;
+    starts[at] = byteOffset;
+    sizes[at] = byteLength;
+  }
+  const buffers = Array.from(indices.keys(), (buffer) => new Uint8Array(buffer));
+  return { buffers, bufferOf, starts, sizes };
 }
 
 /** Values of an extra string column as bytes; missing values are null. */
 export function extraBytes(values: ExtraValues | undefined, nRows: number): PlainColumn {
+  const ascii = packAscii(values, nRows);
+  if (ascii) return ascii;
   return packBytes(
     Array.from({ length: nRows }, (_, row) => {
       const value = values?.[row];
@@ -57,6 +99,27 @@ export function extraBytes(values: ExtraValues | undefined, nRows: number): Plai
       return typeof value === 'string' ? Buffer.from(value) : (value as Uint8Array);
     }),
   );
+}
+
+/** Strings whose characters are bytes, encoded together; null where some are not, or are no strings. */
+function packAscii(values: ExtraValues | undefined, nRows: number): PlainColumn | null {
+  const offsets = new Int32Array(nRows + 1);
+  const strings: string[] = new Array(nRows);
+  let validity: Uint8Array | null = null;
+  let total = 0;
+  for (let row = 0; row < nRows; row++) {
+    const value = values?.[row] ?? null;
+    if (value !== null && typeof value !== 'string') return null;
+    strings[row] = value ?? '';
+    if (value === null) validity ??= new Uint8Array(Math.ceil(nRows / 8)).fill(0xff);
+    if (value === null) validity![row >> 3]! &= ~(1 << (row & 7));
+    total += strings[row]!.length;
+    if (total > MAX_START) return null;
+    offsets[row + 1] = total;
+  }
+  const data = Buffer.from(strings.join(''));
+  // One byte a character: every one of them is ASCII.
+  return data.byteLength === total ? { offsets, data, validity } : null;
 }
 
 /** Views copied into one column. */

@@ -201,6 +201,13 @@ export interface LeafWriter {
     validity: Uint8Array | null,
     rows: Int32Array | null,
   ): Promise<void>;
+  /** Byte strings where they lie: value k is `sizes[k]` bytes from `starts[k]` of `buffers[bufferOf[k]]`; null for 255. */
+  appendViews(
+    buffers: readonly Uint8Array[],
+    bufferOf: Uint8Array,
+    starts: Int32Array,
+    sizes: Int32Array,
+  ): Promise<void>;
   appendPlain(
     nLevels: number,
     nValues: number,

@@ -1,7 +1,7 @@
 /**
  * Verdicts on lines as ops and as programs: what is executed, and what a person reads, say the same.
  */
-import { print } from './parse.ts';
+import { DIALECTS } from './dialects.ts';
 import type { DialectName, LineVerdict, Op, WindowProgram } from './types.ts';
 import type { WindowVerdict } from './verdict.ts';
 
@@ -23,9 +23,21 @@ export function opsOf({ removed }: LineVerdict, dialect: DialectName): Op[] {
   }));
 }
 
-/** The program of a window, as it was written or as its verdict is spelt. */
+/** The program of a window, as it was written or as its verdict is spelt: `print` of its ops. */
 export function programOf(window: WindowVerdict, dialect: DialectName): string {
-  return 'program' in window ? window.program : print(opsOf(window, dialect), dialect);
+  if ('program' in window) return window.program;
+  const { removed } = window;
+  const { printOp } = DIALECTS[dialect];
+  if (removed.length === 0) return printOp(KEEP[dialect]);
+  // One op for all of them: pages have many.
+  const op = { op: 'remove_lines' as const, lineStart: 0, lineEnd: 0 };
+  let program = '';
+  for (let at = 0; at < removed.length; at += 2) {
+    op.lineStart = removed[at]!;
+    op.lineEnd = removed[at + 1]!;
+    program += at === 0 ? printOp(op) : `\n${printOp(op)}`;
+  }
+  return program;
 }
 
 /**

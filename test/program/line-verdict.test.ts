@@ -3,9 +3,10 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { toByteString } from '../../src/program/byte-string.ts';
 import { makeExecutor } from '../../src/program/execute.ts';
-import { lineVerdicts, programOf } from '../../src/program/line-verdict.ts';
+import { lineVerdicts, opsOf, programOf } from '../../src/program/line-verdict.ts';
 import { type ExecuteOptions, resolveOptions } from '../../src/program/options.ts';
 import { packPrograms, unpackPrograms } from '../../src/program/pack.ts';
+import { print } from '../../src/program/parse.ts';
 import type { LineVerdict } from '../../src/program/types.ts';
 import type { WindowVerdict } from '../../src/program/verdict.ts';
 
@@ -52,6 +53,16 @@ describe('a verdict on lines', () => {
           }
         },
       ),
+    );
+  });
+
+  it('is spelt as its ops are printed', () => {
+    fc.assert(
+      fc.property(windows, ({ scores, dialect }) => {
+        for (const verdict of lineVerdicts(scores, 0.5)) {
+          expect(programOf(verdict, dialect)).toBe(print(opsOf(verdict, dialect), dialect));
+        }
+      }),
     );
   });
 
