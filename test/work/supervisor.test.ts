@@ -106,7 +106,7 @@ describe('supervise', () => {
     expect(units()).toHaveLength(3);
   });
 
-  it('leaves one alone that waits for its input, or computes in native code for long', async () => {
+  it('leaves one alone that waits for its input, or is slow and moves', async () => {
     const watchdogMs = 1_000;
     const waiting = begin({ plan: { waitForInput: 3_000 } }, { watchdogMs });
     expect([await waiting.result, waiting.deaths]).toEqual([{ done: 3 }, []]);
