@@ -8,6 +8,7 @@
 #include "binding/memory.h"
 #include "binding/mixture.h"
 #include "binding/model.h"
+#include "binding/pages.h"
 #include "binding/process.h"
 #include "binding/text.h"
 #include "binding/tokenizer.h"
@@ -24,6 +25,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   gristmill::binding::ExportLineScorer(env, exports);
   gristmill::binding::ExportMixture(env, exports);
   gristmill::binding::ExportModel(env, exports);
+  gristmill::binding::ExportPages(env, exports);
   gristmill::binding::ExportProcess(env, exports);
   gristmill::binding::ExportTokenizer(env, exports);
   gristmill::binding::ExportTrain(env, exports);

@@ -10,6 +10,7 @@
 
 #include <napi.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -34,6 +35,16 @@ template <>
 struct TypedArrayOf<uint8_t> {
   using Type = Napi::Uint8Array;
   static constexpr napi_typedarray_type kind = napi_uint8_array;
+};
+template <>
+struct TypedArrayOf<uint16_t> {
+  using Type = Napi::Uint16Array;
+  static constexpr napi_typedarray_type kind = napi_uint16_array;
+};
+template <>
+struct TypedArrayOf<int16_t> {
+  using Type = Napi::Int16Array;
+  static constexpr napi_typedarray_type kind = napi_int16_array;
 };
 template <>
 struct TypedArrayOf<int32_t> {
@@ -62,6 +73,14 @@ std::span<T> ViewOf(const Napi::Value& value, const char* name) {
   }
   auto view = value.As<typename TypedArrayOf<T>::Type>();
   return {view.Data(), view.ElementLength()};
+}
+
+// A new typed array with the elements of `values`, any contiguous range of T.
+template <typename T>
+typename TypedArrayOf<T>::Type NewArray(Napi::Env env, std::span<const T> values) {
+  auto array = TypedArrayOf<T>::Type::New(env, values.size());
+  std::copy(values.begin(), values.end(), array.Data());
+  return array;
 }
 
 // Runs `body` and turns a CodedError into a thrown JS error.

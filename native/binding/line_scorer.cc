@@ -1,9 +1,12 @@
-// class LineScorer: open() -> info, score(request) -> Float32Array, dispose().
+// class LineScorer: open() -> info, setEncoder(encoder), score(request) -> Float32Array, dispose();
+// scorePages(request) -> scores of documents and of their lines by one or two of them.
 //
 // Lifetime rules
 //  1. The model is shared by the object and by the workers that use it: dispose() lets go of it,
 //     the last worker frees it.
-//  2. Requests are copied on the JS thread; a worker sees no JS memory.
+//  2. Bags are copied on the JS thread. The bytes of pages are not: their views are kept alive
+//  until
+//     the promise settles, and read by sizes and offsets that were copied and checked before.
 //  3. Calls wait for each other inside LineScorer::Score, in no promised order: each promise is its
 //     own.
 #include "binding/line_scorer.h"
@@ -11,6 +14,7 @@
 #include <memory>
 
 #include "binding/convert.h"
+#include "binding/pages.h"
 #include "binding/promise_worker.h"
 #include "engine/line_scorer.h"
 
@@ -20,6 +24,8 @@ namespace {
 
 using engine::LineScorer;
 using Shared = std::shared_ptr<LineScorer>;
+
+constexpr napi_type_tag kScorerTag = {0x6772697374333032, 0x6c696e6573636f72};
 
 template <typename T>
 std::vector<T> Copy(const Napi::Object& object, const char* name) {
@@ -45,17 +51,158 @@ class ScoreWorker : public PromiseWorker {
   std::vector<float> scores_;
 };
 
+// The network of a model, as the scorer of pages sees it.
+class LineNetwork : public pages::Network {
+ public:
+  explicit LineNetwork(Shared scorer) : scorer_(std::move(scorer)) {}
+
+  int32_t n_ctx() const override { return scorer_->n_ctx(); }
+  std::vector<float> Score(std::vector<int32_t> window_starts, pages::Bags bags) override {
+    return scorer_->Score({std::move(window_starts), std::move(bags.starts), std::move(bags.ids),
+                           std::move(bags.weights)});
+  }
+
+ private:
+  Shared scorer_;
+};
+
+// {kind, head, treeShare, hashBits, bins, stack: null | {logistic: {bins, wordWeights, binWeights},
+// bins, trees}, calibration: {slope, intercept}}
+std::shared_ptr<const pages::Model> ModelOf(const Napi::Object& object) {
+  auto model = std::make_shared<pages::Model>();
+  model->of_documents = object.Get("kind").ToString().Utf8Value() == "document-score";
+  model->has_network = object.Get("head").ToString().Utf8Value() == "network";
+  model->tree_share = object.Get("treeShare").ToNumber().DoubleValue();
+  model->hash_bits = object.Get("hashBits").ToNumber().Int32Value();
+  if (model->has_network) model->bins = BinsOf(object.Get("bins").ToObject(), "bins");
+  if (object.Get("stack").IsObject()) {
+    const Napi::Object from = object.Get("stack").ToObject();
+    const Napi::Object logistic = from.Get("logistic").ToObject();
+    const auto words = ViewOf<float>(logistic.Get("wordWeights"), "wordWeights");
+    const auto weights = ViewOf<float>(logistic.Get("binWeights"), "binWeights");
+    auto stack = std::make_shared<pages::Stack>();
+    stack->word_weights.assign(words.begin(), words.end());
+    stack->bin_weights.assign(weights.begin(), weights.end());
+    stack->regression.bins = BinsOf(logistic.Get("bins").ToObject(), "logistic.bins");
+    stack->regression.word_weights = stack->word_weights;
+    stack->regression.bin_weights = stack->bin_weights;
+    stack->trees =
+        TreesOf(from.Get("trees").ToObject(), BinsOf(from.Get("bins").ToObject(), "trees.bins"));
+    model->stack = std::move(stack);
+  }
+  const Napi::Object calibration = object.Get("calibration").ToObject();
+  model->calibration.slope = calibration.Get("slope").ToNumber().DoubleValue();
+  model->calibration.intercept = calibration.Get("intercept").ToNumber().DoubleValue();
+  if (calibration.Get("byDoubt").IsObject()) {
+    const Napi::Object by = calibration.Get("byDoubt").ToObject();
+    model->calibration.doubt_slope = by.Get("slope").ToNumber().DoubleValue();
+    model->calibration.doubt_intercept = by.Get("intercept").ToNumber().DoubleValue();
+  }
+  model->Check();
+  return model;
+}
+
+class PagesWorker : public PromiseWorker {
+ public:
+  PagesWorker(Napi::Env env, const Napi::Object& from, std::optional<pages::Scorer> documents,
+              std::optional<pages::Scorer> lines)
+      : PromiseWorker(env), cancel_(nullptr, "scoring") {
+    request_.documents = std::move(documents);
+    request_.lines = std::move(lines);
+    request_.data = ViewOf<uint8_t>(from.Get("data"), "data");
+    Keep(from.Get("data"));
+    const auto offsets = ViewOf<int32_t>(from.Get("offsets"), "offsets");
+    offsets_.assign(offsets.begin(), offsets.end());
+    const auto docs = ViewOf<int32_t>(from.Get("docs"), "docs");
+    docs_.assign(docs.begin(), docs.end());
+    request_.offsets = offsets_;
+    request_.docs = docs_;
+    request_.document_threshold = from.Get("documentThreshold").ToNumber().DoubleValue();
+    request_.n_threads = from.Get("nThreads").ToNumber().Int32Value();
+    const std::span<int32_t> word = ViewOf<int32_t>(from.Get("cancel"), "cancel");
+    if (word.empty())
+      throw CodedError("OPTION_INVALID",
+                       {{"option", "cancel"}, {"expected", "one number"}, {"received", "none"}});
+    cancel_ = CancelFlag(word.data(), "scoring");
+    Keep(from.Get("cancel"));
+    request_.Check();
+  }
+
+ private:
+  void Work() override {
+    cancel_.Check();
+    scores_ = pages::ScorePages(request_, cancel_);
+  }
+
+  Napi::Value Result(Napi::Env env) override {
+    Napi::Object result = Napi::Object::New(env);
+    if (request_.documents) {
+      result.Set("documents", NewArray<float>(env, std::span<const float>(scores_.documents)));
+    }
+    if (request_.lines) {
+      auto starts = Napi::Int32Array::New(env, docs_.size() + 1);
+      size_t total = 0;
+      starts[0] = 0;
+      for (size_t index = 0; index < docs_.size(); ++index) {
+        total += scores_.lines[index].size();
+        if (total > INT32_MAX) {
+          throw CodedError("OPTION_INVALID", {{"option", "docs"},
+                                              {"expected", "at most 2^31 - 1 lines in a call"},
+                                              {"received", std::to_string(total)}});
+        }
+        starts[index + 1] = static_cast<int32_t>(total);
+      }
+      auto lines = Napi::Float32Array::New(env, total);
+      float* to = lines.Data();
+      for (const std::vector<float>& own : scores_.lines) {
+        to = std::copy(own.begin(), own.end(), to);
+      }
+      result.Set("lineStarts", starts);
+      result.Set("lines", lines);
+    }
+    return result;
+  }
+
+  pages::PageRequest request_;
+  std::vector<int32_t> offsets_;
+  std::vector<int32_t> docs_;
+  CancelFlag cancel_;
+  pages::PageScores scores_;
+};
+
 class LineScorerObject : public Napi::ObjectWrap<LineScorerObject> {
  public:
   static Napi::Function Define(Napi::Env env) {
     return DefineClass(env, "LineScorer",
                        {InstanceMethod("open", &LineScorerObject::Open),
+                        InstanceMethod("setEncoder", &LineScorerObject::SetEncoder),
                         InstanceMethod("score", &LineScorerObject::Score),
                         InstanceMethod("dispose", &LineScorerObject::Dispose)});
   }
 
+  // The model of `value`, a LineScorer or null, if it scores what is `of_documents`. Throws
+  // DISPOSED, OPTION_INVALID.
+  static std::optional<pages::Scorer> ScorerOf(const Napi::Value& value, const char* name,
+                                               bool of_documents) {
+    if (value.IsNull() || value.IsUndefined()) return std::nullopt;
+    const auto refuse = [&](const char* expected) {
+      throw CodedError("OPTION_INVALID",
+                       {{"option", name}, {"expected", expected}, {"received", "another value"}});
+    };
+    if (!value.IsObject() || !value.As<Napi::Object>().CheckTypeTag(&kScorerTag)) {
+      refuse("a scoring model");
+    }
+    const LineScorerObject* object = Unwrap(value.As<Napi::Object>());
+    if (!object->pages_) throw CodedError("DISPOSED", {{"object", "the line scorer"}});
+    if (object->pages_->model->of_documents != of_documents) {
+      refuse(of_documents ? "a model that scores documents" : "a model that scores lines");
+    }
+    return object->pages_;
+  }
+
   explicit LineScorerObject(const Napi::CallbackInfo& info)
       : Napi::ObjectWrap<LineScorerObject>(info) {
+    info.This().As<Napi::Object>().TypeTag(&kScorerTag);
     const Napi::Object options = info[0].ToObject();
     options_.model_path = options.Get("modelPath").ToString();
     options_.device = options.Get("device").ToString();
@@ -96,6 +243,22 @@ class LineScorerObject : public Napi::ObjectWrap<LineScorerObject> {
     return (new OpenWorker(info.Env(), this))->Start();
   }
 
+  Napi::Value SetEncoder(const Napi::CallbackInfo& info) {
+    return Guarded(info.Env(), [&]() -> Napi::Value {
+      if (!scorer_) throw CodedError("DISPOSED", {{"object", "the line scorer"}});
+      auto model = ModelOf(info[0].ToObject());
+      pages_ = pages::Scorer{std::move(model), nullptr};
+      if (scorer_->n_ctx() > 0) pages_->network = std::make_shared<LineNetwork>(scorer_);
+      if (pages_->model->has_network != (pages_->network != nullptr)) {
+        pages_.reset();
+        throw CodedError("OPTION_INVALID", {{"option", "head"},
+                                            {"expected", "network for a model that has one"},
+                                            {"received", "another"}});
+      }
+      return info.Env().Undefined();
+    });
+  }
+
   Napi::Value Score(const Napi::CallbackInfo& info) {
     return Guarded(info.Env(), [&]() -> Napi::Value {
       if (!scorer_) throw CodedError("DISPOSED", {{"object", "the line scorer"}});
@@ -112,18 +275,34 @@ class LineScorerObject : public Napi::ObjectWrap<LineScorerObject> {
   Napi::Value Dispose(const Napi::CallbackInfo& info) {
     disposed_ = true;
     scorer_.reset();
+    pages_.reset();
     return info.Env().Undefined();
   }
 
   engine::LineScorerOptions options_;
   Shared scorer_;  // JS thread only
+  std::optional<pages::Scorer> pages_;
   bool disposed_ = false;
 };
+
+// scorePages({documentScorer, lineScorer, data, offsets, docs, documentThreshold, nThreads,
+// cancel})
+// -> {documents?: Float32Array, lineStarts?: Int32Array, lines?: Float32Array}
+Napi::Value ScorePagesJs(const Napi::CallbackInfo& info) {
+  return Guarded(info.Env(), [&]() -> Napi::Value {
+    const Napi::Object request = info[0].ToObject();
+    auto documents =
+        LineScorerObject::ScorerOf(request.Get("documentScorer"), "documentScorer", true);
+    auto lines = LineScorerObject::ScorerOf(request.Get("lineScorer"), "lineScorer", false);
+    return (new PagesWorker(info.Env(), request, std::move(documents), std::move(lines)))->Start();
+  });
+}
 
 }  // namespace
 
 void ExportLineScorer(Napi::Env env, Napi::Object exports) {
   exports.Set("LineScorer", LineScorerObject::Define(env));
+  exports.Set("scorePages", Napi::Function::New(env, ScorePagesJs, "scorePages"));
 }
 
 }  // namespace gristmill::binding

@@ -85,14 +85,14 @@ struct OwnedRuns {
 template <typename Fit>
 class FitWorker : public PromiseWorker {
  public:
-  using Task = std::function<Fit(const mixture::CancelFlag&)>;
+  using Task = std::function<Fit(const CancelFlag&)>;
   using Convert = Napi::Value (*)(Napi::Env, const Fit&);
 
   FitWorker(Napi::Env env, const Napi::Object& request, std::string what, Task work, Convert result)
       : PromiseWorker(env), cancel_(nullptr, ""), work_(std::move(work)), result_(result) {
     const std::span<int32_t> word = ViewOf<int32_t>(request.Get("cancel"), "cancel");
     if (word.size() != 1) Refuse("cancel", "one number", word.size());
-    cancel_ = mixture::CancelFlag(word.data(), std::move(what));
+    cancel_ = CancelFlag(word.data(), std::move(what));
     Keep(request.Get("cancel"));
   }
 
@@ -103,7 +103,7 @@ class FitWorker : public PromiseWorker {
   }
   Napi::Value Result(Napi::Env env) override { return result_(env, fit_); }
 
-  mixture::CancelFlag cancel_;
+  CancelFlag cancel_;
   Task work_;
   Convert result_;
   Fit fit_;
@@ -138,7 +138,7 @@ Napi::Value FitProcess(const Napi::CallbackInfo& info) {
     const int max_iterations = static_cast<int>(CountOf(request, "maxIterations", 0, 10'000));
     return StartFit<mixture::GaussianProcess>(
         info.Env(), request, "the gp fit",
-        [=](const mixture::CancelFlag& cancel) {
+        [=](const CancelFlag& cancel) {
           return mixture::FitGaussianProcess(runs->View(), start, max_iterations, cancel);
         },
         [](Napi::Env env, const mixture::GaussianProcess& process) -> Napi::Value {
@@ -240,7 +240,7 @@ Napi::Value FitLaw(const Napi::CallbackInfo& info) {
     }
     return StartFit<mixture::LawFit>(
         info.Env(), request, n_terms == 0 ? "the mixing-law fit" : "the power-law fit",
-        [=](const mixture::CancelFlag& cancel) {
+        [=](const CancelFlag& cancel) {
           return n_terms == 0 ? mixture::FitMixingLaw(runs->View(), options, cancel)
                               : mixture::FitPowerLaw(runs->View(), n_terms, options, cancel);
         },
@@ -269,7 +269,7 @@ Napi::Value FitTrees(const Napi::CallbackInfo& info) {
     options.learning_rate = request.Get("learningRate").ToNumber();
     return StartFit<mixture::Trees>(
         info.Env(), request, "the gbdt fit",
-        [=](const mixture::CancelFlag& cancel) {
+        [=](const CancelFlag& cancel) {
           return mixture::FitTrees(runs->View(), held_out->View(), options, cancel);
         },
         [](Napi::Env env, const mixture::Trees& trees) -> Napi::Value {

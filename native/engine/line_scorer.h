@@ -1,7 +1,7 @@
 // Line-score models: a verdict for every position of a window from one forward pass.
 //
 // A position's input is not a token but a weighted sum of rows of the embedding table (a bag; the
-// encoder of src/lines makes them), attention is not causal, and a head of two classes reads every
+// encoder makes them: native/pages), attention is not causal, and a head of two classes reads every
 // position. The GGUF form is llama.cpp's `llama-embed`, which has neither cache nor vocabulary
 // head; the class head lies in the metadata:
 //

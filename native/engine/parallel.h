@@ -6,22 +6,25 @@
 #include <atomic>
 #include <exception>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <vector>
 
 namespace gristmill::engine {
 
-// Calls body(index) for every index in [0, n_items); `block` items are taken at a time.
-template <typename Body>
-void ParallelFor(int n_threads, size_t n_items, size_t block, const Body& body) {
+// Calls body(state, index) for every index in [0, n_items), each thread with a State of its own;
+// `block` items are taken at a time.
+template <typename State, typename Body>
+void ParallelForWith(int n_threads, size_t n_items, size_t block, const Body& body) {
   std::atomic<size_t> next{0};
   std::exception_ptr failure;
   std::mutex failure_lock;
   const auto work = [&] {
     try {
+      State state;
       for (size_t begin = next.fetch_add(block); begin < n_items; begin = next.fetch_add(block)) {
         const size_t end = std::min(n_items, begin + block);
-        for (size_t index = begin; index < end; ++index) body(index);
+        for (size_t index = begin; index < end; ++index) body(state, index);
       }
     } catch (...) {
       const std::lock_guard<std::mutex> guard(failure_lock);
@@ -32,10 +35,22 @@ void ParallelFor(int n_threads, size_t n_items, size_t block, const Body& body) 
   const size_t blocks = (n_items + block - 1) / block;
   const size_t helpers = std::min<size_t>(std::max(1, n_threads), blocks);
   std::vector<std::thread> threads;
-  for (size_t index = 1; index < helpers; ++index) threads.emplace_back(work);
+  try {
+    for (size_t index = 1; index < helpers; ++index) threads.emplace_back(work);
+  } catch (const std::system_error&) {
+    // No more threads to be had: those that there are do the work.
+  }
   work();
   for (std::thread& thread : threads) thread.join();
   if (failure) std::rethrow_exception(failure);
+}
+
+struct NoState {};
+
+// Calls body(index) for every index in [0, n_items); `block` items are taken at a time.
+template <typename Body>
+void ParallelFor(int n_threads, size_t n_items, size_t block, const Body& body) {
+  ParallelForWith<NoState>(n_threads, n_items, block, [&](NoState&, size_t index) { body(index); });
 }
 
 }  // namespace gristmill::engine

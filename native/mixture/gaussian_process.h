@@ -13,7 +13,7 @@
 #include <span>
 #include <vector>
 
-#include "mixture/cancel.h"
+#include "cancel.h"
 #include "mixture/runs.h"
 
 namespace gristmill::mixture {

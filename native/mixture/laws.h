@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "mixture/cancel.h"
+#include "cancel.h"
 #include "mixture/runs.h"
 
 namespace gristmill::mixture {

@@ -4,7 +4,7 @@
 #include <functional>
 #include <vector>
 
-#include "mixture/cancel.h"
+#include "cancel.h"
 
 namespace gristmill::mixture {
 

@@ -6,7 +6,7 @@
 #include <span>
 #include <vector>
 
-#include "mixture/cancel.h"
+#include "cancel.h"
 #include "mixture/runs.h"
 
 namespace gristmill::mixture {

@@ -1,6 +1,8 @@
 /**
  * Real-valued features as small whole numbers: the quantile a value falls in, by the training rows.
  */
+import { native } from '../native/index.ts';
+import type { NativeBins } from '../native/pages.ts';
 
 /** Cut points of each feature. */
 export interface Bins {
@@ -52,26 +54,19 @@ function cutPoints(sorted: Float32Array, maxBins: number): Float32Array {
   return Float32Array.from(found);
 }
 
-/** The bin of a value. */
-export function binOf(cuts: Float32Array, value: number): number {
-  let low = 0;
-  let high = cuts.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (cuts[middle]! <= value) low = middle + 1;
-    else high = middle;
-  }
-  return low;
+/** Bins of all values, `[nRows × nFeatures]` row-major. */
+export function binRows(values: Float32Array, bins: Bins): Uint8Array {
+  return native().binRows(nativeBins(bins), values);
 }
 
-/** Bins of all values, `[nRows × nFeatures]` row-major. */
-export function binRows(values: Float32Array, { cuts, nFeatures }: Bins): Uint8Array {
-  const binned = new Uint8Array(values.length);
-  for (let feature = 0; feature < nFeatures; feature++) {
-    const own = cuts[feature]!;
-    for (let at = feature; at < values.length; at += nFeatures) {
-      binned[at] = binOf(own, values[at]!);
-    }
+/** The cuts of all features one after another. */
+export function nativeBins({ cuts, maxBins }: Bins): NativeBins {
+  const counts = Int32Array.from(cuts, ({ length }) => length);
+  const all = new Float32Array(counts.reduce((sum, count) => sum + count, 0));
+  let at = 0;
+  for (const own of cuts) {
+    all.set(own, at);
+    at += own.length;
   }
-  return binned;
+  return { maxBins, counts, cuts: all };
 }

@@ -14,27 +14,6 @@ export interface Calibration {
   readonly byDoubt?: { readonly slope: number; readonly intercept: number } | undefined;
 }
 
-/** Log-odds nearer to 0 than this leave a line undecided. */
-const UNDECIDED = 1.5;
-
-/**
- * How much of a page is undecided.
- *
- * @param logits log-odds by line
- * @param charsOf characters of a line
- * @returns share of the characters, 0..1
- */
-export function doubtOf(logits: ArrayLike<number>, charsOf: (line: number) => number): number {
-  let undecided = 0;
-  let all = 0;
-  for (let line = 0; line < logits.length; line++) {
-    const chars = charsOf(line);
-    all += chars;
-    if (Math.abs(logits[line]!) < UNDECIDED) undecided += chars;
-  }
-  return all === 0 ? 0 : undecided / all;
-}
-
 /** What a threshold does to content and noise. */
 export interface RetentionThreshold {
   /** Share of content characters (or of the documents to keep) that stay, 0..1. */

@@ -12,10 +12,8 @@ import * as z from 'zod';
 import { GristmillError } from '../errors.ts';
 import type { Bins } from './bins.ts';
 import type { Calibration, RetentionThreshold } from './calibration.ts';
-import { DOCUMENT_FEATURES } from './document-features.ts';
-import { N_LINE_FEATURES } from './features.ts';
+import { DOCUMENT_FEATURES, N_LINE_FEATURES, N_LOGIT_FEATURES } from './feature-names.ts';
 import type { LineEncoder } from './line-encoder.ts';
-import { N_LOGIT_FEATURES } from './logit-features.ts';
 import type { LineStack } from './stack.ts';
 
 /** What a scoring model needs besides its network. */

@@ -7,13 +7,14 @@
  * A line is one position of the model: what a reader would count (length, shape, place, repetition) is told by the
  * bins, what it says by its words, and the lines around it by attention. The words of a line share one unit of
  * influence, else long lines would be decided by their length.
+ *
+ * Here for training, which drops rows of bags; scoring makes its bags in native/pages.
  */
-
+import type { HashedWords } from '../native/pages.ts';
 import { type Bins, binRows } from './bins.ts';
-import { lineFeatures, N_LINE_FEATURES } from './features.ts';
-import { type HashedWords, hashLines } from './hashed-words.ts';
+import { N_LINE_FEATURES } from './feature-names.ts';
 import { wordScale } from './logistic.ts';
-import { type PageScan, scanPage } from './page-scan.ts';
+import { type MeasuredPage, measurePage } from './measure.ts';
 import {
   type LineStack,
   type StackLogits,
@@ -32,12 +33,16 @@ export interface LineEncoder {
   readonly stack: LineStack | null;
 }
 
-/** A page, encoded. */
-export interface EncodedPage {
-  readonly scan: PageScan;
-  /** `[nLines × nFeatures]`, row-major. */
+/** Rows of lines or of documents, encoded. */
+export interface EncodedRows {
+  /** `[nRows × nFeatures]`, row-major. */
   readonly binned: Uint8Array;
   readonly words: HashedWords;
+}
+
+/** A page, encoded; a row is a line that is not blank. */
+export interface EncodedPage extends EncodedRows {
+  readonly page: MeasuredPage;
 }
 
 /** Bags of consecutive positions: bag `position` is `starts[position] .. starts[position + 1] - 1`. */
@@ -59,31 +64,14 @@ export function tableRows({ bins, hashBits }: LineEncoder): number {
  */
 export function encodePage(
   lines: readonly string[],
-  encoder: LineEncoder,
-  logits?: StackLogits,
-): EncodedPage {
-  const steps = encodeSteps(lines, encoder, logits);
-  for (;;) {
-    const step = steps.next();
-    if (step.done) return step.value;
-  }
-}
-
-/** {@link encodePage} in steps, so that a caller may let others have their turn between them. */
-export function* encodeSteps(
-  lines: readonly string[],
   { bins, hashBits, stack }: LineEncoder,
   logits?: StackLogits,
-): Generator<undefined, EncodedPage> {
-  const scan = scanPage(lines);
-  yield;
-  const features = lineFeatures(scan);
-  yield;
-  if (!stack) return { scan, binned: binRows(features, bins), words: hashLines(scan, hashBits) };
-  const words = hashLines(scan, stackHashBits(stack));
-  const { first, second } = logits ?? stackLogits(stack, { features, words });
-  yield;
-  return { scan, binned: binRows(stackRows(features, first, second), bins), words };
+): EncodedPage {
+  const page = measurePage(lines, stack ? stackHashBits(stack) : hashBits);
+  const { features, words } = page;
+  if (!stack) return { page, binned: binRows(features, bins), words };
+  const { first, second } = logits ?? stackLogits(stack, page);
+  return { page, binned: binRows(stackRows(features, first, second), bins), words };
 }
 
 /** Collects bags; training drops some of their rows on the way. */
@@ -102,11 +90,11 @@ export class BagWriter {
   }
 
   /**
-   * The next bag: a line of an encoded page.
+   * The next bag: a row.
    *
    * @param keep says of each row whether it stays; all stay without it
    */
-  add({ binned, words }: EncodedPage, line: number, encoder: LineEncoder, keep?: Keep): void {
+  add({ binned, words }: EncodedRows, line: number, encoder: LineEncoder, keep?: Keep): void {
     const { nFeatures, maxBins } = encoder.bins;
     const start = words.starts[line]!;
     const end = words.nearAt[line]!;

@@ -3,8 +3,9 @@
  * neighbours.
  * Trained by scorers/line-logistic.ts.
  */
-import { type Bins, binRows } from './bins.ts';
-import type { HashedWords } from './hashed-words.ts';
+import { native } from '../native/index.ts';
+import type { HashedWords } from '../native/pages.ts';
+import { type Bins, nativeBins } from './bins.ts';
 
 /** A trained regression. */
 export interface LineLogistic {
@@ -14,7 +15,7 @@ export interface LineLogistic {
   readonly binWeights: Float32Array;
 }
 
-/** Scale of each of a line's words: they share one unit of influence, else long lines were decided by their length. */
+/** Scale of each of a line's words, as native/pages has it, for training: they share one unit of influence, else long lines were decided by their length. */
 export function wordScale(nWords: number): number {
   return nWords === 0 ? 0 : Math.min(1, 2 / Math.sqrt(nWords));
 }
@@ -24,25 +25,6 @@ export function lineLogits(
   { bins, wordWeights, binWeights }: LineLogistic,
   { features, words }: { readonly features: Float32Array; readonly words: HashedWords },
 ): Float32Array {
-  const { ids, starts, nearAt } = words;
-  const nRows = nearAt.length;
-  const { nFeatures, maxBins } = bins;
-  const binned = binRows(features, bins);
-  const logits = new Float32Array(nRows);
-  for (let row = 0; row < nRows; row++) {
-    const start = starts[row]!;
-    const near = nearAt[row]!;
-    const end = starts[row + 1]!;
-    let own = 0;
-    let around = 0;
-    let shape = 0;
-    for (let at = start; at < near; at++) own += wordWeights[ids[at]!]!;
-    for (let at = near; at < end; at++) around += wordWeights[ids[at]!]!;
-    const first = row * nFeatures;
-    for (let feature = 0; feature < nFeatures; feature++) {
-      shape += binWeights[feature * maxBins + binned[first + feature]!]!;
-    }
-    logits[row] = wordScale(near - start) * own + wordScale(end - near) * around + shape;
-  }
-  return logits;
+  const model = { bins: nativeBins(bins), wordWeights, binWeights };
+  return native().regressionLogits(model, features, words);
 }

@@ -1,20 +1,19 @@
 /**
- * Scores of the lines of pages, or of documents, by a scoring model: encoder, windows, one forward pass each.
+ * Scores of the lines of pages, or of documents, by a scoring model. All of it happens in native/pages, on the bytes of
+ * the texts and off the event loop; here models are opened and checked.
  */
-import { setImmediate as nextTurn } from 'node:timers/promises';
-import { GristmillError, throwIfAborted } from '../errors.ts';
+import { GristmillError } from '../errors.ts';
 import { native } from '../native/index.ts';
-import type { LineScorerInfo, NativeLineScorer } from '../native/lines.ts';
-import { calibrated, type RetentionThreshold } from './calibration.ts';
-import { encodeDocument, measureDocument } from './document-encoder.ts';
+import type {
+  LineScorerInfo,
+  NativeEncoder,
+  NativeLineScorer,
+  PageScores,
+} from '../native/lines.ts';
+import { nativeBins } from './bins.ts';
+import type { RetentionThreshold } from './calibration.ts';
 import { type ScoringEncoder, unpackEncoder } from './encoder-file.ts';
-import { lineFeatures } from './features.ts';
-import { hashLines } from './hashed-words.ts';
-import { BagWriter, type EncodedPage, encodeSteps, tableRows } from './line-encoder.ts';
-import { scanPage, spreadScores } from './page-scan.ts';
-import { pageVerdict } from './page-verdict.ts';
-import { blendLogits, documentStackLogits, stackHashBits } from './stack.ts';
-import { planLineWindows } from './windows.ts';
+import { tableRows } from './line-encoder.ts';
 
 /** Options of {@link openPageScorer}. */
 export interface PageScorerOptions {
@@ -22,148 +21,142 @@ export interface PageScorerOptions {
   readonly modelPath: string;
   /** `cpu` (default) or `cuda:<index>`. */
   readonly device?: string;
-  /** CPU threads. Default 1. */
+  /** CPU threads, 1..512; each takes a page at a time. Default 1. */
   readonly nThreads?: number;
-}
-
-/** Longest stretch of encoding, about, before the event loop gets a turn. */
-const STRETCH_MS = 10;
-
-/** Turns of the event loop between stretches of work, and the place where an abort ends it. */
-class Turns {
-  #since = performance.now();
-  readonly #signal: AbortSignal | undefined;
-
-  constructor(signal: AbortSignal | undefined) {
-    this.#signal = signal;
-  }
-
-  async take(): Promise<void> {
-    if (performance.now() - this.#since < STRETCH_MS) return;
-    await nextTurn();
-    throwIfAborted(this.#signal, 'scoring');
-    this.#since = performance.now();
-  }
 }
 
 /** Options of one call. */
 export interface ScoreCallOptions {
-  /** Ends the call between two stretches of work, with ABORTED. */
+  /** Ends the call with ABORTED. */
   readonly signal?: AbortSignal | undefined;
+}
+
+/** Documents as they lie in memory. */
+export interface PageViews {
+  /** UTF-8; what is not is read as U+FFFD. It must not change before the call has ended. */
+  readonly data: Uint8Array;
+  /** Where each document begins in `data`, and the end. */
+  readonly offsets: Int32Array;
+  /** Which documents are asked for. */
+  readonly docs: Int32Array;
+}
+
+/** Models that look at a page together. */
+export interface PageScorers {
+  readonly documents: PageScorer | null;
+  readonly lines: PageScorer | null;
+  /** The lines of documents that score below it are not scored. */
+  readonly documentThreshold: number;
+  /** Default 1. */
+  readonly nThreads?: number;
+}
+
+/**
+ * Scores documents and their lines; a page is scanned once for both.
+ *
+ * @throws OPTION_INVALID naming the offset, ABORTED, DISPOSED, ENGINE_DECODE_FAILED
+ */
+export function scorePages(
+  { documents, lines, documentThreshold, nThreads = 1 }: PageScorers,
+  { data, offsets, docs }: PageViews,
+  { signal }: ScoreCallOptions = {},
+): Promise<PageScores> {
+  return native().scorePages(
+    {
+      documentScorer: documents?.inner ?? null,
+      lineScorer: lines?.inner ?? null,
+      data,
+      offsets,
+      docs,
+      documentThreshold,
+      nThreads,
+    },
+    signal,
+  );
 }
 
 /** An open scoring model; see {@link openPageScorer}. */
 export class PageScorer {
   readonly info: LineScorerInfo;
-  readonly #inner: NativeLineScorer;
-  readonly #scoring: ScoringEncoder;
+  /** Thresholds by share of content characters (for documents: of the documents to keep) that stays. */
+  readonly thresholds: readonly RetentionThreshold[];
+  /** @internal */
+  readonly inner: NativeLineScorer;
+  readonly #nThreads: number;
 
   /** Use {@link openPageScorer}. */
-  constructor(inner: NativeLineScorer, scoring: ScoringEncoder) {
+  constructor(inner: NativeLineScorer, thresholds: readonly RetentionThreshold[], nThreads = 1) {
     this.info = inner.info;
-    this.#inner = inner;
-    this.#scoring = scoring;
+    this.thresholds = thresholds;
+    this.inner = inner;
+    this.#nThreads = nThreads;
   }
 
   get kind(): 'line-score' | 'document-score' {
     return this.info.kind;
   }
 
-  /** Thresholds by share of content characters (for documents: of the documents to keep) that stays. */
-  get thresholds(): readonly RetentionThreshold[] {
-    return this.#scoring.thresholds;
-  }
-
   /**
-   * Probability of "keep" for every line of a page. Encoding runs on this thread, in stretches with turns of the event
-   * loop between them; a step of a page of many thousand lines is one stretch.
+   * Probability of "keep" for every line of a page.
    *
    * @param lines the text split at LF, empty lines included
    * @returns one number in 0..1 a line
-   * @throws ABORTED when `signal` fires
+   * @throws ABORTED when `signal` fires, OPTION_INVALID for a line that holds a LF
    */
   async scoreLines(
     lines: readonly string[],
-    { signal }: ScoreCallOptions = {},
+    options: ScoreCallOptions = {},
   ): Promise<Float32Array> {
-    const { encoder, calibration } = this.#scoring;
-    const turns = new Turns(signal);
-    if (this.#scoring.head === 'stack') return this.#stackLines(lines, turns);
-    const steps = encodeSteps(lines, encoder);
-    let step = steps.next();
-    for (; !step.done; step = steps.next()) await turns.take();
-    const page = step.value;
-    const { nLines } = page.scan;
-    const windows = planLineWindows(nLines, this.info.nCtx);
-    const nSeen = windows.reduce((sum, { from, to }) => sum + to - from, 0);
-    const bags = new BagWriter(nSeen);
-    const windowStarts = new Int32Array(windows.length + 1);
-    for (const [window, { from, to }] of windows.entries()) {
-      await turns.take();
-      for (let line = from; line < to; line++) bags.add(page, line, encoder);
-      windowStarts[window + 1] = windowStarts[window]! + to - from;
+    const broken = lines.findIndex((line) => line.includes('\n'));
+    if (broken >= 0) {
+      throw new GristmillError('OPTION_INVALID', {
+        option: `lines[${broken}]`,
+        expected: 'a line without a line feed',
+        received: lines[broken],
+      });
     }
-    const { starts: bagStarts, ids: bagIds, weights: bagWeights } = bags.finish();
-    const logits = await this.#inner.score({ windowStarts, bagStarts, bagIds, bagWeights });
-    const scores = new Float32Array(nLines);
-    windows.forEach(({ from, first, last }, window) => {
-      for (let line = first; line < last; line++) {
-        scores[line] = calibrated(logits[windowStarts[window]! + line - from]!, calibration);
-      }
-    });
-    return spreadScores(page.scan, scores, lines.length);
+    if (lines.length === 0) return new Float32Array(0);
+    const scores = await this.#score([lines.join('\n')], options);
+    return scores.lines!;
   }
 
   /** Probability of "keep" for every document. @throws ABORTED when `signal` fires */
   async scoreDocuments(
     texts: readonly string[],
-    { signal }: ScoreCallOptions = {},
+    options: ScoreCallOptions = {},
   ): Promise<Float32Array> {
-    const { encoder, calibration } = this.#scoring;
-    const turns = new Turns(signal);
-    if (this.#scoring.head === 'stack') return this.#stackDocuments(texts, turns);
-    const bags = new BagWriter(texts.length);
-    for (const text of texts) {
-      await turns.take();
-      const page: EncodedPage = encodeDocument(text, encoder);
-      bags.add(page, 0, encoder);
-    }
-    const { starts: bagStarts, ids: bagIds, weights: bagWeights } = bags.finish();
-    const windowStarts = Int32Array.from({ length: texts.length + 1 }, (_, window) => window);
-    const logits = await this.#inner.score({ windowStarts, bagStarts, bagIds, bagWeights });
-    return logits.map((logit) => calibrated(logit, calibration));
+    return (await this.#score(texts, options)).documents!;
   }
 
-  async #stackLines(lines: readonly string[], turns: Turns): Promise<Float32Array> {
-    const { encoder, calibration, treeShare } = this.#scoring;
-    const stack = encoder.stack!;
-    const scan = scanPage(lines);
-    await turns.take();
-    const features = lineFeatures(scan);
-    await turns.take();
-    const words = hashLines(scan, stackHashBits(stack));
-    await turns.take();
-    const { logits, doubt } = pageVerdict(stack, { features, words }, treeShare);
-    const scores = logits.map((logit) => calibrated(logit, calibration, doubt));
-    return spreadScores(scan, scores, lines.length);
-  }
-
-  async #stackDocuments(texts: readonly string[], turns: Turns): Promise<Float32Array> {
-    const { encoder, calibration, treeShare } = this.#scoring;
-    const stack = encoder.stack!;
-    const scores = new Float32Array(texts.length);
-    for (const [index, text] of texts.entries()) {
-      await turns.take();
-      const logits = documentStackLogits(stack, measureDocument(text, stackHashBits(stack)));
-      scores[index] = calibrated(blendLogits(logits, treeShare)[0]!, calibration);
-    }
-    return scores;
+  #score(texts: readonly string[], options: ScoreCallOptions): Promise<PageScores> {
+    const isLines = this.kind === 'line-score';
+    const scorers = {
+      documents: isLines ? null : this,
+      lines: isLines ? this : null,
+      documentThreshold: 0,
+      nThreads: this.#nThreads,
+    };
+    return scorePages(scorers, viewsOf(texts), options);
   }
 
   /** Frees the model; again: does nothing. */
   dispose(): void {
-    this.#inner.dispose();
+    this.inner.dispose();
   }
+}
+
+function viewsOf(texts: readonly string[]): PageViews {
+  const encoder = new TextEncoder();
+  const parts = texts.map((text) => encoder.encode(text));
+  const offsets = new Int32Array(parts.length + 1);
+  parts.forEach((part, index) => {
+    offsets[index + 1] = offsets[index]! + part.length;
+  });
+  const data = new Uint8Array(offsets[parts.length]!);
+  parts.forEach((part, index) => {
+    data.set(part, offsets[index]);
+  });
+  return { data, offsets, docs: Int32Array.from(parts, (_, index) => index) };
 }
 
 /**
@@ -187,9 +180,32 @@ export async function openPageScorer({
         reason: `its encoder is for ${scoring.kind} with ${nRows} rows, the model for ${inner.info.kind} with ${inner.info.nRows}`,
       });
     }
-    return new PageScorer(inner, scoring);
+    inner.setEncoder(nativeEncoder(scoring));
+    return new PageScorer(inner, scoring.thresholds, nThreads);
   } catch (error) {
     inner.dispose();
     throw error;
   }
+}
+
+function nativeEncoder({
+  kind,
+  head,
+  treeShare,
+  calibration,
+  encoder: { bins, hashBits, stack },
+}: ScoringEncoder): NativeEncoder {
+  return {
+    kind,
+    head,
+    treeShare,
+    calibration,
+    hashBits,
+    bins: nativeBins(bins),
+    stack: stack && {
+      logistic: { ...stack.logistic, bins: nativeBins(stack.logistic.bins) },
+      bins: nativeBins(stack.bins),
+      trees: stack.trees,
+    },
+  };
 }

@@ -1,13 +1,12 @@
 /**
- * What a stack says of a page's lines in the end: both opinions blended, titles protected, and how much is left in doubt.
+ * What a stack says of a page's lines in the end: both opinions blended, titles protected, and how much is left in doubt
+ * (native/pages/verdict.h).
  *
- *     stackLogits ──► blend ──┬─► protectTitles ──► log-odds ──┐
- *                             └─► doubtOf ──► doubt ───────────┴─► calibrated ──► probability of "keep"
+ *     stackLogits ──► blend ──┬─► titles protected ──► log-odds ──┐
+ *                             └─► doubt ──────────────────────┴─► calibrated ──► probability of "keep"
  */
-import { doubtOf } from './calibration.ts';
-import { LINE_FEATURES, N_LINE_FEATURES } from './features.ts';
-import type { HashedWords } from './hashed-words.ts';
-import { protectTitles } from './protection.ts';
+import { native } from '../native/index.ts';
+import type { HashedWords } from '../native/pages.ts';
 import { blendLogits, type LineStack, stackLogits } from './stack.ts';
 
 /** Log-odds of "keep" by non-blank line, and the page's doubt, 0..1. */
@@ -15,8 +14,6 @@ export interface PageVerdict {
   readonly logits: Float32Array;
   readonly doubt: number;
 }
-
-const LOG_CHARS = LINE_FEATURES.indexOf('logChars');
 
 /**
  * The verdict of a stack on a page.
@@ -28,8 +25,6 @@ export function pageVerdict(
   page: { readonly features: Float32Array; readonly words: HashedWords },
   treeShare: number,
 ): PageVerdict {
-  const { features } = page;
   const blended = blendLogits(stackLogits(stack, page), treeShare);
-  const charsOf = (line: number): number => 2 ** features[line * N_LINE_FEATURES + LOG_CHARS]! - 1;
-  return { logits: protectTitles(blended, features), doubt: doubtOf(blended, charsOf) };
+  return native().pageVerdict(blended, page.features);
 }

@@ -4,15 +4,25 @@
  *     words, features ── logistic ──► first log-odds ──┐
  *                        features ──────────────────── ┴─► trees ──► second log-odds
  *
- * The trees see the regression's log-odds of the lines around (logit-features.ts): stacked sequential learning (Cohen
+ * The trees see the regression's log-odds of the lines around: stacked sequential learning (Cohen
  * and Carvalho 2005). Of a document they see its own. Trained by scorers/baselines/boosted.ts.
+ *
+ * Here for training, part by part; scoring does all of it in native/pages at once.
  */
-import { type Bins, binRows } from './bins.ts';
-import { N_LINE_FEATURES } from './features.ts';
-import type { HashedWords } from './hashed-words.ts';
+import { native } from '../native/index.ts';
+import type { HashedWords, NativeTrees } from '../native/pages.ts';
+import { type Bins, nativeBins } from './bins.ts';
+import { N_LINE_FEATURES, N_LOGIT_FEATURES } from './feature-names.ts';
 import { type LineLogistic, lineLogits } from './logistic.ts';
-import { logitFeatures, N_LOGIT_FEATURES } from './logit-features.ts';
-import { type BoostedTrees, treeLogits } from './trees.ts';
+
+/**
+ * Boosted trees over binned features; all trees one after another. Trained by train/boosted-trees.ts.
+ *
+ *     nodes     feature, cut, left child, right child (negative: leaf −1 − index)
+ */
+export interface BoostedTrees extends NativeTrees {
+  readonly nFeatures: number;
+}
 
 /** Both models and the bins between them. */
 export interface LineStack {
@@ -27,6 +37,15 @@ export interface StackLogits {
   readonly first: Float32Array;
   /** Of the trees. */
   readonly second: Float32Array;
+}
+
+/**
+ * Log-odds of "yes" of rows.
+ *
+ * @param rows `[nRows × nFeatures]`, row-major, not binned
+ */
+export function treeLogits(trees: BoostedTrees, bins: Bins, rows: Float32Array): Float32Array {
+  return native().treeLogits(trees, nativeBins(bins), rows);
 }
 
 /** Share of the trees in the verdict of a stack; the rest is the regression's. */
@@ -45,7 +64,7 @@ export function documentStackLogits(
   { features, words }: { readonly features: Float32Array; readonly words: HashedWords },
 ): StackLogits {
   const first = lineLogits(logistic, { features, words });
-  return { first, second: treeLogits(trees, binRows(documentRows(features, first), bins)) };
+  return { first, second: treeLogits(trees, bins, documentRows(features, first)) };
 }
 
 /** Features of documents with a model's log-odds behind them. */
@@ -82,7 +101,7 @@ export function stackLogits(
 ): StackLogits {
   const first = lineLogits(logistic, page);
   const rows = stackRows(page.features, first);
-  return { first, second: treeLogits(trees, binRows(rows, bins)) };
+  return { first, second: treeLogits(trees, bins, rows) };
 }
 
 /**
@@ -93,9 +112,7 @@ export function stackRows(
   ...logits: readonly Float32Array[]
 ): Float32Array {
   const nLines = features.length / N_LINE_FEATURES;
-  const logChars = new Float32Array(nLines);
-  for (let line = 0; line < nLines; line++) logChars[line] = features[line * N_LINE_FEATURES]!;
-  const around = logits.map((own) => logitFeatures(own, logChars));
+  const around = logits.map((own) => native().logitColumns(own, features));
   const width = N_LINE_FEATURES + logits.length * N_LOGIT_FEATURES;
   const rows = new Float32Array(nLines * width);
   for (let line = 0; line < nLines; line++) {

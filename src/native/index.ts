@@ -19,8 +19,12 @@ import {
   type LineScorerOptions,
   type NativeLineScorer,
   openLineScorerWith,
+  type PageScores,
+  type PagesRequest,
+  scorePagesWith,
 } from './lines.ts';
 import { type MixtureAddon, mixtureWith, type NativeMixture } from './mixture.ts';
+import { type NativePages, pagesWith } from './pages.ts';
 import type { NativeProcess } from './process.ts';
 import { type NativeTokenizer, openTokenizerWith, type TokenizerAddon } from './tokenizer.ts';
 import {
@@ -89,6 +93,8 @@ export interface NativeEngines {
 export interface NativeLineScorers {
   /** @throws ENGINE_* when the model or the device does not serve */
   openLineScorer(options: LineScorerOptions): Promise<NativeLineScorer>;
+  /** @throws OPTION_INVALID naming the offset, ABORTED, DISPOSED, ENGINE_DECODE_FAILED */
+  scorePages(request: PagesRequest, signal?: AbortSignal): Promise<PageScores>;
 }
 
 /** Opening vocabularies; their own face is src/native/tokenizer.ts. */
@@ -264,6 +270,7 @@ export interface Native
     NativeModels,
     NativeTraining,
     NativeMixture,
+    NativePages,
     NativeProcess,
     NativeCodec {}
 
@@ -288,9 +295,11 @@ export function native(): Native {
       TokenizerAddon;
     loaded = {
       ...addon,
+      ...pagesWith(addon),
       openEngine: (options) => openEngineWith(addon, options),
       openTrainer: (options) => openTrainerWith(addon, options),
       openLineScorer: (options) => openLineScorerWith(addon, options),
+      scorePages: (request, signal) => scorePagesWith(addon, request, signal),
       openTokenizer: (path) => openTokenizerWith(addon, path),
       mixture: mixtureWith(addon),
     };

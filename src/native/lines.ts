@@ -1,7 +1,10 @@
 /**
- * Typed face of the native line scorer (native/binding/line_scorer.cc): whole windows of bags in, log-odds out.
+ * Typed face of scoring models (native/binding/line_scorer.cc): the bytes of pages in, scores out; or, below that, whole
+ * windows of bags in, log-odds out.
  */
-import { codedCall } from './error.ts';
+import { throwIfAborted } from '../errors.ts';
+import { codedCall, fromNative } from './error.ts';
+import type { NativeBins, NativeRegression, NativeTrees } from './pages.ts';
 
 /** Options of {@link openLineScorerWith}. */
 export interface LineScorerOptions {
@@ -37,9 +40,61 @@ export interface BagWindows {
   readonly bagWeights: Float32Array;
 }
 
+/** What turns pages into bags and verdicts; see ScoringEncoder of lines/encoder-file.ts. */
+export interface NativeEncoder {
+  readonly kind: 'line-score' | 'document-score';
+  readonly head: 'network' | 'stack';
+  readonly treeShare: number;
+  readonly hashBits: number;
+  /** Of a network's bags. */
+  readonly bins: NativeBins;
+  readonly stack: {
+    readonly logistic: NativeRegression;
+    readonly bins: NativeBins;
+    readonly trees: NativeTrees;
+  } | null;
+  readonly calibration: {
+    readonly slope: number;
+    readonly intercept: number;
+    readonly byDoubt?: { readonly slope: number; readonly intercept: number } | undefined;
+  };
+}
+
+/** Pages to score; none of their bytes is copied. */
+export interface PagesRequest {
+  /** A model that scores documents. */
+  readonly documentScorer: NativeLineScorer | null;
+  /** A model that scores lines. */
+  readonly lineScorer: NativeLineScorer | null;
+  /** The text of all documents. It must not change before the promise settles. */
+  readonly data: Uint8Array;
+  /** Where each document begins in `data`, and the end. */
+  readonly offsets: Int32Array;
+  /** Which documents are asked for. */
+  readonly docs: Int32Array;
+  /** The lines of documents that score below it are not scored. */
+  readonly documentThreshold: number;
+  /** Threads that take pages, 1..512. Scores do not depend on it. */
+  readonly nThreads: number;
+}
+
+/** Their scores. */
+export interface PageScores {
+  /** Probability of "keep" of each document asked for; null without a model for them. */
+  readonly documents: Float32Array | null;
+  /** First line of each document asked for, and the end; one that fell has none. Null without a model for lines. */
+  readonly lineStarts: Int32Array | null;
+  /** Probability of "keep" of every line (LF). */
+  readonly lines: Float32Array | null;
+}
+
 /** A scoring model. */
 export interface NativeLineScorer {
   readonly info: LineScorerInfo;
+  /** The addon's own object. */
+  readonly handle: LineScorerHandle;
+  /** Before pages are scored. @throws OPTION_INVALID when parts of it do not fit each other */
+  setEncoder(encoder: NativeEncoder): void;
   /**
    * Keep log-odds of every bag; those of a window depend on that window alone.
    *
@@ -52,6 +107,7 @@ export interface NativeLineScorer {
 
 interface LineScorerHandle {
   open(): Promise<LineScorerInfo>;
+  setEncoder(encoder: NativeEncoder): void;
   score(windows: BagWindows): Promise<Float32Array>;
   dispose(): void;
 }
@@ -59,6 +115,13 @@ interface LineScorerHandle {
 /** What the addon exports for line scorers. */
 export interface LineScorerAddon {
   readonly LineScorer: new (options: LineScorerOptions) => LineScorerHandle;
+  scorePages(
+    request: Omit<PagesRequest, 'documentScorer' | 'lineScorer'> & {
+      readonly documentScorer: LineScorerHandle | null;
+      readonly lineScorer: LineScorerHandle | null;
+      readonly cancel: Int32Array;
+    },
+  ): Promise<Partial<PageScores>>;
 }
 
 /**
@@ -75,7 +138,48 @@ export async function openLineScorerWith(
   const info = await codedCall(() => handle.open());
   return {
     info,
+    handle,
+    setEncoder: (encoder) => {
+      try {
+        handle.setEncoder(encoder);
+      } catch (error) {
+        throw fromNative(error);
+      }
+    },
     score: (windows) => codedCall(() => handle.score(windows)),
     dispose: () => handle.dispose(),
   };
+}
+
+/**
+ * Scores pages off the event loop.
+ *
+ * @throws OPTION_INVALID naming the offset, ABORTED, DISPOSED, ENGINE_DECODE_FAILED
+ */
+export async function scorePagesWith(
+  addon: LineScorerAddon,
+  request: PagesRequest,
+  signal?: AbortSignal,
+): Promise<PageScores> {
+  throwIfAborted(signal, 'scoring');
+  const cancel = new Int32Array(new SharedArrayBuffer(4));
+  const onAbort = (): void => {
+    Atomics.store(cancel, 0, 1);
+  };
+  signal?.addEventListener('abort', onAbort, { once: true });
+  const { documentScorer, lineScorer } = request;
+  const handles = {
+    documentScorer: documentScorer?.handle ?? null,
+    lineScorer: lineScorer?.handle ?? null,
+  };
+  try {
+    const scores = await codedCall(
+      () => addon.scorePages({ ...request, ...handles, cancel }),
+      signal,
+    );
+    const { documents = null, lineStarts = null, lines = null } = scores;
+    return { documents, lineStarts, lines };
+  } finally {
+    signal?.removeEventListener('abort', onAbort);
+  }
 }

@@ -4,6 +4,7 @@
 
 import { SLAB_POOL_DEFAULTS, SlabPool, type SlabPoolOptions } from '../batch/slab-pool.ts';
 import { GristmillError } from '../errors.ts';
+import type { EngineInfo, EngineStats } from '../native/engine.ts';
 import type { ProgramGrammar } from '../native/grammar.ts';
 import { DIALECTS } from '../program/dialects.ts';
 import { ExecutionPool } from '../program/pool.ts';
@@ -17,13 +18,13 @@ import { withNamedRefiner } from './named-refiners.ts';
 import { loadProfile, type Profile } from './profile.ts';
 import type { RefineCore } from './refine-batch.ts';
 import type { RefineOptions, StageName } from './refine-options.ts';
-import { openLocalScoring, type ScoringEngine } from './scoring-engine.ts';
 import {
-  checkLineThreshold,
-  DEFAULT_RETENTION,
-  lineStage,
-  scoredDocumentStage,
-} from './scoring-stages.ts';
+  openLocalScoring,
+  type ScoringEngine,
+  type ScoringInfo,
+  type ScoringStats,
+} from './scoring-engine.ts';
+import { checkLineThreshold, DEFAULT_RETENTION, scoringStages } from './scoring-stages.ts';
 
 /** The model of a stage. */
 export interface ResolvedStage {
@@ -169,8 +170,10 @@ function checkScoring(stage: StageName, model: ModelFile, { documentMode }: Refi
 
 /** The stages of one device with the engines under them. */
 export interface OpenCore extends RefineCore {
-  /** Document stage first. */
-  readonly engines: readonly (RefinerEngine | ScoringEngine)[];
+  /** What the models say of themselves, document stage first. */
+  readonly infos: readonly (EngineInfo | ScoringInfo)[];
+  /** Counters by model, in the same order. */
+  stats(): Promise<(EngineStats | ScoringStats)[]>;
   dispose(): Promise<void>;
 }
 
@@ -192,17 +195,7 @@ export async function openCore(
   device: string,
   pool: ExecutionPool,
 ): Promise<OpenCore> {
-  const opened: { document?: RefinerEngine | ScoringEngine; chunk?: typeof opened.document } = {};
-  const openScoring = async (stage: StageName, modelPath: string): Promise<ScoringEngine> => {
-    const settings = {
-      modelPath,
-      device,
-      nThreads: defaultSizes(device, options.threads).nThreads,
-    };
-    const engine = await openLocalScoring(settings);
-    opened[stage] = engine;
-    return engine;
-  };
+  const opened: { document?: RefinerEngine; scoring?: ScoringEngine; chunk?: RefinerEngine } = {};
   const open = async (
     stage: StageName,
     modelPath: string,
@@ -215,18 +208,27 @@ export async function openCore(
     opened[stage] = engine;
     return engine;
   };
-  const engines = (): (RefinerEngine | ScoringEngine)[] =>
-    [opened.document, opened.chunk].filter((engine) => engine !== undefined);
   const dispose = async (): Promise<void> => {
-    await Promise.all(engines().map((engine) => engine.dispose()));
+    const { document: judging, scoring, chunk: writing } = opened;
+    await Promise.all([judging?.dispose(), scoring?.dispose(), writing?.dispose()]);
   };
   const { document, chunk, dialect, grammar } = resolved;
+  const openScores = async (): Promise<RefineCore['score']> => {
+    const pathOf = (stage: ResolvedStage | null): string | null =>
+      stage && !stage.profile ? stage.model.path : null;
+    const [documentModel, lineModel] = [pathOf(document), pathOf(chunk)];
+    if (documentModel === null && lineModel === null) return null;
+    const { nThreads } = defaultSizes(device, options.threads);
+    opened.scoring = await openLocalScoring({ documentModel, lineModel, device, nThreads });
+    const { documentThreshold, lineThreshold, retention } = resolved.options;
+    return scoringStages(opened.scoring, {
+      documentThreshold,
+      lines: { lineThreshold: lineThreshold ?? undefined, retention: retention ?? undefined },
+    });
+  };
   const openJudge = async (): Promise<RefineCore['judge']> => {
     const { documentMode: mode, documentThreshold: threshold } = resolved.options;
-    if (!document) return null;
-    if (!document.profile) {
-      return scoredDocumentStage(await openScoring('document', document.model.path), threshold);
-    }
+    if (!document?.profile) return null;
     const { profile } = document;
     const { maxPromptTokens, maxNewTokens } = profile.document!;
     const answer = mode === 'generate' ? Math.min(maxNewTokens, 48) : 16;
@@ -234,15 +236,7 @@ export async function openCore(
     return documentStage({ engine, profile, mode, threshold: threshold ?? 0.5 });
   };
   const openWriter = async (): Promise<RefineCore['write']> => {
-    if (!chunk) return null;
-    if (!chunk.profile) {
-      const { lineThreshold, retention } = resolved.options;
-      const wanted = {
-        lineThreshold: lineThreshold ?? undefined,
-        retention: retention ?? undefined,
-      };
-      return lineStage(await openScoring('chunk', chunk.model.path), wanted);
-    }
+    if (!chunk?.profile) return null;
     const { profile } = chunk;
     const maxPromptTokens = longestChunkPrompt(profile);
     const { maxNewTokens } = profile.chunk!;
@@ -255,19 +249,33 @@ export async function openCore(
       maxPromptTokens,
     });
   };
-  const [judge, write] = await Promise.allSettled([openJudge(), openWriter()]);
-  if (judge.status === 'rejected' || write.status === 'rejected') {
+  const parts = [openScores(), openJudge(), openWriter()] as const;
+  const failed = (await Promise.allSettled(parts)).find(({ status }) => status === 'rejected');
+  if (failed?.status === 'rejected') {
     await dispose();
-    throw judge.status === 'rejected' ? judge.reason : (write as PromiseRejectedResult).reason;
+    throw failed.reason;
   }
+  const [score, judge, write] = await Promise.all(parts);
   const dropAnswer = document?.profile?.document?.answers.drop.trim() ?? 'drop_doc()';
+  const { document: judging, scoring, chunk: writing } = opened;
   return {
-    judge: judge.value,
-    write: write.value,
+    score,
+    judge,
+    write,
     dropAnswer,
     dialect,
     pool,
-    engines: engines(),
+    infos: [judging?.info, ...(scoring?.infos ?? []), writing?.info].filter(
+      (info) => info !== undefined,
+    ),
+    stats: async () => {
+      const [first, scored, last] = await Promise.all([
+        judging?.stats(),
+        scoring?.stats(),
+        writing?.stats(),
+      ]);
+      return [first, ...(scored ?? []), last].filter((own) => own !== undefined);
+    },
     dispose,
   };
 }

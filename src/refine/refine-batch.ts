@@ -25,6 +25,17 @@ const ARRIVAL_REASONS: readonly (StageReason | null)[] = [null, 'null_text', 'in
 
 /** What the stages need, set up once per run. */
 export interface RefineCore {
+  /** The stages that score, asked between the two below, which do not: verdicts on documents, programs of those that stay. */
+  readonly score:
+    | ((
+        text: DocumentBatch['text'],
+        docs: Int32Array,
+        options?: EngineCallOptions,
+      ) => Promise<{
+        readonly verdicts: DocumentVerdicts | null;
+        readonly written: ChunkPrograms | null;
+      }>)
+    | null;
   readonly judge:
     | ((
         text: DocumentBatch['text'],
@@ -109,37 +120,52 @@ export async function judgeBatch(
     for (const row of docs) failed[row] = 'engine_crashed';
   };
 
-  const { judge, write } = core;
-  if (judge) {
-    const run = (docs: Int32Array) => judge(batch.text, docs, { signal });
-    for (const { docs, value } of await guard.over(place, STAGE_NUMBERS.document, alive(), run)) {
-      if (value === null) {
-        setAside(docs);
-        continue;
-      }
-      for (const [index, row] of docs.entries()) {
-        score[row] = value.score[index]!;
-        failed[row] = value.failed[index]!;
-        droppedByRefiner[row] = failed[row] === null && value.keep[index] === 0 ? 1 : 0;
-      }
-      promptTokens += value.promptTokens;
-      newTokens += value.newTokens;
+  const takeVerdicts = (docs: Int32Array, verdicts: DocumentVerdicts): void => {
+    for (const [index, row] of docs.entries()) {
+      score[row] = verdicts.score[index]!;
+      failed[row] = verdicts.failed[index]!;
+      droppedByRefiner[row] = failed[row] === null && verdicts.keep[index] === 0 ? 1 : 0;
     }
-  }
-  if (write) {
-    const run = (docs: Int32Array) => write(batch.text, docs, { signal });
-    for (const { docs, value } of await guard.over(place, STAGE_NUMBERS.chunk, alive(), run)) {
-      if (value === null) {
-        setAside(docs);
-        continue;
-      }
-      for (const [index, row] of docs.entries()) programs[row] = value.programs[index]!;
-      promptTokens += value.promptTokens;
-      newTokens += value.newTokens;
-      windows += value.windows;
-      windowsSkipped += value.windowsSkipped;
+    promptTokens += verdicts.promptTokens;
+    newTokens += verdicts.newTokens;
+  };
+  const takePrograms = (docs: Int32Array, chunk: ChunkPrograms): void => {
+    for (const [index, row] of docs.entries()) {
+      if (failed[row] === null && !droppedByRefiner[row]) programs[row] = chunk.programs[index]!;
     }
+    promptTokens += chunk.promptTokens;
+    newTokens += chunk.newTokens;
+    windows += chunk.windows;
+    windowsSkipped += chunk.windowsSkipped;
+  };
+  /** Asks a stage about the documents that are left; those that kill it are set aside. */
+  const ask = async <T>(
+    stage: number,
+    run: (docs: Int32Array) => Promise<T>,
+    take: (docs: Int32Array, value: T) => void,
+  ): Promise<void> => {
+    for (const { docs, value } of await guard.over(place, stage, alive(), run)) {
+      if (value === null) setAside(docs);
+      else take(docs, value);
+    }
+  };
+
+  const { judge, score: scoring, write } = core;
+  const { document, chunk } = STAGE_NUMBERS;
+  const { text } = batch;
+  if (judge) await ask(document, (docs) => judge(text, docs, { signal }), takeVerdicts);
+  if (scoring) {
+    const stage = judge ? chunk : document;
+    await ask(
+      stage,
+      (docs) => scoring(text, docs, { signal }),
+      (docs, { verdicts, written }) => {
+        if (verdicts) takeVerdicts(docs, verdicts);
+        if (written) takePrograms(docs, written);
+      },
+    );
   }
+  if (write) await ask(chunk, (docs) => write(text, docs, { signal }), takePrograms);
   const tokens = { promptTokens, newTokens, windows, windowsSkipped };
   return { batch, failed, droppedByRefiner, score, programs, ...tokens };
 }

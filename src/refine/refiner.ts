@@ -241,11 +241,11 @@ export async function openRefiner(asked: OpenRefinerOptions = {}): Promise<Refin
   }
 
   return {
-    models: core.engines.map((engine) => engine.info),
+    models: core.infos,
     stream,
     refineRows,
     refine,
-    stats: () => Promise.all(core.engines.map((engine) => engine.stats())),
+    stats: () => core.stats(),
     dispose,
     [Symbol.asyncDispose]: dispose,
   };

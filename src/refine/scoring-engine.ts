@@ -1,13 +1,22 @@
 /**
- * The scoring engine as the stages see it: verdicts on lines and on documents.
- *
- * The event loop gets its turns between pages and between the steps of one.
+ * Scoring models as the stages see them: one or two models that look at a batch together, so that a page is scanned once
+ * for both. The addon reads the batch's own bytes, off the event loop.
  */
-import { throwIfAborted } from '../errors.ts';
 import type { RetentionThreshold } from '../lines/calibration.ts';
-import { openPageScorer, type PageScorerOptions } from '../lines/page-scorer.ts';
+import { openPageScorer, type PageScorer, scorePages } from '../lines/page-scorer.ts';
 import type { DocumentViews, EngineCallOptions } from '../native/engine.ts';
-import { native } from '../native/index.ts';
+
+/** Options of {@link openLocalScoring}; at least one model. */
+export interface ScoringOptions {
+  /** GGUF file of kind document-score. */
+  readonly documentModel: string | null;
+  /** GGUF file of kind line-score. */
+  readonly lineModel: string | null;
+  /** `cpu` or `cuda:<index>`. */
+  readonly device: string;
+  /** Threads that take pages, 1..512. */
+  readonly nThreads: number;
+}
 
 /** What a scoring model says of itself. */
 export interface ScoringInfo {
@@ -25,23 +34,21 @@ export interface ScoringInfo {
 export interface ScoringRequest extends DocumentViews {
   /** Indices of the documents, ascending; null for all. */
   readonly docs: Int32Array | null;
+  /** The lines of documents that score below it are not scored; 0 for all. */
+  readonly documentThreshold: number;
 }
 
-/** Scores of the lines of documents. */
-export interface LineScores {
-  /** First line of each requested document, and the end. */
+/** Scores of documents and of their lines; entries by requested document. */
+export interface BatchScores {
+  /** Probability of "keep" of each document. Empty without a model for documents. */
+  readonly documents: Float32Array;
+  /** First line of each document, and the end; those that fell have no lines. */
   readonly lineStarts: Int32Array;
-  /** Probability of "keep" of every line (LF), 0..1. */
-  readonly scores: Float32Array;
+  /** Probability of "keep" of every line (LF), 0..1. Empty without a model for lines. */
+  readonly lines: Float32Array;
 }
 
-/** Scores of documents; one entry per requested document. */
-export interface DocumentScores {
-  /** Probability of "keep", 0..1. */
-  readonly scores: Float32Array;
-}
-
-/** Counters since the engine was opened. */
+/** Counters of one model since the engine was opened. */
 export interface ScoringStats {
   readonly documents: number;
   readonly lines: number;
@@ -49,10 +56,11 @@ export interface ScoringStats {
 
 /** What the stages need of a scoring engine. Every method may be called while others are pending. */
 export interface ScoringEngine {
-  readonly info: ScoringInfo;
-  scoreLines(request: ScoringRequest, options?: EngineCallOptions): Promise<LineScores>;
-  scoreDocuments(request: ScoringRequest, options?: EngineCallOptions): Promise<DocumentScores>;
-  stats(): Promise<ScoringStats>;
+  /** Of its models, that of documents first. */
+  readonly infos: readonly ScoringInfo[];
+  score(request: ScoringRequest, options?: EngineCallOptions): Promise<BatchScores>;
+  /** By model. */
+  stats(): Promise<readonly ScoringStats[]>;
   dispose(): Promise<void>;
 }
 
@@ -61,57 +69,62 @@ export interface ScoringEngine {
  *
  * @throws ENGINE_MODEL_MISSING, ENGINE_MODEL_INVALID, ENGINE_ARCHITECTURE_UNSUPPORTED, ENGINE_DEVICE_MISSING
  */
-export async function openLocalScoring(options: PageScorerOptions): Promise<ScoringEngine> {
-  const scorer = await openPageScorer(options);
-  const { kind, device, nEmbd, nCtx } = scorer.info;
-  const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
-  let documents = 0;
-  let lines = 0;
-  const texts = (request: ScoringRequest): string[] => {
-    const { data, offsets } = request;
-    return Array.from(requestedDocs(request), (document) => {
-      const bytes = data.subarray(offsets[document], offsets[document + 1]);
-      native().traceView('scorer', bytes);
-      return decoder.decode(bytes);
-    });
-  };
+export async function openLocalScoring({
+  documentModel,
+  lineModel,
+  device,
+  nThreads,
+}: ScoringOptions): Promise<ScoringEngine> {
+  const open = (modelPath: string | null): Promise<PageScorer | null> =>
+    modelPath === null ? Promise.resolve(null) : openPageScorer({ modelPath, device, nThreads });
+  const documents = await open(documentModel);
+  const lines = await open(lineModel).catch((error: unknown) => {
+    documents?.dispose();
+    throw error;
+  });
+  const scorers = [documents, lines].filter((scorer) => scorer !== null);
+  const counted = { documents: 0, stayed: 0, lines: 0 };
   return {
-    info: { kind, device, nEmbd, nCtx, thresholds: scorer.thresholds },
-    scoreLines: async (request, options) => {
-      const found: Float32Array[] = [];
-      // One page after another: the model computes one window at a time anyway.
-      for (const text of texts(request)) {
-        throwIfAborted(options?.signal, 'scoring');
-        found.push(await scorer.scoreLines(text.split('\n'), options));
+    infos: scorers.map(({ info: { kind, device: name, nEmbd, nCtx }, thresholds }) => ({
+      kind,
+      device: name,
+      nEmbd,
+      nCtx,
+      thresholds,
+    })),
+    score: async (request, options) => {
+      const { data, offsets, documentThreshold } = request;
+      const docs = requestedDocs(request);
+      const scores = await scorePages(
+        { documents, lines, documentThreshold, nThreads },
+        { data, offsets, docs },
+        options,
+      );
+      const lineStarts = scores.lineStarts ?? new Int32Array(docs.length + 1);
+      counted.documents += docs.length;
+      for (let at = 0; at < docs.length; at++) {
+        if (lineStarts[at + 1]! > lineStarts[at]!) counted.stayed++;
       }
-      const merged = mergeLines(found);
-      documents += found.length;
-      lines += merged.scores.length;
-      return merged;
+      counted.lines += lineStarts[docs.length]!;
+      return {
+        documents: scores.documents ?? new Float32Array(0),
+        lineStarts,
+        lines: scores.lines ?? new Float32Array(0),
+      };
     },
-    scoreDocuments: async (request, options) => {
-      const scores = await scorer.scoreDocuments(texts(request), options);
-      documents += scores.length;
-      return { scores };
+    stats: async () =>
+      scorers.map((scorer) =>
+        scorer === lines
+          ? { documents: counted.stayed, lines: counted.lines }
+          : { documents: counted.documents, lines: 0 },
+      ),
+    dispose: async () => {
+      for (const scorer of scorers) scorer.dispose();
     },
-    stats: async () => ({ documents, lines }),
-    dispose: async () => scorer.dispose(),
   };
 }
 
 /** Indices of the requested documents; all of them for null. */
 function requestedDocs({ offsets, docs }: ScoringRequest): Int32Array {
   return docs ?? Int32Array.from({ length: offsets.length - 1 }, (_, document) => document);
-}
-
-function mergeLines(pages: readonly Float32Array[]): LineScores {
-  const lineStarts = new Int32Array(pages.length + 1);
-  pages.forEach((page, index) => {
-    lineStarts[index + 1] = lineStarts[index]! + page.length;
-  });
-  const scores = new Float32Array(lineStarts[pages.length]!);
-  pages.forEach((page, index) => {
-    scores.set(page, lineStarts[index]);
-  });
-  return { lineStarts, scores };
 }

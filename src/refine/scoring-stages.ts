@@ -8,8 +8,9 @@
 import { GristmillError } from '../errors.ts';
 import { type RetentionThreshold, thresholdFor } from '../lines/calibration.ts';
 import { lineVerdicts } from '../program/line-verdict.ts';
+import type { DocumentVerdicts } from './document-stage.ts';
 import type { RefineCore } from './refine-batch.ts';
-import type { ScoringEngine } from './scoring-engine.ts';
+import type { ScoringEngine, ScoringInfo } from './scoring-engine.ts';
 
 /** How sharply lines are judged; at most one of the two. */
 export interface LineThreshold {
@@ -63,32 +64,61 @@ export function evidenceAgainst(scores: ArrayLike<number>, threshold: number): n
   return evidence;
 }
 
+/** How the models of a scoring engine are asked. */
+export interface ScoringStageOptions {
+  /** Documents below this probability are dropped; null for the model's default. */
+  readonly documentThreshold: number | null;
+  readonly lines: LineThreshold;
+}
+
 /**
- * The chunk stage over a line-score model. Where the threshold is one of the model's own, pages with next to no evidence
- * against any of their lines are left as they are; one that was asked for is taken at its word.
+ * The stages over a scoring engine: those that it has models for, in one call. Where the threshold of lines is one of the
+ * model's own, pages with next to no evidence against any of their lines are left as they are; one that was asked for is
+ * taken at its word.
  *
  * @throws OPTION_INVALID for a retention that the model has no threshold for
  */
-export function lineStage(
+export function scoringStages(
   engine: ScoringEngine,
-  { lineThreshold, retention = DEFAULT_RETENTION }: LineThreshold,
-): NonNullable<RefineCore['write']> {
-  const threshold = lineThreshold ?? thresholdFor(retention, engine.info.thresholds);
+  { documentThreshold, lines: { lineThreshold, retention } }: ScoringStageOptions,
+): NonNullable<RefineCore['score']> {
+  const infoOf = (kind: ScoringInfo['kind']): ScoringInfo | null =>
+    engine.infos.find((info) => info.kind === kind) ?? null;
+  const documentInfo = infoOf('document-score');
+  const lineInfo = infoOf('line-score');
+  const forDocuments =
+    documentInfo &&
+    (documentThreshold ??
+      thresholdFor(documentRetention(documentInfo.thresholds), documentInfo.thresholds));
+  const forLines =
+    lineInfo &&
+    (lineThreshold ?? thresholdFor(retention ?? DEFAULT_RETENTION, lineInfo.thresholds));
   return async ({ data, offsets }, docs, options) => {
-    const request = { data, offsets, docs };
-    const { lineStarts, scores } = await engine.scoreLines(request, options);
+    const request = { data, offsets, docs, documentThreshold: forDocuments ?? 0 };
+    const { documents, lineStarts, lines } = await engine.score(request, options);
+    const verdicts: DocumentVerdicts | null =
+      forDocuments === null
+        ? null
+        : {
+            keep: Uint8Array.from(documents, (score) => (score >= forDocuments ? 1 : 0)),
+            score: Float64Array.from(documents),
+            failed: Array.from(documents, () => null),
+            promptTokens: docs.length,
+            newTokens: 0,
+          };
+    if (forLines === null) return { verdicts, written: null };
+    let windows = 0;
     const programs = Array.from(docs, (_, index) => {
-      const own = scores.subarray(lineStarts[index], lineStarts[index + 1]);
+      if (verdicts?.keep[index] === 0) return [];
+      windows++;
+      const own = lines.subarray(lineStarts[index], lineStarts[index + 1]);
       const isActedOn =
-        lineThreshold !== undefined || evidenceAgainst(own, threshold) >= LEAST_EVIDENCE;
-      return lineVerdicts(own, isActedOn ? threshold : 0);
+        lineThreshold !== undefined || evidenceAgainst(own, forLines) >= LEAST_EVIDENCE;
+      return lineVerdicts(own, isActedOn ? forLines : 0);
     });
     return {
-      programs,
-      windows: docs.length,
-      windowsSkipped: 0,
-      promptTokens: scores.length,
-      newTokens: 0,
+      verdicts,
+      written: { programs, windows, windowsSkipped: 0, promptTokens: lines.length, newTokens: 0 },
     };
   };
 }
@@ -103,27 +133,4 @@ export const DEFAULT_DOCUMENT_RETENTION = 0.995;
 export function documentRetention(thresholds: readonly RetentionThreshold[]): number {
   const highest = Math.max(...thresholds.map(({ retention }) => retention));
   return Math.min(DEFAULT_DOCUMENT_RETENTION, highest);
-}
-
-/**
- * The document stage over a document-score model.
- *
- * @param given documents below this probability are dropped; null for the model's default
- */
-export function scoredDocumentStage(
-  engine: ScoringEngine,
-  given: number | null,
-): NonNullable<RefineCore['judge']> {
-  const { thresholds } = engine.info;
-  const threshold = given ?? thresholdFor(documentRetention(thresholds), thresholds);
-  return async ({ data, offsets }, docs, options) => {
-    const { scores } = await engine.scoreDocuments({ data, offsets, docs }, options);
-    return {
-      keep: Uint8Array.from(scores, (score) => (score >= threshold ? 1 : 0)),
-      score: Float64Array.from(scores),
-      failed: Array.from(scores, () => null),
-      promptTokens: docs.length,
-      newTokens: 0,
-    };
-  };
 }

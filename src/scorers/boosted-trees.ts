@@ -9,7 +9,7 @@
  *     nodes     feature, cut, left child, right child (negative: leaf −1 − index)
  */
 import { GristmillError, throwIfAborted } from '../errors.ts';
-import type { BoostedTrees } from '../lines/trees.ts';
+import type { BoostedTrees } from '../lines/stack.ts';
 import { type Random, seededRandom } from '../seeded.ts';
 
 /** Options of {@link trainBoostedTrees}. */

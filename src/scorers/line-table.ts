@@ -4,9 +4,9 @@
  * Rows are the pages' non-blank lines in order; unscored lines are in the table (neighbours need them) with
  * weight 0.
  */
-import { lineFeatures, N_LINE_FEATURES } from '../lines/features.ts';
-import { type HashedWords, hashLines } from '../lines/hashed-words.ts';
-import { COUNTS, N_COUNTS, type PageScan, scanPage } from '../lines/page-scan.ts';
+import { N_LINE_FEATURES } from '../lines/feature-names.ts';
+import { type MeasuredPage, measurePage } from '../lines/measure.ts';
+import type { HashedWords } from '../native/pages.ts';
 import { type GoldPage, KEEP, UNSCORED } from './gold.ts';
 
 /** The table. */
@@ -34,19 +34,6 @@ export interface LineWeights {
   readonly pagePower?: number;
 }
 
-/** A page as learners see it. */
-export interface MeasuredPage {
-  readonly scan: PageScan;
-  readonly features: Float32Array;
-  readonly words: HashedWords;
-}
-
-/** Measures one page. */
-export function measurePage(lines: readonly string[], hashBits: number): MeasuredPage {
-  const scan = scanPage(lines);
-  return { scan, features: lineFeatures(scan), words: hashLines(scan, hashBits) };
-}
-
 /**
  * Builds the table of `pages`.
  *
@@ -61,8 +48,8 @@ export function buildLineTable(
   const measured = pages.map(({ lines }) => measurePage(lines, hashBits));
   const pageStarts = new Int32Array(pages.length + 1);
   let nIds = 0;
-  measured.forEach(({ scan, words }, page) => {
-    pageStarts[page + 1] = pageStarts[page]! + scan.nLines;
+  measured.forEach(({ nLines, words }, page) => {
+    pageStarts[page + 1] = pageStarts[page]! + nLines;
     nIds += words.ids.length;
   });
   const nRows = pageStarts[pages.length]!;
@@ -73,19 +60,19 @@ export function buildLineTable(
   const labels = new Uint8Array(nRows);
   const weights = new Float32Array(nRows);
   let idAt = 0;
-  measured.forEach(({ scan, features: own, words }, page) => {
+  measured.forEach(({ nLines, lineOf, chars, features: own, words }, page) => {
     const first = pageStarts[page]!;
     features.set(own, first * N_LINE_FEATURES);
     ids.set(words.ids, idAt);
-    const scale = (pageWeights?.[page] ?? 1) / Math.max(1, scan.nLines) ** pagePower;
-    for (let line = 0; line < scan.nLines; line++) {
+    const scale = (pageWeights?.[page] ?? 1) / Math.max(1, nLines) ** pagePower;
+    for (let line = 0; line < nLines; line++) {
       const row = first + line;
       starts[row] = idAt + words.starts[line]!;
       nearAt[row] = idAt + words.nearAt[line]!;
-      const label = pages[page]!.labels[scan.lineOf[line]!]!;
+      const label = pages[page]!.labels[lineOf[line]!]!;
       labels[row] = label === KEEP ? 1 : 0;
-      const chars = scan.counts[line * N_COUNTS + COUNTS.chars]!;
-      weights[row] = label === UNSCORED ? 0 : scale * (1 + perLogChars * Math.log2(1 + chars / 40));
+      const length = Math.log2(1 + chars[line]! / 40);
+      weights[row] = label === UNSCORED ? 0 : scale * (1 + perLogChars * length);
     }
     idAt += words.ids.length;
   });

@@ -1,13 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { LINE_FEATURES, lineFeatures, N_LINE_FEATURES } from '../../src/lines/features.ts';
-import { COUNTS, N_COUNTS, scanPage, spreadScores } from '../../src/lines/page-scan.ts';
+import { LINE_FEATURES, N_LINE_FEATURES } from '../../src/lines/feature-names.ts';
+import { measurePage, spreadScores } from '../../src/lines/measure.ts';
+import { COUNTS, N_COUNTS, scanPage } from '../oracle/pages/page-scan.ts';
 
 /** One feature of every line. */
 function feature(lines: readonly string[], name: string): number[] {
   const column = LINE_FEATURES.indexOf(name);
   expect(column).toBeGreaterThanOrEqual(0);
-  const features = lineFeatures(scanPage(lines));
+  const { features } = measurePage(lines, 8);
   return Array.from(
     { length: features.length / N_LINE_FEATURES },
     (_, line) => features[line * N_LINE_FEATURES + column]!,
@@ -17,7 +18,7 @@ function feature(lines: readonly string[], name: string): number[] {
 const PROSE =
   'The river was high that year, and nobody in the town remembered when it had been so wide.';
 
-describe('lineFeatures', () => {
+describe('features of lines', () => {
   it('has a name for each column and none twice', () => {
     expect(new Set(LINE_FEATURES).size).toBe(N_LINE_FEATURES);
   });
@@ -79,18 +80,18 @@ describe('lineFeatures', () => {
   it('stays finite on any text and ignores blank lines', () => {
     fc.assert(
       fc.property(fc.array(fc.string({ unit: 'binary' }), { maxLength: 30 }), (lines) => {
-        const scan = scanPage(lines);
-        const features = lineFeatures(scan);
+        const { features, nLines } = measurePage(lines, 8);
         expect(features.every(Number.isFinite)).toBe(true);
-        const full = lines.filter((line) => line.trim() !== '');
-        expect(lineFeatures(scanPage(full))).toEqual(features);
-        expect(scan.nLines).toBe(full.length);
+        const all = lines.flatMap((line) => line.split('\n'));
+        const full = all.filter((line) => line.trim() !== '');
+        expect(measurePage(full, 8).features).toEqual(features);
+        expect(nLines).toBe(full.length);
       }),
     );
   });
 });
 
-describe('scanPage', () => {
+describe('the scan of a page (in the oracle, which native/pages is held against)', () => {
   it('treats each character of unspaced scripts as a word and keeps marks in words', () => {
     const nWords = (line: string): number => scanPage([line]).words.length;
     expect(nWords('東京タワー')).toBe(5);
@@ -115,12 +116,12 @@ describe('scanPage', () => {
 describe('spreadScores', () => {
   it('gives a blank line the better score of its neighbours', () => {
     const lines = ['', 'a', ' ', 'b', '\t', ''];
-    const scores = spreadScores(scanPage(lines), Float32Array.of(0.25, 0.75), lines.length);
+    const scores = spreadScores(measurePage(lines, 8), Float32Array.of(0.25, 0.75), lines.length);
     expect([...scores]).toEqual([0.25, 0.25, 0.75, 0.75, 0.75, 0.75]);
   });
 
   it('keeps a page of blank lines', () => {
     const lines = ['', ' '];
-    expect([...spreadScores(scanPage(lines), new Float32Array(0), 2)]).toEqual([1, 1]);
+    expect([...spreadScores(measurePage(lines, 8), new Float32Array(0), 2)]).toEqual([1, 1]);
   });
 });

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { calibrated } from '../../src/lines/calibration.ts';
 import type { ScoringEncoder } from '../../src/lines/encoder-file.ts';
 import { BagWriter, encodePage } from '../../src/lines/line-encoder.ts';
-import { spreadScores } from '../../src/lines/page-scan.ts';
+import { spreadScores } from '../../src/lines/measure.ts';
 import { openPageScorer, type PageScorer } from '../../src/lines/page-scorer.ts';
 import { RANDOM_MODEL_PRESETS, writeRandomModel } from '../../src/model/random.ts';
 import { native } from '../../src/native/index.ts';
@@ -58,7 +58,7 @@ describe('PageScorer over lines', () => {
     // Word weights are bfloat16 in the file, so that page scores agree to less.
     const scores = await scorer.scoreLines(long);
     const wanted = spreadScores(
-      page.scan,
+      page.page,
       logits.map((logit) => calibrated(logit, scoring.calibration)),
       long.length,
     );

@@ -3,8 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { calibrated } from '../../src/lines/calibration.ts';
-import { measureDocument } from '../../src/lines/document-encoder.ts';
-import { spreadScores } from '../../src/lines/page-scan.ts';
+import { measureDocument, measurePage, spreadScores } from '../../src/lines/measure.ts';
 import { openPageScorer } from '../../src/lines/page-scorer.ts';
 import { pageVerdict } from '../../src/lines/page-verdict.ts';
 import {
@@ -22,7 +21,6 @@ import {
 } from '../../src/scorers/defaults/document-stack.ts';
 import { trainStack, validateStack } from '../../src/scorers/defaults/line-stack.ts';
 import { writeStackScorer } from '../../src/scorers/defaults/scorer-file.ts';
-import { measurePage } from '../../src/scorers/line-table.ts';
 import { syntheticPages } from '../train/support.ts';
 import { syntheticDocuments } from './support.ts';
 
@@ -78,7 +76,7 @@ describe('a scorer without a network', () => {
       const measured = measurePage(spaced, stackHashBits(lines));
       const { logits, doubt } = pageVerdict(lines, measured, 0.6);
       const wanted = spreadScores(
-        measured.scan,
+        measured,
         logits.map((logit) => calibrated(logit, calibration, doubt)),
         spaced.length,
       );

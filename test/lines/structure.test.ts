@@ -1,18 +1,14 @@
 import { describe, expect, it } from 'vitest';
-import { LINE_FEATURES, lineFeatures, N_LINE_FEATURES } from '../../src/lines/features.ts';
-import { COUNTS, N_COUNTS, scanPage } from '../../src/lines/page-scan.ts';
-import { STRUCTURE_FEATURES } from '../../src/lines/structure.ts';
+import { LINE_FEATURES, N_LINE_FEATURES } from '../../src/lines/feature-names.ts';
+import { measurePage } from '../../src/lines/measure.ts';
+import { COUNTS, N_COUNTS, scanPage } from '../oracle/pages/page-scan.ts';
 import { testTexts } from '../support/corpus.ts';
 
 function columnOf(lines: readonly string[], name: string): number[] {
-  const scan = scanPage(lines);
-  const features = lineFeatures(scan);
+  const { features, nLines } = measurePage(lines, 8);
   const column = LINE_FEATURES.indexOf(name);
   expect(column).toBeGreaterThanOrEqual(0);
-  return Array.from(
-    { length: scan.nLines },
-    (_, line) => features[line * N_LINE_FEATURES + column]!,
-  );
+  return Array.from({ length: nLines }, (_, line) => features[line * N_LINE_FEATURES + column]!);
 }
 
 const record = (name: string, price: string): string[] => [name, price, 'Add to cart'];
@@ -25,11 +21,6 @@ const LISTING = [
 ];
 
 describe('structure of a page', () => {
-  it('is in the features of a line, by name', () => {
-    expect(LINE_FEATURES.slice(-STRUCTURE_FEATURES.length)).toEqual(STRUCTURE_FEATURES);
-    expect(new Set(LINE_FEATURES).size).toBe(LINE_FEATURES.length);
-  });
-
   it('finds records that come again, their period and that they are regular', () => {
     const copies = columnOf(LISTING, 'logTripleCopies');
     // Three records of three lines: the first triple of each, and the two that reach into the next.
@@ -45,7 +36,7 @@ describe('structure of a page', () => {
     for (const text of testTexts(20, 3)) {
       const lines = text.split('\n');
       const scan = scanPage(lines);
-      const features = lineFeatures(scan);
+      const { features } = measurePage(lines, 8);
       const at = (line: number, name: string): number =>
         features[line * N_LINE_FEATURES + LINE_FEATURES.indexOf(name)]!;
       const shapes = Array.from({ length: scan.nLines }, (_, line) => {
@@ -99,6 +90,6 @@ describe('structure of a page', () => {
 
   it('takes full-width letters and digits for plain ones', () => {
     expect(columnOf(['ＡＢＣ　１２：３０'], 'hasJoined')).toEqual([1]);
-    expect(scanPage(['ＡＢＣ']).words).toEqual(scanPage(['abc']).words);
+    expect(measurePage(['ＡＢＣ'], 18).words).toEqual(measurePage(['abc'], 18).words);
   });
 });

@@ -8,7 +8,7 @@ import { execute } from '../../src/program/execute.ts';
 import { linePrograms, programOf } from '../../src/program/line-verdict.ts';
 import { openRefiner } from '../../src/refine/refiner.ts';
 import { openLocalScoring } from '../../src/refine/scoring-engine.ts';
-import { evidenceAgainst, LEAST_EVIDENCE, lineStage } from '../../src/refine/scoring-stages.ts';
+import { evidenceAgainst, LEAST_EVIDENCE, scoringStages } from '../../src/refine/scoring-stages.ts';
 import { syntheticDocuments, writeDocumentScorer, writeLineScorer } from '../lines/support.ts';
 import { syntheticPages } from '../train/support.ts';
 
@@ -71,21 +71,26 @@ describe('evidenceAgainst', () => {
   });
 });
 
-describe('lineStage', () => {
+describe('scoringStages', () => {
   const THRESHOLD = { retention: 0.99, threshold: 0.4, noiseRemoved: 0.5 };
   /** The program written for a page with these scores. */
   async function programFor(scores: readonly number[], asked = {}): Promise<string> {
     const engine = {
-      info: { thresholds: [THRESHOLD] },
-      scoreLines: async () => ({
+      infos: [{ kind: 'line-score', thresholds: [THRESHOLD] }],
+      score: async () => ({
+        documents: new Float32Array(0),
         lineStarts: Int32Array.of(0, scores.length),
-        scores: Float32Array.from(scores),
+        lines: Float32Array.from(scores),
       }),
-    } as unknown as Parameters<typeof lineStage>[0];
+    } as unknown as Parameters<typeof scoringStages>[0];
     const text = { data: new Uint8Array(), offsets: new Int32Array(2) };
-    const write = lineStage(engine, asked);
-    const { programs } = await write(text as Parameters<typeof write>[0], Int32Array.of(0));
-    return programs[0]!.map((window) => programOf(window, 'prox')).join('\n');
+    const score = scoringStages(engine, { documentThreshold: null, lines: asked });
+    const { verdicts, written } = await score(
+      text as Parameters<typeof score>[0],
+      Int32Array.of(0),
+    );
+    expect(verdicts).toBeNull();
+    return written!.programs[0]!.map((window) => programOf(window, 'prox')).join('\n');
   }
 
   it('leaves a page as it is when little speaks against its lines', async () => {
@@ -206,15 +211,22 @@ describe('openLocalScoring', () => {
     bytes.forEach((part, index) => {
       data.set(part, offsets[index]);
     });
-    const request = { data, offsets, docs: Int32Array.of(0, 3, 12, 13) };
-    const engine = await openLocalScoring({ modelPath: lines, device: 'cpu', nThreads: 1 });
-    const { lineStarts, scores } = await engine.scoreLines(request);
+    const request = { data, offsets, docs: Int32Array.of(0, 3, 12, 13), documentThreshold: 0 };
+    const models = { documentModel: documents, lineModel: lines };
+    const engine = await openLocalScoring({ ...models, device: 'cpu', nThreads: 1 });
+    expect(engine.infos.map(({ kind }) => kind)).toEqual(['document-score', 'line-score']);
+    const { lineStarts, lines: scores, documents: judged } = await engine.score(request);
+    expect(judged).toHaveLength(4);
     expect(lineStarts.at(-1)).toBe(pages[0]!.lines.length + pages[3]!.lines.length + 4);
-    const all = await engine.scoreLines({ ...request, docs: null });
+    const all = await engine.score({ ...request, docs: null });
     for (const [index, doc] of request.docs.entries()) {
       const own = scores.subarray(lineStarts[index], lineStarts[index + 1]);
-      expect(own).toEqual(all.scores.subarray(all.lineStarts[doc], all.lineStarts[doc + 1]));
+      expect(own).toEqual(all.lines.subarray(all.lineStarts[doc], all.lineStarts[doc + 1]));
     }
+    // Lines of documents that fall are not asked for.
+    const strict = await engine.score({ ...request, documentThreshold: 1.1 });
+    expect(strict).toMatchObject({ documents: judged, lines: new Float32Array(0) });
     await engine.dispose();
+    await expect(engine.score(request)).rejects.toMatchObject({ code: 'DISPOSED' });
   });
 });

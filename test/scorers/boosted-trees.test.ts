@@ -1,12 +1,13 @@
 import { describe, expect, it } from 'vitest';
-import { binOf, binRows, quantileBins } from '../../src/lines/bins.ts';
-import { treeLogits } from '../../src/lines/trees.ts';
+import { binRows, quantileBins } from '../../src/lines/bins.ts';
 import {
   type BinnedRows,
   type BoostedTreesOptions,
   toColumns,
   trainBoostedTrees,
 } from '../../src/scorers/boosted-trees.ts';
+import { binOf } from '../oracle/pages/bins.ts';
+import { treeLogits } from '../oracle/pages/trees.ts';
 import { seeded } from '../support/corpus.ts';
 
 const OPTIONS: BoostedTreesOptions = {

@@ -92,12 +92,13 @@ export async function openPredictor(options: PredictorOptions): Promise<WindowPr
   const shared = { kind: model.kind, dialect, modelSha256: model.sha256, random: model.random };
   if (!profile) {
     const { nThreads } = sizes;
-    const engine = await openLocalScoring({ modelPath: model.path, device, nThreads });
+    const models = { documentModel: null, lineModel: model.path };
+    const engine = await openLocalScoring({ ...models, device, nThreads });
     const { lineThreshold, retention } = resolved.options;
     const wanted = retention ?? DEFAULT_RETENTION;
     let threshold: number;
     try {
-      threshold = lineThreshold ?? thresholdFor(wanted, engine.info.thresholds);
+      threshold = lineThreshold ?? thresholdFor(wanted, engine.infos[0]!.thresholds);
     } catch (error) {
       await engine.dispose();
       throw error;
@@ -110,7 +111,8 @@ export async function openPredictor(options: PredictorOptions): Promise<WindowPr
       batchWindows: SCORING_BATCH_WINDOWS,
       predict: async (windows) => {
         const { data, offsets } = packTexts(windows.map(({ text }) => text));
-        const { scores, lineStarts } = await engine.scoreLines({ data, offsets, docs: null });
+        const request = { data, offsets, docs: null, documentThreshold: 0 };
+        const { lines: scores, lineStarts } = await engine.score(request);
         return windows.map(({ lineStart }, window) => {
           const own = scores.subarray(lineStarts[window], lineStarts[window + 1]);
           const programs = linePrograms(own, threshold, dialect, lineStart);

@@ -12,7 +12,7 @@
 
 import { binRows, quantileBins } from '../../lines/bins.ts';
 import { lineLogits } from '../../lines/logistic.ts';
-import { spreadScores } from '../../lines/page-scan.ts';
+import { measurePage, spreadScores } from '../../lines/measure.ts';
 import {
   blendLogits,
   type LineStack,
@@ -24,7 +24,7 @@ import { type BoostedTreesOptions, toColumns, trainBoostedTrees } from '../boost
 import { foldOf, type GoldPage, groupOf, sourceGroups } from '../gold.ts';
 import { type LineLogisticOptions, trainLineLogistic } from '../line-logistic.ts';
 import type { LineRefiner, LineScorer } from '../line-scorer.ts';
-import { buildLineTable, type LineWeights, measurePage, pageOf } from '../line-table.ts';
+import { buildLineTable, type LineWeights, pageOf } from '../line-table.ts';
 import { probability } from './logistic.ts';
 
 /** Options of {@link fitBoosted}. */
@@ -89,7 +89,7 @@ export function fitBoosted(
       const page = measurePage(lines, options.logistic.hashBits);
       const logits = blendLogits(stackLogits(model, page), options.treeShare);
       const scores = logits.map(probability);
-      return spreadScores(page.scan, scores, lines.length);
+      return spreadScores(page, scores, lines.length);
     },
   };
 }

@@ -5,7 +5,8 @@
  * The regression standardises its features, weighs both classes alike (its threshold 0.5 then aims at balanced
  * accuracy), has a ridge penalty and runs full-batch gradient descent with momentum from zero: deterministic.
  */
-import { DOCUMENT_FEATURES, documentFeatures } from '../../lines/document-features.ts';
+import { DOCUMENT_FEATURES } from '../../lines/feature-names.ts';
+import { measureDocument } from '../../lines/measure.ts';
 import type { DocumentRefiner, DocumentScorer } from '../eval-documents.ts';
 import { type GoldDocument, KEEP } from '../gold.ts';
 import { probability } from './logistic.ts';
@@ -83,6 +84,11 @@ export function fitDocumentLogistic(
     threshold: 0.5,
     scoreDocument: (text) => probability(logit(weights, scale(documentFeatures(text)))),
   };
+}
+
+/** Features of a document; the regression reads no words, hence any number of bits. */
+function documentFeatures(text: string): Float64Array {
+  return Float64Array.from(measureDocument(text, 1).features);
 }
 
 const MOMENTUM = 0.9;

@@ -7,9 +7,9 @@
  */
 
 import { mixHashes } from '../../lines/hash.ts';
-import type { HashedWords } from '../../lines/hashed-words.ts';
 import { type LineLogistic, lineLogits } from '../../lines/logistic.ts';
-import { type PageScan, scanPage, spreadScores } from '../../lines/page-scan.ts';
+import { spreadScores, wordsOf } from '../../lines/measure.ts';
+import type { HashedWords, PageWords } from '../../native/pages.ts';
 import type { DocumentRefiner, DocumentScorer } from '../eval-documents.ts';
 import { type GoldDocument, type GoldPage, KEEP, UNSCORED } from '../gold.ts';
 import { type LineLogisticOptions, trainLineLogistic } from '../line-logistic.ts';
@@ -50,9 +50,9 @@ export function fitFasttextLines(
   pages: readonly GoldPage[],
   options: LineLogisticOptions = FASTTEXT_DEFAULTS,
 ): LineScorer {
-  const scans = pages.map(({ lines }) => scanPage(lines));
-  const labels = scans.flatMap(({ lineOf, nLines }, page) =>
-    Array.from({ length: nLines }, (_, line) => pages[page]!.labels[lineOf[line]!]!),
+  const scans = pages.map(({ lines }) => wordsOf(lines));
+  const labels = scans.flatMap(({ lineOf }, page) =>
+    Array.from(lineOf, (line) => pages[page]!.labels[line]!),
   );
   const rows = scans.flatMap(rowsOfLines);
   const model = train(rows, labels, options);
@@ -60,7 +60,7 @@ export function fitFasttextLines(
     name: 'fasttext-style',
     threshold: 0.5,
     scoreLines: (lines) => {
-      const scan = scanPage(lines);
+      const scan = wordsOf(lines);
       return spreadScores(scan, scoresOf(model, rowsOfLines(scan), options), lines.length);
     },
   };
@@ -85,15 +85,13 @@ export function fitFasttextDocuments(
 }
 
 /** Hashes of the words of each line. */
-function rowsOfLines({ nLines, starts, words }: PageScan): Int32Array[] {
-  return Array.from({ length: nLines }, (_, line) =>
-    words.subarray(starts[line], starts[line + 1]),
-  );
+function rowsOfLines({ lineOf, starts, words }: PageWords): Int32Array[] {
+  return Array.from(lineOf, (_, line) => words.subarray(starts[line], starts[line + 1]));
 }
 
 /** Hashes of the words of a document, line after line. */
 function rowOfDocument(text: string): Int32Array {
-  return scanPage(text.split('\n')).words;
+  return wordsOf([text]).words;
 }
 
 /** Words and pairs of them as indices into the weights. */

@@ -4,11 +4,11 @@
  */
 
 import { lineLogits } from '../../lines/logistic.ts';
-import { spreadScores } from '../../lines/page-scan.ts';
+import { measurePage, spreadScores } from '../../lines/measure.ts';
 import type { GoldPage } from '../gold.ts';
 import { type LineLogisticOptions, trainLineLogistic } from '../line-logistic.ts';
 import type { LineRefiner, LineScorer } from '../line-scorer.ts';
-import { buildLineTable, type LineWeights, measurePage } from '../line-table.ts';
+import { buildLineTable, type LineWeights } from '../line-table.ts';
 
 /** Picked among a few on one held-out fold of web-gold (the first of five, by domain). */
 export const LOGISTIC_DEFAULTS: LineLogisticOptions & LineWeights = Object.freeze({
@@ -40,7 +40,7 @@ export function fitLogistic(
     scoreLines: (lines) => {
       const page = measurePage(lines, options.hashBits);
       const scores = lineLogits(model, page).map(probability);
-      return spreadScores(page.scan, scores, lines.length);
+      return spreadScores(page, scores, lines.length);
     },
   };
 }

@@ -12,7 +12,7 @@
 import { GristmillError } from '../../errors.ts';
 import { type Calibration, calibrated, type RetentionThreshold } from '../../lines/calibration.ts';
 import { encodePage } from '../../lines/line-encoder.ts';
-import { type PageScan, spreadScores } from '../../lines/page-scan.ts';
+import { type MeasuredPage, spreadScores } from '../../lines/measure.ts';
 import { fitCalibration, retentionThresholds } from '../calibration.ts';
 import { countCodePoints, LineEvaluation, type LineReport } from '../eval-lines.ts';
 import { foldOf, type GoldPage, groupOf, KEEP, UNSCORED } from '../gold.ts';
@@ -57,7 +57,7 @@ export interface DefaultChunkOptions extends LineTrainingHooks {
 
 /** What a model says of a page. */
 export interface PageLogits {
-  readonly scan: Pick<PageScan, 'lineOf' | 'nLines'>;
+  readonly scan: Pick<MeasuredPage, 'lineOf' | 'nLines'>;
   /** By non-blank line. */
   readonly own: Float32Array;
   /** Of the page; see {@link doubtOf}. Of all pages or of none. */
@@ -90,7 +90,7 @@ export async function validateChunk(options: DefaultChunkOptions): Promise<Chunk
           if (!held.has(groupOf(page))) continue;
           const encoded = encodePage(page.lines, encoder);
           logits[copy]![index] = {
-            scan: encoded.scan,
+            scan: encoded.page,
             own: await pageLogits(encoded, trainer, encoder),
           };
         }

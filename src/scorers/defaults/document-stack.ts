@@ -14,11 +14,15 @@ import { createHash } from 'node:crypto';
 import { setImmediate } from 'node:timers/promises';
 import { binRows, quantileBins } from '../../lines/bins.ts';
 import { type Calibration, calibrated, type RetentionThreshold } from '../../lines/calibration.ts';
-import { measureDocument } from '../../lines/document-encoder.ts';
-import { DOCUMENT_FEATURES } from '../../lines/document-features.ts';
+import { DOCUMENT_FEATURES } from '../../lines/feature-names.ts';
 import { lineLogits } from '../../lines/logistic.ts';
-import { blendLogits, documentRows, type LineStack } from '../../lines/stack.ts';
-import { treeLogits } from '../../lines/trees.ts';
+import { measureDocument } from '../../lines/measure.ts';
+import {
+  blendLogits,
+  documentRows,
+  documentStackLogits,
+  type LineStack,
+} from '../../lines/stack.ts';
 import { type BoostedTreesOptions, toColumns, trainBoostedTrees } from '../boosted-trees.ts';
 import { fitCalibration } from '../calibration.ts';
 import { areaUnderCurve } from '../eval-documents.ts';
@@ -107,8 +111,7 @@ export async function validateDocumentStack(
   for (let fold = 0; fold < options.nFolds; fold++) {
     await setImmediate();
     const stack = trainOn(table, options, (own) => own !== fold);
-    const { first, second } = logitsOf(stack, table);
-    const blended = blendLogits({ first, second }, options.treeShare);
+    const blended = blendLogits(documentStackLogits(stack, table), options.treeShare);
     for (let row = 0; row < table.nRows; row++) {
       if (table.folds[row] === fold) logits[row] = blended[row]!;
     }
@@ -191,12 +194,6 @@ function trainOn(
       trees,
     ),
   };
-}
-
-function logitsOf({ logistic, bins, trees }: LineStack, table: Table) {
-  const first = lineLogits(logistic, table);
-  const second = treeLogits(trees, binRows(documentRows(table.features, first), bins));
-  return { first, second };
 }
 
 /** The fold that a kind is left out in. */

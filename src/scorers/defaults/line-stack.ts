@@ -13,12 +13,12 @@
  * 3. One model on everything, with the same options; it gets the calibration and the thresholds of step 2.
  */
 import { setImmediate } from 'node:timers/promises';
+import { measurePage } from '../../lines/measure.ts';
 import { pageVerdict } from '../../lines/page-verdict.ts';
 import { type LineStack, stackHashBits } from '../../lines/stack.ts';
 import { seededRandom } from '../../seeded.ts';
 import { BOOSTED_DEFAULTS, type BoostedOptions, trainBoosted } from '../baselines/boosted.ts';
 import { type GoldPage, groupOf, sourceGroups } from '../gold.ts';
-import { measurePage } from '../line-table.ts';
 import { cropPage, Donors, dressDocument, isScored } from '../short-pages.ts';
 import { thinNoise } from '../thin-noise.ts';
 import { type ChunkValidation, LIGHT_SHARE, type PageLogits, summarise } from './chunk.ts';
@@ -160,7 +160,7 @@ export function logitsOf(
   { treeShare }: Pick<BoostedOptions, 'treeShare'> = BOOSTED_DEFAULTS,
 ): PageLogits {
   const page = measurePage(lines, stackHashBits(stack));
-  const { lineOf, nLines } = page.scan;
+  const { lineOf, nLines } = page;
   const { logits, doubt } = pageVerdict(stack, page, treeShare);
   return { scan: { lineOf, nLines }, own: logits, doubt };
 }

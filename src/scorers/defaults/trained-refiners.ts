@@ -2,8 +2,7 @@
  * The package's recipes as cross-validation sees them: trained anew on what it is given, and on nothing else (the package's
  * own models learn from made pages and whole documents too: line-stack.ts, document-stack.ts).
  */
-import { measureDocument } from '../../lines/document-encoder.ts';
-import { spreadScores } from '../../lines/page-scan.ts';
+import { measureDocument, spreadScores } from '../../lines/measure.ts';
 import { blendLogits, documentStackLogits, stackHashBits } from '../../lines/stack.ts';
 import { probability } from '../baselines/logistic.ts';
 import type { DocumentRefiner } from '../eval-documents.ts';

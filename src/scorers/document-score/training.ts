@@ -9,13 +9,14 @@
 
 import { quantileBins } from '../../lines/bins.ts';
 import { encodeDocument } from '../../lines/document-encoder.ts';
-import { DOCUMENT_FEATURES, documentFeatures } from '../../lines/document-features.ts';
+import { DOCUMENT_FEATURES } from '../../lines/feature-names.ts';
 import {
   BagWriter,
-  type EncodedPage,
+  type EncodedRows,
   type LineEncoder,
   tableRows,
 } from '../../lines/line-encoder.ts';
+import { measureDocument } from '../../lines/measure.ts';
 import type { BagBatch } from '../../native/train.ts';
 import { learningRateAt } from '../../schedules/schedule.ts';
 import { seededRandom, shuffle } from '../../seeded.ts';
@@ -96,12 +97,11 @@ export async function trainDocumentScorer(
   signal?: AbortSignal,
 ): Promise<{ readonly trainer: Trainer; readonly encoder: LineEncoder }> {
   const examples = await softDocuments(data, options);
-  const features = examples.map(({ text }) => documentFeatures(text));
-  const values = new Float32Array(features.length * DOCUMENT_FEATURES.length);
-  features.forEach((row, index) => {
-    values.set(row, index * DOCUMENT_FEATURES.length);
-  });
   const { maxBins, hashBits, nSeq } = options;
+  const values = new Float32Array(examples.length * DOCUMENT_FEATURES.length);
+  examples.forEach(({ text }, index) => {
+    values.set(measureDocument(text, hashBits).features, index * DOCUMENT_FEATURES.length);
+  });
   const bins = quantileBins(values, { nFeatures: DOCUMENT_FEATURES.length, maxBins });
   const encoder: LineEncoder = { bins, hashBits, stack: null };
   const encoded = examples.map(({ text }) => encodeDocument(text, encoder));
@@ -192,7 +192,7 @@ function documentBatch(
     random,
   }: {
     readonly examples: readonly SoftDocument[];
-    readonly encoded: readonly EncodedPage[];
+    readonly encoded: readonly EncodedRows[];
     readonly encoder: LineEncoder;
     readonly options: DocumentTrainingOptions;
     readonly random: () => number;

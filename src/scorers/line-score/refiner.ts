@@ -9,7 +9,7 @@ import {
   encodePage,
   type LineEncoder,
 } from '../../lines/line-encoder.ts';
-import { spreadScores } from '../../lines/page-scan.ts';
+import { spreadScores } from '../../lines/measure.ts';
 import { planLineWindows } from '../../lines/windows.ts';
 import type { Trainer } from '../../train/trainer.ts';
 import type { GoldPage } from '../gold.ts';
@@ -37,7 +37,7 @@ export async function fitLineScore(
       const page = encodePage(lines, encoder);
       const logits = await pageLogits(page, trainer, encoder);
       const scores = logits.map((logit) => 1 / (1 + Math.exp(-logit)));
-      return spreadScores(page.scan, scores, lines.length);
+      return spreadScores(page.page, scores, lines.length);
     },
     dispose: () => trainer.dispose(),
   };
@@ -45,15 +45,16 @@ export async function fitLineScore(
 
 /** Keep log-odds of a page's non-blank lines, window by window. */
 export async function pageLogits(
-  page: EncodedPage,
+  encoded: EncodedPage,
   trainer: Trainer,
   encoder: LineEncoder,
 ): Promise<Float32Array> {
   const { nCtx, nSeq } = trainer.options;
-  const found = new Float32Array(page.scan.nLines);
-  for (const { from, to, first, last } of planLineWindows(page.scan.nLines, nCtx)) {
+  const { nLines } = encoded.page;
+  const found = new Float32Array(nLines);
+  for (const { from, to, first, last } of planLineWindows(nLines, nCtx)) {
     const bags = new BagWriter(nCtx * nSeq);
-    for (let line = from; line < to; line++) bags.add(page, line, encoder);
+    for (let line = from; line < to; line++) bags.add(encoded, line, encoder);
     const { starts, ids, weights } = bags.finish();
     const { logits } = await trainer.forward(
       {

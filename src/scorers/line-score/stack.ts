@@ -7,10 +7,10 @@
  */
 import { setImmediate } from 'node:timers/promises';
 import { GristmillError } from '../../errors.ts';
+import { measurePage } from '../../lines/measure.ts';
 import { type LineStack, type StackLogits, stackHashBits, stackLogits } from '../../lines/stack.ts';
 import { BOOSTED_DEFAULTS, type BoostedOptions, trainBoosted } from '../baselines/boosted.ts';
 import { foldOf, type GoldPage, groupOf } from '../gold.ts';
-import { measurePage } from '../line-table.ts';
 
 /** A stack, and what it says of pages it did not see. */
 export interface CrossFitted {

@@ -10,9 +10,8 @@
 import { existsSync } from 'node:fs';
 import { abortError } from '../../errors.ts';
 import { quantileBins } from '../../lines/bins.ts';
-import { lineFeatures } from '../../lines/features.ts';
 import { encodePage, type LineEncoder, tableRows } from '../../lines/line-encoder.ts';
-import { COUNTS, N_COUNTS, scanPage } from '../../lines/page-scan.ts';
+import { measurePage } from '../../lines/measure.ts';
 import { type StackLogits, stackRows } from '../../lines/stack.ts';
 import type { BagBatch, TrainShape } from '../../native/train.ts';
 import { shortCosineAt } from '../../schedules/schedule.ts';
@@ -195,7 +194,7 @@ async function runEpochs(
   const epochs = Array.from({ length: nEpochs }, (_, epoch) => {
     const [whole, ...thinned] = labelled;
     const pages = thinned.length === 0 ? whole! : [...whole!, ...thinned[epoch % thinned.length]!];
-    const nLines = pages.map(({ page }) => page.scan.nLines);
+    const nLines = pages.map(({ page }) => page.page.nLines);
     return { pages, batches: packPages(nLines, options, randomOf(seed, epoch, -1)) };
   });
   const totalSteps = epochs.reduce((sum, { batches }) => sum + batches.length, 0);
@@ -258,20 +257,20 @@ function makeEncoder(
     readonly logits: readonly StackLogits[];
   } | null,
 ): LineEncoder {
+  let nLines = 0;
   const rows = pages.map(({ lines }, page) => {
-    const features = lineFeatures(scanPage(lines));
+    const { features, nLines: nOwn } = measurePage(lines, hashBits);
+    nLines += nOwn;
     if (!fitted) return features;
     const { first, second } = fitted.logits[page]!;
     return stackRows(features, first, second);
   });
   const values = new Float32Array(rows.reduce((sum, { length }) => sum + length, 0));
-  let nLines = 0;
   let at = 0;
-  rows.forEach((own, page) => {
+  for (const own of rows) {
     values.set(own, at);
     at += own.length;
-    nLines += scanPage(pages[page]!.lines).nLines;
-  });
+  }
   const bins = quantileBins(values, { nFeatures: Math.round(values.length / nLines), maxBins });
   return { bins, hashBits, stack: fitted?.stack ?? null };
 }
@@ -283,14 +282,14 @@ function labelPage(
   logits?: StackLogits,
 ): LabelledPage {
   const page = encodePage(gold.lines, encoder, logits);
-  const { scan } = page;
-  const labels = new Uint8Array(scan.nLines);
-  const weights = new Float32Array(scan.nLines);
-  for (let line = 0; line < scan.nLines; line++) {
-    const own = gold.labels[scan.lineOf[line]!]!;
+  const { nLines, lineOf, chars } = page.page;
+  const labels = new Uint8Array(nLines);
+  const weights = new Float32Array(nLines);
+  for (let line = 0; line < nLines; line++) {
+    const own = gold.labels[lineOf[line]!]!;
     labels[line] = own === KEEP ? 1 : 0;
-    const chars = scan.counts[line * N_COUNTS + COUNTS.chars]!;
-    weights[line] = own === UNSCORED ? 0 : scale * (1 + perLogChars * Math.log2(1 + chars / 40));
+    const length = Math.log2(1 + chars[line]! / 40);
+    weights[line] = own === UNSCORED ? 0 : scale * (1 + perLogChars * length);
   }
   return { page, labels, weights };
 }

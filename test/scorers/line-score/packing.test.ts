@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { quantileBins } from '../../../src/lines/bins.ts';
-import { lineFeatures, N_LINE_FEATURES } from '../../../src/lines/features.ts';
+import { N_LINE_FEATURES } from '../../../src/lines/feature-names.ts';
 import { encodePage, type LineEncoder } from '../../../src/lines/line-encoder.ts';
-import { scanPage } from '../../../src/lines/page-scan.ts';
+import { measurePage } from '../../../src/lines/measure.ts';
 import { lineBatch, packPages } from '../../../src/scorers/line-score/packing.ts';
 import { seededRandom } from '../../../src/seeded.ts';
 import { syntheticPages } from '../../train/support.ts';
@@ -36,7 +36,7 @@ describe('packPages', () => {
 
 describe('lineBatch', () => {
   const gold = syntheticPages(4, 3);
-  const features = gold.map(({ lines }) => lineFeatures(scanPage(lines)));
+  const features = gold.map(({ lines }) => measurePage(lines, 8).features);
   const values = Float32Array.from(features.flatMap((own) => [...own]));
   const encoder: LineEncoder = {
     bins: quantileBins(values, { nFeatures: N_LINE_FEATURES, maxBins: 8 }),

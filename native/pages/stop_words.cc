@@ -1,12 +1,16 @@
-/**
- * Function words of 20 languages: prose is full of them, menus and lists of links are not.
- *
- * A short list a language, most frequent words first, no attempt at completeness. Words are looked up by the scan's
- * hash; a collision costs one wrong count.
- */
-import { hashWord } from './hash.ts';
+#include "pages/stop_words.h"
 
-const STOP_WORDS = `
+#include <array>
+#include <string_view>
+
+#include "pages/hash.h"
+
+namespace gristmill::pages {
+
+namespace {
+
+// clang-format off
+constexpr std::u16string_view kStopWords = uR"(
 the of and to in is that it for was as with be by on not he his but at are this have from or had an they which you
 were her she there would their we him been has when who will no if out so said what its about than them can only other
 could these may then do my over such our me also did must before should because those under never while i was us
@@ -34,34 +38,56 @@ az és hogy nem egy is ez volt van de csak meg már el mint
 है के में की से और का को पर ने यह कि भी हैं था एक
 的 了 是 在 和 不 我 有 他 这 也 就 你 们 我们 着 与 及 但 而 对 之
 の に は を が で と も た し て な い る か ら れ
-`;
+)";
+// clang-format on
 
-/** Open addressing over a power of two well above the number of words. */
-const TABLE_SIZE = 4096;
-const table = new Int32Array(TABLE_SIZE);
-const taken = new Uint8Array(TABLE_SIZE);
-let isFilled = false;
+constexpr uint32_t kSize = 4096;  // a power of two well above the number of words
 
-/** True when `hash` is that of a stop word. */
-export function isStopWord(hash: number): boolean {
-  if (!isFilled) fill();
-  for (let slot = (hash ^ (hash >>> 15)) & (TABLE_SIZE - 1); taken[slot] === 1; ) {
-    if (table[slot] === hash) return true;
-    slot = (slot + 1) & (TABLE_SIZE - 1);
+// Open addressing.
+struct Table {
+  std::array<uint32_t, kSize> hashes{};
+  std::array<bool, kSize> taken{};
+
+  static uint32_t SlotOf(uint32_t hash) { return (hash ^ (hash >> 15)) & (kSize - 1); }
+
+  bool Has(uint32_t hash) const {
+    for (uint32_t slot = SlotOf(hash); taken[slot]; slot = (slot + 1) & (kSize - 1)) {
+      if (hashes[slot] == hash) return true;
+    }
+    return false;
   }
-  return false;
+
+  void Add(uint32_t hash) {
+    if (Has(hash)) return;
+    uint32_t slot = SlotOf(hash);
+    while (taken[slot]) slot = (slot + 1) & (kSize - 1);
+    hashes[slot] = hash;
+    taken[slot] = true;
+  }
+};
+
+Table MakeTable() {
+  Table table;
+  uint32_t hash = kFnvBase;
+  bool in_word = false;
+  for (const char16_t unit : kStopWords) {
+    if (unit != u' ' && unit != u'\n') {
+      hash = HashUnit(hash, unit);
+      in_word = true;
+      continue;
+    }
+    if (in_word) table.Add(hash);
+    hash = kFnvBase;
+    in_word = false;
+  }
+  return table;
 }
 
-function fill(): void {
-  isFilled = true;
-  for (const word of STOP_WORDS.split(/\s+/)) {
-    if (word === '') continue;
-    // Scripts without spaces are scanned by character.
-    const hash = hashWord(word);
-    if (isStopWord(hash)) continue;
-    let slot = (hash ^ (hash >>> 15)) & (TABLE_SIZE - 1);
-    while (taken[slot] === 1) slot = (slot + 1) & (TABLE_SIZE - 1);
-    table[slot] = hash;
-    taken[slot] = 1;
-  }
+}  // namespace
+
+bool IsStopWord(uint32_t hash) {
+  static const Table table = MakeTable();
+  return table.Has(hash);
 }
+
+}  // namespace gristmill::pages

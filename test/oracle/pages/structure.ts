@@ -5,7 +5,7 @@
  * a separator or a link. Shapes that come again in the same order are records; what stands alone is text.
  * All columns are functions of the page's own lines; none depends on the words of a language.
  */
-import { mixHashes } from './hash.ts';
+import { mixHashes } from '../../../src/lines/hash.ts';
 import { COUNTS, N_COUNTS, type PageScan } from './page-scan.ts';
 
 /** What a line holds, 0 or 1 each. */

@@ -1,4 +1,4 @@
-// A word of memory that another thread sets to stop a fit; looked at between iterations.
+// A word of memory that another thread sets to stop long work; looked at between its steps.
 #pragma once
 
 #include <atomic>
@@ -7,7 +7,7 @@
 
 #include "error.h"
 
-namespace gristmill::mixture {
+namespace gristmill {
 
 class CancelFlag {
  public:
@@ -26,4 +26,4 @@ class CancelFlag {
   std::string what_;
 };
 
-}  // namespace gristmill::mixture
+}  // namespace gristmill

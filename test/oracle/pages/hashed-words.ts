@@ -7,21 +7,13 @@
  *     starts   0             ·                4                        first id of a line
  *     nearAt   3                              6                        first id of the neighbours
  */
-import { mixHashes } from './hash.ts';
+import { mixHashes } from '../../../src/lines/hash.ts';
+import type { HashedWords } from '../../../src/native/pages.ts';
 import type { PageScan } from './page-scan.ts';
 
 /** Words of a line that are looked at; the rest of a long paragraph tells nothing new. */
 const MAX_OWN_WORDS = 64;
 const MAX_NEAR_WORDS = 10;
-
-/** Hashed words of lines. */
-export interface HashedWords {
-  readonly ids: Int32Array;
-  /** First id of each line, and the end. */
-  readonly starts: Int32Array;
-  /** First id of the neighbours of each line. */
-  readonly nearAt: Int32Array;
-}
 
 const NAMESPACE = {
   word: 1,

@@ -1,25 +1,9 @@
 /**
- * Boosted trees over binned features, as they are used. Trained by scorers/boosted-trees.ts.
+ * Boosted trees over binned features, naively.
  *
  *     nodes     feature, cut, left child, right child (negative: leaf −1 − index)
  */
-
-/** A trained ensemble; all trees one after another. */
-export interface BoostedTrees {
-  readonly base: number;
-  readonly nFeatures: number;
-  /** First node of each tree, and the end. */
-  readonly treeStarts: Int32Array;
-  readonly features: Uint16Array;
-  /** A row goes left when its bin is not above the cut. */
-  readonly cuts: Uint8Array;
-  /** Child nodes, relative to the tree; negative for leaf −1 − index. */
-  readonly lefts: Int16Array;
-  readonly rights: Int16Array;
-  /** First leaf of each tree, and the end. */
-  readonly leafStarts: Int32Array;
-  readonly leaves: Float32Array;
-}
+import type { BoostedTrees } from '../../../src/lines/stack.ts';
 
 /**
  * Log-odds of "yes" of rows.

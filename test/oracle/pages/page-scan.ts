@@ -7,6 +7,8 @@
  *     words    w w w | w | w w        hashes of all words, line after line
  *     starts   0       3   4     6    one more than there are lines
  */
+
+import { FNV_BASE, FNV_PRIME, mixHashes } from '../../../src/lines/hash.ts';
 import {
   CODE,
   characterTables,
@@ -18,7 +20,6 @@ import {
   UNSPACED,
   UPPER,
 } from './characters.ts';
-import { FNV_BASE, FNV_PRIME, mixHashes } from './hash.ts';
 import { isStopWord } from './stop-words.ts';
 
 /** Counts of one line, columns of {@link PageScan.counts}. */
@@ -29,32 +30,31 @@ export const COUNTS = {
   digits: 3,
   spaces: 4,
   unspaced: 5,
-  nonAscii: 6,
-  sentenceEnds: 7,
-  separators: 8,
-  codeMarks: 9,
-  commas: 10,
-  capitalWords: 11,
-  stopWords: 12,
-  numberWords: 13,
-  lastUnit: 14,
-  firstUnit: 15,
-  ats: 16,
-  colons: 17,
+  sentenceEnds: 6,
+  separators: 7,
+  codeMarks: 8,
+  commas: 9,
+  capitalWords: 10,
+  stopWords: 11,
+  numberWords: 12,
+  lastUnit: 13,
+  firstUnit: 14,
+  ats: 15,
+  colons: 16,
   /** Signs of money. */
-  currencies: 18,
-  questions: 19,
-  slashes: 20,
+  currencies: 17,
+  questions: 18,
+  slashes: 19,
   /** Words of four digits from 1900 to 2099. */
-  years: 21,
+  years: 20,
   /** Digits on both sides of a colon, a full stop, a comma or a hyphen. */
-  joinedDigits: 22,
+  joinedDigits: 21,
   /** `://` or `www.`. */
-  urls: 23,
+  urls: 22,
 } as const;
 
 /** Columns a line. */
-export const N_COUNTS = 24;
+export const N_COUNTS = 23;
 
 /** A page's non-blank lines, measured. */
 export interface PageScan {
@@ -131,7 +131,6 @@ class ScanWriter {
     let nDigits = 0;
     let nSpaces = 0;
     let nUnspaced = 0;
-    let nNonAscii = 0;
     let nEnds = 0;
     let nSeparators = 0;
     let nCode = 0;
@@ -167,7 +166,6 @@ class ScanWriter {
         wordLength = 0;
       }
       if (unitIndex === length) break;
-      if (unit > 127) nNonAscii++;
       if ((bits & DIGIT) !== 0 && isJoint(before) && (classes[beforeThat]! & DIGIT) !== 0)
         nJoined++;
       if (unit === 47 && before === 47 && beforeThat === 58) nUrls++;
@@ -234,7 +232,6 @@ class ScanWriter {
     counts[at + COUNTS.digits] = nDigits;
     counts[at + COUNTS.spaces] = nSpaces;
     counts[at + COUNTS.unspaced] = nUnspaced;
-    counts[at + COUNTS.nonAscii] = nNonAscii;
     counts[at + COUNTS.sentenceEnds] = nEnds;
     counts[at + COUNTS.separators] = nSeparators;
     counts[at + COUNTS.codeMarks] = nCode;

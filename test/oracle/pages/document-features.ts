@@ -1,54 +1,22 @@
 /**
  * What can be counted about a document: its length, its form, the kind of its lines.
  */
+
+import { mixHashes } from '../../../src/lines/hash.ts';
 import { LINE_FEATURES, lineFeatures, N_LINE_FEATURES } from './features.ts';
-import { mixHashes } from './hash.ts';
 import { COUNTS, N_COUNTS, type PageScan, scanPage } from './page-scan.ts';
 
-/** Names of {@link documentFeatures}. */
-export const DOCUMENT_FEATURES = [
-  'logChars',
-  'logLines',
-  'logWords',
-  'meanLogLineChars',
-  'spreadLogLineChars',
-  'proseLineShare',
-  'proseCharShare',
-  'stopShare',
-  'sentenceEndLineShare',
-  'shortLineShare',
-  'letterShare',
-  'upperShare',
-  'digitShare',
-  'markShare',
-  'capitalWordShare',
-  'meanWordChars',
-  'copiedLineShare',
-  'distinctWords',
-  'separatorsPerLine',
-  'codeMarksPerLine',
-  'wordsPerSentence',
-  'repeatedTriples',
-  'distinctShapes',
-  'priceLineShare',
-  'yearLineShare',
-  'urlLineShare',
-  'questionLineShare',
-  'bulletLineShare',
-  'topWordShare',
-  'copiedPairShare',
-  'logLongestLine',
-  'unspacedShare',
-] as const;
-
-/** What can be counted about a document; see {@link DOCUMENT_FEATURES}. */
+/** What can be counted about a document; see DOCUMENT_FEATURES of src/lines/feature-names.ts. */
 export function documentFeatures(text: string): Float64Array {
   return featuresOfScan(scanPage(text.split('\n')), text.length);
 }
 
 /** The same from a scan of the document's lines and its UTF-16 length. */
-export function featuresOfScan(scan: PageScan, nUnits: number): Float64Array {
-  const lines = lineFeatures(scan);
+export function featuresOfScan(
+  scan: PageScan,
+  nUnits: number,
+  lines: Float32Array = lineFeatures(scan),
+): Float64Array {
   const { nLines, words, isStop } = scan;
   const column = (name: string): number => LINE_FEATURES.indexOf(name);
   const mean = (name: string, byChars = false, of = (value: number) => value): number => {

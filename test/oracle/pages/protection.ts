@@ -49,3 +49,24 @@ export function protectTitles(logits: Float32Array, features: Float32Array): Flo
     return own <= HEADING_CHARS && below >= Math.max(PARAGRAPH_CHARS, PARAGRAPH_TIMES * own);
   }
 }
+
+/** Log-odds nearer to 0 than this leave a line undecided. */
+const UNDECIDED = 1.5;
+
+/**
+ * How much of a page is undecided.
+ *
+ * @param logits log-odds by line
+ * @param charsOf characters of a line
+ * @returns share of the characters, 0..1
+ */
+export function doubtOf(logits: ArrayLike<number>, charsOf: (line: number) => number): number {
+  let undecided = 0;
+  let all = 0;
+  for (let line = 0; line < logits.length; line++) {
+    const chars = charsOf(line);
+    all += chars;
+    if (Math.abs(logits[line]!) < UNDECIDED) undecided += chars;
+  }
+  return all === 0 ? 0 : undecided / all;
+}

@@ -4,6 +4,7 @@
  * Compatibility characters that stand for one other (full-width letters and marks, no-break spaces, half-width kana) are
  * taken as that one. Surrogates of the supplementary Han planes count as Han, all others as symbols.
  */
+import { native } from '../../../src/native/index.ts';
 
 /** Bits of a class. */
 export const LETTER = 1;
@@ -33,7 +34,10 @@ let tables: CharacterTables | null = null;
 
 /** The tables, made at first use (about 30 ms). */
 export function characterTables(): CharacterTables {
-  tables ??= makeTables();
+  // Where this Node knows another version of Unicode, the addon's table is taken; characters.test.ts holds the two against
+  // each other.
+  const own = native().characterTable();
+  tables ??= own.unicode === process.versions['unicode'] ? makeTables() : own;
   return tables;
 }
 
@@ -41,7 +45,8 @@ const SENTENCE_ENDS = '.!?…。！？．؟।॥';
 const SEPARATORS = '|·•»›«‹→▸►●■∙⋅¦\t';
 const CODE_MARKS = '{}[]<>=;\\$_^~`#*@/%+';
 
-function makeTables(): CharacterTables {
+/** The tables of this Node's version of Unicode. */
+export function makeTables(): CharacterTables {
   const classes = new Uint8Array(65536);
   const folded = new Uint16Array(65536);
   const plain = new Uint16Array(65536);

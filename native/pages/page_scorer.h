@@ -1,0 +1,130 @@
+// Scores of documents and of their lines: one scan of a page serves both.
+//
+//     bytes ──► scan ──► features ──┬─► document model ──► below its threshold: no more is asked
+//                                   └─► line model ──► a score for every line
+//
+// A page is worked on by one thread from its bytes to its scores; threads share the models, which
+// are read only, and a counter that hands pages out. A page's scores depend on nothing but the
+// page. Models whose verdict is a network's hand their bags to a Network, which may make callers
+// wait for each other.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "cancel.h"
+#include "pages/calibration.h"
+#include "pages/document_features.h"
+#include "pages/line_features.h"
+#include "pages/logit_features.h"
+#include "pages/page_scan.h"
+#include "pages/stack.h"
+
+namespace gristmill::pages {
+
+// A regression and trees with the arrays they look into.
+struct Stack {
+  std::vector<float> word_weights;
+  std::vector<float> bin_weights;
+  Regression regression;  // views of the two
+  Trees trees;
+};
+
+// What a scoring model's encoder says; src/lines/encoder-file.ts reads it from the model's file.
+struct Model {
+  bool of_documents = false;
+  bool has_network = false;
+  double tree_share = 0;
+  int32_t hash_bits = 0;
+  Bins bins;  // of a network's bags
+  std::shared_ptr<const Stack> stack;
+  Calibration calibration;
+
+  // Throws OPTION_INVALID when its parts do not fit each other or the features of this version.
+  void Check() const;
+};
+
+// Consecutive positions of a network: entries [starts[p], starts[p + 1]) of rows and weights.
+struct Bags {
+  std::vector<int32_t> starts;
+  std::vector<int32_t> ids;
+  std::vector<float> weights;
+};
+
+// A network over bags; a call is one or more windows of at most n_ctx() positions.
+class Network {
+ public:
+  virtual ~Network() = default;
+  virtual int32_t n_ctx() const = 0;
+  // Log-odds of every position; from any thread.
+  virtual std::vector<float> Score(std::vector<int32_t> window_starts, Bags bags) = 0;
+};
+
+// A model with what computes it; `network` is null where there is none.
+struct Scorer {
+  std::shared_ptr<const Model> model;
+  std::shared_ptr<Network> network;
+};
+
+// The features of a page, and what is needed to make them; used for one page after another.
+class Page {
+ public:
+  void Measure(std::span<const uint8_t> text, const CancelFlag& cancel);
+  // Gives memory back that only a long page needs.
+  void Trim();
+
+  float ScoreDocument(const Scorer& scorer);
+  // One for every line, blank ones included.
+  std::vector<float> ScoreLines(const Scorer& scorer, const CancelFlag& cancel);
+
+  PageScan& scan() { return scan_; }
+  LineFeatures& lines() { return lines_; }
+  DocumentFeatures& documents() { return documents_; }
+
+ private:
+  // Log-odds of both of a stack's models, by line that is not blank.
+  void StackLogits(const Stack& stack, const CancelFlag& cancel);
+  std::vector<float> NetworkLogits(const Scorer& scorer, const CancelFlag& cancel);
+  // Line features of a block: kept ones, or made.
+  const float* BlockOf(int32_t first, int32_t count, bool is_first_pass);
+
+  PageScan scan_;
+  LineFeatures lines_;
+  DocumentFeatures documents_;
+  LogitFeatures first_logits_;
+  LogitFeatures second_logits_;
+  std::vector<float> first_;
+  std::vector<float> second_;
+  std::vector<double> weights_;
+  std::vector<float> blocks_;
+  std::vector<uint32_t> ids_;
+};
+
+struct PageRequest {
+  std::span<const uint8_t> data;
+  std::span<const int32_t> offsets;  // of all documents and the end
+  std::span<const int32_t> docs;     // which of them
+  std::optional<Scorer> documents;
+  std::optional<Scorer> lines;
+  // The lines of documents that score below are not asked for.
+  double document_threshold = 0;
+  int32_t n_threads = 1;
+
+  // Throws OPTION_INVALID naming the offset or the document.
+  void Check() const;
+};
+
+struct PageScores {
+  std::vector<float> documents;           // by requested document
+  std::vector<std::vector<float>> lines;  // by requested document; none of those that fell
+};
+
+// Throws ABORTED, and what a network throws.
+PageScores ScorePages(const PageRequest& request, const CancelFlag& cancel);
+
+}  // namespace gristmill::pages
