@@ -201,8 +201,9 @@ function readStack(
   { arrayOf, binsOf, file, nFeatures, nLogits }: Reader,
 ): LineStack {
   const words = arrayOf('logistic.words', 'u16');
-  if (words.length === 0 || (words.length & (words.length - 1)) !== 0) {
-    invalid(file, `${words.length} word weights, expected a power of two`);
+  const isPower = (words.length & (words.length - 1)) === 0;
+  if (words.length < 2 || words.length > 2 ** 24 || !isPower) {
+    invalid(file, `${words.length} word weights, expected a power of two up to 2^24`);
   }
   if (logisticBins.nFeatures !== nFeatures) {
     invalid(file, `regression over ${logisticBins.nFeatures} features`);
@@ -223,12 +224,14 @@ function readStack(
   };
   checkTrees(trees, file);
   const nBinWeights = logisticBins.nFeatures * logisticBins.maxBins;
+  const wordWeights = fromBf16(words);
+  const binWeights = arrayOf('logistic.weights', 'f32', nBinWeights);
+  // Scores would be no numbers.
+  for (const weights of [wordWeights, binWeights, trees.leaves]) {
+    if (!weights.every(Number.isFinite)) invalid(file, 'a weight of its stack is no finite number');
+  }
   return {
-    logistic: {
-      bins: binsOf('logistic', logisticBins),
-      wordWeights: fromBf16(words),
-      binWeights: arrayOf('logistic.weights', 'f32', nBinWeights),
-    },
+    logistic: { bins: binsOf('logistic', logisticBins), wordWeights, binWeights },
     bins: binsOf('trees', treeBins),
     trees,
   };

@@ -180,11 +180,21 @@ export async function openPageScorer({
         reason: `its encoder is for ${scoring.kind} with ${nRows} rows, the model for ${inner.info.kind} with ${inner.info.nRows}`,
       });
     }
-    inner.setEncoder(nativeEncoder(scoring));
+    setEncoder(inner, scoring, modelPath);
     return new PageScorer(inner, scoring.thresholds, nThreads);
   } catch (error) {
     inner.dispose();
     throw error;
+  }
+}
+
+/** What the addon refuses of an encoder is the file's fault. */
+function setEncoder(inner: NativeLineScorer, scoring: ScoringEncoder, file: string): void {
+  try {
+    inner.setEncoder(nativeEncoder(scoring));
+  } catch (cause) {
+    const reason = `its encoder: ${(cause as Error).message}`;
+    throw new GristmillError('ENGINE_MODEL_INVALID', { file, reason }, { cause });
   }
 }
 
