@@ -16,12 +16,14 @@ import { bench as mixture } from './cases/mixture.ts';
 import { bench as mixtureGbdt } from './cases/mixture-gbdt.ts';
 import { bench as mixtureProxies } from './cases/mixture-proxies.ts';
 import { bench as parquet } from './cases/parquet.ts';
+import { bench as refine } from './cases/refine.ts';
 import { bench as refiningPays } from './cases/refining-pays.ts';
 import { bench as train } from './cases/train.ts';
 import type { Bench, BenchTable } from './types.ts';
 
 const CASES: readonly Bench[] = [
   execute,
+  refine,
   parquet,
   engineHost,
   engine,

@@ -1,0 +1,246 @@
+/**
+ * Case `refine`: what a default refine costs, as an operator starts it: the command on a file, all processes counted.
+ *
+ * Contenders in turn, round by round, so that what else the machine does falls on all: this package on one thread and on
+ * two, the package of an earlier commit (GRISTMILL_BASELINE: a folder where that commit is built), and datatrove's chain of
+ * C4, Gopher and FineWeb filters on one thread (PYTHON with `pip install datatrove[processing]`). Their verdicts differ;
+ * what is compared is the cost of filtering a megabyte. Then single figures of this package: tiny documents, a long page,
+ * the event loop of an embedding program, the start of the command.
+ *
+ * Text: $GRISTMILL_DATA/web-raw (default ../shared/data beside the package); without it the example corpus, repeated.
+ */
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { planTexts, readStrings } from '../../src/corpus/texts.ts';
+import { packageRoot } from '../../src/paths.ts';
+import type { Bench, BenchContext, BenchTable } from '../types.ts';
+import { costOf, type ProcessCost } from './process-cost.ts';
+
+const ROUNDS = { full: 5, quick: 2 };
+const BYTES = { full: 20e6, quick: 5e6 };
+const LONG_MB = { full: 100, quick: 10 };
+const MAIN = 'dist/cli/main.js';
+
+export const bench: Bench = {
+  name: 'refine',
+  async run(context: BenchContext): Promise<BenchTable[]> {
+    const folder = mkdtempSync(join(tmpdir(), 'gristmill-bench-refine-'));
+    try {
+      return [await contenders(folder, context), await singles(folder, context)];
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  },
+};
+
+/** A page a row, as many as make `nBytes`. */
+async function pages(nBytes: number, context: BenchContext): Promise<string[]> {
+  const data = process.env['GRISTMILL_DATA'] ?? join(packageRoot, '..', 'shared', 'data');
+  const raw = join(data, 'web-raw', 'web-raw-dev.parquet');
+  const file = existsSync(raw) ? raw : join(packageRoot, 'examples', 'corpus.parquet');
+  if (file !== raw) context.log(`no web text at ${raw}: the example corpus, repeated`);
+  const texts: string[] = [];
+  for await (const text of readStrings(await planTexts({ inputs: [file] }))) texts.push(text);
+  const chosen: string[] = [];
+  let bytes = 0;
+  for (let page = 0; bytes < nBytes; page++) {
+    // Evenly over the file, so that a smaller corpus has the same kinds of pages.
+    const text = texts[(page * 7919) % texts.length]!;
+    chosen.push(text);
+    bytes += Buffer.byteLength(text);
+  }
+  return chosen;
+}
+
+function writeRows(path: string, texts: readonly string[]): string {
+  writeFileSync(path, texts.map((text) => `${JSON.stringify({ text })}\n`).join(''));
+  return path;
+}
+
+let runs = 0;
+/** A default refine of a file. */
+function refine(
+  folder: string,
+  file: string,
+  { root = packageRoot, threads = 1 }: { readonly root?: string; readonly threads?: number } = {},
+): Promise<ProcessCost> {
+  const out = join(folder, `out-${runs++}`);
+  const size = ['--threads', String(threads), '--workers', String(threads)];
+  return costOf([
+    process.execPath,
+    join(root, MAIN),
+    'refine',
+    file,
+    '--out',
+    out,
+    ...size,
+    '--json',
+  ]);
+}
+
+async function contenders(folder: string, context: BenchContext): Promise<BenchTable> {
+  const texts = await pages(BYTES[context.quick ? 'quick' : 'full'], context);
+  const megabytes = texts.reduce((sum, text) => sum + Buffer.byteLength(text), 0) / 1e6;
+  const file = writeRows(join(folder, 'pages.jsonl'), texts);
+  const before = process.env['GRISTMILL_BASELINE'];
+  const script = join(process.env['GRISTMILL_BENCH_FOLDER']!, 'python', 'datatrove_filters.py');
+  const python = process.env['PYTHON'] ?? 'python3';
+  const all = new Map<string, () => Promise<ProcessCost>>([
+    ['gristmill, 1 thread', () => refine(folder, file)],
+    ['gristmill, 2 threads', () => refine(folder, file, { threads: 2 })],
+    ...(before === undefined
+      ? []
+      : ([['gristmill before', () => refine(folder, file, { root: before })]] as const)),
+    [
+      'datatrove, C4 + Gopher + FineWeb',
+      () => costOf([python, script, file, join(folder, `trove-${runs++}`)]),
+    ],
+  ]);
+  const costs = new Map<string, ProcessCost[]>();
+  const notes = [
+    `${texts.length.toLocaleString('en')} pages, ${megabytes.toFixed(1)} MB of text in JSON lines; CPU-seconds of the whole process tree, start included; median of ${ROUNDS[context.quick ? 'quick' : 'full']} rounds in turn.`,
+  ];
+  for (let round = 0; round < ROUNDS[context.quick ? 'quick' : 'full']; round++) {
+    for (const [name, run] of all) {
+      try {
+        const cost = await run();
+        costs.set(name, [...(costs.get(name) ?? []), cost]);
+        context.log(
+          `round ${round + 1}, ${name}: ${cost.cpuSeconds.toFixed(2)} CPU s, ${cost.wallSeconds.toFixed(2)} s`,
+        );
+      } catch (error) {
+        all.delete(name);
+        notes.push(`${name}: not measured (${lastLine((error as Error).message)}).`);
+      }
+    }
+  }
+  if (before === undefined) notes.push('No earlier commit: set GRISTMILL_BASELINE.');
+  const first = medianOf(costs.get('gristmill, 1 thread')!, ({ cpuSeconds }) => cpuSeconds);
+  return {
+    title: 'A default refine: cost of a megabyte',
+    columns: [
+      'contender',
+      'CPU s',
+      'MB per CPU-second',
+      'CPU against 1 thread',
+      'wall s',
+      'peak MB',
+      'main thread of the worker',
+    ],
+    rows: [...costs].map(([name, own]) => {
+      const cpu = medianOf(own, ({ cpuSeconds }) => cpuSeconds);
+      return [
+        name,
+        cpu,
+        megabytes / cpu,
+        cpu / first,
+        medianOf(own, ({ wallSeconds }) => wallSeconds),
+        medianOf(own, ({ peakBytes }) => peakBytes) / 2 ** 20,
+        `${(100 * medianOf(own, ({ mainShare }) => mainShare)).toFixed(1)} %`,
+      ];
+    }),
+    notes,
+  };
+}
+
+async function singles(folder: string, context: BenchContext): Promise<BenchTable> {
+  const rounds = ROUNDS[context.quick ? 'quick' : 'full'];
+  const rows: (string | number)[][] = [];
+  const times = async (run: () => Promise<ProcessCost>): Promise<ProcessCost[]> => {
+    const found: ProcessCost[] = [];
+    for (let round = 0; round < rounds; round++) found.push(await run());
+    return found;
+  };
+  const cpuOf = (own: readonly ProcessCost[]): number =>
+    medianOf(own, ({ cpuSeconds }) => cpuSeconds);
+
+  context.log('start of the command');
+  const node = cpuOf(await times(() => costOf([process.execPath, '-e', ''])));
+  const version = cpuOf(
+    await times(() => costOf([process.execPath, join(packageRoot, MAIN), '--version'])),
+  );
+  rows.push(['--version, CPU s', version, `node itself ${node.toFixed(2)}`]);
+  const one = writeRows(join(folder, 'one.jsonl'), ['A single row of text, short and clean.']);
+  const oneRow = cpuOf(await times(() => refine(folder, one)));
+  rows.push(['refine of one row, CPU s', oneRow, '']);
+
+  context.log('tiny documents');
+  const N_TINY = 10_000;
+  const tiny = writeRows(
+    join(folder, 'tiny.jsonl'),
+    Array.from({ length: N_TINY }, (_, row) => `Twenty bytes ${String(row).padStart(7, '0')}`),
+  );
+  const perTiny = (cpuOf(await times(() => refine(folder, tiny))) - oneRow) / N_TINY;
+  rows.push(['a document of 20 bytes, µs of CPU', 1e6 * perTiny, `${N_TINY} of them`]);
+
+  context.log('a long page');
+  const longMb = LONG_MB[context.quick ? 'quick' : 'full'];
+  const text = (await pages(1e6, context)).join('\n');
+  const short = Buffer.from(text).subarray(0, 1e6).toString('utf8');
+  const shortFile = writeRows(join(folder, 'short.jsonl'), Array(10).fill(short));
+  const longFile = writeRows(join(folder, 'long.jsonl'), [
+    Array.from({ length: longMb }, () => short).join('\n'),
+  ]);
+  const perShort = (cpuOf(await times(() => refine(folder, shortFile))) - oneRow) / 10;
+  try {
+    const long = await refine(folder, longFile);
+    const perLong = (long.cpuSeconds - oneRow) / longMb;
+    rows.push([
+      `a page of ${longMb} MB, CPU s a MB`,
+      perLong,
+      `${(perLong / perShort).toFixed(2)} × a page of 1 MB; peak ${Math.round(long.peakBytes / 2 ** 20)} MB`,
+    ]);
+  } catch (error) {
+    rows.push([`a page of ${longMb} MB`, Number.NaN, lastLine((error as Error).message)]);
+  }
+
+  context.log('event loop of an embedding program');
+  const pagesFile = writeRows(
+    join(folder, 'embedded.jsonl'),
+    await pages(BYTES[context.quick ? 'quick' : 'full'] / 4, context),
+  );
+  const block = await costOf([process.execPath, '--input-type=module', '-e', EMBEDDED], {
+    env: {
+      ...process.env,
+      GRISTMILL_URL: pathToFileURL(join(packageRoot, 'dist', 'index.js')).href,
+      PAGES: pagesFile,
+    },
+  });
+  rows.push([
+    'longest block of the event loop, ms',
+    Number(block.stdout),
+    'openRefiner().refine()',
+  ]);
+  return {
+    title: 'A default refine: starts, extremes, embedding',
+    columns: ['what', 'figure', ''],
+    rows,
+    notes: [`Medians of ${rounds} runs; the long page once.`],
+  };
+}
+
+/** What an embedding program does: it refines many pages at once while its event loop is watched. */
+const EMBEDDED = `
+import { readFileSync } from 'node:fs';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+const { openRefiner } = await import(process.env.GRISTMILL_URL);
+const pages = readFileSync(process.env.PAGES, 'utf8').split('\\n').filter(Boolean).map((line) => JSON.parse(line).text);
+const refiner = await openRefiner();
+await refiner.refine(pages.slice(0, 3));
+const delay = monitorEventLoopDelay({ resolution: 1 });
+delay.enable();
+await refiner.refine(pages);
+delay.disable();
+await refiner.dispose();
+process.stdout.write(String(delay.max / 1e6));
+`;
+
+function medianOf(own: readonly ProcessCost[], of: (cost: ProcessCost) => number): number {
+  return own.map(of).sort((left, right) => left - right)[own.length >> 1] ?? Number.NaN;
+}
+
+function lastLine(text: string): string {
+  return text.trim().split('\n').at(-1) ?? '';
+}
