@@ -3,12 +3,12 @@
  * an error: block counts of 513 to 1024, a token that is there twice, norms in a type that has no kernel. The rest are their
  * siblings, and random changes of seeded files: `GRISTMILL_FUZZ=20000 npx vitest run test/model/gguf-checks.test.ts`.
  */
-import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { RANDOM_MODEL_PRESETS, writeRandomModel } from '../../src/model/random.ts';
-import { defaultModelFile } from '../../src/paths.ts';
+import { writeDocumentScorer } from '../lines/support.ts';
 import { formatGguf, type GgufFile, type GgufTensor, parseGguf } from '../support/gguf-edit.ts';
 import { changed } from '../support/gguf-mutate.ts';
 import { ModelOpener } from '../support/model-opener.ts';
@@ -30,7 +30,8 @@ beforeAll(async () => {
     tokenizer: 'bpe',
     type: 'q8_0',
   });
-  copyFileSync(defaultModelFile('document'), pathOf('score'));
+  const { trainer } = await writeDocumentScorer(pathOf('score'));
+  await trainer.dispose();
 });
 afterAll(() => {
   opener.close();
