@@ -18,7 +18,7 @@ const text = (index: number): string =>
     8,
   );
 /** Long enough that an engine takes seconds for it. */
-const LONG = Array.from({ length: 4_000 }, (_, index) => text(index)).join('');
+const LONG = Array.from({ length: 30_000 }, (_, index) => text(index)).join('');
 
 async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
   const all: T[] = [];
