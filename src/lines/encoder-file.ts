@@ -317,7 +317,10 @@ function toBf16(values: Float32Array): Uint16Array {
 }
 
 function fromBf16(values: Uint16Array): Float32Array {
-  return new Float32Array(Uint32Array.from(values, (half) => half << 16).buffer);
+  // The upper halves of little-endian words.
+  const halves = new Uint16Array(2 * values.length);
+  for (let index = 0; index < values.length; index++) halves[2 * index + 1] = values[index]!;
+  return new Float32Array(halves.buffer);
 }
 
 function invalid(file: string, reason: string): never {

@@ -249,7 +249,9 @@ function startWorkers(nWorkers: number): Piscina {
   if (!existsSync(file)) throw new GristmillError('PROGRAM_WORKER_MISSING', { file });
   return new Piscina({
     filename: pathToFileURL(file).href,
-    minThreads: nWorkers,
+    // The others start when there is work for them: a small run pays for one.
+    minThreads: 1,
+    idleTimeout: 30_000,
     maxThreads: nWorkers,
     // Tasks are milliseconds long, so 'sync' is no faster here; 'async' leaves a waiting worker able to stop.
     atomics: 'async',
