@@ -8,6 +8,7 @@
 #include "pages/bags.h"
 #include "pages/hashed_words.h"
 #include "pages/verdict.h"
+#include "progress.h"
 #include "trace.h"
 
 namespace gristmill::pages {
@@ -34,6 +35,7 @@ template <typename Visit>
 void ForEachBlock(int32_t n_lines, const CancelFlag& cancel, Visit&& visit) {
   for (int32_t first = 0; first < n_lines; first += kBlock) {
     cancel.Check();
+    CountProgress();
     visit(first, std::min(kBlock, n_lines - first));
   }
 }
@@ -63,6 +65,7 @@ void Model::Check() const {
 void Page::Measure(std::span<const uint8_t> text, const CancelFlag& cancel) {
   scan_.Scan(text, cancel);
   cancel.Check();
+  CountProgress();
   lines_.Measure(scan_);
   cancel.Check();
 }
