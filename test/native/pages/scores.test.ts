@@ -102,11 +102,8 @@ describe('scores of the package’s models', () => {
     }
   });
 
-  it('are the oracle’s on a page of many lines and on one of a very long line', async () => {
-    for (const page of [
-      largePage('a million lines', 40_000),
-      largePage('a line of ten megabytes', 150_000),
-    ]) {
+  it('are the oracle’s on a page of a million lines and on one of a line of ten megabytes', async () => {
+    for (const page of [largePage('a million lines'), largePage('a line of ten megabytes')]) {
       const wanted = oracleScores(textOf(page));
       const found = await scorePages(both(), viewsOf([page]));
       expect(Math.abs(found.documents![0]! - wanted.document)).toBeLessThan(1e-5);

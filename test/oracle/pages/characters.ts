@@ -34,16 +34,19 @@ let tables: CharacterTables | null = null;
 
 /** The tables, made at first use (about 30 ms). */
 export function characterTables(): CharacterTables {
-  // Where this Node knows another version of Unicode, the addon's table is taken; characters.test.ts holds the two against
-  // each other.
-  const own = native().characterTable();
-  tables ??= own.unicode === process.versions['unicode'] ? makeTables() : own;
+  tables ??= chosenTables();
   return tables;
 }
 
 const SENTENCE_ENDS = '.!?…。！？．؟।॥';
 const SEPARATORS = '|·•»›«‹→▸►●■∙⋅¦\t';
 const CODE_MARKS = '{}[]<>=;\\$_^~`#*@/%+';
+
+/** Where this Node knows another version of Unicode, the addon's table; characters.test.ts holds the two against each other. */
+function chosenTables(): CharacterTables {
+  const own = native().characterTable();
+  return own.unicode === process.versions['unicode'] ? makeTables() : own;
+}
 
 /** The tables of this Node's version of Unicode. */
 export function makeTables(): CharacterTables {
