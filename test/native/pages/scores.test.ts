@@ -32,15 +32,16 @@ afterAll(() => {
 
 /** What the package's models say of a text, by the oracle. */
 function oracleScores(text: string) {
-  const page = measureText(text, stackHashBits(ofLines.encoder.stack!));
+  const { stack } = ofDocuments.encoder;
+  const bits = [ofLines.encoder.stack!, stack!].map(stackHashBits);
+  const page = measureText(text, bits[0]!, bits[1]);
   const logits = blendLogits(stackLogits(ofLines.encoder.stack!, page), ofLines.treeShare);
   const charsOf = (line: number): number => 2 ** page.features[line * N_LINE_FEATURES]! - 1;
   const doubt = doubtOf(logits, charsOf);
   const own = protectTitles(logits, page.features).map((logit) =>
     calibrated(logit, ofLines.calibration, doubt),
   );
-  const { stack } = ofDocuments.encoder;
-  const { features, ids } = measureText(text, stackHashBits(stack!)).document;
+  const { features, ids } = page.document;
   const words = { ids, starts: Int32Array.of(0, ids.length), nearAt: Int32Array.of(ids.length) };
   const [logit] = blendLogits(
     documentStackLogits(stack!, { features, words }),

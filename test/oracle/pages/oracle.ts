@@ -14,7 +14,7 @@ export function textOf(bytes: Uint8Array): string {
 }
 
 /** A page and the document that it is, measured. */
-export function measureText(text: string, hashBits: number) {
+export function measureText(text: string, hashBits: number, documentHashBits = hashBits) {
   const scan = scanPage(text.split('\n'));
   const words: HashedWords = hashLines(scan, hashBits);
   const chars = Int32Array.from(
@@ -24,7 +24,7 @@ export function measureText(text: string, hashBits: number) {
   const features = lineFeatures(scan);
   const document = {
     features: Float32Array.from(featuresOfScan(scan, text.length, features)),
-    ids: documentWords(scan, hashBits),
+    ids: documentWords(scan, documentHashBits),
   };
   return { scan, chars, features, words, document };
 }
