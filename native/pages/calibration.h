@@ -1,4 +1,4 @@
-// What log-odds mean: fitted by src/train/calibration.ts, part of every scoring model.
+// What log-odds mean: fitted by src/scorers/calibration.ts, part of every scoring model.
 #pragma once
 
 #include <cmath>

@@ -87,11 +87,7 @@ void LineFeatures::MeasureProse(const PageScan& scan) {
   page_chars_ = scan.n_chars();
   page_prose_ = 0;
   sum_log_chars_ = 0;
-  stretch_start_ = 0;
-  stretch_end_ = 0;
-  int64_t best = 0;
-  int64_t sum = 0;
-  int32_t start = 0;
+  stretch_ = {};
   short_run_.assign(n_lines, 0);
   size_t run = 0;
   for (size_t line = 0; line < n_lines; ++line) {
@@ -99,15 +95,7 @@ void LineFeatures::MeasureProse(const PageScan& scan) {
     const bool is_prose = IsProse(own);
     sum_log_chars_ += static_cast<double>(own.own[kLogChars]);
     if (is_prose) page_prose_ += own.chars;
-    sum += is_prose ? own.chars : -kLineCost;
-    if (sum <= 0) {
-      sum = 0;
-      start = static_cast<int32_t>(line) + 1;
-    } else if (sum > best) {
-      best = sum;
-      stretch_start_ = start;
-      stretch_end_ = static_cast<int32_t>(line) + 1;
-    }
+    stretch_.Add(static_cast<int32_t>(line), is_prose ? own.chars : -kLineCost);
     if ((own.flags & kIsShort) != 0) {
       ++run;
       if (line + 1 < n_lines) continue;
@@ -299,12 +287,13 @@ void LineFeatures::FillPlace(const PageScan& scan, int32_t first, int32_t count,
     put(topic_share_[index]);
     put(short_run_[index] == 0 ? 0.0f : Log(short_run_[index]));
     put(static_cast<float>(static_cast<double>(to_before) + static_cast<double>(to_after)));
-    const bool inside = line >= stretch_start_ && line < stretch_end_;
+    const bool inside = stretch_.Holds(line);
     put(inside ? 1.0f : 0.0f);
-    const int32_t outside = line < stretch_start_ ? stretch_start_ - line : line - stretch_end_ + 1;
-    const float distance = stretch_end_ == 0 ? kFar : inside ? 0.0f : Log(outside);
+    const float distance = stretch_.IsEmpty() ? kFar
+                           : inside           ? 0.0f
+                                              : Log(stretch_.DistanceTo(line));
     // Signed: before the stretch is negative.
-    put(inside ? 0.0f : line < stretch_start_ ? -distance : distance);
+    put(inside ? 0.0f : stretch_.IsBehind(line) ? -distance : distance);
     chars_before_ += own.chars;
     prose_before_ += own_prose;
     if (own_prose > 0) last_prose_ = line;

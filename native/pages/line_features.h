@@ -17,6 +17,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "pages/best_stretch.h"
 #include "pages/interner.h"
 #include "pages/page_scan.h"
 
@@ -71,8 +72,7 @@ class LineFeatures {
   int64_t page_chars_ = 0;
   int64_t page_prose_ = 0;
   double sum_log_chars_ = 0;
-  int32_t stretch_start_ = 0;
-  int32_t stretch_end_ = 0;
+  BestStretch<int64_t> stretch_;  // of prose
   float repeated_triples_ = 0;
   float distinct_shapes_ = 0;
 

@@ -44,11 +44,7 @@ void LogitFeatures::Measure(std::span<const float> logits, std::span<const doubl
   largest_ = -kLogitBound;
   sums_[0] = 0;
   char_sums_[0] = 0;
-  stretch_start_ = 0;
-  stretch_end_ = 0;
-  double best = 0;
-  double sum = 0;
-  int32_t start = 0;
+  stretch_ = {};
   int32_t sure = -1;
   for (size_t line = 0; line < n_lines; ++line) {
     const float logit = std::max(-kLogitBound, std::min(kLogitBound, logits[line]));
@@ -60,16 +56,7 @@ void LogitFeatures::Measure(std::span<const float> logits, std::span<const doubl
     largest_ = std::max(largest_, logit);
     last_sure_[line] = sure;
     if (logit > 0) sure = static_cast<int32_t>(line);
-    // The stretch of lines with the largest sum.
-    sum += value;
-    if (sum <= 0) {
-      sum = 0;
-      start = static_cast<int32_t>(line) + 1;
-    } else if (sum > best) {
-      best = sum;
-      stretch_start_ = start;
-      stretch_end_ = static_cast<int32_t>(line) + 1;
-    }
+    stretch_.Add(static_cast<int32_t>(line), value);
   }
   sure = -1;
   for (size_t line = n_lines; line-- > 0;) {
@@ -159,11 +146,10 @@ void LogitFeatures::Fill(int32_t first, int32_t count, Columns columns) const {
     after[at] = log(1 + expected - char_sums_[index + 1]);
     last_sure[at] = last_sure_[index] < 0 ? kFar : LogOf(line - last_sure_[index]);
     next_sure[at] = next_sure_[index] < 0 ? kFar : LogOf(next_sure_[index] - line);
-    const bool inside = line >= stretch_start_ && line < stretch_end_;
+    const bool inside = stretch_.Holds(line);
     inside_stretch[at] = inside ? 1.0f : 0.0f;
-    const bool is_before = line < stretch_start_;
-    const int32_t outside = is_before ? stretch_start_ - line : line - stretch_end_ + 1;
-    to_stretch[at] = inside ? 0.0f : is_before ? -LogOf(outside) : LogOf(outside);
+    const float distance = inside ? 0.0f : LogOf(stretch_.DistanceTo(line));
+    to_stretch[at] = stretch_.IsBehind(line) ? -distance : distance;
   }
   for (const int direction : {1, -1}) {
     Columns column = next();

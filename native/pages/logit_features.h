@@ -11,6 +11,7 @@
 #include <span>
 #include <vector>
 
+#include "pages/best_stretch.h"
 #include "pages/line_features.h"
 
 namespace gristmill::pages {
@@ -40,8 +41,7 @@ class LogitFeatures {
   std::vector<int32_t> next_sure_;
   double chars_ = 0;
   float largest_ = 0;
-  int32_t stretch_start_ = 0;
-  int32_t stretch_end_ = 0;
+  BestStretch<double> stretch_;  // of log-odds
   std::vector<uint64_t> keys_;
   std::vector<uint64_t> spare_;
 };
