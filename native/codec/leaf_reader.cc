@@ -1,3 +1,5 @@
+// Past 500 lines because pages, levels and rows are stages of one state: each stage's buffers are
+// the next one's, and what is consumed goes back to the first.
 #include "codec/leaf_reader.h"
 
 #include <fcntl.h>
