@@ -5,7 +5,7 @@
  * Without suspicion a call is one call, as it came.
  */
 import type { PositionWriter, RowSet } from './position.ts';
-import { NO_SUSPICION, overlaps, type Suspicion } from './suspicion.ts';
+import { cleared, NO_SUSPICION, type Suspicion } from './suspicion.ts';
 
 /** The rows of a batch. */
 export interface BatchPlace {
@@ -149,8 +149,7 @@ export class WorkerGuard implements EngineGuard {
   }
 
   #clear(set: RowSet): void {
-    const suspects = this.#known.suspects.filter((suspect) => !overlaps(suspect, set));
-    this.#known = { ...this.#known, suspects };
+    this.#known = cleared(this.#known, set);
     this.#onCleared(set);
   }
 }

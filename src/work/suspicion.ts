@@ -70,6 +70,6 @@ function isWithin(inner: RowSet, outer: RowSet): boolean {
 }
 
 /** Whether two sets have rows in common, or may have. */
-export function overlaps(left: RowSet, right: RowSet): boolean {
+function overlaps(left: RowSet, right: RowSet): boolean {
   return isOfSame(left, right) && left.first < right.end && right.first < left.end;
 }
