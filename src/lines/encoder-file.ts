@@ -10,7 +10,7 @@
  */
 import * as z from 'zod';
 import { GristmillError } from '../errors.ts';
-import type { Bins } from './bins.ts';
+import { type Bins, nativeBins } from './bins.ts';
 import type { Calibration, RetentionThreshold } from './calibration.ts';
 import { DOCUMENT_FEATURES, N_LINE_FEATURES, N_LOGIT_FEATURES } from './feature-names.ts';
 import type { LineEncoder } from './line-encoder.ts';
@@ -40,7 +40,7 @@ const ARRAYS = {
   u8: Uint8Array,
 } as const;
 type ArrayType = keyof typeof ARRAYS;
-type AnyArray = InstanceType<(typeof ARRAYS)[ArrayType]>;
+type AnyArray = Float32Array | Int32Array | Uint16Array | Int16Array | Uint8Array;
 
 const binsSchema = z.strictObject({
   nFeatures: z.int().min(0).max(4096),
@@ -177,6 +177,11 @@ export function unpackEncoder(bytes: Uint8Array, file: string): ScoringEncoder {
   return { kind, head, treeShare, encoder: { bins, hashBits, stack }, calibration, thresholds };
 }
 
+/** The thresholds of an encoder alone. @throws ENGINE_MODEL_INVALID */
+export function unpackThresholds(bytes: Uint8Array, file: string): readonly RetentionThreshold[] {
+  return open(bytes, file).header.thresholds;
+}
+
 interface Reader {
   readonly arrayOf: <T extends ArrayType>(
     name: string,
@@ -294,11 +299,9 @@ function open(bytes: Uint8Array, file: string) {
   return { header, arrayOf };
 }
 
-function cutArrays(name: string, { cuts }: Bins): Record<string, AnyArray> {
-  return {
-    [`${name}.counts`]: Int32Array.from(cuts, ({ length }) => length),
-    [`${name}.cuts`]: Float32Array.from(cuts.flatMap((own) => [...own])),
-  };
+function cutArrays(name: string, bins: Bins): Record<string, AnyArray> {
+  const { counts, cuts } = nativeBins(bins);
+  return { [`${name}.counts`]: counts, [`${name}.cuts`]: cuts };
 }
 
 function typeOf(array: AnyArray): ArrayType {

@@ -43,6 +43,14 @@ export function checkLineThreshold({ lineThreshold, retention }: LineThreshold):
   }
 }
 
+/** The threshold that was asked for, or a model's own. @throws OPTION_INVALID for a retention that it has none for */
+export function lineThresholdOf(
+  { lineThreshold, retention = DEFAULT_RETENTION }: LineThreshold,
+  thresholds: readonly RetentionThreshold[],
+): number {
+  return lineThreshold ?? thresholdFor(retention, thresholds);
+}
+
 /**
  * Log-odds that must speak against a page's removable lines together, else the page stays as it is: odds of 12 to 1. A
  * clean document has one or two lines of which the model is not sure; a page with noise has several, or some that are sure.
@@ -87,12 +95,8 @@ export function scoringStages(
   const documentInfo = infoOf('document-score');
   const lineInfo = infoOf('line-score');
   const forDocuments =
-    documentInfo &&
-    (documentThreshold ??
-      thresholdFor(documentRetention(documentInfo.thresholds), documentInfo.thresholds));
-  const forLines =
-    lineInfo &&
-    (lineThreshold ?? thresholdFor(retention ?? DEFAULT_RETENTION, lineInfo.thresholds));
+    documentInfo && (documentThreshold ?? ownDocumentThreshold(documentInfo.thresholds).threshold);
+  const forLines = lineInfo && lineThresholdOf({ lineThreshold, retention }, lineInfo.thresholds);
   return async ({ data, offsets }, docs, options) => {
     const request = { data, offsets, docs, documentThreshold: forDocuments ?? 0 };
     const { documents, lineStarts, lines } = await engine.score(request, options);
@@ -129,8 +133,14 @@ export function scoringStages(
  */
 export const DEFAULT_DOCUMENT_RETENTION = 0.995;
 
-/** {@link DEFAULT_DOCUMENT_RETENTION}, or the highest that a model has a threshold for. */
-export function documentRetention(thresholds: readonly RetentionThreshold[]): number {
+/**
+ * A model's own threshold of documents: that of {@link DEFAULT_DOCUMENT_RETENTION}, or of the highest retention it has one
+ * for.
+ */
+export function ownDocumentThreshold(
+  thresholds: readonly RetentionThreshold[],
+): Pick<RetentionThreshold, 'retention' | 'threshold'> {
   const highest = Math.max(...thresholds.map(({ retention }) => retention));
-  return Math.min(DEFAULT_DOCUMENT_RETENTION, highest);
+  const retention = Math.min(DEFAULT_DOCUMENT_RETENTION, highest);
+  return { retention, threshold: thresholdFor(retention, thresholds) };
 }

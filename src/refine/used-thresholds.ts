@@ -1,8 +1,7 @@
 /** The thresholds that a run judges by: those that were asked for, or the models' own. */
-import { type RetentionThreshold, thresholdFor } from '../lines/calibration.ts';
-import { openPageScorer } from '../lines/page-scorer.ts';
+import { readThresholds } from '../lines/page-scorer.ts';
 import type { ResolvedRefiner } from './core.ts';
-import { DEFAULT_RETENTION, documentRetention } from './scoring-stages.ts';
+import { lineThresholdOf, ownDocumentThreshold } from './scoring-stages.ts';
 import type { UsedThresholds } from './statistics.ts';
 
 /** Finds them, before the run begins. @throws OPTION_INVALID for a retention that the model has no threshold for */
@@ -13,24 +12,18 @@ export async function usedThresholds(resolved: ResolvedRefiner): Promise<UsedThr
   let forDocuments: number | null = null;
   if (document) forDocuments = documentMode === 'score' ? documentThreshold : null;
   if (document && !document.profile && documentThreshold === null) {
-    const thresholds = await thresholdsOf(document.model.path);
-    ownRetention = documentRetention(thresholds);
-    forDocuments = thresholdFor(ownRetention, thresholds);
+    const own = ownDocumentThreshold(await readThresholds(document.model.path));
+    ownRetention = own.retention;
+    forDocuments = own.threshold;
   }
   let forLines: number | null = null;
   if (chunk && !chunk.profile) {
     forLines =
       lineThreshold ??
-      thresholdFor(retention ?? DEFAULT_RETENTION, await thresholdsOf(chunk.model.path));
+      lineThresholdOf(
+        { retention: retention ?? undefined },
+        await readThresholds(chunk.model.path),
+      );
   }
   return { document: forDocuments, documentRetention: ownRetention, line: forLines };
-}
-
-async function thresholdsOf(modelPath: string): Promise<readonly RetentionThreshold[]> {
-  const scorer = await openPageScorer({ modelPath });
-  try {
-    return scorer.thresholds;
-  } finally {
-    scorer.dispose();
-  }
 }

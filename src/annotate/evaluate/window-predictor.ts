@@ -6,7 +6,6 @@
  * document whose earlier lines are empty. A model that scores lines sees the window as a page of its own, and its
  * verdicts become the same `remove_lines` ops as in a run.
  */
-import { thresholdFor } from '../../lines/calibration.ts';
 import { linePrograms } from '../../program/line-verdict.ts';
 import type { DialectName, WindowProgram } from '../../program/types.ts';
 import type { WindowText } from '../../program/window-execution.ts';
@@ -17,7 +16,7 @@ import { FLAG_DOES_NOT_FIT, FLAG_STOPPED, openLocalEngine } from '../../refine/e
 import type { RefineOptions } from '../../refine/refine-options.ts';
 import { NAMED_REFINERS, type RefinerName } from '../../refine/refiner-names.ts';
 import { openLocalScoring } from '../../refine/scoring-engine.ts';
-import { DEFAULT_RETENTION } from '../../refine/scoring-stages.ts';
+import { lineThresholdOf } from '../../refine/scoring-stages.ts';
 import type { WritingFlaw } from './eval-refiner-measures.ts';
 
 /** Options of a refiner that is measured; defaults as for `openRefiner`. */
@@ -95,10 +94,13 @@ export async function openPredictor(options: PredictorOptions): Promise<WindowPr
     const models = { documentModel: null, lineModel: model.path };
     const engine = await openLocalScoring({ ...models, device, nThreads });
     const { lineThreshold, retention } = resolved.options;
-    const wanted = retention ?? DEFAULT_RETENTION;
     let threshold: number;
     try {
-      threshold = lineThreshold ?? thresholdFor(wanted, engine.infos[0]!.thresholds);
+      const asked = {
+        lineThreshold: lineThreshold ?? undefined,
+        retention: retention ?? undefined,
+      };
+      threshold = lineThresholdOf(asked, engine.infos[0]!.thresholds);
     } catch (error) {
       await engine.dispose();
       throw error;
