@@ -10,6 +10,7 @@ import { mixHashes } from '../../lines/hash.ts';
 import { type LineLogistic, lineLogits } from '../../lines/logistic.ts';
 import { spreadScores, wordsOf } from '../../lines/measure.ts';
 import type { HashedWords, PageWords } from '../../native/pages.ts';
+import { balanced } from '../balanced.ts';
 import type { DocumentRefiner, DocumentScorer } from '../eval-documents.ts';
 import { type GoldDocument, type GoldPage, KEEP, UNSCORED } from '../gold.ts';
 import { type LineLogisticOptions, trainLineLogistic } from '../line-logistic.ts';
@@ -73,10 +74,7 @@ export function fitFasttextDocuments(
 ): DocumentScorer {
   const rows = documents.map(({ text }) => rowOfDocument(text));
   const labels = documents.map(({ label }) => label);
-  const counts = [0, 0];
-  for (const label of labels) counts[label]!++;
-  const weights = labels.map((label) => labels.length / (2 * counts[label]!));
-  const model = train(rows, labels, options, weights);
+  const model = train(rows, labels, options, balanced(labels));
   return {
     name: 'fasttext-style',
     threshold: 0.5,

@@ -60,7 +60,7 @@ export interface PageLogits {
   readonly scan: Pick<MeasuredPage, 'lineOf' | 'nLines'>;
   /** By non-blank line. */
   readonly own: Float32Array;
-  /** Of the page; see {@link doubtOf}. Of all pages or of none. */
+  /** Of the page, 0..1 (native/pages/verdict.h). Of all pages or of none. */
   readonly doubt?: number | undefined;
 }
 

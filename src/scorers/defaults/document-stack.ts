@@ -23,6 +23,7 @@ import {
   documentStackLogits,
   type LineStack,
 } from '../../lines/stack.ts';
+import { balanced } from '../balanced.ts';
 import { type BoostedTreesOptions, toColumns, trainBoostedTrees } from '../boosted-trees.ts';
 import { fitCalibration } from '../calibration.ts';
 import { areaUnderCurve } from '../eval-documents.ts';
@@ -117,7 +118,7 @@ export async function validateDocumentStack(
     }
   }
   const labels = Array.from(examples, ({ label }) => label);
-  const calibration = fitCalibration({ logits, labels, weights: balanced(examples) });
+  const calibration = fitCalibration({ logits, labels, weights: balancedOf(examples) });
   const scores = Float64Array.from(logits, (logit) => calibrated(logit, calibration));
   const thresholds = KIND_RETENTIONS.map((share) => kindThreshold(examples, scores, share));
   const { threshold } = thresholds.find((entry) => entry.retention === retention)!;
@@ -156,7 +157,7 @@ function tableOf(examples: readonly KindExample[], options: DocumentStackOptions
     features,
     words: { ids, starts, nearAt: starts.slice(1) },
     labels: Uint8Array.from(examples, ({ label }) => label),
-    weights: Float32Array.from(balanced(examples)),
+    weights: Float32Array.from(balancedOf(examples)),
     folds: Int32Array.from(examples, ({ kind }) => foldOfKind(kind, options.nFolds)),
   };
 }
@@ -196,16 +197,16 @@ function trainOn(
   };
 }
 
+function balancedOf(examples: readonly KindExample[]): number[] {
+  return balanced(
+    examples.map(({ label }) => label),
+    examples.map(({ weight }) => weight),
+  );
+}
+
 /** The fold that a kind is left out in. */
 export function foldOfKind(kind: string, nFolds: number): number {
   return createHash('sha256').update(`kind ${kind}`).digest().readUIntBE(0, 6) % nFolds;
-}
-
-/** Weights of which both labels have the same sum, and the mean is 1. */
-function balanced(examples: readonly KindExample[]): number[] {
-  const sums = [0, 0];
-  for (const { label, weight } of examples) sums[label]! += weight;
-  return examples.map(({ label, weight }) => (weight * examples.length) / (2 * sums[label]!));
 }
 
 /** Scores of the good documents by kind; small kinds as one. */

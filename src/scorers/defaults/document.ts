@@ -5,6 +5,7 @@
  * classes alike, so that probability 0.5 aims at balanced accuracy); one model on everything gets that calibration.
  */
 import { type Calibration, calibrated, type RetentionThreshold } from '../../lines/calibration.ts';
+import { balanced } from '../balanced.ts';
 import { fitCalibration, retentionThresholds } from '../calibration.ts';
 import {
   DOCUMENT_TRAINING_DEFAULTS,
@@ -83,10 +84,4 @@ export async function validateDocument({
     calibration,
     thresholds: retentionThresholds(scores, signed, DOCUMENT_RETENTIONS),
   };
-}
-
-function balanced(labels: readonly number[]): number[] {
-  const nKeep = labels.reduce((sum, label) => sum + label, 0);
-  const share = [1 / Math.max(1, labels.length - nKeep), 1 / Math.max(1, nKeep)];
-  return labels.map((label) => (labels.length * share[label]!) / 2);
 }

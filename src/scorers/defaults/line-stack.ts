@@ -7,10 +7,10 @@
  *    none of its domains.
  * 2. From those scores: the tables, Platt's calibration, a threshold for each retention. What 0.99 keeps, it keeps on
  *    pages of sources that nobody trained on.
+ * 3. One model on everything, with the same options; it gets the calibration and the thresholds of step 2.
+ *
  * Pages are learnt from whole, thinned and cropped, documents alone and between runs of noise (short-pages.ts): else a short
  * page is taken for a clean document.
- *
- * 3. One model on everything, with the same options; it gets the calibration and the thresholds of step 2.
  */
 import { setImmediate } from 'node:timers/promises';
 import { measurePage } from '../../lines/measure.ts';
