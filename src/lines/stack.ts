@@ -16,7 +16,7 @@ import { N_LINE_FEATURES, N_LOGIT_FEATURES } from './feature-names.ts';
 import { type LineLogistic, lineLogits } from './logistic.ts';
 
 /**
- * Boosted trees over binned features; all trees one after another. Trained by train/boosted-trees.ts.
+ * Boosted trees over binned features; all trees one after another. Trained by scorers/boosted-trees.ts.
  *
  *     nodes     feature, cut, left child, right child (negative: leaf −1 − index)
  */
@@ -111,9 +111,16 @@ export function stackRows(
   features: Float32Array,
   ...logits: readonly Float32Array[]
 ): Float32Array {
+  return joinColumns(
+    features,
+    logits.map((own) => native().logitColumns(own, features)),
+  );
+}
+
+/** Features of lines, and behind them the columns that models' log-odds became, `[nLines × N_LOGIT_FEATURES]` each. */
+export function joinColumns(features: Float32Array, around: readonly Float32Array[]): Float32Array {
   const nLines = features.length / N_LINE_FEATURES;
-  const around = logits.map((own) => native().logitColumns(own, features));
-  const width = N_LINE_FEATURES + logits.length * N_LOGIT_FEATURES;
+  const width = N_LINE_FEATURES + around.length * N_LOGIT_FEATURES;
   const rows = new Float32Array(nLines * width);
   for (let line = 0; line < nLines; line++) {
     const own = features.subarray(line * N_LINE_FEATURES, (line + 1) * N_LINE_FEATURES);

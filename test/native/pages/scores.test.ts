@@ -5,11 +5,11 @@ import { calibrated } from '../../../src/lines/calibration.ts';
 import { type ScoringEncoder, unpackEncoder } from '../../../src/lines/encoder-file.ts';
 import { N_LINE_FEATURES } from '../../../src/lines/feature-names.ts';
 import { openPageScorer, type PageScorer, scorePages } from '../../../src/lines/page-scorer.ts';
-import { stackHashBits } from '../../../src/lines/stack.ts';
+import { blendLogits, stackHashBits } from '../../../src/lines/stack.ts';
 import { measureText, textOf } from '../../oracle/pages/oracle.ts';
 import { spreadScores } from '../../oracle/pages/page-scan.ts';
 import { doubtOf, protectTitles } from '../../oracle/pages/protection.ts';
-import { blendLogits, documentStackLogits, stackLogits } from '../../oracle/pages/stack.ts';
+import { documentStackLogits, stackLogits } from '../../oracle/pages/stack.ts';
 import { hostilePage, largePage } from '../../oracle/pages/texts.ts';
 import { testTexts } from '../../support/corpus.ts';
 

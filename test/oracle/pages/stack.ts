@@ -1,24 +1,25 @@
 /**
- * A regression and trees above it, as they are used: two opinions on every line of a page, or on a document.
+ * A regression and trees above it, naively: two opinions on every line of a page, or on a document. How rows are laid out and
+ * opinions blended is training's own (src/lines/stack.ts), which native/pages has its own code for.
  *
  *     words, features ── logistic ──► first log-odds ──┐
  *                        features ──────────────────── ┴─► trees ──► second log-odds
  *
  * The trees see the regression's log-odds of the lines around (logit-features.ts): stacked sequential learning (Cohen
- * and Carvalho 2005). Of a document they see its own. Trained by train/baselines/boosted.ts.
+ * and Carvalho 2005). Of a document they see its own. Trained by scorers/baselines/boosted.ts.
  */
-import type { LineStack, StackLogits } from '../../../src/lines/stack.ts';
+import {
+  documentRows,
+  joinColumns,
+  type LineStack,
+  type StackLogits,
+} from '../../../src/lines/stack.ts';
 import type { HashedWords } from '../../../src/native/pages.ts';
 import { binRows } from './bins.ts';
 import { N_LINE_FEATURES } from './features.ts';
 import { lineLogits } from './logistic.ts';
-import { logitFeatures, N_LOGIT_FEATURES } from './logit-features.ts';
+import { logitFeatures } from './logit-features.ts';
 import { treeLogits } from './trees.ts';
-
-/** Share of the trees in the verdict of a stack; the rest is the regression's. */
-export function blendLogits({ first, second }: StackLogits, treeShare: number): Float32Array {
-  return second.map((logit, line) => treeShare * logit + (1 - treeShare) * first[line]!);
-}
 
 /**
  * What both models say of documents.
@@ -32,29 +33,6 @@ export function documentStackLogits(
 ): StackLogits {
   const first = lineLogits(logistic, { features, words });
   return { first, second: treeLogits(trees, binRows(documentRows(features, first), bins)) };
-}
-
-/** Features of documents with a model's log-odds behind them. */
-export function documentRows(features: Float32Array, logits: Float32Array): Float32Array {
-  const nFeatures = features.length / Math.max(1, logits.length);
-  const rows = new Float32Array(features.length + logits.length);
-  for (let document = 0; document < logits.length; document++) {
-    const at = document * (nFeatures + 1);
-    rows.set(features.subarray(document * nFeatures, (document + 1) * nFeatures), at);
-    rows[at + nFeatures] = Math.max(-LOGIT_BOUND, Math.min(LOGIT_BOUND, logits[document]!));
-  }
-  return rows;
-}
-
-/** Log-odds further out say no more. */
-const LOGIT_BOUND = 8;
-
-/** Columns of {@link stackRows} with one model's log-odds. */
-export const STACK_WIDTH = N_LINE_FEATURES + N_LOGIT_FEATURES;
-
-/** Bits of the words that a stack reads. */
-export function stackHashBits({ logistic }: LineStack): number {
-  return Math.log2(logistic.wordWeights.length);
 }
 
 /**
@@ -81,18 +59,8 @@ export function stackRows(
   const nLines = features.length / N_LINE_FEATURES;
   const logChars = new Float32Array(nLines);
   for (let line = 0; line < nLines; line++) logChars[line] = features[line * N_LINE_FEATURES]!;
-  const around = logits.map((own) => logitFeatures(own, logChars));
-  const width = N_LINE_FEATURES + logits.length * N_LOGIT_FEATURES;
-  const rows = new Float32Array(nLines * width);
-  for (let line = 0; line < nLines; line++) {
-    const own = features.subarray(line * N_LINE_FEATURES, (line + 1) * N_LINE_FEATURES);
-    rows.set(own, line * width);
-    around.forEach((near, index) => {
-      rows.set(
-        near.subarray(line * N_LOGIT_FEATURES, (line + 1) * N_LOGIT_FEATURES),
-        line * width + N_LINE_FEATURES + index * N_LOGIT_FEATURES,
-      );
-    });
-  }
-  return rows;
+  return joinColumns(
+    features,
+    logits.map((own) => logitFeatures(own, logChars)),
+  );
 }
