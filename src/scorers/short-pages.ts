@@ -6,6 +6,7 @@
  *     dressed   a document between runs of noise lines of pages, of its language where there are some: what stands above
  *               the content of one page before it, what stands below that of another behind it
  */
+import { groupBy } from '../groups.ts';
 import type { Random } from '../seeded.ts';
 import { type GoldPage, KEEP, REMOVE, UNSCORED } from './gold.ts';
 
@@ -47,15 +48,11 @@ export function dressDocument(
 /** Pages by language, for {@link dressDocument}. */
 export class Donors {
   readonly #all: readonly GoldPage[];
-  readonly #byLanguage = new Map<string, GoldPage[]>();
+  readonly #byLanguage: ReadonlyMap<string, readonly GoldPage[]>;
 
   constructor(pages: readonly GoldPage[]) {
     this.#all = pages.filter(({ labels }) => labels.includes(REMOVE));
-    for (const page of this.#all) {
-      const own = this.#byLanguage.get(page.language) ?? [];
-      this.#byLanguage.set(page.language, own);
-      own.push(page);
-    }
+    this.#byLanguage = groupBy(this.#all, ({ language }) => language);
   }
 
   /** Pages of a language; of all, where there is none of it. */

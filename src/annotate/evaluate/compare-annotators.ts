@@ -6,6 +6,7 @@
  * sets whose documents were numbered or named differently still meet. Each program runs in its own numbering.
  */
 import { createHash } from 'node:crypto';
+import { pushTo } from '../../groups.ts';
 import {
   abortSignal,
   anObject,
@@ -79,7 +80,7 @@ export async function compareAnnotators(
     const textHash = hashOf(example.text);
     const waiting = { lineStart, lineEnd, program, dialect, textHash, used: false };
     all.push(waiting);
-    push(byKey, keyOf(example, textHash), waiting);
+    pushTo(byKey, keyOf(example, textHash), waiting);
   }
   const evaluation = new RefinerEvaluation();
   const add = (example: WindowExample, waiting: Waiting): void => {
@@ -98,7 +99,7 @@ export async function compareAnnotators(
     else unmatched.push({ example, textHash });
   }
   const byText = new Map<string, Waiting[]>();
-  for (const waiting of all) if (!waiting.used) push(byText, waiting.textHash, waiting);
+  for (const waiting of all) if (!waiting.used) pushTo(byText, waiting.textHash, waiting);
   let nJoinedByText = 0;
   for (const { example, textHash } of unmatched) {
     const waiting = byText.get(textHash)?.shift();
@@ -124,10 +125,4 @@ function keyOf({ id, lineStart, lineEnd }: WindowExample, textHash: string): str
 
 function hashOf(text: string): string {
   return createHash('sha256').update(text).digest('base64');
-}
-
-function push<Value>(into: Map<string, Value[]>, key: string, value: Value): void {
-  const known = into.get(key);
-  if (known) known.push(value);
-  else into.set(key, [value]);
 }

@@ -14,6 +14,7 @@
  */
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { groupBy } from '../../groups.ts';
 import {
   type GoldPage,
   goldPageOf,
@@ -195,23 +196,13 @@ export async function readInstalled(
 
 /** Good documents as pages whose lines stay, at most {@link MAX_OF_A_KIND} of a kind, evenly spaced. */
 export function documentPages(documents: readonly KindDocument[]): GoldPage[] {
-  const byKind = groupByKind(documents.filter(({ label }) => label === 1));
-  return [...byKind.values()].flatMap((good) => {
-    const stride = Math.max(1, good.length / MAX_OF_A_KIND);
-    return good
+  const good = documents.filter(({ label }) => label === 1);
+  return [...groupBy(good, ({ kind }) => kind).values()].flatMap((own) => {
+    const stride = Math.max(1, own.length / MAX_OF_A_KIND);
+    return own
       .filter((_, index) => Math.floor(index / stride) !== Math.floor((index - 1) / stride))
       .map(pageOf);
   });
-}
-
-function groupByKind(documents: readonly KindDocument[]): Map<string, KindDocument[]> {
-  const found = new Map<string, KindDocument[]>();
-  for (const document of documents) {
-    const known = found.get(document.kind);
-    if (known) known.push(document);
-    else found.set(document.kind, [document]);
-  }
-  return found;
 }
 
 function pageOf({ id, kind, language, text, removable }: KindDocument): GoldPage {

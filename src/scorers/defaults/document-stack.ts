@@ -12,6 +12,7 @@
  */
 import { createHash } from 'node:crypto';
 import { setImmediate } from 'node:timers/promises';
+import { pushTo } from '../../groups.ts';
 import { binRows, quantileBins } from '../../lines/bins.ts';
 import { type Calibration, calibrated, type RetentionThreshold } from '../../lines/calibration.ts';
 import { DOCUMENT_FEATURES } from '../../lines/feature-names.ts';
@@ -216,10 +217,7 @@ export function goodByKind(
 ): Map<string, number[]> {
   const kinds = new Map<string, number[]>();
   examples.forEach(({ kind, label }, row) => {
-    if (label === 0) return;
-    const known = kinds.get(kind);
-    if (known) known.push(scores[row]!);
-    else kinds.set(kind, [scores[row]!]);
+    if (label === 1) pushTo(kinds, kind, scores[row]!);
   });
   const small: number[] = [];
   for (const [kind, own] of kinds) {
