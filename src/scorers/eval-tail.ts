@@ -5,7 +5,9 @@
  * costs the noise of hundreds. So beside it: the same with every page's characters summing to one, without the pages that
  * lose most, an interval from resampling domains, and what is lost by kind of line.
  */
+
 import { seededRandom } from '../seeded.ts';
+import { retentionThresholds } from './calibration.ts';
 import { type GoldPage, groupOf, KEEP, UNSCORED } from './gold.ts';
 import { noiseRemovedAt } from './noise-removed.ts';
 
@@ -112,7 +114,9 @@ export class TailEvaluation {
   }
 
   report(): TailReport {
-    const losses = this.#losses();
+    // The score that breaks the bound: what lies below it may go.
+    const { threshold } = retentionThresholds(this.#scores, this.#chars, [BOUND])[0]!;
+    const losses = this.#losses(threshold);
     const worst = new Set(
       [...losses.keys()]
         .sort((left, right) => losses[right]!.lostChars - losses[left]!.lostChars)
@@ -127,7 +131,7 @@ export class TailEvaluation {
         .slice(0, N_SHOWN)
         .map((page) => losses[page]!)
         .filter(({ lostChars }) => lostChars > 0),
-      byLength: this.#byLength(),
+      byLength: this.#byLength(threshold),
       lostLines: Object.fromEntries(
         LINE_KINDS.map((name, kind) => {
           const { kept, lost } = this.#kinds[kind]!;
@@ -151,21 +155,7 @@ export class TailEvaluation {
     return noiseRemovedAt(scores, chars, [BOUND])[String(BOUND)]!;
   }
 
-  /** The score that breaks the bound: what lies below it may go. */
-  #threshold(): number {
-    const content = this.#chars.reduce((sum, chars) => sum + Math.max(0, chars), 0);
-    let lost = 0;
-    let threshold = Number.NEGATIVE_INFINITY;
-    for (const at of this.#ascending()) {
-      threshold = this.#scores[at]!;
-      lost += Math.max(0, this.#chars[at]!);
-      if (lost > (1 - BOUND) * content) break;
-    }
-    return threshold;
-  }
-
-  #byLength(): LengthLoss[] {
-    const threshold = this.#threshold();
+  #byLength(threshold: number): LengthLoss[] {
     const sums = LENGTH_BOUNDS.map(() => ({ pages: 0, hurt: 0, all: [0, 0], gone: [0, 0] }));
     for (const { first, end } of this.#pages) {
       const all: [noise: number, content: number] = [0, 0];
@@ -195,8 +185,7 @@ export class TailEvaluation {
   }
 
   /** By page: content up to the score that breaks the bound; those pages broke it. */
-  #losses(): PageLoss[] {
-    const threshold = this.#threshold();
+  #losses(threshold: number): PageLoss[] {
     return this.#pages.map(({ page, first, end }) => {
       let lostChars = 0;
       let contentChars = 0;
@@ -209,15 +198,11 @@ export class TailEvaluation {
     });
   }
 
-  #ascending(): Uint32Array {
-    return Uint32Array.from(this.#scores, (_, at) => at).sort(
-      (left, right) => this.#scores[left]! - this.#scores[right]!,
-    );
-  }
-
   /** Domains drawn with replacement: how much of the figure is chance. */
   #interval(): [number, number] {
-    const order = this.#ascending();
+    const order = Uint32Array.from(this.#scores, (_, at) => at).sort(
+      (left, right) => this.#scores[left]! - this.#scores[right]!,
+    );
     const domains = new Map<string, number>();
     const domainOf = new Int32Array(this.#scores.length);
     for (const { page, first, end } of this.#pages) {
