@@ -1,5 +1,5 @@
 /**
- * What the engine cases share: seeded models in the cache, documents of a known number of tokens, medians.
+ * What the engine cases share: seeded models in the cache, documents of a known number of tokens, spreads of rates.
  */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -12,6 +12,7 @@ import type { DocumentViews, NativeEngine, PromptFrame } from '../../src/native/
 import { cacheFolder } from '../../src/paths.ts';
 import { PROFILES, type Profile } from '../../src/refine/profile.ts';
 import { promptFrame } from '../../src/refine/prompt.ts';
+import { median } from './median.ts';
 
 const WORDS =
   'the page of news and list home about contact share other people time year good first last great little world school state never become between high really something most another much family own out leave put old while mean on keep student why let same big group begin country help talk where turn problem every start hand might american show part against place such again few case week company system each right program hear question during play government run small number off always move night live point believe hold today bring happen next without before large million must home under water room write mother area national money story young fact month different lot study book eye job word though business issue side kind four head far black long both house yes since provide service around friend important father sit away until power hour game often yet line political end among ever stand bad lose however member pay law meet car city almost include continue set later community name once white least president learn real change'.split(
@@ -87,12 +88,6 @@ export function framesOf(engine: NativeEngine): { document: PromptFrame; chunk: 
       truncate: 'content',
     }),
   };
-}
-
-/** Middle of the sorted values. */
-export function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
 }
 
 /** `median (smallest..largest)` of rates, rounded. */

@@ -23,12 +23,12 @@ import {
   benchModel,
   documentsOf,
   framesOf,
-  median,
   PROFILE,
   spread,
   total,
   viewsOf,
 } from './engine-support.ts';
+import { median } from './median.ts';
 import { openPeer } from './node-llama-cpp.ts';
 
 const DOC_TOKENS = 1000;

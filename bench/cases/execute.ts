@@ -17,6 +17,7 @@ import { type BatchExecution, ExecutionPool } from '../../src/program/pool.ts';
 import type { Bench, BenchContext, BenchTable } from '../types.ts';
 import { executeStrings } from './execute-strings.ts';
 import { makeTexts, type ProgrammedText } from './execute-texts.ts';
+import { median } from './median.ts';
 
 const BATCH_BYTES = 4 * 2 ** 20;
 const SIZES = { full: 128 * 2 ** 20, quick: 32 * 2 ** 20 };
@@ -223,10 +224,6 @@ function megabytesOf(batches: readonly LoadedBatch[]): number {
 function cpuSince(start: NodeJS.CpuUsage): number {
   const { user, system } = process.cpuUsage(start);
   return (user + system) / 1e6;
-}
-
-function median(values: readonly number[]): number {
-  return values.toSorted((left, right) => left - right)[values.length >> 1]!;
 }
 
 function figure(value: number): string {

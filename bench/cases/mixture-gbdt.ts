@@ -13,6 +13,7 @@ import { join } from 'node:path';
 import { boostRounds, GBDT_DEFAULTS, minLeafOf } from '../../src/mixture/surrogates/gbdt.ts';
 import { seededRandom } from '../../src/seeded.ts';
 import type { Bench, BenchContext } from '../types.ts';
+import { median } from './median.ts';
 
 const N_DOMAINS = 17;
 const N_UNSEEN = 256;
@@ -154,10 +155,6 @@ function error(predictions: readonly ArrayLike<number>[], truth: readonly Float6
     }
   }
   return Math.sqrt(squares);
-}
-
-function median(values: readonly number[]): number {
-  return [...values].sort((left, right) => left - right)[values.length >> 1] ?? Number.NaN;
 }
 
 function xgboost(base: string, context: BenchContext): Reference | null {

@@ -16,6 +16,7 @@ import { pathToFileURL } from 'node:url';
 import { planTexts, readStrings } from '../../src/corpus/texts.ts';
 import { packageRoot } from '../../src/paths.ts';
 import type { Bench, BenchContext, BenchTable } from '../types.ts';
+import { median } from './median.ts';
 import { costOf, type ProcessCost } from './process-cost.ts';
 
 const ROUNDS = { full: 5, quick: 2 };
@@ -238,7 +239,7 @@ process.stdout.write(String(delay.max / 1e6));
 `;
 
 function medianOf(own: readonly ProcessCost[], of: (cost: ProcessCost) => number): number {
-  return own.map(of).sort((left, right) => left - right)[own.length >> 1] ?? Number.NaN;
+  return median(own.map(of));
 }
 
 function lastLine(text: string): string {
