@@ -40,6 +40,9 @@ export const ERRORS = {
   RUN_CHANGED:
     '{out} holds a run with other settings; changed: {changes}. Use another --out, or remove it',
   RUN_LEDGER_INVALID: '{file}: {reason}',
+  RUN_NOT_FOUND: '{path} holds no run of gristmill: looked for one of {kinds}',
+  RUN_ORIGINAL_GONE:
+    'unit {unit}: the texts that went in cannot be read from {file}: {reason}. Runs with --keep-original carry them along',
   RUN_CONSERVATION:
     'unit {unit}: rows in {rowsIn} are not kept {kept} + edited {edited} + dropped {dropped} + failed {failed}',
   RUN_OUTPUT_FAILED: '{path}: {reason}',
