@@ -48,6 +48,8 @@ export const ERRORS = {
   RUN_OUTPUT_FAILED: '{path}: {reason}',
   RUN_ROW_REJECTED:
     'file {file}, row {row}: {reason}: {detail}. The stream has no place for it: give rejected rows a file (--rejected), or write to a folder',
+  RUN_SCORES_NONE: 'no scores to keep: {reason}',
+  RUN_SCORES_ABSENT: '{out} has no scores of lines and documents: {reason}',
   // corpus
   CORPUS_NO_FILES: 'no file matches {inputs}; known formats: {formats}{leftOut}',
   CORPUS_FORMAT_UNKNOWN: 'file {file}: its format is not known; known formats: {formats}{hint}',

@@ -39,6 +39,8 @@ interface Flags {
   readonly idColumn?: string;
   readonly keepOriginal?: boolean;
   readonly droppedText?: boolean;
+  readonly keepScores?: boolean;
+  readonly keepAllScores?: boolean;
   readonly statusPrefix?: string;
   readonly replaceStatus?: boolean;
   readonly format?: 'parquet' | 'jsonl.zst';
@@ -144,6 +146,8 @@ export function refineCommand(): Command {
     .option('--id-column <name>', 'column that names a document in dropped/')
     .option('--keep-original', 'add the column gristmill_original')
     .option('--dropped-text', 'keep the text of dropped documents in dropped/')
+    .option('--keep-scores', 'keep scores of documents and lines beside the output, for --reuse')
+    .option('--keep-all-scores', 'the same, with those of lines of dropped documents')
     .option('--status-prefix <text>', 'what the names of added columns begin with (gristmill_)')
     .option('--replace-status', 'let added columns take the place of ones of their names')
     .addOption(
@@ -263,7 +267,8 @@ function stages(text: string): string[] {
 function options(inputs: string[], flags: Flags): RefineCorpusOptions {
   const { out, stages, docMode, docThreshold, freeDecoding, inProcess, plan, slabMb, ...rest } =
     flags;
-  const { maxErrors, minKeptRatio, slabs, system, json: _, show: _show, ...same } = rest;
+  const { maxErrors, minKeptRatio, slabs, system, json: _, show: _show, ...others } = rest;
+  const { keepScores, keepAllScores, ...same } = others;
   const chosen = {
     ...same,
     system: system === undefined ? undefined : readSystem(system),
@@ -273,6 +278,7 @@ function options(inputs: string[], flags: Flags): RefineCorpusOptions {
     documentMode: docMode,
     documentThreshold: docThreshold,
     constrained: !freeDecoding,
+    keepScores: keepAllScores ? 'all' : keepScores,
     isolate: !inProcess,
     planOnly: plan,
     execute: defined({ maxErrors, minKeptRatio }),

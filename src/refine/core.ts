@@ -194,6 +194,7 @@ export async function openCore(
   options: RefineOptions,
   device: string,
   pool: ExecutionPool,
+  { allLines = false }: { readonly allLines?: boolean } = {},
 ): Promise<OpenCore> {
   const opened: { document?: RefinerEngine; scoring?: ScoringEngine; chunk?: RefinerEngine } = {};
   const open = async (
@@ -224,6 +225,7 @@ export async function openCore(
     return scoringStages(opened.scoring, {
       documentThreshold,
       lines: { lineThreshold: lineThreshold ?? undefined, retention: retention ?? undefined },
+      all: allLines,
     });
   };
   const openJudge = async (): Promise<RefineCore['judge']> => {

@@ -13,6 +13,7 @@ import { checkUnchanged } from '../corpus/unchanged.ts';
 import { openUnit } from '../corpus/unit.ts';
 import { anyOf, isGristmillError, throwIfAborted, untilAborted } from '../errors.ts';
 import type { ExecutionPool } from '../program/pool.ts';
+import type { ScoreKeeper } from '../scores/keeper.ts';
 import { type OpenCore, openCore, openExecution, openSlabs, type ResolvedRefiner } from './core.ts';
 import { batchRows, defaultSizes, parseDevices } from './devices.ts';
 import { pulledFrom } from './input-waits.ts';
@@ -57,6 +58,8 @@ export interface RunSettings {
   /** Ends computations and reads under way. */
   readonly drop: AbortSignal | undefined;
   readonly place: RunPlace;
+  /** Null where no scores are kept. */
+  readonly keeper?: ScoreKeeper | null;
 }
 
 /** What flows through a lane; the end of a unit, or its failure, travels behind its batches. */
@@ -83,6 +86,7 @@ export class Run {
   /** Ends computations and reads under way; `options.signal`, which fires with it, those to come. */
   readonly #drop: AbortSignal | undefined;
   readonly #place: RunPlace;
+  readonly #keeper: ScoreKeeper | null;
   /** Documents that were told, by status. */
   readonly #nTold = new Map<string, number>();
   readonly #planned: { readonly nRows: number | null; readonly nBytes: number };
@@ -97,7 +101,7 @@ export class Run {
     plan: CorpusPlan,
     output: OutputSettings,
     ledger: Ledger,
-    { started, drop, place }: RunSettings,
+    { started, drop, place, keeper = null }: RunSettings,
   ) {
     this.#options = options;
     this.#resolved = resolved;
@@ -109,6 +113,7 @@ export class Run {
     this.#stopping = new Stopping(options.signal);
     this.#drop = drop;
     this.#place = place;
+    this.#keeper = keeper;
     this.#planned = {
       nRows: totalRows(plan.units),
       nBytes: plan.units.reduce((sum, unit) => sum + unit.bytes, 0),
@@ -206,6 +211,7 @@ export class Run {
             judgeBatch(opened, input.batch, input.rowStatus, {
               guard: this.#place.guard,
               place: { unit: item.unit.index, firstRow: input.firstRow },
+              keeper: this.#keeper,
               signal: this.#drop,
             }),
           ),
@@ -227,7 +233,8 @@ export class Run {
   async #open(device: string, pool: ExecutionPool): Promise<OpenCore> {
     const { signal } = this.#options;
     throwIfAborted(signal, 'the run');
-    const opening = openCore(this.#resolved, this.#options, device, pool);
+    const all = this.#keeper?.all ?? false;
+    const opening = openCore(this.#resolved, this.#options, device, pool, { allLines: all });
     try {
       return await untilAborted(opening, signal, 'loading models');
     } catch (error) {
@@ -350,7 +357,7 @@ export class Run {
     since: number;
   }) {
     const { unit, counts } = open;
-    const files = await open.writer.close();
+    const { files, scores } = await open.writer.close();
     // Carried columns are read while they are written, behind the reader's own last look.
     await checkUnchanged(this.#plan.files[unit.fileIndex]!);
     const seconds = (performance.now() - open.since) / 1000;
@@ -359,6 +366,7 @@ export class Run {
       input: inputName(this.#plan, unit),
       counts,
       files,
+      ...(scores && { scores }),
       seconds,
     });
     this.#committed = addCounts(this.#committed, counts);

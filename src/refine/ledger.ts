@@ -6,6 +6,7 @@
  *       dropped/part-00000.parquet …      committed units: rows dropped
  *       _gristmill/run.json               identity of the run (see run-identity.ts)
  *       _gristmill/units/00000.json       one record per committed unit
+ *       _gristmill/scores/part-00000.scores  scores of its rows, where they are kept (src/scores/)
  *       _gristmill/tmp/00000/…            files of units in flight
  *       _gristmill/lock                   the process that writes (work/lease.ts)
  *
@@ -26,7 +27,13 @@ import { GristmillError } from '../errors.ts';
 import { makeFolder } from '../local-path.ts';
 import { type Lease, type TakeLeaseOptions, takeLease } from '../work/lease.ts';
 import { compareIdentity, type RunIdentity } from './run-identity.ts';
-import { checkRecord, type PlannedUnit, type UnitRecord, unitName } from './unit-record.ts';
+import {
+  checkRecord,
+  filesOf,
+  type PlannedUnit,
+  type UnitRecord,
+  unitName,
+} from './unit-record.ts';
 
 /** An open ledger; one process at a time holds it. */
 export interface Ledger {
@@ -157,7 +164,7 @@ function ledgerOver(
  * @returns the path of a file that is not as it was committed; null when all are
  */
 function publish(out: string, record: UnitRecord): string | null {
-  for (const file of record.files) {
+  for (const file of filesOf(record)) {
     const target = join(out, file.path);
     const pending = pendingPath(out, record.unit, file.path);
     if (existsSync(pending)) {

@@ -76,6 +76,7 @@ export const REFINE_CORPUS_TABLE: OptionTable<RefineCorpusOptions> = {
   idColumn: name,
   keepOriginal: flag,
   droppedText: flag,
+  keepScores: either(flag, oneOf(['all'])),
   statusPrefix: text,
   replaceStatus: flag,
   format: oneOf(['parquet', 'jsonl.zst']),

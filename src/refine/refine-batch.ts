@@ -11,10 +11,13 @@ import { programOf } from '../program/line-verdict.ts';
 import type { BatchExecution, ExecutionPool } from '../program/pool.ts';
 import { type DialectName, type OpRecord, STATUSES, type Status } from '../program/types.ts';
 import type { WindowVerdict } from '../program/verdict.ts';
+import type { BatchScores as PackedScores } from '../scores/batch-scores.ts';
+import type { ScoreKeeper } from '../scores/keeper.ts';
 import { type BatchPlace, type EngineGuard, UNGUARDED } from '../work/guard.ts';
 import type { ChunkPrograms } from './chunk-stage.ts';
 import type { DocumentVerdicts } from './document-stage.ts';
 import type { StageReason } from './reasons.ts';
+import type { BatchScores } from './scoring-engine.ts';
 import { type RefineCounts, ZERO_COUNTS } from './statistics.ts';
 
 /** Of batches that belong to no run. */
@@ -34,6 +37,8 @@ export interface RefineCore {
       ) => Promise<{
         readonly verdicts: DocumentVerdicts | null;
         readonly written: ChunkPrograms | null;
+        /** Scores of lines, of those documents whose lines were scored; null without a model for lines. */
+        readonly scores: LineScores | null;
       }>)
     | null;
   readonly judge:
@@ -57,6 +62,9 @@ export interface RefineCore {
   readonly pool: ExecutionPool;
 }
 
+/** Probability of "keep" of lines, by requested document. */
+export type LineScores = Pick<BatchScores, 'lineStarts' | 'lines'>;
+
 /** What became of a batch; every array has one entry per row. */
 export interface RefinedRows {
   readonly batch: DocumentBatch;
@@ -69,6 +77,8 @@ export interface RefinedRows {
   /** The text to write, a view that is valid until {@link release}; null for null texts. */
   readonly texts: readonly (Uint8Array | null)[];
   readonly counts: RefineCounts;
+  /** As they are kept; null where nobody wants them. */
+  readonly scores: PackedScores | null;
   /** Gives the memory of the outputs back; the batch itself stays the caller's. */
   release(): void;
 }
@@ -84,6 +94,7 @@ export interface JudgedBatch {
   readonly newTokens: number;
   readonly windows: number;
   readonly windowsSkipped: number;
+  readonly scores: PackedScores | null;
 }
 
 /** How a batch is judged. */
@@ -92,6 +103,8 @@ export interface JudgeOptions {
   readonly guard?: EngineGuard;
   /** Where the batch lies in its run, as the guard knows it. */
   readonly place?: BatchPlace;
+  /** Keeps the scores. */
+  readonly keeper?: ScoreKeeper | null;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -103,7 +116,7 @@ export async function judgeBatch(
   core: RefineCore,
   batch: DocumentBatch,
   rowStatus: Uint8Array,
-  { guard = UNGUARDED, place = NOWHERE, signal }: JudgeOptions = {},
+  { guard = UNGUARDED, place = NOWHERE, keeper = null, signal }: JudgeOptions = {},
 ): Promise<JudgedBatch> {
   const failed = Array.from(rowStatus, (status) => ARRIVAL_REASONS[status] ?? null);
   const droppedByRefiner = new Uint8Array(batch.nDocs);
@@ -113,8 +126,10 @@ export async function judgeBatch(
   let newTokens = 0;
   let windows = 0;
   let windowsSkipped = 0;
-  const alive = (): Int32Array =>
-    Int32Array.from(failed.keys()).filter((row) => failed[row] === null && !droppedByRefiner[row]);
+  const lineScores: (Float32Array | null)[] | null = keeper && new Array(batch.nDocs).fill(null);
+  const notFailed = (): Int32Array =>
+    Int32Array.from(failed.keys()).filter((row) => failed[row] === null);
+  const alive = (): Int32Array => notFailed().filter((row) => !droppedByRefiner[row]);
 
   const setAside = (docs: Int32Array): void => {
     for (const row of docs) failed[row] = 'engine_crashed';
@@ -143,8 +158,9 @@ export async function judgeBatch(
     stage: number,
     run: (docs: Int32Array) => Promise<T>,
     take: (docs: Int32Array, value: T) => void,
+    asked = alive(),
   ): Promise<void> => {
-    for (const { docs, value } of await guard.over(place, stage, alive(), run)) {
+    for (const { docs, value } of await guard.over(place, stage, asked, run)) {
       if (value === null) setAside(docs);
       else take(docs, value);
     }
@@ -159,15 +175,24 @@ export async function judgeBatch(
     await ask(
       stage,
       (docs) => scoring(text, docs, { signal }),
-      (docs, { verdicts, written }) => {
+      (docs, { verdicts, written, scores }) => {
         if (verdicts) takeVerdicts(docs, verdicts);
         if (written) takePrograms(docs, written);
+        if (!lineScores || !scores) return;
+        for (const [index, row] of docs.entries()) {
+          const own = scores.lines.subarray(scores.lineStarts[index], scores.lineStarts[index + 1]);
+          const fell = verdicts?.keep[index] === 0 && own.length === 0;
+          lineScores[row] = fell ? null : own;
+        }
       },
+      keeper?.all ? notFailed() : alive(),
     );
   }
   if (write) await ask(chunk, (docs) => write(text, docs, { signal }), takePrograms);
   const tokens = { promptTokens, newTokens, windows, windowsSkipped };
-  return { batch, failed, droppedByRefiner, score, programs, ...tokens };
+  const scores =
+    keeper && lineScores && keeper.packer.pack({ failed, document: score, lines: lineScores });
+  return { batch, failed, droppedByRefiner, score, programs, scores, ...tokens };
 }
 
 /** Executes the programs of a judged batch and counts what became of its rows. */
@@ -237,7 +262,16 @@ export async function executeBatch(
   };
   let ops: (readonly OpRecord[])[] | null = null;
   return {
-    ...{ batch, status, reason, program, score: judged.score, texts, counts },
+    ...{
+      batch,
+      status,
+      reason,
+      program,
+      score: judged.score,
+      texts,
+      counts,
+      scores: judged.scores,
+    },
     // Runs have no use for them.
     get ops() {
       ops ??= Array.from(wasExecuted, (was, row) => (was ? execution.opsAt(row) : []));

@@ -23,6 +23,7 @@ import {
   type RefineCorpusOptions,
 } from './run-options.ts';
 import { ALONE, type RunPlace } from './run-place.ts';
+import { openKeeper } from './score-keeper.ts';
 import type { RunSummary, UsedThresholds } from './statistics.ts';
 import { streamRun } from './stream-run.ts';
 import { emptyTally, summarise } from './tally.ts';
@@ -60,6 +61,10 @@ export async function runHere(
   }
   const thresholds = await usedThresholds(resolved);
   if (options.out === '-') {
+    if (options.keepScores) {
+      const expected = 'none beside a stream, which has no folder for scores';
+      refuseOption('keepScores', expected, options.keepScores);
+    }
     const outcome = await streamRun(options, resolved, { started, drop, place });
     if (outcome.interrupted) throwIfAborted(drop, 'the run');
     return { ...outcome, thresholds };
@@ -69,6 +74,9 @@ export async function runHere(
     const received = options.rejected;
     refuseOption('rejected', expected, received);
   }
+  const keeper = options.keepScores
+    ? await openKeeper(resolved, options.keepScores === 'all', thresholds)
+    : null;
   const plan = await planCorpus({
     inputs: options.inputs,
     textColumn: options.textColumn ?? REFINE_DEFAULTS.textColumn,
@@ -86,14 +94,19 @@ export async function runHere(
     const summary = summarise([], plan, out, started, emptyTally(plan));
     return { ...summary, thresholds, plan: planOverview(plan) };
   }
-  const identity = identityOf(options, resolved, plan, output, thresholds);
+  const identity = {
+    ...identityOf(options, resolved, plan, output, thresholds),
+    ...(keeper && { scores: keeper.layout }),
+  };
   const ledger = await openLedger(options.out, identity, {
     units: plan.units.map((unit) => ({ input: inputName(plan, unit), nRows: unit.nRows })),
     onNotice: notice,
     signal: options.signal,
   });
   try {
-    const run = new Run(options, resolved, plan, output, ledger, { started, drop, place });
+    const run = new Run(options, resolved, plan, output, ledger, {
+      ...{ started, drop, place, keeper },
+    });
     const outcome = await run.execute();
     if (outcome.interrupted) throwIfAborted(drop, 'the run');
     const nRejected = rejectedRows(ledger);
@@ -128,6 +141,7 @@ function outputSettings(options: RefineCorpusOptions): OutputSettings {
     zstdLevel,
     rowGroupRows,
     rowGroupBytes,
+    ...(options.keepScores && { keepsScores: true }),
   };
 }
 
@@ -160,6 +174,7 @@ function identityOf(
         inferLines: jsonOptionsOf(options, output.format === 'parquet').inferLines ?? 'default',
         maxLineBytes: plan.maxLineBytes,
       }),
+      ...(options.keepScores && { keepScores: options.keepScores }),
       deviceKind: device === 'cpu' ? 'cpu' : 'cuda',
       slots: options.slots ?? defaultSizes(device).nSlots,
     },
@@ -172,7 +187,7 @@ function identityOf(
 
 /** Options that a run was not asked for say nothing in its identity, so that runs of earlier versions go on. */
 function identityOfOutput(
-  { format, statusPrefix, replaceStatus, ...rest }: OutputSettings,
+  { format, statusPrefix, replaceStatus, keepsScores: _, ...rest }: OutputSettings,
   plan: CorpusPlan,
 ): Record<string, unknown> {
   const families = new Set(plan.schemas.map(({ family }) => family));

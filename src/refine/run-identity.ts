@@ -5,6 +5,7 @@
  * Not part of it: what cannot change the output's bytes (threads, workers, progress, where the engine lives).
  */
 
+import type { ScoreLayout } from '../scores/layout.ts';
 import type { UsedThresholds } from './statistics.ts';
 
 /** A model of the run. */
@@ -22,6 +23,8 @@ export interface RunIdentity {
   readonly models: Readonly<Record<string, ModelIdentity | null>>;
   /** What the models and options come to; for people, as it follows from them. */
   readonly thresholds: UsedThresholds;
+  /** What kept scores mean; follows from models and thresholds as well. */
+  readonly scores?: ScoreLayout;
   readonly inputs: readonly {
     readonly path: string;
     readonly bytes: number;
@@ -31,7 +34,7 @@ export interface RunIdentity {
 }
 
 /** Model paths may move; what they hold may not. Thresholds follow from what is compared. */
-const IGNORED = /^(?:models\.\w+\.path|thresholds\.\w+)$/;
+const IGNORED = /^(?:models\.\w+\.path|thresholds\.\w+|scores\..*)$/;
 const MAX_NAMED = 8;
 
 /** Names every difference as `path: old -> new`; empty when the runs are the same. */

@@ -40,6 +40,11 @@ export interface RefineCorpusOptions extends RefineOptions {
   readonly zstdWindowLog?: number;
   /** With `out: '-'`: file for rejected rows (.parquet, .jsonl.zst or .arrow); without it the first one ends the run. */
   readonly rejected?: string;
+  /**
+   * Keep the scores of documents and lines beside the output (src/scores/), for `reuse` and for looking at thresholds;
+   * `all`: those of lines of dropped documents too, which costs scoring them. Default false. For refiners that score.
+   */
+  readonly keepScores?: boolean | 'all';
   /** Rows of an output row group; default 10,000. */
   readonly rowGroupRows?: number;
   /** Bytes of text of an output row group; default 64 MB. */

@@ -8,6 +8,7 @@
 import { GristmillError } from '../errors.ts';
 import { type RetentionThreshold, thresholdFor } from '../lines/calibration.ts';
 import { lineVerdicts } from '../program/line-verdict.ts';
+import { evidenceAgainst, LEAST_EVIDENCE } from '../scores/evidence.ts';
 import type { DocumentVerdicts } from './document-stage.ts';
 import type { RefineCore } from './refine-batch.ts';
 import type { ScoringEngine, ScoringInfo } from './scoring-engine.ts';
@@ -51,32 +52,13 @@ export function lineThresholdOf(
   return lineThreshold ?? thresholdFor(retention, thresholds);
 }
 
-/**
- * Log-odds that must speak against a page's removable lines together, else the page stays as it is: odds of 12 to 1. A
- * clean document has one or two lines of which the model is not sure; a page with noise has several, or some that are sure.
- * Of the clean documents of test/wide-set 1.0 % change instead of 3.7 %; of noise around them .35 goes instead of .37.
- */
-export const LEAST_EVIDENCE = 2.5;
-
-/**
- * How much speaks against the lines below a threshold: the sum of their log-odds of "remove", as far as above 0.
- *
- * @param scores probability of "keep" by line
- */
-export function evidenceAgainst(scores: ArrayLike<number>, threshold: number): number {
-  let evidence = 0;
-  for (let line = 0; line < scores.length; line++) {
-    const score = scores[line]!;
-    if (score < threshold) evidence += Math.max(0, Math.log((1 - score) / score));
-  }
-  return evidence;
-}
-
 /** How the models of a scoring engine are asked. */
 export interface ScoringStageOptions {
   /** Documents below this probability are dropped; null for the model's default. */
   readonly documentThreshold: number | null;
   readonly lines: LineThreshold;
+  /** Score the lines of documents that fall as well; default false. */
+  readonly all?: boolean | undefined;
 }
 
 /**
@@ -88,7 +70,7 @@ export interface ScoringStageOptions {
  */
 export function scoringStages(
   engine: ScoringEngine,
-  { documentThreshold, lines: { lineThreshold, retention } }: ScoringStageOptions,
+  { documentThreshold, lines: { lineThreshold, retention }, all = false }: ScoringStageOptions,
 ): NonNullable<RefineCore['score']> {
   const infoOf = (kind: ScoringInfo['kind']): ScoringInfo | null =>
     engine.infos.find((info) => info.kind === kind) ?? null;
@@ -98,7 +80,7 @@ export function scoringStages(
     documentInfo && (documentThreshold ?? ownDocumentThreshold(documentInfo.thresholds).threshold);
   const forLines = lineInfo && lineThresholdOf({ lineThreshold, retention }, lineInfo.thresholds);
   return async ({ data, offsets }, docs, options) => {
-    const request = { data, offsets, docs, documentThreshold: forDocuments ?? 0 };
+    const request = { data, offsets, docs, documentThreshold: all ? 0 : (forDocuments ?? 0) };
     const { documents, lineStarts, lines } = await engine.score(request, options);
     const verdicts: DocumentVerdicts | null =
       forDocuments === null
@@ -110,7 +92,7 @@ export function scoringStages(
             promptTokens: docs.length,
             newTokens: 0,
           };
-    if (forLines === null) return { verdicts, written: null };
+    if (forLines === null) return { verdicts, written: null, scores: null };
     let windows = 0;
     const programs = Array.from(docs, (_, index) => {
       if (verdicts?.keep[index] === 0) return [];
@@ -123,6 +105,7 @@ export function scoringStages(
     return {
       verdicts,
       written: { programs, windows, windowsSkipped: 0, promptTokens: lines.length, newTokens: 0 },
+      scores: { lineStarts, lines },
     };
   };
 }

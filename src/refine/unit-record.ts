@@ -21,6 +21,8 @@ export interface UnitRecord {
   readonly input: string;
   readonly counts: RefineCounts;
   readonly files: readonly UnitFile[];
+  /** The scores of its rows, where they are kept. */
+  readonly scores?: UnitFile;
   readonly seconds: number;
 }
 
@@ -37,7 +39,18 @@ export function unitName(unit: number): string {
   return String(unit).padStart(5, '0');
 }
 
+/** Every file of a unit. */
+export function filesOf({ files, scores }: UnitRecord): readonly UnitFile[] {
+  return scores ? [...files, scores] : files;
+}
+
+/** Path of a unit's scores relative to the output folder. */
+export function scoresPath(unit: number): string {
+  return `_gristmill/scores/part-${unitName(unit)}.scores`;
+}
+
 const count = z.int().min(0);
+const unitFile = z.object({ path: z.string(), rows: count, bytes: count, sha256: z.string() });
 const schema = z.object({
   unit: count,
   input: z.string(),
@@ -55,7 +68,8 @@ const schema = z.object({
     newTokens: count,
     reasons: z.record(z.string(), count),
   }),
-  files: z.array(z.object({ path: z.string(), rows: count, bytes: count, sha256: z.string() })),
+  files: z.array(unitFile),
+  scores: unitFile.optional(),
   seconds: z.number(),
 });
 
@@ -89,7 +103,7 @@ export function checkRecord(
     return refuse(`${issue?.path.join('.') || 'it'}: ${issue?.message}`);
   }
   const record = value as UnitRecord;
-  const { unit, input, counts, files } = record;
+  const { unit, input, counts, files, scores } = record;
   if (`${unitName(unit)}.json` !== name) refuse(`it is of unit ${unit}`);
   if (unit >= nUnits) refuse(`unit ${unit} of ${nUnits}`);
   const { rowsIn, kept, edited, dropped, failed } = counts;
@@ -102,6 +116,9 @@ export function checkRecord(
     if (path.startsWith('dropped/') && rows !== dropped) {
       refuse(`${path} has ${rows} rows, not ${dropped}`);
     }
+  }
+  if (scores && (scores.path !== scoresPath(unit) || scores.rows > rowsIn)) {
+    refuse(`${scores.path} of ${scores.rows} rows holds no scores of unit ${unit}`);
   }
   const written = files.reduce((sum, { rows }) => sum + rows, 0);
   if (written !== rowsIn) refuse(`its files have ${written} rows, not ${rowsIn}`);

@@ -20,9 +20,11 @@ import type {
   UnitBatch,
 } from '../corpus/types.ts';
 import { partitionsOf } from '../corpus/unit.ts';
+import { STATUSES } from '../program/types.ts';
+import { ScoreWriter, STATUS_REFUSED } from '../scores/score-file.ts';
 import { pendingPath } from './ledger.ts';
 import { type RefinedRows, withRefused } from './refine-batch.ts';
-import { type UnitFile, unitName } from './unit-record.ts';
+import { scoresPath, type UnitFile, type UnitRecord, unitName } from './unit-record.ts';
 
 /** What is written besides the refined text. */
 export interface OutputSettings {
@@ -37,6 +39,8 @@ export interface OutputSettings {
   readonly zstdLevel: number;
   readonly rowGroupRows: number;
   readonly rowGroupBytes: number;
+  /** Whether the scores of rows are kept. */
+  readonly keepsScores?: boolean;
 }
 
 const DROPPED_COLUMNS: readonly ExtraColumn[] = [
@@ -132,8 +136,8 @@ function byRow({ row: left }: RejectedRow, { row: right }: RejectedRow): number 
 export interface UnitWriter {
   /** The rows as they were written: those with a value that the output has no form for are failed, and rejected. */
   write(input: UnitBatch, rows: RefinedRows): Promise<RefinedRows>;
-  /** Completes both files; they are on the disk when this resolves. */
-  close(): Promise<UnitFile[]>;
+  /** Completes the files; they are on the disk when this resolves. */
+  close(): Promise<Pick<UnitRecord, 'files' | 'scores'>>;
   abort(): Promise<void>;
 }
 
@@ -185,6 +189,15 @@ export async function openUnitWriter(
     await staying.abort();
     throw error;
   }
+  let scores: ScoreWriter | null = null;
+  try {
+    if (settings.keepsScores) {
+      scores = await ScoreWriter.create(pendingPath(out, unit, scoresPath(unit)));
+    }
+  } catch (error) {
+    await Promise.allSettled([staying.abort(), dropped.abort()]);
+    throw error;
+  }
   // Most units have none: their file is made with the first of them.
   let rejected: CorpusSink | null = null;
   const reject = async (rows: readonly RejectedRow[]): Promise<void> => {
@@ -230,7 +243,15 @@ export async function openUnitWriter(
       await dropped.write({ text, rows: pick(true), carry: null, extra: taken, refuse });
       const others = await refusedRows(input, plan.textColumn, refused);
       await reject([...input.rejected, ...others].sort(byRow));
-      return withRefused(rows, refused);
+      const written = withRefused(rows, refused);
+      if (scores && rows.scores) {
+        const status = Uint8Array.from(written.status, (name, row) =>
+          refused.has(row) ? STATUS_REFUSED : STATUSES.indexOf(name),
+        );
+        const rowNumbers = Float64Array.from(input.rowNumbers, Number);
+        await scores.write({ ...rows.scores, rowNumbers, status });
+      }
+      return written;
     },
     async close() {
       const files: UnitFile[] = [];
@@ -241,10 +262,12 @@ export async function openUnitWriter(
       ] as const) {
         if (sink) files.push({ path, ...(await sink.close()) });
       }
-      return files;
+      if (!scores) return { files };
+      return { files, scores: { path: scoresPath(unit), ...(await scores.close()) } };
     },
     async abort() {
-      await Promise.allSettled([staying.abort(), dropped.abort(), rejected?.abort()]);
+      const open = [staying, dropped, rejected, scores];
+      await Promise.allSettled(open.map((each) => each?.abort()));
     },
   };
 }

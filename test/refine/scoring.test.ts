@@ -8,7 +8,8 @@ import { execute } from '../../src/program/execute.ts';
 import { linePrograms, programOf } from '../../src/program/line-verdict.ts';
 import { openRefiner } from '../../src/refine/refiner.ts';
 import { openLocalScoring } from '../../src/refine/scoring-engine.ts';
-import { evidenceAgainst, LEAST_EVIDENCE, scoringStages } from '../../src/refine/scoring-stages.ts';
+import { scoringStages } from '../../src/refine/scoring-stages.ts';
+import { evidenceAgainst, LEAST_EVIDENCE } from '../../src/scores/evidence.ts';
 import { syntheticDocuments, writeDocumentScorer, writeLineScorer } from '../lines/support.ts';
 import { syntheticPages } from '../train/support.ts';
 

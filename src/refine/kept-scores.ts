@@ -1,0 +1,67 @@
+/**
+ * The scores that a run has kept, for whoever looks at thresholds afterwards or cuts the corpus anew. Their form:
+ * src/scores/score-file.ts; what they mean: {@link KeptScores.layout}.
+ *
+ *     const scores = openScores('out');
+ *     const file = await scores.unit(3);
+ *     for (const place of file.blocks) {
+ *       const block = await file.read(place);
+ *       block.document[row]                                    // score of the document, NaN: none
+ *       block.codes.subarray(lineStarts[row], lineStarts[row + 1])   // a code per line; scoreOfCode(edges, code)
+ *     }
+ *
+ * What a threshold does to a row: `verdictAt` in src/scores/verdict.ts.
+ */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import * as z from 'zod';
+import { readLedgerJson } from '../durable-files.ts';
+import { GristmillError } from '../errors.ts';
+import { localPath } from '../local-path.ts';
+import { layoutSchema, type ScoreLayout } from '../scores/layout.ts';
+import { openScoreFile, type ScoreFile } from '../scores/score-file.ts';
+import type { RunIdentity } from './run-identity.ts';
+import { scoresPath } from './unit-record.ts';
+
+/** The kept scores of a run. */
+export interface KeptScores {
+  readonly out: string;
+  readonly layout: ScoreLayout;
+  /** Opens those of a unit. @throws RUN_SCORES_ABSENT, RUN_LEDGER_INVALID */
+  unit(unit: number): Promise<ScoreFile>;
+}
+
+/**
+ * Opens the scores of the run in a folder.
+ *
+ * @throws RUN_SCORES_ABSENT where it has kept none, RUN_LEDGER_INVALID
+ */
+export function openScores(dir: string): KeptScores {
+  const out = localPath(dir, 'input', 'the run');
+  const file = join(out, '_gristmill', 'run.json');
+  if (!existsSync(file)) {
+    throw new GristmillError('RUN_SCORES_ABSENT', { out, reason: 'it holds no run' });
+  }
+  const { scores } = readLedgerJson(file) as Partial<RunIdentity>;
+  if (scores === undefined) {
+    const reason = 'its run was not told to keep them (--keep-scores)';
+    throw new GristmillError('RUN_SCORES_ABSENT', { out, reason });
+  }
+  const layout = layoutSchema.safeParse(scores);
+  if (!layout.success) {
+    const reason = `its scores: ${z.prettifyError(layout.error)}`;
+    throw new GristmillError('RUN_LEDGER_INVALID', { file, reason });
+  }
+  return {
+    out,
+    layout: layout.data,
+    unit: (unit) => {
+      const path = join(out, scoresPath(unit));
+      if (!existsSync(path)) {
+        const reason = `unit ${unit} is not committed, or its scores are gone (${path})`;
+        throw new GristmillError('RUN_SCORES_ABSENT', { out, reason });
+      }
+      return openScoreFile(path);
+    },
+  };
+}
