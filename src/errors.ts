@@ -32,7 +32,7 @@ export const ERRORS = {
   ENGINE_PROCESS_DIED:
     'the worker process on {device} died ({exit}) {count} times in a row without finishing anything; its last words: {lastWords}',
   RUN_STREAM_CUT:
-    'the worker died ({exit}) while it wrote a stream, which cannot be taken back; in its engines: {inFlight}; its last words: {lastWords}. A run with an output folder goes on from there and sets such documents aside',
+    'the worker died ({exit}) in the middle of a stream, which can be neither taken back nor read again; in its engines: {inFlight}; its last words: {lastWords}. A run with an output folder goes on from there and sets such documents aside',
   RUN_OUTPUT_IN_USE: '{out} is in use by process {pid} on {host}, which is alive ({lock})',
   RUN_LEASE_LOST:
     '{out}: this process was stopped for longer than its lease of {seconds} s, and process {pid} on {host} took the folder over: nothing more is written',

@@ -7,8 +7,24 @@ import { printableLines } from '../printable.ts';
 
 const MAX_CHARS = 20_000;
 
+/** A failure with an exit code of its own. */
+export class FailureWithExit extends Error {
+  override readonly cause: unknown;
+  readonly exitCode: number;
+
+  constructor(cause: unknown, exitCode: number) {
+    super('failed');
+    this.cause = cause;
+    this.exitCode = exitCode;
+  }
+}
+
 /** Prints `error` to stderr and returns the exit code: 2 for a flag that cannot have its value. */
 export function reportFailure(error: unknown, json: boolean): number {
+  if (error instanceof FailureWithExit) {
+    reportFailure(error.cause, json);
+    return error.exitCode;
+  }
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
   const known = error instanceof GristmillError ? error : null;
   const code = known?.code ?? 'UNEXPECTED';

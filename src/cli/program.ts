@@ -2,7 +2,7 @@
  * The `gristmill` command: parsing and printing only; the work is in the library. main.ts loads it.
  *
  * Exit codes: 0 done, 1 a coded error, 2 bad usage (a flag or its value), 3 finished with failed units or stopped at a budget,
- * 130 interrupted (SIGINT or SIGTERM, in every phase).
+ * 130 interrupted (SIGINT or SIGTERM, in every phase). A run to standard output tells more apart: stream-events.ts.
  */
 import { Command } from 'commander';
 import { version } from '../version.ts';
@@ -10,6 +10,7 @@ import { reportFailure } from './errors.ts';
 import { INTERRUPTED, INTERRUPTED_LINE } from './first-signals.ts';
 import { isInterrupt, leaveInterrupted } from './interrupt.ts';
 import { refuseRemotePaths } from './local-paths.ts';
+import { leaveClosed } from './output-closed.ts';
 import { inFlags, setUpUsage } from './usage.ts';
 
 /** Exit code where what is said cannot be written. */
@@ -52,7 +53,7 @@ program.hook('preAction', (_, command) => {
 // A reader that closes early (`| head`) is no failure of ours. Anything else that keeps what we say from its reader (a full
 // disk behind a redirection) is one, and there may be nobody left to tell.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code === 'EPIPE') process.exit(0);
+  if (error.code === 'EPIPE') leaveClosed();
   const said = `gristmill: standard output: ${error.message}\n`;
   process.stderr.write(said, () => process.exit(OUTPUT_FAILED));
 });

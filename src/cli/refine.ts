@@ -8,6 +8,7 @@ import { refineCorpus } from '../refine/run.ts';
 import type { RefineCorpusOptions } from '../refine/run-options.ts';
 import type { RunSummary } from '../refine/statistics.ts';
 import { BeforeAfter, wantsColour } from './before-after.ts';
+import { openEvents } from './events.ts';
 import { untilInterrupted } from './interrupt.ts';
 import { planTable } from './plan-table.ts';
 import { progressPrinter, summaryTable } from './progress.ts';
@@ -41,6 +42,8 @@ interface Flags {
   readonly droppedText?: boolean;
   readonly keepScores?: boolean;
   readonly keepAllScores?: boolean;
+  readonly keepDropped?: boolean;
+  readonly eventsFd?: number;
   readonly statusPrefix?: string;
   readonly replaceStatus?: boolean;
   readonly format?: 'parquet' | 'jsonl.zst';
@@ -145,7 +148,11 @@ export function refineCommand(): Command {
     .option('--text-column <name>', 'column that holds the text', 'text')
     .option('--id-column <name>', 'column that names a document in dropped/')
     .option('--keep-original', 'add the column gristmill_original')
-    .option('--dropped-text', 'keep the text of dropped documents in dropped/')
+    .option(
+      '--dropped-text',
+      'keep the text of dropped documents, in dropped/ or with --keep-dropped',
+    )
+    .option('--keep-dropped', 'with --out -: leave dropped rows in the stream, without text')
     .option('--keep-scores', 'keep scores of documents and lines beside the output, for --reuse')
     .option('--keep-all-scores', 'the same, with those of lines of dropped documents')
     .option('--status-prefix <text>', 'what the names of added columns begin with (gristmill_)')
@@ -176,6 +183,7 @@ export function refineCommand(): Command {
       count(10),
     )
     .option('--rejected <file>', 'with --out -: where rows go that cannot be rows')
+    .option('--events-fd <n>', 'write what happens to this descriptor, as JSON lines', count(3))
     .option('--seed <n>', 'seed of random models', count(0), 1)
     .option('--device <device>', 'cpu, cuda, cuda:0 or cuda:0,1', 'cpu')
     .option('--threads <n>', 'CPU threads of the engine', count(1))
@@ -205,7 +213,9 @@ export function refineCommand(): Command {
           received: '- on a terminal, which cannot show Arrow IPC',
         });
       }
+      const isStream = flags.out === '-' && !flags.plan;
       const progress = progressPrinter({ json: flags.json ?? false });
+      await using events = openEvents(flags.eventsFd, isStream);
       const toTable = flags.out !== '-' && !flags.json;
       const shown =
         toTable && flags.show ? new BeforeAfter(flags.show, wantsColour(process.stdout)) : null;
@@ -214,8 +224,15 @@ export function refineCommand(): Command {
           const summary = await refineCorpus({
             ...options(inputs, flags),
             stop,
-            onProgress: progress.update,
-            onNotice: progress.notice,
+            onProgress: (told) => {
+              progress.update(told);
+              events.progress(told);
+            },
+            onNotice: (line) => {
+              progress.notice(line);
+              events.notice(line);
+            },
+            onStreamed: events.streamed,
             ...(shown && {
               onDocument: (document) => shown.add(document),
               documentLimit: flags.show!,
@@ -228,7 +245,10 @@ export function refineCommand(): Command {
           else process.stderr.write(flags.json ? `${JSON.stringify(summary)}\n` : tableOf(summary));
           if (summary.interrupted) process.exitCode = 130;
           else if (summary.errors.length > 0) process.exitCode = 3;
+          events.ended(summary);
         });
+      } catch (error) {
+        throw events.failed(error);
       } finally {
         progress.stop();
       }
@@ -268,7 +288,7 @@ function options(inputs: string[], flags: Flags): RefineCorpusOptions {
   const { out, stages, docMode, docThreshold, freeDecoding, inProcess, plan, slabMb, ...rest } =
     flags;
   const { maxErrors, minKeptRatio, slabs, system, json: _, show: _show, ...others } = rest;
-  const { keepScores, keepAllScores, ...same } = others;
+  const { keepScores, keepAllScores, eventsFd: _fd, ...same } = others;
   const chosen = {
     ...same,
     system: system === undefined ? undefined : readSystem(system),

@@ -8,6 +8,7 @@
 import { Command } from 'commander';
 import { GristmillError } from '../errors.ts';
 import { printableLines } from '../printable.ts';
+import { FailureWithExit } from './errors.ts';
 
 /** The method of commander that reports a missing flag; not among its declarations. */
 interface Reports {
@@ -60,6 +61,9 @@ function missingParts(command: Command): void {
 
 /** The error of an option as the error of a flag of `command`; other errors are returned as they are. */
 export function inFlags(error: unknown, command: Command | null): unknown {
+  if (error instanceof FailureWithExit) {
+    return new FailureWithExit(inFlags(error.cause, command), error.exitCode);
+  }
   if (!(error instanceof GristmillError) || error.code !== 'OPTION_INVALID') return error;
   const flags = new Map(Object.entries(FLAGS));
   for (const option of command?.options ?? []) {

@@ -37,10 +37,11 @@ export function schemaMessage(schema: ArrowSchema): Uint8Array {
   return message(builder, HEADER.schema, builder.endObject(), []);
 }
 
-/** A record batch as a message with its body. */
-export function batchMessage(batch: EncodedBatch): Uint8Array {
+/** A record batch as a message with its body. @param metadata of the message itself */
+export function batchMessage(batch: EncodedBatch, metadata: ArrowMetadata = []): Uint8Array {
   const builder = new Builder(1024);
-  return message(builder, HEADER.batch, batchTable(builder, batch), batch.buffers);
+  const custom = metadataVector(builder, metadata);
+  return message(builder, HEADER.batch, batchTable(builder, batch), batch.buffers, custom);
 }
 
 /** The values of a dictionary, which replace those that it had. */
@@ -62,10 +63,12 @@ function message(
   kind: number,
   header: number,
   buffers: readonly Uint8Array[],
+  custom = 0,
 ): Uint8Array {
   const bodyBytes = buffers.reduce((sum, buffer) => sum + padded(buffer.byteLength), 0);
   builder.startObject(5);
   builder.addFieldInt64(3, BigInt(bodyBytes), 0n);
+  if (custom !== 0) builder.addFieldOffset(4, custom, 0);
   builder.addFieldOffset(2, header, 0);
   builder.addFieldInt16(0, VERSION, 0);
   builder.addFieldInt8(1, kind, 0);

@@ -104,7 +104,9 @@ async function* arrowBatches(
   let firstRow = 0;
   for await (const arrow of stream.batches()) {
     const textOf = bytesReader(arrow.columns[textAt]!);
-    for (let start = 0; start < arrow.length; ) {
+    // A batch without rows is one: somebody may wait for an answer to it.
+    let start = 0;
+    do {
       throwIfAborted(options.signal, 'reading');
       const values = coded(path, () => {
         const text = takeTexts(textOf, start, arrow.length, options);
@@ -117,10 +119,12 @@ async function* arrowBatches(
       const carry = new ArrowCarry(path, carried, arrow, start, nRows);
       const rowStatus = statusOf(batch.text, values.text);
       const numbers = rowNumbers(BigInt(firstRow), nRows);
-      yield { batch, firstRow, rowStatus, rowNumbers: numbers, rejected: [], carry };
+      const endsRecordBatch = start + nRows === arrow.length;
+      const rows = { batch, firstRow, rowStatus, rowNumbers: numbers, rejected: [], carry };
+      yield { ...rows, endsRecordBatch };
       firstRow += nRows;
       start += nRows;
-    }
+    } while (start < arrow.length);
   }
 }
 

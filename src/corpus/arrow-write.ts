@@ -3,12 +3,14 @@
  *
  * Columns that came from Arrow go out in the type that they came in; others in the type that their Parquet type means
  * (arrow-fields.ts). Every batch is preceded by the dictionaries that it refers to, in the order of its values.
+ *
+ * Rows of a call are a record batch; {@link ArrowAnswerSink} holds them, with copies of their texts, until they are one.
  */
 import { GristmillError } from '../errors.ts';
 import { batchMessage, dictionaryMessage, END_OF_STREAM, schemaMessage } from './arrow-build.ts';
 import { BatchTooLarge, type ColumnValues, encodeRows } from './arrow-encode.ts';
 import { ARROW_SCHEMA_KEY, arrowFieldOf, withOwnDictionaries } from './arrow-fields.ts';
-import type { ArrowField } from './arrow-schema.ts';
+import type { ArrowField, ArrowMetadata } from './arrow-schema.ts';
 import { ValueError } from './dremel.ts';
 import { OutputFile } from './output-file.ts';
 import { refuseRows } from './refused-rows.ts';
@@ -16,7 +18,16 @@ import type { ValueProblem } from './reject-reasons.ts';
 import { type Shape, shapeOf } from './shape.ts';
 import { carriedValues, rowCount, textAt } from './sink-rows.ts';
 import type { SinkSettings } from './sink-types.ts';
-import type { CorpusSink, ExtraValues, PlainValue, SinkResult, SinkRows } from './types.ts';
+import {
+  type AnswerSink,
+  type CorpusSink,
+  type ExtraValues,
+  type KeyValues,
+  MORE,
+  type PlainValue,
+  type SinkResult,
+  type SinkRows,
+} from './types.ts';
 
 /** @see openSink */
 export class ArrowSink implements CorpusSink {
@@ -26,7 +37,7 @@ export class ArrowSink implements CorpusSink {
   readonly #shapes: readonly Shape[];
   #rows = 0;
 
-  private constructor(settings: SinkSettings, fields: readonly ArrowField[], output: OutputFile) {
+  protected constructor(settings: SinkSettings, fields: readonly ArrowField[], output: OutputFile) {
     this.#settings = settings;
     this.#output = output;
     this.#fields = fields;
@@ -35,6 +46,12 @@ export class ArrowSink implements CorpusSink {
 
   /** @throws CORPUS_WRITE_FAILED, CORPUS_UNSUPPORTED */
   static async create(settings: SinkSettings): Promise<ArrowSink> {
+    const { fields, output } = await ArrowSink.begin(settings);
+    return new ArrowSink(settings, fields, output);
+  }
+
+  /** An output that begins with the schema of its columns. */
+  protected static async begin(settings: SinkSettings) {
     const fields = withOwnDictionaries(settings.columns.map(({ column }) => arrowFieldOf(column)));
     const output = await OutputFile.create(settings.target);
     try {
@@ -42,7 +59,7 @@ export class ArrowSink implements CorpusSink {
         .filter(([key]) => key !== ARROW_SCHEMA_KEY)
         .map(([key, value]) => [key, value ?? ''] as const);
       await output.write(schemaMessage({ fields, metadata }));
-      return new ArrowSink(settings, fields, output);
+      return { fields, output };
     } catch (error) {
       await output.abort();
       throw error;
@@ -52,9 +69,17 @@ export class ArrowSink implements CorpusSink {
   async write(rows: SinkRows): Promise<void> {
     const length = rowCount(rows);
     if (length === 0) return;
+    const columns = await this.valuesOf(rows);
+    const batchRows = rows.rows ?? Int32Array.from({ length }, (_, row) => row);
+    await this.writeRows(columns, batchRows, { refuse: rows.refuse });
+  }
+
+  /** The values of rows, column by column; texts are views. */
+  protected async valuesOf(rows: SinkRows): Promise<ColumnValues[]> {
+    const length = rowCount(rows);
     const plain = (await rows.carry?.select(rows.rows).plain()) ?? [];
     const carried = carriedValues(this.#settings.columns, rows.carry, plain);
-    const columns = this.#settings.columns.map(({ column, role }, at): ColumnValues => {
+    return this.#settings.columns.map(({ column, role }, at): ColumnValues => {
       const pick = (valueAt: (row: number) => PlainValue): PlainValue[] => {
         return Array.from({ length }, (_, row) => valueAt(rows.rows?.[row] ?? row));
       };
@@ -64,42 +89,45 @@ export class ArrowSink implements CorpusSink {
       values ??= new Array<PlainValue>(length).fill(null);
       return { field: this.#fields[at]!, shape: this.#shapes[at]!, values };
     });
-    const batchRows = rows.rows ?? Int32Array.from({ length }, (_, row) => row);
-    await this.#writeRows(columns, batchRows, rows.refuse);
   }
 
-  /** @param batchRows for each value of the columns its row in the batch */
-  async #writeRows(
+  /** Columns without values. */
+  protected noValues(): { field: ArrowField; shape: Shape; values: PlainValue[] }[] {
+    return this.#fields.map((field, at) => ({ field, shape: this.#shapes[at]!, values: [] }));
+  }
+
+  /** Writes a record batch, of no rows too, or several. @param batchRows for each value of the columns its row in the batch */
+  protected async writeRows(
     columns: readonly ColumnValues[],
     batchRows: Int32Array,
-    refuse: SinkRows['refuse'],
+    how: { readonly refuse?: SinkRows['refuse']; readonly metadata?: ArrowMetadata },
   ): Promise<void> {
     const { length } = batchRows;
-    if (length === 0) return;
     let encoded: ReturnType<typeof encodeRows>;
     try {
       encoded = encodeRows(columns, length);
     } catch (error) {
-      if (error instanceof BatchTooLarge) return this.#writeHalves(columns, batchRows, refuse);
+      if (error instanceof BatchTooLarge) return this.#writeHalves(columns, batchRows, how);
       if (!(error instanceof ValueError)) throw error;
       const problems = problemsOf(columns, length);
       if (problems.size === 0) throw error;
-      refuseRows(problems, batchRows, refuse);
+      refuseRows(problems, batchRows, how.refuse);
       const isGood = (_: unknown, row: number): boolean => !problems.has(row);
       const good = columns.map((column) => ({ ...column, values: column.values.filter(isGood) }));
-      return this.#writeRows(good, batchRows.filter(isGood), refuse);
+      if (problems.size === length) return;
+      return this.writeRows(good, batchRows.filter(isGood), how);
     }
     for (const { id, batch } of encoded.dictionaries) {
       await this.#output.write(dictionaryMessage(id, batch));
     }
-    await this.#output.write(batchMessage(encoded.batch));
+    await this.#output.write(batchMessage(encoded.batch, how.metadata));
     this.#rows += length;
   }
 
   async #writeHalves(
     columns: readonly ColumnValues[],
     batchRows: Int32Array,
-    refuse: SinkRows['refuse'],
+    how: Parameters<ArrowSink['writeRows']>[2],
   ): Promise<void> {
     const { length } = batchRows;
     if (length === 1) {
@@ -107,8 +135,10 @@ export class ArrowSink implements CorpusSink {
       throw new GristmillError('CORPUS_UNSUPPORTED', { file: '(output)', reason });
     }
     const half = length >> 1;
-    await this.#writeRows(rowsOf(columns, 0, half), batchRows.subarray(0, half), refuse);
-    await this.#writeRows(rowsOf(columns, half, length), batchRows.subarray(half), refuse);
+    const { metadata } = how;
+    const first = metadata ? { ...how, metadata: [...metadata, [MORE, 'true'] as const] } : how;
+    await this.writeRows(rowsOf(columns, 0, half), batchRows.subarray(0, half), first);
+    await this.writeRows(rowsOf(columns, half, length), batchRows.subarray(half), how);
   }
 
   async close(): Promise<SinkResult> {
@@ -124,6 +154,48 @@ export class ArrowSink implements CorpusSink {
   abort(): Promise<void> {
     return this.#output.abort();
   }
+}
+
+/** @see openAnswerSink */
+export class ArrowAnswerSink extends ArrowSink implements AnswerSink {
+  #held = this.noValues();
+
+  static override async create(settings: SinkSettings): Promise<ArrowAnswerSink> {
+    const { fields, output } = await ArrowSink.begin(settings);
+    return new ArrowAnswerSink(settings, fields, output);
+  }
+
+  override async write(rows: SinkRows): Promise<void> {
+    for (const [at, { values }] of (await this.valuesOf(rows)).entries()) {
+      const { values: held } = this.#held[at]!;
+      for (const value of copied(values)) held.push(value);
+    }
+  }
+
+  async answer(metadata: KeyValues): Promise<void> {
+    const held = this.#held;
+    this.#held = this.noValues();
+    const batchRows = Int32Array.from({ length: held[0]?.values.length ?? 0 }, (_, row) => row);
+    await this.writeRows(held, batchRows, {
+      metadata: metadata.map(([key, value]) => [key, value ?? ''] as const),
+    });
+  }
+}
+
+/** Values whose bytes are nobody else's: those of texts are views on memory that is given back. */
+function copied(values: readonly PlainValue[]): readonly PlainValue[] {
+  let nBytes = 0;
+  for (const value of values) if (value instanceof Uint8Array) nBytes += value.byteLength;
+  if (nBytes === 0) return values;
+  const bytes = new Uint8Array(nBytes);
+  let end = 0;
+  return values.map((value) => {
+    if (!(value instanceof Uint8Array)) return value;
+    const start = end;
+    end += value.byteLength;
+    bytes.set(value, start);
+    return bytes.subarray(start, end);
+  });
 }
 
 function rowsOf(columns: readonly ColumnValues[], start: number, end: number): ColumnValues[] {

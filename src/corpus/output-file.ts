@@ -1,9 +1,8 @@
 /**
- * Where sinks write: a file (fsync before it counts as written) or a stream. Bytes are counted and hashed on the way.
+ * Where sinks write: a file (fsync before it counts as written) or a stream. Bytes are counted on the way, those of a file hashed.
  * The caller gives a temporary name and renames; nothing here ever has the final name.
  */
 import { createHash } from 'node:crypto';
-import { once } from 'node:events';
 import { type FileHandle, open, rm, stat } from 'node:fs/promises';
 import { GristmillError } from '../errors.ts';
 import { PENDING_FLAGS } from '../pending-file.ts';
@@ -11,6 +10,7 @@ import { PENDING_FLAGS } from '../pending-file.ts';
 /** Bytes and hash of an output. */
 export interface OutputResult {
   readonly bytes: number;
+  /** Of a stream, whose bytes nobody asks about again: empty. */
   readonly sha256: string;
 }
 
@@ -59,7 +59,7 @@ export class OutputFile {
   /** @throws CORPUS_WRITE_FAILED */
   async write(bytes: Uint8Array): Promise<void> {
     if (this.#closed) throw new GristmillError('DISPOSED', { object: `output ${this.#name}` });
-    this.#hash.update(bytes);
+    if (this.#handle) this.#hash.update(bytes);
     this.offset += bytes.byteLength;
     try {
       if (this.#handle) await writeAll(this.#handle, bytes);
@@ -72,8 +72,10 @@ export class OutputFile {
   async #toStream(bytes: Uint8Array): Promise<void> {
     if (this.#streamError) throw this.#streamError;
     const stream = this.#stream!;
-    // A copy: the stream may hold the bytes after this call, the caller reuses its buffer.
-    if (!stream.write(Buffer.from(bytes))) await once(stream, 'drain');
+    // Waits until the stream has handed them on: the caller reuses its buffer, and an answer is to be there when this resolves.
+    await new Promise<void>((resolve, reject) => {
+      stream.write(bytes, (error) => (error ? reject(error) : resolve()));
+    });
     if (this.#streamError) throw this.#streamError;
   }
 
@@ -96,7 +98,7 @@ export class OutputFile {
     } catch (cause) {
       throw failed(this.#name, cause);
     }
-    return { bytes: this.offset, sha256: this.#hash.digest('hex') };
+    return { bytes: this.offset, sha256: this.#handle ? this.#hash.digest('hex') : '' };
   }
 
   /** Gives up; a regular file is removed. */

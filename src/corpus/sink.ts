@@ -1,12 +1,19 @@
 /** Opening sinks: one options object for every format. */
 import { GristmillError } from '../errors.ts';
 import { withArrowSchema } from './arrow-fields.ts';
-import { ArrowSink } from './arrow-write.ts';
+import { ArrowAnswerSink, ArrowSink } from './arrow-write.ts';
 import { JsonlSink } from './jsonl-write.ts';
 import { ParquetSink } from './parquet-write.ts';
 import { flatColumn, stringColumn } from './schema.ts';
 import type { SinkColumn, SinkSettings } from './sink-types.ts';
-import type { CorpusColumn, CorpusSink, ExtraColumn, KeyValues, SinkFormat } from './types.ts';
+import type {
+  AnswerSink,
+  CorpusColumn,
+  CorpusSink,
+  ExtraColumn,
+  KeyValues,
+  SinkFormat,
+} from './types.ts';
 
 /** Options of {@link openSink}. */
 export interface SinkOptions {
@@ -62,21 +69,7 @@ export const ORIGINAL_COLUMN: ExtraColumn = Object.freeze({
  * @throws OPTION_INVALID, CORPUS_COLUMN_RESERVED
  */
 export async function openSink(options: SinkOptions): Promise<CorpusSink> {
-  checkNumber('zstdLevel', options.zstdLevel, 1, 19);
-  checkNumber('rowGroupRows', options.rowGroupRows, 1, 2 ** 31 - 1);
-  checkNumber('rowGroupBytes', options.rowGroupBytes, 1, Number.MAX_SAFE_INTEGER);
-  const target = options.stream ? { stream: options.stream } : { path: options.path ?? '' };
-  const settings: SinkSettings = {
-    target,
-    columns: sinkColumns(options),
-    textColumn: options.textColumn,
-    zstdLevel: options.zstdLevel ?? SINK_DEFAULTS.zstdLevel,
-    rowGroupRows: options.rowGroupRows ?? SINK_DEFAULTS.rowGroupRows,
-    rowGroupBytes: options.rowGroupBytes ?? SINK_DEFAULTS.rowGroupBytes,
-    metadata: options.metadata ?? [],
-    replace: options.replace ?? false,
-    createdBy: SINK_DEFAULTS.createdBy,
-  };
+  const settings = settingsOf(options);
   if (options.format === 'parquet') {
     const all = settings.columns.map(({ column }) => column);
     return ParquetSink.create({ ...settings, metadata: withArrowSchema(settings.metadata, all) });
@@ -90,7 +83,39 @@ export async function openSink(options: SinkOptions): Promise<CorpusSink> {
   });
 }
 
-function sinkColumns({ columns, textColumn, extra = [], replace }: SinkOptions): SinkColumn[] {
+/**
+ * Opens an Arrow stream whose record batches are answers.
+ *
+ * @throws CORPUS_WRITE_FAILED, OPTION_INVALID, CORPUS_COLUMN_RESERVED
+ */
+export function openAnswerSink(options: Omit<SinkOptions, 'format'>): Promise<AnswerSink> {
+  return ArrowAnswerSink.create(settingsOf(options));
+}
+
+function settingsOf(options: Omit<SinkOptions, 'format'>): SinkSettings {
+  checkNumber('zstdLevel', options.zstdLevel, 1, 19);
+  checkNumber('rowGroupRows', options.rowGroupRows, 1, 2 ** 31 - 1);
+  checkNumber('rowGroupBytes', options.rowGroupBytes, 1, Number.MAX_SAFE_INTEGER);
+  const target = options.stream ? { stream: options.stream } : { path: options.path ?? '' };
+  return {
+    target,
+    columns: sinkColumns(options),
+    textColumn: options.textColumn,
+    zstdLevel: options.zstdLevel ?? SINK_DEFAULTS.zstdLevel,
+    rowGroupRows: options.rowGroupRows ?? SINK_DEFAULTS.rowGroupRows,
+    rowGroupBytes: options.rowGroupBytes ?? SINK_DEFAULTS.rowGroupBytes,
+    metadata: options.metadata ?? [],
+    replace: options.replace ?? false,
+    createdBy: SINK_DEFAULTS.createdBy,
+  };
+}
+
+function sinkColumns({
+  columns,
+  textColumn,
+  extra = [],
+  replace,
+}: Omit<SinkOptions, 'format'>): SinkColumn[] {
   const added = new Set(extra.map((column) => column.name));
   const twice = [...columns.map(({ name }) => name), textColumn].find((name) => {
     return name !== null && added.has(name) && (!replace || name === textColumn);

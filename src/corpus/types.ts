@@ -148,6 +148,8 @@ export interface UnitBatch {
   readonly rejected: readonly RejectedRow[];
   /** The other columns of the same rows. */
   readonly carry: CarriedColumns;
+  /** Arrow only: these are the last rows, or none, of a record batch of the input. */
+  readonly endsRecordBatch?: boolean;
 }
 
 /** Which rows a reader of JSON lines rejects; see `UnitOptions.reject`. */
@@ -274,3 +276,17 @@ export interface CorpusSink {
   /** Gives up: closes and removes the file. */
   abort(): Promise<void>;
 }
+
+/** A sink of answers: what is written to it is held until it is one. */
+export interface AnswerSink extends CorpusSink {
+  /**
+   * Writes the rows that are held, or none, as one record batch with metadata of its own; the stream has taken it when this
+   * resolves. Rows beyond what one batch of their types holds follow in further ones, {@link MORE} marks all but the last.
+   *
+   * @throws CORPUS_WRITE_FAILED, CORPUS_UNSUPPORTED, CORPUS_VALUE_INVALID
+   */
+  answer(metadata: KeyValues): Promise<void>;
+}
+
+/** Key of the metadata of a record batch whose answer goes on in the next one; its value is `true`. */
+export const MORE = 'gristmill.more';

@@ -77,6 +77,7 @@ export const REFINE_CORPUS_TABLE: OptionTable<RefineCorpusOptions> = {
   keepOriginal: flag,
   droppedText: flag,
   keepScores: either(flag, oneOf(['all'])),
+  keepDropped: flag,
   statusPrefix: text,
   replaceStatus: flag,
   format: oneOf(['parquet', 'jsonl.zst']),
@@ -96,5 +97,6 @@ export const REFINE_CORPUS_TABLE: OptionTable<RefineCorpusOptions> = {
   onDocument: callback,
   documentLimit: whole(0),
   onProgress: callback,
+  onStreamed: callback,
   onNotice: callback,
 };

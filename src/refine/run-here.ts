@@ -65,7 +65,9 @@ export async function runHere(
       const expected = 'none beside a stream, which has no folder for scores';
       refuseOption('keepScores', expected, options.keepScores);
     }
-    const outcome = await streamRun(options, resolved, { started, drop, place });
+    const { onStreamed } = options;
+    const told = onStreamed ? { ...place, onStreamed } : place;
+    const outcome = await streamRun(options, resolved, { started, drop, place: told });
     if (outcome.interrupted) throwIfAborted(drop, 'the run');
     return { ...outcome, thresholds };
   }
@@ -73,6 +75,10 @@ export async function runHere(
     const expected = 'none beside an output folder, which holds rejected rows itself';
     const received = options.rejected;
     refuseOption('rejected', expected, received);
+  }
+  if (options.keepDropped) {
+    const expected = 'none beside an output folder, which has dropped rows in dropped/';
+    refuseOption('keepDropped', expected, options.keepDropped);
   }
   const keeper = options.keepScores
     ? await openKeeper(resolved, options.keepScores === 'all', thresholds)

@@ -18,8 +18,10 @@ export interface RefineCorpusOptions extends RefineOptions {
   readonly idColumn?: string;
   /** Add `gristmill_original`, the text as it came; default false. */
   readonly keepOriginal?: boolean;
-  /** Keep the texts of dropped documents in dropped/; default false. */
+  /** Keep the texts of dropped documents, in dropped/ or, with `keepDropped`, in their rows; default false. */
   readonly droppedText?: boolean;
+  /** With `out: '-'`: leave dropped rows in the stream, without their texts; default false. */
+  readonly keepDropped?: boolean;
   /**
    * What the names of added columns begin with; default `gristmill_`. One that is given comes before the names of the
    * columns of dropped/ as well, for corpora whose own columns are called like ours.
@@ -87,6 +89,8 @@ export interface RefineCorpusOptions extends RefineOptions {
   /** Documents of each status that `onDocument` is told of, at most; default all. */
   readonly documentLimit?: number;
   readonly onProgress?: (progress: RefineProgress) => void;
+  /** With `out: '-'`: told when the stream has begun, and of each answer once it is on its way to its reader. */
+  readonly onStreamed?: (event: StreamEvent) => void;
   /** One line that a person should see: random models, restarts, the plan. */
   readonly onNotice?: (line: string) => void;
 }
@@ -145,6 +149,25 @@ export interface RefineProgress {
   readonly tokensPerSecond: number;
   readonly done: boolean;
 }
+
+/** How a run to standard output goes on. */
+export type StreamEvent =
+  | {
+      readonly kind: 'begin';
+      /** Whether each record batch of standard input is answered by one. */
+      readonly answers: boolean;
+      readonly textColumn: string;
+    }
+  | {
+      readonly kind: 'batch';
+      /** Number of the record batch, from 0; `gristmill.sequence` in the metadata of its answer. */
+      readonly sequence: number;
+      readonly rowsIn: number;
+      readonly kept: number;
+      readonly edited: number;
+      readonly dropped: number;
+      readonly failed: number;
+    };
 
 /** A plan as a run tells of it. */
 export interface PlanOverview {

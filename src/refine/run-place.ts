@@ -3,6 +3,7 @@
  */
 import { type EngineGuard, UNGUARDED } from '../work/guard.ts';
 import type { WaitSide } from '../work/position.ts';
+import type { StreamEvent } from './run-options.ts';
 
 /** What was there when a run began, and how long ago: of workers that took it over from one that died. */
 export interface RunBefore {
@@ -27,6 +28,8 @@ export interface RunPlace {
   /** Something was written. */
   onWritten(): void;
   onCommitted(): void;
+  /** Told how a run to standard output goes on. */
+  onStreamed(event: StreamEvent): void;
   /** Documents have been told, and are to be on their way before more are. */
   flushed(): Promise<void>;
   /** Marks a wait for whoever writes the input, or reads the output: that is no standing still. */
@@ -42,6 +45,7 @@ export const ALONE: RunPlace = {
   onRunning: () => undefined,
   onWritten: () => undefined,
   onCommitted: () => undefined,
+  onStreamed: () => undefined,
   flushed: async () => undefined,
   waiting: (_, others) => others(),
 };

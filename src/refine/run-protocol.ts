@@ -1,11 +1,16 @@
 /** What a run's worker is asked and tells; see run.ts and run-worker.ts. */
-import type { RefineCorpusOptions, RefinedRow, RefineProgress } from './run-options.ts';
+import type {
+  RefineCorpusOptions,
+  RefinedRow,
+  RefineProgress,
+  StreamEvent,
+} from './run-options.ts';
 import type { RunBefore } from './run-place.ts';
 
 /** Options as they cross over: without functions and signals. */
 export type SentOptions = Omit<
   RefineCorpusOptions,
-  'signal' | 'stop' | 'onNotice' | 'onProgress' | 'onDocument' | 'isolate'
+  'signal' | 'stop' | 'onNotice' | 'onProgress' | 'onStreamed' | 'onDocument' | 'isolate'
 >;
 
 /** What a worker is asked. */
@@ -27,6 +32,7 @@ export interface SentRow extends Pick<RefinedRow, 'id' | 'row' | 'status' | 'rea
 export type RunTold =
   | { readonly notice: string }
   | { readonly progress: RefineProgress }
+  | { readonly streamed: StreamEvent }
   | { readonly begun: Omit<RunBefore, 'elapsedMs'> }
   | { readonly documents: readonly SentRow[] }
   /** Standard output failed. */

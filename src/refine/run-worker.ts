@@ -50,6 +50,7 @@ async function run(
       onOpening: () => position.enter(PHASE_OPENING),
       onRunning: () => position.enter(PHASE_RUNNING),
       onWritten: () => position.stepped(),
+      onStreamed: (streamed) => void tell({ streamed }),
       onCommitted: () => position.committed(),
       async flushed() {
         if (documents.length === 0) return;

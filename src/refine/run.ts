@@ -43,7 +43,16 @@ export async function inWorker(
   options: RefineCorpusOptions,
   workerFile = distFile('refine/run-worker.js'),
 ): Promise<RunSummary> {
-  const { signal, stop, onNotice, onProgress, onDocument, isolate: _, ...rest } = options;
+  const {
+    signal,
+    stop,
+    onNotice,
+    onProgress,
+    onStreamed,
+    onDocument,
+    isolate: _,
+    ...rest
+  } = options;
   const { watchdog = REFINE_DEFAULTS.watchdog, device = 'cpu' } = options;
   const started = performance.now();
   const notices = new Set<string>();
@@ -56,6 +65,7 @@ export async function inWorker(
       notices.add(told.notice);
       onNotice?.(told.notice);
     } else if ('progress' in told) onProgress?.(told.progress);
+    else if ('streamed' in told) onStreamed?.(told.streamed);
     else if ('begun' in told) before ??= told.begun;
     else if ('output' in told) {
       // Its standard output is ours, and so is its end: what listens to it here hears of it.
@@ -64,9 +74,10 @@ export async function inWorker(
     } else for (const row of told.documents) onDocument?.(rowOf(row));
   };
   const isStream = options.out === '-';
+  const readsStream = [options.inputs].flat().includes('-');
   const { result } = supervise<RunRequest, RunTold>({
     file: workerFile,
-    hasStreams: isStream || [options.inputs].flat().includes('-'),
+    hasStreams: isStream || readsStream,
     request: () => {
       nWorkers++;
       return {
@@ -78,7 +89,8 @@ export async function inWorker(
     },
     onTold,
     onDeath: (exit) => onNotice?.(`the worker on ${device} died (${exit}) and was started again`),
-    ...(isStream && { onlyDeath: streamCut }),
+    // The plan has read of a stream already, while nothing is written before the models are there.
+    onlyDeath: (death) => (readsStream || (isStream && !death.isAtStart) ? streamCut(death) : null),
     device,
     watchdogMs: watchdog * 1000,
     stop,

@@ -1,14 +1,20 @@
 /**
  * A run without a ledger: an Arrow IPC stream to standard output, for pipes. Nothing is resumed; a unit that fails
- * ends the run, because what was written cannot be taken back. Dropped rows are left out of the stream; rows that
- * cannot be rows go to a file of their own, or end the run.
+ * ends the run, because what was written cannot be taken back. Dropped rows are left out of the stream unless they are asked
+ * for; rows that cannot be rows go to a file of their own, or end the run.
+ *
+ * What comes on standard input is answered: each of its record batches by one of the output, of its rows in their order, before
+ * more is read. A batch is cut inside, so that its size bounds memory only by its own bytes and those of its answer; who writes
+ * a batch and then reads needs no second thread.
  */
+import { bytesAt } from '../batch/document-batch.ts';
+import { STDIN } from '../corpus/formats.ts';
 import { keptMetadata } from '../corpus/metadata.ts';
 import { planCorpus } from '../corpus/plan.ts';
 import { refusedRows } from '../corpus/refused-rows.ts';
 import type { ValueProblem } from '../corpus/reject-reasons.ts';
-import { openSink } from '../corpus/sink.ts';
-import type { CorpusPlan, CorpusUnit, UnitBatch } from '../corpus/types.ts';
+import { openAnswerSink, openSink } from '../corpus/sink.ts';
+import type { CorpusColumn, CorpusPlan, CorpusUnit, UnitBatch } from '../corpus/types.ts';
 import { openUnit } from '../corpus/unit.ts';
 import { anyOf, GristmillError, isGristmillError } from '../errors.ts';
 import { openCore, openExecution, openSlabs, type ResolvedRefiner } from './core.ts';
@@ -17,7 +23,7 @@ import { pulledFrom } from './input-waits.ts';
 import { BATCH_BYTES, IN_FLIGHT, type RunSettings } from './lanes.ts';
 import { firstRows, rejectModeOf, rowsIn } from './limited-rows.ts';
 import { mapOrdered } from './pipeline.ts';
-import { executeBatch, judgeBatch, withRefused } from './refine-batch.ts';
+import { executeBatch, judgeBatch, type RefinedRows, withRefused } from './refine-batch.ts';
 import { openRejected } from './rejected-output.ts';
 import { checkReserved, statusColumns } from './reserved-columns.ts';
 import { jsonOptionsOf, type ListedInputs } from './run-options.ts';
@@ -30,6 +36,16 @@ import {
 } from './statistics.ts';
 import { Stopping } from './stopping.ts';
 import { extraColumns, extraValues, reservedNames } from './unit-writer.ts';
+
+/** Key of the metadata of an answer: the number of the record batch that it is of, from 0. */
+const SEQUENCE = 'gristmill.sequence';
+
+/** A batch of a unit on its way. */
+interface Piece {
+  readonly unit: CorpusUnit;
+  readonly input: UnitBatch;
+  readonly file: string;
+}
 
 /** Refines `options.inputs` to standard output. */
 export async function streamRun(
@@ -55,6 +71,7 @@ export async function streamRun(
   };
   checkReserved(plan, settings);
   checkOneSchema(plan);
+  const isAnswering = plan.files.every(({ path }) => path === STDIN);
   let counts: RefineCounts = ZERO_COUNTS;
   let interrupted = false;
   let unitsDone = 0;
@@ -65,7 +82,7 @@ export async function streamRun(
     throw error;
   });
   place.onRunning();
-  async function* read(): AsyncGenerator<{ unit: CorpusUnit; input: UnitBatch; file: string }> {
+  async function* read(): AsyncGenerator<Piece> {
     let rowsLeft = options.limit ?? Number.POSITIVE_INFINITY;
     for (const unit of plan.units) {
       if (rowsLeft <= 0) return;
@@ -79,11 +96,14 @@ export async function streamRun(
         signal: anyOf(drop, stopping.giveUp)!,
       });
       const pulled = pulledFrom(file, batches, place);
+      let isInside = false;
       for await (const input of firstRows(pulled, rowsLeft)) {
-        if (options.signal?.aborted) {
+        // What has begun to be answered is in flight.
+        if (options.signal?.aborted && !isInside) {
           interrupted = true;
           return;
         }
+        isInside = isAnswering && !input.endsRecordBatch;
         rowsLeft -= rowsIn(input);
         yield { unit, input, file };
       }
@@ -92,57 +112,76 @@ export async function streamRun(
   }
   try {
     const rejected = await openRejected(options.rejected);
-    const sink = await openSink({
-      format: 'arrow',
+    const sinkOptions = {
       stream: process.stdout,
-      columns: plan.columns,
+      columns: options.keepDropped ? withNullableText(plan) : plan.columns,
       textColumn: plan.textColumn,
       extra: extraColumns(settings),
       replace: settings.replaceStatus,
       metadata: await keptMetadata(plan, plan.units[0]!),
-    });
-    try {
-      const judged = mapOrdered(read(), IN_FLIGHT, async ({ unit, input, file }) => ({
-        input,
-        file,
+    };
+    const answers = isAnswering ? await openAnswerSink(sinkOptions) : null;
+    const sink = answers ?? (await openSink({ ...sinkOptions, format: 'arrow' }));
+    const write = async ({ input, file }: Piece, rows: RefinedRows): Promise<RefineCounts> => {
+      await rejected.write(file, input.rejected);
+      const { isLeftOut, texts } = writtenTexts(rows, options);
+      const staying = Int32Array.from(rows.status.keys()).filter((row) => !isLeftOut(row));
+      const extra = extraValues(rows, settings);
+      const refused = new Map<number, ValueProblem>();
+      const { carry } = input;
+      const refuse = (row: number, problem: ValueProblem): void => {
+        refused.set(row, problem);
+      };
+      await place.waiting('output', () =>
+        sink.write({ text: texts, rows: staying, carry, extra, refuse }),
+      );
+      place.onWritten();
+      await rejected.write(file, await refusedRows(input, plan.textColumn, refused));
+      const written = withRefused(rows, refused);
+      rows.release();
+      input.batch.release();
+      input.carry.release();
+      return addCounts(written.counts, rejectedCounts(input.rejected));
+    };
+    const refined = (pieces: AsyncIterable<Piece>) => {
+      const judged = mapOrdered(pieces, IN_FLIGHT, async (piece) => ({
+        piece,
         judged: await stopping.computing(
-          judgeBatch(core, input.batch, input.rowStatus, {
+          judgeBatch(core, piece.input.batch, piece.input.rowStatus, {
             guard: place.guard,
-            place: { unit: unit.index, firstRow: input.firstRow },
+            place: { unit: piece.unit.index, firstRow: piece.input.firstRow },
             signal: drop,
           }),
         ),
       }));
-      const executed = mapOrdered(judged, IN_FLIGHT, async ({ input, file, judged }) => ({
-        input,
-        file,
+      return mapOrdered(judged, IN_FLIGHT, async ({ piece, judged }) => ({
+        piece,
         rows: await stopping.computing(executeBatch(core, judged, drop)),
       }));
-      for await (const { input, file, rows } of executed) {
-        await rejected.write(file, input.rejected);
-        const staying = Int32Array.from(rows.status.keys()).filter(
-          (row) => rows.status[row] !== 'dropped',
-        );
-        const extra = extraValues(rows, settings);
-        const refused = new Map<number, ValueProblem>();
-        const { carry } = input;
-        const refuse = (row: number, problem: ValueProblem): void => {
-          refused.set(row, problem);
-        };
-        await place.waiting('output', () =>
-          sink.write({ text: rows.texts, rows: staying, carry, extra, refuse }),
-        );
+    };
+    const pieces = read();
+    try {
+      place.onStreamed({ kind: 'begin', answers: isAnswering, textColumn: plan.textColumn });
+      for (let sequence = 0; ; sequence++) {
+        const first = await pieces.next();
+        if (first.done) break;
+        let own: RefineCounts = ZERO_COUNTS;
+        for await (const { piece, rows } of refined(upToEnd(first.value, pieces, isAnswering))) {
+          const added = await write(piece, rows);
+          own = addCounts(own, added);
+          counts = addCounts(counts, added);
+        }
+        if (!answers) break;
+        const metadata = [[SEQUENCE, String(sequence)] as const];
+        await place.waiting('output', () => answers.answer(metadata));
         place.onWritten();
-        await rejected.write(file, await refusedRows(input, plan.textColumn, refused));
-        const written = withRefused(rows, refused);
-        counts = addCounts(addCounts(counts, written.counts), rejectedCounts(input.rejected));
-        rows.release();
-        input.batch.release();
-        input.carry.release();
+        const { rowsIn, kept, edited, dropped, failed } = own;
+        place.onStreamed({ kind: 'batch', sequence, rowsIn, kept, edited, dropped, failed });
       }
       await sink.close();
       await rejected.close();
     } catch (error) {
+      await pieces.return(undefined);
       await Promise.allSettled([sink.abort(), rejected.abort()]);
       // What was written stays: its end is missing, and the reader is told by it.
       if (options.signal?.aborted && isGristmillError(error, 'ABORTED')) interrupted = true;
@@ -166,6 +205,50 @@ export async function streamRun(
     out: '-',
     errors: [],
   };
+}
+
+/** Pieces from `first` on; up to the end of its record batch where that is answered. */
+async function* upToEnd(
+  first: Piece,
+  rest: AsyncGenerator<Piece>,
+  isAnswering: boolean,
+): AsyncGenerator<Piece> {
+  yield first;
+  let last = first;
+  while (!(isAnswering && last.input.endsRecordBatch)) {
+    const next = await rest.next();
+    if (next.done) return;
+    last = next.value;
+    yield last;
+  }
+}
+
+/** Which rows are left out, and the texts of those that are not. */
+function writtenTexts(
+  rows: RefinedRows,
+  { keepDropped = false, droppedText = false }: ListedInputs,
+) {
+  const isDropped = (row: number): boolean => rows.status[row] === 'dropped';
+  if (!keepDropped) return { isLeftOut: isDropped, texts: rows.texts };
+  const { text } = rows.batch;
+  const texts = rows.texts.map((bytes, row) => {
+    if (!isDropped(row)) return bytes;
+    return droppedText ? bytesAt(text, row) : null;
+  });
+  return { isLeftOut: () => false, texts };
+}
+
+/** The columns when a text may be null: that of a dropped row is. */
+function withNullableText({ columns, textColumn }: CorpusPlan): CorpusColumn[] {
+  return columns.map((column) => {
+    if (column.name !== textColumn) return column;
+    const [element, ...rest] = column.elements;
+    return {
+      ...column,
+      elements: [{ ...element!, repetition_type: 'OPTIONAL' as const }, ...rest],
+      ...(column.arrow && { arrow: { ...column.arrow, nullable: true } }),
+    };
+  });
 }
 
 /** A stream has one schema. @throws CORPUS_SCHEMA_MIXED */

@@ -65,8 +65,8 @@ export interface SuperviseOptions<Request, Told> {
   readonly onTold: (told: Told) => void;
   /** Told of every death that a new worker follows: how it ended, and its last words. */
   readonly onDeath?: (exit: string) => void;
-  /** What a death is where no worker can go on from it; default: it can. */
-  readonly onlyDeath?: (death: Death) => Error;
+  /** What a death is where no worker can go on from it, else null; default: one always can. */
+  readonly onlyDeath?: (death: Death) => Error | null;
   /** Names the worker in errors. */
   readonly device: string;
   /** Time without a move after which it is killed; 0: never. */
@@ -83,6 +83,8 @@ export interface SuperviseOptions<Request, Told> {
 export interface Death {
   readonly exit: string;
   readonly lastWords: string;
+  /** It had nothing under way yet: it planned, or loaded models. */
+  readonly isAtStart: boolean;
   /** Rows that engines had. */
   readonly inFlight: readonly RowSet[];
 }
@@ -187,7 +189,8 @@ class Supervisor<Request, Told> {
     const exit = this.#killedFor ?? how;
     for (const told of [signal, stop]) if (told?.aborted) throw abortError(WHAT, told);
     const isAtStart = phase < PHASE_RUNNING;
-    if (!isAtStart && onlyDeath) throw onlyDeath({ exit, lastWords, inFlight });
+    const end = onlyDeath?.({ exit, lastWords, isAtStart, inFlight });
+    if (end) throw end;
     const nAside = this.#suspicion.aside.length;
     this.#suspicion = afterDeath(this.#suspicion, inFlight);
     if (commits > 0 || this.#suspicion.aside.length > nAside) {

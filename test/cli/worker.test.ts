@@ -97,7 +97,7 @@ describe.skipIf(process.platform !== 'linux')('the worker of gristmill refine', 
     await new Promise((resolve) => command.stdout!.once('data', resolve));
     process.kill((await until(() => workerOf(command.pid!)))!, 'SIGKILL');
     const { code, stderr } = await finished;
-    expect([code, stderr]).toEqual([1, expect.stringMatching(/RUN_STREAM_CUT: .*SIGKILL/)]);
+    expect([code, stderr]).toEqual([5, expect.stringMatching(/RUN_STREAM_CUT: .*SIGKILL/)]);
   });
 
   it('leaves in silence when the reader of its stream does', async () => {
@@ -116,6 +116,6 @@ describe.skipIf(process.platform !== 'linux')('the worker of gristmill refine', 
     await new Promise((resolve) => command.stdout.once('data', resolve));
     command.stdout.destroy();
     const code = await new Promise((resolve) => command.once('close', resolve));
-    expect([code, stderr]).toEqual([0, expect.not.stringContaining('EPIPE')]);
+    expect([code, stderr]).toEqual([141, expect.not.stringContaining('EPIPE')]);
   });
 });
