@@ -68,7 +68,7 @@ function declareForRequire(file, seen) {
   seen.add(file);
   const source = readFileSync(file, 'utf8');
   const text = source.replace(
-    /(\bfrom\s+|\bimport\()(['"])([^'"\n]+)\2/g,
+    /(\bfrom\s+|\bimport\(|\bimport\s+)(['"])([^'"\n]+)\2/g,
     (_, before, quote, specifier) => {
       if (ESM_ONLY.has(specifier)) {
         const mode = "{ 'resolution-mode': 'import' }";

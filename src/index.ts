@@ -65,6 +65,9 @@ export {
   writeTemplates,
 } from './annotate/templates.ts';
 export { CHUNK_WAYS, type ChunkWay, type Split, type WindowExample } from './annotate/types.ts';
+
+import './batch/record-batch.ts';
+
 export { type BytesColumn, buildBatch, bytesAt, DocumentBatch } from './batch/document-batch.ts';
 export { type Lane, SlabPool, type SlabPoolOptions } from './batch/slab-pool.ts';
 export {
@@ -361,7 +364,8 @@ export {
   type WindowProgram,
 } from './program/types.ts';
 export { WINDOW_EXECUTE_DEFAULTS, type WindowExecuteOptions } from './program/window-execution.ts';
-export { PROFILES, type Profile } from './refine/profile.ts';
+export type { Profile } from './refine/profile.ts';
+export { PROFILES } from './refine/profiles.ts';
 export { ALL_REASONS } from './refine/reasons.ts';
 export type { RefinedRows } from './refine/refine-batch.ts';
 export type { RefineOptions, StageName } from './refine/refine-options.ts';

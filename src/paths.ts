@@ -18,7 +18,7 @@ function rootAbove(folder: string): string {
   return existsSync(join(folder, 'package.json')) || parent === folder ? folder : rootAbove(parent);
 }
 
-/** A compiled file below dist/, e.g. `distFile('program/worker.js')`; workers are always started from there. */
+/** A compiled file below dist/, e.g. `distFile('refine/run-worker.js')`; workers are always started from there. */
 export function distFile(relativePath: string): string {
   return join(packageRoot, 'dist', relativePath);
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { Counts, own } from '../src/own.ts';
-import { loadProfile } from '../src/refine/profile.ts';
+import { loadProfile } from '../src/refine/find-profile.ts';
 
 const INHERITED = ['constructor', 'toString', 'hasOwnProperty', 'valueOf', '__proto__'];
 

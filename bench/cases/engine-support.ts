@@ -10,7 +10,8 @@ import {
 } from '../../src/model/random.ts';
 import type { DocumentViews, NativeEngine, PromptFrame } from '../../src/native/engine.ts';
 import { cacheFolder } from '../../src/paths.ts';
-import { PROFILES, type Profile } from '../../src/refine/profile.ts';
+import type { Profile } from '../../src/refine/profile.ts';
+import { PROFILES } from '../../src/refine/profiles.ts';
 import { promptFrame } from '../../src/refine/prompt.ts';
 import { median } from './median.ts';
 

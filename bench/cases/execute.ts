@@ -87,7 +87,7 @@ async function timePool(
   nWorkers: number,
   nRuns: number,
 ): Promise<Timing> {
-  await using pool = new ExecutionPool({ slabs, nWorkers });
+  await using pool = new ExecutionPool({ slabs, nWorkers, bytesHere: 0 });
   const digests: Buffer[] = [];
   const runAll = async (visit?: (index: number, execution: BatchExecution) => void) => {
     // Two batches in flight keep the workers fed while results are taken over.

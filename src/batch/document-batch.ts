@@ -8,7 +8,7 @@
  * The same bytes are seen by the main thread, the Piscina workers (through {@link BatchDescriptor}) and C++
  * (through the typed-array views). Nothing is copied between stages. The region is released explicitly.
  */
-import { Field, makeData, RecordBatch, Schema, Struct, Utf8 } from 'apache-arrow';
+import type { RecordBatch } from 'apache-arrow';
 import {
   alignUp,
   type Lane,
@@ -49,6 +49,19 @@ export interface BatchDescriptor {
 /** Values of one column before they are laid out: bytes, or null. */
 export type BytesValues = readonly (Uint8Array | null)[];
 
+/** Makes a record batch of columns over the same bytes. */
+export type MakeRecordBatch = (
+  columns: readonly (readonly [name: string, column: BytesColumn])[],
+  nDocs: number,
+) => RecordBatch;
+
+let makeRecordBatch: MakeRecordBatch | null = null;
+
+/** How {@link DocumentBatch.toRecordBatch} works: apache-arrow is large, and runs of ours never ask for a record batch. */
+export function useRecordBatches(make: MakeRecordBatch): void {
+  makeRecordBatch = make;
+}
+
 /** Documents in shared memory. Holds one reference to its region until {@link DocumentBatch.release}. */
 export class DocumentBatch {
   readonly nDocs: number;
@@ -72,17 +85,10 @@ export class DocumentBatch {
 
   /** The batch as an Arrow record batch over the same bytes. */
   toRecordBatch(): RecordBatch {
+    if (!makeRecordBatch) throw new Error('record-batch.ts is not loaded');
     const columns: [string, BytesColumn][] = [['text', this.text]];
     if (this.id) columns.push(['id', this.id]);
-    const fields = columns.map(([name]) => new Field(name, new Utf8(), true));
-    const children = columns.map(([, column]) => utf8Data(column));
-    const data = makeData({
-      type: new Struct(fields),
-      length: this.nDocs,
-      nullCount: 0,
-      children,
-    });
-    return new RecordBatch(new Schema(fields), data);
+    return makeRecordBatch(columns, this.nDocs);
   }
 
   /** Adds a reference, for a second holder that will call {@link release} on its own batch object. */
@@ -202,15 +208,4 @@ function openColumn(descriptor: BatchDescriptor, column: ColumnDescriptor): Byte
       column.validity < 0 ? null : new Uint8Array(sab, column.validity, Math.ceil(nDocs / 8)),
     nullCount: column.nullCount,
   };
-}
-
-function utf8Data(column: BytesColumn) {
-  return makeData({
-    type: new Utf8(),
-    length: column.length,
-    nullCount: column.nullCount,
-    nullBitmap: column.validity,
-    valueOffsets: column.offsets,
-    data: column.data,
-  });
 }

@@ -9,6 +9,7 @@ import {
 import type { ChunkStatistics } from '../annotate/chunks/chunk-statistics.ts';
 import { EXAMPLE_KINDS, type ExampleShares } from '../annotate/chunks/shares.ts';
 import { CHUNK_WAYS, type ChunkWay } from '../annotate/types.ts';
+import { count } from '../figures.ts';
 import {
   INTERRUPT_WORDS,
   lostAnswers,
@@ -17,7 +18,6 @@ import {
   summaryText,
 } from './annotate-output.ts';
 import { type ExpertFlags, expertFrom, expertOptions } from './expert-flags.ts';
-import { count } from './figures.ts';
 import { defined, share, wholeNumber } from './flags.ts';
 import { noticePrinter, untilInterrupted } from './interrupt.ts';
 import { duration } from './progress.ts';

@@ -7,6 +7,7 @@ import {
   type AnnotateProgress,
 } from '../annotate/label/label-types.ts';
 import { writeTemplates } from '../annotate/templates.ts';
+import { count } from '../figures.ts';
 import { addChunksCommand } from './annotate-chunks.ts';
 import {
   INTERRUPT_WORDS,
@@ -16,7 +17,6 @@ import {
   summaryText,
 } from './annotate-output.ts';
 import { type ExpertFlags, expertFrom, expertOptions } from './expert-flags.ts';
-import { count } from './figures.ts';
 import { defined, share, wholeNumber } from './flags.ts';
 import { noticePrinter, untilInterrupted } from './interrupt.ts';
 import { duration } from './progress.ts';

@@ -5,9 +5,9 @@
  * Texts are untrusted: control characters are shown as escapes, so that no document drives the terminal.
  */
 import { styleText } from 'node:util';
+import { counted } from '../figures.ts';
 import { escapeHidden } from '../printable.ts';
 import type { RefinedRow } from '../refine/run-options.ts';
-import { counted } from './figures.ts';
 
 /** Lines of one document that are shown, at most. */
 const MAX_LINES = 28;

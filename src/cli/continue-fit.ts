@@ -10,10 +10,10 @@ import { type Pilot, percentText, readPilots } from '../continual/fit/pilots.ts'
 import { replayCurve, replayFigure } from '../continual/fit/replay-figure.ts';
 import { writeDurably } from '../durable-files.ts';
 import { GristmillError, printable } from '../errors.ts';
+import { count } from '../figures.ts';
 import { own } from '../own.ts';
 import { lrCurve } from '../schedules/curve.ts';
 import type { ScheduleInput } from '../schedules/spec.ts';
-import { count } from './figures.ts';
 import { defined, wholeNumber } from './flags.ts';
 import { table } from './mix-output.ts';
 import { printResult } from './say.ts';

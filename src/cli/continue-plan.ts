@@ -9,8 +9,8 @@ import { resolvePlan } from '../continual/plan/resolve.ts';
 import { planTimeline } from '../continual/plan/timeline.ts';
 import { writeResult } from '../continual/write-result.ts';
 import { GristmillError, printable } from '../errors.ts';
+import { count } from '../figures.ts';
 import { escapeHidden } from '../printable.ts';
-import { count } from './figures.ts';
 import { table } from './mix-output.ts';
 import { printResult } from './say.ts';
 

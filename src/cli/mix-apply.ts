@@ -1,6 +1,7 @@
 /** `gristmill mix apply`: a mixed corpus, or the weights in another trainer's form. */
 import { type Command, Option } from 'commander';
 import type { SinkFormat } from '../corpus/types.ts';
+import { count } from '../figures.ts';
 import { BLEND_TARGETS, type BlendTarget } from '../interop/blend-targets.ts';
 import { exportBlend, leftOutOfBlend } from '../interop/blends.ts';
 import { TRIED_WITH } from '../interop/releases.ts';
@@ -9,7 +10,6 @@ import { chosenMixture, type Mixture } from '../mixture/apply/chosen-mixture.ts'
 import type { PickOptions } from '../mixture/apply/picks.ts';
 import { writeWhole } from '../mixture/write-whole.ts';
 import { readSources } from '../tokens/sources.ts';
-import { count } from './figures.ts';
 import { defined, list } from './flags.ts';
 import { noticePrinter, onInterrupt } from './interrupt.ts';
 import { note, progressLine, table, toCount, toNumber, warn } from './mix-output.ts';

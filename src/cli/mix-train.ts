@@ -1,5 +1,6 @@
 /** `gristmill mix tokenize`, `train`: parsing and printing around the token store and the sweep of proxies. */
 import { type Command, Option } from 'commander';
+import { count } from '../figures.ts';
 import {
   PROXY_PRESETS,
   type ProxyPreset,
@@ -11,7 +12,6 @@ import { readMixtures } from '../mixture/tables.ts';
 import { readSources } from '../tokens/sources.ts';
 import type { StoreIndex } from '../tokens/token-store.ts';
 import { tokenizeDomains } from '../tokens/tokenize.ts';
-import { count } from './figures.ts';
 import { noticePrinter, onInterrupt } from './interrupt.ts';
 import { addApplyCommand } from './mix-apply.ts';
 import { progressLine, table, toCount, toNumber } from './mix-output.ts';

@@ -1,5 +1,6 @@
 /** What `gristmill refine --plan` prints. */
 import { printable } from '../errors.ts';
+import { count } from '../figures.ts';
 import type { PlanOverview } from '../refine/run-options.ts';
 import type { RunSummary } from '../refine/statistics.ts';
 
@@ -13,13 +14,13 @@ export function planTable(plan: PlanOverview, errors: RunSummary['errors']): str
     .map((file) => [
       printable(file.path),
       file.format,
-      file.rows === null ? '?' : file.rows.toLocaleString('en'),
+      file.rows === null ? '?' : count(file.rows),
       `${(file.bytes / 1e6).toFixed(1)} MB`,
       `${file.units}`,
     ]);
   const lines = table([['file', 'format', 'rows', 'size', 'units'], ...rows]);
   const more = plan.files.length - rows.length;
-  if (more > 0) lines.push(`and ${more.toLocaleString('en')} more; --json lists all`);
+  if (more > 0) lines.push(`and ${count(more)} more; --json lists all`);
   for (const { family, columns } of plan.schemas) {
     lines.push(`columns (${family}): ${columns.map(typed).join(', ')}`);
   }

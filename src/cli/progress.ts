@@ -2,11 +2,11 @@
  * Progress and the closing table: a bar on a terminal, a plain line every ten seconds elsewhere, nothing with --json.
  * Everything but the table goes to stderr.
  */
-import { Presets, SingleBar } from 'cli-progress';
+
+import { count } from '../figures.ts';
 import { escapeHidden, printableLines } from '../printable.ts';
 import type { RefineProgress } from '../refine/run-options.ts';
 import type { RunSummary } from '../refine/statistics.ts';
-import { count } from './figures.ts';
 import { say } from './say.ts';
 
 /** Where progress goes. */
@@ -21,7 +21,11 @@ const PLAIN_EVERY_MS = 10_000;
 const LEAST_SHARE = 0.02;
 
 /** A printer for stderr. */
-export function progressPrinter({ json }: { readonly json: boolean }): ProgressPrinter {
+export async function progressPrinter({
+  json,
+}: {
+  readonly json: boolean;
+}): Promise<ProgressPrinter> {
   const stream = process.stderr;
   const silent: ProgressPrinter = { update: () => {}, notice: () => {}, stop: () => {} };
   if (json) return silent;
@@ -38,6 +42,7 @@ export function progressPrinter({ json }: { readonly json: boolean }): ProgressP
       },
     };
   }
+  const { Presets, SingleBar } = await import('cli-progress');
   const bar = new SingleBar(
     {
       stream,
@@ -144,11 +149,11 @@ export function summaryTable(summary: RunSummary): string {
   const share = (rows: number): string =>
     summary.rowsIn === 0 ? '' : `${((100 * rows) / summary.rowsIn).toFixed(1)}%`;
   const rows: [string, string, string][] = [
-    ['rows in', summary.rowsIn.toLocaleString('en'), ''],
-    ['kept', summary.kept.toLocaleString('en'), share(summary.kept)],
-    ['edited', summary.edited.toLocaleString('en'), share(summary.edited)],
-    ['dropped', summary.dropped.toLocaleString('en'), share(summary.dropped)],
-    ['failed', summary.failed.toLocaleString('en'), share(summary.failed)],
+    ['rows in', count(summary.rowsIn), ''],
+    ['kept', count(summary.kept), share(summary.kept)],
+    ['edited', count(summary.edited), share(summary.edited)],
+    ['dropped', count(summary.dropped), share(summary.dropped)],
+    ['failed', count(summary.failed), share(summary.failed)],
     ...Object.entries(summary.reasons)
       .filter(([reason, n]) => SAME_AS[reason]?.(summary) !== n)
       .map(([reason, n]): [string, string, string] => [
@@ -156,14 +161,14 @@ export function summaryTable(summary: RunSummary): string {
         count(n),
         share(n),
       ]),
-    ['chars in', summary.charsIn.toLocaleString('en'), ''],
+    ['chars in', count(summary.charsIn), ''],
     [
       'chars out',
-      summary.charsOut.toLocaleString('en'),
+      count(summary.charsOut),
       summary.charsIn === 0 ? '' : `${((100 * summary.charsOut) / summary.charsIn).toFixed(1)}%`,
     ],
     ...thresholdRows(summary),
-    ['windows', summary.windows.toLocaleString('en'), ''],
+    ['windows', count(summary.windows), ''],
     [
       'units',
       summary.unitsDone === summary.units

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { GristmillError } from '../errors.ts';
-import { PROFILES } from '../refine/profile.ts';
+import { PROFILES } from '../refine/profiles.ts';
 import { NAMED_REFINERS, type RefinerName } from '../refine/refiner-names.ts';
 import { refineCorpus } from '../refine/run.ts';
 import type { RefineCorpusOptions } from '../refine/run-options.ts';
@@ -214,7 +214,7 @@ export function refineCommand(): Command {
         });
       }
       const isStream = flags.out === '-' && !flags.plan;
-      const progress = progressPrinter({ json: flags.json ?? false });
+      const progress = await progressPrinter({ json: flags.json ?? false });
       await using events = openEvents(flags.eventsFd, isStream);
       const toTable = flags.out !== '-' && !flags.json;
       const shown =

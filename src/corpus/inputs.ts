@@ -4,7 +4,6 @@ import { createReadStream, existsSync, realpathSync } from 'node:fs';
 import { lstat, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import picomatch from 'picomatch';
 import { GristmillError } from '../errors.ts';
 import { localPath } from '../local-path.ts';
 import { conversionOf, extensionOf, formatOf, KNOWN_FORMATS, STDIN } from './formats.ts';
@@ -82,7 +81,7 @@ async function expand(input: string, walker: Walker): Promise<void> {
     return failure ? walker.fail(input, failure) : walker.named(input);
   }
   const isLink = await lstat(input).catch(() => null);
-  if (!isLink && picomatch.scan(input).isGlob) return walker.glob(input);
+  if (!isLink && (await import('picomatch')).default.scan(input).isGlob) return walker.glob(input);
   const isMissing = found.code === 'ENOENT' || found.code === 'ENOTDIR';
   const reason = isMissing
     ? isLink

@@ -9,7 +9,6 @@
 import { isUtf8 } from 'node:buffer';
 import type { Dirent } from 'node:fs';
 import { readdir, realpath, stat } from 'node:fs/promises';
-import picomatch from 'picomatch';
 import { GristmillError, throwIfAborted } from '../errors.ts';
 import { extensionOf, formatOf } from './formats.ts';
 import { commandOf, TAKEN_OUT } from './own-folders.ts';
@@ -94,10 +93,11 @@ export class Walker {
 
   /** Files of known formats that match a glob, and those below folders that match it. */
   async glob(pattern: string): Promise<void> {
+    const { default: picomatch } = await import('picomatch');
     const { base, glob } = picomatch.scan(pattern);
     const folder = base === '' ? '.' : base;
     const found = await stat(folder).catch(() => null);
-    if (found?.isDirectory()) await this.#walk(folder, patternOf(glob));
+    if (found?.isDirectory()) await this.#walk(folder, patternOf(glob, picomatch));
   }
 
   /** Says that a file cannot be read. */
@@ -299,7 +299,7 @@ function escapeName(name: Buffer): string {
 }
 
 /** A glob below its base, by segments where its braces allow it. */
-function patternOf(glob: string): Pattern {
+function patternOf(glob: string, picomatch: typeof import('picomatch').default): Pattern {
   const matches = picomatch(glob);
   const segments = segmentsOf(glob);
   const deep = segments ? segments.indexOf('**') : 0;

@@ -5,21 +5,23 @@
  * slab pool's `output` lane, reserved by the inputs' sizes (an edited text is not longer than its input
  * unless `maxGrowthRatio` says so); what does not fit comes back as a transferred spill. Results do not
  * depend on the number of workers.
+ *
+ * Threads are started when there is work for them: a run of a few small batches executes in the calling thread.
  */
 import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { pathToFileURL } from 'node:url';
-import { Piscina } from 'piscina';
+import type { Piscina } from 'piscina';
 import type { DocumentBatch } from '../batch/document-batch.ts';
 import { type Region, releaseRegion, type SlabPool } from '../batch/slab-pool.ts';
 import { GristmillError, throwIfAborted } from '../errors.ts';
 import { addonFile, distFile } from '../paths.ts';
+import { runTask } from './execute-task.ts';
 import { type ExecuteOptions, type ResolvedOptions, resolveOptions } from './options.ts';
 import { PackedResults, packPrograms, type WrittenTexts } from './pack.ts';
 import { REASON_CODES, type Reason } from './reasons.ts';
 import type { OpRecord } from './types.ts';
 import type { DocumentPrograms } from './verdict.ts';
-import { type ExecutionTask, runTask } from './worker.ts';
 
 /** Options of {@link ExecutionPool}. */
 export interface ExecutionPoolOptions {
@@ -29,11 +31,18 @@ export interface ExecutionPoolOptions {
   readonly nWorkers?: number;
   /** What the executor does. */
   readonly execute?: ExecuteOptions;
+  /**
+   * Bytes of texts, in batches too small to be cut, that are executed in the calling thread before the first thread is
+   * started; 0: none. Default 1 MiB.
+   */
+  readonly bytesHere?: number;
 }
 
 const DEFAULT_WORKERS = 2;
 /** A stretch of a batch is at least this large: below, handing it over costs more than it gains. */
 const MIN_STRETCH_BYTES = 2 ** 18;
+/** Starting a thread takes the CPU of executing ten times as many. */
+const DEFAULT_BYTES_HERE = 2 ** 20;
 /** Programs that change nothing, whatever the text; other ones reserve room for an output. */
 const KEEPS = new Set(['', 'keep_chunk()', 'keep_doc()', 'keep_all()', 'untouch_doc()']);
 
@@ -53,25 +62,36 @@ export class ExecutionPool {
   readonly nWorkers: number;
   readonly options: ResolvedOptions;
   readonly #slabs: SlabPool;
-  readonly #piscina: Piscina | null;
+  readonly #workerFile: string;
+  #piscina: Promise<Piscina> | null = null;
+  #started: Piscina | null = null;
+  /** Bytes that may still be executed in the calling thread. */
+  #bytesHere: number;
   #disposed = false;
 
   /**
-   * @throws OPTION_INVALID for a number of workers below 0, or an option of the executor out of range
+   * @throws OPTION_INVALID for a number of workers or bytes below 0, or an option of the executor out of range
    * @throws PROGRAM_WORKER_MISSING when the compiled worker is not there
    */
-  constructor({ slabs, nWorkers, execute }: ExecutionPoolOptions) {
+  constructor({ slabs, nWorkers, execute, bytesHere = DEFAULT_BYTES_HERE }: ExecutionPoolOptions) {
     this.nWorkers = nWorkers ?? Math.min(DEFAULT_WORKERS, availableParallelism());
-    if (!Number.isSafeInteger(this.nWorkers) || this.nWorkers < 0) {
-      throw new GristmillError('OPTION_INVALID', {
-        option: 'nWorkers',
-        expected: 'a whole number of at least 0',
-        received: nWorkers,
-      });
+    for (const [option, received] of Object.entries({ nWorkers: this.nWorkers, bytesHere })) {
+      if (Number.isSafeInteger(received) && received >= 0) continue;
+      const expected = 'a whole number of at least 0';
+      throw new GristmillError('OPTION_INVALID', { option, expected, received });
     }
     this.options = resolveOptions(execute);
     this.#slabs = slabs;
-    this.#piscina = this.nWorkers === 0 ? null : startWorkers(this.nWorkers);
+    this.#bytesHere = bytesHere;
+    this.#workerFile = distFile('program/worker.cjs');
+    if (this.nWorkers > 0 && !existsSync(this.#workerFile)) {
+      throw new GristmillError('PROGRAM_WORKER_MISSING', { file: this.#workerFile });
+    }
+  }
+
+  /** Threads that are there now. */
+  get nThreads(): number {
+    return this.#started?.threads.length ?? 0;
   }
 
   /**
@@ -96,6 +116,7 @@ export class ExecutionPool {
       });
     }
     const stretches = this.#cut(batch, programs);
+    const isHere = this.#isHere(batch);
     const outputBytes = stretches.reduce((sum, stretch) => sum + stretch.outputBytes, 0);
     const region =
       outputBytes > 0 ? await this.#slabs.allocate(outputBytes, 'output', signal) : null;
@@ -104,12 +125,15 @@ export class ExecutionPool {
       const parts = stretches.map(async ({ docStart, docEnd, outputBytes: byteLength }) => {
         const output = region && { sab: region.sab, byteOffset, byteLength };
         byteOffset += byteLength;
-        const packed = packPrograms(programs, docStart, docEnd);
+        const packedPrograms = packPrograms(programs, docStart, docEnd);
         const { descriptor } = batch;
         const { options } = this;
         const range = { batch: descriptor, docStart, docEnd };
-        const task = { ...range, programs: packed, options, output, traceWith: TRACE_WITH };
-        const results = new PackedResults(await this.#run(task, signal));
+        const task = { ...range, programs: packedPrograms, options, output, traceWith: TRACE_WITH };
+        throwIfAborted(signal, 'execution');
+        // A running task is short and owns a part of the output region: it is never torn down half-way.
+        const packed = isHere ? runTask(task) : await (await this.#threads()).run(task);
+        const results = new PackedResults(packed as Int32Array);
         const bytes = output
           ? new Uint8Array(output.sab, output.byteOffset, output.byteLength)
           : new Uint8Array(0);
@@ -130,18 +154,30 @@ export class ExecutionPool {
   /** Stops the threads. Running tasks fail; calling it again does nothing. */
   async destroy(): Promise<void> {
     this.#disposed = true;
-    await this.#piscina?.destroy();
+    await (await this.#piscina)?.destroy();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.destroy();
   }
 
-  async #run(task: ExecutionTask, signal?: AbortSignal): Promise<Int32Array> {
-    throwIfAborted(signal, 'execution');
-    if (this.#piscina === null) return runTask(task);
-    // A running task is short and owns a part of the output region: it is never torn down half-way.
-    return (await this.#piscina.run(task)) as Int32Array;
+  /** Whether a batch is executed in the calling thread. */
+  #isHere({ nDocs, text: { offsets } }: DocumentBatch): boolean {
+    if (this.nWorkers === 0) return true;
+    const nBytes = offsets[nDocs]! - offsets[0]!;
+    if (nBytes > MIN_STRETCH_BYTES || nBytes >= this.#bytesHere) return false;
+    this.#bytesHere -= nBytes;
+    return true;
+  }
+
+  #threads(): Promise<Piscina> {
+    // A batch may have waited for its region meanwhile.
+    if (this.#disposed) throw new GristmillError('DISPOSED', { object: 'ExecutionPool' });
+    this.#piscina ??= startWorkers(this.#workerFile, this.nWorkers).then((piscina) => {
+      this.#started = piscina;
+      return piscina;
+    });
+    return this.#piscina;
   }
 
   #cut(batch: DocumentBatch, programs: readonly DocumentPrograms[]): Stretch[] {
@@ -244,12 +280,11 @@ function mayEdit(programs: DocumentPrograms): boolean {
   );
 }
 
-function startWorkers(nWorkers: number): Piscina {
-  const file = distFile('program/worker.cjs');
-  if (!existsSync(file)) throw new GristmillError('PROGRAM_WORKER_MISSING', { file });
+async function startWorkers(file: string, nWorkers: number): Promise<Piscina> {
+  const { Piscina } = await import('piscina');
   return new Piscina({
     filename: pathToFileURL(file).href,
-    // The others start when there is work for them: a small run pays for one.
+    // The others start when there is work for them.
     minThreads: 1,
     idleTimeout: 30_000,
     maxThreads: nWorkers,

@@ -9,13 +9,11 @@ import type { ProgramGrammar } from '../native/grammar.ts';
 import { DIALECTS } from '../program/dialects.ts';
 import { ExecutionPool } from '../program/pool.ts';
 import type { DialectName } from '../program/types.ts';
-import { chunkStage } from './chunk-stage.ts';
 import { defaultSizes, defaultSlots } from './devices.ts';
-import { documentStage } from './document-stage.ts';
-import { openLocalEngine, type RefinerEngine } from './engine.ts';
+import type { RefinerEngine } from './engine.ts';
 import { type ModelFile, resolveModel } from './model-file.ts';
 import { withNamedRefiner } from './named-refiners.ts';
-import { loadProfile, type Profile } from './profile.ts';
+import type { Profile } from './profile.ts';
 import type { RefineCore } from './refine-batch.ts';
 import type { RefineOptions, StageName } from './refine-options.ts';
 import {
@@ -93,6 +91,7 @@ export async function resolveRefiner(asked: RefineOptions): Promise<ResolvedRefi
       checkScoring(stage, model, options);
       return { model, profile: null };
     }
+    const { loadProfile } = await import('./find-profile.ts');
     const profile = withSystem(loadProfile(options.profile, model.path), options.system);
     if (profile[stage] === null) {
       throw new GristmillError('OPTION_INVALID', {
@@ -205,6 +204,7 @@ export async function openCore(
     const sizes = defaultSizes(device, options.threads);
     const nSlots = options.slots ?? defaultSlots(device, nCtxSlot);
     const settings = { ...sizes, nSlots, modelPath, device, nCtxSlot };
+    const { openLocalEngine } = await import('./engine.ts');
     const engine = await openLocalEngine(settings);
     opened[stage] = engine;
     return engine;
@@ -235,6 +235,7 @@ export async function openCore(
     const { maxPromptTokens, maxNewTokens } = profile.document!;
     const answer = mode === 'generate' ? Math.min(maxNewTokens, 48) : 16;
     const engine = await open('document', document.model.path, maxPromptTokens + answer);
+    const { documentStage } = await import('./document-stage.ts');
     return documentStage({ engine, profile, mode, threshold: threshold ?? 0.5 });
   };
   const openWriter = async (): Promise<RefineCore['write']> => {
@@ -243,6 +244,7 @@ export async function openCore(
     const maxPromptTokens = longestChunkPrompt(profile);
     const { maxNewTokens } = profile.chunk!;
     const engine = await open('chunk', chunk.model.path, maxPromptTokens + maxNewTokens);
+    const { chunkStage } = await import('./chunk-stage.ts');
     return chunkStage({
       engine,
       profile,

@@ -21,10 +21,11 @@ import { join } from 'node:path';
 import { readLedgerJson } from '../durable-files.ts';
 import { GristmillError } from '../errors.ts';
 import { localPath } from '../local-path.ts';
+import { checkRecord } from './check-record.ts';
 import { type PartValues, partRows } from './part-rows.ts';
 import type { RunIdentity } from './run-identity.ts';
 import { addCounts, type RefineCounts, ZERO_COUNTS } from './statistics.ts';
-import { checkRecord, type UnitFile, type UnitRecord } from './unit-record.ts';
+import type { UnitFile, UnitRecord } from './unit-record.ts';
 
 /** What became of a row. */
 export type RowStatus = 'kept' | 'edited' | 'dropped' | 'failed';

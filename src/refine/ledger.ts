@@ -16,7 +16,7 @@
  *     So every public file belongs to a committed unit, and every committed unit's files come to be public.
  *  3. Whatever lies under tmp/ without a record is thrown away and done again.
  *  4. rows in = kept + edited + dropped + failed, checked before a record is written.
- *  5. Records are checked when they are read again (unit-record.ts). A unit whose files were cut or removed since is
+ *  5. Records are checked when they are read again (check-record.ts). A unit whose files were cut or removed since is
  *     done again: it is a function of the inputs.
  *  6. What has produced nothing blocks nothing: a run without a committed unit gives way to one with other settings.
  */
@@ -27,13 +27,7 @@ import { GristmillError } from '../errors.ts';
 import { makeFolder } from '../local-path.ts';
 import { type Lease, type TakeLeaseOptions, takeLease } from '../work/lease.ts';
 import { compareIdentity, type RunIdentity } from './run-identity.ts';
-import {
-  checkRecord,
-  filesOf,
-  type PlannedUnit,
-  type UnitRecord,
-  unitName,
-} from './unit-record.ts';
+import { filesOf, type PlannedUnit, type UnitRecord, unitName } from './unit-record.ts';
 
 /** An open ledger; one process at a time holds it. */
 export interface Ledger {
@@ -85,7 +79,7 @@ export async function openLedger(
     lease = await takeLease(out, join(folder, 'lock'), options);
     for (const part of ['units', 'tmp']) makeFolder(join(folder, part));
     claim(out, identity);
-    const committed = readRecords(out, identity, options);
+    const committed = await readRecords(out, identity, options);
     rmSync(join(folder, 'tmp'), { recursive: true, force: true });
     makeFolder(join(folder, 'tmp'));
     return ledgerOver(out, folder, committed, lease);
@@ -180,15 +174,18 @@ function publish(out: string, record: UnitRecord): string | null {
 const RECORD_NAME = /^\d+\.json$/;
 
 /** @throws RUN_LEDGER_INVALID for a record that no run of this plan has written */
-function readRecords(
+async function readRecords(
   out: string,
   { units: nUnits }: RunIdentity,
   { units, onNotice }: OpenLedgerOptions,
-): Map<number, UnitRecord> {
+): Promise<Map<number, UnitRecord>> {
   const records = new Map<number, UnitRecord>();
   const folder = join(out, FOLDER, 'units');
-  for (const name of readdirSync(folder).sort()) {
-    if (!RECORD_NAME.test(name)) continue;
+  const names = readdirSync(folder).filter((name) => RECORD_NAME.test(name));
+  if (names.length === 0) return records;
+  // A new run has none, and its start is spared the schemas.
+  const { checkRecord } = await import('./check-record.ts');
+  for (const name of names.sort()) {
     const file = join(folder, name);
     const record = checkRecord(readLedgerJson(file), { file, name, nUnits, units });
     const damaged = publish(out, record);

@@ -7,7 +7,7 @@ import { join, resolve } from 'node:path';
 import { GristmillError } from '../errors.ts';
 import { makeFolder } from '../local-path.ts';
 import { inspectModel } from '../model/inspect.ts';
-import { RANDOM_MODEL_PRESETS, type RandomModelPreset, writeRandomModel } from '../model/random.ts';
+import type { RandomModelPreset } from '../model/random.ts';
 import { cacheFolder, defaultModelFile } from '../paths.ts';
 import type { ModelIdentity } from './run-identity.ts';
 
@@ -51,6 +51,7 @@ export async function resolveModel(
 }
 
 async function randomModel(preset: string, seed: number): Promise<string> {
+  const { RANDOM_MODEL_PRESETS, writeRandomModel } = await import('../model/random.ts');
   if (!Object.hasOwn(RANDOM_MODEL_PRESETS, preset)) {
     throw new GristmillError('OPTION_INVALID', {
       option: 'model',

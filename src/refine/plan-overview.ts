@@ -1,11 +1,9 @@
 /** A plan in words and as data, for those who want to see it before it is carried out. */
 import { describeLeftOut } from '../corpus/inputs.ts';
 import type { CorpusPlan } from '../corpus/types.ts';
+import { counted } from '../figures.ts';
 import type { PlanOverview } from './run-options.ts';
 import { totalRows } from './tally.ts';
-
-const counted = (value: number, thing: string): string =>
-  `${value.toLocaleString('en')} ${thing}${value === 1 ? '' : 's'}`;
 
 /** Failed files that are named; a summary lists all. */
 const MAX_NAMED = 20;

@@ -25,7 +25,6 @@ import {
 import { ALONE, type RunPlace } from './run-place.ts';
 import { openKeeper } from './score-keeper.ts';
 import type { RunSummary, UsedThresholds } from './statistics.ts';
-import { streamRun } from './stream-run.ts';
 import { emptyTally, summarise } from './tally.ts';
 import type { OutputSettings } from './unit-writer.ts';
 import { usedThresholds } from './used-thresholds.ts';
@@ -67,6 +66,7 @@ export async function runHere(
     }
     const { onStreamed } = options;
     const told = onStreamed ? { ...place, onStreamed } : place;
+    const { streamRun } = await import('./stream-run.ts');
     const outcome = await streamRun(options, resolved, { started, drop, place: told });
     if (outcome.interrupted) throwIfAborted(drop, 'the run');
     return { ...outcome, thresholds };

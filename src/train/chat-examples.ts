@@ -20,7 +20,8 @@ import {
   PART_TRIM_START,
   PART_TRUSTED,
 } from '../native/tokenizer.ts';
-import { loadProfile, type Profile } from '../refine/profile.ts';
+import { loadProfile } from '../refine/find-profile.ts';
+import type { Profile } from '../refine/profile.ts';
 import {
   type ConversationFrame,
   conversationFrame,

@@ -11,7 +11,7 @@ import { GristmillError } from '../errors.ts';
 import { inspectModel } from '../model/inspect.ts';
 import { isTokenizer, trainTokenizer } from '../model/tokenizer-training.ts';
 import { native } from '../native/index.ts';
-import { loadProfile } from '../refine/profile.ts';
+import { loadProfile } from '../refine/find-profile.ts';
 import { hashOf } from '../same-run.ts';
 import { lrCurve } from '../schedules/curve.ts';
 import { learningRateAt } from '../schedules/schedule.ts';

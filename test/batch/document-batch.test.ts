@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import '../../src/batch/record-batch.ts';
 import { buildBatch, bytesAt, DocumentBatch, isNullAt } from '../../src/batch/document-batch.ts';
 import { SlabPool } from '../../src/batch/slab-pool.ts';
 import { planCorpus } from '../../src/corpus/plan.ts';

@@ -19,7 +19,7 @@ let pool: ExecutionPool;
 
 beforeAll(() => {
   if (!existsSync(WORKER)) throw new Error(`${WORKER} is missing: run \`npm run build\``);
-  pool = new ExecutionPool({ slabs, nWorkers: 2 });
+  pool = new ExecutionPool({ slabs, nWorkers: 2, bytesHere: 0 });
 });
 
 afterAll(() => pool.destroy());
@@ -55,7 +55,7 @@ const cases = fc.array(fc.tuple(texts, documentPrograms), { maxLength: 20 });
 
 describe('agrees with execute()', () => {
   test.each([0, 2])('%i workers', async (nWorkers) => {
-    const own = new ExecutionPool({ slabs, nWorkers });
+    const own = new ExecutionPool({ slabs, nWorkers, bytesHere: 0 });
     await fc.assert(
       fc.asyncProperty(cases, async (list) => {
         const documents = list.map(([text]) => text);
@@ -74,7 +74,7 @@ describe('agrees with execute()', () => {
 
   test('compat, in a worker', async () => {
     const options = { executor: 'compat' } as const;
-    const own = new ExecutionPool({ slabs, nWorkers: 1, execute: options });
+    const own = new ExecutionPool({ slabs, nWorkers: 1, execute: options, bytesHere: 0 });
     const words = 'one two three four five six seven eight nine ten eleven\nmenu';
     const documents = ['', words, 'short', words];
     const given = [
@@ -101,7 +101,7 @@ test('a large batch is cut over the workers and keeps its order', async () => {
   const given = documents.map((_, doc) =>
     doc % 3 === 0 ? null : `remove_lines(${doc % 2}, ${doc % 2})`,
   );
-  const own = new ExecutionPool({ slabs: large, nWorkers: 2 });
+  const own = new ExecutionPool({ slabs: large, nWorkers: 2, bytesHere: 0 });
   const batch = await batchOf(documents, large);
   const execution = await own.execute(batch, given);
   expectSame(execution, documents, given);
@@ -113,7 +113,7 @@ test('a large batch is cut over the workers and keeps its order', async () => {
 test('an output that does not fit its region comes back as a spill', async () => {
   // The published executor has no bound on growth; the region is as large as the inputs.
   const options = { executor: 'compat' } as const;
-  const own = new ExecutionPool({ slabs, nWorkers: 1, execute: options });
+  const own = new ExecutionPool({ slabs, nWorkers: 1, execute: options, bytesHere: 0 });
   const text = 'one two three four five six seven eight nine ten eleven é';
   const documents = [`${text}\nmenu`, text, text];
   const grow = 'normalize(source_str="e", target_str="EEEEEEEEEE é")';
@@ -143,6 +143,31 @@ test('batches run side by side', async () => {
   await Promise.all(runs);
 });
 
+test('threads are started by what is worth them', async () => {
+  const documents = ['menu\nbody', `menu\n${'text '.repeat(20)}`];
+  const given = documents.map(() => 'remove_lines(0, 0)');
+  const own = new ExecutionPool({ slabs, nWorkers: 1, bytesHere: 300 });
+  const counts: number[] = [];
+  for (let run = 0; run < 4; run++) {
+    const batch = await batchOf(documents);
+    const execution = await own.execute(batch, given);
+    expectSame(execution, documents, given);
+    execution.release();
+    batch.release();
+    counts.push(own.nThreads);
+  }
+  // 114 bytes a batch: two of them are within the bytes.
+  expect(counts).toEqual([0, 0, 1, 1]);
+  await own.destroy();
+  // One that is worth cutting goes to a thread at once.
+  const large = new SlabPool({ slabBytes: 2 ** 20, nSlabs: 2 });
+  const other = new ExecutionPool({ slabs: large, nWorkers: 1 });
+  const batch = await batchOf(['x'.repeat(2 ** 18 + 1)], large);
+  (await other.execute(batch, [null])).release();
+  expect(other.nThreads).toBe(1);
+  await other.destroy();
+});
+
 test('nothing is reserved where nothing can change', async () => {
   const documents = ['a b c', 'd e f'];
   const batch = await batchOf(documents);
@@ -158,6 +183,7 @@ test('misuse is refused with a code', async () => {
   expect(() => new ExecutionPool({ slabs, nWorkers: -1 })).toThrow(
     expect.objectContaining({ code: 'OPTION_INVALID' }),
   );
+  expect(() => new ExecutionPool({ slabs, bytesHere: 0.5 })).toThrow(/bytesHere/);
   const aborted = pool.execute(batch, ['drop_doc()'], AbortSignal.abort());
   await expect(aborted).rejects.toMatchObject({ code: 'ABORTED' });
   const closed = new ExecutionPool({ slabs, nWorkers: 1 });

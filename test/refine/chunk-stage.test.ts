@@ -4,7 +4,8 @@ import { execute } from '../../src/program/execute.ts';
 import { chunkStage } from '../../src/refine/chunk-stage.ts';
 import { defaultSlots } from '../../src/refine/devices.ts';
 import { openLocalEngine, type RefinerEngine } from '../../src/refine/engine.ts';
-import { PROFILES, type Profile } from '../../src/refine/profile.ts';
+import type { Profile } from '../../src/refine/profile.ts';
+import { PROFILES } from '../../src/refine/profiles.ts';
 import { documents, removeFolder, tinyModel } from '../engine/support.ts';
 
 let engine: RefinerEngine;

@@ -11,7 +11,8 @@ import {
   type RandomModelPreset,
   writeRandomModel,
 } from '../../src/model/random.ts';
-import { loadProfile, type Profile } from '../../src/refine/profile.ts';
+import { loadProfile } from '../../src/refine/find-profile.ts';
+import type { Profile } from '../../src/refine/profile.ts';
 import { openRefiner } from '../../src/refine/refiner.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'gristmill-shapes-'));

@@ -7,7 +7,7 @@ import { RANDOM_MODEL_PRESETS, writeRandomModel } from '../../src/model/random.t
 import { defaultModelFile } from '../../src/paths.ts';
 import { resolveRefiner } from '../../src/refine/core.ts';
 import { withNamedRefiner } from '../../src/refine/named-refiners.ts';
-import { PROFILES } from '../../src/refine/profile.ts';
+import { PROFILES } from '../../src/refine/profiles.ts';
 import { openRefiner } from '../../src/refine/refiner.ts';
 import { NAMED_REFINERS } from '../../src/refine/refiner-names.ts';
 

@@ -2,7 +2,9 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { loadProfile, PROFILES, type Profile } from '../../src/refine/profile.ts';
+import { loadProfile } from '../../src/refine/find-profile.ts';
+import type { Profile } from '../../src/refine/profile.ts';
+import { PROFILES } from '../../src/refine/profiles.ts';
 import { promptFrame } from '../../src/refine/prompt.ts';
 
 const model = { chatTemplate: null, bosToken: '<s>', eosToken: '</s>', addBos: true };

@@ -3,13 +3,13 @@
  *
  * The oracle of the ProX stages knows nothing of llama.cpp nor of frames: it renders the whole prompt as one string and
  * runs SentencePiece's merging over it in the plainest way. What BOS and the first space are was found by running the
- * published calls with the libraries that they pin (see src/refine/profile.ts).
+ * published calls with the libraries that they pin (see src/refine/profiles.ts).
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { NativeEngine, RenderedPrompts } from '../../src/native/engine.ts';
 import { chunkFrame } from '../../src/refine/chunk-stage.ts';
 import { documentFrame } from '../../src/refine/document-stage.ts';
-import { loadProfile } from '../../src/refine/profile.ts';
+import { loadProfile } from '../../src/refine/find-profile.ts';
 import {
   decode,
   documents,

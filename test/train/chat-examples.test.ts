@@ -7,7 +7,7 @@ import type { NativeEngine } from '../../src/native/engine.ts';
 import { native } from '../../src/native/index.ts';
 import type { NativeTokenizer } from '../../src/native/tokenizer.ts';
 import { chunkFrame } from '../../src/refine/chunk-stage.ts';
-import { PROFILES } from '../../src/refine/profile.ts';
+import { PROFILES } from '../../src/refine/profiles.ts';
 import { ChatEncoder } from '../../src/train/chat-examples.ts';
 import type { ChatTurn } from '../../src/train/conversation.ts';
 

@@ -13,7 +13,7 @@ import { openPageScorer } from '../../src/lines/page-scorer.ts';
 import { inspectModel } from '../../src/model/inspect.ts';
 import { trainTokenizer } from '../../src/model/tokenizer-training.ts';
 import { native } from '../../src/native/index.ts';
-import { PROFILES } from '../../src/refine/profile.ts';
+import { PROFILES } from '../../src/refine/profiles.ts';
 import { documentsOf, SequenceOrder } from '../../src/tokens/token-data.ts';
 import { readTrainConfig, type TrainConfigInput } from '../../src/train/config.ts';
 import { evaluateLm } from '../../src/train/eval-lm.ts';

@@ -28,8 +28,9 @@ import {
   text,
 } from '../../options.ts';
 import { defaultModelFile } from '../../paths.ts';
+import { loadProfile } from '../../refine/find-profile.ts';
 import { mapOrdered } from '../../refine/pipeline.ts';
-import { loadProfile, type Profile } from '../../refine/profile.ts';
+import type { Profile } from '../../refine/profile.ts';
 import type { Lease } from '../../work/lease.ts';
 import { chatRow, splitOf } from '../chat-file.ts';
 import { type CheckedExample, checkExample } from '../derive/check-example.ts';

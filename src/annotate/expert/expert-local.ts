@@ -8,7 +8,7 @@
 import { abortError, GristmillError, isGristmillError } from '../../errors.ts';
 import { inspectModel } from '../../model/inspect.ts';
 import { defaultSizes, parseDevices } from '../../refine/devices.ts';
-import { PROFILES } from '../../refine/profile.ts';
+import { PROFILES } from '../../refine/profiles.ts';
 import { promptFrame } from '../../refine/prompt.ts';
 import { type ExpertEngine, openExpertHere, openExpertProcess } from './expert-engine.ts';
 import type { ExpertRequest } from './request.ts';

@@ -31,8 +31,8 @@ import {
   text,
   whole,
 } from '../../options.ts';
+import { loadProfile } from '../../refine/find-profile.ts';
 import { mapOrdered } from '../../refine/pipeline.ts';
-import { loadProfile } from '../../refine/profile.ts';
 import { statusColumns } from '../../refine/reserved-columns.ts';
 import { type Expert, endsInGoodOrder, openExpert } from '../expert/expert.ts';
 import { FailureCauses } from '../failure-causes.ts';

@@ -7,7 +7,7 @@
 import { DIALECTS } from '../../program/dialects.ts';
 import { EXECUTE_DEFAULTS } from '../../program/options.ts';
 import { parseProgram } from '../../program/parse.ts';
-import { loadProfile } from '../../refine/profile.ts';
+import { loadProfile } from '../../refine/find-profile.ts';
 import { openRefiner } from '../../refine/refiner.ts';
 import type { LineRefiner } from '../line-scorer.ts';
 

@@ -10,7 +10,7 @@ import { MAX_LINE_START, WINDOW_EXECUTE_DEFAULTS } from '../../../src/program/wi
 import { chunkStage } from '../../../src/refine/chunk-stage.ts';
 import { longestChunkPrompt } from '../../../src/refine/core.ts';
 import { openLocalEngine } from '../../../src/refine/engine.ts';
-import { loadProfile } from '../../../src/refine/profile.ts';
+import { loadProfile } from '../../../src/refine/find-profile.ts';
 import { openRefiner } from '../../../src/refine/refiner.ts';
 import { syntheticPages } from '../../train/support.ts';
 

@@ -6,7 +6,7 @@ import { readKeptIds } from '../../../src/annotate/kept-ids.ts';
 import { annotateDocuments } from '../../../src/annotate/label/label-documents.ts';
 import type { AnnotateDocumentsOptions } from '../../../src/annotate/label/label-types.ts';
 import { writeTemplates } from '../../../src/annotate/templates.ts';
-import { PROFILES } from '../../../src/refine/profile.ts';
+import { PROFILES } from '../../../src/refine/profiles.ts';
 import { readGoldDocuments } from '../../../src/scorers/gold.ts';
 import { writeTestCorpus } from '../../support/corpus.ts';
 import {
