@@ -17,7 +17,7 @@ if (data === undefined || unknown.length > 0) {
   process.exit(2);
 }
 const log = (line) => process.stderr.write(`${line}\n`);
-const { markdown, figure } = renderTables(await measureTables({ data, models: folder, log }));
+const { markdown, figure } = await renderTables(await measureTables({ data, models: folder, log }));
 const readme = join(folder, 'README.md');
 writeFileSync(readme, putTables(readFileSync(readme, 'utf8'), markdown));
 writeFileSync(join(folder, 'trade-off.svg'), figure);

@@ -7,6 +7,8 @@ import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import type { Resvg } from '@resvg/resvg-wasm';
 import { GristmillError } from '../errors.ts';
+import { inlineFigure } from './figure.ts';
+import { paletteOf, withColours } from './theme.ts';
 
 const require = createRequire(import.meta.url);
 
@@ -18,7 +20,7 @@ interface Renderer {
 let opened: Promise<Renderer> | null = null;
 
 /**
- * Draws a figure.
+ * Draws a figure, on light paper.
  *
  * @param svg one of ours: its root has a width
  * @param scale pixels by unit of the figure, above 0. Default 2
@@ -29,9 +31,9 @@ export async function pngOf(svg: string, scale = 2): Promise<Uint8Array> {
   const { Resvg, font } = await opened;
   let drawing: InstanceType<typeof Resvg>;
   try {
-    drawing = new Resvg(svg, {
+    drawing = new Resvg(withColours(inlineFigure(svg), 'light'), {
       fitTo: { mode: 'zoom', value: scale },
-      background: 'white',
+      background: paletteOf('light').get('paper')!,
       font: {
         fontBuffers: [font],
         defaultFontFamily: 'DejaVu Sans',

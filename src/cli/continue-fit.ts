@@ -99,7 +99,7 @@ export function addFitCommands(command: Command): void {
     .action(fitLawCommand);
 }
 
-function fitReplayCommand(inputs: readonly string[], flags: ReplayFlags): void {
+async function fitReplayCommand(inputs: readonly string[], flags: ReplayFlags): Promise<void> {
   const { old = [], new: fresh = [], stages, tolerance, weights, seed, json, out, svg } = flags;
   if (tolerance !== undefined && weights) {
     invalid('--tolerance', 'either --tolerance or --weights', 'both');
@@ -124,7 +124,7 @@ function fitReplayCommand(inputs: readonly string[], flags: ReplayFlags): void {
         : null;
   const result = { fit, choice, curve: replayCurve(fit) };
   if (out !== undefined) write(out, `${JSON.stringify(result, null, 2)}\n`);
-  if (svg !== undefined) write(svg, replayFigure(fit, choice?.replay));
+  if (svg !== undefined) write(svg, await replayFigure(fit, choice?.replay));
   printResult(json, result, () => replayText(fit, choice, flags));
 }
 

@@ -47,7 +47,7 @@ async function plan(file: string | undefined, flags: PlanFlags): Promise<void> {
     throw new GristmillError('OPTION_INVALID', details);
   }
   const resolved = resolvePlan(readPlan(file), { file });
-  const svg = flags.svg || flags.png ? planTimeline(resolved) : '';
+  const svg = flags.svg || flags.png ? await planTimeline(resolved) : '';
   if (flags.svg) writeResult(flags.svg, svg);
   if (flags.png) writeResult(flags.png, await pngOf(svg));
   if (flags.scheduleCsv) writeResult(flags.scheduleCsv, scheduleCsv(resolved));

@@ -177,7 +177,7 @@ class LmRun {
 
   async #checkpoint(): Promise<void> {
     await this.#trainer.saveCheckpoint(this.#folder.checkpoint, this.#folder.checkpointState());
-    this.#folder.plot();
+    await this.#folder.plot();
   }
 
   async #export(path: string): Promise<void> {

@@ -142,13 +142,13 @@ export class RunFolder implements Disposable {
     this.#log.add(record);
   }
 
-  plot(): void {
+  async plot(): Promise<void> {
     const points = (pick: (record: TrainRecord) => number | undefined): LossPoint[] =>
       this.records.flatMap((record) => {
         const loss = pick(record);
         return loss === undefined ? [] : [{ step: record.step, loss }];
       });
-    const picture = lossPlot(
+    const picture = await lossPlot(
       this.#title,
       points(({ loss }) => loss),
       points(({ validationLoss }) => validationLoss),

@@ -1,8 +1,8 @@
 /** PNG of our figures: sizes from the file's own header, and that text is drawn. */
 import { inflateSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
+import { drawFigure } from '../../src/charts/figure.ts';
 import { pngOf } from '../../src/charts/png.ts';
-import { svgOf, textAt } from '../../src/charts/svg.ts';
 
 interface Picture {
   readonly width: number;
@@ -28,13 +28,14 @@ function read(png: Uint8Array): Picture {
 }
 
 describe('pngOf', () => {
+  const figure = (title: string) => drawFigure(() => ({ title, panels: [] }));
+
   it('draws at the scale that is asked for, with text', async () => {
-    const empty = read(await pngOf(svgOf(120, 40, [])));
-    expect([empty.width, empty.height]).toEqual([240, 80]);
-    const text = read(await pngOf(svgOf(120, 40, [textAt(5, 20, 'learning rate')])));
+    const empty = read(await pngOf(await figure('')));
+    const text = read(await pngOf(await figure('learning rate')));
     expect(text.nShades).toBeGreaterThan(empty.nShades + 200);
-    const small = read(await pngOf(svgOf(120, 40, []), 1));
-    expect([small.width, small.height]).toEqual([120, 40]);
+    const small = read(await pngOf(await figure(''), 1));
+    expect([empty.width, empty.height]).toEqual([2 * small.width, 2 * small.height]);
   });
 
   it('refuses what is no figure', async () => {

@@ -83,7 +83,7 @@ describe('figures', () => {
     const fit = await fitMixture({ runs, model: 'ridge', folds: 0 });
     const weights = Array.from(runs.ids, (_, run) => runs.weights[run * 3]!);
     const losses = Array.from(runs.ids, (_, run) => runs.losses[run * 2 + 1]!);
-    expect(correlationHeatmap(fit)).toContain(`>${spearman(weights, losses)!.toFixed(2)}<`);
+    expect(await correlationHeatmap(fit)).toContain(`>${spearman(weights, losses)!.toFixed(2)}<`);
   });
 
   it('draw rays from the least to the greatest weight, through the mean, inside the simplex', async () => {

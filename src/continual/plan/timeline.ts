@@ -5,35 +5,26 @@
  * starts from that one's end, its anneal is on nobody's way: it is dashed. A dotted line leads from a checkpoint that is
  * not the end of the stage in front to the stage that starts from it.
  */
-import {
-  COLOURS,
-  label,
-  lineThrough,
-  num,
-  type Panel,
-  panelAt,
-  svgOf,
-  textAt,
-} from '../../charts/svg.ts';
+import { figureText, type LegendEntry } from '../../charts/elements.ts';
+import { drawFigure, hatchOf } from '../../charts/figure.ts';
+import { colour, MUTED, seriesColour } from '../../charts/theme.ts';
 import { tokensText } from './report.ts';
 import { peakOf } from './segments.ts';
 import type { ContinualPlan, PlanStage } from './types.ts';
 
-const LEFT = 70;
-const PLOT_WIDTH = 760;
-const LEGEND_WIDTH = 230;
-const TOP = 72;
-const RATE_HEIGHT = 220;
-const MIX_HEIGHT = 150;
-const GAP = 40;
+const WIDTH = 980;
+const RATE_HEIGHT = 290;
+const MIX_HEIGHT = 220;
+const MARGIN_LEFT = 64;
+const MARGIN_RIGHT = 24;
 /** Points of all curves together; more than there are pixels. */
 const MAX_POINTS = 2000;
 const MIN_STAGE_POINTS = 4;
-const MAX_LEGEND = 20;
-const MAX_TITLE = 110;
+const MAX_HATCHES = 64;
+const RATE_LINE = colour('accent');
+const BRANCH_LINE = colour('positive');
 /** Pixels of a letter, about. */
-const LETTER = 6.2;
-const N_TICKS = 6;
+const LETTER = 6.4;
 
 type Point = readonly [tokens: number, rate: number];
 
@@ -52,8 +43,17 @@ interface Stretch {
   readonly isAbandoned: boolean;
 }
 
+/** A share of the mix, over some tokens. */
+interface MixBar {
+  readonly x1: number;
+  readonly x2: number;
+  readonly y1: number;
+  readonly y2: number;
+  readonly fill: string;
+}
+
 /** Draws a plan. */
-export function planTimeline(plan: ContinualPlan): string {
+export function planTimeline(plan: ContinualPlan): Promise<string> {
   let total = 0;
   const placed = plan.stages.map((stage): Placed => {
     const start = total;
@@ -64,25 +64,6 @@ export function planTimeline(plan: ContinualPlan): string {
   // Rates are around 1e-4: in units of a power of ten their ticks can be read.
   const exponent = peak > 0 ? Math.floor(Math.log10(peak)) : 0;
   const unit = 10 ** exponent;
-  const across = { left: LEFT, width: PLOT_WIDTH, xRange: [0, total] as const };
-  const rates = panelAt({
-    ...across,
-    top: TOP,
-    height: RATE_HEIGHT,
-    yRange: [0, peak > 0 ? peak / unit : 1],
-    title: '',
-    xTicks: [],
-  });
-  const bottom = TOP + RATE_HEIGHT + GAP + MIX_HEIGHT;
-  const mix = panelAt({
-    ...across,
-    top: bottom - MIX_HEIGHT,
-    height: MIX_HEIGHT,
-    yRange: [0, 100],
-    title: 'data, % of the sequences',
-    xTicks: tokenTicks(total),
-    yTicks: [0, 25, 50, 75, 100].map((share) => [share, String(share)] as const),
-  });
   const names = [
     ...new Set(
       plan.stages.flatMap(({ segments }) =>
@@ -90,27 +71,79 @@ export function planTimeline(plan: ContinualPlan): string {
       ),
     ),
   ];
-  const unitName = exponent === 0 ? '' : `, in 1e${exponent}`;
-  return svgOf(LEFT + PLOT_WIDTH + LEGEND_WIDTH, Math.max(bottom + 44, legendEnd(names)), [
-    hatches(names),
-    textAt(LEFT, 20, plan.name.slice(0, MAX_TITLE), { size: 14 }),
-    textAt(LEFT, 42, `learning rate${unitName}`, { size: 12 }),
-    rates.frame,
-    ...placed.flatMap((at) => [stageName(at, rates), mixBars(at, names, mix)]),
-    mix.frame,
-    ...placed.flatMap((at) => [
-      ...(at.start > 0 ? [boundary(at.start, rates, bottom)] : []),
-      ...stretchesOf(plan, at, total).map(({ points, isAbandoned }) =>
-        lineThrough(
-          points.map(([tokens, rate]) => [rates.x(tokens), rates.y(rate / unit)]),
-          { stroke: '#1f5fa8', width: 1.8, ...(isAbandoned && { dash: '5 4' }) },
-        ),
-      ),
-      ...branchOf(at, placed, rates, unit),
-    ]),
-    textAt(LEFT + PLOT_WIDTH / 2, bottom + 32, 'tokens', { anchor: 'middle', fill: '#555' }),
-    ...legend(plan, names),
-  ]);
+  const across = {
+    width: WIDTH,
+    chart: { marginLeft: MARGIN_LEFT, marginRight: MARGIN_RIGHT },
+  } as const;
+  const x = { domain: [0, total], tickFormat: tokensText, ticks: 8 };
+  const stretches = placed.flatMap((at) => stretchesOf(plan, at, total));
+  const branches = placed.flatMap((at) => branchOf(at, placed));
+  const starts = placed.slice(1).map(({ start }) => start);
+  const labels = placed.flatMap((at) => stageLabel(at, total));
+  return drawFigure((Plot) => ({
+    title: plan.name,
+    description: `${plan.name}: learning rate and data over tokens`,
+    legend: legendOf(plan, names),
+    hatches: names.slice(0, MAX_HATCHES).map((_, at) => seriesColour(at)),
+    panels: [
+      {
+        ...across,
+        height: RATE_HEIGHT,
+        chart: {
+          ...across.chart,
+          marginTop: 34,
+          x: { ...x, label: null },
+          y: {
+            label: `learning rate${exponent === 0 ? '' : `, in 1e${exponent}`}`,
+            grid: true,
+            domain: [0, peak > 0 ? peak / unit : 1],
+          },
+          marks: [
+            Plot.ruleX(starts, { stroke: MUTED, strokeWidth: 0.7 }),
+            ...stretches.map(({ points, isAbandoned }) =>
+              Plot.line(
+                points.map(([tokens, rate]) => [tokens, rate / unit]),
+                {
+                  ...{ stroke: RATE_LINE, strokeWidth: 1.8 },
+                  ...(isAbandoned && { strokeDasharray: '5 4' }),
+                },
+              ),
+            ),
+            ...branches.flatMap(([from, to]) => [
+              Plot.dot([[from[0], from[1] / unit]], { r: 3, fill: BRANCH_LINE }),
+              Plot.line(
+                [from, to].map(([tokens, rate]) => [tokens, rate / unit]),
+                {
+                  ...{ stroke: BRANCH_LINE, strokeWidth: 1.3, strokeDasharray: '1.5 3' },
+                },
+              ),
+            ]),
+            Plot.text(labels, {
+              ...{ x: 'at', text: 'text', frameAnchor: 'top', dy: -8, lineAnchor: 'bottom' },
+            }),
+          ],
+        },
+      },
+      {
+        ...across,
+        height: MIX_HEIGHT,
+        chart: {
+          ...across.chart,
+          marginBottom: 40,
+          x: { ...x, label: 'tokens' },
+          y: { label: 'data (% of the sequences)', domain: [0, 100], ticks: 5 },
+          marks: [
+            Plot.rect(
+              placed.flatMap((at) => mixBars(at, names)),
+              { x1: 'x1', x2: 'x2', y1: 'y1', y2: 'y2', fill: 'fill' },
+            ),
+            Plot.ruleX(starts, { stroke: MUTED, strokeWidth: 0.7 }),
+          ],
+          color: { type: 'identity' },
+        },
+      },
+    ],
+  }));
 }
 
 /** The curve of a stage, in one line, or in two where its anneal is on nobody's way. */
@@ -163,126 +196,62 @@ function curvePoints({ stage, start, tokensPerStep }: Placed, wanted: number): P
 function branchOf(
   { stage, start }: Placed,
   placed: readonly Placed[],
-  rates: Panel,
-  unit: number,
-): string[] {
+): (readonly [from: Point, to: Point])[] {
   const { from } = stage;
   if (!from || (from.checkpoint === 'annealed' && from.stage === stage.index - 1)) return [];
   const parent = placed[from.stage]!;
   const step = from.checkpoint === 'constant' ? parent.stage.constantStep! : parent.stage.nSteps;
   const rate = parent.stage.curve.at(step);
-  const x = rates.x(parent.start + step * parent.tokensPerStep);
-  const y = rates.y(rate / unit);
   return [
-    `<circle cx="${num(x)}" cy="${num(y)}" r="3" fill="#c0392b"/>`,
-    lineThrough(
-      [
-        [x, y],
-        [rates.x(start), y],
-      ],
-      { stroke: '#c0392b', width: 1.2, dash: '1.5 3' },
-    ),
+    [
+      [parent.start + step * parent.tokensPerStep, rate],
+      [start, rate],
+    ],
   ];
 }
 
-function boundary(tokens: number, { x }: Panel, bottom: number): string {
-  return lineThrough(
-    [
-      [x(tokens), TOP],
-      [x(tokens), bottom],
-    ],
-    { stroke: '#999', width: 0.7 },
-  );
-}
-
 /** Above its stretch, cut to fit; none where there is no room. */
-function stageName({ stage, start }: Placed, { x }: Panel): string {
-  const left = x(start);
-  const width = x(start + stage.nTokens) - left;
-  const nLetters = Math.floor((width - 4) / LETTER);
-  const text = stage.done ? `${stage.name} (done)` : stage.name;
-  if (nLetters < 2) return '';
-  const cut = text.length > nLetters ? `${text.slice(0, nLetters - 1)}…` : text;
-  return textAt(left + width / 2, TOP - 8, cut, { anchor: 'middle' });
+function stageLabel(
+  { stage, start }: Placed,
+  total: number,
+): { readonly at: number; readonly text: string }[] {
+  const pixels = ((WIDTH - MARGIN_LEFT - MARGIN_RIGHT) * stage.nTokens) / total;
+  const nLetters = Math.floor((pixels - 4) / LETTER);
+  if (nLetters < 2) return [];
+  const text = figureText(stage.done ? `${stage.name} (done)` : stage.name, nLetters);
+  return [{ at: start + stage.nTokens / 2, text }];
 }
 
-function mixBars({ stage, start, tokensPerStep }: Placed, names: string[], mix: Panel): string {
-  return stage.segments
-    .flatMap(({ firstStep, endStep, sources }) => {
-      const left = mix.x(start + firstStep * tokensPerStep);
-      const width = mix.x(start + endStep * tokensPerStep) - left;
-      let below = 0;
-      return sources.map(({ dataset, kind, weight }) => {
-        const top = mix.y((below + weight) * 100);
-        const height = mix.y(below * 100) - top;
-        below += weight;
-        const at = names.indexOf(dataset);
-        const fill = kind === 'replay' ? `url(#replay-${at})` : colourOf(at);
-        return `<rect x="${num(left)}" y="${num(top)}" width="${num(width)}" height="${num(height)}" fill="${fill}"/>`;
-      });
-    })
-    .join('\n');
-}
-
-function colourOf(dataset: number): string {
-  return COLOURS[dataset % COLOURS.length]!;
-}
-
-/** Stripes in the colour of each dataset. */
-function hatches(names: readonly string[]): string {
-  const patterns = names.map((_, at) => {
-    const colour = colourOf(at);
-    return `<pattern id="replay-${at}" width="5" height="5" patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><rect width="5" height="5" fill="${colour}" fill-opacity="0.25"/><rect width="2" height="5" fill="${colour}"/></pattern>`;
+function mixBars({ stage, start, tokensPerStep }: Placed, names: readonly string[]): MixBar[] {
+  return stage.segments.flatMap(({ firstStep, endStep, sources }) => {
+    const place = { x1: start + firstStep * tokensPerStep, x2: start + endStep * tokensPerStep };
+    let below = 0;
+    return sources.map(({ dataset, kind, weight }) => {
+      const [y1, y2] = [100 * below, 100 * (below + weight)];
+      below += weight;
+      const at = names.indexOf(dataset);
+      const isHatched = kind === 'replay' && at < MAX_HATCHES;
+      return { ...place, y1, y2, fill: isHatched ? hatchOf(at) : seriesColour(at) };
+    });
   });
-  return `<defs>${patterns.join('')}</defs>`;
 }
 
-function legendEnd(names: readonly string[]): number {
-  return TOP + 20 * (Math.min(names.length, MAX_LEGEND) + 5);
+function legendOf({ stages }: ContinualPlan, names: readonly string[]): LegendEntry[] {
+  const isBranched = stages.some(
+    ({ from, index }) => from && (from.checkpoint === 'constant' || from.stage !== index - 1),
+  );
+  return [
+    ...names.map((name, at): LegendEntry => ({ name, colour: seriesColour(at) })),
+    ...(stages.some(({ replay }) => replay)
+      ? [{ name: 'hatched: replay', colour: hatchOf(0) }]
+      : []),
+    ...(stages.some((stage) => isAnnealAbandoned({ stages }, stage))
+      ? [legendLine('anneal nothing starts from', RATE_LINE, '5 4')]
+      : []),
+    ...(isBranched ? [legendLine('starts from that checkpoint', BRANCH_LINE, '1.5 3')] : []),
+  ];
 }
 
-function legend({ stages }: ContinualPlan, names: readonly string[]): string[] {
-  const x = LEFT + PLOT_WIDTH + 20;
-  const rows: string[] = [];
-  const row = (mark: (y: number) => string, text: string): void => {
-    const y = TOP + 10 + 20 * rows.length;
-    rows.push(`${mark(y)}\n${textAt(x + 26, y + 4, text)}`);
-  };
-  const box = (fill: string) => (y: number) =>
-    `<rect x="${x}" y="${num(y - 6)}" width="18" height="12" fill="${fill}"/>`;
-  const line = (stroke: string, dash: string) => (y: number) =>
-    lineThrough(
-      [
-        [x, y],
-        [x + 18, y],
-      ],
-      { stroke, dash },
-    );
-  names.slice(0, MAX_LEGEND).forEach((name, at) => {
-    row(box(colourOf(at)), label(name));
-  });
-  if (names.length > MAX_LEGEND) row(() => '', `and ${names.length - MAX_LEGEND} more`);
-  if (stages.some(({ replay }) => replay)) row(box('url(#replay-0)'), 'hatched: replay');
-  if (stages.some((stage) => isAnnealAbandoned({ stages }, stage))) {
-    row(line('#1f5fa8', '5 4'), 'anneal that nothing starts from');
-  }
-  if (
-    stages.some(
-      ({ from, index }) => from && (from.checkpoint === 'constant' || from.stage !== index - 1),
-    )
-  ) {
-    row(line('#c0392b', '1.5 3'), 'starts from that checkpoint');
-  }
-  return rows;
-}
-
-/** Round numbers of tokens. */
-function tokenTicks(total: number): (readonly [number, string])[] {
-  const rough = total / N_TICKS;
-  const power = 10 ** Math.floor(Math.log10(rough));
-  const step = [1, 2, 5, 10].map((factor) => factor * power).find((width) => width >= rough)!;
-  return Array.from({ length: Math.floor(total / step + 1e-9) + 1 }, (_, at) => [
-    at * step,
-    tokensText(at * step),
-  ]);
+function legendLine(name: string, stroke: string, dash: string): LegendEntry {
+  return { name, colour: stroke, mark: 'line', dash };
 }

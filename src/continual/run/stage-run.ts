@@ -335,7 +335,7 @@ class StageRun {
 
   async #draw(): Promise<void> {
     const { plan, stage } = this.#options;
-    const svg = stageFigure(`${plan.name}, ${stage.name}`, this.#log.records);
+    const svg = await stageFigure(`${plan.name}, ${stage.name}`, this.#log.records);
     writeDurably(this.#path('loss.svg'), svg);
     writeDurably(this.#path('loss.png'), await pngOf(svg));
   }

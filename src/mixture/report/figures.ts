@@ -2,19 +2,10 @@
  * The figures of a fit: correlations, predicted against true losses, learning curve, mixtures, effects of domains.
  * Each is one SVG text. What would not be readable is left out and said: see {@link MAX_DOMAINS} and {@link MAX_TARGETS}.
  */
-
-import {
-  COLOURS,
-  divergingColour,
-  label,
-  lineThrough,
-  num,
-  panelAt,
-  rangeOf,
-  svgOf,
-  textAt,
-} from '../../charts/svg.ts';
-import type { FittedMixture, LearningCurve } from '../fit-types.ts';
+import { figureText } from '../../charts/elements.ts';
+import { dotsThrough, drawFigure, marginFor, type Panel, rangeOf } from '../../charts/figure.ts';
+import { colour, GRID, INK, MUTED, PAPER, seriesColour, seriesStyle } from '../../charts/theme.ts';
+import type { FittedMixture } from '../fit-types.ts';
 import { spearman } from '../statistics.ts';
 import { domainName, targetName } from '../tables.ts';
 
@@ -23,7 +14,8 @@ export const MAX_DOMAINS = 60;
 /** Targets that a figure shows; the first ones. */
 export const MAX_TARGETS = 40;
 
-const PANEL = { width: 260, height: 190, gapX: 90, gapY: 60, perRow: 3 } as const;
+const PANEL = { width: 330, height: 240 } as const;
+const COLUMNS = 3;
 const EFFECT_STEPS = 24;
 
 /** Indices of the domains that are shown, in their order. */
@@ -40,160 +32,185 @@ function shownTargets({ targets }: FittedMixture): number[] {
 }
 
 /** Spearman's correlation of every domain's weight with every target's loss; null where one does not vary. */
-export function correlationHeatmap(fit: FittedMixture): string {
+export function correlationHeatmap(fit: FittedMixture): Promise<string> {
   const { runs } = fit;
-  const domains = shownDomains(fit);
-  const targets = shownTargets(fit);
   const column = (values: Float64Array, nColumns: number, at: number): Float64Array =>
     Float64Array.from(runs.ids, (_, run) => values[run * nColumns + at]!);
-  const [cell, left, top] = [30, 190, 150];
-  const parts = [
-    textAt(10, 20, 'Spearman correlation of weight and loss', { size: 13 }),
-    ...targets.map((target, place) =>
-      textAt(left + place * cell + cell / 2 + 4, top - 8, label(targetName(fit.targets[target]!)), {
-        turn: -45,
-      }),
-    ),
-  ];
+  const domains = shownDomains(fit);
+  const targets = shownTargets(fit);
   const losses = targets.map((target) => column(runs.losses, fit.targets.length, target));
-  for (const [row, domain] of domains.entries()) {
-    const y = top + row * cell;
-    const name = label(domainName(fit.domains[domain]!));
-    parts.push(textAt(left - 8, y + cell / 2 + 4, name, { anchor: 'end' }));
+  const cells = domains.flatMap((domain) => {
     const weights = column(runs.weights, fit.domains.length, domain);
-    for (const [place, loss] of losses.entries()) {
+    return losses.map((loss, at) => {
       const rho = spearman(weights, loss);
-      const x = left + place * cell;
-      const fill = rho === null ? '#eee' : divergingColour(rho);
-      parts.push(
-        `<rect x="${x}" y="${y}" width="${cell}" height="${cell}" fill="${fill}" stroke="white"/>`,
-        textAt(x + cell / 2, y + cell / 2 + 3, rho === null ? '–' : hundredths(rho), {
-          anchor: 'middle',
-          size: 9,
-          fill: rho !== null && Math.abs(rho) > 0.6 ? 'white' : '#333',
-        }),
-      );
-    }
+      return { domain, target: targets[at]!, rho, size: Math.abs(rho ?? 0) };
+    });
+  });
+  const names = domains.map((domain) => nameOf(fit.domains[domain]!));
+  const losing = targets.map((target) => figureText(targetName(fit.targets[target]!)));
+  const left = marginFor(names);
+  // Names stand at 45 degrees.
+  const top = Math.ceil(marginFor(losing) * 0.75) + 16;
+  const cell = { x: 'target', y: 'domain' } as const;
+  return drawFigure((Plot) => ({
+    title: 'Spearman correlation of weight and loss',
+    legend: [
+      { name: '−1: more weight, less loss', colour: colour('negative') },
+      { name: '+1: more weight, more loss', colour: colour('positive') },
+    ],
+    panels: [
+      {
+        width: left + targets.length * 36 + Math.max(40, top),
+        height: top + domains.length * 28 + 10,
+        chart: {
+          ...{ marginLeft: left, marginTop: top, marginBottom: 6, marginRight: Math.max(30, top) },
+          x: { domain: targets, axis: 'top', label: null, tickRotate: -45, tickFormat: ofTarget },
+          y: { domain: domains, label: null, tickFormat: ofDomain },
+          marks: [
+            Plot.cell(cells, { ...cell, fill: GRID, inset: 0.5 }),
+            Plot.cell(cells, { ...cell, fill: PAPER, inset: 0.5, filter: isKnown }),
+            ...([-1, 1] as const).map((sign) =>
+              Plot.cell(cells, {
+                ...{ ...cell, inset: 0.5, fill: colour(sign < 0 ? 'negative' : 'positive') },
+                fillOpacity: 'size',
+                filter: ({ rho }: { rho: number | null }) => rho !== null && sign * rho > 0,
+              }),
+            ),
+            ...[true, false].map((isStrong) =>
+              Plot.text(cells, {
+                ...{ ...cell, text: rhoText, fontSize: 9, fill: isStrong ? PAPER : INK },
+                filter: ({ size }: { size: number }) => size > 0.6 === isStrong,
+              }),
+            ),
+          ],
+          opacity: { type: 'linear', domain: [0, 1], range: [0, 1] },
+        },
+      },
+    ],
+  }));
+  function ofTarget(target: number): string {
+    return figureText(targetName(fit.targets[target]!));
   }
-  const width = left + targets.length * cell + 130;
-  return svgOf(width, top + domains.length * cell + 20, parts);
+  function ofDomain(domain: number): string {
+    return nameOf(fit.domains[domain]!);
+  }
+}
+
+function isKnown({ rho }: { readonly rho: number | null }): boolean {
+  return rho !== null;
+}
+
+function nameOf(domain: string): string {
+  return figureText(domainName(domain));
 }
 
 /** Two decimals, and no minus in front of nothing. */
-function hundredths(value: number): string {
-  return (Math.round(100 * value) / 100 + 0).toFixed(2);
-}
-
-interface Slot {
-  readonly left: number;
-  readonly top: number;
-  readonly width: number;
-  readonly height: number;
-}
-
-/** Panels of a grid and its size. */
-function grid(nPanels: number): { readonly slots: Slot[]; width: number; height: number } {
-  const { width, height, gapX, gapY, perRow } = PANEL;
-  const nColumns = Math.min(perRow, Math.max(1, nPanels));
-  const slots = Array.from({ length: nPanels }, (_, place) => ({
-    left: 60 + (place % nColumns) * (width + gapX),
-    top: 60 + Math.floor(place / nColumns) * (height + gapY),
-    width,
-    height,
-  }));
-  const nRows = Math.ceil(nPanels / nColumns);
-  return { slots, width: nColumns * (width + gapX), height: 60 + nRows * (height + gapY) };
+function rhoText({ rho }: { readonly rho: number | null }): string {
+  return rho === null ? '–' : (Math.round(100 * rho) / 100 + 0).toFixed(2);
 }
 
 /** Left-out predictions of cross-validation against true losses, with calibrated 90 % intervals; null without it. */
-export function predictedVersusTrue(fit: FittedMixture): string | null {
+export async function predictedVersusTrue(fit: FittedMixture): Promise<string | null> {
   const { runs, report } = fit;
   const validation = report.crossValidation;
   if (!validation) return null;
-  const targets = shownTargets(fit);
-  const { slots, width, height } = grid(targets.length);
-  const parts = [
-    textAt(10, 20, 'Predicted (across) and true loss (up), runs left out; 90 % intervals', {
-      size: 13,
+  return drawFigure((Plot) => ({
+    title: 'Predicted and true loss, runs left out; lines are 90 % intervals',
+    columns: COLUMNS,
+    panels: shownTargets(fit).map((target): Panel => {
+      const truth = Array.from(
+        runs.ids,
+        (_, run) => runs.losses[run * fit.targets.length + target]!,
+      );
+      const predicted = validation.predicted[target]!;
+      const halves = validation.halfWidths90[target]!;
+      const range = rangeOf([...truth, ...predicted]);
+      const rho = validation.targets[target]!.spearman;
+      const clip = (value: number): number => Math.max(range[0], Math.min(range[1], value));
+      // One path for thousands of intervals, one for thousands of dots.
+      const intervals = truth.flatMap((loss, run) => [
+        [clip(predicted[run]! - halves[run]!), loss],
+        [clip(predicted[run]! + halves[run]!), loss],
+        [Number.NaN, Number.NaN],
+      ]);
+      const dots = dotsThrough(truth.map((loss, run) => [clip(predicted[run]!), loss] as const));
+      return {
+        ...PANEL,
+        title: `${figureText(targetName(fit.targets[target]!))}, ρ ${rho === null ? '–' : rho.toFixed(4)}`,
+        chart: {
+          ...{ marginLeft: 48, marginBottom: 36 },
+          x: { label: 'predicted loss', domain: range, ticks: 4 },
+          y: { label: 'true loss', domain: range, grid: true, ticks: 5 },
+          marks: [
+            Plot.line(
+              [range, range].map(([low, high], at) => (at === 0 ? [low, low] : [high, high])),
+              {
+                stroke: MUTED,
+              },
+            ),
+            Plot.line(intervals, { stroke: seriesColour(0), strokeOpacity: 0.35, strokeWidth: 1 }),
+            Plot.line(dots, {
+              ...{ x: (dot) => dot?.[0], y: (dot) => dot?.[1] },
+              ...{ stroke: seriesColour(0), strokeWidth: 3 },
+            }),
+          ],
+        },
+      };
     }),
-  ];
-  for (const [place, target] of targets.entries()) {
-    const truth = Array.from(runs.ids, (_, run) => runs.losses[run * fit.targets.length + target]!);
-    const predicted = validation.predicted[target]!;
-    const halves = validation.halfWidths90[target]!;
-    const range = rangeOf([...truth, ...predicted]);
-    const rho = validation.targets[target]!.spearman;
-    const title = `${label(targetName(fit.targets[target]!))}, ρ ${rho === null ? '–' : rho.toFixed(4)}`;
-    const panel = panelAt({ ...slots[place]!, xRange: range, yRange: range, title });
-    const clip = (value: number): number => Math.max(range[0], Math.min(range[1], value));
-    const bars = predicted.map((mean, run) => {
-      const y = num(panel.y(truth[run]!));
-      const half = halves[run]!;
-      return `M${num(panel.x(clip(mean - half)))} ${y}H${num(panel.x(clip(mean + half)))}`;
-    });
-    // A line of no length with round ends is a dot: one path for thousands of them.
-    const dots = predicted.map(
-      (mean, run) => `M${num(panel.x(clip(mean)))} ${num(panel.y(truth[run]!))}h0`,
-    );
-    const [low, high] = range;
-    parts.push(
-      panel.frame,
-      `<line x1="${num(panel.x(low))}" y1="${num(panel.y(low))}" x2="${num(panel.x(high))}" y2="${num(panel.y(high))}" stroke="#bbb"/>`,
-      `<path d="${bars.join('')}" stroke="#9db8d6" stroke-width="1" fill="none"/>`,
-      `<path d="${dots.join('')}" stroke="#1f5fa8" stroke-width="3" stroke-linecap="round" fill="none"/>`,
-    );
-  }
-  return svgOf(width, height, parts);
+  }));
 }
 
 /** Spearman and RMSE by the number of runs; null without a learning curve. */
-export function learningCurveFigure(fit: FittedMixture): string | null {
+export async function learningCurveFigure(fit: FittedMixture): Promise<string | null> {
   const curve = fit.report.learningCurve;
   if (!curve) return null;
-  const { slots, width, height } = grid(2);
   const measures = [
-    ['Spearman', (one: { spearman: number | null; rmse: number }) => one.spearman],
-    ['RMSE', (one: { spearman: number | null; rmse: number }) => one.rmse],
+    ['Spearman correlation', (one: Measured) => one.spearman],
+    ['RMSE (nats per token)', (one: Measured) => one.rmse],
   ] as const;
-  const parts = [
-    textAt(10, 20, `Measures on ${curve.nHeldOut} runs left out, by runs fitted on`, { size: 13 }),
-    ...measures.map(([title, value], place) => curvePanel(curve, slots[place]!, title, value)),
-    textAt(60, height - 12, 'grey: single targets; blue: their mean', { fill: '#555' }),
-  ];
-  return svgOf(width, height, parts);
+  const { points } = curve;
+  const nTargets = Math.min(MAX_TARGETS, points[0]?.targets.length ?? 0);
+  return drawFigure((Plot) => ({
+    title: `Measures on ${curve.nHeldOut} runs left out, by runs fitted on`,
+    columns: 2,
+    legend: [
+      { name: 'single targets', colour: MUTED, mark: 'line' },
+      { name: 'their mean', colour: seriesColour(0), mark: 'line' },
+    ],
+    panels: measures.map(([label, measureOf]): Panel => {
+      const pathOf = (values: readonly (number | null)[]) =>
+        values.map((value, at) => [points[at]!.nRuns, value ?? Number.NaN]);
+      const single = Array.from({ length: nTargets }, (_, target) =>
+        pathOf(points.map((point) => measureOf(point.targets[target]!))),
+      );
+      const mean = pathOf(points.map(measureOf));
+      return {
+        width: 420,
+        height: 280,
+        chart: {
+          ...{ marginLeft: 56, marginBottom: 40 },
+          x: {
+            ...{ label: 'runs', type: 'log' as const, base: 2, tickFormat: String },
+            ticks: points.map(({ nRuns }) => nRuns),
+            domain: rangeOf(points.map(({ nRuns }) => nRuns)),
+          },
+          y: {
+            ...{ label, grid: true },
+            domain: rangeOf([...single.flat(), ...mean].map(([, value]) => value!)),
+          },
+          marks: [
+            ...single.map((line) => Plot.line(line, { stroke: MUTED, strokeOpacity: 0.6 })),
+            Plot.line(mean, { stroke: seriesColour(0), strokeWidth: 2.5, marker: 'dot' }),
+          ],
+        },
+      };
+    }),
+  }));
 }
 
-function curvePanel(
-  { points }: LearningCurve,
-  slot: Slot,
-  title: string,
-  measureOf: (one: { readonly spearman: number | null; readonly rmse: number }) => number | null,
-): string {
-  const xs = points.map(({ nRuns }) => Math.log2(nRuns));
-  const nTargets = points[0]?.targets.length ?? 0;
-  const lines = Array.from({ length: nTargets }, (_, target) =>
-    points.map((point) => measureOf(point.targets[target]!)),
-  );
-  const means = points.map(measureOf);
-  const shown = [...lines.flat(), ...means].filter((value) => value !== null);
-  const panel = panelAt({
-    ...slot,
-    xRange: rangeOf(xs),
-    yRange: rangeOf(shown),
-    title,
-    xTicks: points.map(({ nRuns }) => [Math.log2(nRuns), String(nRuns)] as const),
-  });
-  const draw = (values: readonly (number | null)[], stroke: string, width: number): string => {
-    const path = values.flatMap((value, place) =>
-      value === null ? [] : [[panel.x(xs[place]!), panel.y(value)] as const],
-    );
-    return lineThrough(path, { stroke, width });
-  };
-  return [
-    panel.frame,
-    ...lines.slice(0, MAX_TARGETS).map((values) => draw(values, '#ccc', 1)),
-    draw(means, COLOURS[0], 2.5),
-  ].join('\n');
+interface Measured {
+  readonly spearman: number | null;
+  readonly rmse: number;
 }
 
 /** A mixture that bars are drawn of. */
@@ -204,79 +221,90 @@ export interface NamedMixture {
 }
 
 /** Weights of mixtures side by side. */
-export function mixtureBars(fit: FittedMixture, mixtures: readonly NamedMixture[]): string {
+export function mixtureBars(
+  fit: FittedMixture,
+  mixtures: readonly NamedMixture[],
+): Promise<string> {
   const domains = shownDomains(fit);
-  const high = Math.max(
-    1e-9,
-    ...mixtures.flatMap(({ weights }) => domains.map((d) => weights[d]!)),
+  const bars = domains.flatMap((domain) =>
+    mixtures.map(({ weights }, mixture) => ({ domain, mixture, weight: weights[domain]! })),
   );
-  const [left, width, bar, top] = [190, 420, 11, 50];
-  const block = mixtures.length * bar + 8;
-  const parts = [textAt(10, 20, 'Weights of domains', { size: 13 })];
-  for (const [place, { name }] of mixtures.entries()) {
-    const x = left + place * 170;
-    parts.push(
-      `<rect x="${x}" y="30" width="10" height="10" fill="${COLOURS[place % COLOURS.length]}"/>`,
-      textAt(x + 14, 39, label(name)),
-    );
+  const high = Math.max(1e-9, ...bars.map(({ weight }) => weight));
+  const names = domains.map((domain) => nameOf(fit.domains[domain]!));
+  return drawFigure((Plot) => ({
+    title: 'Weights of domains',
+    legend: mixtures.map(({ name }, at) => ({ name, colour: seriesColour(at) })),
+    panels: [
+      {
+        width: 720,
+        height: 50 + domains.length * (mixtures.length * 13 + 8),
+        chart: {
+          ...{ marginLeft: marginFor(names), marginRight: 56, marginTop: 6, marginBottom: 40 },
+          x: { label: 'weight (share)', domain: [0, high], grid: true },
+          fy: { domain: domains, label: null, padding: 0.15, tickFormat: ofDomain },
+          y: { axis: null, domain: mixtures.map((_, at) => at) },
+          marks: [
+            ...mixtures.map((_, at) =>
+              Plot.barX(bars, {
+                ...{ x: 'weight', y: 'mixture', fy: 'domain', fill: seriesColour(at) },
+                filter: ({ mixture }: { mixture: number }) => mixture === at,
+              }),
+            ),
+            Plot.text(bars, {
+              ...{ x: 'weight', y: 'mixture', fy: 'domain', fontSize: 9, fill: MUTED },
+              text: ({ weight }: { weight: number }) => weight.toFixed(4),
+              ...{ textAnchor: 'start', dx: 4 },
+            }),
+          ],
+        },
+      },
+    ],
+  }));
+  function ofDomain(domain: number): string {
+    return nameOf(fit.domains[domain]!);
   }
-  for (const [row, domain] of domains.entries()) {
-    const y = top + row * block;
-    const name = label(domainName(fit.domains[domain]!));
-    parts.push(textAt(left - 8, y + (block - 8) / 2 + 4, name, { anchor: 'end' }));
-    for (const [place, { weights }] of mixtures.entries()) {
-      const weight = weights[domain]!;
-      const long = (weight / high) * width;
-      parts.push(
-        `<rect x="${left}" y="${y + place * bar}" width="${num(long)}" height="${bar - 1}" fill="${COLOURS[place % COLOURS.length]}"/>`,
-        textAt(left + long + 4, y + place * bar + 9, weight.toFixed(4), { size: 9, fill: '#555' }),
-      );
-    }
-  }
-  return svgOf(left + width + 70, top + domains.length * block + 16, parts);
 }
 
 /**
  * Predicted loss along the ray from the mean mixture to each vertex: one domain's weight goes from the least to the
  * greatest that the runs have, the others keep their proportions. Beyond the runs nothing is drawn.
  */
-export function domainEffects(fit: FittedMixture): string {
-  const targets = shownTargets(fit);
+export function domainEffects(fit: FittedMixture): Promise<string> {
   const domains = shownDomains(fit).filter((domain) => rayRange(fit, domain) !== null);
-  const { slots, width, height } = grid(targets.length);
   const rays = domains.map((domain) => rayOf(fit, domain));
-  const parts = [
-    textAt(10, 20, 'Predicted loss (up) by the weight of one domain (across)', { size: 13 }),
-  ];
-  for (const [place, target] of targets.entries()) {
-    const lines = rays.map(({ weights }) => fit.surrogates[target]!.predict(weights).mean);
-    const panel = panelAt({
-      ...slots[place]!,
-      xRange: rangeOf(rays.flatMap(({ steps }) => steps)),
-      yRange: rangeOf(lines.flatMap((line) => Array.from(line))),
-      title: label(targetName(fit.targets[target]!)),
-    });
-    parts.push(
-      panel.frame,
-      ...lines.map((line, at) =>
-        lineThrough(
-          rays[at]!.steps.map((step, row) => [panel.x(step), panel.y(line[row]!)] as const),
-          { stroke: COLOURS[at % COLOURS.length]!, width: at < COLOURS.length ? 1.5 : 0.8 },
-        ),
-      ),
-    );
-  }
-  const perRow = 4;
-  const legend = domains.map((domain, at) => {
-    const x = 20 + (at % perRow) * 240;
-    const y = height + Math.floor(at / perRow) * 16;
-    return [
-      `<rect x="${x}" y="${y - 9}" width="14" height="${at < COLOURS.length ? 9 : 4}" fill="${COLOURS[at % COLOURS.length]}"/>`,
-      textAt(x + 18, y, label(domainName(fit.domains[domain]!))),
-    ].join('');
-  });
-  const legendHeight = Math.ceil(domains.length / perRow) * 16 + 10;
-  return svgOf(Math.max(width, 980), height + legendHeight, [...parts, ...legend]);
+  return drawFigure((Plot) => ({
+    title: 'Predicted loss by the weight of one domain, the others in proportion',
+    columns: COLUMNS,
+    legend: domains.map((domain, at) => {
+      const { stroke, strokeDasharray: dash } = seriesStyle(at);
+      return { name: domainName(fit.domains[domain]!), colour: stroke, dash, mark: 'line' };
+    }),
+    panels: shownTargets(fit).map((target): Panel => {
+      const lines = rays.map(({ weights }) => fit.surrogates[target]!.predict(weights).mean);
+      return {
+        ...PANEL,
+        title: targetName(fit.targets[target]!),
+        chart: {
+          ...{ marginLeft: 48, marginBottom: 36 },
+          x: {
+            label: 'weight (share)',
+            domain: rangeOf(rays.flatMap(({ steps }) => steps)),
+            ticks: 4,
+          },
+          y: {
+            ...{ label: 'predicted loss', grid: true, ticks: 5 },
+            domain: rangeOf(lines.flatMap((line) => Array.from(line))),
+          },
+          marks: lines.map((line, at) =>
+            Plot.line(
+              rays[at]!.steps.map((step, row) => [step, line[row]!]),
+              seriesStyle(at),
+            ),
+          ),
+        },
+      };
+    }),
+  }));
 }
 
 function rayRange({ sampled }: FittedMixture, domain: number): readonly [number, number] | null {

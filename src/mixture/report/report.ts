@@ -62,11 +62,11 @@ export async function writeReport(options: ReportOptions): Promise<ReportResult>
   const { fit, out } = options;
   const mixtures = mixturesOf(options);
   const figures: [name: string, svg: string | null][] = [
-    ['correlations', correlationHeatmap(fit)],
-    ['predicted', predictedVersusTrue(fit)],
-    ['learning-curve', learningCurveFigure(fit)],
-    ['mixtures', mixtureBars(fit, mixtures)],
-    ['effects', domainEffects(fit)],
+    ['correlations', await correlationHeatmap(fit)],
+    ['predicted', await predictedVersusTrue(fit)],
+    ['learning-curve', await learningCurveFigure(fit)],
+    ['mixtures', await mixtureBars(fit, mixtures)],
+    ['effects', await domainEffects(fit)],
   ];
   try {
     makeFolder(out);

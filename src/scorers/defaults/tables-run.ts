@@ -77,10 +77,13 @@ export async function measureTables({
 }
 
 /** The tables, and the figure as SVG. */
-export function renderTables({ nPages, sources, lines, domains, documents }: TableMeasures): {
-  readonly markdown: string;
-  readonly figure: string;
-} {
+export async function renderTables({
+  nPages,
+  sources,
+  lines,
+  domains,
+  documents,
+}: TableMeasures): Promise<{ readonly markdown: string; readonly figure: string }> {
   const thinned = lines.map(({ light: report, ...rest }) => ({ ...rest, report }));
   const folds = domains.map(({ whole: report, ...rest }) => ({ ...rest, report }));
   const scored = lines.filter(({ hasScores }) => hasScores);
@@ -125,7 +128,7 @@ export function renderTables({ nPages, sources, lines, domains, documents }: Tab
   ];
   return {
     markdown: [FIGURE, ...parts.map(([text, table]) => `${text}\n\n${table}`)].join('\n\n'),
-    figure: tradeOffFigure('Noise removed against content kept, sources left out', [
+    figure: await tradeOffFigure('Noise removed against content kept, sources left out', [
       ...scored,
       ...lines.filter(({ hasScores }) => !hasScores),
     ]),

@@ -103,7 +103,7 @@ export interface LineCheckpoint {
   readonly onStart?: (step: number, state: string) => void;
   /** Kept in the checkpoint; called before it is written. */
   readonly state?: () => string;
-  readonly onSaved?: () => void;
+  readonly onSaved?: () => void | Promise<void>;
 }
 
 /** Further pages and hooks of {@link trainLineScorer}. */
@@ -215,7 +215,7 @@ async function runEpochs(
   const save = async (): Promise<void> => {
     if (!checkpoint) return;
     await trainer.saveCheckpoint(checkpoint.path, checkpoint.state?.());
-    checkpoint.onSaved?.();
+    await checkpoint.onSaved?.();
   };
   let next = start < totalSteps ? build(start) : null;
   for (let at = start; at < totalSteps; at++) {

@@ -108,14 +108,14 @@ describe('fitReplay', () => {
     expect(error.message).toMatch(/50 %.*0 %\.\.25 %/);
   });
 
-  it('draws a curve and a figure, names escaped', () => {
+  it('draws a curve and a figure, names escaped', async () => {
     const pilots = pilotsAt(SHARES).map(({ replay, losses }) => ({
       replay,
       losses: { '<old>': losses['old']! },
     }));
     const fit = fitReplay({ pilots, old: ['<old>'], new: [] });
     expect(replayCurve(fit, 11).map(({ replay }) => replay)[10]).toBe(0.5);
-    const svg = replayFigure(fit, 0.1);
+    const svg = await replayFigure(fit, 0.1);
     expect(svg).toContain('&lt;old&gt;');
     expect(svg).toContain('10 %');
   });

@@ -141,12 +141,14 @@ describe('tables and the figure', () => {
     const rows = domains.map(({ whole: report, ...rest }) => ({ ...rest, report }));
     expect(measuresTable(rows).split('\n')).toHaveLength(3);
 
-    const figure = tradeOffFigure('<title>', contenders);
+    const figure = await tradeOffFigure('<title>', contenders);
     expect(figure).toContain('&lt;title&gt;');
     expect(figure).toContain('C4 &lt;rules&gt;');
-    expect(figure.match(/<polyline/g)).toHaveLength(1);
+    // The one refiner with scores: nothing else is drawn as a line, but in the legend.
+    expect(figure.match(/<path d="M[^"]*" ?\/>|<path[^>]*d="M[^"]*L/g)).not.toBeNull();
+    // In the legend, and in the figure where it is there.
     const kept = contenders[0]!.whole.contentCharsKept;
-    expect(figure.match(/<circle/g) ?? []).toHaveLength(kept >= 0.7 ? 1 : 0);
+    expect(figure.match(/<circle/g) ?? []).toHaveLength(kept >= 0.7 ? 2 : 1);
   });
 
   it('stand between the markers of a README, again and again', () => {
