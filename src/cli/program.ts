@@ -25,6 +25,7 @@ const COMMANDS = new Map<string, () => Promise<Command>>([
   ['eval', async () => (await import('./eval.ts')).evalCommand()],
   ['mix', async () => (await import('./mix.ts')).mixCommand()],
   ['continue', async () => (await import('./continue.ts')).continueCommand()],
+  ['cluster', async () => (await import('./cluster.ts')).clusterCommand()],
   ['models', async () => (await import('./models.ts')).modelsCommand()],
   ['build-native', async () => (await import('./build-native.ts')).buildNativeCommand()],
 ]);

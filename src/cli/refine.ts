@@ -7,6 +7,7 @@ import { NAMED_REFINERS, type RefinerName } from '../refine/refiner-names.ts';
 import { refineCorpus } from '../refine/run.ts';
 import type { RefineCorpusOptions } from '../refine/run-options.ts';
 import type { RunSummary } from '../refine/statistics.ts';
+import { parseWorker } from '../refine/worker-share.ts';
 import { BeforeAfter, wantsColour } from './before-after.ts';
 import { openEvents } from './events.ts';
 import { untilInterrupted } from './interrupt.ts';
@@ -65,6 +66,7 @@ interface Flags {
   readonly inProcess?: boolean;
   readonly watchdog?: number;
   readonly failFast?: boolean;
+  readonly worker?: string;
   readonly plan?: boolean;
   readonly show?: number;
   readonly json?: boolean;
@@ -198,6 +200,10 @@ export function refineCommand(): Command {
       number('a number of at least 0', (v) => v >= 0 && Number.isFinite(v)),
     )
     .option('--fail-fast', 'stop at the first bad file')
+    .option(
+      '--worker <i/n>',
+      'one of n workers on one output, i from 0; env or env/n: as Slurm or a Kubernetes Job says (then: cluster finish)',
+    )
     .option('--plan', 'print the plan and stop')
     .option(
       '--show <n>',
@@ -288,7 +294,7 @@ function options(inputs: string[], flags: Flags): RefineCorpusOptions {
   const { out, stages, docMode, docThreshold, freeDecoding, inProcess, plan, slabMb, ...rest } =
     flags;
   const { maxErrors, minKeptRatio, slabs, system, json: _, show: _show, ...others } = rest;
-  const { keepScores, keepAllScores, eventsFd: _fd, ...same } = others;
+  const { keepScores, keepAllScores, worker, eventsFd: _fd, ...same } = others;
   const chosen = {
     ...same,
     system: system === undefined ? undefined : readSystem(system),
@@ -300,6 +306,7 @@ function options(inputs: string[], flags: Flags): RefineCorpusOptions {
     constrained: !freeDecoding,
     keepScores: keepAllScores ? 'all' : keepScores,
     isolate: !inProcess,
+    worker: worker === undefined ? undefined : parseWorker(worker),
     planOnly: plan,
     execute: defined({ maxErrors, minKeptRatio }),
     slabBytes: slabMb === undefined ? undefined : slabMb * 2 ** 20,

@@ -1,12 +1,17 @@
 /** What is asked of a record that is read again: one that parses is not yet one that this run has written. */
 import * as z from 'zod';
 import { GristmillError } from '../errors.ts';
-import { type PlannedUnit, scoresPath, type UnitRecord, unitName } from './unit-record.ts';
+import { unitName } from '../work/output-folder.ts';
+import { type PlannedUnit, scoresPath, type UnitRecord } from './unit-record.ts';
 
 const count = z.int().min(0);
 const unitFile = z.object({ path: z.string(), rows: count, bytes: count, sha256: z.string() });
 const schema = z.object({
   unit: count,
+  attempt: z
+    .string()
+    .regex(/^[\w-]+$/)
+    .optional(),
   input: z.string(),
   counts: z.object({
     rowsIn: count,

@@ -11,7 +11,13 @@ import type { SlabPool } from '../batch/slab-pool.ts';
 import type { CorpusPlan, CorpusUnit, UnitBatch } from '../corpus/types.ts';
 import { checkUnchanged } from '../corpus/unchanged.ts';
 import { openUnit } from '../corpus/unit.ts';
-import { anyOf, isGristmillError, throwIfAborted, untilAborted } from '../errors.ts';
+import {
+  anyOf,
+  type ErrorCode,
+  isGristmillError,
+  throwIfAborted,
+  untilAborted,
+} from '../errors.ts';
 import type { ExecutionPool } from '../program/pool.ts';
 import type { ScoreKeeper } from '../scores/keeper.ts';
 import { type OpenCore, openCore, openExecution, openSlabs, type ResolvedRefiner } from './core.ts';
@@ -32,6 +38,7 @@ import {
 } from './statistics.ts';
 import { Stopping } from './stopping.ts';
 import { emptyTally, runError, summarise, type Tally, totalRows } from './tally.ts';
+import { type LimitedUnit, queueOf, type UnitQueue, unitsLeft } from './unit-queue.ts';
 import {
   formatOfUnit,
   type OutputSettings,
@@ -45,14 +52,10 @@ export const BATCH_BYTES = 8 * 2 ** 20;
 /** Batches that the engine, and the executors, have under way at a time: one is computed, one waits. */
 export const IN_FLIGHT = 2;
 
-/** A unit that will be refined, with the rows that a limit leaves of it. */
-interface LimitedUnit {
-  readonly unit: CorpusUnit;
-  readonly maxRows: number;
-}
-
 /** What a run is given besides its options. */
 export interface RunSettings {
+  /** The units of the plan that are this run's; default all. */
+  readonly share?: readonly CorpusUnit[];
   /** As `performance.now()` says it. */
   readonly started: number;
   /** Ends computations and reads under way. */
@@ -87,6 +90,7 @@ export class Run {
   readonly #drop: AbortSignal | undefined;
   readonly #place: RunPlace;
   readonly #keeper: ScoreKeeper | null;
+  readonly #share: readonly CorpusUnit[];
   /** Documents that were told, by status. */
   readonly #nTold = new Map<string, number>();
   readonly #planned: { readonly nRows: number | null; readonly nBytes: number };
@@ -101,8 +105,9 @@ export class Run {
     plan: CorpusPlan,
     output: OutputSettings,
     ledger: Ledger,
-    { started, drop, place, keeper = null }: RunSettings,
+    { started, drop, place, keeper = null, share = plan.units }: RunSettings,
   ) {
+    this.#share = share;
     this.#options = options;
     this.#resolved = resolved;
     this.#plan = plan;
@@ -115,17 +120,17 @@ export class Run {
     this.#place = place;
     this.#keeper = keeper;
     this.#planned = {
-      nRows: totalRows(plan.units),
-      nBytes: plan.units.reduce((sum, unit) => sum + unit.bytes, 0),
+      nRows: totalRows(share),
+      nBytes: share.reduce((sum, unit) => sum + unit.bytes, 0),
     };
   }
 
   async execute(): Promise<RunOutcome> {
     using _ = this.#stopping;
     this.#begin();
-    const left = this.#unitsLeft();
+    const left = this.#place.feed ? [] : unitsLeft(this.#share, this.#ledger, this.#options.limit);
     try {
-      if (left.length > 0) {
+      if (left.length > 0 || this.#place.feed) {
         this.#options.onNotice?.('loading models');
         this.#place.onOpening();
         this.#progress(false);
@@ -138,7 +143,8 @@ export class Run {
     this.#progress(true);
     const { out } = this.#options;
     const records = [...this.#ledger.committed.values()];
-    return summarise(records, this.#plan, out, this.#started, this.#tally);
+    const nUnits = this.#place.feed ? records.length : this.#share.length;
+    return summarise(records, this.#plan, out, this.#started, this.#tally, nUnits);
   }
 
   /** What is committed already: by earlier commands, and by workers of this one that died. */
@@ -161,41 +167,32 @@ export class Run {
     this.#tally.tokens = found.tokens - before.tokens;
   }
 
-  /** Units not yet committed, cut to the limit. */
-  #unitsLeft(): LimitedUnit[] {
-    const { limit } = this.#options;
-    if (limit === undefined) {
-      return this.#plan.units
-        .filter((unit) => !this.#ledger.committed.has(unit.index))
-        .map((unit) => ({ unit, maxRows: Number.POSITIVE_INFINITY }));
-    }
-    const left: LimitedUnit[] = [];
-    let rows = limit;
-    for (const unit of this.#plan.units) {
-      if (rows <= 0) break;
-      const record = this.#ledger.committed.get(unit.index);
-      if (!record) left.push({ unit, maxRows: rows });
-      rows -= record?.counts.rowsIn ?? unit.nRows ?? 0;
-    }
-    return left;
-  }
-
   async #runLanes(left: LimitedUnit[]): Promise<void> {
     const options = this.#options;
     const devices = parseDevices(options.device ?? 'cpu');
     // Where a format does not tell its rows, a limit is only known unit by unit: one lane then.
     const countsAhead =
       options.limit === undefined || left.every(({ unit }) => unit.nRows !== null);
-    const lanes = devices.slice(
-      0,
-      countsAhead ? Math.max(1, Math.min(devices.length, left.length)) : 1,
+    const nUseful = this.#place.feed ? devices.length : left.length;
+    const nLanes = countsAhead ? Math.max(1, Math.min(devices.length, nUseful)) : 1;
+    const lanes = devices.slice(0, nLanes);
+    const queue = queueOf(left, this.#place.feed, this.#plan, this.#ledger, (unit) =>
+      this.#noteOthers(unit),
     );
-    const queue = left[Symbol.iterator]();
     const failures = await Promise.allSettled(lanes.map((device) => this.#runLane(device, queue)));
     for (const failure of failures) if (failure.status === 'rejected') throw failure.reason;
   }
 
-  async #runLane(device: string, queue: Iterator<LimitedUnit>): Promise<void> {
+  /** Counts a unit that somebody else has committed. */
+  #noteOthers(unit: number): void {
+    const record = this.#ledger.committed.get(unit);
+    if (!record) return;
+    this.#committed = addCounts(this.#committed, record.counts);
+    this.#tally.bytes += this.#plan.units[unit]!.bytes;
+    this.#place.feed?.onCommitted(record, false);
+  }
+
+  async #runLane(device: string, queue: UnitQueue): Promise<void> {
     const { workers } = this.#options;
     const slabs = openSlabs(this.#options);
     const pool = openExecution(this.#resolved, slabs, workers);
@@ -247,20 +244,16 @@ export class Run {
   }
 
   /** Batches of the units in the queue; asks for the next unit only when the last one is read. */
-  async *#read(
-    queue: Iterator<LimitedUnit>,
-    slabs: SlabPool,
-    device: string,
-  ): AsyncGenerator<LaneItem<null>> {
+  async *#read(queue: UnitQueue, slabs: SlabPool, device: string): AsyncGenerator<LaneItem<null>> {
     let unknownLeft = this.#options.limit;
-    for (let next = queue.next(); !next.done; next = queue.next()) {
+    for (let next = await queue.next(); next !== null; next = await queue.next()) {
       if (this.#options.signal?.aborted) {
         this.#tally.interrupted = true;
         return;
       }
-      const { unit } = next.value;
+      const { unit } = next;
       // Rows of earlier units that did not tell their number count against the limit as they are read.
-      let rowsLeft = next.value.maxRows;
+      let rowsLeft = next.maxRows;
       if (unit.nRows === null && unknownLeft !== undefined)
         rowsLeft = Math.min(rowsLeft, unknownLeft);
       try {
@@ -291,8 +284,8 @@ export class Run {
       null;
     let failedUnit = -1;
     const begin = async (unit: CorpusUnit) => {
-      this.#ledger.beginUnit(unit.index);
-      const writer = await openUnitWriter(this.#options.out, this.#plan, unit.index, this.#output);
+      await this.#ledger.beginUnit(unit.index);
+      const writer = await openUnitWriter(this.#ledger, this.#plan, unit.index, this.#output);
       return { unit, writer, counts: ZERO_COUNTS, since: performance.now() };
     };
     const fail = async (unit: CorpusUnit, error: unknown) => {
@@ -300,12 +293,17 @@ export class Run {
       open = null;
       failedUnit = unit.index;
       this.#inFlight.delete(unit.index);
-      this.#ledger.abandonUnit(unit.index);
+      await this.#ledger.abandonUnit(unit.index);
       if (this.#isInterrupt(error)) {
         this.#tally.interrupted = true;
         return;
       }
+      if (!isGristmillError(error, 'RUN_LEASE_LOST') && (await this.#isOthers(unit.index))) {
+        this.#noteOthers(unit.index);
+        return;
+      }
       if (this.#options.failFast || isFatal(error)) throw error;
+      this.#place.feed?.onFailed(unit.index, error);
       this.#tally.errors.push(runError(inputName(this.#plan, unit), error));
     };
     try {
@@ -361,7 +359,7 @@ export class Run {
     // Carried columns are read while they are written, behind the reader's own last look.
     await checkUnchanged(this.#plan.files[unit.fileIndex]!);
     const seconds = (performance.now() - open.since) / 1000;
-    this.#ledger.commitUnit({
+    const isOurs = await this.#ledger.commitUnit({
       unit: unit.index,
       input: inputName(this.#plan, unit),
       counts,
@@ -369,11 +367,25 @@ export class Run {
       ...(scores && { scores }),
       seconds,
     });
-    this.#committed = addCounts(this.#committed, counts);
+    this.#inFlight.delete(unit.index);
     this.#stopping.moved();
     this.#place.onCommitted();
+    if (!isOurs) {
+      this.#noteOthers(unit.index);
+      return;
+    }
+    this.#committed = addCounts(this.#committed, counts);
     this.#tally.bytes += unit.bytes;
-    this.#inFlight.delete(unit.index);
+    this.#place.feed?.onCommitted(this.#ledger.committed.get(unit.index)!, true);
+  }
+
+  /** Whether a unit that failed here is done, as another has won it and thrown the files of this one away. */
+  async #isOthers(unit: number): Promise<boolean> {
+    try {
+      return await this.#ledger.isCommitted(unit);
+    } catch {
+      return false;
+    }
   }
 
   /** A failure that says no more than that the run was told to stop. */
@@ -466,12 +478,15 @@ function releaseItem(input: UnitBatch, value: RefinedRows | null): void {
   input.carry.release();
 }
 
+const FATAL: ReadonlySet<string> = new Set<ErrorCode>([
+  'RUN_OUTPUT_FAILED',
+  'RUN_LEASE_LOST',
+  'RUN_CHANGED',
+  'RUN_CONSERVATION',
+  'CORPUS_WRITE_FAILED',
+]);
+
 /** Failures that would repeat with every unit: the engine is gone, or the output cannot be written. */
 function isFatal(error: unknown): boolean {
-  return (
-    !isGristmillError(error) ||
-    ['RUN_OUTPUT_FAILED', 'RUN_LEASE_LOST', 'RUN_CONSERVATION', 'CORPUS_WRITE_FAILED'].includes(
-      error.code,
-    )
-  );
+  return !isGristmillError(error) || FATAL.has(error.code);
 }

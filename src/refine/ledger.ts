@@ -7,40 +7,65 @@
  *       _gristmill/run.json               identity of the run (see run-identity.ts)
  *       _gristmill/units/00000.json       one record per committed unit
  *       _gristmill/scores/part-00000.scores  scores of its rows, where they are kept (src/scores/)
- *       _gristmill/tmp/00000/…            files of units in flight
- *       _gristmill/lock                   the process that writes (work/lease.ts)
+ *       _gristmill/tmp/00000.ATTEMPT/…    files of units in flight
+ *       _gristmill/lock                   the process that writes alone (work/lease.ts)
+ *       _gristmill/workers/NAME.lock      one of the processes that write side by side
  *
  * Invariants
- *  1. A unit's files are written and synced under tmp/. Renaming its record into units/ commits it: one rename.
- *  2. Only then are its files renamed to their public names. A crash in between is finished by {@link openLedger}.
+ *  1. A unit's files are written and synced in a place of their attempt. Its record commits it: it is made where none is
+ *     (work/output-store.ts), so that of all who finish a unit exactly one wins, and the others' files go.
+ *  2. Only then do its files get their public names. A crash in between is finished by whoever comes next.
  *     So every public file belongs to a committed unit, and every committed unit's files come to be public.
- *  3. Whatever lies under tmp/ without a record is thrown away and done again.
+ *  3. Attempts without a record are thrown away and done again.
  *  4. rows in = kept + edited + dropped + failed, checked before a record is written.
  *  5. Records are checked when they are read again (check-record.ts). A unit whose files were cut or removed since is
  *     done again: it is a function of the inputs.
- *  6. What has produced nothing blocks nothing: a run without a committed unit gives way to one with other settings.
+ *  6. What has produced nothing blocks nothing: a run without a committed unit gives way to one with other settings, unless
+ *     somebody is at work on it.
+ *  7. A process works alone, or side by side with others that are members of the same run (ledger-claim.ts).
  */
-import { existsSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { readLedgerJson, syncFolder, writeDurably } from '../durable-files.ts';
+import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
 import { GristmillError } from '../errors.ts';
-import { makeFolder } from '../local-path.ts';
-import { type Lease, type TakeLeaseOptions, takeLease } from '../work/lease.ts';
-import { compareIdentity, type RunIdentity } from './run-identity.ts';
-import { filesOf, type PlannedUnit, type UnitRecord, unitName } from './unit-record.ts';
+import type { Lease, TakeLeaseOptions } from '../work/lease.ts';
+import { outputFolder, recordName, unitName } from '../work/output-folder.ts';
+import type { Attempt, OutputStore } from '../work/output-store.ts';
+import {
+  changed,
+  changesOf,
+  claim,
+  claimBeside,
+  type LedgerMember,
+  nameIn,
+  parse,
+  RECORD_NAME,
+  RUN_FILE,
+  takeMembership,
+  takeWhole,
+  textOf,
+  WORKERS,
+} from './ledger-claim.ts';
+import type { RunIdentity } from './run-identity.ts';
+import { filesOf, type PlannedUnit, type UnitRecord } from './unit-record.ts';
 
-/** An open ledger; one process at a time holds it. */
+/** An open ledger. */
 export interface Ledger {
   readonly out: string;
-  /** Committed units by index. */
+  /** Committed units by index, as far as this process knows of them. */
   readonly committed: ReadonlyMap<number, UnitRecord>;
-  /** A fresh, empty folder for the files of a unit in flight. */
-  beginUnit(unit: number): string;
-  /** Commits a unit whose files lie in its folder under their base names prefixed by role. */
-  commitUnit(record: UnitRecord): void;
+  /** Whether the unit is committed by now; one that somebody else has committed is known of from then on. */
+  isCommitted(unit: number): Promise<boolean>;
+  /** Makes room for the files of a unit. */
+  beginUnit(unit: number): Promise<void>;
+  /** Where a unit's file lies before its unit is committed. */
+  pendingPath(unit: number, publicPath: string): string;
+  /** Commits a unit whose files lie at their pending paths. @returns false when another process has committed it */
+  commitUnit(record: UnitRecord): Promise<boolean>;
   /** Throws a unit in flight away. */
-  abandonUnit(unit: number): void;
-  /** What a failure means: RUN_LEASE_LOST where another process has taken the folder over, else itself. */
+  abandonUnit(unit: number): Promise<void>;
+  /** Leaves a summary for whoever finishes the run, where this process works beside others. */
+  leave(summary: unknown): Promise<void>;
+  /** What a failure means: RUN_LEASE_LOST where another process has taken the place over, else itself. */
   explain(error: unknown): unknown;
   /** Gives the lease back. */
   close(): void;
@@ -50,13 +75,10 @@ export interface Ledger {
 export interface OpenLedgerOptions extends TakeLeaseOptions {
   /** What records are held against, by unit; without it only against themselves. */
   readonly units?: readonly PlannedUnit[];
-}
-
-const FOLDER = '_gristmill';
-
-/** Where a unit's file lies before its unit is committed. */
-export function pendingPath(out: string, unit: number, publicPath: string): string {
-  return join(out, FOLDER, 'tmp', unitName(unit), publicPath.replaceAll('/', '__'));
+  /** Works beside others; default: alone. */
+  readonly member?: LedgerMember | undefined;
+  /** Where the output lies; default: a folder. */
+  readonly store?: OutputStore;
 }
 
 /**
@@ -69,135 +91,188 @@ export async function openLedger(
   identity: RunIdentity,
   options: OpenLedgerOptions = {},
 ): Promise<Ledger> {
-  const folder = join(out, FOLDER);
+  const store = options.store ?? outputFolder(out);
+  const { member } = options;
   let lease: Lease | null = null;
   try {
-    const foreign = existsSync(out) && readdirSync(out).some((name) => name !== FOLDER);
-    if (foreign && !existsSync(join(folder, 'run.json'))) {
+    if ((await store.read(RUN_FILE)) === null && (await store.hasPublicFiles())) {
       throw new GristmillError('RUN_OUTPUT_FOREIGN', { out });
     }
-    lease = await takeLease(out, join(folder, 'lock'), options);
-    for (const part of ['units', 'tmp']) makeFolder(join(folder, part));
-    claim(out, identity);
-    const committed = await readRecords(out, identity, options);
-    rmSync(join(folder, 'tmp'), { recursive: true, force: true });
-    makeFolder(join(folder, 'tmp'));
-    return ledgerOver(out, folder, committed, lease);
+    lease = member
+      ? await takeMembership(store, identity, member, options)
+      : await takeWhole(store, options);
+    await store.prepare();
+    if (member) await claimBeside(store, identity, member, options);
+    else await claim(store, identity);
+    const reader: RecordReader = { store, nUnits: identity.units, ...options };
+    const committed = new Map<number, UnitRecord>();
+    const units = member ? member.units : await committedUnits(store);
+    for (const unit of units) {
+      const record = await readRecord(reader, unit);
+      if (record) committed.set(unit, record);
+    }
+    if (member) await discardOwn(store, member);
+    else await discardAll(store);
+    return ledgerOver(reader, committed, lease, { member, identity });
   } catch (error) {
     lease?.release();
     throw outputError(out, error);
   }
 }
 
-function claim(out: string, identity: RunIdentity): void {
-  const runFile = join(out, FOLDER, 'run.json');
-  const hasProduced =
-    readdirSync(join(out, FOLDER, 'units')).some((name) => RECORD_NAME.test(name)) ||
-    readdirSync(out).some((name) => name !== FOLDER);
-  if (hasProduced) {
-    const changes = compareIdentity(readLedgerJson(runFile) as RunIdentity, identity);
-    if (changes.length === 0) return;
-    throw new GristmillError('RUN_CHANGED', { out, changes: changes.join('; ') });
-  }
-  writeDurably(runFile, `${JSON.stringify(identity, null, 2)}\n`);
+/** Who else is there, as a ledger has to know it. */
+interface Company {
+  readonly member: LedgerMember | undefined;
+  readonly identity: RunIdentity;
 }
 
 function ledgerOver(
-  out: string,
-  folder: string,
+  reader: RecordReader,
   committed: Map<number, UnitRecord>,
   lease: Lease,
+  { member, identity }: Company,
 ): Ledger {
-  const pendingFolder = (unit: number): string => join(folder, 'tmp', unitName(unit));
+  const { store } = reader;
+  const { out } = store;
+  const name = `${member?.name ?? 'run'}-${randomBytes(4).toString('hex')}`;
+  const attemptAt = (unit: number): Attempt => ({ unit, name });
+  let hasCommitted = member === undefined;
+  const isKnown = async (unit: number): Promise<boolean> => {
+    if (committed.has(unit)) return true;
+    if (!member) return false;
+    const record = await readRecord(reader, unit);
+    if (record) committed.set(unit, record);
+    return record !== null;
+  };
+  // Until something is committed the run may give way to another, also to one that did not see this process begin.
+  const checkRun = async (undo?: () => Promise<void>): Promise<void> => {
+    if (hasCommitted) return;
+    const changes = changesOf(out, await store.read(RUN_FILE), identity);
+    if (changes.length === 0) return;
+    await undo?.();
+    throw changed(out, changes);
+  };
   return {
     out,
     committed,
-    beginUnit(unit) {
-      // A holder that has lost its lease must not empty the folder of the one that has it.
+    isCommitted: isKnown,
+    async beginUnit(unit) {
+      // A holder that has lost its lease begins nothing.
       lease.check();
-      const pending = pendingFolder(unit);
       try {
-        rmSync(pending, { recursive: true, force: true });
-        makeFolder(pending);
+        await store.discard(attemptAt(unit));
+        await store.begin(attemptAt(unit));
       } catch (error) {
-        throw outputError(pending, error);
+        throw outputError(store.pathOf(attemptAt(unit), ''), error);
       }
-      return pending;
     },
-    commitUnit(record) {
-      const { rowsIn, kept, edited, dropped, failed } = record.counts;
+    pendingPath: (unit, path) => store.pathOf(attemptAt(unit), path),
+    async commitUnit(record) {
+      const { unit, counts, files } = record;
+      const { rowsIn, kept, edited, dropped, failed } = counts;
       if (rowsIn !== kept + edited + dropped + failed) {
-        throw new GristmillError('RUN_CONSERVATION', { ...record.counts, unit: record.unit });
+        throw new GristmillError('RUN_CONSERVATION', { ...counts, unit });
       }
+      const attempt = attemptAt(unit);
+      const { unit: _, ...rest } = record;
+      const signed: UnitRecord = { unit, attempt: name, ...rest };
       try {
-        syncFolder(pendingFolder(record.unit));
         lease.check();
-        const name = `${unitName(record.unit)}.json`;
-        const pending = join(folder, 'tmp', name);
-        writeDurably(pending, `${JSON.stringify(record, null, 2)}\n`);
-        renameSync(pending, join(folder, 'units', name));
-        syncFolder(join(folder, 'units'));
-        committed.set(record.unit, record);
-        publish(out, record);
-        rmSync(pendingFolder(record.unit), { recursive: true, force: true });
+        await checkRun();
+        if (!(await store.commit(attempt, recordName(unit), textOf(signed)))) {
+          await store.discard(attempt);
+          await isKnown(unit);
+          return false;
+        }
+        await checkRun(async () => store.remove(recordName(unit)));
+        hasCommitted = true;
+        committed.set(unit, signed);
+        await store.publish(attempt, filesOf(record));
+        if (member) await discardOthers(store, attempt);
+        return true;
       } catch (error) {
-        throw outputError(join(out, record.files[0]?.path ?? ''), error);
+        throw outputError(join(out, files[0]?.path ?? ''), error);
       }
     },
-    abandonUnit(unit) {
-      rmSync(pendingFolder(unit), { recursive: true, force: true });
+    abandonUnit: (unit) => store.discard(attemptAt(unit)),
+    async leave(summary) {
+      if (!member) return;
+      const name = `${WORKERS}/${member.name}.json`;
+      try {
+        await store.replace(name, textOf(summary));
+      } catch (error) {
+        throw outputError(nameIn(out, name), error);
+      }
     },
     explain: (error) => lease.explain(error),
     close: () => lease.release(),
   };
 }
 
-/**
- * Gives the files of a committed unit their public names; does nothing for those that have them.
- *
- * @returns the path of a file that is not as it was committed; null when all are
- */
-function publish(out: string, record: UnitRecord): string | null {
-  for (const file of filesOf(record)) {
-    const target = join(out, file.path);
-    const pending = pendingPath(out, record.unit, file.path);
-    if (existsSync(pending)) {
-      makeFolder(dirname(target));
-      renameSync(pending, target);
-      syncFolder(dirname(target));
-    }
-    if (statSync(target, { throwIfNoEntry: false })?.size !== file.bytes) return file.path;
+/** Tries of others at a unit that is committed: they cannot win any more. */
+async function discardOthers(store: OutputStore, winner: Attempt): Promise<void> {
+  for (const attempt of await store.attempts()) {
+    if (attempt.unit === winner.unit && attempt.name !== winner.name) await store.discard(attempt);
   }
-  return null;
 }
 
-const RECORD_NAME = /^\d+\.json$/;
+/** What an earlier process of the same name had in flight. */
+async function discardOwn(store: OutputStore, { name }: LedgerMember): Promise<void> {
+  const prefix = `${name}-`;
+  for (const attempt of await store.attempts()) {
+    const isOwn = attempt.name.startsWith(prefix);
+    if (isOwn && /^[0-9a-f]{8}$/.test(attempt.name.slice(prefix.length))) {
+      await store.discard(attempt);
+    }
+  }
+}
 
-/** @throws RUN_LEDGER_INVALID for a record that no run of this plan has written */
-async function readRecords(
-  out: string,
-  { units: nUnits }: RunIdentity,
-  { units, onNotice }: OpenLedgerOptions,
-): Promise<Map<number, UnitRecord>> {
-  const records = new Map<number, UnitRecord>();
-  const folder = join(out, FOLDER, 'units');
-  const names = readdirSync(folder).filter((name) => RECORD_NAME.test(name));
-  if (names.length === 0) return records;
+/** Where nobody else is at work. */
+export async function discardAll(store: OutputStore): Promise<void> {
+  for (const attempt of await store.attempts()) await store.discard(attempt);
+  await store.sweep();
+}
+
+/** Units that have a record, in their order. */
+export async function committedUnits(store: OutputStore): Promise<number[]> {
+  const names = (await store.list('units')).filter((name) => RECORD_NAME.test(name));
+  return names.map((name) => Number(name.slice(0, -'.json'.length))).sort((a, b) => a - b);
+}
+
+/** What records are read with. */
+export interface RecordReader {
+  readonly store: OutputStore;
+  /** Units of the plan. */
+  readonly nUnits: number;
+  readonly units?: readonly PlannedUnit[];
+  readonly onNotice?: ((line: string) => void) | undefined;
+}
+
+/**
+ * Reads the record of a unit and finishes what its winner could not; a unit whose files are not as they were written
+ * loses its record.
+ *
+ * @returns null for a unit that is to be done
+ * @throws RUN_LEDGER_INVALID for a record that no run of this plan has written
+ */
+export async function readRecord(
+  { store, nUnits, units, onNotice }: RecordReader,
+  unit: number,
+): Promise<UnitRecord | null> {
+  const text = await store.read(recordName(unit));
+  if (text === null) return null;
+  const file = nameIn(store.out, recordName(unit));
+  const name = `${unitName(unit)}.json`;
   // A new run has none, and its start is spared the schemas.
   const { checkRecord } = await import('./check-record.ts');
-  for (const name of names.sort()) {
-    const file = join(folder, name);
-    const record = checkRecord(readLedgerJson(file), { file, name, nUnits, units });
-    const damaged = publish(out, record);
-    if (damaged === null) {
-      records.set(record.unit, record);
-      continue;
-    }
-    onNotice?.(`${join(out, damaged)} is not as it was written: unit ${record.unit} is done again`);
-    rmSync(file);
-    syncFolder(folder);
-  }
-  return records;
+  const record = checkRecord(parse(file, text), { file, name, nUnits, units });
+  const { attempt } = record;
+  const made = attempt === undefined ? null : { unit, name: attempt };
+  const damaged = await store.publish(made, filesOf(record));
+  if (damaged === null) return record;
+  onNotice?.(`${join(store.out, damaged)} is not as it was written: unit ${unit} is done again`);
+  await store.remove(recordName(unit));
+  return null;
 }
 
 function outputError(path: string, error: unknown): unknown {

@@ -21,6 +21,7 @@ import type { RefineOptions } from './refine-options.ts';
 import { NAMED_REFINERS } from './refiner-names.ts';
 import type { OpenRefinerOptions, RefineCallOptions } from './refiner-types.ts';
 import type { RefineCorpusOptions } from './run-options.ts';
+import { isWorkerShare, MAX_WORKERS } from './worker-share.ts';
 
 const { dialect: _dialect, executor: _executor, ...EXECUTE_INNER } = EXECUTE_TABLE;
 
@@ -85,6 +86,10 @@ export const REFINE_CORPUS_TABLE: OptionTable<RefineCorpusOptions> = {
   rowGroupBytes: whole(1, 2 ** 31),
   zstdLevel: whole(1, 19),
   unitRows: whole(1, 2 ** 31),
+  worker: {
+    expected: `{ index, count } with index in 0..count-1 and count in 1..${MAX_WORKERS}`,
+    accepts: isWorkerShare,
+  },
   limit: whole(0),
   inferLines: either(whole(1), oneOf(['all'])),
   maxLineBytes: whole(1, constants.MAX_STRING_LENGTH),

@@ -28,6 +28,7 @@ import type { RunSummary, UsedThresholds } from './statistics.ts';
 import { emptyTally, summarise } from './tally.ts';
 import type { OutputSettings } from './unit-writer.ts';
 import { usedThresholds } from './used-thresholds.ts';
+import { shareOf, workerName } from './worker-share.ts';
 
 /**
  * Runs in this process.
@@ -59,6 +60,9 @@ export async function runHere(
     }
   }
   const thresholds = await usedThresholds(resolved);
+  if (options.worker && (options.out === '-' || inputs.includes('-'))) {
+    refuseOption('worker', 'none beside a stream, which has one reader', options.worker);
+  }
   if (options.out === '-') {
     if (options.keepScores) {
       const expected = 'none beside a stream, which has no folder for scores';
@@ -83,19 +87,24 @@ export async function runHere(
   const keeper = options.keepScores
     ? await openKeeper(resolved, options.keepScores === 'all', thresholds)
     : null;
-  const plan = await planCorpus({
-    inputs: options.inputs,
-    textColumn: options.textColumn ?? REFINE_DEFAULTS.textColumn,
-    ...(options.idColumn !== undefined && { idColumn: options.idColumn }),
-    unitRows: options.unitRows ?? REFINE_DEFAULTS.unitRows,
-    failFast: options.failFast ?? false,
-    exclude: [out],
-    ...jsonOptionsOf(options, options.format === 'parquet'),
-    ...(options.signal && { signal: options.signal }),
-  });
+  const { worker } = options;
+  const { feed } = place;
+  const isShared = worker !== undefined || feed !== null;
+  if (isShared && options.limit !== undefined) {
+    refuseOption(
+      'limit',
+      'none beside worker, whose share does not know of others’ rows',
+      options.limit,
+    );
+  }
+  const { plan, output } = await planRun(options);
   for (const line of describePlan(plan)) notice(line);
-  const output = outputSettings(options);
-  checkReserved(plan, output);
+  const share = worker ? shareOf(plan.units, worker) : plan.units;
+  if (worker) {
+    notice(
+      `worker ${worker.index} of ${worker.count}: ${share.length} of ${plan.units.length} units`,
+    );
+  }
   if (options.planOnly) {
     const summary = summarise([], plan, out, started, emptyTally(plan));
     return { ...summary, thresholds, plan: planOverview(plan) };
@@ -104,16 +113,19 @@ export async function runHere(
     ...identityOf(options, resolved, plan, output, thresholds),
     ...(keeper && { scores: keeper.layout }),
   };
+  const name = worker ? workerName(worker) : feed?.name;
   const ledger = await openLedger(options.out, identity, {
     units: plan.units.map((unit) => ({ input: inputName(plan, unit), nRows: unit.nRows })),
+    member:
+      name === undefined ? undefined : { name, units: feed ? [] : share.map(({ index }) => index) },
     onNotice: notice,
     signal: options.signal,
   });
   try {
-    const run = new Run(options, resolved, plan, output, ledger, {
-      ...{ started, drop, place, keeper },
-    });
-    const outcome = await run.execute();
+    const settings = { started, drop, place, keeper, share };
+    const run = new Run(options, resolved, plan, output, ledger, settings);
+    const outcome = { ...(await run.execute()), ...(worker && { worker }) };
+    await ledger.leave(outcome);
     if (outcome.interrupted) throwIfAborted(drop, 'the run');
     const nRejected = rejectedRows(ledger);
     if (nRejected > 0) {
@@ -125,6 +137,40 @@ export async function runHere(
   } finally {
     ledger.close();
   }
+}
+
+/** What is read, and how it is written. @throws CORPUS_*, OPTION_INVALID */
+async function planRun(
+  options: ListedInputs,
+): Promise<{ readonly plan: CorpusPlan; readonly output: OutputSettings }> {
+  const plan = await planCorpus({
+    inputs: options.inputs,
+    textColumn: options.textColumn ?? REFINE_DEFAULTS.textColumn,
+    ...(options.idColumn !== undefined && { idColumn: options.idColumn }),
+    unitRows: options.unitRows ?? REFINE_DEFAULTS.unitRows,
+    failFast: options.failFast ?? false,
+    exclude: [localPath(options.out, 'output', '--out')],
+    ...jsonOptionsOf(options, options.format === 'parquet'),
+    ...(options.signal && { signal: options.signal }),
+  });
+  const output = outputSettings(options);
+  checkReserved(plan, output);
+  return { plan, output };
+}
+
+/** The plan and the identity of a run that others will carry out. @throws as {@link runHere} before its first unit */
+export async function prepareRun(
+  asked: RefineCorpusOptions,
+): Promise<{ readonly plan: CorpusPlan; readonly identity: RunIdentity }> {
+  const options: ListedInputs = { ...asked, inputs: [asked.inputs].flat() };
+  const resolved = await resolveRefiner(options);
+  const thresholds = await usedThresholds(resolved);
+  const keeper = options.keepScores
+    ? await openKeeper(resolved, options.keepScores === 'all', thresholds)
+    : null;
+  const { plan, output } = await planRun(options);
+  const identity = identityOf(options, resolved, plan, output, thresholds);
+  return { plan, identity: { ...identity, ...(keeper && { scores: keeper.layout }) } };
 }
 
 function rejectedRows({ committed }: Ledger): number {

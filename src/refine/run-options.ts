@@ -5,6 +5,7 @@ import type { PlanOptions } from '../corpus/plan.ts';
 import type { LeftOut } from '../corpus/types.ts';
 import type { Status } from '../program/types.ts';
 import type { RefineOptions } from './refine-options.ts';
+import type { WorkerShare } from './worker-share.ts';
 
 /** Options of {@link refineCorpus}. */
 export interface RefineCorpusOptions extends RefineOptions {
@@ -55,6 +56,11 @@ export interface RefineCorpusOptions extends RefineOptions {
   readonly zstdLevel?: number;
   /** Rows of a unit, about; default 10,000. A unit is at least one row group. */
   readonly unitRows?: number;
+  /**
+   * One worker of several on one output folder: the units of its share only, beside the others. Any of them may die and be
+   * started again; `gristmill cluster finish` ends the run. Not with `limit`.
+   */
+  readonly worker?: WorkerShare;
   /** Stop after this many rows, in the order of the plan. */
   readonly limit?: number;
   /** Stop at the first bad file or unit; default false. */

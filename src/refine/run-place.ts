@@ -4,6 +4,7 @@
 import { type EngineGuard, UNGUARDED } from '../work/guard.ts';
 import type { WaitSide } from '../work/position.ts';
 import type { StreamEvent } from './run-options.ts';
+import type { UnitRecord } from './unit-record.ts';
 
 /** What was there when a run began, and how long ago: of workers that took it over from one that died. */
 export interface RunBefore {
@@ -15,9 +16,22 @@ export interface RunBefore {
   readonly tokens: number;
 }
 
+/** Units as somebody else hands them out, to a run that works beside others. */
+export interface UnitFeed {
+  /** Of the process that takes them, in its ledger. */
+  readonly name: string;
+  /** Index of the next unit; null when no more come. */
+  next(): Promise<number | null>;
+  /** The unit is committed: by this run, or by another. */
+  onCommitted(record: UnitRecord, isOurs: boolean): void;
+  onFailed(unit: number, error: unknown): void;
+}
+
 /** See the file's header. */
 export interface RunPlace {
   readonly guard: EngineGuard;
+  /** Null for a run that takes the units of its plan by itself. */
+  readonly feed: UnitFeed | null;
   /** Null for a run that begins. */
   readonly before: RunBefore | null;
   /** Told what a run found when it began. */
@@ -39,6 +53,7 @@ export interface RunPlace {
 /** Nobody watches. */
 export const ALONE: RunPlace = {
   guard: UNGUARDED,
+  feed: null,
   before: null,
   onBegun: () => undefined,
   onOpening: () => undefined,

@@ -45,6 +45,7 @@ async function run(
     },
     {
       guard,
+      feed: null,
       before,
       onBegun: (begun) => void tell({ begun }),
       onOpening: () => position.enter(PHASE_OPENING),

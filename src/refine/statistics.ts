@@ -2,6 +2,7 @@
  * Counts of a run: what came in, what became of it and why. Sums over units give the run's summary.
  */
 import type { PlanOverview } from './run-options.ts';
+import type { WorkerShare } from './worker-share.ts';
 
 /** Counts of one unit, or of any number of units added up. */
 export interface RefineCounts {
@@ -38,6 +39,8 @@ export interface RunSummary extends RefineCounts {
   /** True when the run stopped before its last unit (signal or abort); the same command finishes it. */
   readonly interrupted: boolean;
   readonly out: string;
+  /** Of one worker of several: `units` are those of its share then, and all counts are of them. */
+  readonly worker?: WorkerShare;
   readonly thresholds: UsedThresholds;
   /** With `planOnly`: what would be done. */
   readonly plan?: PlanOverview;

@@ -60,12 +60,13 @@ export function summarise(
   out: string,
   started: number,
   tally: Tally,
+  nUnits = plan.units.length,
 ): RunOutcome {
   const counts = records.reduce<RefineCounts>((sum, r) => addCounts(sum, r.counts), ZERO_COUNTS);
   const seconds = (performance.now() - started) / 1000;
   return {
     ...counts,
-    units: plan.units.length,
+    units: nUnits,
     unitsResumed: tally.unitsResumed,
     unitsDone: records.length,
     unitsFailed: tally.errors.length - plan.failedFiles.length,

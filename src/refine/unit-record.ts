@@ -1,4 +1,5 @@
 /** The record of a committed unit. */
+import { unitName } from '../work/output-folder.ts';
 import type { RefineCounts } from './statistics.ts';
 
 /** One file of a unit. */
@@ -13,6 +14,8 @@ export interface UnitFile {
 /** What is kept of a committed unit. */
 export interface UnitRecord {
   readonly unit: number;
+  /** The attempt that made it (work/output-store.ts). */
+  readonly attempt?: string;
   readonly input: string;
   readonly counts: RefineCounts;
   readonly files: readonly UnitFile[];
@@ -27,11 +30,6 @@ export interface PlannedUnit {
   readonly input: string;
   /** Null where the format does not tell before reading. */
   readonly nRows: number | null;
-}
-
-/** Five digits and more: sorts by name up to 99,999 units. */
-export function unitName(unit: number): string {
-  return String(unit).padStart(5, '0');
 }
 
 /** Every file of a unit. */

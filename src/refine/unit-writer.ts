@@ -22,9 +22,10 @@ import type {
 import { partitionsOf } from '../corpus/unit.ts';
 import { STATUSES } from '../program/types.ts';
 import { ScoreWriter, STATUS_REFUSED } from '../scores/score-file.ts';
-import { pendingPath } from './ledger.ts';
+import { unitName } from '../work/output-folder.ts';
+import type { Ledger } from './ledger.ts';
 import { type RefinedRows, withRefused } from './refine-batch.ts';
-import { scoresPath, type UnitFile, type UnitRecord, unitName } from './unit-record.ts';
+import { scoresPath, type UnitFile, type UnitRecord } from './unit-record.ts';
 
 /** What is written besides the refined text. */
 export interface OutputSettings {
@@ -148,7 +149,7 @@ export function extensionOf(format: SinkFormat): string {
 
 /** Opens the files of unit `unit`; nothing has its public name before the ledger commits it. */
 export async function openUnitWriter(
-  out: string,
+  ledger: Pick<Ledger, 'pendingPath'>,
   plan: CorpusPlan,
   unit: number,
   settings: OutputSettings,
@@ -169,7 +170,7 @@ export async function openUnitWriter(
   const columns = [...own, ...partitionsOf(plan, file).map(({ column }) => column)];
   const staying = await openSink({
     ...common,
-    path: pendingPath(out, unit, stayingPath),
+    path: ledger.pendingPath(unit, stayingPath),
     columns,
     textColumn: plan.textColumn,
     extra: extraColumns(settings),
@@ -180,7 +181,7 @@ export async function openUnitWriter(
   try {
     dropped = await openSink({
       ...common,
-      path: pendingPath(out, unit, droppedPath),
+      path: ledger.pendingPath(unit, droppedPath),
       columns: settings.droppedText ? columns.filter((c) => c.name === plan.textColumn) : [],
       textColumn: settings.droppedText ? plan.textColumn : null,
       extra: droppedColumns(settings),
@@ -192,7 +193,7 @@ export async function openUnitWriter(
   let scores: ScoreWriter | null = null;
   try {
     if (settings.keepsScores) {
-      scores = await ScoreWriter.create(pendingPath(out, unit, scoresPath(unit)));
+      scores = await ScoreWriter.create(ledger.pendingPath(unit, scoresPath(unit)));
     }
   } catch (error) {
     await Promise.allSettled([staying.abort(), dropped.abort()]);
@@ -204,7 +205,7 @@ export async function openUnitWriter(
     if (rows.length === 0) return;
     rejected ??= await openSink({
       ...common,
-      path: pendingPath(out, unit, rejectedPath),
+      path: ledger.pendingPath(unit, rejectedPath),
       columns: [],
       textColumn: null,
       extra: REJECTED_COLUMNS,

@@ -14,22 +14,21 @@
  */
 import {
   closeSync,
-  existsSync,
   fstatSync,
-  linkSync,
   openSync,
   readdirSync,
   readFileSync,
   renameSync,
   rmSync,
-  writeSync,
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { native } from '../native/index.ts';
+import { createExclusively } from './exclusive-file.ts';
 import type { LeaseStore, LeaseView } from './lease-store.ts';
 
-/** Codes of a file system that has no hard links. */
-const NO_LINKS = new Set(['EPERM', 'ENOSYS', 'ENOTSUP', 'EOPNOTSUPP', 'EMLINK']);
+/** Who gives a lease back waits for one that looks at it, so long at most. */
+const REMOVE_TRIES = 20;
+const REMOVE_WAIT_MS = 5;
 
 /** A store over the file `file`; its folder must be there. */
 export function leaseFile(file: string): LeaseStore {
@@ -61,7 +60,10 @@ export function leaseFile(file: string): LeaseStore {
       return true;
     },
     remove(content) {
-      if (!createExclusively(next, content)) return;
+      for (let attempt = 0; !createExclusively(next, content); attempt++) {
+        if (attempt === REMOVE_TRIES) return;
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, REMOVE_WAIT_MS);
+      }
       removeOwn(file, content);
       removeOwn(next, content);
     },
@@ -83,47 +85,6 @@ function viewOf(file: string): LeaseView | null {
   try {
     const { mtimeNs } = fstatSync(handle, { bigint: true });
     return { content: readFileSync(handle, 'utf8'), beat: String(mtimeNs) };
-  } finally {
-    closeSync(handle);
-  }
-}
-
-/** @returns whether the file is ours now */
-function createExclusively(file: string, content: string): boolean {
-  const pending = `${file}.${process.pid}-${Math.random().toString(36).slice(2)}.tmp`;
-  for (let attempt = 0; ; attempt++) {
-    try {
-      writeNew(pending, content);
-      linkSync(pending, file);
-      return true;
-    } catch (error) {
-      const { code } = error as NodeJS.ErrnoException;
-      // A network file system may do it, lose its answer and try again.
-      if (code === 'EEXIST') return viewOf(file)?.content === content;
-      // Another one's cleaning took the pending file, not the folder.
-      if (code === 'ENOENT' && attempt < 100 && existsSync(dirname(file))) continue;
-      if (!NO_LINKS.has(code ?? '')) throw error;
-      return createInPlace(file, content);
-    } finally {
-      rmSync(pending, { force: true });
-    }
-  }
-}
-
-function createInPlace(file: string, content: string): boolean {
-  try {
-    writeNew(file, content);
-    return true;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
-    throw error;
-  }
-}
-
-function writeNew(file: string, content: string): void {
-  const handle = openSync(file, 'wx');
-  try {
-    writeSync(handle, content);
   } finally {
     closeSync(handle);
   }

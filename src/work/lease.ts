@@ -46,6 +46,8 @@ export interface TakeLeaseOptions {
   readonly signal?: AbortSignal | undefined;
   /** Tests wait for less. Default {@link LEASE_MS}. */
   readonly leaseMs?: number;
+  /** What others can read of the holder, in words of its own room; see {@link factsOf}. */
+  readonly facts?: Readonly<Record<string, string>>;
 }
 
 /** Codes of folders that cannot be written. */
@@ -62,12 +64,56 @@ const heldHere = new Set<string>();
 export async function takeLease(
   out: string,
   file: string,
-  { onNotice, signal, leaseMs = LEASE_MS }: TakeLeaseOptions = {},
+  options: TakeLeaseOptions = {},
 ): Promise<Lease> {
   makeFolder(dirname(file));
-  const store = leaseFile(file);
+  return takeStored(out, file, leaseFile(file), options);
+}
+
+/**
+ * Waits until nobody holds a lease, and takes away what one left that has ended.
+ *
+ * @param name as messages have it
+ * @throws RUN_OUTPUT_IN_USE when its holder lives, ABORTED while it waits; what the store throws
+ */
+export async function clearLease(
+  out: string,
+  name: string,
+  store: LeaseStore,
+  options: TakeLeaseOptions = {},
+): Promise<void> {
+  if (!store.read()) return;
+  const lease = await takeStored(out, name, store, { ...options, facts: CLEARING });
+  lease.release();
+}
+
+/** What the holder of a lease says of itself; null where nobody holds it. */
+export function factsOf(store: LeaseStore): Readonly<Record<string, unknown>> | null {
+  const found = store.read();
+  if (!found) return null;
+  try {
+    return (JSON.parse(found.content) as { facts?: Record<string, unknown> }).facts ?? {};
+  } catch {
+    return {};
+  }
+}
+
+/** Held for a moment, by one that takes away what another left: to be waited for. */
+const CLEARING = { clearing: 'yes' } as const;
+
+function isClearing({ content }: LeaseView): boolean {
+  return content.includes(JSON.stringify(CLEARING));
+}
+
+/** As {@link takeLease}, in a store of any kind; `name` is what messages call it. */
+export async function takeStored(
+  out: string,
+  name: string,
+  store: LeaseStore,
+  { onNotice, signal, leaseMs = LEASE_MS, facts }: TakeLeaseOptions = {},
+): Promise<Lease> {
   const own = ownIdentity();
-  const mine = JSON.stringify({ ...own, token: randomUUID() });
+  const mine = JSON.stringify({ ...own, token: randomUUID(), ...(facts && { facts }) });
   const watch = new Watch(own, leaseMs);
   let isTold = false;
   for (let first: string | null = null; ; ) {
@@ -77,10 +123,12 @@ export async function takeLease(
       if (store.create(mine)) return held(store, mine, out, leaseMs);
       continue;
     }
+    const isPassing = isClearing(found);
     // Another holder than the one that was there at first has just taken it: it lives.
-    first ??= found.content;
-    if (first !== found.content || heldHere.has(found.content) || watch.isAlive(found)) {
-      throw new GristmillError('RUN_OUTPUT_IN_USE', { out, ...holderOf(found), lock: file });
+    if (!isPassing) first ??= found.content;
+    const lives = first !== found.content || heldHere.has(found.content) || watch.isAlive(found);
+    if (!isPassing && lives) {
+      throw new GristmillError('RUN_OUTPUT_IN_USE', { out, ...holderOf(found), lock: name });
     }
     if (watch.isStale(found)) {
       const isStale = (view: LeaseView): boolean => watch.isStale(view);

@@ -1,9 +1,17 @@
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { isGristmillError } from '../../src/errors.ts';
-import { openLedger, pendingPath } from '../../src/refine/ledger.ts';
+import { openLedger } from '../../src/refine/ledger.ts';
 import { compareIdentity, type RunIdentity } from '../../src/refine/run-identity.ts';
 import { addCounts, ZERO_COUNTS } from '../../src/refine/statistics.ts';
 import type { UnitRecord } from '../../src/refine/unit-record.ts';
@@ -49,24 +57,26 @@ const codeOf = async (run: () => unknown): Promise<string> => {
 describe('openLedger', () => {
   it('publishes the files of a unit only with its record', async () => {
     const ledger = await openLedger(out, identity);
-    ledger.beginUnit(0);
+    await ledger.beginUnit(0);
     const path = 'part-00000.parquet';
-    writeFileSync(pendingPath(out, 0, path), 'hi');
+    writeFileSync(ledger.pendingPath(0, path), 'hi');
     expect(existsSync(join(out, path))).toBe(false);
-    ledger.commitUnit(record(0, path));
+    await ledger.commitUnit(record(0, path));
     expect(readFileSync(join(out, path), 'utf8')).toBe('hi');
-    expect(existsSync(pendingPath(out, 0, path))).toBe(false);
+    expect(existsSync(ledger.pendingPath(0, path))).toBe(false);
     ledger.close();
     expect([...(await openLedger(out, identity)).committed.keys()]).toEqual([0]);
   });
 
   it('finishes publishing after a crash between record and files', async () => {
     const ledger = await openLedger(out, identity);
-    ledger.beginUnit(0);
+    await ledger.beginUnit(0);
     const path = 'dropped/part-00000.parquet';
-    writeFileSync(pendingPath(out, 0, path), 'hi');
-    // What a crash right after the record's rename leaves behind.
-    writeFileSync(join(out, '_gristmill/units/00000.json'), JSON.stringify(record(0, path)));
+    writeFileSync(ledger.pendingPath(0, path), 'hi');
+    // What a crash right after the record was linked leaves behind.
+    const [attempt] = readdirSync(join(out, '_gristmill/tmp')).map((name) => name.split('.')[1]);
+    const made = JSON.stringify({ ...record(0, path), attempt });
+    writeFileSync(join(out, '_gristmill/units/00000.json'), made);
     ledger.close();
     (await openLedger(out, identity)).close();
     expect(readFileSync(join(out, path), 'utf8')).toBe('hi');
@@ -74,17 +84,17 @@ describe('openLedger', () => {
 
   it('throws units in flight away', async () => {
     const ledger = await openLedger(out, identity);
-    ledger.beginUnit(1);
-    writeFileSync(pendingPath(out, 1, 'part-00001.parquet'), 'half');
+    await ledger.beginUnit(1);
+    writeFileSync(ledger.pendingPath(1, 'part-00001.parquet'), 'half');
     ledger.close();
     (await openLedger(out, identity)).close();
-    expect(existsSync(pendingPath(out, 1, 'part-00001.parquet'))).toBe(false);
+    expect(existsSync(ledger.pendingPath(1, 'part-00001.parquet'))).toBe(false);
     expect(existsSync(join(out, 'part-00001.parquet'))).toBe(false);
   });
 
   it('refuses a unit that loses a row', async () => {
     const ledger = await openLedger(out, identity);
-    ledger.beginUnit(0);
+    await ledger.beginUnit(0);
     const lossy = { ...record(0, 'p'), counts: { ...ZERO_COUNTS, rowsIn: 3, kept: 2 } };
     expect(await codeOf(() => ledger.commitUnit(lossy))).toBe('RUN_CONSERVATION');
     ledger.close();
@@ -92,9 +102,9 @@ describe('openLedger', () => {
 
   it('refuses another run, naming what changed', async () => {
     const ledger = await openLedger(out, identity);
-    ledger.beginUnit(0);
-    writeFileSync(pendingPath(out, 0, 'part-00000.parquet'), 'hi');
-    ledger.commitUnit(record(0, 'part-00000.parquet'));
+    await ledger.beginUnit(0);
+    writeFileSync(ledger.pendingPath(0, 'part-00000.parquet'), 'hi');
+    await ledger.commitUnit(record(0, 'part-00000.parquet'));
     ledger.close();
     const changed = { ...identity, options: { ...identity.options, executor: 'compat' } };
     await expect(openLedger(out, changed)).rejects.toThrow(
@@ -130,8 +140,8 @@ describe('openLedger', () => {
   // Was: a stopped process that had lost its lock wrote on, into the folder of the one that had taken it over.
   it('commits and begins nothing for a holder that lost its lease', async () => {
     const ledger = await openLedger(out, identity);
-    ledger.beginUnit(0);
-    writeFileSync(pendingPath(out, 0, 'part-00000.parquet'), 'hi');
+    await ledger.beginUnit(0);
+    writeFileSync(ledger.pendingPath(0, 'part-00000.parquet'), 'hi');
     writeFileSync(join(out, '_gristmill/lock'), '{"pid":1,"host":"other","token":"t"}');
     expect(await codeOf(() => ledger.beginUnit(1))).toBe('RUN_LEASE_LOST');
     expect(await codeOf(() => ledger.commitUnit(record(0, 'part-00000.parquet')))).toBe(
@@ -147,10 +157,10 @@ describe('openLedger', () => {
   it.each(['gone', 'cut'])('does a unit again whose file is %s', async (how) => {
     const ledger = await openLedger(out, identity);
     for (const unit of [0, 1]) {
-      ledger.beginUnit(unit);
+      await ledger.beginUnit(unit);
       const path = `part-0000${unit}.parquet`;
-      writeFileSync(pendingPath(out, unit, path), 'hi');
-      ledger.commitUnit(record(unit, path));
+      writeFileSync(ledger.pendingPath(unit, path), 'hi');
+      await ledger.commitUnit(record(unit, path));
     }
     ledger.close();
     const file = join(out, 'part-00000.parquet');

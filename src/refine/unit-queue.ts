@@ -1,0 +1,68 @@
+/** Where the lanes of a run get their units: what is left of its share, or what somebody else hands out. */
+import type { CorpusPlan, CorpusUnit } from '../corpus/types.ts';
+import type { Ledger } from './ledger.ts';
+import type { UnitFeed } from './run-place.ts';
+
+/** A unit that will be refined, with the rows that a limit leaves of it. */
+export interface LimitedUnit {
+  readonly unit: CorpusUnit;
+  readonly maxRows: number;
+}
+
+/** Units one after the other; null where there is none left. */
+export interface UnitQueue {
+  next(): Promise<LimitedUnit | null>;
+}
+
+/** Units not yet committed, cut to the limit. */
+export function unitsLeft(
+  share: readonly CorpusUnit[],
+  { committed }: Ledger,
+  limit: number | undefined,
+): LimitedUnit[] {
+  if (limit === undefined) {
+    return share
+      .filter((unit) => !committed.has(unit.index))
+      .map((unit) => ({ unit, maxRows: Number.POSITIVE_INFINITY }));
+  }
+  const left: LimitedUnit[] = [];
+  let rows = limit;
+  for (const unit of share) {
+    if (rows <= 0) break;
+    const record = committed.get(unit.index);
+    if (!record) left.push({ unit, maxRows: rows });
+    rows -= record?.counts.rowsIn ?? unit.nRows ?? 0;
+  }
+  return left;
+}
+
+/**
+ * A queue over `left`, or over a feed's units; one that somebody else has committed by now is passed over.
+ *
+ * @param onOthers told of those
+ */
+export function queueOf(
+  left: readonly LimitedUnit[],
+  feed: UnitFeed | null,
+  { units }: CorpusPlan,
+  ledger: Ledger,
+  onOthers: (unit: number) => void,
+): UnitQueue {
+  const own = left[Symbol.iterator]();
+  const take = async (): Promise<LimitedUnit | null> => {
+    if (!feed) return own.next().value ?? null;
+    const index = await feed.next();
+    const unit = index === null ? undefined : units[index];
+    return unit ? { unit, maxRows: Number.POSITIVE_INFINITY } : null;
+  };
+  return {
+    async next() {
+      for (let next = await take(); next !== null; next = await take()) {
+        const { index } = next.unit;
+        if (!(await ledger.isCommitted(index))) return next;
+        onOthers(index);
+      }
+      return null;
+    },
+  };
+}
