@@ -7,6 +7,7 @@
  *                                                  300 modules are 300 descriptors at once)
  *   dist/**.d.ts  ──►  dist/**.d.cts                (its declarations, as CommonJS)
  *   src/annotate/prompts/  ──►  dist/annotate/prompts/
+ *   src/inspect/page/  ── esbuild ──►  dist/inspect/page/    (what the inspector's server sends)
  *
  * In the CommonJS bundle packages that can be required stay external; those that are ESM only are bundled.
  * Both forms of the library share the workers and the native addon.
@@ -42,6 +43,7 @@ rmSync(join(dist, 'annotate/prompts'), { recursive: true, force: true });
 cpSync(join(root, 'src/annotate/prompts'), join(dist, 'annotate/prompts'), { recursive: true });
 await bundle();
 await bundleStarted();
+await bundlePage();
 declareForRequire(join(dist, 'index.d.ts'), new Set());
 if (existsSync(join(dist, 'cli/main.js'))) chmodSync(join(dist, 'cli/main.js'), 0o755);
 
@@ -107,6 +109,7 @@ async function bundleStarted() {
     entryPoints: [
       'src/cli/main.ts',
       'src/annotate/expert/expert-process.ts',
+      'src/inspect/index-worker.ts',
       'src/refine/run-worker.ts',
       'src/refine/template-worker.ts',
       'src/mixture/proxies/proxy-process.ts',
@@ -129,6 +132,28 @@ async function bundleStarted() {
     format: 'cjs',
     external: ['piscina'],
   });
+}
+
+/** The inspector's page: one script with all that it needs, as its server sends three files and nothing of anybody else. */
+async function bundlePage() {
+  const { build } = await import('esbuild');
+  const page = join(dist, 'inspect/page');
+  rmSync(page, { recursive: true, force: true });
+  await build({
+    absWorkingDir: root,
+    entryPoints: ['src/inspect/page/app.ts', 'src/inspect/page/app.css'],
+    outdir: page,
+    bundle: true,
+    minify: true,
+    platform: 'browser',
+    format: 'esm',
+    target: ['chrome111', 'firefox113', 'safari16.4'],
+    charset: 'utf8',
+    logLevel: 'warning',
+    legalComments: 'none',
+    banner: { js: '/* gristmill; with Preact (MIT) and htm (Apache-2.0): see NOTICE */' },
+  });
+  cpSync(join(root, 'src/inspect/page/index.html'), join(page, 'index.html'));
 }
 
 async function bundle() {

@@ -72,6 +72,9 @@ export const ERRORS = {
     'file {file}, row {row}, column {column}: expected {expected}, found {received}',
   CORPUS_UNSUPPORTED: 'file {file}: not read: {reason}',
   CORPUS_WRITE_FAILED: '{file}: {reason}',
+  // inspector
+  INSPECT_PORT_FAILED: 'port {port} of 127.0.0.1: {reason}',
+  INSPECT_NOT_BUILT: '{file} is missing: run `npm run build`',
   // program
   PROGRAM_WORKER_MISSING: '{file} is missing: run `npm run build`',
   PROGRAM_CASE_INVALID: 'line {line}: expected {expected}, received {received}',

@@ -19,6 +19,7 @@ const OUTPUT_FAILED = 1;
 /** Commands in the order of the help. Each brings a good part of the library along, so that one that is not used is not loaded. */
 const COMMANDS = new Map<string, () => Promise<Command>>([
   ['refine', async () => (await import('./refine.ts')).refineCommand()],
+  ['inspect', async () => (await import('./inspect.ts')).inspectCommand()],
   ['execute', async () => (await import('./execute.ts')).executeCommand()],
   ['annotate', async () => (await import('./annotate.ts')).annotateCommand()],
   ['train', async () => (await import('./train.ts')).trainCommand()],
