@@ -75,6 +75,14 @@ export const ERRORS = {
   // inspector
   INSPECT_PORT_FAILED: 'port {port} of 127.0.0.1: {reason}',
   INSPECT_NOT_BUILT: '{file} is missing: run `npm run build`',
+  // corpus: storages
+  STORAGE_ADDRESS_INVALID: '{path} is no address: expected {expected}',
+  STORAGE_NOT_FOUND: '{path}: {reason}',
+  STORAGE_DENIED: '{path}: access is denied: {reason}',
+  STORAGE_NO_CREDENTIALS: '{path}: no credentials that are taken: {reason}',
+  STORAGE_FAILED: '{path}: no answer after {attempts} attempts in {seconds} s: {reason}',
+  STORAGE_NO_CONDITIONS:
+    '{path}: this storage does not keep conditions of writes ({reason}): two workers could both commit a unit, so it cannot be an output',
   // program
   PROGRAM_WORKER_MISSING: '{file} is missing: run `npm run build`',
   PROGRAM_CASE_INVALID: 'line {line}: expected {expected}, received {received}',

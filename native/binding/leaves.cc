@@ -27,6 +27,8 @@ LeafSpec ReaderSpecOf(const Napi::Value& value) {
   const Napi::Object object = value.As<Napi::Object>();
   LeafSpec spec;
   spec.path = object.Get("path").ToString().Utf8Value();
+  if (object.Get("storedPath").IsString())
+    spec.stored_path = object.Get("storedPath").ToString().Utf8Value();
   if (object.Get("decodedPath").IsString())
     spec.decoded_path = object.Get("decodedPath").ToString().Utf8Value();
   spec.column = object.Get("column").ToString().Utf8Value();

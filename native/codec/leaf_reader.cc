@@ -80,7 +80,8 @@ void LeafReader::Corrupt(const std::string& reason) const {
 int LeafReader::FileOf(const Segment& segment) {
   const bool decoded = static_cast<Codec>(segment.codec) == Codec::kBrotli;
   int& file = decoded ? decoded_file_ : file_;
-  const std::string& path = decoded ? spec_.decoded_path : spec_.path;
+  const std::string& own = spec_.stored_path.empty() ? spec_.path : spec_.stored_path;
+  const std::string& path = decoded ? spec_.decoded_path : own;
   if (file >= 0) return file;
   file = open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (file < 0)

@@ -37,6 +37,7 @@ struct Segment {
 
 struct LeafSpec {
   std::string path;
+  std::string stored_path;   // where its bytes lie, if not under path
   std::string decoded_path;  // where segments of brotli lie with their pages decoded
   std::string column;
   PhysicalType type = PhysicalType::kByteArray;

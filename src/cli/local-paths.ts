@@ -1,5 +1,6 @@
 /** One check of all paths on the command line, before any command runs. */
 import type { Argument, Command, Option } from 'commander';
+import { remoteScheme } from '../corpus/storage/addresses.ts';
 import { localPath, type PathUse } from '../local-path.ts';
 
 /** How help calls the values that are paths: `<dir>`, `<file...>`, `<name|gguf>`, `<fit.json>`. */
@@ -9,9 +10,11 @@ const OTHERS = new Set(['--paths', '--replay-paths']);
 const OUTPUTS = new Set(['--out', '--svg', '--png', '--cache', '--schedule-csv', '--proposal']);
 /** Arguments that are no paths: a repository of the hub. */
 const NO_PATHS = new Set(['repo']);
+/** Commands whose inputs are read through storages (src/corpus/storage). */
+const REMOTE_INPUTS = new Set(['refine']);
 
 /**
- * Refuses URLs where a command takes paths.
+ * Refuses URLs where a command takes paths of the local file system alone.
  *
  * @throws PATH_REMOTE
  */
@@ -22,7 +25,9 @@ export function refuseRemotePaths(command: Command): void {
     check(value, OUTPUTS.has(option.long ?? '') ? 'output' : 'input', option.long ?? option.flags);
   }
   command.registeredArguments.forEach((argument: Argument, at) => {
-    if (!NO_PATHS.has(argument.name())) check(command.processedArgs[at], 'input', 'input');
+    if (NO_PATHS.has(argument.name())) return;
+    const readsRemote = REMOTE_INPUTS.has(command.name()) && argument.name() === 'inputs';
+    check(command.processedArgs[at], 'input', 'input', readsRemote);
   });
 }
 
@@ -30,8 +35,9 @@ function isPathOption({ flags, long }: Option): boolean {
   return PATH_VALUE.test(flags) && !OTHERS.has(long ?? '');
 }
 
-function check(value: unknown, use: PathUse, name: string): void {
+function check(value: unknown, use: PathUse, name: string, takesRemote = false): void {
   for (const path of Array.isArray(value) ? value : [value]) {
-    if (typeof path === 'string') localPath(path, use, name);
+    if (typeof path !== 'string' || (takesRemote && remoteScheme(path) !== null)) continue;
+    localPath(path, use, name);
   }
 }

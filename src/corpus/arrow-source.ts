@@ -4,8 +4,12 @@
  * Invariant: nothing is allocated for bytes that are not there. A file says how many are left; of a pipe a long stretch
  * is put together only from pieces that have arrived.
  */
-import { type FileHandle, open } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
 import { ArrowFault } from './arrow-flatbuffer.ts';
+import { remoteScheme } from './storage/addresses.ts';
+import { aheadOf } from './storage/read-ahead.ts';
+import { openFile } from './storage/storages.ts';
+import type { RangedFile } from './storage/types.ts';
 
 /** Bytes in order. */
 export interface ByteSource {
@@ -24,10 +28,14 @@ export interface ByteSource {
 
 /** Opens a path: regular files can be sought in, pipes cannot. */
 export async function openSource(path: string): Promise<ByteSource> {
+  if (remoteScheme(path) !== null) return fileSource(aheadOf(await openFile(path)));
   const handle = await open(path, 'r');
   try {
     const status = await handle.stat();
-    if (status.isFile()) return fileSource(handle, status.size);
+    if (status.isFile()) {
+      await handle.close();
+      return fileSource(await openFile(path));
+    }
     return pieceSource(handle.createReadStream({ highWaterMark: 1 << 20 }), () => handle.close());
   } catch (error) {
     await handle.close();
@@ -35,23 +43,11 @@ export async function openSource(path: string): Promise<ByteSource> {
   }
 }
 
-function fileSource(handle: FileHandle, size: number): ByteSource {
+function fileSource(file: RangedFile): ByteSource {
+  const { bytes: size } = file;
   let position = 0;
-  const read = async (length: number): Promise<Uint8Array> => {
-    const bytes = new Uint8Array(Math.max(0, Math.min(length, size - position)));
-    let done = 0;
-    while (done < bytes.byteLength) {
-      const { bytesRead } = await handle.read(
-        bytes,
-        done,
-        bytes.byteLength - done,
-        position + done,
-      );
-      if (bytesRead === 0) return bytes.subarray(0, done);
-      done += bytesRead;
-    }
-    return bytes;
-  };
+  const read = (length: number): Promise<Uint8Array> =>
+    file.read(position, Math.max(0, Math.min(length, size - position)));
   return {
     get position() {
       return position;
@@ -69,7 +65,7 @@ function fileSource(handle: FileHandle, size: number): ByteSource {
       if (to > size) throw new ArrowFault(`byte ${to} lies behind the end of the file, ${size}`);
       position = to;
     },
-    close: () => handle.close(),
+    close: () => file.close(),
   };
 }
 

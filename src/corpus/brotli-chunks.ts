@@ -14,6 +14,7 @@ import type { FileMetaData } from 'hyparquet';
 import { GristmillError, isGristmillError } from '../errors.ts';
 import { type DecodedChunks, withFile } from './parquet-file.ts';
 import { chunkStart } from './parquet-footer.ts';
+import type { RangedFile } from './storage/types.ts';
 import { readThrift, type ThriftStruct } from './thrift.ts';
 import type { CorpusUnit } from './types.ts';
 
@@ -31,6 +32,7 @@ type Meta = NonNullable<FileMetaData['row_groups'][number]['columns'][number]['m
  * Decodes the brotli chunks of some leaves; null where there are none.
  *
  * @param leaves positions of the leaves that will be read
+ * @param storedPath where the bytes lie, if not under `path`
  * @throws CORPUS_CORRUPT, CORPUS_UNSUPPORTED, CORPUS_READ_FAILED
  */
 export async function decodeBrotli(
@@ -38,6 +40,7 @@ export async function decodeBrotli(
   footer: FileMetaData,
   unit: CorpusUnit,
   leaves: readonly number[],
+  storedPath = path,
 ): Promise<DecodedChunks | null> {
   const wanted: { readonly rowGroup: number; readonly leaf: number; readonly meta: Meta }[] = [];
   for (let rowGroup = unit.rowGroupStart!; rowGroup < unit.rowGroupEnd!; rowGroup++) {
@@ -55,7 +58,7 @@ export async function decodeBrotli(
   try {
     const into = await open(target, 'wx', 0o600);
     out = into;
-    await withFile(path, async (_, source) => {
+    await withFile(storedPath, async (_, source) => {
       let offset = 0;
       for (const { rowGroup, leaf, meta } of wanted) {
         const copy = new ChunkCopy({ path, rowGroup, meta, source, into, offset });
@@ -77,7 +80,7 @@ interface ChunkPlace {
   readonly path: string;
   readonly rowGroup: number;
   readonly meta: Meta;
-  readonly source: FileHandle;
+  readonly source: RangedFile;
   readonly into: FileHandle;
   readonly offset: number;
 }
@@ -191,13 +194,8 @@ class ChunkCopy {
   }
 
   async #read(at: number, length: number): Promise<Uint8Array> {
-    const bytes = new Uint8Array(length);
-    let done = 0;
-    while (done < length) {
-      const { bytesRead } = await this.#place.source.read(bytes, done, length - done, at + done);
-      if (bytesRead === 0) throw this.#corrupt('the file ends inside the page');
-      done += bytesRead;
-    }
+    const bytes = await this.#place.source.read(at, length);
+    if (bytes.byteLength < length) throw this.#corrupt('the file ends inside the page');
     return bytes;
   }
 

@@ -5,10 +5,14 @@
  * member or zstd frame and is none itself is damage, except zeros (padding of tapes and blocks).
  */
 import { createReadStream } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
+import { Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import { GristmillError, isGristmillError } from '../errors.ts';
 import { fromNative, native, type StreamStep } from '../native/index.ts';
+import { remoteScheme } from './storage/addresses.ts';
+import { readAhead } from './storage/read-ahead.ts';
+import { openFile } from './storage/storages.ts';
+import type { RangedFile } from './storage/types.ts';
 import type { CorpusFormat } from './types.ts';
 
 /** What is read. */
@@ -46,7 +50,7 @@ export async function* bytesOf(
         ? gunzip(source)
         : format === 'jsonl.zst'
           ? unzstd(source)
-          : plain(source, start, Math.min(READ_BYTES, Math.max(MIN_READ_BYTES, wantedBytes)));
+          : plain(source, start, wantedBytes, bufferBytes(wantedBytes));
     for await (const chunk of chunks) {
       if (signal?.aborted) throw new GristmillError('ABORTED', { what: 'reading' });
       yield chunk;
@@ -62,47 +66,58 @@ export async function* bytesOf(
   }
 }
 
+function bufferBytes(wantedBytes: number): number {
+  return Math.min(READ_BYTES, Math.max(MIN_READ_BYTES, wantedBytes));
+}
+
 async function* plain(
   { path, signal }: ByteSource,
   start: number,
+  wantedBytes: number,
   highWaterMark: number,
 ): AsyncGenerator<Buffer> {
+  if (remoteScheme(path) !== null) {
+    const file = await openFile(path, signal);
+    // A line that begins in the stretch ends behind it, somewhere: the rest is asked for when it is needed.
+    const end = Math.min(file.bytes, start + wantedBytes);
+    yield* readAhead(file, { start, end, signal });
+    yield* readAhead(file, { start: end, signal });
+    return;
+  }
+  // Not by ranges: what is no regular file (a pipe, a FIFO) is read here too.
   const options = { start, highWaterMark, ...(signal && { signal }) };
   yield* createReadStream(path, options) as AsyncIterable<Buffer>;
 }
 
 async function* gunzip({ path, signal }: ByteSource): AsyncGenerator<Buffer> {
-  const handle = await open(path);
-  const { size } = await handle.stat();
-  if (size === 0) {
-    await handle.close();
+  const file = await openFile(path, signal);
+  if (file.bytes === 0) {
+    await file.close();
     return;
   }
-  const options = { highWaterMark: READ_BYTES, autoClose: false, ...(signal && { signal }) };
-  const file = handle.createReadStream({ start: 0, ...options });
+  const packed = Readable.from(readAhead(file, { signal }), { objectMode: false });
   const inflate = createGunzip({ chunkSize: READ_BYTES });
-  file.on('error', (error) => inflate.destroy(error));
+  packed.on('error', (error) => inflate.destroy(error));
   try {
-    yield* file.pipe(inflate) as AsyncIterable<Buffer>;
-    await checkRest(handle, inflate.bytesWritten, size);
+    yield* packed.pipe(inflate) as AsyncIterable<Buffer>;
+    await checkRest(file, inflate.bytesWritten);
   } finally {
-    file.destroy();
-    await handle.close();
+    packed.destroy();
+    await file.close();
   }
 }
 
 /** Node ends at the first byte that begins no member, whatever follows: a member that lost its header would be lost. */
-async function checkRest(handle: FileHandle, from: number, size: number): Promise<void> {
-  const buffer = Buffer.alloc(READ_BYTES);
-  for (let at = from; at < size; ) {
-    const { bytesRead } = await handle.read(buffer, 0, buffer.byteLength, at);
-    if (bytesRead === 0) return;
-    if (buffer.subarray(0, bytesRead).some((byte) => byte !== 0)) {
+async function checkRest(file: RangedFile, from: number): Promise<void> {
+  for (let at = from; at < file.bytes; ) {
+    const bytes = await file.read(at, Math.min(READ_BYTES, file.bytes - at));
+    if (bytes.byteLength === 0) return;
+    if (bytes.some((byte) => byte !== 0)) {
       throw new Error(
-        `${size - from} bytes after its last gzip member, at byte ${from}, are none themselves`,
+        `${file.bytes - from} bytes after its last gzip member, at byte ${from}, are none themselves`,
       );
     }
-    at += bytesRead;
+    at += bytes.byteLength;
   }
 }
 
@@ -114,7 +129,7 @@ async function* unzstd(source: ByteSource): AsyncGenerator<Buffer> {
   let position = 0;
   // The first bytes of the frame that is being read, for messages.
   let head = Buffer.alloc(0);
-  for await (const chunk of plain(source, 0, READ_BYTES)) {
+  for await (const chunk of plain(source, 0, Number.POSITIVE_INFINITY, READ_BYTES)) {
     let at = 0;
     for (;;) {
       // No frame begins with a zero byte.

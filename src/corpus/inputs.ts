@@ -1,13 +1,14 @@
 /** Inputs of a corpus: files, directories and globs become a sorted list of files; their fingerprints. */
 import { createHash } from 'node:crypto';
-import { createReadStream, existsSync, realpathSync } from 'node:fs';
+import { existsSync, realpathSync } from 'node:fs';
 import { lstat, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
-import { pipeline } from 'node:stream/promises';
 import { GristmillError } from '../errors.ts';
 import { localPath } from '../local-path.ts';
 import { conversionOf, extensionOf, formatOf, KNOWN_FORMATS, STDIN } from './formats.ts';
-import { withFile } from './parquet-file.ts';
+import { nameOf, remoteScheme, withoutSecrets } from './storage/addresses.ts';
+import { readAhead } from './storage/read-ahead.ts';
+import { knownFile, openFile } from './storage/storages.ts';
 import type { LeftOut } from './types.ts';
 import { type Failure, specialOf, Walker } from './walk.ts';
 
@@ -45,6 +46,7 @@ export async function expandInputs(
   options: ExpandOptions = {},
 ): Promise<FoundInputs> {
   const excluded = new Set((options.exclude ?? []).map(realPathOf));
+  const isRemote = (input: string): boolean => remoteScheme(input) !== null;
   const walker = new Walker(excluded, options.signal);
   const paths: string[] = [];
   for (const input of inputs) {
@@ -52,7 +54,8 @@ export async function expandInputs(
       if (!paths.includes(STDIN)) paths.push(STDIN);
       continue;
     }
-    await expand(tidy(localPath(input, 'input')), walker);
+    if (isRemote(input)) await expandAddress(input, walker, options.signal);
+    else await expand(tidy(localPath(input, 'input')), walker);
     const first = options.failFast ? walker.failures[0] : undefined;
     if (first) throw first.error;
   }
@@ -62,7 +65,7 @@ export async function expandInputs(
   if (paths.length === 0 && walker.failures[0]) throw walker.failures[0].error;
   if (paths.length === 0) {
     throw new GristmillError('CORPUS_NO_FILES', {
-      inputs: inputs.join(' '),
+      inputs: inputs.map(withoutSecrets).join(' '),
       formats: KNOWN_FORMATS,
       leftOut: describeLeftOut(leftOut)
         .map((line) => `; ${line}`)
@@ -94,9 +97,26 @@ async function expand(input: string, walker: Walker): Promise<void> {
   walker.fail(input, failure);
 }
 
+/** @throws CORPUS_READ_FAILED for what is not there; STORAGE_* */
+async function expandAddress(
+  address: string,
+  walker: Walker,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const { expandRemote } = await import('./storage/expand.ts');
+  const found = await expandRemote(address, signal);
+  if (found.kind === 'listing') {
+    await walker.listed(found.folder, found.files, found.glob);
+    return;
+  }
+  const failure = fileFailure(found.path, null);
+  if (failure) walker.fail(found.path, failure);
+  else await walker.named(found.path);
+}
+
 function fileFailure(file: string, special: string | null): GristmillError | null {
-  if (!formatOf(file)) {
-    const conversion = conversionOf(extensionOf(file));
+  if (!formatOf(nameOf(file))) {
+    const conversion = conversionOf(extensionOf(nameOf(file)));
     // A name that a shell or SQL would read otherwise is left for a person to quote.
     const name = /^[\w./+-]+$/.test(file) ? file : 'FILE';
     const hint = conversion ? `; convert it: ${conversion.split('FILE').join(name)}` : '';
@@ -115,6 +135,7 @@ function tidy(path: string): string {
 
 /** The path without links, of what need not be there: as far as it is. */
 export function realPathOf(path: string): string {
+  if (remoteScheme(path) !== null) return path.replace(/\/+$/, '');
   const missing: string[] = [];
   let folder = resolve(path);
   while (!existsSync(folder) && folder !== dirname(folder)) {
@@ -163,26 +184,36 @@ function count(n: number, what: string): string {
 
 /**
  * A string that changes when the file does: size, time of change and SHA-256 of both ends (with the whole footer of a
- * Parquet file, which holds the sizes and bounds of every column). With `full`, the SHA-256 of everything, and
- * nothing else: it survives copying.
+ * Parquet file, which holds the sizes and bounds of every column). Of files behind addresses it is size and version (an
+ * ETag), or the SHA-256 of everything where the storage has it. With `full`, the SHA-256 of everything, and nothing else:
+ * it survives copying.
  */
 export async function fingerprintOf(path: string, full: boolean): Promise<string> {
-  const hash = createHash('sha256');
-  if (full) {
-    await pipeline(createReadStream(path), hash);
-    return `sha256:${hash.digest('hex')}`;
+  const isRemote = remoteScheme(path) !== null;
+  if (isRemote) {
+    const { bytes, version, sha256 } = await knownFile(path);
+    if (sha256 !== null) return `sha256:${sha256}`;
+    if (!full) return `${bytes}-${version}`;
   }
-  return withFile(path, async (buffer, handle) => {
-    const { size, mtimeMs } = await handle.stat();
-    hash.update(new Uint8Array(await buffer.slice(0, Math.min(SAMPLE_BYTES, size))));
-    const tail = new Uint8Array(await buffer.slice(Math.max(0, size - SAMPLE_BYTES), size));
+  const hash = createHash('sha256');
+  const file = await openFile(path);
+  try {
+    if (full) {
+      for await (const chunk of readAhead(file)) hash.update(chunk);
+      return `sha256:${hash.digest('hex')}`;
+    }
+    const size = file.bytes;
+    hash.update(await file.read(0, Math.min(SAMPLE_BYTES, size)));
+    const tail = await file.read(Math.max(0, size - SAMPLE_BYTES), Math.min(SAMPLE_BYTES, size));
     const footerBytes = footerBytesOf(tail);
     if (footerBytes > tail.byteLength && footerBytes < size) {
-      hash.update(new Uint8Array(await buffer.slice(size - footerBytes, size)));
+      hash.update(await file.read(size - footerBytes, footerBytes));
     }
     hash.update(tail);
-    return `${size}-${Math.round(mtimeMs)}-${hash.digest('hex')}`;
-  });
+    return `${size}-${file.changedMs}-${hash.digest('hex')}`;
+  } finally {
+    await file.close();
+  }
 }
 
 function footerBytesOf(tail: Uint8Array): number {

@@ -3,7 +3,6 @@
  *
  * Nothing here trusts the footer: offsets and sizes are checked against the file before they are used.
  */
-import { type FileHandle, open } from 'node:fs/promises';
 import { brotliDecompressSync } from 'node:zlib';
 import type { AsyncBuffer, FileMetaData } from 'hyparquet';
 import type { Compressors } from 'hyparquet/src/types.js';
@@ -12,29 +11,27 @@ import { type BlockCodec, type LeafReader, type LeafSegment, native } from '../n
 import { UnsupportedError } from './footer-fields.ts';
 import { chunkStart, parseFooter } from './parquet-footer.ts';
 import { codecIndex, type Leaf } from './schema.ts';
+import { remoteScheme } from './storage/addresses.ts';
+import { openFile } from './storage/storages.ts';
+import { withTail } from './storage/tail.ts';
+import type { RangedFile } from './storage/types.ts';
 
 /** A footer is a few MB at most; a damaged length must not become an allocation. */
 const MAX_FOOTER_BYTES = 1 << 30;
 
 /** Bytes of an open file, as hyparquet asks for them. */
-export function bufferOfFile(handle: FileHandle, byteLength: number): AsyncBuffer {
+function bufferOfFile(file: RangedFile): AsyncBuffer {
+  const { bytes: byteLength } = file;
   return {
     byteLength,
     async slice(start, end = byteLength) {
       const from = Math.max(0, start < 0 ? byteLength + start : start);
-      const buffer = new Uint8Array(Math.max(0, Math.min(end, byteLength) - from));
-      let done = 0;
-      while (done < buffer.byteLength) {
-        const { bytesRead } = await handle.read(
-          buffer,
-          done,
-          buffer.byteLength - done,
-          from + done,
-        );
-        if (bytesRead === 0) throw new Error('the file ends early');
-        done += bytesRead;
-      }
-      return buffer.buffer;
+      const length = Math.max(0, Math.min(end, byteLength) - from);
+      const bytes = await file.read(from, length);
+      if (bytes.byteLength < length) throw new Error('the file ends early');
+      const { buffer, byteOffset } = bytes;
+      const isWhole = buffer.byteLength === length;
+      return (isWhole ? buffer : buffer.slice(byteOffset, byteOffset + length)) as ArrayBuffer;
     },
   };
 }
@@ -42,22 +39,14 @@ export function bufferOfFile(handle: FileHandle, byteLength: number): AsyncBuffe
 /** Runs `use` with the open file; failures to open or read are coded. */
 export async function withFile<T>(
   path: string,
-  use: (buffer: AsyncBuffer, handle: FileHandle) => Promise<T>,
+  use: (buffer: AsyncBuffer, file: RangedFile) => Promise<T>,
 ): Promise<T> {
-  let handle: FileHandle;
+  const opened = await openFile(path);
+  const file = remoteScheme(path) === null ? opened : withTail(opened);
   try {
-    handle = await open(path, 'r');
-  } catch (cause) {
-    throw new GristmillError(
-      'CORPUS_READ_FAILED',
-      { file: path, reason: (cause as Error).message },
-      { cause },
-    );
-  }
-  try {
-    return await use(bufferOfFile(handle, (await handle.stat()).size), handle);
+    return await use(bufferOfFile(file), file);
   } finally {
-    await handle.close();
+    await file.close();
   }
 }
 
@@ -125,6 +114,7 @@ export interface DecodedChunks {
  * Opens one leaf column over a range of row groups.
  *
  * @param decoded where its brotli chunks lie decoded
+ * @param storedPath where the bytes of its chunks lie, if not under `path`
  */
 export function openLeaf(
   path: string,
@@ -133,6 +123,7 @@ export function openLeaf(
   rowGroupStart: number,
   rowGroupEnd: number,
   decoded: DecodedChunks | null = null,
+  storedPath?: string,
 ): LeafReader {
   const segments = footer.row_groups
     .slice(rowGroupStart, rowGroupEnd)
@@ -160,6 +151,7 @@ export function openLeaf(
     ...leaf.type,
     path,
     ...(decodedPath !== undefined && { decodedPath }),
+    ...(storedPath !== undefined && { storedPath }),
     // The first C++ writers, until 2.0.0.
     alwaysCompressed: /^parquet-cpp version [01]\./.test(footer.created_by ?? ''),
     segments,

@@ -14,6 +14,8 @@ import { displayText } from './plain.ts';
 import { rowNumbers } from './row-numbers.ts';
 import { carriedColumns, columnsOf, type Leaf, leavesOf, matchColumns } from './schema.ts';
 import { shapeOf } from './shape.ts';
+import { remoteScheme } from './storage/addresses.ts';
+import type { StagedFile } from './storage/staged-file.ts';
 import type {
   CarriedColumns,
   CarriedRows,
@@ -48,7 +50,7 @@ export async function* openParquetUnit(
 ): AsyncGenerator<UnitBatch> {
   const file = plan.files[unit.fileIndex]!;
   const footer = await readFooter(file.path, file.fingerprint);
-  const source = await UnitColumns.open(file.path, footer, unit, plan.columns);
+  const source = await UnitColumns.open(file.path, footer, unit, plan.columns, options.signal);
   const carried = source.find(carriedColumns(plan.columns, plan.textColumn), plan.textColumn);
   const rowsBefore = footer.row_groups
     .slice(0, unit.rowGroupStart ?? 0)
@@ -194,6 +196,7 @@ class UnitColumns {
   readonly #readers = new Map<Leaf, { reader: LeafReader; nextRow: number; lastRow: number }>();
   #references = 1;
 
+  #staged: StagedFile | null = null;
   #decoded: DecodedChunks | null = null;
 
   private constructor(path: string, footer: FileMetaData, unit: CorpusUnit) {
@@ -214,13 +217,24 @@ class UnitColumns {
     footer: FileMetaData,
     unit: CorpusUnit,
     wanted: readonly CorpusColumn[],
+    signal?: AbortSignal,
   ): Promise<UnitColumns> {
     const source = new UnitColumns(path, footer, unit);
     const names = new Set(wanted.map(({ name }) => name));
     const leaves = source.#columns
       .filter(({ column }) => names.has(column.name))
       .flatMap(({ leaves: own }) => own.map(({ index }) => index));
-    source.#decoded = await decodeBrotli(path, footer, unit, leaves);
+    if (remoteScheme(path) !== null) {
+      const { stagedChunks } = await import('./staged-chunks.ts');
+      source.#staged = await stagedChunks(path, footer, unit, leaves, signal);
+    }
+    try {
+      const at = source.#staged?.path ?? path;
+      source.#decoded = await decodeBrotli(path, footer, unit, leaves, at);
+    } catch (error) {
+      await source.#staged?.release();
+      throw error;
+    }
     return source;
   }
 
@@ -261,6 +275,7 @@ class UnitColumns {
       this.#unit.rowGroupStart!,
       this.#unit.rowGroupEnd!,
       this.#decoded,
+      this.#staged?.path,
     );
   }
 
@@ -275,6 +290,7 @@ class UnitColumns {
     this.#readers.clear();
     // Files that are open stay readable; what cannot be removed is the system's to clean.
     this.#decoded?.remove().catch(() => undefined);
+    this.#staged?.release().catch(() => undefined);
   }
 
   /** A reader that can still deliver `firstRow`: the open one, or a new one when a sink goes back. */

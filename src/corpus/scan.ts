@@ -1,5 +1,4 @@
 /** Looking at one file before the run: its size, fingerprint, columns and row groups. */
-import { stat } from 'node:fs/promises';
 import type { FileMetaData } from 'hyparquet';
 import { GristmillError } from '../errors.ts';
 import { callNative } from '../native/index.ts';
@@ -12,6 +11,8 @@ import { jsonFields } from './json-line.ts';
 import { inferColumns } from './jsonl-infer.ts';
 import { openLeaf, readFooter } from './parquet-file.ts';
 import { columnsOf, isPrimitiveColumn, isTextColumn, leavesOf } from './schema.ts';
+import { nameOf } from './storage/addresses.ts';
+import { knownFile } from './storage/storages.ts';
 import type { CorpusColumn, CorpusFormat, SourceFile } from './types.ts';
 
 /** What a scan needs of the options of a plan. */
@@ -38,12 +39,12 @@ export interface ScannedFile {
 
 /** Looks at a file. @throws CORPUS_* */
 export async function scanFile(path: string, settings: ScanSettings): Promise<ScannedFile> {
-  const format = formatOf(path) as CorpusFormat;
+  const format = formatOf(nameOf(path)) as CorpusFormat;
   if (path === STDIN) {
     const file = { path, format, bytes: 0, rows: null, fingerprint: STDIN };
     return { file, columns: await arrowColumns(path), rowGroups: [] };
   }
-  const bytes = await sizeOf(path);
+  const { bytes } = await knownFile(path, settings.signal);
   const fingerprint = await fingerprintOf(path, settings.fullHash);
   if (format === 'parquet') {
     const footer = await readFooter(path, fingerprint);
@@ -68,15 +69,6 @@ export async function scanFile(path: string, settings: ScanSettings): Promise<Sc
   if (format === 'arrow') return { file, columns: await arrowColumns(path), rowGroups: [] };
   const columns = await inferColumns(path, format, settings);
   return { file, columns, rowGroups: [] };
-}
-
-async function sizeOf(path: string): Promise<number> {
-  try {
-    return (await stat(path)).size;
-  } catch (cause) {
-    const reason = (cause as Error).message;
-    throw new GristmillError('CORPUS_READ_FAILED', { file: path, reason }, { cause });
-  }
 }
 
 function parquetColumns(path: string, footer: FileMetaData): CorpusColumn[] {

@@ -2,8 +2,8 @@
  * Files beside a corpus that are called like one: `.json` is what JSON lines are called by some, and settings and
  * descriptions of data sets by all.
  */
-import { open } from 'node:fs/promises';
 import type { GristmillError } from '../errors.ts';
+import { openFile } from './storage/storages.ts';
 
 const HEAD_BYTES = 1 << 16;
 /** First bytes of what is compressed, whatever its name says. */
@@ -31,10 +31,9 @@ export async function isSideFile(
 }
 
 async function seemsToHoldTexts(path: string, textColumn: string): Promise<boolean> {
-  const handle = await open(path, 'r');
+  const file = await openFile(path);
   try {
-    const { buffer, bytesRead } = await handle.read(Buffer.alloc(HEAD_BYTES), 0, HEAD_BYTES, 0);
-    const head = buffer.subarray(0, bytesRead);
+    const head = Buffer.from(await file.read(0, HEAD_BYTES));
     if (COMPRESSED.some((mark) => head.toString('hex').startsWith(mark))) return true;
     // Without the zeros of UTF-16 and UTF-32, which need not be told apart for this.
     const text = head.filter((byte) => byte !== 0).toString();
@@ -45,6 +44,6 @@ async function seemsToHoldTexts(path: string, textColumn: string): Promise<boole
     }
     return false;
   } finally {
-    await handle.close();
+    await file.close();
   }
 }

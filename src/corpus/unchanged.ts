@@ -3,9 +3,11 @@
  * and when it was read, and a unit of a file that is another one fails by name.
  */
 import { stat } from 'node:fs/promises';
-import { GristmillError } from '../errors.ts';
+import { GristmillError, isGristmillError } from '../errors.ts';
 import { STDIN } from './formats.ts';
 import { fingerprintOf } from './inputs.ts';
+import { remoteScheme } from './storage/addresses.ts';
+import { lookAt } from './storage/storages.ts';
 import type { SourceFile } from './types.ts';
 
 /** Files that were found to be what the plan says, by what the file system says of them. */
@@ -19,6 +21,7 @@ const MAX_VERIFIED = 1024;
  */
 export async function checkUnchanged(file: SourceFile): Promise<void> {
   if (file.path === STDIN) return;
+  if (remoteScheme(file.path) !== null) return checkRemote(file);
   const fail = (reason: string, cause?: unknown): never => {
     throw new GristmillError('CORPUS_CHANGED', { file: file.path, reason }, { cause });
   };
@@ -40,4 +43,25 @@ export async function checkUnchanged(file: SourceFile): Promise<void> {
   verified.set(key, state);
   const oldest = verified.keys().next().value;
   if (verified.size > MAX_VERIFIED && oldest !== undefined) verified.delete(oldest);
+}
+
+/** Asks the storage: size and version, or the hash that it has. */
+async function checkRemote({ path, bytes, fingerprint }: SourceFile): Promise<void> {
+  const fail = (reason: string, cause?: unknown): never => {
+    throw new GristmillError('CORPUS_CHANGED', { file: path, reason }, { cause });
+  };
+  const found = await lookAt(path).catch((error: unknown) => {
+    if (isGristmillError(error, 'CORPUS_READ_FAILED')) return fail('it is gone', error);
+    throw error;
+  });
+  if (found.bytes !== bytes) fail(`it has ${found.bytes} bytes, ${bytes} were planned`);
+  // A whole hash that the storage does not have was made by reading all of it; what was read since is of one version.
+  const isHashed = fingerprint.startsWith('sha256:');
+  const now = found.sha256 !== null ? `sha256:${found.sha256}` : `${found.bytes}-${found.version}`;
+  if (isHashed && found.sha256 === null) {
+    const key = `${path}\n${fingerprint}`;
+    const known = verified.get(key);
+    if (known !== undefined && known !== now) fail('it was written or replaced since');
+    verified.set(key, now);
+  } else if (now !== fingerprint) fail('it was written or replaced since');
 }

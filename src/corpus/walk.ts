@@ -12,6 +12,8 @@ import { readdir, realpath, stat } from 'node:fs/promises';
 import { GristmillError, throwIfAborted } from '../errors.ts';
 import { extensionOf, formatOf } from './formats.ts';
 import { commandOf, TAKEN_OUT } from './own-folders.ts';
+import { remoteScheme } from './storage/addresses.ts';
+import type { StoredFile } from './storage/types.ts';
 import type { LeftOut } from './types.ts';
 
 /** A file and what it is called: its path as a person would write it, and without links. */
@@ -81,9 +83,52 @@ export class Walker {
 
   /** A file that was named outright. */
   async named(path: string): Promise<void> {
-    const real = await realpath(path).catch(() => path);
+    const isRemote = remoteScheme(path) !== null;
+    const real = isRemote ? path : await realpath(path).catch(() => path);
     if (this.#isExcluded(real)) this.#outputs.add(path);
     else this.#take([{ path, real }]);
+  }
+
+  /**
+   * All files of known formats of a listing, or those that match a glob and those below folders that match it.
+   *
+   * @param folder address that the glob is relative to, with its slash
+   */
+  async listed(folder: string, files: readonly StoredFile[], glob: string | null): Promise<void> {
+    const pattern =
+      glob === null ? EVERYTHING : patternOf(glob, (await import('picomatch')).default);
+    // Of what tells results, a listing has the names alone: those of refined corpora and of annotations say enough.
+    const results = new Map<string, string>();
+    for (const { path } of files) {
+      const [, result, mark] = /^(.*\/)(_gristmill\/run\.json|_annotate\/kind)$/s.exec(path) ?? [];
+      if (result !== undefined && result !== folder) {
+        results.set(result, mark!.startsWith('_g') ? 'refine' : 'annotate');
+      }
+    }
+    for (const [path, command] of results) this.#results.push({ path, command });
+    const found: FoundFile[] = [];
+    for (const { path } of files) {
+      const below = path.slice(folder.length);
+      const names = below.split('/');
+      const folders = names.slice(0, -1).map((_, at) => names.slice(0, at + 1).join('/'));
+      if (folders.some((name) => results.has(`${folder}${name}/`))) continue;
+      // Everything below a folder that matches is wanted, as when folders are walked.
+      const wanted = [...folders, below].find((name) => pattern.matches(name));
+      if (wanted === undefined) continue;
+      const spelt = names.findIndex(
+        (name, at) =>
+          isBookkeeping(name) &&
+          !(name.includes('=') && at < names.length - 1) &&
+          !(pattern.spells(names.slice(0, at + 1).join('/')) && at < wanted.split('/').length),
+      );
+      if (spelt >= 0) {
+        if (!OWN_BOOKKEEPING.has(names[spelt]!)) this.#bookkeeping++;
+      } else if (!formatOf(below)) this.#countOther(below);
+      else if (this.#isExcluded(path)) this.#outputs.add(path);
+      else found.push({ path, real: path });
+    }
+    found.sort((a, b) => (a.path < b.path ? -1 : 1));
+    this.#take(found);
   }
 
   /** All files of known formats below a folder. */

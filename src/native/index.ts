@@ -242,6 +242,8 @@ export interface NativeCodec {
   readonly LeafReader: new (
     spec: LeafType & {
       readonly path: string;
+      /** Where its bytes lie, if not under `path`, which errors name. */
+      readonly storedPath?: string;
       /** Where segments of brotli lie with their pages decoded, in place of `path`. */
       readonly decodedPath?: string;
       /** The writer compressed version-2 pages and said that it had not. Default false. */

@@ -2,9 +2,10 @@
  * Inputs that others write while they are read: nothing that comes of them is no standing still.
  */
 import { statSync } from 'node:fs';
+import { remoteScheme } from '../corpus/storage/addresses.ts';
 import type { RunPlace } from './run-place.ts';
 
-/** The same batches; waits for those of standard input, of a FIFO or of a device are marked. */
+/** The same batches; waits for those of standard input, of a FIFO, of a device or of a network are marked. */
 export function pulledFrom<Batch>(
   path: string,
   batches: AsyncGenerator<Batch>,
@@ -29,5 +30,7 @@ async function* marked<Batch>(
 }
 
 function isFile(path: string): boolean {
+  // A bucket that is down is waited for within bounds of its own.
+  if (remoteScheme(path) !== null) return false;
   return path !== '-' && statSync(path, { throwIfNoEntry: false })?.isFile() !== false;
 }

@@ -6,7 +6,11 @@ describe('paths on the command line', () => {
   // `--out s3://bucket/out` made a local folder "s3:/bucket/out" and ended with 0.
   it.each([
     [['refine', 'a.jsonl', '--out', 's3://bucket/out'], /--out s3:\/\/bucket\/out: .*aws s3 cp/],
-    [['refine', 'hf://datasets/o/n', '--out', 'o'], /input hf:\/\/datasets\/o\/n: .*hf download/],
+    [['refine', 'gs://b/x', '--out', 'o'], /input gs:\/\/b\/x: .*gcloud storage cp/],
+    [
+      ['annotate', 'documents', 'hf://datasets/o/n', '--out', 'o'],
+      /input hf:\/\/datasets\/o\/n: .*hf download/,
+    ],
     [['refine', 'a.jsonl', '--out', 'o', '--system', 'https://x/y'], /--system https:\/\/x\/y/],
     [['annotate', 'documents', 'gs://b/x', '--out', 'o'], /input gs:\/\/b\/x/],
     [['train', 's3://b/config.yaml'], /input s3:\/\/b\/config\.yaml/],

@@ -1,0 +1,173 @@
+/**
+ * Buckets, of S3 and of whatever speaks like it, through the SDK: its chain of credentials, its endpoint
+ * (`AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL`), its region. With an endpoint of one's own, paths have the bucket in them.
+ *
+ * The SDK is loaded with the first address of a bucket. It asks once; trying again is retry.ts.
+ */
+import type { S3Client } from '@aws-sdk/client-s3';
+import { GristmillError } from '../../errors.ts';
+import { s3Address } from './addresses.ts';
+import { changedError, passingOf, remoteFile } from './remote-file.ts';
+import { RETRY_DEFAULTS, type RetryPolicy, retried } from './retry.ts';
+import { s3Fault } from './s3-faults.ts';
+import type { ReadStorage, StoredFile } from './types.ts';
+
+type Sdk = typeof import('@aws-sdk/client-s3');
+
+/** Connections to one endpoint. */
+const MAX_SOCKETS = 64;
+const CONNECT_MS = 10_000;
+
+/** The SDK and a client of it. */
+export interface OpenS3 {
+  readonly sdk: Sdk;
+  readonly client: S3Client;
+}
+
+let opened: Promise<OpenS3> | null = null;
+
+/** The client of this process. */
+export function openS3(): Promise<OpenS3> {
+  opened ??= open();
+  return opened;
+}
+
+/** Forgets the client: tests set other endpoints. */
+export async function closeS3(): Promise<void> {
+  const closing = opened;
+  opened = null;
+  (await closing)?.client.destroy();
+}
+
+async function open(): Promise<OpenS3> {
+  const sdk = await import('@aws-sdk/client-s3');
+  const { env } = process;
+  const hasEndpoint = Boolean(env['AWS_ENDPOINT_URL_S3'] || env['AWS_ENDPOINT_URL']);
+  // The SDK for JavaScript does not read AWS_DEFAULT_REGION; servers of one's own mostly have no regions.
+  const region =
+    env['AWS_REGION'] || env['AWS_DEFAULT_REGION'] || (hasEndpoint ? 'us-east-1' : undefined);
+  const client = new sdk.S3Client({
+    maxAttempts: 1,
+    ...(region && { region }),
+    ...(hasEndpoint && { forcePathStyle: true }),
+    followRegionRedirects: !hasEndpoint,
+    // Servers that speak like S3 do not know the newer sums; bodies are held against lengths and versions here.
+    requestChecksumCalculation: 'WHEN_REQUIRED',
+    responseChecksumValidation: 'WHEN_REQUIRED',
+    requestHandler: {
+      connectionTimeout: CONNECT_MS,
+      httpAgent: { keepAlive: true, maxSockets: MAX_SOCKETS },
+      httpsAgent: { keepAlive: true, maxSockets: MAX_SOCKETS },
+    },
+    logger: { debug() {}, info() {}, warn() {}, error() {} },
+  });
+  return { sdk, client };
+}
+
+/** Takes an address apart. @throws STORAGE_ADDRESS_INVALID */
+export function bucketOf(path: string): { readonly Bucket: string; readonly Key: string } {
+  const found = s3Address(path);
+  if (found) return { Bucket: found.bucket, Key: found.key };
+  const expected = 's3://BUCKET/KEY';
+  throw new GristmillError('STORAGE_ADDRESS_INVALID', { path, expected });
+}
+
+/** An ETag without its quotes. */
+export function versionOf(etag: string | undefined): string {
+  return etag?.replace(/^(W\/)?"|"$/g, '') ?? '';
+}
+
+/** Buckets, read. */
+export function s3Storage(policy: RetryPolicy = RETRY_DEFAULTS): ReadStorage {
+  /** Asks until there is an answer; what fails is coded. */
+  const ask = <T>(
+    path: string,
+    signal: AbortSignal | undefined,
+    question: (s3: OpenS3) => Promise<T>,
+  ): Promise<T> =>
+    retried(path, policy, signal, async () => {
+      try {
+        return await question(await openS3());
+      } catch (error) {
+        throw s3Fault(path, passingOf(error), signal);
+      }
+    });
+  return {
+    async stat(path, signal) {
+      const place = bucketOf(path);
+      try {
+        const head = await ask(path, signal, ({ sdk, client }) =>
+          client.send(new sdk.HeadObjectCommand(place), options(signal)),
+        );
+        return storedOf(path, head.ContentLength, head.ETag);
+      } catch (error) {
+        if (error instanceof GristmillError && error.code === 'STORAGE_NOT_FOUND') return null;
+        throw error;
+      }
+    },
+    async open(file) {
+      const place = bucketOf(file.path);
+      return remoteFile(
+        file,
+        async (start, end, signal) => {
+          const { sdk, client } = await openS3();
+          try {
+            const got = await client.send(
+              new sdk.GetObjectCommand({
+                ...place,
+                Range: `bytes=${start}-${end - 1}`,
+                ...(file.version !== '' && { IfMatch: `"${file.version}"` }),
+              }),
+              { abortSignal: signal },
+            );
+            const body = got.Body as unknown as NodeJS.ReadableStream & { destroy(): void };
+            // Whoever hangs up hears of it no more.
+            body.on('error', () => undefined);
+            const total = /\/(\d+)$/.exec(got.ContentRange ?? '')?.[1];
+            if (total !== undefined && Number(total) !== file.bytes) {
+              body.destroy();
+              throw changedError(file.path, `it has ${total} bytes, ${file.bytes} were planned`);
+            }
+            return {
+              version: got.ETag === undefined ? null : versionOf(got.ETag),
+              body: body as AsyncIterable<Uint8Array>,
+              cancel: () => body.destroy(),
+            };
+          } catch (error) {
+            throw s3Fault(file.path, passingOf(error), signal);
+          }
+        },
+        policy,
+      );
+    },
+    async *list(prefix, signal) {
+      const { Bucket, Key } = bucketOf(prefix);
+      for (let token: string | undefined; ; ) {
+        const page = await ask(prefix, signal, ({ sdk, client }) =>
+          client.send(
+            new sdk.ListObjectsV2Command({
+              Bucket,
+              Prefix: Key,
+              ...(token !== undefined && { ContinuationToken: token }),
+            }),
+            options(signal),
+          ),
+        );
+        for (const { Key: key, Size, ETag } of page.Contents ?? []) {
+          if (key !== undefined) yield storedOf(`s3://${Bucket}/${key}`, Size, ETag);
+        }
+        const next = page.IsTruncated ? page.NextContinuationToken : undefined;
+        if (next === undefined || next === token) return;
+        token = next;
+      }
+    },
+  };
+}
+
+function options(signal: AbortSignal | undefined): { abortSignal?: AbortSignal } {
+  return signal ? { abortSignal: signal } : {};
+}
+
+function storedOf(path: string, bytes = 0, etag?: string): StoredFile {
+  return { path, bytes, version: versionOf(etag), sha256: null };
+}
