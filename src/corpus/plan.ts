@@ -27,7 +27,10 @@ import type {
 
 /** Options of {@link planCorpus}. */
 export interface PlanOptions {
-  /** Files, directories (recursive), globs, or `-` for an Arrow IPC stream on standard input. */
+  /**
+   * Files, directories (recursive), globs, or `-` for an Arrow IPC stream on standard input. They may be addresses: files,
+   * prefixes and globs of `s3://BUCKET/…` and `hf://datasets/OWNER/NAME[@REVISION]/…`, files of `https://…`.
+   */
   readonly inputs: readonly string[];
   /** Folders that results go to: what lies in them is no input. They need not be there yet. */
   readonly exclude?: readonly string[];
@@ -86,7 +89,7 @@ type Settings = typeof PLAN_DEFAULTS & {
  *
  * @throws CORPUS_NO_FILES when nothing matches; with `failFast`, or when nothing is readable, the first failure:
  * CORPUS_READ_FAILED, CORPUS_FILE_INVALID, CORPUS_COLUMN_MISSING, CORPUS_COLUMN_TYPE, CORPUS_SCHEMA_DIFFERS …
- * @throws PATH_REMOTE, ABORTED
+ * @throws PATH_REMOTE for schemes that are not read, STORAGE_*, ABORTED
  */
 export async function planCorpus(options: PlanOptions): Promise<CorpusPlan> {
   // Raced, not only asked between files: opening a FIFO that nobody writes to never returns.

@@ -311,6 +311,6 @@ describe('what cannot be read is named, and the others go on', () => {
     put('a.jsonl');
     const signal = AbortSignal.abort();
     await expect(expandInputs([folder], { signal })).rejects.toMatchObject({ code: 'ABORTED' });
-    await expect(expandInputs(['s3://b/x'])).rejects.toMatchObject({ code: 'PATH_REMOTE' });
+    await expect(expandInputs(['gs://b/x'])).rejects.toMatchObject({ code: 'PATH_REMOTE' });
   });
 });

@@ -40,8 +40,10 @@ export async function closeS3(): Promise<void> {
 }
 
 async function open(): Promise<OpenS3> {
-  const sdk = await import('@aws-sdk/client-s3');
   const { env } = process;
+  // The version is pinned here; that a later one needs a later Node is nothing that a user of this one can act on.
+  env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] ??= 'true';
+  const sdk = await import('@aws-sdk/client-s3');
   const hasEndpoint = Boolean(env['AWS_ENDPOINT_URL_S3'] || env['AWS_ENDPOINT_URL']);
   // The SDK for JavaScript does not read AWS_DEFAULT_REGION; servers of one's own mostly have no regions.
   const region =
