@@ -98,7 +98,8 @@ export function hubStorage(policy: RetryPolicy = RETRY_DEFAULTS): ReadStorage {
           const kept = behind !== null && performance.now() < behind.until ? behind.url : null;
           try {
             const token = kept === null ? tokenOf() : null;
-            const headers = token === null ? {} : { authorization: `Bearer ${token}` };
+            const headers: Record<string, string> =
+              token === null ? {} : { authorization: `Bearer ${token}` };
             const question = { path: file.path, url: kept ?? first, headers, signal };
             const answer = await askHttp(question, start, end);
             if (answer.file.bytes !== file.bytes) {
