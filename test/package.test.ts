@@ -65,7 +65,7 @@ describe('the package', () => {
     ]) {
       expect(paths).toContain(`native/vendor/${probe}`);
     }
-    expect(paths.filter((path) => /^(test|bench|build|\.ci)\//.test(path))).toEqual([]);
+    expect(paths.filter((path) => /^(test|bench|build|python|\.ci)\//.test(path))).toEqual([]);
   });
 
   it('holds the refiners, and not the documents that they learnt from', () => {
