@@ -11,7 +11,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { run } from '../cli/support.ts';
-import { query } from '../corpus/duck.ts';
+import { openDuck, query } from '../corpus/duck.ts';
 import { writeTestCorpus } from '../support/corpus.ts';
 import { environmentWith, root, sources } from './environment.ts';
 
