@@ -50,6 +50,9 @@ export const ERRORS = {
     'file {file}, row {row}: {reason}: {detail}. The stream has no place for it: give rejected rows a file (--rejected), or write to a folder',
   RUN_SCORES_NONE: 'no scores to keep: {reason}',
   RUN_SCORES_ABSENT: '{out} has no scores of lines and documents: {reason}',
+  RUN_SCORES_COARSE:
+    'the scores that {out} has kept do not tell lines below {threshold} from those above it; the nearest thresholds that they tell are {nearest}',
+  RUN_REUSE_CHANGED: '{out} has kept the scores of other inputs; changed: {changes}',
   // corpus
   CORPUS_NO_FILES: 'no file matches {inputs}; known formats: {formats}{leftOut}',
   CORPUS_FORMAT_UNKNOWN: 'file {file}: its format is not known; known formats: {formats}{hint}',

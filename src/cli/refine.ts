@@ -29,18 +29,19 @@ interface Flags {
   readonly stages?: string[];
   readonly profile?: string;
   readonly dialect?: 'prox' | 'ultrax';
-  readonly executor: 'strict' | 'compat';
-  readonly docMode: 'score' | 'generate';
+  readonly executor?: 'strict' | 'compat';
+  readonly docMode?: 'score' | 'generate';
   readonly docThreshold?: number;
   readonly lineThreshold?: number;
   readonly retention?: number;
   readonly freeDecoding?: boolean;
   readonly maxErrors?: number;
   readonly minKeptRatio?: number;
-  readonly textColumn: string;
+  readonly textColumn?: string;
   readonly idColumn?: string;
   readonly keepOriginal?: boolean;
   readonly droppedText?: boolean;
+  readonly reuse?: string;
   readonly keepScores?: boolean;
   readonly keepAllScores?: boolean;
   readonly keepDropped?: boolean;
@@ -56,7 +57,7 @@ interface Flags {
   readonly maxLineBytes?: number;
   readonly zstdWindowLog?: number;
   readonly rejected?: string;
-  readonly seed: number;
+  readonly seed?: number;
   readonly device: string;
   readonly threads?: number;
   readonly slots?: number;
@@ -120,14 +121,16 @@ export function refineCommand(): Command {
       ]),
     )
     .addOption(
-      new Option('--executor <name>', 'how programs are executed')
-        .choices(['strict', 'compat'])
-        .default('strict'),
+      new Option('--executor <name>', 'how programs are executed (strict)').choices([
+        'strict',
+        'compat',
+      ]),
     )
     .addOption(
-      new Option('--doc-mode <mode>', 'judge documents by score or by generating the answer')
-        .choices(['score', 'generate'])
-        .default('score'),
+      new Option(
+        '--doc-mode <mode>',
+        'judge documents by score or by generating the answer (score)',
+      ).choices(['score', 'generate']),
     )
     .option(
       '--doc-threshold <p>',
@@ -147,7 +150,7 @@ export function refineCommand(): Command {
       'drop documents that keep a smaller share of their words, 0..1',
       share,
     )
-    .option('--text-column <name>', 'column that holds the text', 'text')
+    .option('--text-column <name>', 'column that holds the text (text)')
     .option('--id-column <name>', 'column that names a document in dropped/')
     .option('--keep-original', 'add the column gristmill_original')
     .option(
@@ -157,6 +160,10 @@ export function refineCommand(): Command {
     .option('--keep-dropped', 'with --out -: leave dropped rows in the stream, without text')
     .option('--keep-scores', 'keep scores of documents and lines beside the output, for --reuse')
     .option('--keep-all-scores', 'the same, with those of lines of dropped documents')
+    .option(
+      '--reuse <dir>',
+      'cut anew by the scores that the run in dir has kept, at another threshold, without models',
+    )
     .option('--status-prefix <text>', 'what the names of added columns begin with (gristmill_)')
     .option('--replace-status', 'let added columns take the place of ones of their names')
     .addOption(
@@ -186,7 +193,7 @@ export function refineCommand(): Command {
     )
     .option('--rejected <file>', 'with --out -: where rows go that cannot be rows')
     .option('--events-fd <n>', 'write what happens to this descriptor, as JSON lines', count(3))
-    .option('--seed <n>', 'seed of random models', count(0), 1)
+    .option('--seed <n>', 'seed of random models (1)', count(0))
     .option('--device <device>', 'cpu, cuda, cuda:0 or cuda:0,1', 'cpu')
     .option('--threads <n>', 'CPU threads of the engine', count(1))
     .option('--slots <n>', 'sequences decoded side by side, 1..256', count(1))
@@ -303,7 +310,7 @@ function options(inputs: string[], flags: Flags): RefineCorpusOptions {
     stages: stages as RefineCorpusOptions['stages'],
     documentMode: docMode,
     documentThreshold: docThreshold,
-    constrained: !freeDecoding,
+    constrained: freeDecoding ? false : undefined,
     keepScores: keepAllScores ? 'all' : keepScores,
     isolate: !inProcess,
     worker: worker === undefined ? undefined : parseWorker(worker),

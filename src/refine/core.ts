@@ -187,13 +187,21 @@ export function longestChunkPrompt({ chunk }: Profile): number {
     : windows.maxContextTokens - maxNewTokens;
 }
 
+/** What a run asks of its stages besides the refiner's own options. */
+export interface OpenCoreOptions {
+  /** Score the lines of documents that fall as well. Default false. */
+  readonly allLines?: boolean;
+  /** The verdicts are there already: no model is loaded. Default false. */
+  readonly isReuse?: boolean;
+}
+
 /** Loads the models on one device, side by side, and sets the stages up. */
 export async function openCore(
   resolved: ResolvedRefiner,
   options: RefineOptions,
   device: string,
   pool: ExecutionPool,
-  { allLines = false }: { readonly allLines?: boolean } = {},
+  { allLines = false, isReuse = false }: OpenCoreOptions = {},
 ): Promise<OpenCore> {
   const opened: { document?: RefinerEngine; scoring?: ScoringEngine; chunk?: RefinerEngine } = {};
   const open = async (
@@ -253,7 +261,9 @@ export async function openCore(
       maxPromptTokens,
     });
   };
-  const parts = [openScores(), openJudge(), openWriter()] as const;
+  const parts = isReuse
+    ? ([null, null, null] as const)
+    : ([openScores(), openJudge(), openWriter()] as const);
   const failed = (await Promise.allSettled(parts)).find(({ status }) => status === 'rejected');
   if (failed?.status === 'rejected') {
     await dispose();

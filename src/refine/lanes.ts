@@ -27,6 +27,7 @@ import type { Ledger } from './ledger.ts';
 import { firstRows, rejectModeOf, rowsIn } from './limited-rows.ts';
 import { mapOrdered } from './pipeline.ts';
 import { executeBatch, type JudgedBatch, judgeBatch, type RefinedRows } from './refine-batch.ts';
+import type { ReusedUnits } from './reused-units.ts';
 import type { RefineCorpusOptions } from './run-options.ts';
 import type { RunPlace } from './run-place.ts';
 import {
@@ -63,6 +64,8 @@ export interface RunSettings {
   readonly place: RunPlace;
   /** Null where no scores are kept. */
   readonly keeper?: ScoreKeeper | null;
+  /** Kept scores that take the place of models; null where those are asked. */
+  readonly reused?: ReusedUnits | null;
 }
 
 /** What flows through a lane; the end of a unit, or its failure, travels behind its batches. */
@@ -91,6 +94,7 @@ export class Run {
   readonly #place: RunPlace;
   readonly #keeper: ScoreKeeper | null;
   readonly #share: readonly CorpusUnit[];
+  readonly #reused: ReusedUnits | null;
   /** Documents that were told, by status. */
   readonly #nTold = new Map<string, number>();
   readonly #planned: { readonly nRows: number | null; readonly nBytes: number };
@@ -105,7 +109,7 @@ export class Run {
     plan: CorpusPlan,
     output: OutputSettings,
     ledger: Ledger,
-    { started, drop, place, keeper = null, share = plan.units }: RunSettings,
+    { started, drop, place, keeper = null, reused = null, share = plan.units }: RunSettings,
   ) {
     this.#share = share;
     this.#options = options;
@@ -119,6 +123,7 @@ export class Run {
     this.#drop = drop;
     this.#place = place;
     this.#keeper = keeper;
+    this.#reused = reused;
     this.#planned = {
       nRows: totalRows(share),
       nBytes: share.reduce((sum, unit) => sum + unit.bytes, 0),
@@ -131,7 +136,7 @@ export class Run {
     const left = this.#place.feed ? [] : unitsLeft(this.#share, this.#ledger, this.#options.limit);
     try {
       if (left.length > 0 || this.#place.feed) {
-        this.#options.onNotice?.('loading models');
+        if (!this.#reused) this.#options.onNotice?.('loading models');
         this.#place.onOpening();
         this.#progress(false);
         await this.#runLanes(left);
@@ -205,12 +210,13 @@ export class Run {
       const judged = mapOrdered(batches, IN_FLIGHT, (item) =>
         attempt(item, (input) =>
           this.#stopping.computing(
-            judgeBatch(opened, input.batch, input.rowStatus, {
-              guard: this.#place.guard,
-              place: { unit: item.unit.index, firstRow: input.firstRow },
-              keeper: this.#keeper,
-              signal: this.#drop,
-            }),
+            this.#reused?.judge(item.unit.index, input) ??
+              judgeBatch(opened, input.batch, input.rowStatus, {
+                guard: this.#place.guard,
+                place: { unit: item.unit.index, firstRow: input.firstRow },
+                keeper: this.#keeper,
+                signal: this.#drop,
+              }),
           ),
         ),
       );
@@ -230,8 +236,10 @@ export class Run {
   async #open(device: string, pool: ExecutionPool): Promise<OpenCore> {
     const { signal } = this.#options;
     throwIfAborted(signal, 'the run');
-    const all = this.#keeper?.all ?? false;
-    const opening = openCore(this.#resolved, this.#options, device, pool, { allLines: all });
+    const opening = openCore(this.#resolved, this.#options, device, pool, {
+      allLines: this.#keeper?.all ?? false,
+      isReuse: this.#reused !== null,
+    });
     try {
       return await untilAborted(opening, signal, 'loading models');
     } catch (error) {

@@ -79,6 +79,7 @@ export const REFINE_CORPUS_TABLE: OptionTable<RefineCorpusOptions> = {
   droppedText: flag,
   keepScores: either(flag, oneOf(['all'])),
   keepDropped: flag,
+  reuse: name,
   statusPrefix: text,
   replaceStatus: flag,
   format: oneOf(['parquet', 'jsonl.zst']),

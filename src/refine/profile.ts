@@ -89,7 +89,8 @@ const unchecked = z.strictObject({
   chunk: z.preprocess(migrateChunk, chunkSchema.nullable()),
 });
 
-const profileSchema = unchecked.refine(
+/** What a profile must be. */
+export const profileSchema = unchecked.refine(
   ({ dialect, chunk }) => {
     const { ops } = DIALECTS[dialect].makeGrammar({ deletionOnly: false });
     return chunk?.ops?.every((wanted) => ops.some(({ name }) => name === wanted)) ?? true;

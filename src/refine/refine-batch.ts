@@ -26,6 +26,11 @@ const NOWHERE: BatchPlace = { unit: 0, firstRow: 0 };
 /** Why a row cannot be refined, by its status on arrival (src/corpus/types.ts: 0 fine, 1 null, 2 not UTF-8). */
 const ARRIVAL_REASONS: readonly (StageReason | null)[] = [null, 'null_text', 'invalid_utf8'];
 
+/** Why rows cannot be refined; null for those that can. */
+export function arrivalReasons(rowStatus: Uint8Array): (StageReason | null)[] {
+  return Array.from(rowStatus, (status) => ARRIVAL_REASONS[status] ?? null);
+}
+
 /** What the stages need, set up once per run. */
 export interface RefineCore {
   /** The stages that score, asked between the two below, which do not: verdicts on documents, programs of those that stay. */
@@ -118,7 +123,7 @@ export async function judgeBatch(
   rowStatus: Uint8Array,
   { guard = UNGUARDED, place = NOWHERE, keeper = null, signal }: JudgeOptions = {},
 ): Promise<JudgedBatch> {
-  const failed = Array.from(rowStatus, (status) => ARRIVAL_REASONS[status] ?? null);
+  const failed = arrivalReasons(rowStatus);
   const droppedByRefiner = new Uint8Array(batch.nDocs);
   const score = new Float64Array(batch.nDocs).fill(Number.NaN);
   const programs: (readonly WindowVerdict[] | null)[] = new Array(batch.nDocs).fill(null);

@@ -8,6 +8,7 @@ import type { CorpusPlan } from '../corpus/types.ts';
 import { anyOf, throwIfAborted } from '../errors.ts';
 import { localPath } from '../local-path.ts';
 import { given, refuseOption } from '../options.ts';
+import type { ScoreKeeper } from '../scores/keeper.ts';
 import { llamaCppVersion, version } from '../version.ts';
 import { type ResolvedRefiner, resolveRefiner } from './core.ts';
 import { defaultSizes, parseDevices } from './devices.ts';
@@ -15,6 +16,7 @@ import { inputName, Run } from './lanes.ts';
 import { type Ledger, openLedger } from './ledger.ts';
 import { describePlan, planOverview } from './plan-overview.ts';
 import { checkReserved, statusColumns } from './reserved-columns.ts';
+import type { Reuse } from './reuse.ts';
 import type { RunIdentity } from './run-identity.ts';
 import {
   jsonOptionsOf,
@@ -23,7 +25,6 @@ import {
   type RefineCorpusOptions,
 } from './run-options.ts';
 import { ALONE, type RunPlace } from './run-place.ts';
-import { openKeeper } from './score-keeper.ts';
 import type { RunSummary, UsedThresholds } from './statistics.ts';
 import { emptyTally, summarise } from './tally.ts';
 import type { OutputSettings } from './unit-writer.ts';
@@ -44,30 +45,17 @@ export async function runHere(
   throwIfAborted(drop, 'the run');
   const signal = anyOf(drop, asked.stop);
   const inputs = [asked.inputs].flat();
-  const options: ListedInputs = { ...rest, inputs, ...(signal && { signal }) };
-  const notice = options.onNotice ?? (() => undefined);
+  const wanted: ListedInputs = { ...rest, inputs, ...(signal && { signal }) };
+  const notice = wanted.onNotice ?? (() => undefined);
   const started = performance.now() - (place.before?.elapsedMs ?? 0);
-  const out = localPath(options.out, 'output', '--out');
-  const resolved = await resolveRefiner(options);
-  for (const stage of ['document', 'chunk'] as const) {
-    const random = resolved[stage]?.model.random;
-    if (random) {
-      notice(`${stage} model "${random}": random weights, its verdicts mean nothing`);
-    } else if (options.profile === undefined && resolved[stage]?.profile?.name === 'prox') {
-      notice(
-        `${stage} model ${resolved[stage].model.path}: no profile beside it, it is asked as profile prox says`,
-      );
-    }
-  }
-  const thresholds = await usedThresholds(resolved);
+  const out = localPath(wanted.out, 'output', '--out');
+  if (wanted.out === '-') refuseBesideStream(wanted);
+  const prepared = await prepare(wanted, notice);
+  const { options, resolved, thresholds, reuse } = prepared;
   if (options.worker && (options.out === '-' || inputs.includes('-'))) {
     refuseOption('worker', 'none beside a stream, which has one reader', options.worker);
   }
   if (options.out === '-') {
-    if (options.keepScores) {
-      const expected = 'none beside a stream, which has no folder for scores';
-      refuseOption('keepScores', expected, options.keepScores);
-    }
     const { onStreamed } = options;
     const told = onStreamed ? { ...place, onStreamed } : place;
     const { streamRun } = await import('./stream-run.ts');
@@ -84,9 +72,7 @@ export async function runHere(
     const expected = 'none beside an output folder, which has dropped rows in dropped/';
     refuseOption('keepDropped', expected, options.keepDropped);
   }
-  const keeper = options.keepScores
-    ? await openKeeper(resolved, options.keepScores === 'all', thresholds)
-    : null;
+  const keeper = await keeperFor(options, prepared);
   const { worker } = options;
   const { feed } = place;
   const isShared = worker !== undefined || feed !== null;
@@ -109,10 +95,12 @@ export async function runHere(
     const summary = summarise([], plan, out, started, emptyTally(plan));
     return { ...summary, thresholds, plan: planOverview(plan) };
   }
-  const identity = {
+  const own = {
     ...identityOf(options, resolved, plan, output, thresholds),
     ...(keeper && { scores: keeper.layout }),
   };
+  const identity = reuse?.identity(own) ?? own;
+  const reused = (await reuse?.checkPlan(plan, (unit) => inputName(plan, unit))) ?? null;
   const name = worker ? workerName(worker) : feed?.name;
   const ledger = await openLedger(options.out, identity, {
     units: plan.units.map((unit) => ({ input: inputName(plan, unit), nRows: unit.nRows })),
@@ -122,7 +110,7 @@ export async function runHere(
     signal: options.signal,
   });
   try {
-    const settings = { started, drop, place, keeper, share };
+    const settings = { started, drop, place, keeper, reused, share };
     const run = new Run(options, resolved, plan, output, ledger, settings);
     const outcome = { ...(await run.execute()), ...(worker && { worker }) };
     await ledger.leave(outcome);
@@ -136,11 +124,12 @@ export async function runHere(
     throw ledger.explain(error);
   } finally {
     ledger.close();
+    await reused?.dispose();
   }
 }
 
 /** What is read, and how it is written. @throws CORPUS_*, OPTION_INVALID */
-async function planRun(
+export async function planRun(
   options: ListedInputs,
 ): Promise<{ readonly plan: CorpusPlan; readonly output: OutputSettings }> {
   const plan = await planCorpus({
@@ -162,15 +151,75 @@ async function planRun(
 export async function prepareRun(
   asked: RefineCorpusOptions,
 ): Promise<{ readonly plan: CorpusPlan; readonly identity: RunIdentity }> {
-  const options: ListedInputs = { ...asked, inputs: [asked.inputs].flat() };
-  const resolved = await resolveRefiner(options);
-  const thresholds = await usedThresholds(resolved);
-  const keeper = options.keepScores
-    ? await openKeeper(resolved, options.keepScores === 'all', thresholds)
-    : null;
+  const prepared = await prepare({ ...asked, inputs: [asked.inputs].flat() });
+  const { options, resolved, thresholds, reuse } = prepared;
+  const keeper = await keeperFor(options, prepared);
   const { plan, output } = await planRun(options);
-  const identity = identityOf(options, resolved, plan, output, thresholds);
-  return { plan, identity: { ...identity, ...(keeper && { scores: keeper.layout }) } };
+  const own = {
+    ...identityOf(options, resolved, plan, output, thresholds),
+    ...(keeper && { scores: keeper.layout }),
+  };
+  return { plan, identity: reuse?.identity(own) ?? own };
+}
+
+/** Options, models and thresholds of a run. */
+interface Prepared {
+  readonly options: ListedInputs;
+  readonly resolved: ResolvedRefiner;
+  readonly thresholds: UsedThresholds;
+  readonly reuse: Reuse | null;
+}
+
+/** Finds what a run needs before it reads anything. */
+export async function prepare(
+  options: ListedInputs,
+  notice: (line: string) => void = () => undefined,
+): Promise<Prepared> {
+  if (options.reuse !== undefined) {
+    const { openReuse } = await import('./reuse.ts');
+    const reuse = await openReuse(options, options.reuse);
+    return {
+      options: reuse.options,
+      resolved: reuse.resolved,
+      thresholds: reuse.thresholds,
+      reuse,
+    };
+  }
+  const resolved = await resolveRefiner(options);
+  for (const stage of ['document', 'chunk'] as const) {
+    const random = resolved[stage]?.model.random;
+    if (random) {
+      notice(`${stage} model "${random}": random weights, its verdicts mean nothing`);
+    } else if (options.profile === undefined && resolved[stage]?.profile?.name === 'prox') {
+      notice(
+        `${stage} model ${resolved[stage].model.path}: no profile beside it, it is asked as profile prox says`,
+      );
+    }
+  }
+  return { options, resolved, thresholds: await usedThresholds(resolved), reuse: null };
+}
+
+function refuseBesideStream({ keepScores, reuse }: ListedInputs): void {
+  const expected = 'none beside a stream, which has no folder';
+  if (keepScores) refuseOption('keepScores', expected, keepScores);
+  if (reuse !== undefined) refuseOption('reuse', expected, reuse);
+}
+
+/** Scores that come from an earlier run mean what they meant there. */
+async function keeperFor(
+  { keepScores }: ListedInputs,
+  { resolved, thresholds, reuse }: Prepared,
+): Promise<ScoreKeeper | null> {
+  if (!keepScores) return null;
+  const all = keepScores === 'all';
+  const { keeperOf, openKeeper } = await import('./score-keeper.ts');
+  if (!reuse) return openKeeper(resolved, all, thresholds);
+  const { layout } = reuse.scores;
+  if (all && layout.lines !== null && layout.lines.from !== null) {
+    const expected = `true, as ${reuse.out} has no lines of dropped documents`;
+    refuseOption('keepScores', expected, keepScores);
+  }
+  return keeperOf(layout, all);
 }
 
 function rejectedRows({ committed }: Ledger): number {

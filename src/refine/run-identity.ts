@@ -23,7 +23,7 @@ export interface RunIdentity {
   readonly models: Readonly<Record<string, ModelIdentity | null>>;
   /** What the models and options come to; for people, as it follows from them. */
   readonly thresholds: UsedThresholds;
-  /** What kept scores mean; follows from models and thresholds as well. */
+  /** What kept scores mean. */
   readonly scores?: ScoreLayout;
   readonly inputs: readonly {
     readonly path: string;
@@ -31,14 +31,16 @@ export interface RunIdentity {
     readonly fingerprint: string;
   }[];
   readonly units: number;
+  /** SHA-256 of the run.json of the run whose scores were reused, where they were. */
+  readonly reused?: string;
 }
 
 /** Model paths may move; what they hold may not. Thresholds follow from what is compared. */
-const IGNORED = /^(?:models\.\w+\.path|thresholds\.\w+|scores\..*)$/;
+const IGNORED = /^(?:models\.\w+\.path|thresholds\.\w+)$/;
 const MAX_NAMED = 8;
 
 /** Names every difference as `path: old -> new`; empty when the runs are the same. */
-export function compareIdentity(before: RunIdentity, now: RunIdentity): string[] {
+export function compareIdentity(before: Partial<RunIdentity>, now: Partial<RunIdentity>): string[] {
   const old = flatten(before);
   const fresh = flatten(JSON.parse(JSON.stringify(now)));
   const paths = [...new Set([...old.keys(), ...fresh.keys()])].filter(

@@ -48,6 +48,11 @@ export interface RefineCorpusOptions extends RefineOptions {
    * `all`: those of lines of dropped documents too, which costs scoring them. Default false. For refiners that score.
    */
   readonly keepScores?: boolean | 'all';
+  /**
+   * A run that has kept its scores: the corpus is cut anew from them, by the thresholds given beside it, and no model is
+   * asked. Options that decide scores come from that run and are refused here.
+   */
+  readonly reuse?: string;
   /** Rows of an output row group; default 10,000. */
   readonly rowGroupRows?: number;
   /** Bytes of text of an output row group; default 64 MB. */

@@ -33,3 +33,5 @@ export async function openKeeper(
   const [documents, lines] = [await tableOf(document), await tableOf(chunk)];
   return keeperOf(scoreLayout({ documents, lines, used, all }), all);
 }
+
+export { keeperOf };

@@ -35,7 +35,7 @@ export function scoreEdges(used: number, thresholds: readonly RetentionThreshold
   add(used);
   for (const { threshold } of thresholds) add(threshold);
   for (const retention of retentionGrid(thresholds)) add(thresholdFor(retention, thresholds));
-  for (let hundredth = 1; hundredth < 100; hundredth++) add(hundredth / 100);
+  for (let hundredth = 0; hundredth <= 100; hundredth++) add(hundredth / 100);
   for (let odds = TAIL_START + TAIL_STEP; odds <= TAIL_END; odds += TAIL_STEP) {
     add(1 / (1 + Math.exp(-odds)));
     add(1 / (1 + Math.exp(odds)));

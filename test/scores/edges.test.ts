@@ -77,7 +77,8 @@ describe('ScoreCoder', () => {
     for (let at = 1; at < codes.length; at++) {
       expect(codes[at]).toBeGreaterThanOrEqual(codes[at - 1]!);
     }
-    for (let code = 0; code <= edges.length; code++) {
+    // Nothing is below 0, the first edge.
+    for (let code = 1; code <= edges.length; code++) {
       expect(countUpTo(edges, scoreOfCode(edges, code))).toBe(code);
     }
   });
