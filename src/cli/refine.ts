@@ -13,7 +13,7 @@ import { openEvents } from './events.ts';
 import { untilInterrupted } from './interrupt.ts';
 import { planTable } from './plan-table.ts';
 import { progressPrinter, summaryTable } from './progress.ts';
-import { printResult } from './say.ts';
+import { printResult, say } from './say.ts';
 
 const INTERRUPT_WORDS = {
   ending: 'finishing the units in flight',
@@ -69,6 +69,9 @@ interface Flags {
   readonly failFast?: boolean;
   readonly worker?: string;
   readonly plan?: boolean;
+  readonly estimate?: number | true;
+  readonly workersCount?: number;
+  readonly pricePerHour?: number;
   readonly show?: number;
   readonly json?: boolean;
 }
@@ -213,12 +216,24 @@ export function refineCommand(): Command {
     )
     .option('--plan', 'print the plan and stop')
     .option(
+      '--estimate [share]',
+      'refine a sample (0.02) into nothing and say what the run would take and give',
+      estimatedShare,
+    )
+    .option('--workers-count <n>', 'with --estimate: workers like this machine', count(1))
+    .option(
+      '--price-per-hour <p>',
+      'with --estimate: price of a worker for an hour',
+      number('a number of at least 0', (v) => v >= 0 && Number.isFinite(v)),
+    )
+    .option(
       '--show <n>',
       'print what was removed from the first n edited and dropped documents',
       count(0),
     )
     .option('--json', 'print one JSON object instead of a table')
     .action(async (inputs: string[], flags: Flags) => {
+      if (flags.estimate !== undefined) return printEstimate(inputs, flags);
       if (flags.out === '-' && !flags.plan && process.stdout.isTTY) {
         throw new GristmillError('OPTION_INVALID', {
           option: '--out',
@@ -290,6 +305,30 @@ export function readSystem(file: string): string {
   }
 }
 
+function estimatedShare(text: string): number {
+  const value = Number(text);
+  if (text.trim() !== '' && value > 0 && value <= 1) return value;
+  // An input that stands behind the flag is taken for its share.
+  throw new InvalidArgumentError(
+    'expected a share above 0 and at most 1 as in --estimate=0.02; inputs stand in front of it.',
+  );
+}
+
+/** Says what the run would take and give. */
+async function printEstimate(inputs: string[], flags: Flags): Promise<void> {
+  const { estimate: asked, workersCount, pricePerHour } = flags;
+  const { estimateRefine } = await import('../refine/estimate.ts');
+  const { estimateTable } = await import('./estimate-table.ts');
+  const { isolate: _, ...run } = options(inputs, flags);
+  const estimate = await estimateRefine({
+    ...run,
+    ...(typeof asked === 'number' && { share: asked }),
+    ...defined({ workersCount, pricePerHour }),
+    onNotice: say,
+  });
+  printResult(flags.json, estimate, () => estimateTable(estimate));
+}
+
 function stages(text: string): string[] {
   const names = text.split(',').map((part) => part.trim());
   if (names.every((name) => name === 'document' || name === 'chunk')) return names;
@@ -301,7 +340,8 @@ function options(inputs: string[], flags: Flags): RefineCorpusOptions {
   const { out, stages, docMode, docThreshold, freeDecoding, inProcess, plan, slabMb, ...rest } =
     flags;
   const { maxErrors, minKeptRatio, slabs, system, json: _, show: _show, ...others } = rest;
-  const { keepScores, keepAllScores, worker, eventsFd: _fd, ...same } = others;
+  const { keepScores, keepAllScores, worker, eventsFd: _fd, ...more } = others;
+  const { estimate: _estimate, workersCount: _count, pricePerHour: _price, ...same } = more;
   const chosen = {
     ...same,
     system: system === undefined ? undefined : readSystem(system),
