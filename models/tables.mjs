@@ -3,7 +3,7 @@
  * and the figure trade-off.svg: `npm run models:tables -- DATA`.
  *
  * DATA as for train.mjs. The package's refiners are read off default-chunk.json and default-document.json; everything
- * else is trained here, without what it is measured on. About 40 minutes on one core.
+ * else is trained here, without what it is measured on. About 50 minutes on one core.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
