@@ -12,6 +12,8 @@ const OUTPUTS = new Set(['--out', '--svg', '--png', '--cache', '--schedule-csv',
 const NO_PATHS = new Set(['repo']);
 /** Commands whose inputs are read through storages (src/corpus/storage). */
 const REMOTE_INPUTS = new Set(['refine']);
+/** Commands whose outputs may lie in a bucket. */
+const BUCKET_OUTPUTS = new Set(['refine', 'finish']);
 
 /**
  * Refuses URLs where a command takes paths of the local file system alone.
@@ -22,13 +24,23 @@ export function refuseRemotePaths(command: Command): void {
   for (const option of command.options) {
     const value: unknown = command.getOptionValue(option.attributeName());
     if (!isPathOption(option)) continue;
+    const isBucket =
+      option.long === '--out' && BUCKET_OUTPUTS.has(command.name()) && isBucketPath(value);
+    if (isBucket) continue;
     check(value, OUTPUTS.has(option.long ?? '') ? 'output' : 'input', option.long ?? option.flags);
   }
   command.registeredArguments.forEach((argument: Argument, at) => {
     if (NO_PATHS.has(argument.name())) return;
+    const given: unknown = command.processedArgs[at];
+    if (argument.name() === 'out' && BUCKET_OUTPUTS.has(command.name()) && isBucketPath(given))
+      return;
     const readsRemote = REMOTE_INPUTS.has(command.name()) && argument.name() === 'inputs';
     check(command.processedArgs[at], 'input', 'input', readsRemote);
   });
+}
+
+function isBucketPath(value: unknown): boolean {
+  return typeof value === 'string' && remoteScheme(value) === 's3';
 }
 
 function isPathOption({ flags, long }: Option): boolean {

@@ -1,11 +1,14 @@
 /**
- * Where sinks write: a file (fsync before it counts as written) or a stream. Bytes are counted on the way, those of a file hashed.
+ * Where sinks write: a file (fsync before it counts as written), an object of a bucket, or a stream. Bytes are counted on
+ * the way, and hashed but for those of a stream.
  * The caller gives a temporary name and renames; nothing here ever has the final name.
  */
 import { createHash } from 'node:crypto';
 import { type FileHandle, open, rm, stat } from 'node:fs/promises';
 import { GristmillError } from '../errors.ts';
 import { PENDING_FLAGS } from '../pending-file.ts';
+import { remoteScheme } from './storage/addresses.ts';
+import type { S3Upload } from './storage/s3-upload.ts';
 
 /** Bytes and hash of an output. */
 export interface OutputResult {
@@ -21,6 +24,7 @@ export class OutputFile {
   readonly #name: string;
   readonly #handle: FileHandle | null;
   readonly #stream: NodeJS.WritableStream | null;
+  readonly #upload: S3Upload | null;
   readonly #hash = createHash('sha256');
   #closed = false;
 
@@ -28,10 +32,12 @@ export class OutputFile {
     name: string,
     handle: FileHandle | null,
     stream: NodeJS.WritableStream | null,
+    upload: S3Upload | null = null,
   ) {
     this.#name = name;
     this.#handle = handle;
     this.#stream = stream;
+    this.#upload = upload;
   }
 
   /** @throws CORPUS_WRITE_FAILED */
@@ -48,6 +54,10 @@ export class OutputFile {
     }
     const path = target.path ?? '';
     try {
+      if (remoteScheme(path) === 's3') {
+        const { S3Upload } = await import('./storage/s3-upload.ts');
+        return new OutputFile(path, null, null, new S3Upload(path));
+      }
       return new OutputFile(path, await openAnew(path), null);
     } catch (cause) {
       throw failed(path, cause);
@@ -59,10 +69,11 @@ export class OutputFile {
   /** @throws CORPUS_WRITE_FAILED */
   async write(bytes: Uint8Array): Promise<void> {
     if (this.#closed) throw new GristmillError('DISPOSED', { object: `output ${this.#name}` });
-    if (this.#handle) this.#hash.update(bytes);
+    if (!this.#stream) this.#hash.update(bytes);
     this.offset += bytes.byteLength;
     try {
       if (this.#handle) await writeAll(this.#handle, bytes);
+      else if (this.#upload) await this.#upload.write(bytes);
       else await this.#toStream(bytes);
     } catch (cause) {
       throw failed(this.#name, cause);
@@ -79,11 +90,12 @@ export class OutputFile {
     if (this.#streamError) throw this.#streamError;
   }
 
-  /** Everything is on the disk when this resolves. @throws CORPUS_WRITE_FAILED */
+  /** Everything is on the disk, or in the bucket, when this resolves. @throws CORPUS_WRITE_FAILED */
   async close(): Promise<OutputResult> {
     if (this.#closed) throw new GristmillError('DISPOSED', { object: `output ${this.#name}` });
     this.#closed = true;
     try {
+      await this.#upload?.close();
       if (this.#handle) {
         const { handle } = { handle: this.#handle };
         try {
@@ -98,13 +110,14 @@ export class OutputFile {
     } catch (cause) {
       throw failed(this.#name, cause);
     }
-    return { bytes: this.offset, sha256: this.#handle ? this.#hash.digest('hex') : '' };
+    return { bytes: this.offset, sha256: this.#stream ? '' : this.#hash.digest('hex') };
   }
 
   /** Gives up; a regular file is removed. */
   async abort(): Promise<void> {
     if (!this.#closed) {
       this.#closed = true;
+      await this.#upload?.abort();
       await this.#handle?.close().catch(() => undefined);
     }
     if (!this.#handle) return;

@@ -6,7 +6,7 @@
  */
 import { GristmillError } from '../errors.ts';
 import type { TakeLeaseOptions } from '../work/lease.ts';
-import { outputFolder } from '../work/output-folder.ts';
+import { outputStore } from '../work/open-output.ts';
 import type { OutputStore } from '../work/output-store.ts';
 import { committedUnits, discardAll, readRecord } from './ledger.ts';
 import { RUN_FILE, runFileOf, takeWhole, WORKERS } from './ledger-claim.ts';
@@ -40,7 +40,7 @@ const COMMITTED = 1;
  * @throws RUN_NOT_FOUND, RUN_OUTPUT_IN_USE while a worker lives, RUN_LEDGER_INVALID, ABORTED
  */
 export async function finishRun(out: string, options: FinishRunOptions = {}): Promise<RunEnd> {
-  const store = options.store ?? outputFolder(out);
+  const store = options.store ?? (await outputStore(out));
   const started = performance.now();
   const found = await store.read(RUN_FILE);
   if (found === null) throw new GristmillError('RUN_NOT_FOUND', { path: out, kinds: 'refine' });
@@ -83,7 +83,7 @@ export async function finishRun(out: string, options: FinishRunOptions = {}): Pr
   } catch (error) {
     throw lease.explain(error);
   } finally {
-    lease.release();
+    await lease.release();
   }
 }
 

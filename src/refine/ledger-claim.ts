@@ -6,8 +6,8 @@
  * and nobody is at work, it gives way to another.
  */
 import { createHash } from 'node:crypto';
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { below } from '../corpus/storage/addresses.ts';
 import { GristmillError, isGristmillError } from '../errors.ts';
 import {
   clearLease,
@@ -55,7 +55,7 @@ export async function takeWhole(store: OutputStore, options: TakeLeaseOptions): 
     );
     return lease;
   } catch (error) {
-    lease.release();
+    await lease.release();
     throw error;
   }
 }
@@ -75,7 +75,7 @@ export async function takeMembership(
     await clearLease(out, nameIn(out, WHOLE_LEASE), store.lease(WHOLE_LEASE), options);
     return lease;
   } catch (error) {
-    lease.release();
+    await lease.release();
     throw error;
   }
 }
@@ -99,7 +99,7 @@ function leaseNameOf({ name }: LedgerMember): string {
 
 /** How messages name an object of a ledger. */
 export function nameIn(out: string, name: string): string {
-  return join(out, LEDGER_FOLDER, name);
+  return below(out, `${LEDGER_FOLDER}/${name}`);
 }
 
 /** Where this process is the only one. */
@@ -131,7 +131,7 @@ export async function claimBeside(
     }
     await store.replace(RUN_FILE, textOf(identity));
   } finally {
-    turn.release();
+    await turn.release();
   }
 }
 
@@ -158,7 +158,7 @@ async function isUsed(
   const own = runIdOf(identity);
   for (const name of await memberLeases(store)) {
     const lease = store.lease(name);
-    const facts = factsOf(lease);
+    const facts = await factsOf(lease);
     if (name === leaseNameOf(member) || facts === null || facts['run'] === own) continue;
     try {
       await clearLease(store.out, nameIn(store.out, name), lease, options);

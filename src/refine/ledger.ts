@@ -25,10 +25,11 @@
  *  7. A process works alone, or side by side with others that are members of the same run (ledger-claim.ts).
  */
 import { randomBytes } from 'node:crypto';
-import { join } from 'node:path';
-import { GristmillError } from '../errors.ts';
+import { below } from '../corpus/storage/addresses.ts';
+import { GristmillError, isGristmillError } from '../errors.ts';
 import type { Lease, TakeLeaseOptions } from '../work/lease.ts';
-import { outputFolder, recordName, unitName } from '../work/output-folder.ts';
+import { outputStore } from '../work/open-output.ts';
+import { recordName, unitName } from '../work/output-folder.ts';
 import type { Attempt, OutputStore } from '../work/output-store.ts';
 import {
   changed,
@@ -68,7 +69,7 @@ export interface Ledger {
   /** What a failure means: RUN_LEASE_LOST where another process has taken the place over, else itself. */
   explain(error: unknown): unknown;
   /** Gives the lease back. */
-  close(): void;
+  close(): Promise<void>;
 }
 
 /** Options of {@link openLedger}. */
@@ -91,7 +92,7 @@ export async function openLedger(
   identity: RunIdentity,
   options: OpenLedgerOptions = {},
 ): Promise<Ledger> {
-  const store = options.store ?? outputFolder(out);
+  const store = options.store ?? (await outputStore(out));
   const { member } = options;
   let lease: Lease | null = null;
   try {
@@ -115,7 +116,7 @@ export async function openLedger(
     else await discardAll(store);
     return ledgerOver(reader, committed, lease, { member, identity });
   } catch (error) {
-    lease?.release();
+    await lease?.release();
     throw outputError(out, error);
   }
 }
@@ -163,7 +164,7 @@ function ledgerOver(
         await store.discard(attemptAt(unit));
         await store.begin(attemptAt(unit));
       } catch (error) {
-        throw outputError(store.pathOf(attemptAt(unit), ''), error);
+        throw writeError(store.pathOf(attemptAt(unit), ''), error);
       }
     },
     pendingPath: (unit, path) => store.pathOf(attemptAt(unit), path),
@@ -191,7 +192,7 @@ function ledgerOver(
         if (member) await discardOthers(store, attempt);
         return true;
       } catch (error) {
-        throw outputError(join(out, files[0]?.path ?? ''), error);
+        throw writeError(below(out, files[0]?.path ?? ''), error);
       }
     },
     abandonUnit: (unit) => store.discard(attemptAt(unit)),
@@ -201,11 +202,11 @@ function ledgerOver(
       try {
         await store.replace(name, textOf(summary));
       } catch (error) {
-        throw outputError(nameIn(out, name), error);
+        throw writeError(nameIn(out, name), error);
       }
     },
     explain: (error) => lease.explain(error),
-    close: () => lease.release(),
+    close: async () => lease.release(),
   };
 }
 
@@ -270,7 +271,7 @@ export async function readRecord(
   const made = attempt === undefined ? null : { unit, name: attempt };
   const damaged = await store.publish(made, filesOf(record));
   if (damaged === null) return record;
-  onNotice?.(`${join(store.out, damaged)} is not as it was written: unit ${unit} is done again`);
+  onNotice?.(`${below(store.out, damaged)} is not as it was written: unit ${unit} is done again`);
   await store.remove(recordName(unit));
   return null;
 }
@@ -279,4 +280,11 @@ function outputError(path: string, error: unknown): unknown {
   if (error instanceof GristmillError) return error;
   const reason = (error as Error).message;
   return new GristmillError('RUN_OUTPUT_FAILED', { path, reason }, { cause: error });
+}
+
+/** A storage that an output cannot be written to ends the run; one that an input cannot be read from, a unit. */
+function writeError(path: string, error: unknown): unknown {
+  const isStorage = isGristmillError(error) && error.code.startsWith('STORAGE_');
+  if (!isStorage) return outputError(path, error);
+  return new GristmillError('RUN_OUTPUT_FAILED', { path, reason: error.message }, { cause: error });
 }

@@ -2,14 +2,14 @@
  * A run in this process: a corpus in, a refined corpus and a ledger out (see lanes.ts for the streams and ledger.ts for the
  * commits). `refineCorpus` (run.ts) has it in a worker of its own, where {@link RunPlace} says what the worker adds.
  */
-import { join } from 'node:path';
 import { planCorpus } from '../corpus/plan.ts';
+import { below } from '../corpus/storage/addresses.ts';
 import type { CorpusPlan } from '../corpus/types.ts';
 import { anyOf, throwIfAborted } from '../errors.ts';
-import { localPath } from '../local-path.ts';
 import { given, refuseOption } from '../options.ts';
 import type { ScoreKeeper } from '../scores/keeper.ts';
 import { llamaCppVersion, version } from '../version.ts';
+import { outputAddress } from '../work/open-output.ts';
 import { type ResolvedRefiner, resolveRefiner } from './core.ts';
 import { defaultSizes, parseDevices } from './devices.ts';
 import { inputName, Run } from './lanes.ts';
@@ -48,7 +48,7 @@ export async function runHere(
   const wanted: ListedInputs = { ...rest, inputs, ...(signal && { signal }) };
   const notice = wanted.onNotice ?? (() => undefined);
   const started = performance.now() - (place.before?.elapsedMs ?? 0);
-  const out = localPath(wanted.out, 'output', '--out');
+  const out = outputAddress(wanted.out);
   if (wanted.out === '-') refuseBesideStream(wanted);
   const prepared = await prepare(wanted, notice);
   const { options, resolved, thresholds, reuse } = prepared;
@@ -102,7 +102,7 @@ export async function runHere(
   const identity = reuse?.identity(own) ?? own;
   const reused = (await reuse?.checkPlan(plan, (unit) => inputName(plan, unit))) ?? null;
   const name = worker ? workerName(worker) : feed?.name;
-  const ledger = await openLedger(options.out, identity, {
+  const ledger = await openLedger(out, identity, {
     units: plan.units.map((unit) => ({ input: inputName(plan, unit), nRows: unit.nRows })),
     member:
       name === undefined ? undefined : { name, units: feed ? [] : share.map(({ index }) => index) },
@@ -117,13 +117,13 @@ export async function runHere(
     if (outcome.interrupted) throwIfAborted(drop, 'the run');
     const nRejected = rejectedRows(ledger);
     if (nRejected > 0) {
-      notice(`${nRejected} rows could not be rows: bytes and reasons in ${join(out, 'rejected')}`);
+      notice(`${nRejected} rows could not be rows: bytes and reasons in ${below(out, 'rejected')}`);
     }
     return { ...outcome, thresholds };
   } catch (error) {
     throw ledger.explain(error);
   } finally {
-    ledger.close();
+    await ledger.close();
     await reused?.dispose();
   }
 }
@@ -138,7 +138,7 @@ export async function planRun(
     ...(options.idColumn !== undefined && { idColumn: options.idColumn }),
     unitRows: options.unitRows ?? REFINE_DEFAULTS.unitRows,
     failFast: options.failFast ?? false,
-    exclude: [localPath(options.out, 'output', '--out')],
+    exclude: [outputAddress(options.out)],
     ...jsonOptionsOf(options, options.format === 'parquet'),
     ...(options.signal && { signal: options.signal }),
   });

@@ -35,6 +35,7 @@ export function leaseFile(file: string): LeaseStore {
   const next = `${file}.next`;
   return {
     read: () => viewOf(file),
+    held: () => viewOf(file),
     create(content) {
       if (!createExclusively(file, content)) return false;
       removeLeftovers(file);

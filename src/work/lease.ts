@@ -18,7 +18,7 @@ import { type ErrorCode, GristmillError, throwIfAborted } from '../errors.ts';
 import { makeFolder } from '../local-path.ts';
 import { sweepAfter } from '../pending-file.ts';
 import { leaseFile } from './lease-file.ts';
-import type { LeaseStore, LeaseView } from './lease-store.ts';
+import type { LeaseStore, LeaseView, Soon } from './lease-store.ts';
 import { isCertainlyGone, ownIdentity, type ProcessIdentity } from './process-identity.ts';
 
 /** A holder that gave no sign of life for so long has lost its lease. */
@@ -35,8 +35,11 @@ export interface Lease extends Disposable {
   check(): void;
   /** What a failure of the holder's means: RUN_LEASE_LOST where another has its folder, else itself. */
   explain(error: unknown): unknown;
-  /** Gives it back; never throws, so that no error of the holder's is hidden by it. */
-  release(): void;
+  /**
+   * Gives it back; never throws, so that no error of the holder's is hidden by it. What comes back is to be waited for where
+   * the lease is kept behind a network.
+   */
+  release(): Soon<void>;
 }
 
 /** Options of {@link takeLease}. */
@@ -82,14 +85,16 @@ export async function clearLease(
   store: LeaseStore,
   options: TakeLeaseOptions = {},
 ): Promise<void> {
-  if (!store.read()) return;
+  if (!(await store.read())) return;
   const lease = await takeStored(out, name, store, { ...options, facts: CLEARING });
-  lease.release();
+  await lease.release();
 }
 
 /** What the holder of a lease says of itself; null where nobody holds it. */
-export function factsOf(store: LeaseStore): Readonly<Record<string, unknown>> | null {
-  const found = store.read();
+export async function factsOf(
+  store: LeaseStore,
+): Promise<Readonly<Record<string, unknown>> | null> {
+  const found = await store.read();
   if (!found) return null;
   try {
     return (JSON.parse(found.content) as { facts?: Record<string, unknown> }).facts ?? {};
@@ -118,9 +123,9 @@ export async function takeStored(
   let isTold = false;
   for (let first: string | null = null; ; ) {
     throwIfAborted(signal, 'waiting for a lease');
-    const found = store.read();
+    const found = await store.read();
     if (!found) {
-      if (store.create(mine)) return held(store, mine, out, leaseMs);
+      if (await store.create(mine)) return held(store, mine, out, leaseMs);
       continue;
     }
     const isPassing = isClearing(found);
@@ -132,7 +137,7 @@ export async function takeStored(
     }
     if (watch.isStale(found)) {
       const isStale = (view: LeaseView): boolean => watch.isStale(view);
-      if (store.replace(found.content, mine, isStale)) {
+      if (await store.replace(found.content, mine, isStale)) {
         const gone = identityIn(found)?.pid;
         if (gone !== undefined && gone !== own.pid) sweepAfter(gone, out);
         return held(store, mine, out, leaseMs);
@@ -144,7 +149,7 @@ export async function takeStored(
         `${out} was in use by process ${pid} on ${host}: waiting up to ${leaseMs / 1000} s for a sign of life`,
       );
     }
-    await sleep(LOOK_MS, undefined, signal && { signal }).catch(() => undefined);
+    await sleep(store.lookMs ?? LOOK_MS, undefined, signal && { signal }).catch(() => undefined);
   }
 }
 
@@ -171,30 +176,31 @@ export async function withLease<T>(
     const reason = (error as Error).message;
     throw new GristmillError(code, { path: out, reason }, { cause: error });
   } finally {
-    lease?.release();
+    await lease?.release();
   }
 }
 
 function held(store: LeaseStore, mine: string, out: string, leaseMs: number): Lease {
   heldHere.add(mine);
   let stop: (() => void) | null = null;
-  const release = (): void => {
+  const release = (): Soon<void> => {
     if (!heldHere.delete(mine)) return;
     try {
       stop?.();
-      store.remove(mine);
+      // What cannot be removed goes stale by itself.
+      return Promise.resolve(store.remove(mine)).catch(() => undefined);
     } catch {
-      // It goes stale by itself.
+      // As above.
     }
   };
   try {
     stop = store.beat(BEAT_MS);
   } catch (error) {
-    release();
+    void release();
     throw error;
   }
   const lost = (): GristmillError | null => {
-    const found = heldHere.has(mine) ? store.read() : null;
+    const found = heldHere.has(mine) ? store.held() : null;
     if (found?.content === mine) return null;
     const holder = found ? holderOf(found) : { pid: 'none', host: '?' };
     return new GristmillError('RUN_LEASE_LOST', { out, ...holder, seconds: leaseMs / 1000 });
@@ -212,7 +218,7 @@ function held(store: LeaseStore, mine: string, out: string, leaseMs: number): Le
       }
     },
     release,
-    [Symbol.dispose]: release,
+    [Symbol.dispose]: () => void release(),
   };
 }
 

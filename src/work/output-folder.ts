@@ -28,8 +28,9 @@ const TMP = 'tmp';
 const ATTEMPT = /^(\d{5,})\.([\w-]+)$/;
 const GONE = 'gone.';
 /** Where files of units come to lie, whatever is kept of them. */
-const PUBLIC_FOLDERS = ['', 'dropped', 'rejected', `${LEDGER_FOLDER}/scores`] as const;
-const PUBLIC_FILE = /^part-\d{5,}\.[a-z.]+$/;
+export const PUBLIC_FOLDERS = ['', 'dropped', 'rejected', `${LEDGER_FOLDER}/scores`] as const;
+/** Names of files of units. */
+export const PUBLIC_FILE = /^part-\d{5,}\.[a-z.]+$/;
 /** Somebody else may be publishing the same file, or putting a folder back. */
 const PUBLISH_TRIES = 20;
 const PUBLISH_WAIT_MS = 10;

@@ -4,6 +4,7 @@
  * Invariant: what leaves this room (plans, ledgers, errors, logs) is the shown form, without user info and without the
  * parts of a query that sign it. The whole address stays in this process, under its shown form.
  */
+import { join } from 'node:path';
 import { schemeOf } from '../../local-path.ts';
 
 /** Schemes that are read. */
@@ -101,4 +102,10 @@ export function hubAddress(address: string): HubAddress | null {
   if (!found) return null;
   const revision = found[2] === undefined ? null : found[2].replace(/%2F/gi, '/');
   return { repo: found[1]!, revision, path: found[3] ?? '' };
+}
+
+/** What lies below a folder, of the file system or behind an address. */
+export function below(folder: string, path: string): string {
+  if (remoteScheme(folder) === null) return join(folder, path);
+  return `${folder.replace(/\/+$/, '')}/${path}`;
 }
