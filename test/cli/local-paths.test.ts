@@ -3,9 +3,13 @@ import { describe, expect, it } from 'vitest';
 import { run } from './support.ts';
 
 describe('paths on the command line', () => {
-  // `--out s3://bucket/out` made a local folder "s3:/bucket/out" and ended with 0.
+  // `--out s3://bucket/out` once made a local folder "s3:/bucket/out" and ended with 0.
   it.each([
-    [['refine', 'a.jsonl', '--out', 's3://bucket/out'], /--out s3:\/\/bucket\/out: .*aws s3 cp/],
+    [
+      ['refine', 'a.jsonl', '--out', 'gs://bucket/out'],
+      /--out gs:\/\/bucket\/out: .*gcloud storage/,
+    ],
+    [['refine', 'a.jsonl', '--out', 'https://h/out'], /--out https:\/\/h\/out/],
     [['refine', 'gs://b/x', '--out', 'o'], /input gs:\/\/b\/x: .*gcloud storage cp/],
     [
       ['annotate', 'documents', 'hf://datasets/o/n', '--out', 'o'],
