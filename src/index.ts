@@ -367,8 +367,8 @@ export { WINDOW_EXECUTE_DEFAULTS, type WindowExecuteOptions } from './program/wi
 export type { Profile } from './refine/profile.ts';
 export { PROFILES } from './refine/profiles.ts';
 export { ALL_REASONS } from './refine/reasons.ts';
-export type { RefinedRows } from './refine/refine-batch.ts';
 export type { RefineOptions, StageName } from './refine/refine-options.ts';
+export type { RefinedRows } from './refine/refined-rows.ts';
 export {
   type OpenRefinerOptions,
   openRefiner,

@@ -102,6 +102,25 @@ std::shared_ptr<const pages::Model> ModelOf(const Napi::Object& object) {
   return model;
 }
 
+// {threshold, leastEvidence, minKeptRatio, minWords, spelling: {keep, before, between, after,
+// startShift, endShift}}
+pages::RemovalRules RulesOf(const Napi::Object& object) {
+  const auto number = [](const Napi::Object& from, const char* name) {
+    return from.Get(name).ToNumber();
+  };
+  const auto words = [](const Napi::Object& from, const char* name) {
+    return from.Get(name).ToString().Utf8Value();
+  };
+  const Napi::Object spelling = object.Get("spelling").ToObject();
+  return {number(object, "threshold").DoubleValue(),
+          number(object, "leastEvidence").DoubleValue(),
+          number(object, "minKeptRatio").DoubleValue(),
+          number(object, "minWords").DoubleValue(),
+          {words(spelling, "keep"), words(spelling, "before"), words(spelling, "between"),
+           words(spelling, "after"), number(spelling, "startShift").Int32Value(),
+           number(spelling, "endShift").Int32Value()}};
+}
+
 class PagesWorker : public PromiseWorker {
  public:
   PagesWorker(Napi::Env env, const Napi::Object& from, std::optional<pages::Scorer> documents,
@@ -119,6 +138,11 @@ class PagesWorker : public PromiseWorker {
     request_.docs = docs_;
     request_.document_threshold = from.Get("documentThreshold").ToNumber().DoubleValue();
     request_.n_threads = from.Get("nThreads").ToNumber().Int32Value();
+    if (from.Get("rules").IsObject() && request_.lines) {
+      request_.rules = RulesOf(from.Get("rules").ToObject());
+      request_.output = ViewOf<uint8_t>(from.Get("output"), "output");
+      Keep(from.Get("output"));
+    }
     const std::span<int32_t> word = ViewOf<int32_t>(from.Get("cancel"), "cancel");
     if (word.empty())
       throw CodedError("OPTION_INVALID",
@@ -132,6 +156,7 @@ class PagesWorker : public PromiseWorker {
   void Work() override {
     cancel_.Check();
     scores_ = pages::ScorePages(request_, cancel_);
+    if (request_.rules) Flatten();
   }
 
   Napi::Value Result(Napi::Env env) override {
@@ -139,7 +164,9 @@ class PagesWorker : public PromiseWorker {
     if (request_.documents) {
       result.Set("documents", NewArray<float>(env, std::span<const float>(scores_.documents)));
     }
-    if (request_.lines) {
+    if (request_.rules) {
+      result.Set("removals", RemovalsOf(env));
+    } else if (request_.lines) {
       auto starts = Napi::Int32Array::New(env, docs_.size() + 1);
       size_t total = 0;
       starts[0] = 0;
@@ -162,6 +189,63 @@ class PagesWorker : public PromiseWorker {
     }
     return result;
   }
+
+  // Off the JS thread: columns of what became of the pages.
+  void Flatten() {
+    stretch_starts_.push_back(0);
+    program_starts_.push_back(0);
+    size_t n_stretches = 0;
+    size_t program_bytes = 0;
+    for (const pages::Removal& removal : scores_.removals) {
+      fates_.push_back(static_cast<uint8_t>(removal.fate));
+      left_.push_back(removal.n_left);
+      n_stretches += removal.bytes.size();
+      program_bytes += removal.program.size();
+      if (std::max(n_stretches * 2, program_bytes) > INT32_MAX) {
+        throw CodedError("OPTION_INVALID",
+                         {{"option", "docs"},
+                          {"expected", "at most 2^31 - 1 bytes of programs in a call"},
+                          {"received", std::to_string(program_bytes)}});
+      }
+      stretch_starts_.push_back(static_cast<int32_t>(n_stretches));
+      program_starts_.push_back(static_cast<int32_t>(program_bytes));
+    }
+    stretches_.reserve(n_stretches * 2);
+    stretch_bytes_.reserve(n_stretches);
+    programs_.reserve(program_bytes);
+    for (pages::Removal& removal : scores_.removals) {
+      stretches_.insert(stretches_.end(), removal.stretches.begin(), removal.stretches.end());
+      stretch_bytes_.insert(stretch_bytes_.end(), removal.bytes.begin(), removal.bytes.end());
+      programs_.insert(programs_.end(), removal.program.begin(), removal.program.end());
+      removal = {};
+    }
+  }
+
+  Napi::Object RemovalsOf(Napi::Env env) const {
+    Napi::Object columns = Napi::Object::New(env);
+    const auto put = [&]<typename T>(const char* name, const std::vector<T>& values) {
+      columns.Set(name, NewArray<T>(env, std::span<const T>(values)));
+    };
+    put("fates", fates_);
+    put("bytesLeft", left_);
+    put("stretchStarts", stretch_starts_);
+    put("stretches", stretches_);
+    put("stretchBytes", stretch_bytes_);
+    put("programStarts", program_starts_);
+    put("programs", programs_);
+    put("nLines", scores_.n_lines);
+    put("nChars", scores_.n_chars);
+    put("charsLeft", scores_.chars_left);
+    return columns;
+  }
+
+  std::vector<uint8_t> fates_;
+  std::vector<int32_t> left_;
+  std::vector<int32_t> stretch_starts_;
+  std::vector<int32_t> stretches_;
+  std::vector<int32_t> stretch_bytes_;
+  std::vector<int32_t> program_starts_;
+  std::vector<uint8_t> programs_;
 
   pages::PageRequest request_;
   std::vector<int32_t> offsets_;
@@ -286,8 +370,8 @@ class LineScorerObject : public Napi::ObjectWrap<LineScorerObject> {
 };
 
 // scorePages({documentScorer, lineScorer, data, offsets, docs, documentThreshold, nThreads,
-// cancel})
-// -> {documents?: Float32Array, lineStarts?: Int32Array, lines?: Float32Array}
+// rules?, output?, cancel})
+// -> {documents?: Float32Array, lineStarts?: Int32Array, lines?: Float32Array, removals?: columns}
 Napi::Value ScorePagesJs(const Napi::CallbackInfo& info) {
   return Guarded(info.Env(), [&]() -> Napi::Value {
     const Napi::Object request = info[0].ToObject();

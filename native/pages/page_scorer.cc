@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <memory>
+#include <mutex>
 
 #include "engine/parallel.h"
 #include "error.h"
@@ -9,6 +11,7 @@
 #include "pages/hashed_words.h"
 #include "pages/verdict.h"
 #include "progress.h"
+#include "text/utf8.h"
 #include "trace.h"
 
 namespace gristmill::pages {
@@ -39,6 +42,44 @@ void ForEachBlock(int32_t n_lines, const CancelFlag& cancel, Visit&& visit) {
     visit(first, std::min(kBlock, n_lines - first));
   }
 }
+
+// Pages that were used and will be again: what one has grown to serves the next batch.
+class PageLease {
+ public:
+  PageLease() {
+    const std::lock_guard<std::mutex> guard(Lock());
+    if (Free().empty()) return;
+    page_ = std::move(Free().back());
+    Free().pop_back();
+  }
+  ~PageLease() {
+    if (!page_) return;
+    const std::lock_guard<std::mutex> guard(Lock());
+    if (Free().size() < kMostFree) Free().push_back(std::move(page_));
+  }
+  PageLease(const PageLease&) = delete;
+  PageLease& operator=(const PageLease&) = delete;
+
+  Page& page() {
+    if (!page_) page_ = std::make_unique<Page>();
+    return *page_;
+  }
+
+ private:
+  // A megabyte or two each.
+  static constexpr size_t kMostFree = 64;
+  // Never destroyed: threads may give pages back while the process ends.
+  static std::mutex& Lock() {
+    static auto* const lock = new std::mutex;
+    return *lock;
+  }
+  static std::vector<std::unique_ptr<Page>>& Free() {
+    static auto* const free = new std::vector<std::unique_ptr<Page>>;
+    return *free;
+  }
+
+  std::unique_ptr<Page> page_;
+};
 
 }  // namespace
 
@@ -243,6 +284,18 @@ void PageRequest::Check() const {
              std::to_string(begin) + ".." + std::to_string(end));
     }
   }
+  if (rules && !docs.empty()) {
+    // Every page has the room that it lies in.
+    const int64_t first = offsets[0];
+    for (const int32_t document : docs) {
+      const int64_t begin = offsets[static_cast<size_t>(document)];
+      const int64_t end = offsets[static_cast<size_t>(document) + 1];
+      if (begin < first || static_cast<size_t>(end - first) > output.size()) {
+        Refuse("output", "at least as many bytes as the documents have",
+               std::to_string(output.size()));
+      }
+    }
+  }
   if (n_threads < 1 || n_threads > 512) {
     Refuse("nThreads", "1..512", std::to_string(n_threads));
   }
@@ -253,24 +306,51 @@ PageScores ScorePages(const PageRequest& request, const CancelFlag& cancel) {
   PageScores scores;
   const size_t n_docs = request.docs.size();
   if (request.documents) scores.documents.resize(n_docs);
-  if (request.lines) scores.lines.resize(n_docs);
-  engine::ParallelForWith<Page>(request.n_threads, n_docs, 1, [&](Page& page, size_t index) {
-    cancel.Check();
-    const auto document = static_cast<size_t>(request.docs[index]);
-    const auto begin = static_cast<size_t>(request.offsets[document]);
-    const auto end = static_cast<size_t>(request.offsets[document + 1]);
-    const std::span<const uint8_t> text = request.data.subspan(begin, end - begin);
-    TraceBytes("scorer", text.data(), text.size());
-    page.Measure(text, cancel);
-    bool stays = true;
-    if (request.documents) {
-      const float score = page.ScoreDocument(*request.documents);
-      scores.documents[index] = score;
-      stays = static_cast<double>(score) >= request.document_threshold;
-    }
-    if (request.lines && stays) scores.lines[index] = page.ScoreLines(*request.lines, cancel);
-    page.Trim();
-  });
+  if (request.lines && !request.rules) scores.lines.resize(n_docs);
+  if (request.rules) {
+    scores.removals.resize(n_docs);
+    scores.n_lines.resize(n_docs);
+    scores.n_chars.resize(n_docs);
+    scores.chars_left.resize(n_docs);
+  }
+  engine::ParallelForWith<PageLease>(
+      request.n_threads, n_docs, 1, [&](PageLease& lease, size_t index) {
+        Page& page = lease.page();
+        cancel.Check();
+        const auto document = static_cast<size_t>(request.docs[index]);
+        const auto begin = static_cast<size_t>(request.offsets[document]);
+        const auto end = static_cast<size_t>(request.offsets[document + 1]);
+        const std::span<const uint8_t> text = request.data.subspan(begin, end - begin);
+        TraceBytes("scorer", text.data(), text.size());
+        page.Measure(text, cancel);
+        bool stays = true;
+        if (request.documents) {
+          const float score = page.ScoreDocument(*request.documents);
+          scores.documents[index] = score;
+          stays = static_cast<double>(score) >= request.document_threshold;
+        }
+        if (request.lines && stays) {
+          std::vector<float> lines = page.ScoreLines(*request.lines, cancel);
+          if (request.rules) {
+            scores.n_lines[index] = static_cast<int32_t>(lines.size());
+            TraceBytes("executor", text.data(), text.size());
+            uint8_t* const into =
+                request.output.data() + (request.offsets[document] - request.offsets[0]);
+            Removal& removal = scores.removals[index];
+            removal = RemoveLines(text, lines, *request.rules, into);
+            if (removal.fate == Fate::kEdited) {
+              scores.chars_left[index] = static_cast<int32_t>(
+                  text::CountCodePoints({into, static_cast<size_t>(removal.n_left)}));
+            }
+          } else {
+            scores.lines[index] = std::move(lines);
+          }
+        }
+        if (request.rules) {
+          scores.n_chars[index] = static_cast<int32_t>(text::CountCodePoints(text));
+        }
+        page.Trim();
+      });
   return scores;
 }
 

@@ -21,6 +21,7 @@
 #include "pages/calibration.h"
 #include "pages/document_features.h"
 #include "pages/line_features.h"
+#include "pages/line_removal.h"
 #include "pages/logit_features.h"
 #include "pages/page_scan.h"
 #include "pages/stack.h"
@@ -113,15 +114,25 @@ struct PageRequest {
   std::optional<Scorer> lines;
   // The lines of documents that score below are not asked for.
   double document_threshold = 0;
+  // What to make of the scores of lines; without it they are given as they are.
+  std::optional<RemovalRules> rules;
+  // Where edited pages are written: each where it lies in `data` behind the first offset.
+  std::span<uint8_t> output;
   int32_t n_threads = 1;
 
   // Throws OPTION_INVALID naming the offset or the document.
   void Check() const;
 };
 
+// By requested document.
 struct PageScores {
-  std::vector<float> documents;           // by requested document
-  std::vector<std::vector<float>> lines;  // by requested document; none of those that fell
+  std::vector<float> documents;
+  std::vector<std::vector<float>> lines;  // none of those that fell, nor with rules
+  // With rules.
+  std::vector<Removal> removals;
+  std::vector<int32_t> n_lines;     // that were scored
+  std::vector<int32_t> n_chars;     // code points
+  std::vector<int32_t> chars_left;  // of edited pages
 };
 
 // Throws ABORTED, and what a network throws.

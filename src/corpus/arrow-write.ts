@@ -16,12 +16,11 @@ import { OutputFile } from './output-file.ts';
 import { refuseRows } from './refused-rows.ts';
 import type { ValueProblem } from './reject-reasons.ts';
 import { type Shape, shapeOf } from './shape.ts';
-import { carriedValues, rowCount, textAt } from './sink-rows.ts';
+import { carriedValues, extraAt, rowCount, textAt } from './sink-rows.ts';
 import type { SinkSettings } from './sink-types.ts';
 import {
   type AnswerSink,
   type CorpusSink,
-  type ExtraValues,
   type KeyValues,
   MORE,
   type PlainValue,
@@ -200,11 +199,6 @@ function copied(values: readonly PlainValue[]): readonly PlainValue[] {
 
 function rowsOf(columns: readonly ColumnValues[], start: number, end: number): ColumnValues[] {
   return columns.map((column) => ({ ...column, values: column.values.slice(start, end) }));
-}
-
-function extraAt(values: ExtraValues | undefined, row: number): PlainValue {
-  const value = values?.[row] ?? null;
-  return typeof value === 'number' && Number.isNaN(value) ? null : value;
 }
 
 /** The rows with a value that has no form, and the first such column of each. */

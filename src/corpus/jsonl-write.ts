@@ -12,7 +12,7 @@ import { jsonOf } from './plain.ts';
 import { refuseRows } from './refused-rows.ts';
 import type { ValueProblem } from './reject-reasons.ts';
 import { type Shape, shapeOf } from './shape.ts';
-import { carriedValues, rowCount, textAt } from './sink-rows.ts';
+import { carriedValues, extraAt, rowCount, textAt } from './sink-rows.ts';
 import type { SinkSettings } from './sink-types.ts';
 import type { CorpusSink, PlainValue, SinkResult, SinkRows } from './types.ts';
 
@@ -150,8 +150,8 @@ export class JsonlSink implements CorpusSink {
   }
 
   #extraJson(rows: SinkRows, name: string, row: number): string {
-    const value = rows.extra[name]?.[row];
-    if (value === null || value === undefined) return 'null';
+    const value = extraAt(rows.extra[name], row);
+    if (value === null) return 'null';
     if (typeof value === 'bigint') return value.toString();
     if (typeof value === 'number') return Number.isFinite(value) ? String(value) : 'null';
     if (typeof value === 'string') return JSON.stringify(value);

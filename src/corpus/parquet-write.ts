@@ -9,6 +9,7 @@ import type { ColumnChunk, Encoding, RowGroup, SchemaElement, SchemaTree } from 
 import type { MinMaxType } from 'hyparquet/src/types.js';
 import { ByteWriter } from 'hyparquet-writer';
 import { writeMetadata } from 'hyparquet-writer/src/metadata.js';
+import { type ByteViews, isByteViews } from '../batch/byte-views.ts';
 import { callNative, type LeafChunk, type LeafWriter, native } from '../native/index.ts';
 import { type ShreddedLeaf, shredRows, ValueError } from './dremel.ts';
 import { OutputFile } from './output-file.ts';
@@ -16,13 +17,14 @@ import { refuseRows } from './refused-rows.ts';
 import type { ValueProblem } from './reject-reasons.ts';
 import { isStringElement, type Leaf, leavesOf, schemaOf, treeOf } from './schema.ts';
 import { type Shape, shapeOf } from './shape.ts';
-import { appendTexts, carriedIndices, extraBytes, rowCount } from './sink-rows.ts';
+import { appendTexts, appendViews, carriedIndices, extraBytes, rowCount } from './sink-rows.ts';
 import type { SinkSettings } from './sink-types.ts';
 import type {
   CarriedColumns,
   CarriedRows,
   CorpusColumn,
   CorpusSink,
+  ExtraValues,
   PlainValue,
   SinkResult,
   SinkRows,
@@ -154,29 +156,20 @@ export class ParquetSink implements CorpusSink {
   }
 
   async #appendExtra(
-    { column, leaves }: OpenColumn,
+    { leaves }: OpenColumn,
     rows: SinkRows,
     part: Int32Array | null,
   ): Promise<void> {
     const { leaf, writer } = leaves[0]!;
     const values = rows.extra[leaf.element.name];
-    const nRows = rowCount({ ...rows, rows: null });
-    if (leaf.element.type === 'INT64') {
-      const all = values as ArrayLike<bigint>;
-      const picked = Array.from(
-        { length: part?.length ?? nRows },
-        (_, at) => all[part?.[at] ?? at],
-      );
-      return settled(appendShredded([writer], shredRows(shapeOf(column), picked)));
+    if (values && isByteViews(values)) {
+      return callNative(appendViews(writer, values, part));
     }
-    if (leaf.element.type === 'DOUBLE') {
-      const all: PlainValue[] = values ? Array.from(values as ArrayLike<number | null>) : [];
-      const picked = part ? Array.from(part, (row) => all[row]) : all;
-      while (picked.length < (part?.length ?? nRows)) picked.push(null);
-      const numbers = picked.map((v) => (typeof v === 'number' && !Number.isNaN(v) ? v : null));
-      return settled(appendShredded([writer], shredRows(shapeOf(column), numbers)));
+    const nRows = part?.length ?? rowCount({ ...rows, rows: null });
+    if (leaf.element.type === 'INT64' || leaf.element.type === 'DOUBLE') {
+      return callNative(appendNumbers(writer, leaf.element.type, values, part, nRows));
     }
-    const { offsets, data, validity } = extraBytes(values, nRows);
+    const { offsets, data, validity } = extraBytes(values, rowCount({ ...rows, rows: null }));
     await callNative(writer.appendArrow(offsets, data, validity, part));
   }
 
@@ -343,8 +336,25 @@ function appendShredded(
   );
 }
 
-async function settled(calls: readonly Promise<void>[]): Promise<void> {
-  await Promise.all(calls);
+/** Appends numbers of a flat optional column; no numbers are nulls. */
+function appendNumbers(
+  writer: LeafWriter,
+  type: 'INT64' | 'DOUBLE',
+  values: Exclude<ExtraValues, ByteViews> | undefined,
+  part: Int32Array | null,
+  nRows: number,
+): Promise<void> {
+  const definition = new Uint8Array(nRows);
+  const numbers = type === 'INT64' ? new BigInt64Array(nRows) : new Float64Array(nRows);
+  let nValues = 0;
+  for (let at = 0; at < nRows; at++) {
+    const value = values?.[part ? part[at]! : at] ?? null;
+    if (value === null || Number.isNaN(value)) continue;
+    definition[at] = 1;
+    numbers[nValues++] = value as never;
+  }
+  const plain = new Uint8Array(numbers.buffer, 0, nValues * numbers.BYTES_PER_ELEMENT);
+  return writer.appendPlain(nRows, nValues, definition, null, plain);
 }
 
 /** How a leaf's values compare in statistics; `none` where readers disagree or the order is undefined. */

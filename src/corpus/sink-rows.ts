@@ -1,4 +1,5 @@
 /** Shapes in which rows reach a sink, turned into byte columns. */
+import { type ByteViews, isByteViews, NULL_VIEW, pickViews, viewAt } from '../batch/byte-views.ts';
 import { type BytesColumn, bytesAt, isNullAt } from '../batch/document-batch.ts';
 import { GristmillError } from '../errors.ts';
 import type { LeafWriter } from '../native/index.ts';
@@ -40,6 +41,7 @@ export function carriedIndices(
 
 /** The text of one row where it lies, or null. */
 export function textAt(text: SinkRows['text'], row: number): Uint8Array | null {
+  if (isByteViews(text)) return viewAt(text, row);
   if (!isColumn(text)) return text[row] ?? null;
   return isNullAt(text, row) ? null : bytesAt(text, row);
 }
@@ -51,21 +53,41 @@ export function appendTexts(
   part: Int32Array | null,
 ): Promise<void> {
   if (isColumn(text)) return writer.appendArrow(text.offsets, text.data, text.validity, part);
+  if (isByteViews(text)) return appendViews(writer, text, part);
   const views = viewsOf(text, part);
   if (views) return writer.appendViews(views.buffers, views.bufferOf, views.starts, views.sizes);
   const { offsets, data, validity } = packBytes(text);
   return writer.appendArrow(offsets, data, validity, part);
 }
 
-/** Mark of a missing value. */
-const NO_BUFFER = 255;
+/** Hands views to the writer of a leaf column. */
+export function appendViews(
+  writer: LeafWriter,
+  views: ByteViews,
+  part: Int32Array | null,
+): Promise<void> {
+  const { buffers, bufferOf, starts, sizes } = part ? pickViews(views, part) : views;
+  return writer.appendViews(buffers, bufferOf, starts, sizes);
+}
+
+/** A value of an extra column; null for what is missing, and for no number. */
+export function extraAt(
+  values: ExtraValues | undefined,
+  row: number,
+): string | Uint8Array | number | bigint | null {
+  if (values === undefined) return null;
+  if (isByteViews(values)) return viewAt(values, row);
+  const value = values[row] ?? null;
+  return typeof value === 'number' && Number.isNaN(value) ? null : value;
+}
+
 /** Furthest start of a view that is handed over as one. */
 const MAX_START = 2 ** 31 - 1;
 
 /** Views by the memory that they lie in; null where they lie in too many places, or too far in. */
 function viewsOf(text: readonly (Uint8Array | null)[], part: Int32Array | null) {
   const nRows = part?.length ?? text.length;
-  const bufferOf = new Uint8Array(nRows).fill(NO_BUFFER);
+  const bufferOf = new Uint8Array(nRows).fill(NULL_VIEW);
   const starts = new Int32Array(nRows);
   const sizes = new Int32Array(nRows);
   const indices = new Map<ArrayBufferLike, number>();
@@ -76,7 +98,7 @@ function viewsOf(text: readonly (Uint8Array | null)[], part: Int32Array | null) 
     let index = indices.get(buffer);
     if (index === undefined) {
       index = indices.size;
-      if (index === NO_BUFFER) return null;
+      if (index === NULL_VIEW) return null;
       indices.set(buffer, index);
     }
     if (byteOffset > MAX_START) return null;
@@ -89,7 +111,10 @@ function viewsOf(text: readonly (Uint8Array | null)[], part: Int32Array | null) 
 }
 
 /** Values of an extra string column as bytes; missing values are null. */
-export function extraBytes(values: ExtraValues | undefined, nRows: number): PlainColumn {
+export function extraBytes(
+  values: Exclude<ExtraValues, ByteViews> | undefined,
+  nRows: number,
+): PlainColumn {
   const ascii = packAscii(values, nRows);
   if (ascii) return ascii;
   return packBytes(
@@ -102,7 +127,10 @@ export function extraBytes(values: ExtraValues | undefined, nRows: number): Plai
 }
 
 /** Strings whose characters are bytes, encoded together; null where some are not, or are no strings. */
-function packAscii(values: ExtraValues | undefined, nRows: number): PlainColumn | null {
+function packAscii(
+  values: Exclude<ExtraValues, ByteViews> | undefined,
+  nRows: number,
+): PlainColumn | null {
   const offsets = new Int32Array(nRows + 1);
   const strings: string[] = new Array(nRows);
   let validity: Uint8Array | null = null;

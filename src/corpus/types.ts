@@ -4,6 +4,7 @@
  * A plan is plain data (JSON in and out): it can be printed, compared, stored and sent to another machine.
  */
 import type { SchemaElement } from 'hyparquet';
+import type { ByteViews } from '../batch/byte-views.ts';
 import type { BytesColumn, DocumentBatch } from '../batch/document-batch.ts';
 import type { ErrorCode } from '../errors.ts';
 import type { ArrowField } from './arrow-schema.ts';
@@ -234,6 +235,7 @@ export interface ExtraColumn {
 
 /** Values of an extra column, by batch row. */
 export type ExtraValues =
+  | ByteViews
   | readonly (string | Uint8Array | null)[]
   | readonly (number | null)[]
   | readonly bigint[]
@@ -242,8 +244,8 @@ export type ExtraValues =
 
 /** Rows handed to a sink. All columns are indexed by batch row; `rows` says which are written. */
 export interface SinkRows {
-  /** The texts: a column in memory, or a view per row. */
-  readonly text: BytesColumn | readonly (Uint8Array | null)[];
+  /** The texts: a column in memory, or views. */
+  readonly text: BytesColumn | ByteViews | readonly (Uint8Array | null)[];
   /** Ascending row indices, or null for all. */
   readonly rows: Int32Array | null;
   /** Null when the sink has no carried columns. */

@@ -9,6 +9,7 @@ import type {
   NativeEncoder,
   NativeLineScorer,
   PageScores,
+  RemovalRules,
 } from '../native/lines.ts';
 import { nativeBins } from './bins.ts';
 import type { RetentionThreshold } from './calibration.ts';
@@ -39,6 +40,8 @@ export interface PageViews {
   readonly offsets: Int32Array;
   /** Which documents are asked for. */
   readonly docs: Int32Array;
+  /** What to make of the scores of lines, and where edited pages are written; see PagesRequest. */
+  readonly removal?: { readonly rules: RemovalRules; readonly output: Uint8Array } | null;
 }
 
 /** Models that look at a page together. */
@@ -58,7 +61,7 @@ export interface PageScorers {
  */
 export function scorePages(
   { documents, lines, documentThreshold, nThreads = 1 }: PageScorers,
-  { data, offsets, docs }: PageViews,
+  { data, offsets, docs, removal }: PageViews,
   { signal }: ScoreCallOptions = {},
 ): Promise<PageScores> {
   return native().scorePages(
@@ -70,6 +73,7 @@ export function scorePages(
       docs,
       documentThreshold,
       nThreads,
+      ...removal,
     },
     signal,
   );

@@ -76,6 +76,63 @@ export interface PagesRequest {
   readonly documentThreshold: number;
   /** Threads that take pages, 1..512. Scores do not depend on it. */
   readonly nThreads: number;
+  /** What to make of the scores of lines, which are not given then. */
+  readonly rules?: RemovalRules | null;
+  /** With rules: room for the text of all documents, where edited ones are written. */
+  readonly output?: Uint8Array;
+}
+
+/** What becomes of pages by the scores of their lines; see native/pages/line_removal.h. */
+export interface RemovalRules {
+  /** Lines of lower probability go, */
+  readonly threshold: number;
+  /** where their log-odds of "remove", as far as above 0, have at least this sum; 0: always. */
+  readonly leastEvidence: number;
+  /** What is left must have more than this share of the words, and at least so many. */
+  readonly minKeptRatio: number;
+  readonly minWords: number;
+  /** How removals are spelt: RemovalSpelling of program/dialect.ts. */
+  readonly spelling: {
+    readonly keep: string;
+    readonly before: string;
+    readonly between: string;
+    readonly after: string;
+    readonly startShift: number;
+    readonly endShift: number;
+  };
+}
+
+/** What can become of a page, in the order of their codes: `undecided` ones hang on words that only a segmenter finds. */
+export const PAGE_FATES = Object.freeze([
+  'kept',
+  'edited',
+  'fell',
+  'all_removed',
+  'too_much_removed',
+  'too_few_words',
+  'undecided',
+] as const);
+
+/** What became of pages; entries by document asked for. */
+export interface PageRemovals {
+  /** Indices into {@link PAGE_FATES}. */
+  readonly fates: Uint8Array;
+  /** Bytes of what is left of an edited page. It lies in the output where the page lies behind the first offset. */
+  readonly bytesLeft: Int32Array;
+  /** First stretch of lines that goes of each page, and the end. */
+  readonly stretchStarts: Int32Array;
+  /** First line and one past the last of each stretch. */
+  readonly stretches: Int32Array;
+  /** Bytes of each stretch. */
+  readonly stretchBytes: Int32Array;
+  /** Where the program of each page begins in {@link programs}, and the end; those that fell have none. */
+  readonly programStarts: Int32Array;
+  readonly programs: Uint8Array;
+  /** Lines that were scored. */
+  readonly nLines: Int32Array;
+  /** Code points of each page, and of what is left of an edited one. */
+  readonly nChars: Int32Array;
+  readonly charsLeft: Int32Array;
 }
 
 /** Their scores. */
@@ -86,6 +143,8 @@ export interface PageScores {
   readonly lineStarts: Int32Array | null;
   /** Probability of "keep" of every line (LF). */
   readonly lines: Float32Array | null;
+  /** With rules what became of the pages; null without. */
+  readonly removals: PageRemovals | null;
 }
 
 /** A scoring model. */
@@ -177,8 +236,8 @@ export async function scorePagesWith(
       () => addon.scorePages({ ...request, ...handles, cancel }),
       signal,
     );
-    const { documents = null, lineStarts = null, lines = null } = scores;
-    return { documents, lineStarts, lines };
+    const { documents = null, lineStarts = null, lines = null, removals = null } = scores;
+    return { documents, lineStarts, lines, removals };
   } finally {
     signal?.removeEventListener('abort', onAbort);
   }

@@ -40,6 +40,27 @@ export interface GrammarOptions {
 /** Longest target string of a grammar that is not deletion-only, in bytes. */
 export const GRAMMAR_MAX_TARGET_BYTES = 200;
 
+/** How a dialect spells the removal of lines; C++ prints the same for pages that it judges itself. */
+export interface RemovalSpelling {
+  /** Of a window that stays as it is. */
+  readonly keep: string;
+  readonly before: string;
+  readonly between: string;
+  readonly after: string;
+  /** Added to the first line (0-based), and to one past the last. */
+  readonly startShift: number;
+  readonly endShift: number;
+}
+
+/** A removal as it is spelt. */
+export function printRemoval(
+  { before, between, after, startShift, endShift }: RemovalSpelling,
+  lineStart: number,
+  lineEnd: number,
+): string {
+  return `${before}${lineStart + startShift}${between}${lineEnd + endShift}${after}`;
+}
+
 /** A dialect. */
 export interface Dialect {
   readonly name: DialectName;
@@ -60,6 +81,8 @@ export interface Dialect {
   makeGrammar(options?: GrammarOptions): ProgramGrammar;
   /** Canonical spelling of one op, as the published models emit it. */
   printOp(op: Op): string;
+  /** The same of removals. */
+  readonly removal: RemovalSpelling;
 }
 
 /** Most ops a grammar allows in one program; published ProX programs are cut at about 17 (256 tokens). */

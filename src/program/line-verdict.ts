@@ -11,7 +11,7 @@ const KEEP: Readonly<Record<DialectName, Op>> = {
 };
 
 /** Ops of one window's program; executors refuse programs of more than 256. */
-const OPS_PER_WINDOW = 200;
+export const OPS_PER_WINDOW = 200;
 
 /** Ops of a verdict; one that keeps where no line goes. */
 export function opsOf({ removed }: LineVerdict, dialect: DialectName): Op[] {
@@ -51,25 +51,34 @@ export function lineVerdicts(
   threshold: number,
   firstLine = 0,
 ): LineVerdict[] {
-  const windows: LineVerdict[] = [];
   const nLines = scores.length;
-  let stretches: number[] = [];
-  let windowStart = 0;
-  const close = (lineEnd: number): void => {
-    const removed = Int32Array.from(stretches);
-    windows.push({ lineStart: firstLine + windowStart, lineEnd: firstLine + lineEnd, removed });
-    windowStart = lineEnd;
-    stretches = [];
-  };
+  const stretches: number[] = [];
   for (let line = 0; line < nLines; line++) {
     if (scores[line]! >= threshold) continue;
     let end = line + 1;
     while (end < nLines && scores[end]! < threshold) end++;
-    if (stretches.length === 2 * OPS_PER_WINDOW) close(line);
     stretches.push(firstLine + line, firstLine + end);
     line = end;
   }
-  close(nLines);
+  return windowVerdicts(Int32Array.from(stretches), nLines, firstLine);
+}
+
+/** Verdicts that remove stretches of lines: first and one past the last of each, ascending. */
+export function windowVerdicts(
+  stretches: Int32Array,
+  nLines: number,
+  firstLine = 0,
+): LineVerdict[] {
+  const windows: LineVerdict[] = [];
+  let lineStart = firstLine;
+  let at = 0;
+  do {
+    const removed = stretches.slice(at, at + 2 * OPS_PER_WINDOW);
+    at += removed.length;
+    const lineEnd = at < stretches.length ? stretches[at]! : firstLine + nLines;
+    windows.push({ lineStart, lineEnd, removed });
+    lineStart = lineEnd;
+  } while (at < stretches.length);
   return windows;
 }
 

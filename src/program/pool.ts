@@ -151,6 +151,25 @@ export class ExecutionPool {
     }
   }
 
+  /**
+   * Room for outputs that others write than the pool's threads.
+   *
+   * @throws ABORTED when `signal` fires while waiting
+   */
+  async reserve(
+    nBytes: number,
+    signal?: AbortSignal,
+  ): Promise<{ readonly bytes: Uint8Array; release(): void }> {
+    if (nBytes === 0) return { bytes: new Uint8Array(0), release: () => undefined };
+    let region: Region | null = await this.#slabs.allocate(nBytes, 'output', signal);
+    const bytes = new Uint8Array(region.sab, region.byteOffset, nBytes);
+    const release = (): void => {
+      if (region) releaseRegion(region);
+      region = null;
+    };
+    return { bytes, release };
+  }
+
   /** Stops the threads. Running tasks fail; calling it again does nothing. */
   async destroy(): Promise<void> {
     this.#disposed = true;

@@ -13,7 +13,9 @@ import {
   GRAMMAR_MAX_OPS,
   GRAMMAR_MAX_TARGET_BYTES,
   type GrammarOptions,
+  printRemoval,
   quoteString,
+  type RemovalSpelling,
 } from './dialect.ts';
 import type { Op } from './types.ts';
 
@@ -49,6 +51,15 @@ const normalize: FunctionSpec = {
   },
 };
 
+const REMOVAL: RemovalSpelling = Object.freeze({
+  keep: 'keep_chunk()',
+  before: 'remove_lines(start=',
+  between: ', end=',
+  after: ')',
+  startShift: 0,
+  endShift: -1,
+});
+
 /** The ProX dialect. */
 export const prox: Dialect = Object.freeze({
   name: 'prox',
@@ -72,12 +83,13 @@ export const prox: Dialect = Object.freeze({
   grammar: makeGrammar(),
   makeGrammar,
   printOp,
+  removal: REMOVAL,
 });
 
 function printOp(op: Op): string {
   switch (op.op) {
     case 'remove_lines':
-      return `remove_lines(start=${op.lineStart}, end=${op.lineEnd - 1})`;
+      return printRemoval(REMOVAL, op.lineStart, op.lineEnd);
     case 'normalize': {
       const source = quoteString(op.source, '"');
       return `normalize(source_str=${source}, target_str=${quoteString(op.target, '"')})`;

@@ -14,7 +14,9 @@ import {
   GRAMMAR_MAX_OPS,
   GRAMMAR_MAX_TARGET_BYTES,
   type GrammarOptions,
+  printRemoval,
   quoteString,
+  type RemovalSpelling,
 } from './dialect.ts';
 import type { Op } from './types.ts';
 
@@ -60,6 +62,15 @@ const addLine: FunctionSpec = {
   },
 };
 
+const REMOVAL: RemovalSpelling = Object.freeze({
+  keep: 'keep_all()',
+  before: 'remove_lines(',
+  between: ', ',
+  after: ')',
+  startShift: 1,
+  endShift: 0,
+});
+
 /** The UltraX dialect. */
 export const ultrax: Dialect = Object.freeze({
   name: 'ultrax',
@@ -78,12 +89,13 @@ export const ultrax: Dialect = Object.freeze({
   grammar: makeGrammar(),
   makeGrammar,
   printOp,
+  removal: REMOVAL,
 });
 
 function printOp(op: Op): string {
   switch (op.op) {
     case 'remove_lines':
-      return `remove_lines(${op.lineStart + 1}, ${op.lineEnd})`;
+      return printRemoval(REMOVAL, op.lineStart, op.lineEnd);
     case 'replace_str': {
       const source = quoteString(op.source, "'");
       return `replace_str(${op.line + 1}, ${source}, ${quoteString(op.target, "'")})`;

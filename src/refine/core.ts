@@ -9,12 +9,18 @@ import type { ProgramGrammar } from '../native/grammar.ts';
 import { DIALECTS } from '../program/dialects.ts';
 import { ExecutionPool } from '../program/pool.ts';
 import type { DialectName } from '../program/types.ts';
-import { defaultSizes, defaultSlots } from './devices.ts';
+import {
+  batchRows,
+  defaultSizes,
+  defaultSlots,
+  SCORING_BATCH_BYTES,
+  SCORING_BATCH_ROWS,
+} from './devices.ts';
 import type { RefinerEngine } from './engine.ts';
+import type { RefineCore } from './judged-batch.ts';
 import { type ModelFile, resolveModel } from './model-file.ts';
 import { withNamedRefiner } from './named-refiners.ts';
 import type { Profile } from './profile.ts';
-import type { RefineCore } from './refine-batch.ts';
 import type { RefineOptions, StageName } from './refine-options.ts';
 import {
   openLocalScoring,
@@ -167,6 +173,25 @@ function checkScoring(stage: StageName, model: ModelFile, { documentMode }: Refi
   }
 }
 
+/** Bytes of text of one batch: three of them fit a slab many times over. */
+export const BATCH_BYTES = 8 * 2 ** 20;
+
+/** How large the batches of a run are; a function of the models and options alone, as outputs follow from them. */
+export function batchBounds(
+  { document, chunk }: ResolvedRefiner,
+  { slots }: Pick<RefineOptions, 'slots'>,
+  device: string,
+): { readonly batchRows: number; readonly batchBytes: number } {
+  const onlyScores = !document?.profile && !chunk?.profile;
+  if (onlyScores && slots === undefined) {
+    return { batchRows: SCORING_BATCH_ROWS, batchBytes: SCORING_BATCH_BYTES };
+  }
+  return {
+    batchRows: batchRows(slots ?? defaultSizes(device).nSlots),
+    batchBytes: BATCH_BYTES,
+  };
+}
+
 /** The stages of one device with the engines under them. */
 export interface OpenCore extends RefineCore {
   /** What the models say of themselves, document stage first. */
@@ -191,6 +216,8 @@ export function longestChunkPrompt({ chunk }: Profile): number {
 export interface OpenCoreOptions {
   /** Score the lines of documents that fall as well. Default false. */
   readonly allLines?: boolean;
+  /** Give the scores of lines, beside what is made of them. Default false. */
+  readonly keepsLines?: boolean;
   /** The verdicts are there already: no model is loaded. Default false. */
   readonly isReuse?: boolean;
 }
@@ -201,7 +228,7 @@ export async function openCore(
   options: RefineOptions,
   device: string,
   pool: ExecutionPool,
-  { allLines = false, isReuse = false }: OpenCoreOptions = {},
+  { allLines = false, keepsLines = false, isReuse = false }: OpenCoreOptions = {},
 ): Promise<OpenCore> {
   const opened: { document?: RefinerEngine; scoring?: ScoringEngine; chunk?: RefinerEngine } = {};
   const open = async (
@@ -234,6 +261,7 @@ export async function openCore(
       documentThreshold,
       lines: { lineThreshold: lineThreshold ?? undefined, retention: retention ?? undefined },
       all: allLines,
+      pool: keepsLines ? null : pool,
     });
   };
   const openJudge = async (): Promise<RefineCore['judge']> => {

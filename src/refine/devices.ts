@@ -24,6 +24,14 @@ export function batchRows(nSlots: number): number {
   return Math.min(Math.max(16 * nSlots, 64), 2048);
 }
 
+/**
+ * The same where models only score: no slots are filled, a document's scores do not depend on its neighbours, and what a
+ * batch costs whatever is in it (some twenty calls off this thread) is shared by as many documents as wait for one another.
+ */
+export const SCORING_BATCH_ROWS = 2048;
+/** Bytes of text of such a batch: enough pages for every thread, small enough that reading and writing overlap with it. */
+export const SCORING_BATCH_BYTES = 4 * 2 ** 20;
+
 /** Beyond this many threads a sub-billion model on a CPU waits on barriers more than it computes. */
 const MAX_CPU_THREADS = 32;
 

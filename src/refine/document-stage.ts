@@ -30,7 +30,8 @@ export interface DocumentVerdicts {
   readonly keep: Uint8Array;
   /** Probability of keeping, 0..1; NaN where the stage failed. */
   readonly score: Float64Array;
-  readonly failed: readonly (StageReason | null)[];
+  /** Null: none failed. */
+  readonly failed: readonly (StageReason | null)[] | null;
   readonly promptTokens: number;
   readonly newTokens: number;
 }
@@ -78,7 +79,7 @@ function verdicts(
   keep: Uint8Array,
   score: Float64Array,
   flags: Uint8Array,
-): Pick<DocumentVerdicts, 'keep' | 'score' | 'failed'> {
+): Pick<DocumentVerdicts, 'keep' | 'score'> & { readonly failed: readonly (StageReason | null)[] } {
   const failed = Array.from(flags, (flag): StageReason | null => {
     return flag & FLAG_DOES_NOT_FIT ? 'doc_prompt_too_long' : null;
   });

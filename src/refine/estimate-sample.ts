@@ -18,7 +18,8 @@ import { type OpenCore, openCore, openExecution, openSlabs, type ResolvedRefiner
 import { IN_FLIGHT } from './lanes.ts';
 import { rejectModeOf, rowsIn } from './limited-rows.ts';
 import { mapOrdered } from './pipeline.ts';
-import { executeBatch, judgeBatch, type RefinedRows } from './refine-batch.ts';
+import { executeBatch, judgeBatch } from './refine-batch.ts';
+import type { ColumnRows } from './refined-rows.ts';
 import type { ListedInputs } from './run-options.ts';
 import {
   droppedColumns,
@@ -219,7 +220,7 @@ function textBytes({ nDocs, text }: DocumentBatch): number {
 async function tokensOf(
   tokenizer: NativeTokenizer,
   { nDocs, text }: DocumentBatch,
-  { status, texts }: RefinedRows,
+  { status, texts }: ColumnRows,
 ): Promise<{ tokensIn: number; tokensOut: number }> {
   const offsets = text.offsets.subarray(0, nDocs + 1);
   const before = await tokenizer.encode({ data: text.data, offsets });
@@ -246,7 +247,7 @@ class SampleWriter {
     this.#request = request;
   }
 
-  async write(unit: number, input: UnitBatch, rows: RefinedRows): Promise<void> {
+  async write(unit: number, input: UnitBatch, rows: ColumnRows): Promise<void> {
     const { output } = this.#request;
     if (input.batch.nDocs === 0) return;
     const pick = (wanted: boolean): Int32Array =>

@@ -11,6 +11,7 @@ import { native } from '../native/index.ts';
 import { atLeast, checkOptions, given, type OptionTable, refuseOption, whole } from '../options.ts';
 import { defaultModelFile } from '../paths.ts';
 import { seededRandom, shuffle } from '../seeded.ts';
+import { BATCH_BYTES } from './core.ts';
 import { parseDevices } from './devices.ts';
 import {
   RANGE_ROWS,
@@ -20,7 +21,7 @@ import {
   type SampleRequest,
 } from './estimate-sample.ts';
 import { type Interval, product, ratioInterval, scaled, shareInterval } from './intervals.ts';
-import { BATCH_BYTES } from './lanes.ts';
+
 import { REFINE_CORPUS_TABLE } from './option-tables.ts';
 import { planRun, prepare } from './run-here.ts';
 import type { ListedInputs, RefineCorpusOptions } from './run-options.ts';

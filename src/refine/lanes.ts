@@ -20,13 +20,22 @@ import {
 } from '../errors.ts';
 import type { ExecutionPool } from '../program/pool.ts';
 import type { ScoreKeeper } from '../scores/keeper.ts';
-import { type OpenCore, openCore, openExecution, openSlabs, type ResolvedRefiner } from './core.ts';
-import { batchRows, defaultSizes, parseDevices } from './devices.ts';
+import {
+  batchBounds,
+  type OpenCore,
+  openCore,
+  openExecution,
+  openSlabs,
+  type ResolvedRefiner,
+} from './core.ts';
+import { parseDevices } from './devices.ts';
 import { pulledFrom } from './input-waits.ts';
+import type { JudgedBatch } from './judged-batch.ts';
 import type { Ledger } from './ledger.ts';
 import { firstRows, rejectModeOf, rowsIn } from './limited-rows.ts';
 import { mapOrdered } from './pipeline.ts';
-import { executeBatch, type JudgedBatch, judgeBatch, type RefinedRows } from './refine-batch.ts';
+import { executeBatch, judgeBatch } from './refine-batch.ts';
+import type { ColumnRows } from './refined-rows.ts';
 import type { ReusedUnits } from './reused-units.ts';
 import type { RefineCorpusOptions } from './run-options.ts';
 import type { RunPlace } from './run-place.ts';
@@ -48,8 +57,6 @@ import {
   type UnitWriter,
 } from './unit-writer.ts';
 
-/** Bytes of text of one batch: three of them fit a slab many times over. */
-export const BATCH_BYTES = 8 * 2 ** 20;
 /** Batches that the engine, and the executors, have under way at a time: one is computed, one waits. */
 export const IN_FLIGHT = 2;
 
@@ -238,6 +245,7 @@ export class Run {
     throwIfAborted(signal, 'the run');
     const opening = openCore(this.#resolved, this.#options, device, pool, {
       allLines: this.#keeper?.all ?? false,
+      keepsLines: this.#keeper !== null,
       isReuse: this.#reused !== null,
     });
     try {
@@ -266,8 +274,7 @@ export class Run {
         rowsLeft = Math.min(rowsLeft, unknownLeft);
       try {
         const unitBatches = openUnit(this.#plan, unit, slabs, {
-          batchRows: batchRows(this.#options.slots ?? defaultSizes(device).nSlots),
-          batchBytes: BATCH_BYTES,
+          ...batchBounds(this.#resolved, this.#options, device),
           reject: rejectModeOf(formatOfUnit(this.#plan, unit.index, this.#output)),
           reserved: reservedNames(this.#output),
           signal: anyOf(this.#drop, this.#stopping.giveUp)!,
@@ -287,7 +294,7 @@ export class Run {
   }
 
   /** Writes batches in order; commits a unit at its end, throws it away at its failure. */
-  async #write(items: AsyncIterable<LaneItem<RefinedRows>>): Promise<void> {
+  async #write(items: AsyncIterable<LaneItem<ColumnRows>>): Promise<void> {
     let open: { unit: CorpusUnit; writer: UnitWriter; counts: RefineCounts; since: number } | null =
       null;
     let failedUnit = -1;
@@ -401,7 +408,7 @@ export class Run {
     return this.#options.signal?.aborted === true && isGristmillError(error, 'ABORTED');
   }
 
-  #tellDocuments({ batch, rowNumbers }: UnitBatch, rows: RefinedRows): void {
+  #tellDocuments({ batch, rowNumbers }: UnitBatch, rows: ColumnRows): void {
     const { onDocument, documentLimit = Number.POSITIVE_INFINITY } = this.#options;
     if (!onDocument) return;
     const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
@@ -480,7 +487,7 @@ async function attempt<In, Out>(
   }
 }
 
-function releaseItem(input: UnitBatch, value: RefinedRows | null): void {
+function releaseItem(input: UnitBatch, value: ColumnRows | null): void {
   value?.release();
   input.batch.release();
   input.carry.release();

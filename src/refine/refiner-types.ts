@@ -2,8 +2,8 @@
 import type { DocumentBatch } from '../batch/document-batch.ts';
 import type { EngineInfo, EngineStats } from '../native/engine.ts';
 import type { Outcome } from '../program/types.ts';
-import type { RefinedRows } from './refine-batch.ts';
 import type { RefineOptions } from './refine-options.ts';
+import type { RefinedRows } from './refined-rows.ts';
 import type { ScoringInfo, ScoringStats } from './scoring-engine.ts';
 
 /** Options of {@link openRefiner}. */

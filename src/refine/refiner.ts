@@ -19,7 +19,8 @@ import { batchRows, defaultSizes, parseDevices } from './devices.ts';
 import { IN_FLIGHT } from './lanes.ts';
 import { OPEN_REFINER_TABLE, REFINE_CALL_TABLE } from './option-tables.ts';
 import { mapOrdered } from './pipeline.ts';
-import { executeBatch, judgeBatch, type RefinedRows } from './refine-batch.ts';
+import { executeBatch, judgeBatch } from './refine-batch.ts';
+import type { RefinedRows } from './refined-rows.ts';
 import type {
   OpenRefinerOptions,
   RefineCallOptions,
@@ -310,7 +311,23 @@ function streamedRows(
     release.call(item);
   };
   return {
-    ...rows,
+    batch: rows.batch,
+    score: rows.score,
+    counts: rows.counts,
+    scores: rows.scores,
+    get status() {
+      return rows.status;
+    },
+    get reason() {
+      return rows.reason;
+    },
+    get program() {
+      if (released) throw new GristmillError('DISPOSED', { object: 'a result of stream()' });
+      return rows.program;
+    },
+    get ops() {
+      return rows.ops;
+    },
     get texts() {
       if (released) throw new GristmillError('DISPOSED', { object: 'a result of stream()' });
       return rows.texts;

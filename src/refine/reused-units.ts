@@ -9,9 +9,10 @@ import type { WindowVerdict } from '../program/verdict.ts';
 import { type BatchScores, ROW_STATES, type RowState } from '../scores/batch-scores.ts';
 import type { ScoreBlock, ScoreFile } from '../scores/score-file.ts';
 import { type CutThresholds, verdictAt } from '../scores/verdict.ts';
+import type { JudgedBatch } from './judged-batch.ts';
 import type { KeptScores } from './kept-scores.ts';
 import type { StageReason } from './reasons.ts';
-import { arrivalReasons, type JudgedBatch } from './refine-batch.ts';
+import { arrivalReasons } from './refine-batch.ts';
 
 /** States of rows that failed in an engine. */
 const FAILED_STATES: readonly RowState[] = ['doc_prompt_too_long', 'engine_crashed'];
@@ -71,7 +72,7 @@ export class ReusedUnits {
     }
     const tokens = { promptTokens: 0, newTokens: 0, windows, windowsSkipped: 0 };
     const scores = gathered(found);
-    return { batch, failed, droppedByRefiner, score, programs, scores, ...tokens };
+    return { batch, failed, droppedByRefiner, score, programs, removed: [], scores, ...tokens };
   }
 
   async dispose(): Promise<void> {

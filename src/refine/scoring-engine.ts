@@ -3,8 +3,14 @@
  * for both. The addon reads the batch's own bytes, off the event loop.
  */
 import type { RetentionThreshold } from '../lines/calibration.ts';
-import { openPageScorer, type PageScorer, scorePages } from '../lines/page-scorer.ts';
+import {
+  openPageScorer,
+  type PageScorer,
+  type PageViews,
+  scorePages,
+} from '../lines/page-scorer.ts';
 import type { DocumentViews, EngineCallOptions } from '../native/engine.ts';
+import type { PageRemovals } from '../native/lines.ts';
 
 /** Options of {@link openLocalScoring}; at least one model. */
 export interface ScoringOptions {
@@ -36,6 +42,8 @@ export interface ScoringRequest extends DocumentViews {
   readonly docs: Int32Array | null;
   /** The lines of documents that score below it are not scored; 0 for all. */
   readonly documentThreshold: number;
+  /** What to make of the scores of lines, and where; null: nothing. */
+  readonly removal?: PageViews['removal'];
 }
 
 /** Scores of documents and of their lines; entries by requested document. */
@@ -44,8 +52,10 @@ export interface BatchScores {
   readonly documents: Float32Array;
   /** First line of each document, and the end; those that fell have no lines. */
   readonly lineStarts: Int32Array;
-  /** Probability of "keep" of every line (LF), 0..1. Empty without a model for lines. */
+  /** Probability of "keep" of every line (LF), 0..1. Empty without a model for lines, and where they were acted on. */
   readonly lines: Float32Array;
+  /** What became of the pages, where that was asked for. */
+  readonly removals: PageRemovals | null;
 }
 
 /** Counters of one model since the engine was opened. */
@@ -93,20 +103,23 @@ export async function openLocalScoring({
       thresholds,
     })),
     score: async (request, options) => {
-      const { data, offsets, documentThreshold } = request;
+      const { data, offsets, documentThreshold, removal = null } = request;
       const docs = requestedDocs(request);
       const scores = await scorePages(
         { documents, lines, documentThreshold, nThreads },
-        { data, offsets, docs },
+        { data, offsets, docs, removal },
         options,
       );
+      const { removals } = scores;
       const lineStarts = scores.lineStarts ?? new Int32Array(docs.length + 1);
       counted.documents += docs.length;
       for (let at = 0; at < docs.length; at++) {
-        if (lineStarts[at + 1]! > lineStarts[at]!) counted.stayed++;
+        const nLines = removals?.nLines[at] ?? lineStarts[at + 1]! - lineStarts[at]!;
+        if (nLines > 0) counted.stayed++;
+        counted.lines += nLines;
       }
-      counted.lines += lineStarts[docs.length]!;
       return {
+        removals,
         documents: scores.documents ?? new Float32Array(0),
         lineStarts,
         lines: scores.lines ?? new Float32Array(0),

@@ -7,10 +7,14 @@
  */
 import { GristmillError } from '../errors.ts';
 import { type RetentionThreshold, thresholdFor } from '../lines/calibration.ts';
-import { lineVerdicts } from '../program/line-verdict.ts';
+import type { RemovalRules } from '../native/lines.ts';
+import { DIALECTS } from '../program/dialects.ts';
+import { lineVerdicts, OPS_PER_WINDOW } from '../program/line-verdict.ts';
+import type { ResolvedOptions } from '../program/options.ts';
+import type { ExecutionPool } from '../program/pool.ts';
 import { evidenceAgainst, LEAST_EVIDENCE } from '../scores/evidence.ts';
 import type { DocumentVerdicts } from './document-stage.ts';
-import type { RefineCore } from './refine-batch.ts';
+import type { RefineCore } from './judged-batch.ts';
 import type { ScoringEngine, ScoringInfo } from './scoring-engine.ts';
 
 /** How sharply lines are judged; at most one of the two. */
@@ -59,6 +63,31 @@ export interface ScoringStageOptions {
   readonly lines: LineThreshold;
   /** Score the lines of documents that fall as well; default false. */
   readonly all?: boolean | undefined;
+  /**
+   * Executes the ops; where it may leave that to C++, pages are judged and cut in the call that scores them. Null: the scores
+   * of lines are wanted themselves.
+   */
+  readonly pool: Pick<ExecutionPool, 'options' | 'reserve'> | null;
+}
+
+/** Most characters of a removal with its line feed, in any dialect. */
+const MOST_CHARS_OF_A_REMOVAL = 48;
+
+/**
+ * The rules by which C++ acts on scores as the strict executor does on their verdicts; null where it does not do the same:
+ * under the published executor, and where a program of {@link OPS_PER_WINDOW} removals could be refused.
+ */
+export function removalRules(
+  options: ResolvedOptions,
+  threshold: number,
+  leastEvidence: number,
+): RemovalRules | null {
+  const { executor, dialect, maxOps, maxProgramChars, minKeptRatio, minWords } = options;
+  const isNeverRefused =
+    maxOps >= OPS_PER_WINDOW && maxProgramChars >= OPS_PER_WINDOW * MOST_CHARS_OF_A_REMOVAL;
+  if (executor !== 'strict' || !isNeverRefused) return null;
+  const spelling = DIALECTS[dialect].removal;
+  return { threshold, leastEvidence, minKeptRatio, minWords, spelling };
 }
 
 /**
@@ -70,7 +99,12 @@ export interface ScoringStageOptions {
  */
 export function scoringStages(
   engine: ScoringEngine,
-  { documentThreshold, lines: { lineThreshold, retention }, all = false }: ScoringStageOptions,
+  {
+    documentThreshold,
+    lines: { lineThreshold, retention },
+    all = false,
+    pool,
+  }: ScoringStageOptions,
 ): NonNullable<RefineCore['score']> {
   const infoOf = (kind: ScoringInfo['kind']): ScoringInfo | null =>
     engine.infos.find((info) => info.kind === kind) ?? null;
@@ -79,34 +113,50 @@ export function scoringStages(
   const forDocuments =
     documentInfo && (documentThreshold ?? ownDocumentThreshold(documentInfo.thresholds).threshold);
   const forLines = lineInfo && lineThresholdOf({ lineThreshold, retention }, lineInfo.thresholds);
+  const leastEvidence = lineThreshold === undefined ? LEAST_EVIDENCE : 0;
+  const rules =
+    forLines === null || pool === null ? null : removalRules(pool.options, forLines, leastEvidence);
   return async ({ data, offsets }, docs, options) => {
     const request = { data, offsets, docs, documentThreshold: all ? 0 : (forDocuments ?? 0) };
-    const { documents, lineStarts, lines } = await engine.score(request, options);
-    const verdicts: DocumentVerdicts | null =
-      forDocuments === null
-        ? null
-        : {
-            keep: Uint8Array.from(documents, (score) => (score >= forDocuments ? 1 : 0)),
-            score: Float64Array.from(documents),
-            failed: Array.from(documents, () => null),
-            promptTokens: docs.length,
-            newTokens: 0,
-          };
-    if (forLines === null) return { verdicts, written: null, scores: null };
-    let windows = 0;
-    const programs = Array.from(docs, (_, index) => {
-      if (verdicts?.keep[index] === 0) return [];
-      windows++;
-      const own = lines.subarray(lineStarts[index], lineStarts[index + 1]);
-      const isActedOn =
-        lineThreshold !== undefined || evidenceAgainst(own, forLines) >= LEAST_EVIDENCE;
-      return lineVerdicts(own, isActedOn ? forLines : 0);
-    });
-    return {
-      verdicts,
-      written: { programs, windows, windowsSkipped: 0, promptTokens: lines.length, newTokens: 0 },
-      scores: { lineStarts, lines },
-    };
+    const nBytes = offsets[offsets.length - 1]! - offsets[0]!;
+    const room = rules && pool && (await pool.reserve(nBytes, options?.signal));
+    try {
+      const removal = rules && room && { rules, output: room.bytes };
+      const scores = await engine.score({ ...request, removal }, options);
+      const { documents, removals, lineStarts, lines } = scores;
+      const verdicts = forDocuments === null ? null : documentVerdicts(documents, forDocuments);
+      if (removals && room) {
+        const removed = { removals, output: room.bytes, release: room.release };
+        return { verdicts, written: null, removed, scores: null };
+      }
+      room?.release();
+      if (forLines === null) return { verdicts, written: null, removed: null, scores: null };
+      let windows = 0;
+      const programs = Array.from(docs, (_, index) => {
+        if (verdicts?.keep[index] === 0) return [];
+        windows++;
+        const own = lines.subarray(lineStarts[index], lineStarts[index + 1]);
+        const isActedOn = leastEvidence === 0 || evidenceAgainst(own, forLines) >= leastEvidence;
+        return lineVerdicts(own, isActedOn ? forLines : 0);
+      });
+      const tokens = { windowsSkipped: 0, promptTokens: lines.length, newTokens: 0 };
+      const written = { programs, windows, ...tokens };
+      return { verdicts, written, removed: null, scores: { lineStarts, lines } };
+    } catch (error) {
+      room?.release();
+      throw error;
+    }
+  };
+}
+
+function documentVerdicts(scores: Float32Array, threshold: number): DocumentVerdicts {
+  const nDocs = scores.length;
+  return {
+    keep: Uint8Array.from(scores, (score) => (score >= threshold ? 1 : 0)),
+    score: Float64Array.from(scores),
+    failed: null,
+    promptTokens: nDocs,
+    newTokens: 0,
   };
 }
 

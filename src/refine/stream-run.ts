@@ -7,7 +7,7 @@
  * more is read. A batch is cut inside, so that its size bounds memory only by its own bytes and those of its answer; who writes
  * a batch and then reads needs no second thread.
  */
-import { bytesAt } from '../batch/document-batch.ts';
+import { type ByteViews, NULL_VIEW } from '../batch/byte-views.ts';
 import { STDIN } from '../corpus/formats.ts';
 import { keptMetadata } from '../corpus/metadata.ts';
 import { planCorpus } from '../corpus/plan.ts';
@@ -17,13 +17,14 @@ import { openAnswerSink, openSink } from '../corpus/sink.ts';
 import type { CorpusColumn, CorpusPlan, CorpusUnit, UnitBatch } from '../corpus/types.ts';
 import { openUnit } from '../corpus/unit.ts';
 import { anyOf, GristmillError, isGristmillError } from '../errors.ts';
-import { openCore, openExecution, openSlabs, type ResolvedRefiner } from './core.ts';
-import { batchRows, defaultSizes, parseDevices } from './devices.ts';
+import { batchBounds, openCore, openExecution, openSlabs, type ResolvedRefiner } from './core.ts';
+import { parseDevices } from './devices.ts';
 import { pulledFrom } from './input-waits.ts';
-import { BATCH_BYTES, IN_FLIGHT, type RunSettings } from './lanes.ts';
+import { IN_FLIGHT, type RunSettings } from './lanes.ts';
 import { firstRows, rejectModeOf, rowsIn } from './limited-rows.ts';
 import { mapOrdered } from './pipeline.ts';
-import { executeBatch, judgeBatch, type RefinedRows, withRefused } from './refine-batch.ts';
+import { executeBatch, judgeBatch } from './refine-batch.ts';
+import { type ColumnRows, rowsWhere, withRefused } from './refined-rows.ts';
 import { openRejected } from './rejected-output.ts';
 import { checkReserved, statusColumns } from './reserved-columns.ts';
 import { jsonOptionsOf, type ListedInputs } from './run-options.ts';
@@ -89,8 +90,7 @@ export async function streamRun(
       const file = plan.files[unit.fileIndex]!.path;
       const batches = openUnit(plan, unit, slabs, {
         aligned: true,
-        batchRows: batchRows(options.slots ?? defaultSizes(device).nSlots),
-        batchBytes: BATCH_BYTES,
+        ...batchBounds(resolved, options, device),
         reject: rejectModeOf('arrow'),
         reserved: reservedNames(settings),
         signal: anyOf(drop, stopping.giveUp)!,
@@ -122,10 +122,9 @@ export async function streamRun(
     };
     const answers = isAnswering ? await openAnswerSink(sinkOptions) : null;
     const sink = answers ?? (await openSink({ ...sinkOptions, format: 'arrow' }));
-    const write = async ({ input, file }: Piece, rows: RefinedRows): Promise<RefineCounts> => {
+    const write = async ({ input, file }: Piece, rows: ColumnRows): Promise<RefineCounts> => {
       await rejected.write(file, input.rejected);
-      const { isLeftOut, texts } = writtenTexts(rows, options);
-      const staying = Int32Array.from(rows.status.keys()).filter((row) => !isLeftOut(row));
+      const { rows: staying, texts } = writtenTexts(rows, options);
       const extra = extraValues(rows, settings);
       const refused = new Map<number, ValueProblem>();
       const { carry } = input;
@@ -223,19 +222,26 @@ async function* upToEnd(
   }
 }
 
-/** Which rows are left out, and the texts of those that are not. */
+/** Which rows are written, and their texts. */
 function writtenTexts(
-  rows: RefinedRows,
+  { batch, columns }: ColumnRows,
   { keepDropped = false, droppedText = false }: ListedInputs,
-) {
-  const isDropped = (row: number): boolean => rows.status[row] === 'dropped';
-  if (!keepDropped) return { isLeftOut: isDropped, texts: rows.texts };
-  const { text } = rows.batch;
-  const texts = rows.texts.map((bytes, row) => {
-    if (!isDropped(row)) return bytes;
-    return droppedText ? bytesAt(text, row) : null;
-  });
-  return { isLeftOut: () => false, texts };
+): { readonly rows: Int32Array | null; readonly texts: ByteViews } {
+  if (!keepDropped) return { rows: rowsWhere(columns, false), texts: columns.text };
+  const texts = {
+    ...columns.text,
+    bufferOf: columns.text.bufferOf.slice(),
+    starts: columns.text.starts.slice(),
+    sizes: columns.text.sizes.slice(),
+  };
+  const { offsets } = batch.text;
+  for (const row of rowsWhere(columns, true)) {
+    // The batch's own text is the first buffer.
+    texts.bufferOf[row] = droppedText ? 0 : NULL_VIEW;
+    texts.starts[row] = offsets[row]!;
+    texts.sizes[row] = offsets[row + 1]! - offsets[row]!;
+  }
+  return { rows: null, texts };
 }
 
 /** The columns when a text may be null: that of a dropped row is. */

@@ -3,7 +3,7 @@
  * that could not be rows, with their raw bytes.
  */
 import { join } from 'node:path';
-import { bytesAt, isNullAt } from '../batch/document-batch.ts';
+import { codedViews, nullViews, viewsOfColumn } from '../batch/byte-views.ts';
 import { keptMetadata } from '../corpus/metadata.ts';
 import { refusedRows } from '../corpus/refused-rows.ts';
 import type { ValueProblem } from '../corpus/reject-reasons.ts';
@@ -20,11 +20,16 @@ import type {
   UnitBatch,
 } from '../corpus/types.ts';
 import { partitionsOf } from '../corpus/unit.ts';
-import { STATUSES } from '../program/types.ts';
 import { ScoreWriter, STATUS_REFUSED } from '../scores/score-file.ts';
 import { unitName } from '../work/output-folder.ts';
 import type { Ledger } from './ledger.ts';
-import { type RefinedRows, withRefused } from './refine-batch.ts';
+import {
+  type ColumnRows,
+  reasonViews,
+  rowsWhere,
+  statusViews,
+  withRefused,
+} from './refined-rows.ts';
 import { scoresPath, type UnitFile, type UnitRecord } from './unit-record.ts';
 
 /** What is written besides the refined text. */
@@ -94,33 +99,20 @@ export function formatOfUnit(
 
 /** Values of {@link extraColumns} for a batch, by row. */
 export function extraValues(
-  rows: RefinedRows,
+  { columns }: ColumnRows,
   settings: AddedSettings,
 ): Record<string, ExtraValues> {
-  const { text } = rows.batch;
   const values: Record<string, ExtraValues> = {
-    gristmill_status: rows.status,
-    gristmill_reason: rows.reason,
-    gristmill_program: rows.program,
-    gristmill_doc_score: nullIfNaN(rows.score),
-    ...(settings.keepOriginal && {
-      gristmill_original: rows.status.map((_, row) =>
-        isNullAt(text, row)
-          ? null
-          : rows.reason[row] === 'invalid_utf8'
-            ? rows.texts[row]!
-            : bytesAt(text, row),
-      ),
-    }),
+    gristmill_status: statusViews(columns),
+    gristmill_reason: reasonViews(columns),
+    gristmill_program: columns.program,
+    gristmill_doc_score: columns.score,
+    ...(settings.keepOriginal && { gristmill_original: columns.original }),
   };
   const named = Object.entries(values).map(([name, column]) => {
     return [prefixed(name, settings.statusPrefix), column] as const;
   });
   return Object.fromEntries(named);
-}
-
-function nullIfNaN(scores: Float64Array): (number | null)[] {
-  return Array.from(scores, (score) => (Number.isNaN(score) ? null : score));
 }
 
 /** Rejected rows as a sink takes them. */
@@ -136,7 +128,7 @@ function byRow({ row: left }: RejectedRow, { row: right }: RejectedRow): number 
 /** Writes one unit under the ledger's tmp folder. */
 export interface UnitWriter {
   /** The rows as they were written: those with a value that the output has no form for are failed, and rejected. */
-  write(input: UnitBatch, rows: RefinedRows): Promise<RefinedRows>;
+  write(input: UnitBatch, rows: ColumnRows): Promise<ColumnRows>;
   /** Completes the files; they are on the disk when this resolves. */
   close(): Promise<Pick<UnitRecord, 'files' | 'scores'>>;
   abort(): Promise<void>;
@@ -218,36 +210,38 @@ export async function openUnitWriter(
         await reject(input.rejected);
         return rows;
       }
-      const isDropped = rows.status.map((status) => status === 'dropped');
-      const pick = (wanted: boolean): Int32Array =>
-        Int32Array.from(isDropped.keys()).filter((row) => isDropped[row] === wanted);
       const extra = extraValues(rows, settings);
       const refused = new Map<number, ValueProblem>();
       const refuse = (row: number, problem: ValueProblem): void => {
         refused.set(row, problem);
       };
       const { carry } = input;
-      await staying.write({ text: rows.texts, rows: pick(false), carry, extra, refuse });
-      const { id, text } = input.batch;
-      const values: Record<string, ExtraValues> = {
-        id: isDropped.map((_, row) => (id && !isNullAt(id, row) ? bytesAt(id, row) : null)),
-        file: isDropped.map(() => file.path),
-        row: input.rowNumbers,
-        reason: rows.reason,
-        score: nullIfNaN(rows.score),
-        program: rows.program,
-      };
-      const named = Object.entries(values).map(([column, all]) => {
-        return [`${settings.statusPrefix ?? ''}${column}`, all] as const;
-      });
-      const taken = Object.fromEntries(named);
-      await dropped.write({ text, rows: pick(true), carry: null, extra: taken, refuse });
+      const { columns } = rows;
+      const kept = rowsWhere(columns, false);
+      await staying.write({ text: columns.text, rows: kept, carry, extra, refuse });
+      const gone = rowsWhere(columns, true);
+      if (gone.length > 0) {
+        const { id, text, nDocs } = input.batch;
+        const values: Record<string, ExtraValues> = {
+          id: id ? viewsOfColumn(id) : nullViews(nDocs, []),
+          file: codedViews(new Uint8Array(nDocs), [file.path]),
+          row: input.rowNumbers,
+          reason: reasonViews(columns),
+          score: columns.score,
+          program: columns.program,
+        };
+        const named = Object.entries(values).map(([column, all]) => {
+          return [`${settings.statusPrefix ?? ''}${column}`, all] as const;
+        });
+        const taken = Object.fromEntries(named);
+        await dropped.write({ text, rows: gone, carry: null, extra: taken, refuse });
+      }
       const others = await refusedRows(input, plan.textColumn, refused);
       await reject([...input.rejected, ...others].sort(byRow));
       const written = withRefused(rows, refused);
       if (scores && rows.scores) {
-        const status = Uint8Array.from(written.status, (name, row) =>
-          refused.has(row) ? STATUS_REFUSED : STATUSES.indexOf(name),
+        const status = written.columns.status.map((number, row) =>
+          refused.has(row) ? STATUS_REFUSED : number,
         );
         const rowNumbers = Float64Array.from(input.rowNumbers, Number);
         await scores.write({ ...rows.scores, rowNumbers, status });

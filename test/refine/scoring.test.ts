@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openPageScorer } from '../../src/lines/page-scorer.ts';
 import { execute } from '../../src/program/execute.ts';
 import { linePrograms, programOf } from '../../src/program/line-verdict.ts';
+import { resolveOptions } from '../../src/program/options.ts';
 import { openRefiner } from '../../src/refine/refiner.ts';
 import { openLocalScoring } from '../../src/refine/scoring-engine.ts';
 import { scoringStages } from '../../src/refine/scoring-stages.ts';
@@ -85,7 +86,11 @@ describe('scoringStages', () => {
       }),
     } as unknown as Parameters<typeof scoringStages>[0];
     const text = { data: new Uint8Array(), offsets: new Int32Array(2) };
-    const score = scoringStages(engine, { documentThreshold: null, lines: asked });
+    // Under the published executor programs are made and executed elsewhere.
+    const options = resolveOptions({ executor: 'compat' });
+    const reserve = () => Promise.reject(new Error('nothing is cut where it is scored'));
+    const pool = { options, reserve };
+    const score = scoringStages(engine, { documentThreshold: null, lines: asked, pool });
     const { verdicts, written } = await score(
       text as Parameters<typeof score>[0],
       Int32Array.of(0),
