@@ -8,6 +8,7 @@ import { spawnSync } from 'node:child_process';
 import { cpus, loadavg } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { bench as shim } from './cases/cluster-shim.ts';
 import { bench as continual } from './cases/continual.ts';
 import { bench as engine } from './cases/engine.ts';
 import { bench as engineHost } from './cases/engine-host.ts';
@@ -24,6 +25,7 @@ import type { Bench, BenchTable } from './types.ts';
 const CASES: readonly Bench[] = [
   execute,
   refine,
+  shim,
   parquet,
   engineHost,
   engine,

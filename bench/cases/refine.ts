@@ -9,15 +9,15 @@
  *
  * Text: $GRISTMILL_DATA/web-raw (default ../shared/data beside the package); without it the example corpus, repeated.
  */
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { planTexts, readStrings } from '../../src/corpus/texts.ts';
 import { packageRoot } from '../../src/paths.ts';
 import type { Bench, BenchContext, BenchTable } from '../types.ts';
 import { median } from './median.ts';
 import { costOf, type ProcessCost } from './process-cost.ts';
+import { pages } from './web-pages.ts';
 
 const ROUNDS = { full: 5, quick: 2 };
 const BYTES = { full: 20e6, quick: 5e6 };
@@ -35,25 +35,6 @@ export const bench: Bench = {
     }
   },
 };
-
-/** A page a row, as many as make `nBytes`. */
-async function pages(nBytes: number, context: BenchContext): Promise<string[]> {
-  const data = process.env['GRISTMILL_DATA'] ?? join(packageRoot, '..', 'shared', 'data');
-  const raw = join(data, 'web-raw', 'web-raw-dev.parquet');
-  const file = existsSync(raw) ? raw : join(packageRoot, 'examples', 'corpus.parquet');
-  if (file !== raw) context.log(`no web text at ${raw}: the example corpus, repeated`);
-  const texts: string[] = [];
-  for await (const text of readStrings(await planTexts({ inputs: [file] }))) texts.push(text);
-  const chosen: string[] = [];
-  let bytes = 0;
-  for (let page = 0; bytes < nBytes; page++) {
-    // Evenly over the file, so that a smaller corpus has the same kinds of pages.
-    const text = texts[(page * 7919) % texts.length]!;
-    chosen.push(text);
-    bytes += Buffer.byteLength(text);
-  }
-  return chosen;
-}
 
 function writeRows(path: string, texts: readonly string[]): string {
   writeFileSync(path, texts.map((text) => `${JSON.stringify({ text })}\n`).join(''));
