@@ -54,6 +54,8 @@ function example(name: string, out: string, kill: 'worker' | 'engine'): Promise<
       PYTHONDONTWRITEBYTECODE: '1',
       PYSPARK_PYTHON: python!,
       RAY_USAGE_STATS_ENABLED: '0',
+      // Ray makes its workers nicer than everything else, which starves them beside anything.
+      RAY_worker_niceness: '0',
       DAFT_ANALYTICS_ENABLED: '0',
       GRISTMILL_COMMAND: command.map((word) => `'${word}'`).join(' '),
       GRISTMILL_TEST_KILL: kill,
