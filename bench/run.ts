@@ -13,6 +13,7 @@ import { bench as continual } from './cases/continual.ts';
 import { bench as engine } from './cases/engine.ts';
 import { bench as engineHost } from './cases/engine-host.ts';
 import { bench as execute } from './cases/execute.ts';
+import { bench as inspect } from './cases/inspect.ts';
 import { bench as mixture } from './cases/mixture.ts';
 import { bench as mixtureGbdt } from './cases/mixture-gbdt.ts';
 import { bench as mixtureProxies } from './cases/mixture-proxies.ts';
@@ -27,6 +28,7 @@ const CASES: readonly Bench[] = [
   refine,
   shim,
   parquet,
+  inspect,
   engineHost,
   engine,
   train,

@@ -7,7 +7,7 @@ import { GristmillError } from '../errors.ts';
 import { distFile } from '../paths.ts';
 import { blockOver, type IndexBlock, type IndexNames } from './index-block.ts';
 import type { IndexNotice, IndexRequest } from './index-worker.ts';
-import { type Query, type QueryResult, runQuery } from './query.ts';
+import { type CountedRows, countRows, type Query, type QueryResult } from './query.ts';
 import { ScoreGrid } from './score-grid.ts';
 import { wordsOf } from './search-unit.ts';
 
@@ -44,6 +44,8 @@ export class IndexStore {
   readonly #searches = new Map<string, Search>();
   readonly #failed: { unit: number; message: string }[] = [];
   #nextSearch = 1;
+  /** The last query, counted: pages of it ask for no more. */
+  #counted: { readonly key: string; readonly rows: Promise<CountedRows> } | null = null;
   #unknown = 0;
   #grid: ScoreGrid | null = null;
   #rests = false;
@@ -129,8 +131,22 @@ export class IndexStore {
   async query(query: Query): Promise<QueryResult & { readonly searching: boolean }> {
     const search = query.words === undefined ? null : this.#searchFor(query.words);
     const found = search && ((unit: number) => search.rows.get(unit) ?? null);
-    const view = { blocks: this.#blocks, names: this.#names };
-    return { ...(await runQuery(view, query, found)), searching: search !== null && !search.done };
+    const { offset, limit, ...shared } = query;
+    const key = `${this.#version} ${JSON.stringify(shared)}`;
+    if (this.#counted?.key !== key) {
+      // A query under way goes by the blocks that are there when it begins.
+      const view = { blocks: [...this.#blocks], names: this.#names };
+      this.#counted = { key, rows: countRows(view, query, found) };
+    }
+    const counted = await this.#counted.rows;
+    const searching = search !== null && !search.done;
+    return {
+      ...counted.result({
+        ...(offset !== undefined && { offset }),
+        ...(limit !== undefined && { limit }),
+      }),
+      searching,
+    };
   }
 
   async close(): Promise<void> {
@@ -220,7 +236,6 @@ export class IndexStore {
       return;
     }
     const at = blocks.findIndex(({ unit }) => unit > block.unit);
-    // A query under way keeps its own list.
     this.#blocks = [...blocks.slice(0, at), block, ...blocks.slice(at)];
   }
 

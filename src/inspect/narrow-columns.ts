@@ -7,9 +7,12 @@ import { openLeaf, readFooter } from '../corpus/parquet-file.ts';
 import { columnsOf, isTextColumn, type Leaf, leavesOf } from '../corpus/schema.ts';
 import { callNative } from '../native/index.ts';
 
-const BATCH = Object.freeze({ rows: 65_536, bytes: 16 * 2 ** 20 });
+const BATCH = Object.freeze({ rows: 65_536, bytes: 4 * 2 ** 20 });
+/** Buffers that are handed on from one column to the next: those that are not grow faster than they are collected. */
+const idle: Buffer[] = [];
+const MAX_IDLE = 2;
 
-/** Byte strings of some rows: value `row` is `data[offsets[row] .. offsets[row + 1])`. */
+/** Byte strings of some rows: value `row` is `data[offsets[row] .. offsets[row + 1])`; valid until the next ones are asked for. */
 export interface BytesBatch {
   readonly firstRow: number;
   readonly nRows: number;
@@ -66,13 +69,16 @@ export class NarrowColumns {
     const found = this.#leaves.get(name);
     if (!found?.isText) return;
     const reader = this.#reader(found.leaf);
+    let scratch = idle.pop() ?? Buffer.allocUnsafeSlow(BATCH.bytes);
     try {
       for (let firstRow = 0; ; ) {
         const sizes = await callNative(reader.prepare(BATCH.rows, BATCH.bytes));
         const { nRows, dataBytes, nNulls } = sizes;
         if (nRows === 0) return;
         const offsets = new Int32Array(nRows + 1);
-        const data = Buffer.allocUnsafeSlow(dataBytes);
+        // A text that is larger than a batch is one by itself.
+        if (dataBytes > scratch.byteLength) scratch = Buffer.allocUnsafeSlow(dataBytes);
+        const data = scratch.subarray(0, dataBytes);
         const validity = nNulls > 0 ? new Uint8Array(Math.ceil(nRows / 8)) : null;
         await callNative(reader.fill(offsets, data, validity, null));
         const isNull = (row: number): boolean =>
@@ -82,6 +88,7 @@ export class NarrowColumns {
       }
     } finally {
       reader.close();
+      if (idle.length < MAX_IDLE && scratch.byteLength <= BATCH.bytes) idle.push(scratch);
     }
   }
 

@@ -84,6 +84,16 @@ const MAX_BARS = 12;
 const OTHER = '(other)';
 const NONE = '(none)';
 const ROWS_AT_ONCE = 2_000_000;
+/** Octaves of sizes; the last one is for those that are not known. */
+const UNKNOWN_SIZE = 64;
+
+/** Bars by step; the last one is for rows without a value. */
+const SHARE_BIN = Uint8Array.from({ length: NONE_16 + 1 }, (_, step) =>
+  step === NONE_16 ? BINS : Math.min(BINS - 1, Math.floor((step * BINS) / MAX_STEP)),
+);
+const SIZE_BIN = Uint8Array.from({ length: NONE_16 + 1 }, (_, step) =>
+  step === NONE_16 ? UNKNOWN_SIZE : step >> 10,
+);
 
 /** Finds out which rows of a unit hold the words; null where that is not yet known. */
 export type FoundRows = (unit: number) => Uint8Array | null;
@@ -103,9 +113,9 @@ interface Lists {
 }
 
 interface Ranges {
-  readonly score: readonly [number, number] | null;
-  readonly share: readonly [number, number] | null;
-  readonly size: readonly [number, number] | null;
+  readonly score: readonly [number, number];
+  readonly share: readonly [number, number];
+  readonly size: readonly [number, number];
 }
 
 /** Runs a query. */
@@ -114,6 +124,20 @@ export async function runQuery(
   query: Query,
   found: FoundRows | null,
 ): Promise<QueryResult> {
+  return (await countRows(view, query, found)).result(query);
+}
+
+/** Rows that have been filtered and counted: any page of them follows at once. */
+export interface CountedRows {
+  result(page: Pick<Query, 'offset' | 'limit'>): QueryResult;
+}
+
+/** The part of a query that all its pages share. */
+export async function countRows(
+  view: IndexView,
+  query: Query,
+  found: FoundRows | null,
+): Promise<CountedRows> {
   const pass = new Pass(view, query, found);
   let since = 0;
   for (const block of view.blocks) {
@@ -123,7 +147,7 @@ export async function runQuery(
     since = 0;
     await new Promise((resolve) => setImmediate(resolve));
   }
-  return pass.result();
+  return pass;
 }
 
 class Pass {
@@ -136,10 +160,22 @@ class Pass {
   readonly #reasonOf: Uint16Array;
   readonly #statuses: string[];
   readonly #reasons: string[];
-  readonly #counts: Record<Facet, Float64Array>;
-  readonly #unknown = { score: 0, share: 0, size: 0 };
+  /** Bits of status and reason by outcome. */
+  readonly #outcomeFails: Uint8Array;
+  readonly #isUnfiltered: boolean;
+  readonly #counts = {
+    outcome: new Uint32Array(256),
+    /** Of rows that fail by their status, or by their reason, alone. */
+    otherStatus: new Uint32Array(256),
+    otherReason: new Uint32Array(256),
+    score: new Uint32Array(BINS + 1),
+    share: new Uint32Array(BINS + 1),
+    size: new Uint32Array(UNKNOWN_SIZE + 1),
+    domain: new Uint32Array(NONE_16 + 1),
+    language: new Uint32Array(NONE_8 + 1),
+  };
   /** Rows that pass, by step of what they are ordered by. */
-  readonly #steps: Float64Array | null;
+  readonly #steps: Uint32Array | null;
   /** Rows that pass, a block. */
   readonly #passing: number[] = [];
   #total = 0;
@@ -165,16 +201,16 @@ class Pass {
       share: stepsOf(query.share, stepOf),
       size: stepsOf(query.size, sizeStepOf),
     };
-    this.#counts = {
-      status: new Float64Array(this.#statuses.length),
-      reason: new Float64Array(this.#reasons.length),
-      score: new Float64Array(BINS),
-      share: new Float64Array(BINS),
-      size: new Float64Array(64),
-      domain: new Float64Array(NONE_16 + 1),
-      language: new Float64Array(NONE_8 + 1),
-    };
-    this.#steps = this.#column(view.blocks[0]) ? new Float64Array(NONE_16 + 1) : null;
+    const { status, reason, domain: domainList, language: languageList } = this.#lists;
+    this.#outcomeFails = new Uint8Array(256);
+    for (let at = 0; at < outcomes.length; at++) {
+      if (status && status[this.#statusOf[at]!] === 0) this.#outcomeFails[at]! |= 1;
+      if (reason && reason[this.#reasonOf[at]!] === 0) this.#outcomeFails[at]! |= 2;
+    }
+    const ranges = [query.score, query.share, query.size];
+    this.#isUnfiltered =
+      !found && !status && !reason && !domainList && !languageList && !ranges.some((one) => one);
+    this.#steps = this.#column(view.blocks[0]) ? new Uint32Array(NONE_16 + 1) : null;
   }
 
   /** What rows are ordered by; null for their own order. */
@@ -185,70 +221,81 @@ class Pass {
 
   /** Which filters the row does not pass, a bit each. */
   #fails(block: IndexBlock, row: number, found: Uint8Array | null): number {
-    const { status, reason, domain, language } = this.#lists;
     const { score, share, size } = this.#ranges;
-    const outcome = block.outcome[row]!;
-    let fails = 0;
-    if (status && status[this.#statusOf[outcome]!] === 0) fails |= 1;
-    if (reason && reason[this.#reasonOf[outcome]!] === 0) fails |= 2;
-    if (score && isOutside(block.score[row]!, score)) fails |= 4;
-    if (share && isOutside(block.share[row]!, share)) fails |= 8;
-    if (size && isOutside(block.size[row]!, size)) fails |= 16;
-    if (domain && domain[block.domain[row]!] === 0) fails |= 32;
-    if (language && language[block.language[row]!] === 0) fails |= 64;
+    let fails = this.#outcomeFails[block.outcome[row]!]!;
+    if (isOutside(block.score[row]!, score)) fails |= 4;
+    if (isOutside(block.share[row]!, share)) fails |= 8;
+    if (isOutside(block.size[row]!, size)) fails |= 16;
+    if (this.#lists.domain && this.#lists.domain[block.domain[row]!] === 0) fails |= 32;
+    if (this.#lists.language && this.#lists.language[block.language[row]!] === 0) fails |= 64;
     if (this.#found && found?.[row] !== 1) fails |= WORDS_BIT;
     return fails;
   }
 
+  /** Everything that the loop needs is a local or a table: it is what a click waits for. */
   count(block: IndexBlock): void {
-    const { nRows } = block;
+    const { nRows, outcome, score, share, size, domain, language } = block;
     const found = this.#found?.(block.unit) ?? null;
     const order = this.#column(block);
+    const steps = this.#steps;
     const counts = this.#counts;
+    const unfiltered = this.#isUnfiltered;
     let passing = 0;
     for (let row = 0; row < nRows; row++) {
-      const fails = this.#fails(block, row, found);
+      const fails = unfiltered ? 0 : this.#fails(block, row, found);
       // A row that fails one filter counts for the histogram of that filter alone.
       if ((fails & (fails - 1)) !== 0) continue;
-      const outcome = block.outcome[row]!;
-      if ((fails & ~1) === 0) counts.status[this.#statusOf[outcome]!]!++;
-      if ((fails & ~2) === 0) counts.reason[this.#reasonOf[outcome]!]!++;
-      if ((fails & ~4) === 0) this.#bin('score', block.score[row]!);
-      if ((fails & ~8) === 0) this.#bin('share', block.share[row]!);
-      if ((fails & ~16) === 0) this.#bin('size', block.size[row]!);
-      if ((fails & ~32) === 0) counts.domain[block.domain[row]!]!++;
-      if ((fails & ~64) === 0) counts.language[block.language[row]!]!++;
-      if (fails !== 0) continue;
-      passing++;
-      if (order) this.#steps![order[row]!]!++;
+      if (fails === 0) {
+        counts.outcome[outcome[row]!]!++;
+        counts.score[SHARE_BIN[score[row]!]!]!++;
+        counts.share[SHARE_BIN[share[row]!]!]!++;
+        counts.size[SIZE_BIN[size[row]!]!]!++;
+        counts.domain[domain[row]!]!++;
+        counts.language[language[row]!]!++;
+        if (order) steps![order[row]!]!++;
+        passing++;
+      } else if (fails === 1) counts.otherStatus[outcome[row]!]!++;
+      else if (fails === 2) counts.otherReason[outcome[row]!]!++;
+      else if (fails === 4) counts.score[SHARE_BIN[score[row]!]!]!++;
+      else if (fails === 8) counts.share[SHARE_BIN[share[row]!]!]!++;
+      else if (fails === 16) counts.size[SIZE_BIN[size[row]!]!]!++;
+      else if (fails === 32) counts.domain[domain[row]!]!++;
+      else if (fails === 64) counts.language[language[row]!]!++;
     }
     this.#passing.push(passing);
     this.#matched += passing;
     this.#total += nRows;
   }
 
-  #bin(facet: 'score' | 'share' | 'size', step: number): void {
-    if (step === NONE_16) this.#unknown[facet]++;
-    else if (facet === 'size') this.#counts.size[step >> 10]!++;
-    else this.#counts[facet][Math.min(BINS - 1, Math.floor((step * BINS) / MAX_STEP))]!++;
-  }
-
-  result(): QueryResult {
+  result(page: Pick<Query, 'offset' | 'limit'>): QueryResult {
+    const { outcome, otherStatus, otherReason, score, share, size } = this.#counts;
     return {
       total: this.#total,
       matched: this.#matched,
-      rows: this.#page(),
+      rows: this.#page(page),
       facets: {
-        status: bars(this.#statuses, this.#counts.status),
-        reason: bars(this.#reasons, this.#counts.reason),
-        score: shareBars(this.#counts.score),
-        share: shareBars(this.#counts.share),
-        size: sizeBars(this.#counts.size),
+        status: this.#outcomeBars(this.#statuses, this.#statusOf, [outcome, otherStatus]),
+        reason: this.#outcomeBars(this.#reasons, this.#reasonOf, [outcome, otherReason]),
+        score: shareBars(score.subarray(0, BINS)),
+        share: shareBars(share.subarray(0, BINS)),
+        size: sizeBars(size.subarray(0, UNKNOWN_SIZE)),
         domain: this.#nameBars('domain', this.#view.names.domains, NONE_16, OTHER_16),
         language: this.#nameBars('language', this.#view.names.languages, NONE_8, OTHER_8),
       },
-      unknown: this.#unknown,
+      unknown: { score: score[BINS]!, share: share[BINS]!, size: size[UNKNOWN_SIZE]! },
     };
+  }
+
+  #outcomeBars(
+    names: readonly string[],
+    numbers: ArrayLike<number>,
+    parts: readonly Uint32Array[],
+  ): Bar[] {
+    const counts = new Uint32Array(names.length);
+    for (const part of parts) {
+      for (let at = 0; at < numbers.length; at++) counts[numbers[at]!]! += part[at]!;
+    }
+    return bars(names, counts);
   }
 
   #nameBars(
@@ -268,8 +315,8 @@ class Pass {
     return shown;
   }
 
-  #page(): TableRow[] {
-    const { offset = 0, limit = 50, descending = false } = this.#query;
+  #page({ offset = 0, limit = 50 }: Pick<Query, 'offset' | 'limit'>): TableRow[] {
+    const { descending = false } = this.#query;
     const end = Math.min(this.#matched, offset + limit);
     if (offset >= end) return [];
     if (this.#steps) return this.#orderedPage(offset, end, descending);
@@ -355,15 +402,16 @@ export function tableRow(index: IndexNames, block: IndexBlock, row: number): Tab
   };
 }
 
-function isOutside(step: number, [low, high]: readonly [number, number]): boolean {
-  return step === NONE_16 || step < low || step > high;
+function isOutside(step: number, range: readonly [number, number]): boolean {
+  return step < range[0] || step > range[1];
 }
 
 function stepsOf(
   bounds: readonly [number | null, number | null] | undefined,
   stepFor: (value: number) => number,
-): readonly [number, number] | null {
-  if (!bounds) return null;
+): readonly [number, number] {
+  // Rows without a value pass where there is no range, and only there.
+  if (!bounds) return [0, NONE_16];
   const [low, high] = bounds;
   return [low === null ? 0 : stepFor(low), high === null ? MAX_STEP : stepFor(high)];
 }
@@ -390,19 +438,19 @@ function wantedNumbers(
   return flags;
 }
 
-function bars(names: readonly string[], counts: Float64Array): Bar[] {
+function bars(names: readonly string[], counts: Uint32Array): Bar[] {
   return names
     .map((name, at) => ({ name, count: counts[at]! }))
     .filter(({ count }) => count > 0)
     .sort((left, right) => right.count - left.count);
 }
 
-function shareBars(counts: Float64Array): Bar[] {
+function shareBars(counts: Uint32Array): Bar[] {
   return Array.from(counts, (count, at) => ({ from: at / BINS, to: (at + 1) / BINS, count }));
 }
 
 /** An octave of bytes a bar, without the empty ones at both ends. */
-function sizeBars(counts: Float64Array): Bar[] {
+function sizeBars(counts: Uint32Array): Bar[] {
   const first = counts.findIndex((count) => count > 0);
   const last = counts.findLastIndex((count) => count > 0);
   if (first < 0) return [];

@@ -23,12 +23,15 @@ const HEAD_CHARS = 160;
 const NEAR_ROWS = 64;
 const AT_ONCE = 2;
 const MAX_DOCUMENTS = 4;
+/** A ledger of thousands of units takes a while to read. */
+const REFRESH_MS = 2_000;
 
 /** See the file's header. */
 export class RunReader {
   #run: FinishedRun;
   #originals: OriginalTexts;
   readonly #documents = new Map<string, Promise<LoadedDocument | null>>();
+  #refreshed = 0;
 
   constructor(run: FinishedRun) {
     this.#run = run;
@@ -41,7 +44,8 @@ export class RunReader {
 
   /** Looks again what is committed. */
   refresh(): void {
-    if (this.#run.isWhole) return;
+    if (this.#run.isWhole || Date.now() - this.#refreshed < REFRESH_MS) return;
+    this.#refreshed = Date.now();
     this.#run = FinishedRun.open(this.#run.out);
     this.#originals = new OriginalTexts(this.#run);
     this.#documents.clear();

@@ -3,7 +3,6 @@
  * which have to be what the run has read.
  */
 import { isNullAt } from '../batch/document-batch.ts';
-import { SlabPool } from '../batch/slab-pool.ts';
 import { onlyColumns } from '../corpus/columns.ts';
 import { formatOf } from '../corpus/formats.ts';
 import { planCorpus } from '../corpus/plan.ts';
@@ -11,9 +10,9 @@ import type { CorpusFormat, CorpusPlan, CorpusUnit } from '../corpus/types.ts';
 import { checkUnchanged } from '../corpus/unchanged.ts';
 import { openUnit } from '../corpus/unit.ts';
 import { GristmillError, isGristmillError } from '../errors.ts';
+import { borrowSlabs } from './borrowed-slabs.ts';
 import { type FinishedRow, type FinishedRun, inputRange } from './finished-run.ts';
 
-const SLABS = { slabBytes: 16 * 2 ** 20, nSlabs: 2 };
 /** Plans of inputs that are kept. */
 const MAX_PLANS = 8;
 const lossy = new TextDecoder('utf-8', { ignoreBOM: true });
@@ -88,7 +87,8 @@ export class OriginalTexts {
     into: Map<FinishedRow, string | null>,
   ): Promise<boolean> {
     const options = { reject: 'lines' as const, ...(this.#signal && { signal: this.#signal }) };
-    for await (const input of openUnit(plan, part, new SlabPool(SLABS), options)) {
+    using borrowed = borrowSlabs();
+    for await (const input of openUnit(plan, part, borrowed.slabs, options)) {
       const { batch, carry, rowNumbers } = input;
       try {
         const { text } = batch;

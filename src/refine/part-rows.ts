@@ -3,11 +3,11 @@
  * those only the columns that are asked for.
  */
 import { isNullAt } from '../batch/document-batch.ts';
-import { SlabPool } from '../batch/slab-pool.ts';
 import { onlyColumns } from '../corpus/columns.ts';
 import { planCorpus } from '../corpus/plan.ts';
 import type { CarriedColumns, PlainValue } from '../corpus/types.ts';
 import { BATCH_DEFAULTS, openUnit } from '../corpus/unit.ts';
+import { borrowSlabs } from './borrowed-slabs.ts';
 
 /** What is read. */
 export interface PartRange {
@@ -32,7 +32,6 @@ export interface PartBatch {
   valueAt(column: string, row: number): unknown;
 }
 
-const SLABS = { slabBytes: 16 * 2 ** 20, nSlabs: 2 };
 const lossy = new TextDecoder('utf-8', { ignoreBOM: true });
 
 /** Reads a range. @throws CORPUS_*, ABORTED */
@@ -45,7 +44,8 @@ export async function* partRows(path: string, range: PartRange): AsyncGenerator<
     ...(signal && { signal }),
   });
   const plan = onlyColumns(whole, new Set([bounding, ...columns]));
-  const slabs = new SlabPool(SLABS);
+  using borrowed = borrowSlabs();
+  const { slabs } = borrowed;
   let before = 0;
   for (const unit of plan.units) {
     if (before >= to) return;

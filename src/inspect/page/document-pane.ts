@@ -44,7 +44,7 @@ export function DocumentPane(props: PaneProps): View {
   const { counts, judgement } = shown;
   const isDropped = shown.status === 'dropped';
   const threshold = summary.thresholds.document ?? null;
-  return html`<section class="pane" aria-label="Document">
+  return html`<section class="pane" aria-label="Document" data-key=${`${shown.unit}:${shown.position}`}>
     <header>
       <div class="pane-title">
         <h2 tabIndex=${-1} id="document-title"><bdi>${shown.id ?? `Row ${shown.row ?? shown.position}`}</bdi></h2>

@@ -64,7 +64,7 @@ export function DocumentTable(props: TableProps): View {
               class=${isOpen ? 'open' : ''} onClick=${() => {
                 choose(at);
                 open(row);
-              }} onFocus=${() => choose(at)}>
+              }}>
               <td><${Status} status=${row.status} /></td>
               <td class="wide"><div class="head">${
                 head?.id ? html`<strong><bdi>${head.id}</bdi></strong> ` : null

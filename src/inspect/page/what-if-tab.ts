@@ -170,7 +170,7 @@ function Figures({
     </div><p class="legend"><span class="key kept-part"></span>kept <span class="key lines-part"></span>lines removed <span class="key"></span>documents dropped</p>`
     }
     <table class="result"><caption>Of ${format.counted(figures.rows, 'document')} with scores${figures.rows < figures.total ? ` (of ${format.whole(figures.total)})` : ''}${hasBytes && figures.sizedRows < figures.rows ? `; text of ${format.whole(figures.sizedRows)} measured` : ''}</caption>
-      <thead><tr><th scope="col"></th><th scope="col">At these thresholds</th><th scope="col">As the run was made</th><th scope="col">Difference</th></tr></thead>
+      <thead><tr><th scope="col">Figure</th><th scope="col">At these thresholds</th><th scope="col">As the run was made</th><th scope="col">Difference</th></tr></thead>
       <tbody>${rows
         .filter(([name]) => hasBytes || !name.startsWith('Text'))
         .map(([name, of, print]) => {
