@@ -36,13 +36,12 @@ try {
     args: process.getuid?.() === 0 ? ['--no-sandbox'] : [],
   });
   const page = await browser.newPage({ viewport: { width: 1360, height: 780 } });
-  await page.goto(`${url}#language=en&status=edited&sort=-share&doc=0:3`);
+  await page.goto(`${url}#language=en&status=edited&doc=0:3`);
   await page.waitForSelector('.lines .line');
   await page.waitForFunction("document.querySelectorAll('tbody strong').length > 20");
-  // Lengths come in last, and the order follows them.
+  // Lengths come in last.
   await page.waitForTimeout(3_000);
-  await page.locator('tbody tr').first().click();
-  await page.waitForTimeout(1_500);
+  await page.locator('.lines .line').nth(12).scrollIntoViewIfNeeded();
   await page.screenshot({ path: join(pictures, 'inspect.png') });
   await browser.close();
   inspector.kill('SIGINT');

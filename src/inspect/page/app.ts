@@ -368,15 +368,22 @@ interface SearchProps {
 function Search({ words, change, search }: SearchProps): View {
   const [typed, setTyped] = useState(words);
   const timer = useRef<number | undefined>(undefined);
-  useEffect(() => setTyped(words), [words]);
+  /** What the state was last told: what comes back of it must not take letters that were typed since. */
+  const sent = useRef(words);
+  useEffect(() => {
+    if (words === sent.current) return;
+    sent.current = words;
+    clearTimeout(timer.current);
+    setTyped(words);
+  }, [words]);
   const type = (event: Event): void => {
     const { value } = event.target as HTMLInputElement;
     setTyped(value);
     clearTimeout(timer.current);
-    timer.current = setTimeout(
-      () => change({ words: value, page: 0 }),
-      TYPING_MS,
-    ) as unknown as number;
+    timer.current = setTimeout(() => {
+      sent.current = value;
+      change({ words: value, page: 0 });
+    }, TYPING_MS) as unknown as number;
   };
   return html`<input ref=${search} class="search" type="search" placeholder="Words in the text or id ( / )" aria-label="Words in the text or id" value=${typed} onInput=${type} />`;
 }
