@@ -9,6 +9,7 @@ import { cpus, loadavg } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { bench as shim } from './cases/cluster-shim.ts';
+import { bench as clusterStorage } from './cases/cluster-storage.ts';
 import { bench as continual } from './cases/continual.ts';
 import { bench as engine } from './cases/engine.ts';
 import { bench as engineHost } from './cases/engine-host.ts';
@@ -35,6 +36,7 @@ const CASES: readonly Bench[] = [
   mixture,
   mixtureProxies,
   mixtureGbdt,
+  clusterStorage,
   continual,
   refiningPays,
 ];

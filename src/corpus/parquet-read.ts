@@ -24,6 +24,7 @@ import type {
   CorpusUnit,
   PlainValue,
   RejectMode,
+  SourceFile,
   UnitBatch,
 } from './types.ts';
 
@@ -50,7 +51,14 @@ export async function* openParquetUnit(
 ): AsyncGenerator<UnitBatch> {
   const file = plan.files[unit.fileIndex]!;
   const footer = await readFooter(file.path, file.fingerprint);
-  const source = await UnitColumns.open(file.path, footer, unit, plan.columns, options.signal);
+  const source = await UnitColumns.open(
+    file.path,
+    footer,
+    unit,
+    plan.columns,
+    options.signal,
+    file,
+  );
   const carried = source.find(carriedColumns(plan.columns, plan.textColumn), plan.textColumn);
   const rowsBefore = footer.row_groups
     .slice(0, unit.rowGroupStart ?? 0)
@@ -211,13 +219,17 @@ class UnitColumns {
     });
   }
 
-  /** @param wanted columns that will be read */
+  /**
+   * @param wanted columns that will be read
+   * @param file the same file as the plan has it, where what was fetched ahead of it is wanted
+   */
   static async open(
     path: string,
     footer: FileMetaData,
     unit: CorpusUnit,
     wanted: readonly CorpusColumn[],
     signal?: AbortSignal,
+    file?: SourceFile,
   ): Promise<UnitColumns> {
     const source = new UnitColumns(path, footer, unit);
     const names = new Set(wanted.map(({ name }) => name));
@@ -225,8 +237,10 @@ class UnitColumns {
       .filter(({ column }) => names.has(column.name))
       .flatMap(({ leaves: own }) => own.map(({ index }) => index));
     if (remoteScheme(path) !== null) {
-      const { stagedChunks } = await import('./staged-chunks.ts');
-      source.#staged = await stagedChunks(path, footer, unit, leaves, signal);
+      const { stagedChunks, takeAhead } = await import('./staged-chunks.ts');
+      source.#staged =
+        (file && (await takeAhead(file, unit))) ??
+        (await stagedChunks(path, footer, unit, leaves, signal));
     }
     try {
       const at = source.#staged?.path ?? path;

@@ -8,6 +8,7 @@ import { openJsonlUnit } from './jsonl-read.ts';
 import { openParquetUnit } from './parquet-read.ts';
 import { partitionValue } from './partitions.ts';
 import { carriedColumns } from './schema.ts';
+import { remoteScheme } from './storage/addresses.ts';
 import type { CorpusPlan, CorpusUnit, RejectMode, SourceFile, UnitBatch } from './types.ts';
 import { checkUnchanged } from './unchanged.ts';
 
@@ -65,6 +66,21 @@ export function openUnit(
   const batches = open[family](own, unit, pool, batch);
   const whole = guarded(file, framed(plan, own, file, batches, options.aligned ?? false));
   return options.signal ? untilStopped(whole, options.signal) : whole;
+}
+
+/**
+ * Begins to fetch a unit that will be opened soon, where it lies behind a network: its reader is not kept waiting then.
+ * Does nothing for others.
+ */
+export async function prepareUnit(
+  plan: CorpusPlan,
+  unit: CorpusUnit,
+  signal?: AbortSignal,
+): Promise<void> {
+  const file = plan.files[unit.fileIndex]!;
+  if (file.format !== 'parquet' || remoteScheme(file.path) === null) return;
+  const { fetchAhead } = await import('./staged-chunks.ts');
+  fetchAhead(file, unit, viewOf(plan, file).columns, signal);
 }
 
 /** The plan as if all of it had the columns of one file. */

@@ -10,7 +10,7 @@ import { bytesAt, isNullAt } from '../batch/document-batch.ts';
 import type { SlabPool } from '../batch/slab-pool.ts';
 import type { CorpusPlan, CorpusUnit, UnitBatch } from '../corpus/types.ts';
 import { checkUnchanged } from '../corpus/unchanged.ts';
-import { openUnit } from '../corpus/unit.ts';
+import { openUnit, prepareUnit } from '../corpus/unit.ts';
 import {
   anyOf,
   type ErrorCode,
@@ -279,6 +279,8 @@ export class Run {
           reserved: reservedNames(this.#output),
           signal: anyOf(this.#drop, this.#stopping.giveUp)!,
         });
+        const upcoming = queue.upcoming();
+        if (upcoming) await prepareUnit(this.#plan, upcoming, this.#stopping.giveUp);
         const pulled = pulledFrom(inputPath(this.#plan, unit), unitBatches, this.#place);
         for await (const input of firstRows(pulled, rowsLeft)) {
           throwIfAborted(this.#drop, 'the run');

@@ -12,6 +12,8 @@ export interface LimitedUnit {
 /** Units one after the other; null where there is none left. */
 export interface UnitQueue {
   next(): Promise<LimitedUnit | null>;
+  /** The unit that will most likely be next; null where nobody knows. */
+  upcoming(): CorpusUnit | null;
 }
 
 /** Units not yet committed, cut to the limit. */
@@ -48,9 +50,9 @@ export function queueOf(
   ledger: Ledger,
   onOthers: (unit: number) => void,
 ): UnitQueue {
-  const own = left[Symbol.iterator]();
+  let nTaken = 0;
   const take = async (): Promise<LimitedUnit | null> => {
-    if (!feed) return own.next().value ?? null;
+    if (!feed) return left[nTaken++] ?? null;
     const index = await feed.next();
     const unit = index === null ? undefined : units[index];
     return unit ? { unit, maxRows: Number.POSITIVE_INFINITY } : null;
@@ -64,5 +66,6 @@ export function queueOf(
       }
       return null;
     },
+    upcoming: () => (feed ? null : (left[nTaken]?.unit ?? null)),
   };
 }

@@ -12,7 +12,7 @@ import { RETRY_DEFAULTS } from '../../../src/corpus/storage/retry.ts';
 import { closeS3, openS3, s3Storage } from '../../../src/corpus/storage/s3.ts';
 import { openFile } from '../../../src/corpus/storage/storages.ts';
 import type { CorpusPlan } from '../../../src/corpus/types.ts';
-import { openUnit } from '../../../src/corpus/unit.ts';
+import { openUnit, prepareUnit } from '../../../src/corpus/unit.ts';
 import { writeTestCorpus } from '../../support/corpus.ts';
 import { installS3Server, S3Server } from '../../support/s3-server.ts';
 
@@ -131,6 +131,24 @@ describe.skipIf(missing !== null)('s3://', () => {
     const full = await planCorpus({ inputs: ['s3://corpus/docs/a.parquet'], fullHash: true });
     const sha = createHash('sha256').update(readFileSync(parquet)).digest('hex');
     expect(full.files[0]!.fingerprint).toBe(`sha256:${sha}`);
+  });
+
+  it('a unit that is prepared is fetched once, before it is opened', async () => {
+    const plan = await planCorpus({ inputs: ['s3://corpus/docs/a.parquet'], unitRows: 500 });
+    const gets = (): number => server.seen.filter(({ method }) => method === 'GET').length;
+    server.seen.length = 0;
+    for (const unit of plan.units.slice(0, 3)) await prepareUnit(plan, unit);
+    await prepareUnit(plan, plan.units[0]!);
+    while (gets() < 3) await new Promise((resolve) => setTimeout(resolve, 10));
+    expect(await textsOf(plan)).toEqual(texts);
+    // Each has one range: its columns lie beside each other.
+    expect(gets()).toBe(plan.units.length);
+    // What fails ahead is asked again when the unit is opened.
+    server.fault = () => ({ kind: 'status', status: 403, code: 'AccessDenied' });
+    await prepareUnit(plan, plan.units[0]!);
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    server.fault = () => null;
+    expect(await textsOf({ ...plan, units: plan.units.slice(0, 1) })).toEqual(texts.slice(0, 500));
   });
 
   it('gets through 500, 503, 429, resets, cut and short bodies', async () => {
