@@ -52,6 +52,8 @@ export const ERRORS = {
   RUN_SCORES_ABSENT: '{out} has no scores of lines and documents: {reason}',
   RUN_SCORES_COARSE:
     'the scores that {out} has kept do not tell lines below {threshold} from those above it; the nearest thresholds that they tell are {nearest}',
+  RUN_COMPARE_INPUTS:
+    '{first} and {second} are runs over different inputs and cannot be compared: {changes}',
   RUN_REUSE_CHANGED: '{out} has kept the scores of other inputs; changed: {changes}',
   // corpus
   CORPUS_NO_FILES: 'no file matches {inputs}; known formats: {formats}{leftOut}',

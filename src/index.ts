@@ -364,6 +364,9 @@ export {
   type WindowProgram,
 } from './program/types.ts';
 export { WINDOW_EXECUTE_DEFAULTS, type WindowExecuteOptions } from './program/window-execution.ts';
+export { type CompareOptions, compareRuns, type RunComparison } from './refine/compare.ts';
+export { type EstimateOptions, estimateRefine, type RefineEstimate } from './refine/estimate.ts';
+export { type KeptScores, openScores } from './refine/kept-scores.ts';
 export type { Profile } from './refine/profile.ts';
 export { PROFILES } from './refine/profiles.ts';
 export { ALL_REASONS } from './refine/reasons.ts';

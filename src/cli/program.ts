@@ -1,7 +1,8 @@
 /**
  * The `gristmill` command: parsing and printing only; the work is in the library. main.ts loads it.
  *
- * Exit codes: 0 done, 1 a coded error, 2 bad usage (a flag or its value), 3 finished with failed units or stopped at a budget,
+ * Exit codes: 0 done, 1 a coded error, 2 bad usage (a flag or its value), 3 finished with failed units, stopped at a budget or
+ * beyond --fail-above,
  * 130 interrupted (SIGINT or SIGTERM, in every phase). A run to standard output tells more apart: stream-events.ts.
  */
 import { Command } from 'commander';
@@ -20,6 +21,7 @@ const OUTPUT_FAILED = 1;
 const COMMANDS = new Map<string, () => Promise<Command>>([
   ['refine', async () => (await import('./refine.ts')).refineCommand()],
   ['inspect', async () => (await import('./inspect.ts')).inspectCommand()],
+  ['compare', async () => (await import('./compare.ts')).compareCommand()],
   ['execute', async () => (await import('./execute.ts')).executeCommand()],
   ['annotate', async () => (await import('./annotate.ts')).annotateCommand()],
   ['train', async () => (await import('./train.ts')).trainCommand()],

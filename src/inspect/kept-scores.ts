@@ -2,7 +2,8 @@
 import { join } from 'node:path';
 import type { FinishedRun } from '../refine/finished-run.ts';
 import { scoreOfCode } from '../scores/edges.ts';
-import { layoutSchema, type ScoreLayout } from '../scores/layout.ts';
+import type { ScoreLayout } from '../scores/layout.ts';
+import { layoutSchema } from '../scores/layout-schema.ts';
 import { openScoreFile, type ScoreBlock } from '../scores/score-file.ts';
 
 /** What a run's scores mean; null where none are kept. */

@@ -213,7 +213,8 @@ async function refineRound(
   return ranges;
 }
 
-function textBytes({ nDocs, text }: DocumentBatch): number {
+/** Bytes of a batch's texts. */
+export function textBytes({ nDocs, text }: DocumentBatch): number {
   return nDocs === 0 ? 0 : text.offsets[nDocs]! - text.offsets[0]!;
 }
 

@@ -7,11 +7,12 @@
  * overlaps with refining by an unknown part, so that the interval reaches from all of it to nothing of it.
  */
 import type { CorpusPlan, CorpusUnit } from '../corpus/types.ts';
+import { openUnit } from '../corpus/unit.ts';
 import { native } from '../native/index.ts';
 import { atLeast, checkOptions, given, type OptionTable, refuseOption, whole } from '../options.ts';
 import { defaultModelFile } from '../paths.ts';
 import { seededRandom, shuffle } from '../seeded.ts';
-import { BATCH_BYTES } from './core.ts';
+import { BATCH_BYTES, openSlabs } from './core.ts';
 import { parseDevices } from './devices.ts';
 import {
   RANGE_ROWS,
@@ -19,9 +20,9 @@ import {
   type Sample,
   type SampledRange,
   type SampleRequest,
+  textBytes,
 } from './estimate-sample.ts';
 import { type Interval, product, ratioInterval, scaled, shareInterval } from './intervals.ts';
-
 import { REFINE_CORPUS_TABLE } from './option-tables.ts';
 import { planRun, prepare } from './run-here.ts';
 import type { ListedInputs, RefineCorpusOptions } from './run-options.ts';
@@ -91,8 +92,10 @@ const MIN_RANGES = 16;
 /** Corpora up to so many bytes, or units, are read whole. */
 const WHOLE_BYTES = 2 ** 30;
 const WHOLE_UNITS = 32;
-/** Bytes of a row where nothing is known of it. */
-const GUESSED_ROW_BYTES = 2000;
+/** Rows that are looked at to guess how many there are. */
+const PROBED_ROWS = 256;
+/** What compression makes of text, about. */
+const COMPRESSION = 3;
 /** The output of a sample is packed in smaller pieces than that of a run: how far their sizes may be apart. */
 const PACKING: Interval = { estimate: 1, low: 0.8, high: 1.1 };
 
@@ -122,7 +125,7 @@ export async function estimateRefine(asked: EstimateOptions): Promise<RefineEsti
     defaultModelFile('programs');
   const tokenizer = await native().openTokenizer(vocabulary);
   try {
-    const { units, stride } = chooseUnits(plan, share, seed);
+    const { units, stride } = chooseUnits(plan, share, seed, await plannedRows(plan, options));
     const request: SampleRequest = {
       ...{ options, resolved, plan, output, units, stride, device, tokenizer },
       random: seededRandom(seed),
@@ -147,11 +150,30 @@ export async function estimateRefine(asked: EstimateOptions): Promise<RefineEsti
   }
 }
 
+/** Rows of a plan; guessed from its first ones where its formats do not tell. */
+async function plannedRows(plan: CorpusPlan, options: ListedInputs): Promise<number> {
+  const known = totalRows(plan.units);
+  const [unit] = plan.units;
+  if (known !== null || !unit) return known ?? 0;
+  const bounds = { batchRows: PROBED_ROWS, batchBytes: BATCH_BYTES, reject: 'lines' } as const;
+  const total = plan.units.reduce((sum, { bytes }) => sum + bytes, 0);
+  for await (const { batch, carry, rejected } of openUnit(plan, unit, openSlabs(options), bounds)) {
+    const rows = batch.nDocs + rejected.length;
+    const bytes = textBytes(batch) + rejected.reduce((sum, { raw }) => sum + raw.byteLength, 0);
+    batch.release();
+    carry.release();
+    const isPacked = plan.files[unit.fileIndex]!.format !== 'jsonl';
+    return (total * (isPacked ? COMPRESSION : 1) * rows) / Math.max(1, bytes);
+  }
+  return 0;
+}
+
 /** Which units are read, and how many of their ranges are passed over for each that is refined. */
 function chooseUnits(
   plan: CorpusPlan,
   share: number,
   seed: number,
+  rows: number,
 ): { readonly units: readonly CorpusUnit[]; readonly stride: number } {
   const bytes = plan.units.reduce((sum, unit) => sum + unit.bytes, 0);
   const isWhole = plan.units.length <= WHOLE_UNITS || bytes <= WHOLE_BYTES;
@@ -161,7 +183,6 @@ function chooseUnits(
   const order = Int32Array.from(plan.units.keys());
   if (!isWhole) shuffle(order, seededRandom(seed + 1));
   const units = [...order.subarray(0, nUnits)].sort((left, right) => left - right);
-  const rows = totalRows(plan.units) ?? bytes / GUESSED_ROW_BYTES;
   const read = nUnits / Math.max(1, plan.units.length);
   const wanted = Math.max(MIN_RANGES, (rows / RANGE_ROWS) * share);
   const stride = Math.max(1, Math.floor(((rows / RANGE_ROWS) * read) / wanted));

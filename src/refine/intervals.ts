@@ -29,7 +29,13 @@ export function ratioInterval({ values, sizes, sampledShare }: ClusterSample): I
   const ratio = allValues / allSizes;
   if (sampledShare >= 1) return { estimate: ratio, low: ratio, high: ratio };
   if (nClusters < 2) return { estimate: ratio, low: 0, high: Number.POSITIVE_INFINITY };
-  const squares = sum(values.map((value, at) => (value - ratio * sizes[at]!) ** 2));
+  // A large cluster draws the ratio to itself: its distance is that to a ratio without it (the jackknife's).
+  const squares = sum(
+    values.map((value, at) => {
+      const own = sizes[at]! / allSizes;
+      return own < 1 ? ((value - ratio * sizes[at]!) / (1 - own)) ** 2 : 0;
+    }),
+  );
   const meanSize = allSizes / nClusters;
   const variance = ((1 - sampledShare) * squares) / ((nClusters - 1) * nClusters * meanSize ** 2);
   const half = quantile95(nClusters - 1) * Math.sqrt(variance);

@@ -1,10 +1,10 @@
 /** Keeping the scores of a run beside its output; see src/scores/ for their form. */
 import { GristmillError } from '../errors.ts';
-import { readThresholds } from '../lines/page-scorer.ts';
 import { keeperOf, type ScoreKeeper } from '../scores/keeper.ts';
 import { scoreLayout } from '../scores/layout.ts';
 import type { ResolvedRefiner } from './core.ts';
 import type { RunSummary } from './statistics.ts';
+import { tableOf } from './used-thresholds.ts';
 
 /**
  * The keeper of a run's scores.
@@ -28,9 +28,8 @@ export async function openKeeper(
       reason: 'documentMode (--doc-mode) generate takes an answer of its model, no score',
     });
   }
-  const tableOf = async (stage: typeof document) =>
-    stage && (stage.profile ? [] : await readThresholds(stage.model.path));
-  const [documents, lines] = [await tableOf(document), await tableOf(chunk)];
+  const documents = document && (await tableOf(resolved, 'document'));
+  const lines = chunk && (await tableOf(resolved, 'chunk'));
   return keeperOf(scoreLayout({ documents, lines, used, all }), all);
 }
 

@@ -12,35 +12,44 @@ export type ThresholdTables = Readonly<Record<StageName, readonly RetentionThres
 /** Finds them, before the run begins. @throws OPTION_INVALID for a retention that the model has no threshold for */
 export async function usedThresholds(resolved: ResolvedRefiner): Promise<UsedThresholds> {
   const { documentThreshold, lineThreshold } = resolved.options;
-  const tableOf = async (stage: StageName, isAsked: boolean) => {
-    const scorer = resolved[stage];
-    const isNeeded = scorer && !scorer.profile && isAsked;
-    return isNeeded ? readThresholds(scorer.model.path) : [];
-  };
   return thresholdsBy(resolved, {
-    document: await tableOf('document', documentThreshold === null),
-    chunk: await tableOf('chunk', lineThreshold === null),
+    document: documentThreshold === null ? await tableOf(resolved, 'document') : [],
+    chunk: lineThreshold === null ? await tableOf(resolved, 'chunk') : [],
   });
+}
+
+/** Tables that were read: opening a model for its table costs as much as a megabyte of text. */
+const tables = new WeakMap<object, Promise<readonly RetentionThreshold[]>>();
+
+/** The table of a stage's model; empty for one that does not score, or none. */
+export async function tableOf(
+  resolved: ResolvedRefiner,
+  stage: StageName,
+): Promise<readonly RetentionThreshold[]> {
+  const scorer = resolved[stage];
+  if (!scorer || scorer.profile) return [];
+  const known = tables.get(scorer.model) ?? readThresholds(scorer.model.path);
+  tables.set(scorer.model, known);
+  return known;
 }
 
 /** The same where the tables are known. @throws OPTION_INVALID for a retention that they have no threshold for */
 export function thresholdsBy(
   { document, chunk, options }: ResolvedRefiner,
-  tables: ThresholdTables,
+  by: ThresholdTables,
 ): UsedThresholds {
   const { documentThreshold, documentMode, lineThreshold, retention } = options;
   let ownRetention: number | null = null;
   let forDocuments: number | null = null;
   if (document) forDocuments = documentMode === 'score' ? documentThreshold : null;
   if (document && !document.profile && documentThreshold === null) {
-    const own = ownDocumentThreshold(tables.document);
+    const own = ownDocumentThreshold(by.document);
     ownRetention = own.retention;
     forDocuments = own.threshold;
   }
   let forLines: number | null = null;
   if (chunk && !chunk.profile) {
-    forLines =
-      lineThreshold ?? lineThresholdOf({ retention: retention ?? undefined }, tables.chunk);
+    forLines = lineThreshold ?? lineThresholdOf({ retention: retention ?? undefined }, by.chunk);
   }
   return { document: forDocuments, documentRetention: ownRetention, line: forLines };
 }

@@ -1,31 +1,8 @@
 /**
  * What the scores of a run mean, once for all of its sidecars; stands as `scores` in its run.json.
  */
-import * as z from 'zod';
 import type { RetentionThreshold } from '../lines/calibration.ts';
-import { MAX_EDGES, scoreEdges } from './edges.ts';
-
-const table = z.array(
-  z.object({ retention: z.number(), threshold: z.number(), noiseRemoved: z.number() }),
-);
-
-/** See {@link ScoreLayout}. */
-export const layoutSchema = z.object({
-  format: z.literal(1),
-  documents: z.object({ thresholds: table }).nullable(),
-  lines: z
-    .object({
-      edges: z
-        .array(z.number())
-        .max(MAX_EDGES)
-        .refine((edges) => edges.every((edge, at) => at === 0 || edge > edges[at - 1]!), {
-          error: 'expected ascending edges',
-        }),
-      thresholds: table,
-      from: z.number().nullable(),
-    })
-    .nullable(),
-});
+import { scoreEdges } from './edges.ts';
 
 /** What the scores of a run mean. */
 export interface ScoreLayout {

@@ -1,0 +1,112 @@
+/** `gristmill compare`: parsing and printing around compareRuns(). */
+import { Command, InvalidArgumentError } from 'commander';
+import { writeDurably } from '../durable-files.ts';
+import { count } from '../figures.ts';
+import { compareRuns, type RunComparison } from '../refine/compare.ts';
+import { comparisonHtml } from './compare-html.ts';
+import { differingShare, percent, statusRows } from './compare-rows.ts';
+import { columns, printResult } from './say.ts';
+
+/** Exit code where more documents differ than --fail-above allows. */
+const DIFFERS = 3;
+/** Groups and documents of a table; --json and --html have more. */
+const SHOWN = 10;
+
+interface Flags {
+  readonly by?: string;
+  readonly top: number;
+  readonly failAbove?: number;
+  readonly html?: string;
+  readonly json?: boolean;
+}
+
+export function compareCommand(): Command {
+  return new Command('compare')
+    .description('compare two refine runs over the same inputs: agreement, who removed what')
+    .argument('<first>', 'output folder of a run')
+    .argument('<second>', 'output folder of another run over the same inputs')
+    .option('--by <column>', 'compare by the values of a column (domain, language, lang or url)')
+    .option('--top <n>', 'documents to list that differ most', whole, 20)
+    .option('--fail-above <share>', 'exit with 3 when a larger share of documents differs', share)
+    .option('--html <file>', 'write the comparison as a page of its own')
+    .option('--json', 'print one JSON object instead of a table')
+    .action(async (first: string, second: string, flags: Flags) => {
+      const { by, top, failAbove } = flags;
+      const found = await compareRuns(first, second, { top, ...(by !== undefined && { by }) });
+      if (flags.html !== undefined) writeDurably(flags.html, comparisonHtml(found));
+      printResult(flags.json, found, () => comparisonTable(found));
+      if (failAbove !== undefined && differingShare(found) > failAbove) process.exitCode = DIFFERS;
+    });
+}
+
+function whole(text: string): number {
+  const value = Number(text);
+  if (text.trim() !== '' && Number.isSafeInteger(value) && value >= 0 && value <= 10_000) {
+    return value;
+  }
+  throw new InvalidArgumentError('expected a whole number in 0..10000.');
+}
+
+function share(text: string): number {
+  const value = Number(text);
+  if (text.trim() !== '' && value >= 0 && value <= 1) return value;
+  throw new InvalidArgumentError('expected a number in 0..1.');
+}
+
+function comparisonTable(found: RunComparison): string {
+  const { documents, differing, inBoth, onlyInFirst, onlyInSecond } = found;
+  const all = inBoth + onlyInFirst + onlyInSecond;
+  const numbers = (cell: string, width: number, column: number): string =>
+    column === 0 ? cell.padEnd(width) : cell.padStart(width);
+  const parts = [
+    columns(
+      [
+        ['documents', count(documents), ''],
+        ['differing', count(differing), percent(differing, documents)],
+        ['characters in both', count(inBoth), percent(inBoth, all)],
+        [`only in ${found.first}`, count(onlyInFirst), percent(onlyInFirst, all)],
+        [`only in ${found.second}`, count(onlyInSecond), percent(onlyInSecond, all)],
+        ...(found.missingInFirst + found.missingInSecond > 0
+          ? [
+              [
+                'documents that one has not committed',
+                count(found.missingInFirst + found.missingInSecond),
+                '',
+              ],
+            ]
+          : []),
+      ],
+      numbers,
+    ),
+    `\nfirst (down) and second (across)\n`,
+    columns(statusRows(found), numbers),
+  ];
+  if (found.settings.length > 0) parts.push(`\nsettings: ${found.settings.join('; ')}\n`);
+  if (found.groups.length > 0) {
+    const rows = found.groups
+      .slice(0, SHOWN)
+      .map((group) => [
+        group.value,
+        count(group.documents),
+        percent(group.differing, group.documents),
+        count(group.onlyInFirst),
+        count(group.onlyInSecond),
+      ]);
+    const head = [found.by ?? '', 'documents', 'differing', 'only in first', 'only in second'];
+    parts.push('\n', columns([head, ...rows], numbers));
+  }
+  if (found.documentsThatDifferMost.length > 0) {
+    const rows = found.documentsThatDifferMost
+      .slice(0, SHOWN)
+      .map((one) => [
+        `${one.file} row ${one.row}${one.id === null ? '' : ` (${one.id})`}`,
+        one.first.status,
+        one.second.status,
+        count(one.onlyInFirst),
+        count(one.onlyInSecond),
+      ]);
+    const head = ['differs most', 'first', 'second', 'only in first', 'only in second'];
+    parts.push('\n', columns([head, ...rows], numbers));
+  }
+  return parts.join('');
+}
