@@ -39,6 +39,8 @@ export const ERRORS = {
   RUN_OUTPUT_FOREIGN: '{out} is not empty and holds no run of gristmill: choose another folder',
   RUN_CHANGED:
     '{out} holds a run with other settings; changed: {changes}. Use another --out, or remove it',
+  QUEUE_UNREACHABLE: 'Redis at {url}: {reason}',
+  QUEUE_NO_RUN: 'no run {run} on {url}; its runs: {known}',
   RUN_LEDGER_INVALID: '{file}: {reason}',
   RUN_NOT_FOUND: '{path} holds no run of gristmill: looked for one of {kinds}',
   RUN_ORIGINAL_GONE:

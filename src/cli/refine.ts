@@ -20,7 +20,8 @@ const INTERRUPT_WORDS = {
   ended: 'run the same command again',
 };
 
-interface Flags {
+/** Flags of refine. */
+export interface RefineFlags {
   readonly out: string;
   readonly refiner?: RefinerName;
   readonly system?: string;
@@ -232,7 +233,7 @@ export function refineCommand(): Command {
       count(0),
     )
     .option('--json', 'print one JSON object instead of a table')
-    .action(async (inputs: string[], flags: Flags) => {
+    .action(async (inputs: string[], flags: RefineFlags) => {
       if (flags.estimate !== undefined) return printEstimate(inputs, flags);
       if (flags.out === '-' && !flags.plan && process.stdout.isTTY) {
         throw new GristmillError('OPTION_INVALID', {
@@ -250,7 +251,7 @@ export function refineCommand(): Command {
       try {
         await untilInterrupted(INTERRUPT_WORDS, async (stop) => {
           const summary = await refineCorpus({
-            ...options(inputs, flags),
+            ...corpusOptions(inputs, flags),
             stop,
             onProgress: (told) => {
               progress.update(told);
@@ -315,11 +316,11 @@ function estimatedShare(text: string): number {
 }
 
 /** Says what the run would take and give. */
-async function printEstimate(inputs: string[], flags: Flags): Promise<void> {
+async function printEstimate(inputs: string[], flags: RefineFlags): Promise<void> {
   const { estimate: asked, workersCount, pricePerHour } = flags;
   const { estimateRefine } = await import('../refine/estimate.ts');
   const { estimateTable } = await import('./estimate-table.ts');
-  const { isolate: _, ...run } = options(inputs, flags);
+  const { isolate: _, ...run } = corpusOptions(inputs, flags);
   const estimate = await estimateRefine({
     ...run,
     ...(typeof asked === 'number' && { share: asked }),
@@ -336,7 +337,7 @@ function stages(text: string): string[] {
 }
 
 /** Flags as library options; undefined ones are left out so that the library's defaults hold. */
-function options(inputs: string[], flags: Flags): RefineCorpusOptions {
+export function corpusOptions(inputs: string[], flags: RefineFlags): RefineCorpusOptions {
   const { out, stages, docMode, docThreshold, freeDecoding, inProcess, plan, slabMb, ...rest } =
     flags;
   const { maxErrors, minKeptRatio, slabs, system, json: _, show: _show, ...others } = rest;

@@ -188,7 +188,7 @@ export class Run {
     const nUseful = this.#place.feed ? devices.length : left.length;
     const nLanes = countsAhead ? Math.max(1, Math.min(devices.length, nUseful)) : 1;
     const lanes = devices.slice(0, nLanes);
-    const queue = queueOf(left, this.#place.feed, this.#plan, this.#ledger, (unit) =>
+    const queue = queueOf(left, this.#place, this.#plan, this.#ledger, (unit) =>
       this.#noteOthers(unit),
     );
     const failures = await Promise.allSettled(lanes.map((device) => this.#runLane(device, queue)));

@@ -26,6 +26,8 @@ export interface LedgerMember {
   readonly name: string;
   /** Units whose records are read at once; others are looked at when they are asked for. */
   readonly units: readonly number[];
+  /** Whether it may begin the run, or put it in the place of one that has produced nothing. Default true. */
+  readonly mayBegin?: boolean;
 }
 
 /** Names in the ledger. */
@@ -117,6 +119,14 @@ export async function claimBeside(
   member: LedgerMember,
   options: TakeLeaseOptions,
 ): Promise<void> {
+  if (member.mayBegin === false) {
+    const found = await store.read(RUN_FILE);
+    if (found === null)
+      throw new GristmillError('RUN_NOT_FOUND', { path: store.out, kinds: 'refine' });
+    const changes = changesOf(store.out, found, identity);
+    if (changes.length > 0) throw changed(store.out, changes);
+    return;
+  }
   if (await store.create(RUN_FILE, textOf(identity))) return;
   const isSame = async (): Promise<boolean> =>
     changesOf(store.out, await store.read(RUN_FILE), identity).length === 0;

@@ -4,7 +4,7 @@
  */
 import { planCorpus } from '../corpus/plan.ts';
 import { below } from '../corpus/storage/addresses.ts';
-import type { CorpusPlan } from '../corpus/types.ts';
+import type { CorpusPlan, CorpusUnit } from '../corpus/types.ts';
 import { anyOf, throwIfAborted } from '../errors.ts';
 import { given, refuseOption } from '../options.ts';
 import type { ScoreKeeper } from '../scores/keeper.ts';
@@ -14,6 +14,7 @@ import { type ResolvedRefiner, resolveRefiner } from './core.ts';
 import { defaultSizes, parseDevices } from './devices.ts';
 import { inputName, Run } from './lanes.ts';
 import { type Ledger, openLedger } from './ledger.ts';
+import type { LedgerMember } from './ledger-claim.ts';
 import { describePlan, planOverview } from './plan-overview.ts';
 import { checkReserved, statusColumns } from './reserved-columns.ts';
 import type { Reuse } from './reuse.ts';
@@ -24,7 +25,7 @@ import {
   REFINE_DEFAULTS,
   type RefineCorpusOptions,
 } from './run-options.ts';
-import { ALONE, type RunPlace } from './run-place.ts';
+import { ALONE, type RunPlace, type UnitFeed } from './run-place.ts';
 import type { RunSummary, UsedThresholds } from './statistics.ts';
 import { emptyTally, summarise } from './tally.ts';
 import type { OutputSettings } from './unit-writer.ts';
@@ -104,8 +105,7 @@ export async function runHere(
   const name = worker ? workerName(worker) : feed?.name;
   const ledger = await openLedger(out, identity, {
     units: plan.units.map((unit) => ({ input: inputName(plan, unit), nRows: unit.nRows })),
-    member:
-      name === undefined ? undefined : { name, units: feed ? [] : share.map(({ index }) => index) },
+    member: name === undefined ? undefined : memberOf(name, feed, share),
     onNotice: notice,
     signal: options.signal,
   });
@@ -126,6 +126,11 @@ export async function runHere(
     await ledger.close();
     await reused?.dispose();
   }
+}
+
+/** One that is handed its units has been submitted by somebody who began the run. */
+function memberOf(name: string, feed: UnitFeed | null, share: readonly CorpusUnit[]): LedgerMember {
+  return { name, units: feed ? [] : share.map(({ index }) => index), mayBegin: feed === null };
 }
 
 /** What is read, and how it is written. @throws CORPUS_*, OPTION_INVALID */

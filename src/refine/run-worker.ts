@@ -5,6 +5,7 @@
  * GRISTMILL_TRACE_BYTES names a file for the addresses at which stages find the bytes of documents; tests read it.
  */
 
+import { GristmillError } from '../errors.ts';
 import { native } from '../native/index.ts';
 import { WorkerGuard } from '../work/guard.ts';
 import { PHASE_OPENING, PHASE_RUNNING, PositionWriter } from '../work/position.ts';
@@ -12,8 +13,16 @@ import { type ServedCall, serve } from '../work/serve.ts';
 import { STOP, type WorkerRequest, type WorkerTold } from '../work/supervisor.ts';
 import { runHere } from './run-here.ts';
 import type { RefinedRow } from './run-options.ts';
-import { type RunRequest, type RunTold, type SentRow, sentRow } from './run-protocol.ts';
+import {
+  type FeedNote,
+  type FeedRequest,
+  type RunRequest,
+  type RunTold,
+  type SentRow,
+  sentRow,
+} from './run-protocol.ts';
 import type { RunSummary } from './statistics.ts';
+import { WorkerFeed } from './worker-feed.ts';
 
 async function run(
   { request, suspicion }: WorkerRequest<RunRequest>,
@@ -22,10 +31,15 @@ async function run(
   const trace = process.env['GRISTMILL_TRACE_BYTES'];
   if (trace) native().traceBytes(trace);
   const { options, wantsDocuments, wantsProgress, before } = request;
+  if (request.feed) enter(request.feed);
   const tell = (told: RunTold): Promise<void> => call.tell({ told } satisfies WorkerTold<RunTold>);
   const stop = new AbortController();
+  const feed = request.feed && new WorkerFeed(request.feed, (fed) => void tell({ fed }));
   call.onNote((note) => {
-    if (note === STOP) stop.abort();
+    if (note === STOP) {
+      stop.abort();
+      feed?.end();
+    } else feed?.take(note as FeedNote);
   });
   const onOutputError = ({ message, code }: NodeJS.ErrnoException): void =>
     void tell({ output: { message, code } });
@@ -45,7 +59,7 @@ async function run(
     },
     {
       guard,
-      feed: null,
+      feed,
       before,
       onBegun: (begun) => void tell({ begun }),
       onOpening: () => position.enter(PHASE_OPENING),
@@ -63,6 +77,17 @@ async function run(
       waiting: (side, others) => position.waiting(side, others),
     },
   );
+}
+
+/** @throws OPTION_INVALID for a folder that is not on this machine */
+function enter({ cwd }: FeedRequest): void {
+  try {
+    process.chdir(cwd);
+  } catch (cause) {
+    const expected = 'the folder in which the run was submitted, on every machine';
+    const received = `${cwd}: ${(cause as Error).message}`;
+    throw new GristmillError('OPTION_INVALID', { option: 'cwd', expected, received }, { cause });
+  }
 }
 
 serve({ run });

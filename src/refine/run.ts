@@ -12,7 +12,14 @@ import { type Death, supervise } from '../work/supervisor.ts';
 import { REFINE_CORPUS_TABLE } from './option-tables.ts';
 import { REFINE_DEFAULTS, type RefineCorpusOptions } from './run-options.ts';
 import type { RunBefore } from './run-place.ts';
-import { type RunRequest, type RunTold, rowOf } from './run-protocol.ts';
+import {
+  type FedUnit,
+  type FeedNote,
+  type FeedRequest,
+  type RunRequest,
+  type RunTold,
+  rowOf,
+} from './run-protocol.ts';
 import type { RunSummary } from './statistics.ts';
 
 /**
@@ -38,10 +45,20 @@ export async function refineCorpus(asked: RefineCorpusOptions): Promise<RunSumma
   return inWorker(options);
 }
 
+/** The parent's side of a run whose units are handed out. */
+export interface RunFeed {
+  /** What a worker is told that begins, the first one or one that takes over. */
+  request(): FeedRequest;
+  /** Given how to speak to the worker, before it begins. */
+  attach(note: (note: FeedNote) => void): void;
+  onFed(fed: FedUnit): void;
+}
+
 /** Runs in a worker. @param workerFile script of the worker; tests give one that dies */
 export async function inWorker(
   options: RefineCorpusOptions,
   workerFile = distFile('refine/run-worker.js'),
+  feed: RunFeed | null = null,
 ): Promise<RunSummary> {
   const {
     signal,
@@ -67,6 +84,7 @@ export async function inWorker(
     } else if ('progress' in told) onProgress?.(told.progress);
     else if ('streamed' in told) onStreamed?.(told.streamed);
     else if ('begun' in told) before ??= told.begun;
+    else if ('fed' in told) feed?.onFed(told.fed);
     else if ('output' in told) {
       // Its standard output is ours, and so is its end: what listens to it here hears of it.
       const { message, code } = told.output;
@@ -75,7 +93,7 @@ export async function inWorker(
   };
   const isStream = options.out === '-';
   const readsStream = [options.inputs].flat().includes('-');
-  const { result } = supervise<RunRequest, RunTold>({
+  const { result, note } = supervise<RunRequest, RunTold>({
     file: workerFile,
     hasStreams: isStream || readsStream,
     request: () => {
@@ -85,6 +103,7 @@ export async function inWorker(
         wantsDocuments: onDocument !== undefined,
         wantsProgress: onProgress !== undefined,
         before: before && { ...before, elapsedMs: performance.now() - started },
+        feed: feed?.request() ?? null,
       };
     },
     onTold,
@@ -96,6 +115,7 @@ export async function inWorker(
     stop,
     signal,
   });
+  feed?.attach(note);
   return (await result) as RunSummary;
 }
 

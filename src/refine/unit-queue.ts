@@ -1,7 +1,7 @@
 /** Where the lanes of a run get their units: what is left of its share, or what somebody else hands out. */
 import type { CorpusPlan, CorpusUnit } from '../corpus/types.ts';
 import type { Ledger } from './ledger.ts';
-import type { UnitFeed } from './run-place.ts';
+import type { RunPlace } from './run-place.ts';
 
 /** A unit that will be refined, with the rows that a limit leaves of it. */
 export interface LimitedUnit {
@@ -45,7 +45,7 @@ export function unitsLeft(
  */
 export function queueOf(
   left: readonly LimitedUnit[],
-  feed: UnitFeed | null,
+  { feed, waiting }: Pick<RunPlace, 'feed' | 'waiting'>,
   { units }: CorpusPlan,
   ledger: Ledger,
   onOthers: (unit: number) => void,
@@ -53,7 +53,8 @@ export function queueOf(
   let nTaken = 0;
   const take = async (): Promise<LimitedUnit | null> => {
     if (!feed) return left[nTaken++] ?? null;
-    const index = await feed.next();
+    // Nobody has any for it: that is no standing still.
+    const index = await waiting('input', () => feed.next());
     const unit = index === null ? undefined : units[index];
     return unit ? { unit, maxRows: Number.POSITIVE_INFINITY } : null;
   };

@@ -1,0 +1,40 @@
+/** What the queue commands have in common: the server's address, and the board on it. */
+import { Option } from 'commander';
+import { GristmillError } from '../errors.ts';
+import { Board } from '../work/queue/board.ts';
+import { connectRedis, REDIS_VARIABLE } from '../work/queue/redis.ts';
+
+/** A flag that every queue command has. */
+export function redisOption(): Option {
+  return new Option(
+    '--redis <url>',
+    `redis:// or rediss:// with user and password (default: ${REDIS_VARIABLE}, where others cannot see it)`,
+  );
+}
+
+/** Whether a server is named at all. */
+export function hasBoard({ redis }: { readonly redis?: string }): boolean {
+  return Boolean(redis ?? process.env[REDIS_VARIABLE]);
+}
+
+/** Does work on the board of the server that a flag or the environment names. */
+export async function onBoard<T>(
+  { redis }: { readonly redis?: string },
+  work: (board: Board) => Promise<T>,
+): Promise<T> {
+  const url = redis ?? process.env[REDIS_VARIABLE];
+  if (url === undefined || url === '') {
+    const expected = `the address of a Redis server, or ${REDIS_VARIABLE}`;
+    throw new GristmillError('OPTION_INVALID', {
+      option: '--redis',
+      expected,
+      received: 'nothing',
+    });
+  }
+  const board = new Board(await connectRedis(url));
+  try {
+    return await work(board);
+  } finally {
+    await board.close();
+  }
+}

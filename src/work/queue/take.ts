@@ -1,0 +1,281 @@
+/**
+ * A worker of the runs on a board: it takes units of one run at a time, that of the highest priority first, and gives them
+ * to a session, which has the models of that run loaded.
+ *
+ * What a failure means
+ *  1. A unit that fails is tried again, here or elsewhere, {@link BoardRun.tries} times; then it is set aside with its error.
+ *  2. A session that fails takes no try from its units: a full disk is this worker's. They go back, and come again after a
+ *     while; so does the session, {@link MAX_SESSION_FAILURES} times in a row.
+ *  3. A run that this worker may not do (another version, model or plan) is refused by name, and the others are done.
+ *  4. A worker that is killed, or stands still, loses its units after {@link LOCK_MS}; whoever looks next has them. When it
+ *     wakes up and finishes one all the same, the commit tells who was first.
+ */
+import { hostname } from 'node:os';
+import type { Job, Worker } from 'bullmq';
+import { GristmillError, isGristmillError } from '../../errors.ts';
+import { Board, type BoardRun, type UnitJob } from './board.ts';
+
+/** A unit's lock lasts so long after its worker's last sign; renewed at half of it. */
+export const LOCK_MS = 15_000;
+/** How often somebody looks for units whose lock has run out. */
+export const STALLED_LOOK_MS = 5_000;
+const LOOK_MS = 500;
+const SIGN_MS = 2_000;
+const MAX_SESSION_FAILURES = 5;
+const RATE_MS = 60_000;
+const PUT_BACK_MS = 2_000;
+/** Units under way at a time: one is computed while the next is read. */
+const UNITS_AT_ONCE = 2;
+
+/** What became of a unit in a session. */
+export interface DoneUnit {
+  readonly isOurs: boolean;
+  readonly counts: Readonly<Record<string, number>>;
+  readonly seconds: number;
+}
+
+/** A run with its models loaded. */
+export interface WorkSession {
+  /** Rejects with the unit's failure; with {@link SessionEnded} where the session itself fails. */
+  do(unit: number): Promise<DoneUnit>;
+  /** Finishes what is under way. Rejects with what ended the session. */
+  end(): Promise<void>;
+  /** Fires when the session has ended by itself. */
+  readonly ended: AbortSignal;
+}
+
+/** A unit is not to blame. */
+export class SessionEnded extends Error {
+  override readonly cause: unknown;
+
+  constructor(cause: unknown) {
+    super(cause instanceof Error ? cause.message : String(cause));
+    this.cause = cause;
+  }
+}
+
+/** Options of {@link takeUnits}. */
+export interface TakeUnitsOptions {
+  readonly board: Board;
+  /** Of this process, in ledgers and on the board. */
+  readonly worker: string;
+  readonly device: string;
+  open(run: BoardRun): WorkSession;
+  /** Only this run; default: all. */
+  readonly only?: string | undefined;
+  /** Return when no run has units left. Default: wait for more. */
+  readonly untilDone?: boolean;
+  /** Finish what is under way, and return. */
+  readonly stop?: AbortSignal | undefined;
+  readonly onEvent?: (event: TakeEvent) => void;
+}
+
+/** What a worker tells of. */
+export type TakeEvent =
+  | { readonly kind: 'run'; readonly run: BoardRun }
+  | { readonly kind: 'refused'; readonly run: BoardRun; readonly reason: string }
+  | {
+      readonly kind: 'begun';
+      readonly run: BoardRun;
+      readonly unit: number;
+      readonly attempt: number;
+      readonly traceparent: string | null;
+    }
+  | {
+      readonly kind: 'done';
+      readonly run: BoardRun;
+      readonly unit: number;
+      readonly done: DoneUnit;
+    }
+  | {
+      readonly kind: 'failed';
+      readonly run: BoardRun;
+      readonly unit: number;
+      readonly code: string;
+      readonly message: string;
+    }
+  | { readonly kind: 'session'; readonly run: BoardRun; readonly message: string };
+
+/** What a worker has done. */
+export interface Taken {
+  readonly units: number;
+  readonly failed: number;
+  readonly refused: readonly { readonly run: string; readonly reason: string }[];
+}
+
+/** Refusals: what will not be otherwise when it is tried again here. */
+const REFUSALS: ReadonlySet<string> = new Set([
+  'RUN_CHANGED',
+  'ENGINE_MODEL_MISSING',
+  'REFINER_NOT_PULLED',
+  'CORPUS_NO_FILES',
+  'OPTION_INVALID',
+]);
+
+/**
+ * Takes units until there is nothing left, or for ever.
+ *
+ * @throws what ended a session again and again; the refusal where `only` names the run that is refused
+ */
+export async function takeUnits(options: TakeUnitsOptions): Promise<Taken> {
+  const { board, stop, untilDone = false, only } = options;
+  const refused = new Map<string, string>();
+  const tally = { units: 0, failed: 0 };
+  let failures = 0;
+  while (stop?.aborted !== true) {
+    const next = await chooseRun(board, refused, only);
+    if (!next) {
+      if (untilDone) break;
+      await pause(LOOK_MS, stop);
+      continue;
+    }
+    options.onEvent?.({ kind: 'run', run: next });
+    const before = tally.units;
+    try {
+      await workOn(next, options, tally, refused);
+      failures = 0;
+    } catch (error) {
+      if (isGristmillError(error) && REFUSALS.has(error.code)) {
+        refused.set(next.id, error.message);
+        await board.noteRefusal(next.id, options.worker, error.message);
+        options.onEvent?.({ kind: 'refused', run: next, reason: error.message });
+        if (only !== undefined) throw error;
+        continue;
+      }
+      failures = tally.units > before ? 1 : failures + 1;
+      const message = error instanceof Error ? error.message : String(error);
+      options.onEvent?.({ kind: 'session', run: next, message });
+      if (failures >= MAX_SESSION_FAILURES) throw error;
+      await pause(PUT_BACK_MS * failures, stop);
+    }
+  }
+  return { ...tally, refused: [...refused].map(([run, reason]) => ({ run, reason })) };
+}
+
+/** The run to work on: of those with units to be taken the first on the board. */
+async function chooseRun(
+  board: Board,
+  refused: ReadonlyMap<string, string>,
+  only: string | undefined,
+): Promise<BoardRun | null> {
+  const runs = only === undefined ? await board.runs() : [await board.run(only)];
+  for (const run of runs) {
+    if (refused.has(run.id) || (await board.state(run.id)) !== 'open') continue;
+    const { waiting, active, delayed } = await board.jobs(run.id);
+    // Those under way count: of a worker that has died they come back.
+    if (waiting + active + delayed > 0) return run;
+  }
+  return null;
+}
+
+/** Works on one run until it has no unit to be taken, another comes first, or this worker is to stop. */
+async function workOn(
+  run: BoardRun,
+  { board, worker, device, open, stop, only, onEvent }: TakeUnitsOptions,
+  tally: { units: number; failed: number },
+  refused: ReadonlyMap<string, string>,
+): Promise<void> {
+  const { Worker: Bull, DelayedError } = await import('bullmq');
+  const session = open(run);
+  const rates = new Rates();
+  const own = { units: 0 };
+  const process = async (job: Job<UnitJob>, token?: string): Promise<void> => {
+    const { unit, traceparent = null } = job.data;
+    onEvent?.({ kind: 'begun', run, unit, attempt: job.attemptsMade + 1, traceparent });
+    try {
+      const done = await session.do(unit);
+      own.units++;
+      tally.units++;
+      rates.add(done);
+      const { counts, isOurs } = done;
+      await board.count(run.id, isOurs ? { units: 1, ...counts } : { lost: 1 });
+      onEvent?.({ kind: 'done', run, unit, done });
+    } catch (error) {
+      if (error instanceof SessionEnded) {
+        await job.moveToDelayed(Date.now() + PUT_BACK_MS, token);
+        throw new DelayedError();
+      }
+      tally.failed++;
+      const { code, message } = failureOf(error);
+      await board.noteFailure(run.id, { unit, code, message, worker, atMs: Date.now() });
+      onEvent?.({ kind: 'failed', run, unit, code, message });
+      throw new Error(`${code}: ${message}`);
+    }
+  };
+  const bull: Worker<UnitJob> = new Bull(run.id, process, {
+    connection: board.link.duplicate(),
+    prefix: Board.queuePrefix,
+    name: worker,
+    concurrency: UNITS_AT_ONCE,
+    lockDuration: LOCK_MS,
+    stalledInterval: STALLED_LOOK_MS,
+    // A unit that kills its worker has no other error than that.
+    maxStalledCount: run.tries,
+    drainDelay: 1,
+  });
+  // Redis goes away and comes back; a lock that another has by now is told by the commit.
+  bull.on('error', () => undefined);
+  const sign = async (): Promise<void> => {
+    await board.sign(run.id, {
+      ...{ worker, device, units: own.units, ...rates.perSecond() },
+      ...{ host: hostname(), pid: globalThis.process.pid, seenMs: Date.now() },
+    });
+  };
+  let lastSignMs = 0;
+  try {
+    while (stop?.aborted !== true && !session.ended.aborted) {
+      if (Date.now() - lastSignMs >= SIGN_MS) {
+        lastSignMs = Date.now();
+        await sign();
+      }
+      await pause(LOOK_MS, stop, session.ended);
+      const { waiting, active, delayed } = await board.jobs(run.id);
+      if (waiting + active + delayed === 0 || (await board.state(run.id)) !== 'open') break;
+      const next = only === undefined ? await chooseRun(board, refused, only) : run;
+      if (next && next.id !== run.id && next.priority > run.priority) break;
+    }
+  } finally {
+    await bull.close().catch(() => undefined);
+    await board.signOff(run.id, worker).catch(() => undefined);
+  }
+  await session.end();
+}
+
+function failureOf(error: unknown): { readonly code: string; readonly message: string } {
+  if (error instanceof GristmillError) return { code: error.code, message: error.message };
+  return { code: 'UNEXPECTED', message: error instanceof Error ? error.message : String(error) };
+}
+
+/** Rates over the last minute. */
+class Rates {
+  readonly #done: { readonly atMs: number; readonly rows: number }[] = [];
+  readonly #begunMs = performance.now();
+
+  add({ counts }: DoneUnit): void {
+    this.#done.push({ atMs: performance.now(), rows: counts['rowsIn'] ?? 0 });
+  }
+
+  perSecond(): { readonly rowsPerSecond: number; readonly unitsPerSecond: number } {
+    const now = performance.now();
+    while (this.#done[0] && now - this.#done[0].atMs > RATE_MS) this.#done.shift();
+    const seconds = Math.max(1, Math.min(RATE_MS, now - this.#begunMs) / 1000);
+    const rows = this.#done.reduce((sum, done) => sum + done.rows, 0);
+    return { rowsPerSecond: rows / seconds, unitsPerSecond: this.#done.length / seconds };
+  }
+}
+
+/** Waits, or until one of the signals fires. */
+function pause(ms: number, ...signals: readonly (AbortSignal | undefined)[]): Promise<void> {
+  return new Promise((resolve) => {
+    const ending = (): void => {
+      clearTimeout(timer);
+      for (const signal of signals) signal?.removeEventListener('abort', ending);
+      resolve();
+    };
+    const timer = setTimeout(ending, ms);
+    for (const signal of signals) {
+      if (signal?.aborted) return ending();
+      signal?.addEventListener('abort', ending, { once: true });
+    }
+  });
+}
