@@ -16,9 +16,9 @@ import { GristmillError, isGristmillError } from '../../errors.ts';
 import { Board, type BoardRun, type UnitJob } from './board.ts';
 
 /** A unit's lock lasts so long after its worker's last sign; renewed at half of it. */
-export const LOCK_MS = 15_000;
+export const LOCK_MS = 12_000;
 /** How often somebody looks for units whose lock has run out. */
-export const STALLED_LOOK_MS = 5_000;
+export const STALLED_LOOK_MS = 3_000;
 const LOOK_MS = 500;
 const SIGN_MS = 2_000;
 const MAX_SESSION_FAILURES = 5;
