@@ -1,8 +1,8 @@
 /** `gristmill cluster finish`: parsing and printing around finishRun(). */
-import { resolve } from 'node:path';
 import { Command } from 'commander';
 import { count } from '../figures.ts';
 import { finishRun, MAX_MISSING, type RunEnd } from '../refine/finish-run.ts';
+import { placeOf } from '../refine/submit-run.ts';
 import { hasBoard, onBoard, redisOption } from './cluster-redis.ts';
 import { noticePrinter, untilInterrupted } from './interrupt.ts';
 import { summaryTable } from './progress.ts';
@@ -50,7 +50,7 @@ async function leaveBoard(
 ): Promise<void> {
   await onBoard(flags, async (board) => {
     for (const { id, out: place } of await board.runs()) {
-      if (place !== resolve(out)) continue;
+      if (place !== placeOf(out)) continue;
       if (end.unitsDone === end.units) {
         await board.forget(id);
         continue;

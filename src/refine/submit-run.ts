@@ -1,8 +1,9 @@
 /** Putting a refining of a corpus on a board, for workers of any number and place. */
 import { createHash, randomBytes } from 'node:crypto';
 import { resolve } from 'node:path';
+import { remoteScheme } from '../corpus/storage/addresses.ts';
 import { checkOptions, given, refuseOption } from '../options.ts';
-import { outputFolder } from '../work/output-folder.ts';
+import { outputAddress, outputStore } from '../work/open-output.ts';
 import type { Board, BoardRun } from '../work/queue/board.ts';
 import { committedUnits, openLedger } from './ledger.ts';
 import { runIdOf } from './ledger-claim.ts';
@@ -51,8 +52,8 @@ export async function submitRun(
   const { plan, identity } = await prepareRun({ ...options, ...(signal && { signal }) });
   const member = { name: `submit-${randomBytes(4).toString('hex')}`, units: [] };
   (await openLedger(options.out, identity, { member, onNotice, signal })).close();
-  const done = new Set(await committedUnits(outputFolder(options.out)));
-  const place = resolve(options.out);
+  const done = new Set(await committedUnits(await outputStore(options.out)));
+  const place = placeOf(options.out);
   const id = createHash('sha256')
     .update(`${runIdOf(identity)}\n${place}`)
     .digest('hex')
@@ -70,6 +71,11 @@ export async function submitRun(
   return { run, committed: done.size, enqueued: await board.enqueue(run, left()) };
 }
 
+/** An output as the board names it: the same from every working folder, and without what it takes to get in. */
+export function placeOf(out: string): string {
+  return remoteScheme(out) === null ? resolve(out) : outputAddress(out);
+}
+
 /**
  * Gives the units of a run another chance: those that were set aside, and those that have no job and are not committed.
  *
@@ -78,7 +84,7 @@ export async function submitRun(
 export async function retryRun(board: Board, id: string): Promise<number> {
   const run = await board.run(id);
   await board.clearFailed(id);
-  const done = new Set(await committedUnits(outputFolder(run.out)));
+  const done = new Set(await committedUnits(await outputStore(run.out)));
   await board.resume(id);
   return board.enqueue(run, unitsBut(run.units, done));
 }
