@@ -43,7 +43,7 @@ export function writeDurably(file: string, content: string | Uint8Array | Iterab
  * @throws `code`
  */
 export function writeResultAs(
-  code: 'MIXTURE_WRITE_FAILED' | 'CONTINUAL_WRITE_FAILED',
+  code: 'MIXTURE_WRITE_FAILED' | 'CONTINUAL_WRITE_FAILED' | 'REPORT_WRITE_FAILED',
   path: string,
   content: string | Uint8Array | Iterable<string>,
 ): void {

@@ -169,6 +169,8 @@ export const ERRORS = {
   CONTINUAL_DIVERGED:
     'stage {stage}, step {step}: loss {loss}, gradient norm {gradNorm}: stopped before the update; the last good checkpoint is {checkpoint}, of step {goodStep}',
   CONTINUAL_WRITE_FAILED: '{path}: {reason}',
+  // reports of runs
+  REPORT_WRITE_FAILED: '{path}: {reason}',
   // exports for other trainers
   EXPORT_FOREIGN:
     '{path} holds what no export has written: {what}; choose another folder, or move it away',

@@ -29,6 +29,8 @@ const COMMANDS = new Map<string, () => Promise<Command>>([
   ['mix', async () => (await import('./mix.ts')).mixCommand()],
   ['continue', async () => (await import('./continue.ts')).continueCommand()],
   ['cluster', async () => (await import('./cluster.ts')).clusterCommand()],
+  ['show', async () => (await import('./show.ts')).showCommand()],
+  ['report', async () => (await import('./report.ts')).reportCommand()],
   ['models', async () => (await import('./models.ts')).modelsCommand()],
   ['build-native', async () => (await import('./build-native.ts')).buildNativeCommand()],
 ]);

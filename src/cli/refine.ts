@@ -8,7 +8,6 @@ import { refineCorpus } from '../refine/run.ts';
 import type { RefineCorpusOptions } from '../refine/run-options.ts';
 import type { RunSummary } from '../refine/statistics.ts';
 import { parseWorker } from '../refine/worker-share.ts';
-import { BeforeAfter, wantsColour } from './before-after.ts';
 import { openEvents } from './events.ts';
 import { untilInterrupted } from './interrupt.ts';
 import { planTable } from './plan-table.ts';
@@ -246,8 +245,7 @@ export function refineCommand(): Command {
       const progress = await progressPrinter({ json: flags.json ?? false });
       await using events = openEvents(flags.eventsFd, isStream);
       const toTable = flags.out !== '-' && !flags.json;
-      const shown =
-        toTable && flags.show ? new BeforeAfter(flags.show, wantsColour(process.stdout)) : null;
+      const shown = toTable && flags.show ? await openBeforeAfter(flags.show) : null;
       try {
         await untilInterrupted(INTERRUPT_WORDS, async (stop) => {
           const summary = await refineCorpus({
@@ -367,4 +365,13 @@ function defined<T extends object>(values: T): Partial<T> {
   return Object.fromEntries(
     Object.entries(values).filter(([, value]) => value !== undefined),
   ) as Partial<T>;
+}
+
+/** Loaded where somebody asks: few runs show anything. */
+async function openBeforeAfter(limit: number) {
+  const [{ BeforeAfter }, { wantsColour }] = await Promise.all([
+    import('./before-after.ts'),
+    import('./colour.ts'),
+  ]);
+  return new BeforeAfter(limit, wantsColour(process.stdout));
 }

@@ -30,6 +30,7 @@ const schema = z.object({
   files: z.array(unitFile),
   scores: unitFile.optional(),
   seconds: z.number(),
+  endedAt: z.number().optional(),
 });
 
 /**

@@ -383,6 +383,7 @@ export class Run {
       files,
       ...(scores && { scores }),
       seconds,
+      endedAt: Date.now(),
     });
     this.#inFlight.delete(unit.index);
     this.#stopping.moved();

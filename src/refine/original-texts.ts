@@ -1,31 +1,69 @@
 /**
  * Texts as they went into a run: from the rows themselves where the output tells (finished-run.ts), else from the inputs,
- * which have to be what the run has read.
+ * which have to be what the run has read. Other columns of the inputs too: rows that were dropped have none in the output.
+ *
+ * Where the last call ended the next one goes on, so that rows in ascending order cost one reading of their inputs. Calls
+ * wait for each other.
  */
 import { isNullAt } from '../batch/document-batch.ts';
 import { onlyColumns } from '../corpus/columns.ts';
 import { formatOf } from '../corpus/formats.ts';
 import { planCorpus } from '../corpus/plan.ts';
-import type { CorpusFormat, CorpusPlan, CorpusUnit } from '../corpus/types.ts';
+import type {
+  CorpusFormat,
+  CorpusPlan,
+  CorpusUnit,
+  PlainValue,
+  UnitBatch,
+} from '../corpus/types.ts';
 import { checkUnchanged } from '../corpus/unchanged.ts';
 import { openUnit } from '../corpus/unit.ts';
 import { GristmillError, isGristmillError } from '../errors.ts';
 import { borrowSlabs } from './borrowed-slabs.ts';
 import { type FinishedRow, type FinishedRun, inputRange } from './finished-run.ts';
+import { valuesOf } from './part-rows.ts';
 
 /** Plans of inputs that are kept. */
 const MAX_PLANS = 8;
 const lossy = new TextDecoder('utf-8', { ignoreBOM: true });
 
-/** See the file's header. Rows of one input file come cheapest together. */
+/** A row as it went in. */
+export interface InputRow {
+  readonly text: string | null;
+  /** Values of the columns that were asked for; none where the text came from the output. */
+  readonly values: Readonly<Record<string, PlainValue>>;
+}
+
+/** A place in an input. */
+interface Cursor {
+  readonly key: string;
+  readonly borrowed: ReturnType<typeof borrowSlabs>;
+  readonly batches: AsyncGenerator<UnitBatch>;
+  batch: UnitBatch | null;
+}
+
+/** What one reading is to find. */
+interface Wanted {
+  readonly rows: ReadonlyMap<number, FinishedRow>;
+  readonly first: number;
+  readonly last: number;
+  readonly into: Map<FinishedRow, InputRow>;
+}
+
+/** See the file's header. */
 export class OriginalTexts {
   readonly #run: FinishedRun;
   readonly #plans = new Map<string, Promise<CorpusPlan>>();
   readonly #signal: AbortSignal | undefined;
+  readonly #columns: readonly string[];
+  #cursor: Cursor | null = null;
+  #turn: Promise<unknown> = Promise.resolve();
 
-  constructor(run: FinishedRun, signal?: AbortSignal) {
+  /** @param columns of the inputs, for {@link inputs}; an input that lacks one has no value of it */
+  constructor(run: FinishedRun, signal?: AbortSignal, columns: readonly string[] = []) {
     this.#run = run;
     this.#signal = signal;
+    this.#columns = columns;
   }
 
   /**
@@ -35,17 +73,35 @@ export class OriginalTexts {
    * @throws RUN_ORIGINAL_GONE where an input is gone or another one; CORPUS_*, ABORTED
    */
   async of(rows: readonly FinishedRow[]): Promise<(string | null)[]> {
-    const texts = new Map<FinishedRow, string | null>();
-    const missing = rows.filter((row) => {
-      if (row.original === undefined) return true;
-      texts.set(row, row.original);
-      return false;
-    });
-    if (missing.length > 0) await this.#read(missing, texts);
-    return rows.map((row) => texts.get(row) ?? null);
+    const missing = rows.filter(({ original }) => original === undefined);
+    const found = await this.#inTurn(missing);
+    return rows.map((row) => row.original ?? found.get(row)?.text ?? null);
   }
 
-  async #read(rows: readonly FinishedRow[], into: Map<FinishedRow, string | null>): Promise<void> {
+  /** The same with columns of the input, for which it is read in any case. @throws as {@link of} */
+  async inputs(rows: readonly FinishedRow[]): Promise<InputRow[]> {
+    const found = await this.#inTurn(rows);
+    return rows.map((row) => found.get(row) ?? { text: row.original ?? null, values: {} });
+  }
+
+  /** Closes what is open. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#turn.catch(() => undefined);
+    await this.#close();
+  }
+
+  #inTurn(rows: readonly FinishedRow[]): Promise<Map<FinishedRow, InputRow>> {
+    const read = async (): Promise<Map<FinishedRow, InputRow>> => {
+      const into = new Map<FinishedRow, InputRow>();
+      if (rows.length > 0) await this.#read(rows, into);
+      return into;
+    };
+    const turn = this.#turn.then(read, read);
+    this.#turn = turn.catch(() => undefined);
+    return turn;
+  }
+
+  async #read(rows: readonly FinishedRow[], into: Map<FinishedRow, InputRow>): Promise<void> {
     const { unit } = rows[0]!;
     const { path, kind, start, end } = inputRange(this.#run.unit(unit).input);
     const gone = (reason: string, cause?: unknown): GristmillError =>
@@ -55,8 +111,12 @@ export class OriginalTexts {
         'units of this file before it are not committed, so that its rows have no numbers',
       );
     }
-    const wanted = new Map(rows.map((row) => [row.row!, row]));
-    const last = rows.at(-1)!.row!;
+    const wanted: Wanted = {
+      rows: new Map(rows.map((row) => [row.row!, row])),
+      first: rows[0]!.row!,
+      last: rows.at(-1)!.row!,
+      into,
+    };
     try {
       const plan = await this.#planOf(path, gone);
       let before = 0;
@@ -69,42 +129,72 @@ export class OriginalTexts {
         }
         const stretch: CorpusUnit =
           kind === 'bytes' ? { ...part, byteStart: start, byteEnd: end } : part;
-        if (await this.#readPart(plan, stretch, wanted, last, into)) return;
+        if (await this.#readPart(plan, stretch, wanted)) return;
         if (kind === 'bytes') return;
       }
     } catch (error) {
+      await this.#close();
       if (!isGristmillError(error) || !error.code.startsWith('CORPUS_')) throw error;
       throw gone(error.message, error);
     }
   }
 
   /** @returns whether the last one was found */
-  async #readPart(
-    plan: CorpusPlan,
-    part: CorpusUnit,
-    wanted: ReadonlyMap<number, FinishedRow>,
-    last: number,
-    into: Map<FinishedRow, string | null>,
-  ): Promise<boolean> {
-    const options = { reject: 'lines' as const, ...(this.#signal && { signal: this.#signal }) };
-    using borrowed = borrowSlabs();
-    for await (const input of openUnit(plan, part, borrowed.slabs, options)) {
-      const { batch, carry, rowNumbers } = input;
-      try {
-        const { text } = batch;
-        for (const [at, number] of rowNumbers.entries()) {
-          const row = wanted.get(Number(number));
-          if (!row) continue;
-          const bytes = text.data.subarray(text.offsets[at], text.offsets[at + 1]);
-          into.set(row, isNullAt(text, at) ? null : lossy.decode(bytes));
-        }
-        if (rowNumbers.length > 0 && Number(rowNumbers.at(-1)) >= last) return true;
-      } finally {
-        batch.release();
-        carry.release();
-      }
+  async #readPart(plan: CorpusPlan, part: CorpusUnit, wanted: Wanted): Promise<boolean> {
+    const key = JSON.stringify([plan.files[0]!.path, part.index, part.byteStart]);
+    const open = this.#cursor;
+    const isBehind = !open?.batch || Number(open.batch.rowNumbers[0] ?? 0n) > wanted.first;
+    if (open?.key !== key || isBehind) {
+      await this.#close();
+      const options = { reject: 'lines' as const, ...(this.#signal && { signal: this.#signal }) };
+      const borrowed = borrowSlabs();
+      const batches = openUnit(plan, part, borrowed.slabs, options);
+      this.#cursor = { key, borrowed, batches, batch: null };
     }
+    const cursor = this.#cursor!;
+    while (cursor.batch || (await advance(cursor))) {
+      if (await this.#take(cursor.batch!, wanted)) return true;
+      if (!(await advance(cursor))) break;
+    }
+    await this.#close();
     return false;
+  }
+
+  async #take(input: UnitBatch, { rows, last, into }: Wanted): Promise<boolean> {
+    const { batch, carry, rowNumbers } = input;
+    const found = [...rowNumbers].flatMap((number, at) => {
+      const row = rows.get(Number(number));
+      return row ? [{ row, at }] : [];
+    });
+    const isCarried = this.#columns.length > 0 && found.length > 0;
+    const carried = isCarried
+      ? await valuesOf(
+          carry,
+          Int32Array.from(found, ({ at }) => at),
+        )
+      : null;
+    for (const [index, { row, at }] of found.entries()) {
+      const { text } = batch;
+      const bytes = text.data.subarray(text.offsets[at], text.offsets[at + 1]);
+      const values = this.#columns.map((name) => [name, carried?.(name, index) as PlainValue]);
+      into.set(row, {
+        text: isNullAt(text, at) ? null : lossy.decode(bytes),
+        values: Object.fromEntries(values),
+      });
+    }
+    return rowNumbers.length > 0 && Number(rowNumbers.at(-1)) >= last;
+  }
+
+  async #close(): Promise<void> {
+    const cursor = this.#cursor;
+    this.#cursor = null;
+    if (!cursor) return;
+    release(cursor);
+    try {
+      await cursor.batches.return(undefined);
+    } finally {
+      cursor.borrowed[Symbol.dispose]();
+    }
   }
 
   #planOf(path: string, gone: (reason: string) => GristmillError): Promise<CorpusPlan> {
@@ -134,6 +224,20 @@ export class OriginalTexts {
       ...(typeof maxLineBytes === 'number' && { maxLineBytes }),
       ...(this.#signal && { signal: this.#signal }),
     });
-    return onlyColumns(plan, new Set([this.#run.columns.text]));
+    return onlyColumns(plan, new Set([this.#run.columns.text, ...this.#columns]));
   }
+}
+
+/** @returns whether there is another batch */
+async function advance(cursor: Cursor): Promise<boolean> {
+  release(cursor);
+  const next = await cursor.batches.next();
+  cursor.batch = next.done ? null : next.value;
+  return !next.done;
+}
+
+function release(cursor: Cursor): void {
+  cursor.batch?.batch.release();
+  cursor.batch?.carry.release();
+  cursor.batch = null;
 }

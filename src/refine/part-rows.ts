@@ -83,8 +83,8 @@ export async function* partRows(path: string, range: PartRange): AsyncGenerator<
   }
 }
 
-/** Of JSON lines every field, whatever the lines in front have: an inferred column is one that those had. */
-async function valuesOf(
+/** Values of selected rows by column. Of JSON lines every field, whatever the lines in front have: an inferred column is one that those had. */
+export async function valuesOf(
   carry: CarriedColumns,
   rows: Int32Array | null,
 ): Promise<(column: string, row: number) => unknown> {

@@ -22,6 +22,8 @@ export interface UnitRecord {
   /** The scores of its rows, where they are kept. */
   readonly scores?: UnitFile;
   readonly seconds: number;
+  /** Milliseconds since 1970, when it was written; runs of earlier versions do not say. */
+  readonly endedAt?: number;
 }
 
 /** What the plan says of a unit. */

@@ -1,0 +1,133 @@
+/** `gristmill show`: documents of a finished run before and after, in the terminal. */
+import { spawn } from 'node:child_process';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { FinishedRun } from '../refine/finished-run.ts';
+import {
+  type ChosenOptions,
+  type ChosenRow,
+  chosenRows,
+  type RowCondition,
+  rowCondition,
+} from '../report/chosen-rows.ts';
+import { COLOUR_CHOICES, type ColourChoice, painter, wantsColour } from './colour.ts';
+import { untilInterrupted } from './interrupt.ts';
+import { cutText, type DiffView, diffText, removedText } from './terminal-diff.ts';
+
+interface Flags {
+  readonly sample?: number;
+  readonly seed?: number;
+  readonly where?: readonly RowCondition[];
+  readonly sort?: 'row' | 'score' | 'share';
+  readonly id?: string;
+  readonly context: number;
+  readonly color: ColourChoice;
+  readonly pager: boolean;
+  readonly json?: boolean;
+}
+
+const INTERRUPT_WORDS = { ending: 'stopping', ended: 'nothing was changed' };
+const MAX_WIDTH = 2_000;
+const MAX_LINES = 5_000;
+
+function whole(least: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (text.trim() !== '' && Number.isSafeInteger(value) && value >= least) return value;
+    throw new InvalidArgumentError(`expected a whole number of at least ${least}.`);
+  };
+}
+
+export function showCommand(): Command {
+  return new Command('show')
+    .description('documents of a finished run before and after, line by line')
+    .argument('<dir>', 'folder of a refine run')
+    .option('--sample <n>', 'documents, drawn from those that meet the conditions (10)', whole(1))
+    .option('--seed <n>', 'of the sample (1)', whole(0))
+    .option(
+      '--where <condition>',
+      'status=edited, reason=…, score<0.2, or a column of the corpus; repeatable',
+      (text: string, before: readonly RowCondition[] = []) => [...before, rowCondition(text)],
+    )
+    .addOption(
+      new Option('--sort <field>', 'greatest first, or in the order of the input').choices([
+        'row',
+        'score',
+        'share',
+      ]),
+    )
+    .option('--id <id>', 'the document of this id')
+    .option('--context <n>', 'lines that stay beside a change', whole(0), 2)
+    .addOption(
+      new Option('--color <when>', 'colours; auto heeds NO_COLOR, FORCE_COLOR and the terminal')
+        .choices(COLOUR_CHOICES)
+        .default('auto'),
+    )
+    .option('--no-pager', 'never page through less')
+    .option('--json', 'print one JSON object')
+    .action((dir: string, flags: Flags) =>
+      untilInterrupted(INTERRUPT_WORDS, (signal) => show(dir, flags, signal)),
+    );
+}
+
+async function show(dir: string, flags: Flags, signal: AbortSignal): Promise<void> {
+  const { sample, seed, sort, where = [], id, context, color, pager, json } = flags;
+  const wanted: ChosenOptions = {
+    signal,
+    where: id === undefined ? where : [...where, { field: 'id', operator: '=', value: id }],
+    ...(sample !== undefined && { sample }),
+    ...(seed !== undefined && { seed }),
+    ...(sort !== undefined && { sort }),
+  };
+  const documents = await chosenRows(FinishedRun.open(dir), wanted);
+  if (json) {
+    const plain = documents.map(
+      ({ row: { values: _, original: __, text: ___, ...row }, ...texts }) => {
+        return { ...row, ...texts };
+      },
+    );
+    process.stdout.write(`${JSON.stringify({ documents: plain })}\n`);
+    return;
+  }
+  const hasColour = wantsColour(process.stdout, color);
+  const paint = painter(hasColour);
+  const view = { paint, hasColour, maxWidth: MAX_WIDTH, maxLines: MAX_LINES, context };
+  const text = documents.map((document) => `${documentText(document, view)}\n`).join('\n');
+  const said = text === '' ? 'No document meets the conditions.\n' : text;
+  if (pager && process.stdout.isTTY && (await paged(said))) return;
+  process.stdout.write(said);
+}
+
+function documentText({ row, before, after, removedShare }: ChosenRow, view: DiffView): string {
+  const { status, reason, score, unit, id } = row;
+  const place = row.row === null ? `unit ${unit}, row ${row.position} of it` : `row ${row.row}`;
+  const name = id === null ? place : `${place} (${cutText(id, 200)})`;
+  const facts = [
+    reason === null || reason === status ? null : reason,
+    score === null ? null : `score ${score.toFixed(3)}`,
+    removedShare === null || status !== 'edited'
+      ? null
+      : `${(100 * removedShare).toFixed(1)} % of characters removed`,
+  ].filter((fact) => fact !== null);
+  const head = `${view.paint('bold', name)} ${status}${facts.length > 0 ? ` (${cutText(facts.join(', '), 300)})` : ''}`;
+  if (before === null) return `${head}\n  (no text)`;
+  if (status === 'dropped') return [head, ...removedText(before, view)].join('\n');
+  if (status !== 'edited') {
+    const lines = before.split('\n').slice(0, view.maxLines);
+    return [head, ...lines.map((line) => `  ${cutText(line, view.maxWidth)}`)].join('\n');
+  }
+  const { summary, lines } = diffText(before, after ?? '', view);
+  return [`${head}: ${summary}`, ...lines].join('\n');
+}
+
+/** @returns whether a pager has shown it */
+function paged(text: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    // -F: what fits on a screen is printed; -X: and stays there.
+    const less = spawn('less', ['-R', '-F', '-X'], { stdio: ['pipe', 'inherit', 'inherit'] });
+    less.on('error', () => resolve(false));
+    less.on('close', () => resolve(true));
+    // Whoever leaves the pager has seen enough.
+    less.stdin.on('error', () => undefined);
+    less.stdin.end(text);
+  });
+}

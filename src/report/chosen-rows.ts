@@ -1,0 +1,117 @@
+/**
+ * Documents of a finished run that somebody wants to see: those that meet some conditions, a seeded sample of them, with their
+ * texts. A first pass looks at columns without texts and keeps positions alone; texts are read of what was chosen.
+ */
+import { GristmillError } from '../errors.ts';
+import type { FinishedRow, FinishedRun } from '../refine/finished-run.ts';
+import { OriginalTexts } from '../refine/original-texts.ts';
+import { seededRandom } from '../seeded.ts';
+
+/** A condition: a field of a row (`status`, `reason`, `id`, `score`, `row`) or a column, and what it has to be. */
+export interface RowCondition {
+  readonly field: string;
+  readonly operator: '=' | '!=' | '<' | '>';
+  readonly value: string;
+}
+
+/** What is wanted. */
+export interface ChosenOptions {
+  readonly where?: readonly RowCondition[];
+  /** Documents, drawn from those that meet all conditions. Default 10. */
+  readonly sample?: number;
+  /** Default 1. */
+  readonly seed?: number;
+  /** Order of the documents. Default: that of the input. */
+  readonly sort?: 'row' | 'score' | 'share';
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** A document with its texts. */
+export interface ChosenRow {
+  readonly row: FinishedRow;
+  readonly before: string | null;
+  readonly after: string | null;
+  /** Of the characters before that went; null without a text before. */
+  readonly removedShare: number | null;
+}
+
+const FIELDS = ['status', 'reason', 'id', 'score', 'row', 'program'];
+const CONDITION = /^([^=!<>]+)(=|!=|<|>)(.*)$/s;
+
+/** Reads `field=value`, `field!=value`, `field<number`, `field>number`. @throws OPTION_INVALID */
+export function rowCondition(text: string): RowCondition {
+  const found = CONDITION.exec(text);
+  const [, field, operator, value] = found ?? [];
+  const isNumeric = operator === '<' || operator === '>';
+  if (!found || (isNumeric && !Number.isFinite(Number(value === '' ? 'x' : value)))) {
+    const expected = 'field=value, field!=value, field<number or field>number';
+    throw new GristmillError('OPTION_INVALID', { option: '--where', expected, received: text });
+  }
+  return { field: field!.trim(), operator: operator as RowCondition['operator'], value: value! };
+}
+
+/** Chooses documents of a run. @throws RUN_ORIGINAL_GONE, CORPUS_*, ABORTED */
+export async function chosenRows(
+  run: FinishedRun,
+  options: ChosenOptions = {},
+): Promise<ChosenRow[]> {
+  const { where = [], sample = 10, seed = 1, sort = 'row', signal } = options;
+  const columns = [...new Set(where.map(({ field }) => field))].filter(
+    (name) => !FIELDS.includes(name),
+  );
+  const random = seededRandom(seed);
+  const places: { unit: number; position: number }[] = [];
+  let seen = 0;
+  for (const { unit } of run.units) {
+    for await (const rows of run.rows(unit, { columns, signal })) {
+      for (const row of rows) {
+        if (!where.every((condition) => meets(row, condition))) continue;
+        seen++;
+        const place = places.length < sample ? places.length : Math.floor(random() * seen);
+        if (place < sample) places[place] = { unit, position: row.position };
+      }
+    }
+  }
+  places.sort((one, other) => one.unit - other.unit || one.position - other.position);
+  await using originals = new OriginalTexts(run, signal);
+  const chosen: ChosenRow[] = [];
+  for (const { unit, position } of places) {
+    for await (const [row] of run.rows(unit, {
+      from: position,
+      to: position + 1,
+      text: true,
+      signal,
+    })) {
+      if (row) chosen.push(await withTexts(row, originals));
+    }
+  }
+  return sorted(chosen, sort);
+}
+
+async function withTexts(row: FinishedRow, originals: OriginalTexts): Promise<ChosenRow> {
+  const [before = null] = await originals.of([row]);
+  const after = row.status === 'dropped' ? null : row.text;
+  const isKnown = before !== null && before !== '';
+  const removedShare = isKnown ? Math.max(0, 1 - (after ?? '').length / before.length) : null;
+  return { row, before, after, removedShare };
+}
+
+/** Greatest first, but for the order of the input. */
+function sorted(rows: readonly ChosenRow[], sort: NonNullable<ChosenOptions['sort']>): ChosenRow[] {
+  if (sort === 'row') return [...rows];
+  const keyOf = ({ row, removedShare }: ChosenRow): number =>
+    (sort === 'score' ? row.score : removedShare) ?? -1;
+  return rows.toSorted((one, other) => keyOf(other) - keyOf(one));
+}
+
+function meets(row: FinishedRow, { field, operator, value }: RowCondition): boolean {
+  const found = FIELDS.includes(field)
+    ? row[field as 'status' | 'reason' | 'id' | 'score' | 'row' | 'program']
+    : row.values[field];
+  if (operator === '<' || operator === '>') {
+    if (typeof found !== 'number' && typeof found !== 'bigint') return false;
+    return operator === '<' ? Number(found) < Number(value) : Number(found) > Number(value);
+  }
+  const isEqual = found === null || found === undefined ? value === '' : String(found) === value;
+  return isEqual === (operator === '=');
+}
