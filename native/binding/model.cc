@@ -3,9 +3,12 @@
 // vocabularyDifference(model, tokenizer) -> Promise<string>.
 #include "binding/model.h"
 
+#include <gguf.h>
+
 #include <algorithm>
 #include <vector>
 
+#include "binding/convert.h"
 #include "binding/promise_worker.h"
 #include "engine/gguf_file.h"
 #include "engine/random_model.h"
@@ -21,7 +24,7 @@ class InspectWorker : public PromiseWorker {
   InspectWorker(Napi::Env env, std::string path) : PromiseWorker(env), path_(std::move(path)) {}
 
  private:
-  void Work() override { model_ = engine::ReadModelFile(path_); }
+  void Work() override { model_ = engine::ReadModelFile(path_, &metadata_); }
 
   Napi::Value Result(Napi::Env env) override {
     Napi::Object result = Napi::Object::New(env);
@@ -57,6 +60,7 @@ class InspectWorker : public PromiseWorker {
       groups.Set(groups.Length(), entry);
     }
     result.Set("tensors", groups);
+    result.Set("encoder", Encoder(env));
     try {
       if (model_.kind.empty()) engine::CheckRunnable(model_);
       result.Set("runnable", true);
@@ -66,8 +70,20 @@ class InspectWorker : public PromiseWorker {
     return result;
   }
 
+  // The bytes under `gristmill.encoder`, which models that score have; null without them.
+  Napi::Value Encoder(Napi::Env env) const {
+    const int64_t id = gguf_find_key(metadata_.get(), "gristmill.encoder");
+    if (id < 0 || gguf_get_kv_type(metadata_.get(), id) != GGUF_TYPE_ARRAY ||
+        gguf_get_arr_type(metadata_.get(), id) != GGUF_TYPE_UINT8) {
+      return env.Null();
+    }
+    const auto* bytes = static_cast<const uint8_t*>(gguf_get_arr_data(metadata_.get(), id));
+    return NewArray<uint8_t>(env, std::span(bytes, gguf_get_arr_n(metadata_.get(), id)));
+  }
+
   std::string path_;
   engine::ModelFile model_;
+  engine::GgufPointer metadata_;
 };
 
 class RandomModelWorker : public PromiseWorker {

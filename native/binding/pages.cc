@@ -4,6 +4,8 @@
 // Views are read while the call lasts and not kept.
 #include "binding/pages.h"
 
+#include <algorithm>
+#include <bit>
 #include <cmath>
 
 #include "binding/convert.h"
@@ -311,6 +313,27 @@ Napi::Value SpreadScoresJs(const Napi::CallbackInfo& info) {
   });
 }
 
+// floatsOfBf16(words) -> Float32Array
+Napi::Value FloatsOfBf16(const Napi::CallbackInfo& info) {
+  return Guarded(info.Env(), [&]() -> Napi::Value {
+    const std::span<const uint16_t> words = ViewOf<uint16_t>(info[0], "words");
+    auto floats = Napi::Float32Array::New(info.Env(), words.size());
+    float* to = floats.Data();
+    for (const uint16_t word : words) *to++ = std::bit_cast<float>(uint32_t{word} << 16);
+    return floats;
+  });
+}
+
+// areFinite(values) -> boolean
+Napi::Value AreFinite(const Napi::CallbackInfo& info) {
+  return Guarded(info.Env(), [&]() -> Napi::Value {
+    const std::span<const float> values = ViewOf<float>(info[0], "values");
+    const bool all = std::all_of(values.begin(), values.end(),
+                                 [](float value) { return std::isfinite(value); });
+    return Napi::Boolean::New(info.Env(), all);
+  });
+}
+
 // characterTable() -> {unicode, plain, folded, classes}: by UTF-16 unit; for tests
 Napi::Value CharacterTable(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
@@ -361,6 +384,8 @@ void ExportPages(Napi::Env env, Napi::Object exports) {
   add("binRows", BinRows);
   add("regressionLogits", RegressionLogits);
   add("treeLogits", TreeLogits);
+  add("floatsOfBf16", FloatsOfBf16);
+  add("areFinite", AreFinite);
   add("logitColumns", LogitColumns);
   add("pageVerdict", PageVerdict);
   add("spreadScores", SpreadScoresJs);

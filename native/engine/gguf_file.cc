@@ -29,16 +29,17 @@ constexpr uint64_t kMaxTensors = 1 << 14;
   throw CodedError("ENGINE_MODEL_INVALID", {{"file", path}, {"reason", reason}});
 }
 
-struct GgufDeleter {
-  void operator()(gguf_context* gguf) const { gguf_free(gguf); }
-};
-using GgufPointer = std::unique_ptr<gguf_context, GgufDeleter>;
+// Files up to here are read whole: ggml reads arrays element by element, and out of memory that
+// takes a third of the time.
+constexpr uint64_t kWholeBytes = 4 << 20;
+
+using File = std::unique_ptr<FILE, int (*)(FILE*)>;
 
 void CheckMagic(const std::string& path, uint64_t file_bytes) {
   if (file_bytes < kMinFileBytes) {
     Invalid(path, "only " + std::to_string(file_bytes) + " bytes long, not a GGUF file");
   }
-  std::unique_ptr<FILE, int (*)(FILE*)> file(std::fopen(path.c_str(), "rb"), std::fclose);
+  File file(std::fopen(path.c_str(), "rb"), std::fclose);
   if (!file) {
     throw CodedError("ENGINE_MODEL_MISSING", {{"file", path}, {"reason", std::strerror(errno)}});
   }
@@ -58,6 +59,18 @@ void CheckMagic(const std::string& path, uint64_t file_bytes) {
   };
   count(8, "tensors", kMaxTensors);
   count(16, "metadata entries", kMaxEntries);
+}
+
+// The metadata of a file; null where ggml refuses it.
+GgufPointer OpenMetadata(const std::string& path, uint64_t file_bytes) {
+  const gguf_init_params params = {.no_alloc = true, .ctx = nullptr};
+  if (file_bytes > kWholeBytes) return GgufPointer(gguf_init_from_file(path.c_str(), params));
+  std::vector<unsigned char> bytes(file_bytes);
+  File file(std::fopen(path.c_str(), "rb"), std::fclose);
+  if (!file || std::fread(bytes.data(), 1, bytes.size(), file.get()) != bytes.size()) {
+    Invalid(path, "cannot be read");
+  }
+  return GgufPointer(gguf_init_from_buffer(bytes.data(), bytes.size(), params));
 }
 
 // The integer under `key`, -1 when there is none.
@@ -131,7 +144,9 @@ std::string TokenText(const gguf_context* gguf, int64_t list, int64_t token) {
 
 }  // namespace
 
-ModelFile ReadModelFile(const std::string& path) {
+void GgufDeleter::operator()(gguf_context* gguf) const { gguf_free(gguf); }
+
+ModelFile ReadModelFile(const std::string& path, GgufPointer* metadata) {
   namespace fs = std::filesystem;
   LoadBackends();
   std::error_code failed;
@@ -146,7 +161,7 @@ ModelFile ReadModelFile(const std::string& path) {
   CheckMagic(path, model.file_bytes);
 
   TakeLogErrors();
-  const GgufPointer owner(gguf_init_from_file(path.c_str(), {.no_alloc = true, .ctx = nullptr}));
+  GgufPointer owner = OpenMetadata(path, model.file_bytes);
   const gguf_context* gguf = owner.get();
   if (gguf == nullptr) {
     const std::string reason = TakeLogErrors();
@@ -190,6 +205,7 @@ ModelFile ReadModelFile(const std::string& path) {
     model.model_problem = ProblemOfModel(gguf, model.architecture);
     model.direction_problem = ProblemOfDirection(gguf, model.architecture);
   }
+  if (metadata != nullptr) *metadata = std::move(owner);
   return model;
 }
 

@@ -5,11 +5,19 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+struct gguf_context;
+
 namespace gristmill::engine {
+
+struct GgufDeleter {
+  void operator()(gguf_context* gguf) const;
+};
+using GgufPointer = std::unique_ptr<gguf_context, GgufDeleter>;
 
 // Tensors of one storage type.
 struct TensorGroup {
@@ -49,8 +57,9 @@ struct ModelFile {
   std::string direction_problem;    // why it cannot write text, though it computes
 };
 
-// Throws ENGINE_MODEL_MISSING or ENGINE_MODEL_INVALID.
-ModelFile ReadModelFile(const std::string& path);
+// Throws ENGINE_MODEL_MISSING or ENGINE_MODEL_INVALID. The metadata goes to `metadata` where it is
+// given: parsing it again costs as much as the first time.
+ModelFile ReadModelFile(const std::string& path, GgufPointer* metadata = nullptr);
 
 // Throws ENGINE_ARCHITECTURE_UNSUPPORTED unless the engine can run the model; ENGINE_MODEL_INVALID
 // when llama.cpp would end the process over it.

@@ -83,16 +83,12 @@ LineScorer::~LineScorer() {
 }
 
 void LineScorer::ReadFile(const std::string& path) {
-  const ModelFile file = ReadModelFile(path);
+  GgufPointer gguf;
+  const ModelFile file = ReadModelFile(path, &gguf);
   const bool has_network = file.architecture == "llama-embed";
   if (!has_network && file.architecture != "gristmill-scorer") {
     Unsupported(file, "expected llama-embed or gristmill-scorer");
   }
-  ggml_context* loaded = nullptr;
-  const std::unique_ptr<gguf_context, void (*)(gguf_context*)> gguf(
-      gguf_init_from_file(path.c_str(), {.no_alloc = false, .ctx = &loaded}), gguf_free);
-  const std::unique_ptr<ggml_context, void (*)(ggml_context*)> tensors(loaded, ggml_free);
-  if (!gguf) Invalid(path, "it cannot be read");
   const int64_t kind = gguf_find_key(gguf.get(), "gristmill.kind");
   if (kind < 0 || gguf_get_kv_type(gguf.get(), kind) != GGUF_TYPE_STRING) {
     Unsupported(file, "no gristmill.kind: not a model that scores lines or documents");
@@ -117,6 +113,11 @@ void LineScorer::ReadFile(const std::string& path) {
   n_embd_ = static_cast<int32_t>(file.n_embd);
   n_ctx_ = static_cast<int32_t>(file.n_ctx_train);
 
+  ggml_context* loaded = nullptr;
+  const GgufPointer whole(
+      gguf_init_from_file(path.c_str(), {.no_alloc = false, .ctx = &loaded}));
+  const std::unique_ptr<ggml_context, void (*)(ggml_context*)> tensors(loaded, ggml_free);
+  if (!whole) Invalid(path, "it cannot be read");
   const ggml_tensor* table = ggml_get_tensor(tensors.get(), "token_embd.weight");
   expect(table != nullptr && table->ne[0] == n_embd_ && table->ne[1] > 0 &&
              table->ne[1] <= INT_MAX / n_embd_,

@@ -8,10 +8,19 @@
  * file is half as large, and the log-odds move by less than one part in a hundred.
  * Little-endian, as GGUF is.
  */
-import * as z from 'zod';
 import { GristmillError } from '../errors.ts';
+import { native } from '../native/index.ts';
 import { type Bins, nativeBins } from './bins.ts';
 import type { Calibration, RetentionThreshold } from './calibration.ts';
+import {
+  ARRAYS,
+  type ArrayType,
+  type BinSizes,
+  ENCODER_VERSION,
+  type EncoderHeader,
+  HeaderFault,
+  readHeader,
+} from './encoder-header.ts';
 import { DOCUMENT_FEATURES, N_LINE_FEATURES, N_LOGIT_FEATURES } from './feature-names.ts';
 import type { LineEncoder } from './line-encoder.ts';
 import type { LineStack } from './stack.ts';
@@ -29,55 +38,7 @@ export interface ScoringEncoder {
   readonly thresholds: readonly RetentionThreshold[];
 }
 
-/** Raised when the meaning of a feature changes: an older encoder would then be fed other numbers. */
-const VERSION = 2;
-
-const ARRAYS = {
-  f32: Float32Array,
-  i32: Int32Array,
-  u16: Uint16Array,
-  i16: Int16Array,
-  u8: Uint8Array,
-} as const;
-type ArrayType = keyof typeof ARRAYS;
 type AnyArray = Float32Array | Int32Array | Uint16Array | Int16Array | Uint8Array;
-
-const binsSchema = z.strictObject({
-  nFeatures: z.int().min(0).max(4096),
-  maxBins: z.int().min(2).max(256),
-});
-const lineSchema = { slope: z.number(), intercept: z.number() };
-const headerSchema = z.strictObject({
-  version: z.literal(VERSION),
-  kind: z.enum(['line-score', 'document-score']),
-  head: z.enum(['network', 'stack']),
-  treeShare: z.number().min(0).max(1),
-  hashBits: z.int().min(1).max(24),
-  bins: binsSchema,
-  stack: z
-    .strictObject({
-      logisticBins: binsSchema,
-      treeBins: binsSchema,
-      base: z.number(),
-      nTreeFeatures: z.int().min(1).max(4096),
-    })
-    .nullable(),
-  calibration: z.strictObject({
-    ...lineSchema,
-    byDoubt: z.strictObject(lineSchema).optional(),
-  }),
-  thresholds: z.array(
-    z.strictObject({ retention: z.number(), threshold: z.number(), noiseRemoved: z.number() }),
-  ),
-  arrays: z.record(
-    z.string(),
-    z.strictObject({
-      type: z.enum(['f32', 'i32', 'u16', 'i16', 'u8']),
-      length: z.int().min(0),
-      offset: z.int().min(0),
-    }),
-  ),
-});
 
 /** Writes an encoder. */
 export function packEncoder({
@@ -116,7 +77,7 @@ export function packEncoder({
   const sizes = ({ nFeatures, maxBins }: Bins) => ({ nFeatures, maxBins });
   const header = Buffer.from(
     JSON.stringify({
-      version: VERSION,
+      version: ENCODER_VERSION,
       kind,
       head,
       treeShare,
@@ -131,7 +92,7 @@ export function packEncoder({
       calibration,
       thresholds: [...thresholds],
       arrays,
-    } satisfies z.input<typeof headerSchema>),
+    } satisfies EncoderHeader),
   );
   const start = padded(4 + header.length);
   const bytes = new Uint8Array(start + offset);
@@ -154,7 +115,7 @@ export function unpackEncoder(bytes: Uint8Array, file: string): ScoringEncoder {
   const { header, arrayOf } = open(bytes, file);
   const { kind, head, treeShare, hashBits, stack: stacked, calibration, thresholds } = header;
   if (head === 'stack' && !stacked) invalid(file, 'its encoder has no stack to give the verdict');
-  const binsOf = (name: string, sizes: z.infer<typeof binsSchema>): Bins => {
+  const binsOf = (name: string, sizes: BinSizes): Bins => {
     const counts = arrayOf(`${name}.counts`, 'i32', sizes.nFeatures);
     const all = arrayOf(`${name}.cuts`, 'f32');
     const cuts: Float32Array[] = [];
@@ -188,7 +149,7 @@ interface Reader {
     type: T,
     length?: number,
   ) => InstanceType<(typeof ARRAYS)[T]>;
-  readonly binsOf: (name: string, sizes: z.infer<typeof binsSchema>) => Bins;
+  readonly binsOf: (name: string, sizes: BinSizes) => Bins;
   readonly file: string;
   /** Own columns of a line or a document. */
   readonly nFeatures: number;
@@ -197,12 +158,7 @@ interface Reader {
 }
 
 function readStack(
-  {
-    logisticBins,
-    treeBins,
-    base,
-    nTreeFeatures,
-  }: NonNullable<z.infer<typeof headerSchema>['stack']>,
+  { logisticBins, treeBins, base, nTreeFeatures }: NonNullable<EncoderHeader['stack']>,
   { arrayOf, binsOf, file, nFeatures, nLogits }: Reader,
 ): LineStack {
   const words = arrayOf('logistic.words', 'u16');
@@ -229,11 +185,11 @@ function readStack(
   };
   checkTrees(trees, file);
   const nBinWeights = logisticBins.nFeatures * logisticBins.maxBins;
-  const wordWeights = fromBf16(words);
+  const wordWeights = native().floatsOfBf16(words);
   const binWeights = arrayOf('logistic.weights', 'f32', nBinWeights);
   // Scores would be no numbers.
   for (const weights of [wordWeights, binWeights, trees.leaves]) {
-    if (!weights.every(Number.isFinite)) invalid(file, 'a weight of its stack is no finite number');
+    if (!native().areFinite(weights)) invalid(file, 'a weight of its stack is no finite number');
   }
   return {
     logistic: { bins: binsOf('logistic', logisticBins), wordWeights, binWeights },
@@ -271,15 +227,13 @@ function open(bytes: Uint8Array, file: string) {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const length = bytes.byteLength >= 4 ? view.getUint32(0, true) : Number.POSITIVE_INFINITY;
   if (4 + length > bytes.byteLength) invalid(file, 'its encoder is cut short');
-  let json: unknown;
+  let header: EncoderHeader;
   try {
-    json = JSON.parse(Buffer.from(bytes.subarray(4, 4 + length)).toString('utf8'));
+    header = readHeader(JSON.parse(Buffer.from(bytes.subarray(4, 4 + length)).toString('utf8')));
   } catch (cause) {
-    invalid(file, `the header of its encoder: ${(cause as Error).message}`);
+    const what = cause instanceof HeaderFault ? 'its encoder' : 'the header of its encoder';
+    invalid(file, `${what}: ${(cause as Error).message}`);
   }
-  const parsed = headerSchema.safeParse(json);
-  if (!parsed.success) invalid(file, `its encoder: ${z.prettifyError(parsed.error)}`);
-  const header = parsed.data;
   const start = padded(4 + length);
   const arrayOf: Reader['arrayOf'] = (name, type, expected) => {
     const entry = header.arrays[name];
@@ -317,13 +271,6 @@ function toBf16(values: Float32Array): Uint16Array {
   const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
   // To nearest, ties to even; weights are finite.
   return Uint16Array.from(bits, (word) => (word + 0x7fff + ((word >>> 16) & 1)) >>> 16);
-}
-
-function fromBf16(values: Uint16Array): Float32Array {
-  // The upper halves of little-endian words.
-  const halves = new Uint16Array(2 * values.length);
-  for (let index = 0; index < values.length; index++) halves[2 * index + 1] = values[index]!;
-  return new Float32Array(halves.buffer);
 }
 
 function invalid(file: string, reason: string): never {

@@ -13,7 +13,7 @@ import type {
 } from '../native/lines.ts';
 import { nativeBins } from './bins.ts';
 import type { RetentionThreshold } from './calibration.ts';
-import { type ScoringEncoder, unpackEncoder, unpackThresholds } from './encoder-file.ts';
+import { type ScoringEncoder, unpackEncoder } from './encoder-file.ts';
 import { tableRows } from './line-encoder.ts';
 
 /** Options of {@link openPageScorer}. */
@@ -189,20 +189,6 @@ export async function openPageScorer({
   } catch (error) {
     inner.dispose();
     throw error;
-  }
-}
-
-/**
- * Thresholds by retention of a scoring model, of which nothing else is made ready.
- *
- * @throws as {@link openPageScorer}
- */
-export async function readThresholds(modelPath: string): Promise<readonly RetentionThreshold[]> {
-  const inner = await native().openLineScorer({ modelPath, device: 'cpu', nThreads: 1 });
-  try {
-    return unpackThresholds(inner.info.encoder, modelPath);
-  } finally {
-    inner.dispose();
   }
 }
 

@@ -52,6 +52,17 @@ export interface InspectOptions {
   readonly sha256?: boolean;
 }
 
+/** A description, and what only models that score have. */
+export interface InspectedModel extends ModelDescription {
+  /** What a scoring model needs besides its network (lines/encoder-file.ts); null without it. */
+  readonly encoder: Uint8Array | null;
+}
+
+/** As {@link inspectModel}, with the encoder of a scoring model. */
+export function inspectScorer(file: string): Promise<InspectedModel> {
+  return callNative(native().inspectModel(file)) as Promise<InspectedModel>;
+}
+
 /**
  * Reads the metadata of a GGUF file.
  *
@@ -61,7 +72,7 @@ export async function inspectModel(
   file: string,
   { sha256 = false }: InspectOptions = {},
 ): Promise<ModelDescription> {
-  const description = (await callNative(native().inspectModel(file))) as ModelDescription;
+  const { encoder: _, ...description } = await inspectScorer(file);
   if (!sha256) return description;
   const hash = createHash('sha256');
   for await (const chunk of createReadStream(file, { highWaterMark: 1 << 20 })) hash.update(chunk);

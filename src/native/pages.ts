@@ -98,6 +98,10 @@ export interface NativePages {
   ): { readonly logits: Float32Array; readonly doubt: number };
   /** Scores of all lines from those of lines that are not blank. */
   spreadScores(lineOf: Int32Array, scores: Float32Array, nAllLines: number): Float32Array;
+  /** Floats of which `words` are the upper halves. */
+  floatsOfBf16(words: Uint16Array): Float32Array;
+  /** Whether no value is infinite or no number. */
+  areFinite(values: Float32Array): boolean;
   characterTable(): CharacterTable;
 }
 
@@ -122,6 +126,8 @@ export function pagesWith(addon: NativePages): NativePages {
     logitColumns: coded(addon.logitColumns),
     pageVerdict: coded(addon.pageVerdict),
     spreadScores: coded(addon.spreadScores),
+    floatsOfBf16: coded(addon.floatsOfBf16),
+    areFinite: coded(addon.areFinite),
     characterTable: coded(addon.characterTable),
   };
 }

@@ -5,8 +5,10 @@ import { createHash } from 'node:crypto';
 import { createReadStream, existsSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { GristmillError } from '../errors.ts';
+import type { RetentionThreshold } from '../lines/calibration.ts';
+import { unpackThresholds } from '../lines/encoder-file.ts';
 import { makeFolder } from '../local-path.ts';
-import { inspectModel } from '../model/inspect.ts';
+import { inspectScorer } from '../model/inspect.ts';
 import type { RandomModelPreset } from '../model/random.ts';
 import { cacheFolder, defaultModelFile } from '../paths.ts';
 import type { ModelIdentity } from './run-identity.ts';
@@ -17,6 +19,8 @@ export interface ModelFile extends ModelIdentity {
   readonly kind: string;
   /** Set when the weights are random: its verdicts mean nothing. */
   readonly random: string | null;
+  /** The encoder of a model that scores; null for others. */
+  readonly encoder: Uint8Array | null;
 }
 
 /**
@@ -46,8 +50,17 @@ export async function resolveModel(
   const hash = createHash('sha256');
   for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 })) hash.update(chunk);
   const bytes = statSync(path).size;
-  const { kind } = await inspectModel(path);
-  return { path, bytes, sha256: hash.digest('hex'), random: random ? spec : null, kind };
+  const { kind, encoder } = await inspectScorer(path);
+  return { path, bytes, sha256: hash.digest('hex'), random: random ? spec : null, kind, encoder };
+}
+
+/** Thresholds by retention of a model that scores. @throws ENGINE_MODEL_INVALID */
+export function thresholdsOf({ path, encoder }: ModelFile): readonly RetentionThreshold[] {
+  if (encoder) return unpackThresholds(encoder, path);
+  throw new GristmillError('ENGINE_MODEL_INVALID', {
+    file: path,
+    reason: 'it has no gristmill.encoder',
+  });
 }
 
 async function randomModel(preset: string, seed: number): Promise<string> {

@@ -190,14 +190,15 @@ function resolvedOf(
     if (!identity) return null;
     if (profile === null || profile === undefined) {
       const kind = stage === 'chunk' ? 'line-score' : 'document-score';
-      return { model: { ...identity, kind, random: null }, profile: null };
+      return { model: { ...identity, kind, random: null, encoder: null }, profile: null };
     }
     const parsed = profileSchema.safeParse(profile);
     if (!parsed.success) {
       const reason = `its profile: ${z.prettifyError(parsed.error)}`;
       throw new GristmillError('RUN_LEDGER_INVALID', { file, reason });
     }
-    return { model: { ...identity, kind: 'language', random: null }, profile: parsed.data };
+    const model = { ...identity, kind: 'language', random: null, encoder: null };
+    return { model, profile: parsed.data };
   };
   const asksLines = asked.lineThreshold !== undefined || asked.retention !== undefined;
   const isExecuteGiven = Object.keys(asked.execute ?? {}).length > 0;

@@ -201,7 +201,7 @@ export async function prepare(
       );
     }
   }
-  return { options, resolved, thresholds: await usedThresholds(resolved), reuse: null };
+  return { options, resolved, thresholds: usedThresholds(resolved), reuse: null };
 }
 
 function refuseBesideStream({ keepScores, reuse }: ListedInputs): void {

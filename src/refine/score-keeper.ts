@@ -11,11 +11,11 @@ import { tableOf } from './used-thresholds.ts';
  *
  * @throws RUN_SCORES_NONE where a model decides without scores
  */
-export async function openKeeper(
+export function openKeeper(
   resolved: ResolvedRefiner,
   all: boolean,
   used: RunSummary['thresholds'],
-): Promise<ScoreKeeper> {
+): ScoreKeeper {
   const { document, chunk, options } = resolved;
   if (chunk?.profile) {
     const model = chunk.model.path;
@@ -28,8 +28,8 @@ export async function openKeeper(
       reason: 'documentMode (--doc-mode) generate takes an answer of its model, no score',
     });
   }
-  const documents = document && (await tableOf(resolved, 'document'));
-  const lines = chunk && (await tableOf(resolved, 'chunk'));
+  const documents = document && tableOf(resolved, 'document');
+  const lines = chunk && tableOf(resolved, 'chunk');
   return keeperOf(scoreLayout({ documents, lines, used, all }), all);
 }
 

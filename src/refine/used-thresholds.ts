@@ -1,7 +1,7 @@
 /** The thresholds that a run judges by: those that were asked for, or the models' own. */
 import type { RetentionThreshold } from '../lines/calibration.ts';
-import { readThresholds } from '../lines/page-scorer.ts';
 import type { ResolvedRefiner } from './core.ts';
+import { thresholdsOf } from './model-file.ts';
 import type { StageName } from './refine-options.ts';
 import { lineThresholdOf, ownDocumentThreshold } from './scoring-stages.ts';
 import type { UsedThresholds } from './statistics.ts';
@@ -10,27 +10,21 @@ import type { UsedThresholds } from './statistics.ts';
 export type ThresholdTables = Readonly<Record<StageName, readonly RetentionThreshold[]>>;
 
 /** Finds them, before the run begins. @throws OPTION_INVALID for a retention that the model has no threshold for */
-export async function usedThresholds(resolved: ResolvedRefiner): Promise<UsedThresholds> {
+export function usedThresholds(resolved: ResolvedRefiner): UsedThresholds {
   const { documentThreshold, lineThreshold } = resolved.options;
   return thresholdsBy(resolved, {
-    document: documentThreshold === null ? await tableOf(resolved, 'document') : [],
-    chunk: lineThreshold === null ? await tableOf(resolved, 'chunk') : [],
+    document: documentThreshold === null ? tableOf(resolved, 'document') : [],
+    chunk: lineThreshold === null ? tableOf(resolved, 'chunk') : [],
   });
 }
 
-/** Tables that were read: opening a model for its table costs as much as a megabyte of text. */
-const tables = new WeakMap<object, Promise<readonly RetentionThreshold[]>>();
-
 /** The table of a stage's model; empty for one that does not score, or none. */
-export async function tableOf(
+export function tableOf(
   resolved: ResolvedRefiner,
   stage: StageName,
-): Promise<readonly RetentionThreshold[]> {
+): readonly RetentionThreshold[] {
   const scorer = resolved[stage];
-  if (!scorer || scorer.profile) return [];
-  const known = tables.get(scorer.model) ?? readThresholds(scorer.model.path);
-  tables.set(scorer.model, known);
-  return known;
+  return scorer && !scorer.profile ? thresholdsOf(scorer.model) : [];
 }
 
 /** The same where the tables are known. @throws OPTION_INVALID for a retention that they have no threshold for */
