@@ -3,8 +3,8 @@
  *
  *   src/**.ts  ── tsc ──►  dist/**.js, .d.ts       (ESM; workers are started from here)
  *              ── esbuild ──►  dist/index.cjs      (the public API for require())
- *                              dist/cli/main.js …  (what is started as a process or thread of its own: few files, as
- *                                                  300 modules are 300 descriptors at once)
+ *                              dist/cli/main.js …  (what is started as a process or thread of its own, in few files: every
+ *                                                  one costs a millisecond, and 300 are 300 descriptors at once)
  *   dist/**.d.ts  ──►  dist/**.d.cts                (its declarations, as CommonJS)
  *   src/annotate/prompts/  ──►  dist/annotate/prompts/
  *   src/inspect/page/  ── esbuild ──►  dist/inspect/page/    (what the inspector's server sends)
@@ -13,7 +13,15 @@
  * Both forms of the library share the workers and the native addon.
  */
 import { execFileSync } from 'node:child_process';
-import { chmodSync, cpSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -26,11 +34,13 @@ const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
 /** Dependencies without a CommonJS build. */
 const ESM_ONLY = new Set(['hyparquet', 'hyparquet-writer']);
 
-/** Dependencies of many ES modules. */
+/** Dependencies of many modules, or needed at every start. NOTICE names them. */
 const BUNDLED = new Set([
   '@huggingface/hub',
   '@huggingface/jinja',
   'apache-arrow',
+  'commander',
+  'flatbuffers',
   'hyparquet',
   'hyparquet-writer',
   'tinyglobby',
@@ -90,8 +100,9 @@ function declareForRequire(file, seen) {
 }
 
 /**
- * Scripts that are started, each in place of what tsc made of it, with the packages that have ES modules. The worker of
- * programs is CommonJS: Piscina requires it, and a thread that ends while an ES module is required ends the process.
+ * Scripts that are started, each in place of what tsc made of it, with the packages that have many modules. Every group is
+ * a build of its own: what only another process needs of a module is then not in it. The worker of programs is CommonJS:
+ * Piscina requires it, and a thread that ends while an ES module is required ends the process.
  */
 async function bundleStarted() {
   const { build } = await import('esbuild');
@@ -104,27 +115,36 @@ async function bundleStarted() {
     legalComments: 'eof',
   };
   rmSync(join(dist, 'chunks'), { recursive: true, force: true });
-  await build({
-    ...common,
-    entryPoints: [
-      'src/cli/main.ts',
-      'src/annotate/expert/expert-process.ts',
-      'src/inspect/index-worker.ts',
-      'src/refine/run-worker.ts',
-      'src/refine/template-worker.ts',
-      'src/mixture/proxies/proxy-process.ts',
-    ],
-    outdir: dist,
-    outbase: 'src',
-    format: 'esm',
-    splitting: true,
-    chunkNames: 'chunks/[name]-[hash]',
-    external: Object.keys(manifest.dependencies).filter((name) => !BUNDLED.has(name)),
-    // CommonJS packages inside of those that are bundled.
-    banner: {
-      js: `import { createRequire as requireFrom } from 'node:module'; const require = requireFrom(import.meta.url);`,
-    },
-  });
+  const group = (name, entryPoints, core) =>
+    build({
+      ...common,
+      entryPoints,
+      outdir: dist,
+      outbase: 'src',
+      format: 'esm',
+      splitting: true,
+      chunkNames: `chunks/${name}/[name]-[hash]`,
+      external: Object.keys(manifest.dependencies).filter((each) => !BUNDLED.has(each)),
+      plugins: [gathered(core)],
+      // CommonJS packages inside of those that are bundled.
+      banner: {
+        js: `import { createRequire as requireFrom } from 'node:module'; const require = requireFrom(import.meta.url);`,
+      },
+    });
+  await Promise.all([
+    group('cli', ['src/cli/main.ts'], ['src/cli/program.ts', 'src/cli/refine.ts']),
+    group('worker', ['src/refine/run-worker.ts'], ['src/refine/run-worker.ts']),
+    group(
+      'others',
+      [
+        'src/annotate/expert/expert-process.ts',
+        'src/inspect/index-worker.ts',
+        'src/refine/template-worker.ts',
+        'src/mixture/proxies/proxy-process.ts',
+      ],
+      [],
+    ),
+  ]);
   await build({
     ...common,
     entryPoints: ['src/program/worker.ts'],
@@ -154,6 +174,41 @@ async function bundlePage() {
     banner: { js: '/* gristmill; with Preact (MIT) and htm (Apache-2.0): see NOTICE */' },
   });
   cpSync(join(root, 'src/inspect/page/index.html'), join(page, 'index.html'));
+}
+
+/**
+ * Gathers all that `core` imports in one chunk. esbuild makes a chunk for every set of modules that the same entries and
+ * `import()`s reach, which are some thirty for a start; where whatever is imported later imports the core too, it is one
+ * set. The core is there by then, so this costs nothing; it must not await at its top, as what it imports would wait for it.
+ */
+function gathered(core) {
+  const files = core.map((file) => join(root, file));
+  const named = (except) =>
+    files
+      .filter((file) => file !== except)
+      .map((file) => `import ${JSON.stringify(file)};`)
+      .join('');
+  const later = new Set([...files, ...importedLater()]);
+  return {
+    name: 'gathered',
+    setup({ onLoad }) {
+      onLoad({ filter: /\.ts$/ }, ({ path }) => {
+        if (!later.has(path)) return null;
+        return { contents: `${readFileSync(path, 'utf8')}\n${named(path)}`, loader: 'ts' };
+      });
+    },
+  };
+}
+
+/** The sources that others `import()`. */
+function importedLater() {
+  const src = join(root, 'src');
+  return readdirSync(src, { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.ts'))
+    .flatMap((name) => {
+      const found = readFileSync(join(src, name), 'utf8').matchAll(/\bimport\('(\.[^']+)'\)/g);
+      return [...found].map(([, path]) => join(src, dirname(name), path));
+    });
 }
 
 async function bundle() {

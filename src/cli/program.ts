@@ -11,11 +11,7 @@ import { reportFailure } from './errors.ts';
 import { INTERRUPTED, INTERRUPTED_LINE } from './first-signals.ts';
 import { isInterrupt, leaveInterrupted } from './interrupt.ts';
 import { refuseRemotePaths } from './local-paths.ts';
-import { leaveClosed } from './output-closed.ts';
 import { inFlags, setUpUsage } from './usage.ts';
-
-/** Exit code where what is said cannot be written. */
-const OUTPUT_FAILED = 1;
 
 /** Commands in the order of the help. Each brings a good part of the library along, so that one that is not used is not loaded. */
 const COMMANDS = new Map<string, () => Promise<Command>>([
@@ -39,42 +35,31 @@ const COMMANDS = new Map<string, () => Promise<Command>>([
 function neededFor(args: readonly string[]): readonly (() => Promise<Command>)[] {
   const named = COMMANDS.get(args.find((arg) => !arg.startsWith('-')) ?? '');
   if (named) return [named];
-  const isVersion = args[0] === '-V' || args[0] === '--version';
-  return isVersion ? [] : [...COMMANDS.values()];
+  return [...COMMANDS.values()];
 }
 
-const program = new Command('gristmill')
-  .description('Turns raw text corpora into better language models.')
-  .version(version);
-
-for (const load of neededFor(process.argv.slice(2))) program.addCommand(await load());
-setUpUsage(program);
-/** The command that runs. */
-let active: Command | null = null;
-program.hook('preAction', (_, command) => {
-  active = command;
-  refuseRemotePaths(command);
-});
-
-// A reader that closes early (`| head`) is no failure of ours. Anything else that keeps what we say from its reader (a full
-// disk behind a redirection) is one, and there may be nobody left to tell.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code === 'EPIPE') leaveClosed();
-  const said = `gristmill: standard output: ${error.message}\n`;
-  process.stderr.write(said, () => process.exit(OUTPUT_FAILED));
-});
-process.stderr.on('error', () => {
-  process.exitCode = OUTPUT_FAILED;
-});
-
-try {
-  await program.parseAsync(process.argv);
-} catch (error) {
-  if (isInterrupt(error)) {
-    process.stderr.write(INTERRUPTED_LINE);
-    process.exitCode = INTERRUPTED;
-  } else {
-    process.exitCode = reportFailure(inFlags(error, active), process.argv.includes('--json'));
+/** Runs the command line of this process. */
+export async function runProgram(): Promise<void> {
+  const program = new Command('gristmill')
+    .description('Turns raw text corpora into better language models.')
+    .version(version);
+  for (const load of neededFor(process.argv.slice(2))) program.addCommand(await load());
+  setUpUsage(program);
+  /** The command that runs. */
+  let active: Command | null = null;
+  program.hook('preAction', (_, command) => {
+    active = command;
+    refuseRemotePaths(command);
+  });
+  try {
+    await program.parseAsync(process.argv);
+  } catch (error) {
+    if (isInterrupt(error)) {
+      process.stderr.write(INTERRUPTED_LINE);
+      process.exitCode = INTERRUPTED;
+    } else {
+      process.exitCode = reportFailure(inFlags(error, active), process.argv.includes('--json'));
+    }
   }
+  await leaveInterrupted();
 }
-await leaveInterrupted();

@@ -7,7 +7,7 @@
  */
 import type { ColumnChunk, Encoding, RowGroup, SchemaElement, SchemaTree } from 'hyparquet';
 import type { MinMaxType } from 'hyparquet/src/types.js';
-import { ByteWriter } from 'hyparquet-writer';
+import { ByteWriter } from 'hyparquet-writer/src/bytewriter.js';
 import { writeMetadata } from 'hyparquet-writer/src/metadata.js';
 import { type ByteViews, isByteViews } from '../batch/byte-views.ts';
 import { callNative, type LeafChunk, type LeafWriter, native } from '../native/index.ts';
