@@ -115,7 +115,7 @@ async function bundleStarted() {
     legalComments: 'eof',
   };
   rmSync(join(dist, 'chunks'), { recursive: true, force: true });
-  const group = (name, entryPoints, core) =>
+  const group = (name, entryPoints, core, before = []) =>
     build({
       ...common,
       entryPoints,
@@ -125,14 +125,20 @@ async function bundleStarted() {
       splitting: true,
       chunkNames: `chunks/${name}/[name]-[hash]`,
       external: Object.keys(manifest.dependencies).filter((each) => !BUNDLED.has(each)),
-      plugins: [gathered(core)],
+      plugins: [gathered(core, before)],
       // CommonJS packages inside of those that are bundled.
       banner: {
         js: `import { createRequire as requireFrom } from 'node:module'; const require = requireFrom(import.meta.url);`,
       },
     });
   await Promise.all([
-    group('cli', ['src/cli/main.ts'], ['src/cli/program.ts', 'src/cli/refine.ts']),
+    group(
+      'cli',
+      ['src/cli/main.ts'],
+      ['src/cli/program.ts', 'src/cli/refine.ts'],
+      // Asked for the version, main.ts loads this and nothing else.
+      ['src/version.ts'],
+    ),
     group('worker', ['src/refine/run-worker.ts'], ['src/refine/run-worker.ts']),
     group(
       'others',
@@ -180,8 +186,10 @@ async function bundlePage() {
  * Gathers all that `core` imports in one chunk. esbuild makes a chunk for every set of modules that the same entries and
  * `import()`s reach, which are some thirty for a start; where whatever is imported later imports the core too, it is one
  * set. The core is there by then, so this costs nothing; it must not await at its top, as what it imports would wait for it.
+ *
+ * @param before what is imported before the core, and must not bring it along
  */
-function gathered(core) {
+function gathered(core, before) {
   const files = core.map((file) => join(root, file));
   const named = (except) =>
     files
@@ -189,6 +197,7 @@ function gathered(core) {
       .map((file) => `import ${JSON.stringify(file)};`)
       .join('');
   const later = new Set([...files, ...importedLater()]);
+  for (const file of before) later.delete(join(root, file));
   return {
     name: 'gathered',
     setup({ onLoad }) {

@@ -1,8 +1,8 @@
 /** What the command says to who uses it wrongly, or does not know it yet. */
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { RANDOM_MODEL_PRESETS, writeRandomModel } from '../../src/model/random.ts';
 import { distFile, packageRoot } from '../../src/paths.ts';
@@ -13,33 +13,12 @@ const out = join(folder, 'out');
 const corpus = join(packageRoot, 'examples/corpus.parquet');
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-/** A file of the command with all that it imports before it runs, and program.ts, which the first one waits for. */
-function loadedAtOnce(file: string, found = new Set<string>()): string[] {
-  if (found.has(file)) return [];
-  found.add(file);
-  const text = readFileSync(file, 'utf8');
-  const named = text.matchAll(
-    /^(?:import|export)\b[^;"]*"(\.[^"]+)"|import\("(\.[^"]*program-[^"]*)"\)/gm,
-  );
-  for (const [, now, program] of named) loadedAtOnce(join(dirname(file), (now ?? program)!), found);
-  return [...found];
-}
-
 describe('gristmill', () => {
   // The help went to stderr with code 2, so `gristmill | less` was empty.
   it.each([[[]], [['mix']], [['models']]])('%j prints its help to stdout', async (args) => {
     const { code, stdout, stderr } = await run(args);
     expect([code, stderr]).toEqual([0, '']);
     expect(stdout.toString()).toMatch(/^Usage: gristmill .*\[command\]/);
-  });
-
-  // Half a second of CPU and the whole library went into `gristmill --version`.
-  it('loads a command when it is named, and no command for its version', async () => {
-    expect((await run(['--version'])).stdout.toString()).toMatch(/^\d+\.\d+\.\d+\n$/);
-    const files = loadedAtOnce(distFile('cli/main.js'));
-    const bytes = files.reduce((sum, file) => sum + statSync(file).size, 0);
-    expect(files.length).toBeGreaterThan(2);
-    expect(bytes).toBeLessThan(100_000);
   });
 
   it('finds every command that its help lists, under the same words', async () => {
