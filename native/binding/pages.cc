@@ -328,8 +328,8 @@ Napi::Value FloatsOfBf16(const Napi::CallbackInfo& info) {
 Napi::Value AreFinite(const Napi::CallbackInfo& info) {
   return Guarded(info.Env(), [&]() -> Napi::Value {
     const std::span<const float> values = ViewOf<float>(info[0], "values");
-    const bool all = std::all_of(values.begin(), values.end(),
-                                 [](float value) { return std::isfinite(value); });
+    const bool all =
+        std::all_of(values.begin(), values.end(), [](float value) { return std::isfinite(value); });
     return Napi::Boolean::New(info.Env(), all);
   });
 }

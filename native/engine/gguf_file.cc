@@ -144,7 +144,9 @@ std::string TokenText(const gguf_context* gguf, int64_t list, int64_t token) {
 
 }  // namespace
 
-void GgufDeleter::operator()(gguf_context* gguf) const { gguf_free(gguf); }
+void GgufDeleter::operator()(gguf_context* gguf) const {
+  gguf_free(gguf);
+}
 
 ModelFile ReadModelFile(const std::string& path, GgufPointer* metadata) {
   namespace fs = std::filesystem;

@@ -114,8 +114,7 @@ void LineScorer::ReadFile(const std::string& path) {
   n_ctx_ = static_cast<int32_t>(file.n_ctx_train);
 
   ggml_context* loaded = nullptr;
-  const GgufPointer whole(
-      gguf_init_from_file(path.c_str(), {.no_alloc = false, .ctx = &loaded}));
+  const GgufPointer whole(gguf_init_from_file(path.c_str(), {.no_alloc = false, .ctx = &loaded}));
   const std::unique_ptr<ggml_context, void (*)(ggml_context*)> tensors(loaded, ggml_free);
   if (!whole) Invalid(path, "it cannot be read");
   const ggml_tensor* table = ggml_get_tensor(tensors.get(), "token_embd.weight");
