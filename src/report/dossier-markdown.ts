@@ -5,6 +5,7 @@
  *
  * Values are from outside: what is hidden in them is shown, and what Markdown would act on is escaped.
  */
+import { escapeMarkup } from '../markup.ts';
 import { printable } from '../printable.ts';
 import type { Dossier, DossierGroup } from './dossier.ts';
 
@@ -13,9 +14,12 @@ const MAX_LISTED = 200;
 /** Bounds of the template's ranges of text, in tokens. */
 const [SMALL, LARGE] = [1e9, 1e13];
 
-/** Text as it may stand in a paragraph or a cell. */
+/** Text as it may stand in a paragraph or a cell; for renderers that let HTML through, too. */
 export function markdownText(value: string, maxChars: number = MAX_CELL): string {
-  return printable(value, maxChars).replace(/[\\`*_[\]<>#|~&]/g, (character) => `\\${character}`);
+  return escapeMarkup(printable(value, maxChars)).replace(
+    /[\\`*_[\]()|~]/g,
+    (character) => `\\${character}`,
+  );
 }
 
 /** The plain form. */

@@ -125,7 +125,7 @@ describe('gristmill refine of JSON lines', () => {
     mixedFile(input);
     const args = ['refine', input, '--out', '-', ...KEEP];
     const refused = await run(args);
-    expect(refused.code).toBe(1);
+    expect(refused.code).toBe(4);
     expect(refused.stderr).toMatch(
       /RUN_ROW_REJECTED.*in\.jsonl, row 5: line_invalid: line 7: .*--rejected/s,
     );

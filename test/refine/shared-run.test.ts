@@ -16,6 +16,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { finishRun } from '../../src/refine/finish-run.ts';
 import { refineCorpus } from '../../src/refine/run.ts';
 import type { RefineCorpusOptions } from '../../src/refine/run-options.ts';
+import { takeLease } from '../../src/work/lease.ts';
 import { outputOf, run, start } from '../cli/support.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'gristmill-shared-'));
@@ -116,15 +117,22 @@ describe('workers of a static split', () => {
   });
 
   it('are not let in beside a whole run, nor a whole run beside one of them', async () => {
-    const killed = start(flagsFor('lone', '0/1'));
-    await untilLine(killed.process, () => existsSync(at('lone/_gristmill/workers/0-of-1.lock')));
-    await expect(refineCorpus(optionsFor('lone'))).rejects.toMatchObject({
+    // The run is shorter than its start: whoever is there is this process.
+    const bookkeeping = at('lone/_gristmill');
+    cpSync(at('whole'), at('lone'), { recursive: true });
+    const inUse = (lock: string) => ({
       code: 'RUN_OUTPUT_IN_USE',
-      details: { lock: expect.stringContaining('0-of-1.lock') },
+      details: { lock: expect.stringContaining(lock) },
     });
-    await expect(finishRun(at('lone'))).rejects.toMatchObject({ code: 'RUN_OUTPUT_IN_USE' });
-    killed.process.kill('SIGKILL');
-    await killed.finished;
+    const worker = await takeLease(at('lone'), join(bookkeeping, 'workers/0-of-2.lock'));
+    await expect(refineCorpus(optionsFor('lone'))).rejects.toMatchObject(inUse('0-of-2.lock'));
+    await expect(finishRun(at('lone'))).rejects.toMatchObject(inUse('0-of-2.lock'));
+    await worker.release();
+    const whole = await takeLease(at('lone'), join(bookkeeping, 'lock'));
+    const share = { ...optionsFor('lone'), worker: { index: 0, count: 2 } };
+    await expect(refineCorpus(share)).rejects.toMatchObject(inUse('lock'));
+    await whole.release();
+    await refineCorpus(share);
   });
 
   it('refuse what has no share: a limit, a stream', async () => {

@@ -4,8 +4,9 @@
 export class AskError extends Error {}
 
 async function answerOf(response: Response): Promise<unknown> {
+  // A question that is given up while its answer comes must fail, not be answered with nothing.
+  if (response.ok) return response.json();
   const body = (await response.json().catch(() => null)) as { message?: string } | null;
-  if (response.ok) return body;
   throw new AskError(body?.message ?? `the server refused (${response.status})`);
 }
 
