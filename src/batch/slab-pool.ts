@@ -132,6 +132,15 @@ export class SlabPool {
     return turn;
   }
 
+  /**
+   * The same without waiting: of no slab where none has room. For who holds memory that those ahead of it in the queue may
+   * wait for; how much there is of it, its own bounds must say.
+   */
+  allocateNow(byteLength: number, lane: Lane): Region {
+    const aligned = alignUp(byteLength);
+    return this.#bump(aligned, lane) ?? this.#ownBuffer(aligned);
+  }
+
   async #allocate(byteLength: number, lane: Lane, signal?: AbortSignal): Promise<Region> {
     if (byteLength > this.slabBytes) return this.#ownBuffer(byteLength);
     let counts = '';
@@ -159,6 +168,7 @@ export class SlabPool {
   }
 
   #bump(byteLength: number, lane: Lane): Region | null {
+    if (byteLength > this.slabBytes) return null;
     let filling = this.#filling[lane];
     if (filling && filling.cursor + byteLength > this.slabBytes) {
       this.#filling[lane] = null;

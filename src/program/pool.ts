@@ -98,6 +98,7 @@ export class ExecutionPool {
    * Runs one program, or one per window, over every document of a batch.
    *
    * @param programs one entry per document; null leaves the document as it is. A null text counts as empty.
+   * @param holdsRoom whether the batch has room of {@link reserve} already, and must not wait for more
    * @returns results that hold a reference to output memory until they are released
    * @throws DISPOSED after {@link destroy}
    * @throws ABORTED when `signal` fires
@@ -106,6 +107,7 @@ export class ExecutionPool {
     batch: DocumentBatch,
     programs: readonly DocumentPrograms[],
     signal?: AbortSignal,
+    holdsRoom = false,
   ): Promise<BatchExecution> {
     if (this.#disposed) throw new GristmillError('DISPOSED', { object: 'ExecutionPool' });
     if (programs.length !== batch.nDocs) {
@@ -118,8 +120,12 @@ export class ExecutionPool {
     const stretches = this.#cut(batch, programs);
     const isHere = this.#isHere(batch);
     const outputBytes = stretches.reduce((sum, stretch) => sum + stretch.outputBytes, 0);
-    const region =
-      outputBytes > 0 ? await this.#slabs.allocate(outputBytes, 'output', signal) : null;
+    let region: Region | null = null;
+    if (outputBytes > 0) {
+      region = holdsRoom
+        ? this.#slabs.allocateNow(outputBytes, 'output')
+        : await this.#slabs.allocate(outputBytes, 'output', signal);
+    }
     try {
       let byteOffset = region?.byteOffset ?? 0;
       const parts = stretches.map(async ({ docStart, docEnd, outputBytes: byteLength }) => {
@@ -152,16 +158,12 @@ export class ExecutionPool {
   }
 
   /**
-   * Room for outputs that others write than the pool's threads.
-   *
-   * @throws ABORTED when `signal` fires while waiting
+   * Room for outputs that others write than the pool's threads. It is there at once: batches hold it before their turn comes to
+   * be written, so that one that waited might wait for one behind it. Their number in flight bounds it.
    */
-  async reserve(
-    nBytes: number,
-    signal?: AbortSignal,
-  ): Promise<{ readonly bytes: Uint8Array; release(): void }> {
+  reserve(nBytes: number): { readonly bytes: Uint8Array; release(): void } {
     if (nBytes === 0) return { bytes: new Uint8Array(0), release: () => undefined };
-    let region: Region | null = await this.#slabs.allocate(nBytes, 'output', signal);
+    let region: Region | null = this.#slabs.allocateNow(nBytes, 'output');
     const bytes = new Uint8Array(region.sab, region.byteOffset, nBytes);
     const release = (): void => {
       if (region) releaseRegion(region);

@@ -163,7 +163,8 @@ export async function executeBatch(
   signal?: AbortSignal,
 ): Promise<ColumnRows> {
   const { batch, programs, removed } = judged;
-  const execution = programs && (await core.pool.execute(batch, programs, signal));
+  const execution =
+    programs && (await core.pool.execute(batch, programs, signal, removed.length > 0));
   const outcome = new BatchOutcome(core, judged, execution);
   return new ColumnRows(
     batch,

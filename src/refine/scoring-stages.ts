@@ -119,7 +119,7 @@ export function scoringStages(
   return async ({ data, offsets }, docs, options) => {
     const request = { data, offsets, docs, documentThreshold: all ? 0 : (forDocuments ?? 0) };
     const nBytes = offsets[offsets.length - 1]! - offsets[0]!;
-    const room = rules && pool && (await pool.reserve(nBytes, options?.signal));
+    const room = rules && pool ? pool.reserve(nBytes) : null;
     try {
       const removal = rules && room && { rules, output: room.bytes };
       const scores = await engine.score({ ...request, removal }, options);

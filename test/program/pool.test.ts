@@ -192,3 +192,28 @@ test('misuse is refused with a code', async () => {
   await expect(closed.execute(batch, [null])).rejects.toMatchObject({ code: 'DISPOSED' });
   batch.release();
 });
+
+// Batches that are cut where they are scored hold room before their turn comes to be written. One whose last pages were the
+// executor's waited for more of it, and all slabs were held by batches behind it: a run of 65 MB stood still.
+describe('room that is held ahead', () => {
+  test('is there at once, and keeps nobody from being executed', async () => {
+    const small = new SlabPool({ slabBytes: 2 ** 16, nSlabs: 3 });
+    await using own = new ExecutionPool({ slabs: small, nWorkers: 0 });
+    const text = `${'a line of words\n'.repeat(2000)}end`;
+    const batch = await batchOf([text], small);
+    const rooms = Array.from({ length: 5 }, () => own.reserve(2 ** 15));
+    for (const { bytes } of rooms) bytes.fill(1);
+    const given = ['remove_lines(start=0, end=0)'];
+    // Whoever holds no room waits its turn.
+    const waiting = own.execute(batch, given, AbortSignal.timeout(200));
+    await expect(waiting).rejects.toMatchObject({ code: 'ABORTED' });
+    const execution = await own.execute(batch, given, undefined, true);
+    expectSame(execution, [text], given);
+    expect(rooms.every(({ bytes }) => bytes.every((byte) => byte === 1))).toBe(true);
+    execution.release();
+    for (const { release } of rooms) release();
+    const after = await own.execute(batch, given, AbortSignal.timeout(5000));
+    after.release();
+    batch.release();
+  });
+});

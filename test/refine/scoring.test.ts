@@ -88,7 +88,9 @@ describe('scoringStages', () => {
     const text = { data: new Uint8Array(), offsets: new Int32Array(2) };
     // Under the published executor programs are made and executed elsewhere.
     const options = resolveOptions({ executor: 'compat' });
-    const reserve = () => Promise.reject(new Error('nothing is cut where it is scored'));
+    const reserve = (): never => {
+      throw new Error('nothing is cut where it is scored');
+    };
     const pool = { options, reserve };
     const score = scoringStages(engine, { documentThreshold: null, lines: asked, pool });
     const { verdicts, written } = await score(
