@@ -15,6 +15,6 @@ parser.add_argument("out")
 parser.add_argument("--instances", type=int, default=3)
 arguments = parser.parse_args()
 
-corpus = daft.read_parquet(arguments.input).into_partitions(arguments.instances)
+corpus = daft.read_parquet(arguments.input)
 refined = gristmill.daft.refine(corpus, max_concurrency=arguments.instances)
 refined.write_parquet(arguments.out)

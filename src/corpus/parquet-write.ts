@@ -5,7 +5,14 @@
  * out as it went in. Texts go from their byte views into pages. The bytes written are a function of the rows, the
  * schema and the options.
  */
-import type { ColumnChunk, Encoding, RowGroup, SchemaElement, SchemaTree } from 'hyparquet';
+import type {
+  ColumnChunk,
+  Encoding,
+  FileMetaData,
+  RowGroup,
+  SchemaElement,
+  SchemaTree,
+} from 'hyparquet';
 import type { MinMaxType } from 'hyparquet/src/types.js';
 import { ByteWriter } from 'hyparquet-writer/src/bytewriter.js';
 import { writeMetadata } from 'hyparquet-writer/src/metadata.js';
@@ -199,24 +206,20 @@ export class ParquetSink implements CorpusSink {
   async close(): Promise<SinkResult> {
     try {
       await this.#endRowGroup();
-      const footer = new ByteWriter();
-      writeMetadata(
-        footer,
-        {
-          version: 2,
-          created_by: this.#settings.createdBy,
-          schema: this.#schema,
-          num_rows: BigInt(this.#rows),
-          row_groups: this.#rowGroups,
-          key_value_metadata: this.#settings.metadata.map(([key, value]) => ({
-            key,
-            ...(value !== undefined && { value }),
-          })),
-          metadata_length: 0,
-        },
-        Number.POSITIVE_INFINITY,
-      );
-      await this.#output.write(footer.getBytes());
+      const keyValues = this.#settings.metadata.map(([key, value]) => ({
+        key,
+        ...(value !== undefined && { value }),
+      }));
+      const footer = footerBytes({
+        version: 2,
+        created_by: this.#settings.createdBy,
+        schema: this.#schema,
+        num_rows: BigInt(this.#rows),
+        row_groups: this.#rowGroups,
+        ...(keyValues.length > 0 && { key_value_metadata: keyValues }),
+        metadata_length: 0,
+      });
+      await this.#output.write(footer);
       await this.#output.write(Buffer.from('PAR1'));
       return { ...(await this.#output.close()), rows: this.#rows };
     } catch (error) {
@@ -228,6 +231,34 @@ export class ParquetSink implements CorpusSink {
   abort(): Promise<void> {
     return this.#output.abort();
   }
+}
+
+/** Header of the field `row_groups`: a list, one behind the field before it. */
+const LIST_FIELD = 0x19;
+/** Header of an empty list of structs. */
+const NO_STRUCTS = 0x0c;
+
+/**
+ * A footer. hyparquet-writer 0.17 writes empty lists as lists of no type, which arrow-rs (Daft, DataFusion) refuses: the one list
+ * that may be empty and must be there says what it is a list of.
+ */
+function footerBytes(metadata: FileMetaData): Uint8Array {
+  const serialised = (some: FileMetaData): Uint8Array => {
+    const writer = new ByteWriter();
+    writeMetadata(writer, some, Number.POSITIVE_INFINITY);
+    return writer.getBytes();
+  };
+  const bytes = serialised(metadata);
+  if (metadata.row_groups.length > 0) return bytes;
+  // hyparquet-writer maps the groups, and leaves out what is undefined.
+  const left = { map: () => undefined } as unknown as FileMetaData['row_groups'];
+  const { version, schema, num_rows, metadata_length } = metadata;
+  const before: FileMetaData = { version, schema, num_rows, metadata_length, row_groups: left };
+  // Without the list the bytes are the same up to its field.
+  const without = serialised(before);
+  const at = bytes.findIndex((byte, index) => byte !== without[index]);
+  if (bytes[at] === LIST_FIELD && bytes[at + 1] === 0) bytes[at + 1] = NO_STRUCTS;
+  return bytes;
 }
 
 /**
