@@ -57,17 +57,29 @@ const ROUNDING = 1e-9;
 /** Packs scores of batches. */
 export class ScorePacker {
   readonly #coder: ScoreCoder | null;
-  /** Evidence by code, of one page at a time. */
-  readonly #evidence = new Float64Array(256);
+  /** Lines by code, of one page at a time. */
+  readonly #counts = new Uint32Array(256);
+  /** Log-odds of "remove" that a line of a code has at the least and at the most, as far as above 0. */
+  readonly #least: Float64Array;
+  readonly #most: Float64Array;
+  /** Codes from here on have no evidence. */
+  readonly #end: number;
 
   /** @param edges of lines; null where only documents are scored */
   constructor(edges: readonly number[] | null) {
+    const all = edges ?? [];
+    const against = (score: number): number => Math.max(0, Math.log((1 - score) / score));
     this.#coder = edges && new ScoreCoder(edges);
+    this.#least = Float64Array.from({ length: 256 }, (_, code) => against(all[code] ?? 1));
+    this.#most = Float64Array.from({ length: 256 }, (_, code) => against(all[code - 1] ?? 0));
+    const end = all.findIndex((edge) => edge >= 0.5);
+    this.#end = end < 0 ? all.length : Math.min(end + 1, all.length);
   }
 
   pack({ failed, document, lines }: RawScores): BatchScores {
     const nRows = failed.length;
     const coder = this.#coder;
+    const counts = this.#counts;
     const state = new Uint8Array(nRows);
     const actsFrom = new Uint8Array(nRows).fill(NEVER);
     const lineStarts = new Int32Array(nRows + 1);
@@ -81,41 +93,27 @@ export class ScorePacker {
       if (reason) state[row] = ROW_STATES.indexOf(reason as RowState);
       else if (coder && !own) state[row] = FELL;
       if (!coder || !own) continue;
-      const start = lineStarts[row]!;
-      coder.encode(own, codes, start);
-      actsFrom[row] = this.#actsFrom(own, codes, start, coder.edges);
+      counts.fill(0);
+      coder.encode(own, codes, lineStarts[row]!, counts);
+      actsFrom[row] = this.#actsFrom(own, coder.edges);
     }
     return { nRows, state, document, lineStarts, codes, actsFrom };
   }
 
-  #actsFrom(
-    scores: Float32Array,
-    codes: Uint8Array,
-    start: number,
-    edges: readonly number[],
-  ): number {
-    const evidence = this.#evidence;
-    let lowest = 256;
-    let highest = -1;
-    for (let line = 0; line < scores.length; line++) {
-      const score = scores[line]!;
-      if (!(score < 0.5)) continue;
-      const code = codes[start + line]!;
-      evidence[code]! += Math.log((1 - score) / score);
-      if (code < lowest) lowest = code;
-      if (code > highest) highest = code;
+  /** The codes tell it of most pages; of the others the scores do. At edge k those count whose code is at most k. */
+  #actsFrom(scores: Float32Array, edges: readonly number[]): number {
+    const counts = this.#counts;
+    let [atLeast, atMost] = [0, 0];
+    for (let code = 0; code < this.#end; code++) {
+      const nLines = counts[code]!;
+      if (nLines === 0) continue;
+      atLeast += nLines * this.#least[code]!;
+      atMost += nLines * this.#most[code]!;
+      if (atMost < LEAST_EVIDENCE - ROUNDING) continue;
+      const isClear = atLeast > LEAST_EVIDENCE + ROUNDING;
+      if (isClear || evidenceAgainst(scores, edges[code]!) >= LEAST_EVIDENCE) return code;
     }
-    let found = NEVER;
-    let sum = 0;
-    // At edge k those count whose code is at most k.
-    for (let code = lowest; code <= highest; code++) {
-      sum += evidence[code]!;
-      evidence[code] = 0;
-      if (found !== NEVER || code >= edges.length || sum < LEAST_EVIDENCE - ROUNDING) continue;
-      const isClear = sum > LEAST_EVIDENCE + ROUNDING;
-      if (isClear || evidenceAgainst(scores, edges[code]!) >= LEAST_EVIDENCE) found = code;
-    }
-    return found;
+    return NEVER;
   }
 }
 

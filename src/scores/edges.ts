@@ -92,10 +92,12 @@ const N_HEADS = 0x3f80 + 1;
 /** Codes of float32 scores: a table over the first 16 bits, and a step or two from there. */
 export class ScoreCoder {
   readonly edges: readonly number[];
+  readonly #edges: Float64Array;
   readonly #heads: Uint8Array;
 
   constructor(edges: readonly number[]) {
     this.edges = edges;
+    this.#edges = Float64Array.from(edges);
     const bits = new Uint32Array(1);
     const value = new Float32Array(bits.buffer);
     this.#heads = Uint8Array.from({ length: N_HEADS }, (_, head) => {
@@ -104,9 +106,12 @@ export class ScoreCoder {
     });
   }
 
-  /** @param scores in 0..1 */
-  encode(scores: Float32Array, into: Uint8Array, at: number): void {
-    const { edges } = this;
+  /**
+   * @param scores in 0..1
+   * @param counts lines by code, counted on; 256 numbers
+   */
+  encode(scores: Float32Array, into: Uint8Array, at: number, counts?: Uint32Array): void {
+    const edges = this.#edges;
     const heads = this.#heads;
     const nEdges = edges.length;
     const bits = new Uint32Array(scores.buffer, scores.byteOffset, scores.length);
@@ -115,6 +120,7 @@ export class ScoreCoder {
       let code = heads[bits[line]! >>> 16] ?? 0;
       while (code < nEdges && edges[code]! <= score) code++;
       into[at + line] = code;
+      if (counts) counts[code]!++;
     }
   }
 }
