@@ -6,7 +6,7 @@ import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { chromium } from 'playwright-core';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -43,8 +43,13 @@ try {
   await page.waitForTimeout(3_000);
   await page.locator('.lines .line').nth(12).scrollIntoViewIfNeeded();
   await page.screenshot({ path: join(pictures, 'inspect.png') });
-  await browser.close();
   inspector.kill('SIGINT');
+  const report = join(work, 'report.html');
+  await done(gristmill('report', run, '--out', report));
+  await page.setViewportSize({ width: 1040, height: 1180 });
+  await page.goto(pathToFileURL(report).href);
+  await page.screenshot({ path: join(pictures, 'report.png') });
+  await browser.close();
 } finally {
   rmSync(work, { recursive: true, force: true });
 }

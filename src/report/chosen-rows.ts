@@ -35,6 +35,8 @@ export interface ChosenRow {
   readonly removedShare: number | null;
 }
 
+/** Rows between two documents that are read through. */
+const NEAR_ROWS = 500;
 const FIELDS = ['status', 'reason', 'id', 'score', 'row', 'program'];
 const CONDITION = /^([^=!<>]+)(=|!=|<|>)(.*)$/s;
 
@@ -75,21 +77,34 @@ export async function chosenRows(
   places.sort((one, other) => one.unit - other.unit || one.position - other.position);
   await using originals = new OriginalTexts(run, signal);
   const chosen: ChosenRow[] = [];
-  for (const { unit, position } of places) {
-    for await (const [row] of run.rows(unit, {
-      from: position,
-      to: position + 1,
-      text: true,
-      signal,
-    })) {
-      if (row) chosen.push(await withTexts(row, originals));
+  for (const stretch of stretchesOf(places)) {
+    const [first, last] = [stretch[0]!, stretch.at(-1)!];
+    const wanted = new Set(stretch.map(({ position }) => position));
+    const range = { from: first.position, to: last.position + 1, text: true, signal };
+    for await (const batch of run.rows(first.unit, range)) {
+      const rows = batch.filter(({ position }) => wanted.has(position));
+      const texts = await originals.of(rows);
+      chosen.push(...rows.map((row, at) => withTexts(row, texts[at] ?? null)));
     }
   }
   return sorted(chosen, sort);
 }
 
-async function withTexts(row: FinishedRow, originals: OriginalTexts): Promise<ChosenRow> {
-  const [before = null] = await originals.of([row]);
+/** Places of one unit that are near each other: one reading of its files costs less than one for each. */
+function stretchesOf<Place extends { readonly unit: number; readonly position: number }>(
+  places: readonly Place[],
+): Place[][] {
+  const stretches: Place[][] = [];
+  for (const place of places) {
+    const before = stretches.at(-1)?.at(-1);
+    const isNear = before?.unit === place.unit && place.position - before.position <= NEAR_ROWS;
+    if (isNear) stretches.at(-1)!.push(place);
+    else stretches.push([place]);
+  }
+  return stretches;
+}
+
+function withTexts(row: FinishedRow, before: string | null): ChosenRow {
   const after = row.status === 'dropped' ? null : row.text;
   const isKnown = before !== null && before !== '';
   const removedShare = isKnown ? Math.max(0, 1 - (after ?? '').length / before.length) : null;

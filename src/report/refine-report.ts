@@ -161,7 +161,7 @@ function summaryTable(
   const figures = (value: number): string => Math.round(value).toLocaleString('en-US');
   const left = counts.kept + counts.edited;
   return table(
-    ['', 'in', 'out', 'out of in'],
+    ['measure', 'in', 'out', 'out of in'],
     [
       ['rows', figures(counts.rowsIn), figures(left), share(left, counts.rowsIn)],
       [

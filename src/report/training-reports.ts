@@ -67,7 +67,7 @@ export async function trainReport(dir: string): Promise<RunReport> {
           ),
           figure(await lossPlot('Losses over the step', training, validation)),
           table(
-            ['', 'first', 'last', 'least'],
+            ['data', 'first', 'last', 'least'],
             [
               ['training', ...lossCells(training)],
               ...(validation.length > 0 ? [['validation', ...lossCells(validation)]] : []),
