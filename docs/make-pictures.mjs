@@ -45,7 +45,7 @@ try {
   await page.screenshot({ path: join(pictures, 'inspect.png') });
   inspector.kill('SIGINT');
   const report = join(work, 'report.html');
-  await done(gristmill('report', run, '--out', report));
+  await done(inFolder(work, 'report', 'refined', '--out', report));
   await page.setViewportSize({ width: 1040, height: 1180 });
   await page.goto(pathToFileURL(report).href);
   await page.screenshot({ path: join(pictures, 'report.png') });
@@ -55,8 +55,12 @@ try {
 }
 
 function gristmill(...args) {
+  return inFolder(root, ...args);
+}
+
+function inFolder(cwd, ...args) {
   return spawn(process.execPath, [command, ...args], {
-    cwd: root,
+    cwd,
     stdio: ['ignore', 'pipe', 'inherit'],
   });
 }
