@@ -13,6 +13,7 @@ import { bench as clusterStorage } from './cases/cluster-storage.ts';
 import { bench as continual } from './cases/continual.ts';
 import { bench as engine } from './cases/engine.ts';
 import { bench as engineHost } from './cases/engine-host.ts';
+import { bench as estimate } from './cases/estimate.ts';
 import { bench as execute } from './cases/execute.ts';
 import { bench as inspect } from './cases/inspect.ts';
 import { bench as mixture } from './cases/mixture.ts';
@@ -25,6 +26,7 @@ import { bench as train } from './cases/train.ts';
 import type { Bench, BenchTable } from './types.ts';
 
 const CASES: readonly Bench[] = [
+  estimate,
   execute,
   refine,
   shim,

@@ -142,6 +142,7 @@ class PagesWorker : public PromiseWorker {
       request_.rules = RulesOf(from.Get("rules").ToObject());
       request_.output = ViewOf<uint8_t>(from.Get("output"), "output");
       Keep(from.Get("output"));
+      request_.keep_lines = from.Get("keepLines").ToBoolean().Value();
     }
     const std::span<int32_t> word = ViewOf<int32_t>(from.Get("cancel"), "cancel");
     if (word.empty())
@@ -166,7 +167,8 @@ class PagesWorker : public PromiseWorker {
     }
     if (request_.rules) {
       result.Set("removals", RemovalsOf(env));
-    } else if (request_.lines) {
+    }
+    if (request_.lines && (!request_.rules || request_.keep_lines)) {
       auto starts = Napi::Int32Array::New(env, docs_.size() + 1);
       size_t total = 0;
       starts[0] = 0;

@@ -306,7 +306,7 @@ PageScores ScorePages(const PageRequest& request, const CancelFlag& cancel) {
   PageScores scores;
   const size_t n_docs = request.docs.size();
   if (request.documents) scores.documents.resize(n_docs);
-  if (request.lines && !request.rules) scores.lines.resize(n_docs);
+  if (request.lines && (!request.rules || request.keep_lines)) scores.lines.resize(n_docs);
   if (request.rules) {
     scores.removals.resize(n_docs);
     scores.n_lines.resize(n_docs);
@@ -342,9 +342,8 @@ PageScores ScorePages(const PageRequest& request, const CancelFlag& cancel) {
               scores.chars_left[index] = static_cast<int32_t>(
                   text::CountCodePoints({into, static_cast<size_t>(removal.n_left)}));
             }
-          } else {
-            scores.lines[index] = std::move(lines);
           }
+          if (!scores.lines.empty()) scores.lines[index] = std::move(lines);
         }
         if (request.rules) {
           scores.n_chars[index] = static_cast<int32_t>(text::CountCodePoints(text));

@@ -118,6 +118,8 @@ struct PageRequest {
   std::optional<RemovalRules> rules;
   // Where edited pages are written: each where it lies in `data` behind the first offset.
   std::span<uint8_t> output;
+  // Give the scores of lines beside what was made of them.
+  bool keep_lines = false;
   int32_t n_threads = 1;
 
   // Throws OPTION_INVALID naming the offset or the document.
@@ -127,7 +129,7 @@ struct PageRequest {
 // By requested document.
 struct PageScores {
   std::vector<float> documents;
-  std::vector<std::vector<float>> lines;  // none of those that fell, nor with rules
+  std::vector<std::vector<float>> lines;  // none of those that fell, nor with rules unless kept
   // With rules.
   std::vector<Removal> removals;
   std::vector<int32_t> n_lines;     // that were scored

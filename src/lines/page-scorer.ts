@@ -41,7 +41,12 @@ export interface PageViews {
   /** Which documents are asked for. */
   readonly docs: Int32Array;
   /** What to make of the scores of lines, and where edited pages are written; see PagesRequest. */
-  readonly removal?: { readonly rules: RemovalRules; readonly output: Uint8Array } | null;
+  readonly removal?: {
+    readonly rules: RemovalRules;
+    readonly output: Uint8Array;
+    /** Give the scores of lines as well. */
+    readonly keepLines?: boolean;
+  } | null;
 }
 
 /** Models that look at a page together. */

@@ -76,8 +76,9 @@ export interface PagesRequest {
   readonly documentThreshold: number;
   /** Threads that take pages, 1..512. Scores do not depend on it. */
   readonly nThreads: number;
-  /** What to make of the scores of lines, which are not given then. */
+  /** What to make of the scores of lines, which are not given then unless `keepLines` says so. */
   readonly rules?: RemovalRules | null;
+  readonly keepLines?: boolean;
   /** With rules: room for the text of all documents, where edited ones are written. */
   readonly output?: Uint8Array;
 }

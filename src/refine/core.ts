@@ -261,7 +261,9 @@ export async function openCore(
       documentThreshold,
       lines: { lineThreshold: lineThreshold ?? undefined, retention: retention ?? undefined },
       all: allLines,
-      pool: keepsLines ? null : pool,
+      keepLines: keepsLines,
+      // Of documents that fall C++ would cut the lines too.
+      pool: allLines ? null : pool,
     });
   };
   const openJudge = async (): Promise<RefineCore['judge']> => {

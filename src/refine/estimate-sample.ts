@@ -15,6 +15,7 @@ import { throwIfAborted } from '../errors.ts';
 import type { NativeTokenizer } from '../native/tokenizer.ts';
 import type { Random } from '../seeded.ts';
 import { type OpenCore, openCore, openExecution, openSlabs, type ResolvedRefiner } from './core.ts';
+import { batchRows, defaultSizes } from './devices.ts';
 import { IN_FLIGHT } from './lanes.ts';
 import { rejectModeOf, rowsIn } from './limited-rows.ts';
 import { mapOrdered } from './pipeline.ts';
@@ -34,6 +35,8 @@ export const RANGE_ROWS = 16;
 /** A round is refined when it has so many ranges, or bytes of text. */
 const ROUND_RANGES = 64;
 const ROUND_BYTES = 64 * 2 ** 20;
+/** Ranges that are refined once before anything is timed: code that has just started is several times slower. */
+const WARMING_RANGES = 12;
 
 /** What was measured of a range. */
 export interface SampledRange {
@@ -98,7 +101,8 @@ export async function refineSample(request: SampleRequest): Promise<Sample> {
   const pool = openExecution(resolved, slabs, options.workers);
   const began = performance.now();
   const core = await openCore(resolved, options, device, pool);
-  const openingSeconds = (performance.now() - began) / 1000;
+  let openingSeconds = (performance.now() - began) / 1000;
+  let isWarm = false;
   const writer = new SampleWriter(request);
   const ranges: SampledRange[] = [];
   const read: SampledUnit[] = [];
@@ -108,6 +112,8 @@ export async function refineSample(request: SampleRequest): Promise<Sample> {
     const round = held;
     held = [];
     heldBytes = 0;
+    if (!isWarm) openingSeconds += await warm(core, round, writer, request);
+    isWarm = true;
     ranges.push(...(await refineRound(core, round, writer, request)));
   };
   try {
@@ -162,30 +168,54 @@ export async function refineSample(request: SampleRequest): Promise<Sample> {
   }
 }
 
+/** Refines some ranges that will be refined again, and says in how many seconds. */
+async function warm(
+  core: OpenCore,
+  round: readonly HeldRange[],
+  writer: SampleWriter,
+  { options }: SampleRequest,
+): Promise<number> {
+  const since = performance.now();
+  for (const { unit, input } of round.slice(0, WARMING_RANGES)) {
+    const judged = await judgeBatch(core, input.batch, input.rowStatus, options);
+    const rows = await executeBatch(core, judged, options.signal);
+    await writer.write(unit, input, rows, true);
+    rows.release();
+  }
+  return (performance.now() - since) / 1000;
+}
+
 async function refineRound(
   core: OpenCore,
   round: readonly HeldRange[],
   writer: SampleWriter,
-  { options, tokenizer }: SampleRequest,
+  { options, tokenizer, device }: SampleRequest,
 ): Promise<SampledRange[]> {
   const source = async function* (): AsyncGenerator<HeldRange> {
     yield* round;
   };
+  // As many rows as a run has under way, whose batches are larger.
+  const { slots = defaultSizes(device).nSlots } = options;
+  const atOnce = Math.ceil((IN_FLIGHT * batchRows(slots)) / RANGE_ROWS);
   const ranges: SampledRange[] = [];
-  const judged = mapOrdered(source(), IN_FLIGHT, async ({ unit, input }) => {
+  const judged = mapOrdered(source(), atOnce, async ({ unit, input }) => {
     const { batch, rowStatus } = input;
     return { unit, input, value: await judgeBatch(core, batch, rowStatus, options) };
   });
-  const executed = mapOrdered(judged, IN_FLIGHT, async ({ unit, input, value }) => {
+  const executed = mapOrdered(judged, atOnce, async ({ unit, input, value }) => {
     return { unit, input, rows: await executeBatch(core, value, options.signal) };
   });
-  let since = performance.now();
-  let left = [...round];
+  const done: (HeldRange & { readonly rows: ColumnRows; readonly seconds: number })[] = [];
   try {
+    let since = performance.now();
     for await (const { unit, input, rows } of executed) {
       await writer.write(unit, input, rows);
-      const seconds = (performance.now() - since) / 1000;
-      // Not part of refining.
+      const now = performance.now();
+      done.push({ unit, input, rows, seconds: (now - since) / 1000 });
+      since = now;
+    }
+    // Apart from the rest, as it is no part of refining.
+    for (const { unit, input, rows, seconds } of done) {
       const tokens = await tokensOf(tokenizer, input.batch, rows);
       const { kept, edited, failed, charsIn, charsOut } = rows.counts;
       ranges.push({
@@ -198,19 +228,15 @@ async function refineRound(
         }, 0),
         ...{ charsIn, charsOut, ...tokens, seconds },
       });
-      rows.release();
-      input.batch.release();
-      input.carry.release();
-      left = left.filter((one) => one.input !== input);
-      since = performance.now();
     }
+    return ranges;
   } finally {
-    for (const { input } of left) {
+    for (const { rows } of done) rows.release();
+    for (const { input } of round) {
       input.batch.release();
       input.carry.release();
     }
   }
-  return ranges;
 }
 
 /** Bytes of a batch's texts. */
@@ -243,12 +269,14 @@ async function tokensOf(
 class SampleWriter {
   readonly #request: SampleRequest;
   readonly #sinks = new Map<string, Promise<CorpusSink>>();
+  readonly #warmingSinks = new Map<string, Promise<CorpusSink>>();
 
   constructor(request: SampleRequest) {
     this.#request = request;
   }
 
-  async write(unit: number, input: UnitBatch, rows: ColumnRows): Promise<void> {
+  /** @param isWarming whether the rows count for nothing */
+  async write(unit: number, input: UnitBatch, rows: ColumnRows, isWarming = false): Promise<void> {
     const { output } = this.#request;
     if (input.batch.nDocs === 0) return;
     const pick = (wanted: boolean): Int32Array =>
@@ -257,7 +285,7 @@ class SampleWriter {
       );
     const refuse = (): void => undefined;
     const extra = extraValues(rows, output);
-    const staying = await this.#sink(unit, true);
+    const staying = await this.#sink(unit, true, isWarming);
     await staying.write({ text: rows.texts, rows: pick(false), carry: input.carry, extra, refuse });
     const prefix = output.statusPrefix ?? '';
     const nothing = rows.status.map(() => null);
@@ -269,18 +297,20 @@ class SampleWriter {
       [`${prefix}score`]: Array.from(rows.score, (score) => (Number.isNaN(score) ? null : score)),
       [`${prefix}program`]: rows.program,
     };
-    const dropped = await this.#sink(unit, false);
+    const dropped = await this.#sink(unit, false, isWarming);
     const { text } = input.batch;
     await dropped.write({ text, rows: pick(true), carry: null, extra: taken, refuse });
   }
 
   async close(): Promise<number> {
     let bytes = 0;
+    for (const sink of this.#warmingSinks.values()) await (await sink).close();
     for (const sink of this.#sinks.values()) bytes += (await (await sink).close()).bytes;
     return bytes;
   }
 
-  #sink(unit: number, isStaying: boolean): Promise<CorpusSink> {
+  #sink(unit: number, isStaying: boolean, isWarming: boolean): Promise<CorpusSink> {
+    const sinks = isWarming ? this.#warmingSinks : this.#sinks;
     const { plan, output } = this.#request;
     const file = plan.files[plan.units[unit]!.fileIndex]!;
     const format = formatOfUnit(plan, unit, output);
@@ -291,7 +321,7 @@ class SampleWriter {
       file.schema,
       partitions.map(({ name }) => name),
     ]);
-    const known = this.#sinks.get(key);
+    const known = sinks.get(key);
     if (known) return known;
     const stream = new Writable({ write: (_chunk, _encoding, done) => done() });
     const { zstdLevel, rowGroupRows, rowGroupBytes } = output;
@@ -312,7 +342,7 @@ class SampleWriter {
           textColumn: output.droppedText ? plan.textColumn : null,
           extra: droppedColumns(output),
         });
-    this.#sinks.set(key, sink);
+    sinks.set(key, sink);
     return sink;
   }
 }

@@ -52,7 +52,7 @@ export interface BatchScores {
   readonly documents: Float32Array;
   /** First line of each document, and the end; those that fell have no lines. */
   readonly lineStarts: Int32Array;
-  /** Probability of "keep" of every line (LF), 0..1. Empty without a model for lines, and where they were acted on. */
+  /** Probability of "keep" of every line (LF), 0..1. Empty without a model for lines, and where they were acted on and not to be kept. */
   readonly lines: Float32Array;
   /** What became of the pages, where that was asked for. */
   readonly removals: PageRemovals | null;

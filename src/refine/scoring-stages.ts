@@ -63,6 +63,8 @@ export interface ScoringStageOptions {
   readonly lines: LineThreshold;
   /** Score the lines of documents that fall as well; default false. */
   readonly all?: boolean | undefined;
+  /** Give the scores of lines, whoever acts on them; default false. */
+  readonly keepLines?: boolean;
   /**
    * Executes the ops; where it may leave that to C++, pages are judged and cut in the call that scores them. Null: the scores
    * of lines are wanted themselves.
@@ -103,6 +105,7 @@ export function scoringStages(
     documentThreshold,
     lines: { lineThreshold, retention },
     all = false,
+    keepLines = false,
     pool,
   }: ScoringStageOptions,
 ): NonNullable<RefineCore['score']> {
@@ -121,13 +124,18 @@ export function scoringStages(
     const nBytes = offsets[offsets.length - 1]! - offsets[0]!;
     const room = rules && pool ? pool.reserve(nBytes) : null;
     try {
-      const removal = rules && room && { rules, output: room.bytes };
+      const removal = rules && room && { rules, output: room.bytes, keepLines };
       const scores = await engine.score({ ...request, removal }, options);
       const { documents, removals, lineStarts, lines } = scores;
       const verdicts = forDocuments === null ? null : documentVerdicts(documents, forDocuments);
       if (removals && room) {
         const removed = { removals, output: room.bytes, release: room.release };
-        return { verdicts, written: null, removed, scores: null };
+        return {
+          verdicts,
+          written: null,
+          removed,
+          scores: keepLines ? { lineStarts, lines } : null,
+        };
       }
       room?.release();
       if (forLines === null) return { verdicts, written: null, removed: null, scores: null };
