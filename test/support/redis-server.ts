@@ -18,6 +18,13 @@ export const hasRedis = ((): boolean => {
   }
 })();
 
+/** Files of a server that speaks TLS, and nothing else, to clients that show a certificate of its CA. */
+export interface RedisTls {
+  readonly ca: string;
+  readonly cert: string;
+  readonly key: string;
+}
+
 /** A server that keeps what it is told over restarts. */
 export class RedisServer {
   readonly port: number;
@@ -26,21 +33,31 @@ export class RedisServer {
   readonly #args: readonly string[];
   #process: ChildProcess | null = null;
 
-  private constructor(port: number, password: string | null) {
+  private constructor(port: number, password: string | null, tls: RedisTls | null) {
     this.port = port;
-    this.url = `redis://${password === null ? '' : `:${password}@`}127.0.0.1:${port}`;
+    const scheme = tls ? 'rediss' : 'redis';
+    const login = password === null ? '' : `:${encodeURIComponent(password)}@`;
+    this.url = `${scheme}://${login}127.0.0.1:${port}`;
     this.#folder = mkdtempSync(join(tmpdir(), 'gristmill-redis-'));
-    this.#args = password === null ? [] : ['--requirepass', password];
+    this.#args = [
+      ...(tls ? ['--port', '0', '--tls-port', String(port)] : ['--port', String(port)]),
+      ...(tls ? ['--tls-cert-file', tls.cert, '--tls-key-file', tls.key] : []),
+      ...(tls ? ['--tls-ca-cert-file', tls.ca, '--tls-auth-clients', 'yes'] : []),
+      ...(password === null ? [] : ['--requirepass', password]),
+    ];
   }
 
-  static async start(password: string | null = null): Promise<RedisServer> {
-    const server = new RedisServer(await freePort(), password);
+  static async start(
+    password: string | null = null,
+    tls: RedisTls | null = null,
+  ): Promise<RedisServer> {
+    const server = new RedisServer(await freePort(), password, tls);
     await server.up();
     return server;
   }
 
   async up(): Promise<void> {
-    const flags = ['--port', String(this.port), '--bind', '127.0.0.1', '--dir', this.#folder];
+    const flags = ['--bind', '127.0.0.1', '--dir', this.#folder];
     const durable = ['--appendonly', 'yes', '--appendfsync', 'everysec', '--save', ''];
     this.#process = spawn('redis-server', [...flags, ...durable, ...this.#args], {
       stdio: 'ignore',

@@ -92,7 +92,6 @@ const MAX_ERRORS = 100;
 const SHOWN_ERRORS = 5;
 /** A worker that gave no sign for so long is not shown. */
 const SIGN_MS = 30_000;
-const BACKOFF_MS = 500;
 
 const keyOf = (id: string, part: string): string => `${PREFIX}:run:${id}:${part}`;
 /** BullMQ refuses names that are numbers. */
@@ -140,7 +139,8 @@ export class Board {
     const queue = await this.queueOf(run.id);
     const opts: JobsOptions = {
       attempts: run.tries,
-      backoff: { type: 'exponential', delay: BACKOFF_MS, jitter: 0.5 },
+      // The worker's: take.ts.
+      backoff: { type: 'bounded' },
       removeOnComplete: true,
       stackTraceLimit: 0,
     };
@@ -165,6 +165,12 @@ export class Board {
     }
     if (batch.length > 0) await send(batch);
     return nUnits;
+  }
+
+  /** The server's clock: those of workers may be anywhere. */
+  async nowMs(): Promise<number> {
+    const [seconds, micros] = await this.#link.redis.time();
+    return Number(seconds) * 1000 + Math.floor(Number(micros) / 1000);
   }
 
   async runs(): Promise<BoardRun[]> {
@@ -279,7 +285,8 @@ export class Board {
   async status(id: string): Promise<BoardStatus> {
     const { redis } = this.#link;
     const { spec: _, ...run } = await this.run(id);
-    const [state, jobs, totals, signs, errors, refusals] = await Promise.all([
+    const [nowMs, state, jobs, totals, signs, errors, refusals] = await Promise.all([
+      this.nowMs(),
       this.state(id),
       this.jobs(id),
       redis.hgetall(keyOf(id, 'totals')),
@@ -289,7 +296,7 @@ export class Board {
     ]);
     const workers = Object.values(signs)
       .map((text) => JSON.parse(text) as WorkerSign)
-      .filter(({ seenMs }) => Date.now() - seenMs < SIGN_MS)
+      .filter(({ seenMs }) => nowMs - seenMs < SIGN_MS)
       .sort((a, b) => (a.worker < b.worker ? -1 : 1));
     const nLeft = jobs.waiting + jobs.active + jobs.delayed;
     const unitsDone = Math.max(0, run.units - nLeft - jobs.failed);

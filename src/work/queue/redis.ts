@@ -1,17 +1,28 @@
 /**
  * Connections to Redis: by a URL with what it takes to get in, which is never shown. The client is loaded by the first one.
  *
- * Redis may go away and come back while work is under way: connections are made again for ever, with a growing wait. Only the
+ * Redis may go away and come back while work is under way: connections are made again for ever, with a growing wait. One that
+ * is silent for {@link SILENCE_MS} with a question open is made anew too: behind a network that is cut nobody hangs up. Only the
  * first one fails, so that a wrong address is told at once.
  */
+import { readFileSync } from 'node:fs';
+import type { ConnectionOptions } from 'node:tls';
 import type { Redis } from 'ioredis';
 import { GristmillError } from '../../errors.ts';
 
 /** The variable that names a server where no flag does. */
 export const REDIS_VARIABLE = 'GRISTMILL_REDIS_URL';
+/** Variables that name PEM files for `rediss://`: who signs the server, and who we are. */
+export const REDIS_TLS_VARIABLES = Object.freeze({
+  ca: 'GRISTMILL_REDIS_CA',
+  cert: 'GRISTMILL_REDIS_CERT',
+  key: 'GRISTMILL_REDIS_KEY',
+});
 
 const CONNECT_MS = 5_000;
 const MAX_WAIT_MS = 2_000;
+/** Questions that block are answered after 10 s (BullMQ). */
+const SILENCE_MS = 20_000;
 
 /** An open connection, and how it is shown. */
 export interface RedisLink {
@@ -26,16 +37,19 @@ export interface RedisLink {
 /**
  * Connects to a server.
  *
- * @param url `redis://[[user]:password@]host[:port][/db]`, `rediss://` for TLS (a CA of one's own: NODE_EXTRA_CA_CERTS)
+ * @param url `redis://[[user]:password@]host[:port][/db]`, `rediss://` for TLS with the files of {@link REDIS_TLS_VARIABLES}
  * @throws OPTION_INVALID, QUEUE_UNREACHABLE
  */
 export async function connectRedis(url: string): Promise<RedisLink> {
   const { shown, secrets } = addressOf(url);
+  const tls = shown.startsWith('rediss:') ? tlsFiles(process.env) : null;
   const { Redis: Client } = await import('ioredis');
   let isUp = false;
   const redis = new Client(url, {
     lazyConnect: true,
     connectTimeout: CONNECT_MS,
+    socketTimeout: SILENCE_MS,
+    ...(tls && { tls }),
     maxRetriesPerRequest: null,
     retryStrategy: (attempt) =>
       isUp ? Math.min(MAX_WAIT_MS, 50 * 2 ** Math.min(attempt, 6)) : null,
@@ -90,6 +104,29 @@ function addressOf(url: string): { readonly shown: string; readonly secrets: rea
   const { protocol, host, pathname, username, password } = parsed;
   const secrets = [username, password, decodeURIComponent(password)].filter((part) => part !== '');
   return { shown: `${protocol}//${host}${pathname === '/' ? '' : pathname}`, secrets };
+}
+
+/** @throws OPTION_INVALID for files that cannot be read, and a certificate without its key */
+function tlsFiles(env: NodeJS.ProcessEnv): ConnectionOptions {
+  const files: { ca?: Buffer; cert?: Buffer; key?: Buffer } = {};
+  for (const [name, variable] of Object.entries(REDIS_TLS_VARIABLES)) {
+    const path = env[variable];
+    if (!path) continue;
+    try {
+      files[name as keyof typeof files] = readFileSync(path);
+    } catch (cause) {
+      const received = (cause as Error).message;
+      const details = { option: variable, expected: 'a PEM file', received };
+      throw new GristmillError('OPTION_INVALID', details, { cause });
+    }
+  }
+  const { cert, key } = REDIS_TLS_VARIABLES;
+  if (Boolean(files.cert) !== Boolean(files.key)) {
+    const [option, other] = files.cert ? [key, cert] : [cert, key];
+    const expected = `a PEM file, as ${other} names one`;
+    throw new GristmillError('OPTION_INVALID', { option, expected, received: 'nothing' });
+  }
+  return files;
 }
 
 function hide(text: string, secrets: readonly string[]): string {

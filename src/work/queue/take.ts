@@ -14,6 +14,7 @@ import { hostname } from 'node:os';
 import type { Job, Worker } from 'bullmq';
 import { GristmillError, isGristmillError } from '../../errors.ts';
 import { Board, type BoardRun, type UnitJob } from './board.ts';
+import { Overdue } from './overdue.ts';
 
 /** A unit's lock lasts so long after its worker's last sign; renewed at half of it. */
 export const LOCK_MS = 12_000;
@@ -24,6 +25,9 @@ const SIGN_MS = 2_000;
 const MAX_SESSION_FAILURES = 5;
 const RATE_MS = 60_000;
 const PUT_BACK_MS = 2_000;
+/** Before the second try of a unit; doubled with each, up to a bound that a run of many tries reaches. */
+const FIRST_BACKOFF_MS = 500;
+const MAX_BACKOFF_MS = 20_000;
 /** Units under way at a time: one is computed while the next is read. */
 const UNITS_AT_ONCE = 2;
 
@@ -212,25 +216,28 @@ async function workOn(
     // A unit that kills its worker has no other error than that.
     maxStalledCount: run.tries,
     drainDelay: 1,
+    settings: { backoffStrategy: backoffMs },
   });
   // Redis goes away and comes back; a lock that another has by now is told by the commit.
   bull.on('error', () => undefined);
   const sign = async (): Promise<void> => {
     await board.sign(run.id, {
       ...{ worker, device, units: own.units, ...rates.perSecond() },
-      ...{ host: hostname(), pid: globalThis.process.pid, seenMs: Date.now() },
+      ...{ host: hostname(), pid: globalThis.process.pid, seenMs: await board.nowMs() },
     });
   };
-  let lastSignMs = 0;
+  const overdue = new Overdue(await board.queueOf(run.id));
+  let lastSignMs = Number.NEGATIVE_INFINITY;
   try {
     while (stop?.aborted !== true && !session.ended.aborted) {
-      if (Date.now() - lastSignMs >= SIGN_MS) {
-        lastSignMs = Date.now();
+      if (performance.now() - lastSignMs >= SIGN_MS) {
+        lastSignMs = performance.now();
         await sign();
       }
       await pause(LOOK_MS, stop, session.ended);
       const { waiting, active, delayed } = await board.jobs(run.id);
       if (waiting + active + delayed === 0 || (await board.state(run.id)) !== 'open') break;
+      if (delayed > 0) await overdue.promote();
       const next = only === undefined ? await chooseRun(board, refused, only) : run;
       if (next && next.id !== run.id && next.priority > run.priority) break;
     }
@@ -239,6 +246,12 @@ async function workOn(
     await board.signOff(run.id, worker).catch(() => undefined);
   }
   await session.end();
+}
+
+/** @param nTries that have failed */
+export function backoffMs(nTries: number): number {
+  const upToMs = Math.min(MAX_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** (nTries - 1));
+  return Math.round(upToMs * (0.5 + Math.random() / 2));
 }
 
 function failureOf(error: unknown): { readonly code: string; readonly message: string } {

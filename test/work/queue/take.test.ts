@@ -3,7 +3,12 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { GristmillError } from '../../../src/errors.ts';
 import { Board, type BoardRun } from '../../../src/work/queue/board.ts';
 import { connectRedis } from '../../../src/work/queue/redis.ts';
-import { SessionEnded, takeUnits, type WorkSession } from '../../../src/work/queue/take.ts';
+import {
+  backoffMs,
+  SessionEnded,
+  takeUnits,
+  type WorkSession,
+} from '../../../src/work/queue/take.ts';
 import { hasRedis, RedisServer } from '../../support/redis-server.ts';
 
 let server: RedisServer;
@@ -207,6 +212,35 @@ describe.skipIf(!hasRedis)('takeUnits', () => {
     expect([...given].sort((a, b) => a - b)).toEqual(range(40));
     await board.forget('restart');
   }, 120_000);
+
+  it('waits for no clock: a unit that was put back by one an hour ahead is taken in its time', async () => {
+    // The unit waited for an hour.
+    const board = await openBoard();
+    const run = runOf('clock', 1);
+    await board.put(run);
+    const opts = { jobId: 'u0', delay: 1_000, removeOnComplete: true };
+    const ahead = { ...opts, timestamp: Date.now() + 3_600_000 };
+    await (await board.queueOf('clock')).add('unit', { unit: 0 }, ahead);
+    expect(await board.jobs('clock')).toMatchObject({ delayed: 1 });
+    const begunMs = performance.now();
+    const taken = await takeUnits({
+      ...{ board, worker: 'w', device: 'cpu', untilDone: true, only: 'clock' },
+      open: () => sessionOf(() => undefined),
+    });
+    expect(taken.units).toBe(1);
+    expect(performance.now() - begunMs).toBeGreaterThan(1_000);
+    await board.forget('clock');
+  }, 60_000);
+
+  it('waits for longer after each try, but for no longer than its bound', () => {
+    // Without one, the twentieth try of a unit was due in three days.
+    for (let nTries = 1; nTries <= 1000; nTries++) {
+      const upToMs = Math.min(20_000, 500 * 2 ** (nTries - 1));
+      const waitMs = backoffMs(nTries);
+      expect(waitMs).toBeGreaterThanOrEqual(upToMs / 2);
+      expect(waitMs).toBeLessThanOrEqual(upToMs);
+    }
+  });
 
   it('shows no password, wherever the address goes wrong', async () => {
     const wrong = server.url.replace('s3cret', 'guessed-pass');
