@@ -4,15 +4,18 @@
  * Contenders in turn, round by round, so that what else the machine does falls on all: this package on one thread and on
  * two, the package of an earlier commit (GRISTMILL_BASELINE: a folder where that commit is built), and datatrove's chain of
  * C4, Gopher and FineWeb filters on one thread (PYTHON with `pip install datatrove[processing]`). Their verdicts differ;
- * what is compared is the cost of filtering a megabyte. Then single figures of this package: tiny documents, a long page,
- * the event loop of an embedding program, the start of the command.
+ * what is compared is the cost of filtering a megabyte. Then what cores are worth to this package on a corpus beside which
+ * its start is small, and single figures: tiny documents, a long page, the event loop of an embedding program, the start of
+ * the command.
  *
  * Text: $GRISTMILL_DATA/web-raw (default ../shared/data beside the package); without it the example corpus, repeated.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { stringColumn } from '../../src/corpus/schema.ts';
+import { openSink } from '../../src/corpus/sink.ts';
 import { packageRoot } from '../../src/paths.ts';
 import type { Bench, BenchContext, BenchTable } from '../types.ts';
 import { median } from './median.ts';
@@ -22,6 +25,9 @@ import { pages } from './web-pages.ts';
 const ROUNDS = { full: 5, quick: 2 };
 const BYTES = { full: 20e6, quick: 5e6 };
 const LONG_MB = { full: 100, quick: 10 };
+/** Of the corpus on which cores are counted. */
+const CORES_BYTES = { full: 150e6, quick: 20e6 };
+const GROUP_ROWS = 2000;
 const MAIN = 'dist/cli/main.js';
 
 export const bench: Bench = {
@@ -29,7 +35,11 @@ export const bench: Bench = {
   async run(context: BenchContext): Promise<BenchTable[]> {
     const folder = mkdtempSync(join(tmpdir(), 'gristmill-bench-refine-'));
     try {
-      return [await contenders(folder, context), await singles(folder, context)];
+      return [
+        await contenders(folder, context),
+        await cores(folder, context),
+        await singles(folder, context),
+      ];
     } finally {
       rmSync(folder, { recursive: true, force: true });
     }
@@ -46,11 +56,21 @@ let runs = 0;
 function refine(
   folder: string,
   file: string,
-  { root = packageRoot, threads = 1 }: { readonly root?: string; readonly threads?: number } = {},
+  {
+    root = packageRoot,
+    threads = 1,
+    boundTo = null,
+  }: {
+    readonly root?: string;
+    readonly threads?: number;
+    /** Core to which the whole process tree is bound. */
+    readonly boundTo?: number | null;
+  } = {},
 ): Promise<ProcessCost> {
   const out = join(folder, `out-${runs++}`);
   const size = ['--threads', String(threads), '--workers', String(threads)];
   return costOf([
+    ...(boundTo === null ? [] : ['taskset', '-c', String(boundTo)]),
     process.execPath,
     join(root, MAIN),
     'refine',
@@ -125,6 +145,84 @@ async function contenders(folder: string, context: BenchContext): Promise<BenchT
     }),
     notes,
   };
+}
+
+/**
+ * What cores are worth. `--threads 1` already has reading, executing and writing beside its one thread of scoring, so it is
+ * also run bound to one core: that is what another core is added to.
+ */
+async function cores(folder: string, context: BenchContext): Promise<BenchTable> {
+  const size = context.quick ? 'quick' : 'full';
+  const texts = await pages(CORES_BYTES[size], context);
+  const megabytes = texts.reduce((sum, text) => sum + Buffer.byteLength(text), 0) / 1e6;
+  const file = await writeParquet(join(folder, 'cores.parquet'), texts);
+  const nCores = availableParallelism();
+  const all: readonly (readonly [string, () => Promise<ProcessCost>])[] = [
+    ['1 thread, bound to one core', () => refine(folder, file, { boundTo: 0 })],
+    ['1 thread', () => refine(folder, file)],
+    ['2 threads', () => refine(folder, file, { threads: 2 })],
+    ...(nCores > 2
+      ? ([[`${nCores} threads`, () => refine(folder, file, { threads: nCores })]] as const)
+      : []),
+  ];
+  const costs = new Map<string, ProcessCost[]>(all.map(([name]) => [name, []]));
+  for (let round = 0; round < ROUNDS[size]; round++) {
+    for (const [name, run] of all) {
+      const cost = await run();
+      costs.get(name)!.push(cost);
+      context.log(
+        `round ${round + 1}, ${name}: ${cost.cpuSeconds.toFixed(2)} CPU s, ${cost.wallSeconds.toFixed(2)} s`,
+      );
+    }
+  }
+  const wallOf = (own: readonly ProcessCost[]): number =>
+    medianOf(own, ({ wallSeconds }) => wallSeconds);
+  const onOneCore = wallOf(costs.get(all[0]![0])!);
+  return {
+    title: 'A default refine: cores',
+    columns: [
+      'run',
+      'CPU s',
+      'MB per CPU-second',
+      'wall s',
+      'against one core',
+      'peak MB',
+      'main thread of the worker',
+    ],
+    rows: [...costs].map(([name, own]) => {
+      const cpu = medianOf(own, ({ cpuSeconds }) => cpuSeconds);
+      return [
+        name,
+        cpu,
+        megabytes / cpu,
+        wallOf(own),
+        onOneCore / wallOf(own),
+        medianOf(own, ({ peakBytes }) => peakBytes) / 2 ** 20,
+        `${(100 * medianOf(own, ({ mainShare }) => mainShare)).toFixed(1)} %`,
+      ];
+    }),
+    notes: [
+      `${megabytes.toFixed(0)} MB of text in Parquet; median of ${ROUNDS[size]} rounds in turn; a machine of ${nCores} cores.`,
+    ],
+  };
+}
+
+/** A page a row, in row groups as crawls are published. */
+async function writeParquet(path: string, texts: readonly string[]): Promise<string> {
+  const sink = await openSink({
+    format: 'parquet',
+    path,
+    columns: [stringColumn('text')],
+    textColumn: 'text',
+    rowGroupRows: GROUP_ROWS,
+  });
+  const encoder = new TextEncoder();
+  for (let first = 0; first < texts.length; first += GROUP_ROWS) {
+    const group = texts.slice(first, first + GROUP_ROWS).map((text) => encoder.encode(text));
+    await sink.write({ text: group, rows: null, carry: null, extra: {} });
+  }
+  await sink.close();
+  return path;
 }
 
 async function singles(folder: string, context: BenchContext): Promise<BenchTable> {
