@@ -2,7 +2,9 @@
  * Compiles the JavaScript side: `npm run build`.
  *
  *   src/**.ts  ── tsc ──►  dist/**.js, .d.ts       (ESM; workers are started from here)
- *              ── esbuild ──►  dist/index.cjs      (the public API for require())
+ *              ── esbuild ──►  dist/gristmill.cjs  (the public API for require(), all entries in one, so that errors and classes
+ *                                                  are the same ones whichever of them is required)
+ *                              dist/index.cjs, dist/api/*.cjs    (the names of each entry, out of that)
  *                              dist/cli/main.js …  (what is started as a process or thread of its own, in few files: every
  *                                                  one costs a millisecond, and 300 are 300 descriptors at once)
  *   dist/**.d.ts  ──►  dist/**.d.cts                (its declarations, as CommonJS)
@@ -23,7 +25,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -54,7 +56,8 @@ cpSync(join(root, 'src/annotate/prompts'), join(dist, 'annotate/prompts'), { rec
 await bundle();
 await bundleStarted();
 await bundlePage();
-declareForRequire(join(dist, 'index.d.ts'), new Set());
+const declared = new Set();
+for (const { types } of entries()) declareForRequire(join(root, types), declared);
 if (existsSync(join(dist, 'cli/main.js'))) chmodSync(join(dist, 'cli/main.js'), 0o755);
 
 function compile() {
@@ -220,12 +223,31 @@ function importedLater() {
     });
 }
 
+/** The entries of package.json's `exports` that are code, as their files below dist/. */
+function entries() {
+  return Object.values(manifest.exports)
+    .filter((each) => typeof each === 'object')
+    .map((each) => ({
+      module: each.import.default,
+      types: each.import.types,
+      common: each.require.default,
+      source: each.import.default.replace('/dist/', '/src/').replace(/\.js$/, '.ts'),
+    }));
+}
+
 async function bundle() {
   const { build } = await import('esbuild');
+  const whole = join(dist, 'gristmill.cjs');
   await build({
     absWorkingDir: root,
-    entryPoints: ['src/index.ts'],
-    outfile: join(dist, 'index.cjs'),
+    stdin: {
+      contents: entries()
+        .map(({ source }) => `export * from ${JSON.stringify(source)};`)
+        .join('\n'),
+      resolveDir: root,
+      loader: 'ts',
+    },
+    outfile: whole,
     bundle: true,
     platform: 'node',
     format: 'cjs',
@@ -238,11 +260,14 @@ async function bundle() {
       js: `const importMetaUrl = require('node:url').pathToFileURL(__filename).href;`,
     },
   });
-  // A bundle that cannot be loaded is found here, not by the first consumer.
-  execFileSync(process.execPath, ['-e', `require(${JSON.stringify(join(dist, 'index.cjs'))})`]);
-  execFileSync(process.execPath, [
-    '--input-type=module',
-    '-e',
-    `await import(${JSON.stringify(pathToFileURL(join(dist, 'index.js')).href)})`,
-  ]);
+  for (const { module, common } of entries()) {
+    const names = Object.keys(await import(pathToFileURL(join(root, module)).href));
+    const file = join(root, common);
+    const from = `./${relative(dirname(file), whole)}`;
+    const lines = names.map((name) => `exports.${name} = all.${name};`);
+    writeFileSync(file, [`const all = require('${from}');`, ...lines, ''].join('\n'));
+    // A name that the bundle lacks, or two entries share, is found here, and not by the first consumer.
+    const script = `for (const [name, value] of Object.entries(require(${JSON.stringify(file)}))) if (value === undefined) throw new Error(name)`;
+    execFileSync(process.execPath, ['-e', script], { stdio: ['ignore', 'ignore', 'inherit'] });
+  }
 }

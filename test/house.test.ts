@@ -45,9 +45,10 @@ function roomOrder(): string[][][] {
     .map((line) => line.split('|').map((group) => group.split(',').map((room) => room.trim())));
 }
 
-/** `helpers` for files right in src/, `top` for the public API. */
+/** `helpers` for files right in src/, `top` for the public API: `src/index.ts` and `src/api/`. */
 function roomOf(file: string): string {
   const parts = file.split('/');
+  if (parts[1] === 'api') return 'top';
   if (parts.length > 2) return parts[1]!;
   return file === 'src/index.ts' ? 'top' : 'helpers';
 }
@@ -103,7 +104,8 @@ describe('the house', () => {
   });
 
   it('sees the imports of the sources', () => {
-    expect(imports.get('src/index.ts')!.length).toBeGreaterThan(100);
+    expect(imports.get('src/index.ts')!.length).toBeGreaterThan(20);
+    expect(imports.get('src/api/mix.ts')!.length).toBeGreaterThan(20);
     expect(imports.get('src/cli/main.ts')).toContain('src/cli/program.ts');
     const ours = [...imports.values()].flat().filter((name) => name.startsWith('src/'));
     expect(ours.filter((name) => !imports.has(name))).toEqual([]);

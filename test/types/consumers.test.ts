@@ -17,6 +17,11 @@ const tsc = join(
 const COMMON_JS = `
 import gristmill = require('gristmill');
 import { openRefiner, type Refiner, type RefinedDocument, GristmillError } from 'gristmill';
+import mix = require('gristmill/mix');
+import { type LrSchedule, learningRateAt } from 'gristmill/continue';
+const proposal: typeof mix.optimizeMixture = mix.optimizeMixture;
+const rate: (step: number, schedule: LrSchedule) => number = learningRateAt;
+console.log(proposal, rate);
 async function main(): Promise<void> {
   const refiner: Refiner = await openRefiner({ retention: 0.95 });
   const [document]: RefinedDocument[] = await refiner.refine(['x', null]);
@@ -34,6 +39,12 @@ void main();
 `;
 const ES_MODULE = `
 import { execute, openRefiner, type Refiner } from 'gristmill';
+import { type Expert, openExpert } from 'gristmill/annotate';
+import { inspectModel, type ModelDescription } from 'gristmill/models';
+import { Trainer } from 'gristmill/train';
+const open: (options: Parameters<typeof openExpert>[0]) => Promise<Expert> = openExpert;
+const look: (path: string) => Promise<ModelDescription> = inspectModel;
+console.log(open, look, Trainer);
 const refiner: Refiner = await openRefiner();
 const rows = [{ id: 1, body: 'x' }];
 for await (const { row, text, status } of refiner.refineRows(rows, { text: ({ body }) => body })) {
