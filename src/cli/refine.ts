@@ -7,7 +7,7 @@ import { NAMED_REFINERS, type RefinerName } from '../refine/refiner-names.ts';
 import { refineCorpus } from '../refine/run.ts';
 import type { RefineCorpusOptions } from '../refine/run-options.ts';
 import type { RunSummary } from '../refine/statistics.ts';
-import { parseWorker } from '../refine/worker-share.ts';
+import { parseWorker } from '../work/worker-share.ts';
 import { openEvents } from './events.ts';
 import { untilInterrupted } from './interrupt.ts';
 import { planTable } from './plan-table.ts';

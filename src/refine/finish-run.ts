@@ -6,10 +6,11 @@
  */
 import { GristmillError } from '../errors.ts';
 import type { TakeLeaseOptions } from '../work/lease.ts';
+import { discardAll } from '../work/ledger.ts';
+import { takeWhole, WORKERS } from '../work/ledger-claim.ts';
 import { outputStore } from '../work/open-output.ts';
 import type { OutputStore } from '../work/output-store.ts';
-import { committedUnits, discardAll, readRecord } from './ledger.ts';
-import { RUN_FILE, runFileOf, takeWhole, WORKERS } from './ledger-claim.ts';
+import { committedUnits, readRecord, runFileOf } from './ledger.ts';
 import { addCounts, type RefineCounts, type RunSummary, ZERO_COUNTS } from './statistics.ts';
 import { filesOf, type UnitRecord } from './unit-record.ts';
 
@@ -42,9 +43,9 @@ const COMMITTED = 1;
 export async function finishRun(out: string, options: FinishRunOptions = {}): Promise<RunEnd> {
   const store = options.store ?? (await outputStore(out));
   const started = performance.now();
-  const found = await store.read(RUN_FILE);
+  const found = await store.read(store.layout.runFile);
   if (found === null) throw new GristmillError('RUN_NOT_FOUND', { path: out, kinds: 'refine' });
-  const { units: nUnits, thresholds } = runFileOf(out, found);
+  const { units: nUnits, thresholds } = runFileOf(store, found);
   const lease = await takeWhole(store, options);
   try {
     const state = new Uint8Array(nUnits);

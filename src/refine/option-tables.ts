@@ -17,11 +17,11 @@ import {
   whole,
 } from '../options.ts';
 import { EXECUTE_TABLE } from '../program/options.ts';
+import { isWorkerShare, MAX_WORKERS } from '../work/worker-share.ts';
 import type { RefineOptions } from './refine-options.ts';
 import { NAMED_REFINERS } from './refiner-names.ts';
 import type { OpenRefinerOptions, RefineCallOptions } from './refiner-types.ts';
 import type { RefineCorpusOptions } from './run-options.ts';
-import { isWorkerShare, MAX_WORKERS } from './worker-share.ts';
 
 const { dialect: _dialect, executor: _executor, ...EXECUTE_INNER } = EXECUTE_TABLE;
 

@@ -9,12 +9,13 @@ import { anyOf, throwIfAborted } from '../errors.ts';
 import { given, refuseOption } from '../options.ts';
 import type { ScoreKeeper } from '../scores/keeper.ts';
 import { llamaCppVersion, version } from '../version.ts';
+import type { LedgerMember } from '../work/ledger-claim.ts';
 import { outputAddress } from '../work/open-output.ts';
+import { shareOf, workerName } from '../work/worker-share.ts';
 import { type ResolvedRefiner, resolveRefiner } from './core.ts';
 import { defaultSizes, parseDevices } from './devices.ts';
 import { inputName, Run } from './lanes.ts';
 import { type Ledger, openLedger } from './ledger.ts';
-import type { LedgerMember } from './ledger-claim.ts';
 import { describePlan, planOverview } from './plan-overview.ts';
 import { checkReserved, statusColumns } from './reserved-columns.ts';
 import type { Reuse } from './reuse.ts';
@@ -30,7 +31,6 @@ import type { RunSummary, UsedThresholds } from './statistics.ts';
 import { emptyTally, summarise } from './tally.ts';
 import type { OutputSettings } from './unit-writer.ts';
 import { usedThresholds } from './used-thresholds.ts';
-import { shareOf, workerName } from './worker-share.ts';
 
 /**
  * Runs in this process.

@@ -4,8 +4,8 @@
 import type { PlanOptions } from '../corpus/plan.ts';
 import type { LeftOut } from '../corpus/types.ts';
 import type { Status } from '../program/types.ts';
+import type { WorkerShare } from '../work/worker-share.ts';
 import type { RefineOptions } from './refine-options.ts';
-import type { WorkerShare } from './worker-share.ts';
 
 /** Options of {@link refineCorpus}. */
 export interface RefineCorpusOptions extends RefineOptions {

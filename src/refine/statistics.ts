@@ -1,8 +1,9 @@
 /**
  * Counts of a run: what came in, what became of it and why. Sums over units give the run's summary.
  */
+
+import type { WorkerShare } from '../work/worker-share.ts';
 import type { PlanOverview } from './run-options.ts';
-import type { WorkerShare } from './worker-share.ts';
 
 /** Counts of one unit, or of any number of units added up. */
 export interface RefineCounts {

@@ -51,13 +51,33 @@ export interface TakeLeaseOptions {
   readonly leaseMs?: number;
   /** What others can read of the holder, in words of its own room; see {@link factsOf}. */
   readonly facts?: Readonly<Record<string, string>>;
+  /** Default {@link HERE}. */
+  readonly world?: LeaseWorld;
+}
+
+/** What leases know of the world: the process that asks, its clock, and what it holds itself. */
+export interface LeaseWorld {
+  readonly identity: ProcessIdentity;
+  /** Milliseconds that only grow. */
+  nowMs(): number;
+  sleep(ms: number, signal?: AbortSignal): Promise<void>;
+  /** Leases of this process: it need not watch itself. */
+  readonly held: Set<string>;
 }
 
 /** Codes of folders that cannot be written. */
 export type WriteFailure = Extract<ErrorCode, `${string}_WRITE_FAILED`>;
 
-/** Leases of this process: it need not watch itself. */
-const heldHere = new Set<string>();
+/** This process and its clock; a simulation has others. */
+export const HERE: LeaseWorld = {
+  get identity() {
+    return ownIdentity();
+  },
+  nowMs: () => performance.now(),
+  sleep: (ms, signal) =>
+    sleep(ms, undefined, signal && { signal }).catch(() => undefined) as Promise<void>,
+  held: new Set(),
+};
 
 /**
  * Takes the lease `file` of the folder `out`; the file's folder is made.
@@ -115,23 +135,23 @@ export async function takeStored(
   out: string,
   name: string,
   store: LeaseStore,
-  { onNotice, signal, leaseMs = LEASE_MS, facts }: TakeLeaseOptions = {},
+  { onNotice, signal, leaseMs = LEASE_MS, facts, world = HERE }: TakeLeaseOptions = {},
 ): Promise<Lease> {
-  const own = ownIdentity();
+  const own = world.identity;
   const mine = JSON.stringify({ ...own, token: randomUUID(), ...(facts && { facts }) });
-  const watch = new Watch(own, leaseMs);
+  const watch = new Watch(world, leaseMs);
   let isTold = false;
   for (let first: string | null = null; ; ) {
     throwIfAborted(signal, 'waiting for a lease');
     const found = await store.read();
     if (!found) {
-      if (await store.create(mine)) return held(store, mine, out, leaseMs);
+      if (await store.create(mine)) return held(store, mine, out, { leaseMs, world });
       continue;
     }
     const isPassing = isClearing(found);
     // Another holder than the one that was there at first has just taken it: it lives.
     if (!isPassing) first ??= found.content;
-    const lives = first !== found.content || heldHere.has(found.content) || watch.isAlive(found);
+    const lives = first !== found.content || world.held.has(found.content) || watch.isAlive(found);
     if (!isPassing && lives) {
       throw new GristmillError('RUN_OUTPUT_IN_USE', { out, ...holderOf(found), lock: name });
     }
@@ -140,7 +160,7 @@ export async function takeStored(
       if (await store.replace(found.content, mine, isStale)) {
         const gone = identityIn(found)?.pid;
         if (gone !== undefined && gone !== own.pid) sweepAfter(gone, out);
-        return held(store, mine, out, leaseMs);
+        return held(store, mine, out, { leaseMs, world });
       }
     } else if (!isTold && watch.silenceMs(found) > Math.min(NOTICE_MS, leaseMs / 2)) {
       isTold = true;
@@ -149,7 +169,7 @@ export async function takeStored(
         `${out} was in use by process ${pid} on ${host}: waiting up to ${leaseMs / 1000} s for a sign of life`,
       );
     }
-    await sleep(store.lookMs ?? LOOK_MS, undefined, signal && { signal }).catch(() => undefined);
+    await world.sleep(store.lookMs ?? LOOK_MS, signal);
   }
 }
 
@@ -180,11 +200,16 @@ export async function withLease<T>(
   }
 }
 
-function held(store: LeaseStore, mine: string, out: string, leaseMs: number): Lease {
-  heldHere.add(mine);
+function held(
+  store: LeaseStore,
+  mine: string,
+  out: string,
+  { leaseMs, world }: { readonly leaseMs: number; readonly world: LeaseWorld },
+): Lease {
+  world.held.add(mine);
   let stop: (() => void) | null = null;
   const release = (): Soon<void> => {
-    if (!heldHere.delete(mine)) return;
+    if (!world.held.delete(mine)) return;
     try {
       stop?.();
       // What cannot be removed goes stale by itself.
@@ -200,7 +225,7 @@ function held(store: LeaseStore, mine: string, out: string, leaseMs: number): Le
     throw error;
   }
   const lost = (): GristmillError | null => {
-    const found = heldHere.has(mine) ? store.held() : null;
+    const found = world.held.has(mine) ? store.held() : null;
     if (found?.content === mine) return null;
     const holder = found ? holderOf(found) : { pid: 'none', host: '?' };
     return new GristmillError('RUN_LEASE_LOST', { out, ...holder, seconds: leaseMs / 1000 });
@@ -225,11 +250,13 @@ function held(store: LeaseStore, mine: string, out: string, leaseMs: number): Le
 /** What was seen of holders while this process asks. */
 class Watch {
   readonly #own: ProcessIdentity;
+  readonly #world: LeaseWorld;
   readonly #leaseMs: number;
   readonly #seen = new Map<string, { readonly beat: string; readonly sinceMs: number }>();
 
-  constructor(own: ProcessIdentity, leaseMs: number) {
-    this.#own = own;
+  constructor(world: LeaseWorld, leaseMs: number) {
+    this.#own = world.identity;
+    this.#world = world;
     this.#leaseMs = leaseMs;
   }
 
@@ -239,7 +266,7 @@ class Watch {
   }
 
   silenceMs(view: LeaseView): number {
-    return this.isAlive(view) ? 0 : performance.now() - this.#firstOf(view).sinceMs;
+    return this.isAlive(view) ? 0 : this.#world.nowMs() - this.#firstOf(view).sinceMs;
   }
 
   isStale(view: LeaseView): boolean {
@@ -249,7 +276,7 @@ class Watch {
   }
 
   #firstOf({ content, beat }: LeaseView) {
-    const known = this.#seen.get(content) ?? { beat, sinceMs: performance.now() };
+    const known = this.#seen.get(content) ?? { beat, sinceMs: this.#world.nowMs() };
     this.#seen.set(content, known);
     return known;
   }

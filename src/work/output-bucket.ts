@@ -16,14 +16,8 @@
 import { S3Objects } from '../corpus/storage/s3-objects.ts';
 import { GristmillError } from '../errors.ts';
 import { leaseObject } from './lease-object.ts';
-import {
-  LEDGER_FOLDER,
-  PUBLIC_FILE,
-  PUBLIC_FOLDERS,
-  recordName,
-  unitName,
-} from './output-folder.ts';
-import type { Attempt, OutputStore, StoredFile } from './output-store.ts';
+import { REFINE_LAYOUT, recordName } from './output-folder.ts';
+import type { Attempt, LedgerLayout, OutputStore, StoredFile } from './output-store.ts';
 
 const STATE = 'state';
 const OPEN = 'open';
@@ -33,13 +27,13 @@ const DISCARDED = 'discarded';
 const AT_ONCE = 8;
 
 /** The store over `s3://BUCKET/PREFIX`. */
-export function outputBucket(address: string): OutputStore {
+export function outputBucket(address: string, layout: LedgerLayout = REFINE_LAYOUT): OutputStore {
   const out = address.replace(/\/+$/, '');
-  const ledger = `${out}/${LEDGER_FOLDER}/`;
+  const ledger = layout.folder === '' ? `${out}/` : `${out}/${layout.folder}/`;
   const tmp = `${ledger}tmp/`;
   const objects = new S3Objects();
   const at = (name: string): string => `${ledger}${name}`;
-  const folderOf = ({ unit, name }: Attempt): string => `${tmp}${unitName(unit)}.${name}/`;
+  const folderOf = ({ unit, name }: Attempt): string => `${tmp}${unit}.${name}/`;
   const stateOf = (attempt: Attempt): string => `${folderOf(attempt)}${STATE}`;
   const pathOf = (attempt: Attempt, path: string): string =>
     `${folderOf(attempt)}${path.replaceAll('/', '__')}`;
@@ -60,6 +54,7 @@ export function outputBucket(address: string): OutputStore {
     (await objects.read(at(name)))?.content ?? null;
   return {
     out,
+    layout,
     prepare: writable,
     async hasPublicFiles() {
       for await (const path of objects.list(`${out}/`)) {
@@ -68,11 +63,11 @@ export function outputBucket(address: string): OutputStore {
       return false;
     },
     async *publicFiles() {
-      for (const folder of PUBLIC_FOLDERS) {
+      for (const folder of layout.results) {
         const prefix = folder === '' ? `${out}/` : `${out}/${folder}/`;
         for await (const path of objects.list(prefix, true)) {
           const name = path.slice(prefix.length);
-          if (PUBLIC_FILE.test(name)) yield path.slice(out.length + 1);
+          if (layout.resultName.test(name)) yield path.slice(out.length + 1);
         }
       }
     },
@@ -122,7 +117,7 @@ export function outputBucket(address: string): OutputStore {
       return damaged;
     },
     async discard(attempt) {
-      const record = await read(recordName(attempt.unit));
+      const record = await read(recordName(layout, attempt.unit));
       if (record !== null && attemptIn(record) === attempt.name) return;
       const state = await objects.read(stateOf(attempt));
       if (record === null && state !== null && state.content !== DISCARDED) {
@@ -135,13 +130,13 @@ export function outputBucket(address: string): OutputStore {
       await removeAll(without(objects.list(folderOf(attempt)), own));
       await objects.remove(own);
     },
-    async attempts() {
+    async attempts(wanted) {
       const found = new Map<string, Attempt>();
-      for await (const path of objects.list(tmp)) {
-        const [, unit, name] = /^(\d{5,})\.([\w-]+)\//.exec(path.slice(tmp.length)) ?? [];
-        if (unit !== undefined && name !== undefined) {
-          found.set(`${unit}.${name}`, { unit: Number(unit), name });
-        }
+      const prefix = wanted === undefined ? tmp : `${tmp}${wanted}.`;
+      for await (const path of objects.list(prefix)) {
+        const [, unit, name] = /^([\w-][\w.-]*)\.([\w-]+)\//.exec(path.slice(tmp.length)) ?? [];
+        if (unit === undefined || name === undefined) continue;
+        if (wanted === undefined || unit === wanted) found.set(`${unit}.${name}`, { unit, name });
       }
       return [...found.values()];
     },

@@ -4,7 +4,7 @@
  *     out/_gristmill/NAME                     objects
  *     out/_gristmill/tmp/00017.ATTEMPT/…      files of an attempt, `/` of their public paths as `__`
  *     out/_gristmill/tmp/00017.ATTEMPT/record a record on its way to its name
- *     out/_gristmill/tmp/gone.…               a discarded attempt on its way out
+ *     out/_gristmill/tmp/.gone.…               a discarded attempt on its way out
  *
  * Why rule 2 of the store holds: a record is linked from inside of its attempt's folder, and discarding renames that folder
  * first. A process that was stopped between its last look and its link finds nothing to link. One that linked before the
@@ -19,18 +19,24 @@ import { makeFolder } from '../local-path.ts';
 import { syncFolder } from '../pending-file.ts';
 import { createExclusively } from './exclusive-file.ts';
 import { leaseFile } from './lease-file.ts';
-import type { Attempt, OutputStore, StoredFile } from './output-store.ts';
+import type { Attempt, LedgerLayout, OutputStore, StoredFile } from './output-store.ts';
 
-/** The folder of a ledger in its output. */
+/** The folder of a ledger in the output of a refined corpus. */
 export const LEDGER_FOLDER = '_gristmill';
 
+/** Names of a refined corpus. */
+export const REFINE_LAYOUT: LedgerLayout = Object.freeze({
+  folder: LEDGER_FOLDER,
+  records: 'units',
+  runFile: 'run.json',
+  results: ['', 'dropped', 'rejected', `${LEDGER_FOLDER}/scores`],
+  resultName: /^part-\d{5,}\.[a-z.]+$/,
+});
+
 const TMP = 'tmp';
-const ATTEMPT = /^(\d{5,})\.([\w-]+)$/;
-const GONE = 'gone.';
-/** Where files of units come to lie, whatever is kept of them. */
-export const PUBLIC_FOLDERS = ['', 'dropped', 'rejected', `${LEDGER_FOLDER}/scores`] as const;
-/** Names of files of units. */
-export const PUBLIC_FILE = /^part-\d{5,}\.[a-z.]+$/;
+const ATTEMPT = /^([\w-][\w.-]*)\.([\w-]+)$/;
+/** Units have no names that begin so. */
+const GONE = '.gone.';
 /** Somebody else may be publishing the same file, or putting a folder back. */
 const PUBLISH_TRIES = 20;
 const PUBLISH_WAIT_MS = 10;
@@ -41,16 +47,16 @@ export function unitName(unit: number): string {
 }
 
 /** Where the record of a unit lies in its ledger. */
-export function recordName(unit: number): string {
-  return `units/${unitName(unit)}.json`;
+export function recordName({ records }: LedgerLayout, unit: string): string {
+  return `${records}/${unit}.json`;
 }
 
 /** The store over the folder `out`, which need not be there yet. */
-export function outputFolder(out: string): OutputStore {
-  const ledger = join(out, LEDGER_FOLDER);
+export function outputFolder(out: string, layout: LedgerLayout = REFINE_LAYOUT): OutputStore {
+  const ledger = join(out, layout.folder);
   const at = (name: string): string => join(ledger, ...name.split('/'));
   const tmp = join(ledger, TMP);
-  const folderOf = ({ unit, name }: Attempt): string => join(tmp, `${unitName(unit)}.${name}`);
+  const folderOf = ({ unit, name }: Attempt): string => join(tmp, `${unit}.${name}`);
   const pathOf = (attempt: Attempt, path: string): string =>
     join(folderOf(attempt), path.replaceAll('/', '__'));
   const isOf = (attempt: Attempt, content: string | null): boolean =>
@@ -58,14 +64,15 @@ export function outputFolder(out: string): OutputStore {
   const read = (name: string): string | null => ifThere(() => readFileSync(at(name), 'utf8'));
   return {
     out,
+    layout,
     async prepare() {
-      for (const folder of ['units', TMP]) makeFolder(join(ledger, folder));
+      for (const folder of [layout.records, TMP]) makeFolder(join(ledger, folder));
     },
-    hasPublicFiles: async () => namesIn(out).some((name) => name !== LEDGER_FOLDER),
+    hasPublicFiles: async () => namesIn(out).some((name) => name !== layout.folder),
     async *publicFiles() {
-      for (const folder of PUBLIC_FOLDERS) {
+      for (const folder of layout.results) {
         for (const name of namesIn(join(out, folder))) {
-          if (PUBLIC_FILE.test(name)) yield folder === '' ? name : `${folder}/${name}`;
+          if (layout.resultName.test(name)) yield folder === '' ? name : `${folder}/${name}`;
         }
       }
     },
@@ -122,7 +129,7 @@ export function outputFolder(out: string): OutputStore {
       }
     },
     async discard(attempt) {
-      const isCommitted = (): boolean => isOf(attempt, read(recordName(attempt.unit)));
+      const isCommitted = (): boolean => isOf(attempt, read(recordName(layout, attempt.unit)));
       const folder = folderOf(attempt);
       if (isCommitted()) return;
       const gone = join(tmp, goneName(attempt));
@@ -135,11 +142,13 @@ export function outputFolder(out: string): OutputStore {
       if (isCommitted()) renameSync(gone, folder);
       else rmSync(gone, { recursive: true, force: true });
     },
-    async attempts() {
+    async attempts(wanted) {
       const found: Attempt[] = [];
       for (const entry of namesIn(tmp)) {
+        if (wanted !== undefined && !entry.startsWith(`${wanted}.`)) continue;
         const [, unit, name] = ATTEMPT.exec(entry) ?? [];
-        if (unit !== undefined && name !== undefined) found.push({ unit: Number(unit), name });
+        if (unit === undefined || name === undefined) continue;
+        if (wanted === undefined || unit === wanted) found.push({ unit, name });
       }
       return found;
     },
@@ -151,11 +160,11 @@ export function outputFolder(out: string): OutputStore {
 }
 
 function goneName({ unit, name }: Attempt): string {
-  return `${GONE}${unitName(unit)}.${name}.${randomBytes(4).toString('hex')}`;
+  return `${GONE}${unit}.${name}.${randomBytes(4).toString('hex')}`;
 }
 
 function isOnItsWay(entry: string, { unit, name }: Attempt): boolean {
-  const folder = `${unitName(unit)}.${name}`;
+  const folder = `${unit}.${name}`;
   return entry === folder || entry.startsWith(`${GONE}${folder}.`);
 }
 

@@ -17,9 +17,24 @@
  */
 import type { LeaseStore } from './lease-store.ts';
 
+/** What a ledger and its results are called in their output; each kind of work has names of its own. */
+export interface LedgerLayout {
+  /** Folder of the ledger in its output; empty where the output is the ledger. */
+  readonly folder: string;
+  /** Folder of the records of units, `UNIT.json`, in the ledger. */
+  readonly records: string;
+  /** What makes it this run, in the ledger. */
+  readonly runFile: string;
+  /** Folders of the output that files of units come to lie in. */
+  readonly results: readonly string[];
+  /** Names of files of units in them. */
+  readonly resultName: RegExp;
+}
+
 /** One try of one worker at one unit. */
 export interface Attempt {
-  readonly unit: number;
+  /** Name of the unit: letters, digits, `.`, `-` and `_`, the first no `.`. */
+  readonly unit: string;
   /** Name that no other attempt at the unit has: letters, digits, `-` and `_`. */
   readonly name: string;
 }
@@ -35,6 +50,7 @@ export interface StoredFile {
 export interface OutputStore {
   /** The output as messages name it. */
   readonly out: string;
+  readonly layout: LedgerLayout;
 
   /** Makes what readers of a ledger look for, once somebody is to write it. */
   prepare(): Promise<void>;
@@ -66,8 +82,8 @@ export interface OutputStore {
   publish(attempt: Attempt | null, files: readonly StoredFile[]): Promise<string | null>;
   /** Throws an attempt away. */
   discard(attempt: Attempt): Promise<void>;
-  /** Attempts that were begun and neither discarded nor published. */
-  attempts(): Promise<Attempt[]>;
+  /** Attempts that were begun and neither discarded nor published; of one unit, or of all. */
+  attempts(unit?: string): Promise<Attempt[]>;
   /** Removes all that attempts and discards have left; nobody else is at work then. */
   sweep(): Promise<void>;
 }

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
-import { parseWorker } from '../../src/refine/worker-share.ts';
+import { parseWorker } from '../../src/work/worker-share.ts';
 
 const at = (name: string): string =>
   fileURLToPath(new URL(`../../examples/cluster/${name}`, import.meta.url));

@@ -9,7 +9,7 @@ import { closeS3, openS3 } from '../../src/corpus/storage/s3.ts';
 import { S3Objects } from '../../src/corpus/storage/s3-objects.ts';
 import { takeStored } from '../../src/work/lease.ts';
 import { outputBucket } from '../../src/work/output-bucket.ts';
-import { recordName } from '../../src/work/output-folder.ts';
+import { REFINE_LAYOUT, recordName, unitName } from '../../src/work/output-folder.ts';
 import { installS3Server, S3Server } from '../support/s3-server.ts';
 
 const missing = installS3Server();
@@ -120,7 +120,7 @@ describe.skipIf(missing !== null)('an output in a bucket', () => {
 
   /** An attempt with one file. */
   async function begun(store: ReturnType<typeof outputBucket>, unit: number, name: string) {
-    const attempt = { unit, name };
+    const attempt = { unit: unitName(unit), name };
     await store.begin(attempt);
     const output = await OutputFile.create({ path: store.pathOf(attempt, 'part-00001.parquet') });
     await output.write(Buffer.from(`of ${name}`));
@@ -133,7 +133,9 @@ describe.skipIf(missing !== null)('an output in a bucket', () => {
     const stores = ['a', 'b', 'c'].map(() => outputBucket('s3://out/race'));
     const all = await Promise.all(stores.map((store, at) => begun(store, 1, `w${at}`)));
     const won = await Promise.all(
-      stores.map((store, at) => store.commit(all[at]!.attempt, recordName(1), all[at]!.record)),
+      stores.map((store, at) =>
+        store.commit(all[at]!.attempt, recordName(REFINE_LAYOUT, '00001'), all[at]!.record),
+      ),
     );
     expect(won.filter(Boolean)).toHaveLength(1);
     const winner = won.indexOf(true);
@@ -161,10 +163,12 @@ describe.skipIf(missing !== null)('an output in a bucket', () => {
     const store = outputBucket('s3://out/fence');
     const late = await begun(store, 1, 'late');
     await store.discard(late.attempt);
-    await expect(store.commit(late.attempt, recordName(1), late.record)).rejects.toMatchObject({
+    await expect(
+      store.commit(late.attempt, recordName(REFINE_LAYOUT, '00001'), late.record),
+    ).rejects.toMatchObject({
       code: 'RUN_OUTPUT_FAILED',
     });
-    expect(await store.read(recordName(1))).toBeNull();
+    expect(await store.read(recordName(REFINE_LAYOUT, '00001'))).toBeNull();
     // It stands right before its record is made: whoever discards it leaves it alone, and it counts.
     const between = await begun(store, 1, 'between');
     let stand: () => void = () => undefined;
@@ -176,7 +180,11 @@ describe.skipIf(missing !== null)('an output in a bucket', () => {
       stand();
       return { kind: 'slow', ms: 700 };
     };
-    const committing = store.commit(between.attempt, recordName(1), between.record);
+    const committing = store.commit(
+      between.attempt,
+      recordName(REFINE_LAYOUT, '00001'),
+      between.record,
+    );
     await standing;
     await outputBucket('s3://out/fence').discard(between.attempt);
     expect(await committing).toBe(true);
@@ -186,10 +194,12 @@ describe.skipIf(missing !== null)('an output in a bucket', () => {
     for (let round = 2; round < 8; round++) {
       const each = await begun(store, round, 'x');
       const [won] = await Promise.all([
-        store.commit(each.attempt, recordName(round), each.record).catch(() => false),
+        store
+          .commit(each.attempt, recordName(REFINE_LAYOUT, unitName(round)), each.record)
+          .catch(() => false),
         outputBucket('s3://out/fence').discard(each.attempt),
       ]);
-      expect((await store.read(recordName(round))) !== null).toBe(won);
+      expect((await store.read(recordName(REFINE_LAYOUT, unitName(round)))) !== null).toBe(won);
       if (won) expect(await names(store.pathOf(each.attempt, ''))).toContain('part-00001.parquet');
     }
   });

@@ -11,7 +11,7 @@ import {
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { outputFolder, recordName } from '../../src/work/output-folder.ts';
+import { outputFolder, REFINE_LAYOUT, recordName } from '../../src/work/output-folder.ts';
 import type { Attempt } from '../../src/work/output-store.ts';
 
 let out: string;
@@ -21,8 +21,8 @@ beforeEach(() => {
 afterEach(() => rmSync(dirname(out), { recursive: true, force: true }));
 
 const PATH = 'dropped/part-00003.parquet';
-const first: Attempt = { unit: 3, name: 'a-1' };
-const second: Attempt = { unit: 3, name: 'b-2' };
+const first: Attempt = { unit: '00003', name: 'a-1' };
+const second: Attempt = { unit: '00003', name: 'b-2' };
 const recordOf = ({ name }: Attempt): string => JSON.stringify({ unit: 3, attempt: name });
 
 /** Begins attempts and writes a file of each that holds the attempt's name. */
@@ -39,35 +39,43 @@ const files = [{ path: PATH, bytes: 3 }];
 describe('outputFolder', () => {
   it('lets exactly one of two attempts at a unit commit, and publishes its files', async () => {
     const store = await begun(first, second);
-    expect(await store.commit(second, recordName(3), recordOf(second))).toBe(true);
-    expect(await store.commit(first, recordName(3), recordOf(first))).toBe(false);
+    expect(await store.commit(second, recordName(REFINE_LAYOUT, '00003'), recordOf(second))).toBe(
+      true,
+    );
+    expect(await store.commit(first, recordName(REFINE_LAYOUT, '00003'), recordOf(first))).toBe(
+      false,
+    );
     expect(await store.publish(second, files)).toBeNull();
     await store.discard(first);
     expect(readFileSync(join(out, PATH), 'utf8')).toBe('b-2');
     expect(await store.attempts()).toEqual([]);
     expect(readdirSync(join(out, '_gristmill/tmp'))).toEqual([]);
-    expect(await store.read(recordName(3))).toBe(recordOf(second));
+    expect(await store.read(recordName(REFINE_LAYOUT, '00003'))).toBe(recordOf(second));
   });
 
   it('does not let an attempt commit that was discarded, whenever its process wakes up', async () => {
     const store = await begun(first);
     await store.discard(first);
-    await expect(store.commit(first, recordName(3), recordOf(first))).rejects.toMatchObject({
+    await expect(
+      store.commit(first, recordName(REFINE_LAYOUT, '00003'), recordOf(first)),
+    ).rejects.toMatchObject({
       code: 'ENOENT',
     });
-    expect(await store.read(recordName(3))).toBeNull();
+    expect(await store.read(recordName(REFINE_LAYOUT, '00003'))).toBeNull();
   });
 
   it('tells a discarded attempt that another has won', async () => {
     const store = await begun(first, second);
-    await store.commit(second, recordName(3), recordOf(second));
+    await store.commit(second, recordName(REFINE_LAYOUT, '00003'), recordOf(second));
     await store.discard(first);
-    expect(await store.commit(first, recordName(3), recordOf(first))).toBe(false);
+    expect(await store.commit(first, recordName(REFINE_LAYOUT, '00003'), recordOf(first))).toBe(
+      false,
+    );
   });
 
   it('does not discard an attempt that has committed', async () => {
     const store = await begun(first);
-    await store.commit(first, recordName(3), recordOf(first));
+    await store.commit(first, recordName(REFINE_LAYOUT, '00003'), recordOf(first));
     await store.discard(first);
     expect(await store.publish(first, files)).toBeNull();
     expect(readFileSync(join(out, PATH), 'utf8')).toBe('a-1');
@@ -75,20 +83,20 @@ describe('outputFolder', () => {
 
   it('waits for files that another has just taken away and will put back', async () => {
     const store = await begun(first);
-    await store.commit(first, recordName(3), recordOf(first));
+    await store.commit(first, recordName(REFINE_LAYOUT, '00003'), recordOf(first));
     const tmp = join(out, '_gristmill/tmp');
     // What stands there while somebody else discards, and has not looked again.
-    renameSync(join(tmp, '00003.a-1'), join(tmp, 'gone.00003.a-1.0123abcd'));
+    renameSync(join(tmp, '00003.a-1'), join(tmp, '.gone.00003.a-1.0123abcd'));
     const publishing = store.publish(first, files);
     setTimeout(() => {
-      renameSync(join(tmp, 'gone.00003.a-1.0123abcd'), join(tmp, '00003.a-1'));
+      renameSync(join(tmp, '.gone.00003.a-1.0123abcd'), join(tmp, '00003.a-1'));
     }, 40);
     expect(await publishing).toBeNull();
   });
 
   it('names a file that was cut or is gone', async () => {
     const store = await begun(first);
-    await store.commit(first, recordName(3), recordOf(first));
+    await store.commit(first, recordName(REFINE_LAYOUT, '00003'), recordOf(first));
     await store.publish(first, files);
     writeFileSync(join(out, PATH), 'x');
     expect(await store.publish(first, files)).toBe(PATH);

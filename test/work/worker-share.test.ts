@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { parseWorker, shareOf, workerName } from '../../src/refine/worker-share.ts';
+import { parseWorker, shareOf, workerName } from '../../src/work/worker-share.ts';
 
 describe('shareOf', () => {
   it('gives every unit to exactly one worker, in order and balanced to about a unit', () => {
