@@ -1,6 +1,8 @@
 /**
  * npm's `install` step: builds the native addon once, and reuses a good build.
  *
+ * Where the package @gristmill/PLATFORM-ARCH of the same version is installed and loads, nothing is built, unless another addon
+ * is asked for: one of the variables below is set, or `auto` finds the CUDA toolkit.
  * A build is good when its stamp (sources, pins, options, compiler) matches and the addon loads. What is missing
  * on the machine is named in one line with the command that installs it. Environment:
  *   GRISTMILL_CUDA=auto|on|off       auto builds CUDA when nvcc and cuBLAS are found; on makes their lack an error
@@ -70,11 +72,36 @@ function stampOf(options) {
   return hash.update(JSON.stringify(options)).update(compiler.split('\n')[0]).digest('hex');
 }
 
-function loads() {
-  const script = `require(${JSON.stringify(addon)})`;
+function loads(file) {
+  const script = `require(${JSON.stringify(file)})`;
   return (
-    existsSync(addon) &&
+    existsSync(file) &&
     spawnSync(process.execPath, ['-e', script], { stdio: 'ignore' }).status === 0
+  );
+}
+
+/** Whether the addon of the platform's package serves. */
+function hasPrebuilt() {
+  const asked = ['GRISTMILL_CPU', 'GRISTMILL_LLAMA_CPP', 'GRISTMILL_BENCH'];
+  if (asked.some((name) => process.env[name])) return false;
+  const cuda = (process.env.GRISTMILL_CUDA ?? 'auto').toLowerCase();
+  if (cuda === 'on' || (cuda === 'auto' && hasToolkit())) return false;
+  const require = createRequire(join(root, 'package.json'));
+  const name = `@gristmill/${process.platform}-${process.arch}`;
+  try {
+    const { version } = require(`${name}/package.json`);
+    if (version !== require('./package.json').version) return false;
+    if (loads(require.resolve(name))) return true;
+    console.error(`gristmill: ${name} does not load on this machine: building from source`);
+  } catch {
+    // Not installed: there is none for this machine, or npm was told to omit optional packages.
+  }
+  return false;
+}
+
+function hasToolkit() {
+  return ['nvcc', '/usr/local/cuda/bin/nvcc'].some(
+    (nvcc) => spawnSync(nvcc, ['--version'], { stdio: 'ignore' }).status === 0,
   );
 }
 
@@ -89,10 +116,11 @@ async function main() {
     !force &&
     existsSync(stampFile) &&
     readFileSync(stampFile, 'utf8') === stampOf(options) &&
-    loads()
+    loads(addon)
   ) {
     return;
   }
+  if (!force && hasPrebuilt()) return;
   requireTools();
   const trees = await unpackVendored();
   const require = createRequire(import.meta.url);
@@ -118,7 +146,7 @@ async function main() {
   };
   run('configure', ...Object.entries(defines).map(([name, value]) => `--CD${name}=${value}`));
   run('build', '--parallel', String(availableParallelism()));
-  if (!loads()) {
+  if (!loads(addon)) {
     try {
       execFileSync(process.execPath, ['-e', `require(${JSON.stringify(addon)})`], {
         stdio: ['ignore', 'ignore', 'inherit'],

@@ -3,6 +3,7 @@
  * bundle dist/index.cjs. Every path to a worker, the addon or a shipped model goes through here.
  */
 import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { homedir } from 'node:os';
 import { dirname, isAbsolute, join, relative, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -31,8 +32,31 @@ export const promptFolder = join(
   'prompts',
 );
 
-/** The native addon as CMake leaves it; backends (ggml-cpu, ggml-cuda) lie beside it. */
-export const addonFile = join(packageRoot, 'build', 'Release', 'gristmill.node');
+/**
+ * The native addon; backends (ggml-cpu, ggml-cuda) lie beside it. One that was built here goes before that of the package
+ * `@gristmill/PLATFORM-ARCH`, which npm installs where there is one for the machine.
+ */
+export const addonFile = ownAddon() ?? prebuiltAddon() ?? ownAddonFile();
+
+function ownAddonFile(): string {
+  return join(packageRoot, 'build', 'Release', 'gristmill.node');
+}
+
+function ownAddon(): string | null {
+  const file = ownAddonFile();
+  return existsSync(file) ? file : null;
+}
+
+function prebuiltAddon(): string | null {
+  const { platform, arch } = process;
+  try {
+    return createRequire(join(packageRoot, 'package.json')).resolve(
+      `@gristmill/${platform}-${arch}`,
+    );
+  } catch {
+    return null;
+  }
+}
 
 /** A refiner that comes with the package: the one of a stage, or the chunk refiner that writes programs. */
 export function defaultModelFile(name: 'document' | 'chunk' | 'programs'): string {

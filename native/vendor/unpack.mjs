@@ -1,14 +1,14 @@
 /**
  * Unpacks the vendored C and C++ sources that pins.json names, each into native/vendor/<name>.
  *
- * A tree that is there already with the pinned version's stamp is left alone, and so is one that came inside
- * the published package: consumers download nothing. Otherwise the registry package that carries the sources
- * is fetched with pacote, verified against the pinned sha512, and only the source tree is kept.
+ * A tree that is there already with the pinned version's stamp is left alone. Otherwise the registry package that carries the
+ * sources is fetched with npm, from the registry and through the proxies that npm is set up for, verified against the pinned
+ * sha512, and only the source tree is kept.
  * A half-unpacked tree never looks finished: it is renamed into place after its stamp is written.
  */
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -44,7 +44,7 @@ async function unpackOne(name, pin, log) {
   const tree = join(scratch, 'tree');
   rmSync(scratch, { recursive: true, force: true });
   try {
-    await fetchPackage(pin, fetched);
+    fetchPackage(pin, fetched);
     if (pin.bundle) checkOutBundle(join(fetched, pin.bundle), tree, pin.exclude ?? []);
     else renameSync(join(fetched, pin.folder), tree);
     if (!existsSync(join(tree, pin.probe))) {
@@ -70,20 +70,27 @@ function hideIgnoreFile(tree) {
   writeFileSync(file, '# In place of .gitignore: what is published stands in `files` of package.json.\n');
 }
 
-async function fetchPackage(pin, folder) {
-  const { default: pacote } = await import('pacote').catch(() => {
-    throw new Error(
-      `the sources of ${pin.package} are not unpacked and pacote is not installed: run \`npm ci\` in a checkout`,
-    );
-  });
-  const cache = process.env.npm_config_cache
-    ? join(process.env.npm_config_cache, '_cacache')
-    : join(tmpdir(), 'gristmill-pacote');
-  await pacote.extract(pin.package, folder, {
-    integrity: pin.integrity,
-    cache,
-    ...(process.env.npm_config_registry && { registry: process.env.npm_config_registry }),
-  });
+function fetchPackage(pin, folder) {
+  const scratch = dirname(folder);
+  mkdirSync(folder, { recursive: true });
+  const args = ['pack', pin.package, '--silent', '--ignore-scripts', '--pack-destination', scratch];
+  // The npm that runs this script, else that of the path.
+  const [command, ...before] = /npm-cli\.[cm]?js$/.test(process.env.npm_execpath ?? '')
+    ? [process.execPath, process.env.npm_execpath]
+    : ['npm'];
+  try {
+    // Not in the package itself, whose own settings and workspaces would have a say.
+    execFileSync(command, [...before, ...args], { cwd: scratch, stdio: ['ignore', 'ignore', 'pipe'] });
+  } catch (error) {
+    const said = error.stderr?.toString().trim().split('\n').slice(-3).join('; ');
+    throw new Error(`${pin.package} cannot be fetched with npm: ${said || error.message}`);
+  }
+  const archive = join(scratch, readdirSync(scratch).find((name) => name.endsWith('.tgz')));
+  const sha512 = `sha512-${createHash('sha512').update(readFileSync(archive)).digest('base64')}`;
+  if (sha512 !== pin.integrity) {
+    throw new Error(`${pin.package} is ${sha512}, and ${pin.integrity} is pinned`);
+  }
+  execFileSync('tar', ['-xzf', archive, '-C', folder, '--strip-components=1']);
 }
 
 /** Checks the single commit of a git bundle out without the folders a build never reads. */
