@@ -93,7 +93,14 @@ export function outputBucket(address: string, layout: LedgerLayout = REFINE_LAYO
 
     async begin(attempt) {
       await writable();
-      await objects.put(stateOf(attempt), OPEN);
+      // Under its condition: a question that was given up may be done later, when the attempt is committing.
+      if ((await objects.putIf(stateOf(attempt), OPEN, { ifAbsent: true })) !== null) return;
+      // Our own earlier try, whose commit has failed on its way.
+      const left = await objects.read(stateOf(attempt));
+      const condition = left && { ifVersion: left.version };
+      if (condition && (await objects.putIf(stateOf(attempt), OPEN, condition)) !== null) return;
+      const reason = 'an attempt of this name is there already';
+      throw new GristmillError('RUN_OUTPUT_FAILED', { path: folderOf(attempt), reason });
     },
     pathOf,
     async commit(attempt, name, record) {

@@ -5,6 +5,8 @@
  * moto honours conditions of reads and writes, but looks and writes in two steps; S3 promises one. The proxy lets writes
  * through one by one, so that a race is one for the clients alone.
  *
+ * With a folder the server has all that it had answered for when it is killed and started again (durable-moto.py).
+ *
  * The package is installed once, into a cache folder; where there is no python3 with pip, or no registry, tests skip.
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
@@ -20,6 +22,7 @@ import {
 import { type AddressInfo, createServer as createTcpServer } from 'node:net';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 
 const PACKAGES = ['moto[s3]==5.2.5', 'flask==3.1.3', 'flask-cors==6.0.5'];
 const FOLDER = join(
@@ -38,6 +41,8 @@ export type Fault =
   | { readonly kind: 'etag'; readonly etag: string }
   /** The request is done, its answer is lost. */
   | { readonly kind: 'lost answer' }
+  /** Nothing is answered, and nobody hangs up. */
+  | { readonly kind: 'silent' }
   /** Conditions are taken out of the request: a server that does not know them. */
   | { readonly kind: 'no conditions' };
 
@@ -81,8 +86,11 @@ export class S3Server {
   readonly #proxy: Server;
   #writes: Promise<unknown> = Promise.resolve();
   #count = 0;
+  readonly #folder: string | null;
 
-  constructor() {
+  /** @param folder in which it keeps what it holds over restarts; null: in memory */
+  constructor(folder: string | null = null) {
+    this.#folder = folder;
     this.#proxy = createServer((request, response) => {
       this.#answer(request, response).catch(() => response.destroy());
     });
@@ -108,15 +116,18 @@ export class S3Server {
 
   /** Starts the server behind the proxy. */
   async startBehind(): Promise<void> {
-    const args = ['-m', 'moto.server', '-H', '127.0.0.1', '-p', String(this.#port)];
+    const args = this.#folder
+      ? [fileURLToPath(new URL('durable-moto.py', import.meta.url)), `${this.#port}`, this.#folder]
+      : ['-m', 'moto.server', '-H', '127.0.0.1', '-p', `${this.#port}`];
     const env = { ...process.env, PYTHONPATH: FOLDER };
-    this.#child = spawn('python3', args, { stdio: 'ignore', env });
+    const child = spawn('python3', args, { stdio: 'ignore', env });
+    this.#child = child;
     const until = Date.now() + 120_000;
     while (Date.now() < until) {
       const answer = await fetch(this.direct).catch(() => null);
       await answer?.arrayBuffer();
       if (answer) return;
-      if (this.#child.exitCode !== null) throw new Error('the S3 server ended');
+      if (child.exitCode !== null) throw new Error('the S3 server ended');
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
     throw new Error('the S3 server did not start');
@@ -125,10 +136,17 @@ export class S3Server {
   async stop(): Promise<void> {
     this.#proxy.closeAllConnections();
     this.#proxy.close();
-    if (this.#child && this.#child.exitCode === null) {
-      this.#child.kill('SIGKILL');
-      await once(this.#child, 'exit');
-    }
+    await this.killBehind();
+  }
+
+  /** As a crash does: requests under way are reset. */
+  async killBehind(): Promise<void> {
+    const child = this.#child;
+    this.#child = null;
+    if (child === null || child.exitCode !== null || child.signalCode !== null) return;
+    const gone = once(child, 'exit');
+    child.kill('SIGKILL');
+    await gone;
   }
 
   /** What the SDK needs in the environment. */
@@ -153,6 +171,7 @@ export class S3Server {
       return;
     }
     const body = await bodyOf(request);
+    if (fault?.kind === 'silent') return;
     if (fault?.kind === 'status') {
       const code = fault.code ?? 'InternalError';
       response.writeHead(fault.status, { 'content-type': 'application/xml' });

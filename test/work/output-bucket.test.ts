@@ -1,5 +1,5 @@
 /** Outputs in a bucket, on a real server with faults between: conditions, leases, commits, whole runs. */
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
@@ -15,8 +15,9 @@ import { installS3Server, S3Server } from '../support/s3-server.ts';
 const missing = installS3Server();
 if (missing !== null) console.warn(`SKIPPED: no S3 server can be run here: ${missing}`);
 
-const server = new S3Server();
 const folder = mkdtempSync(join(tmpdir(), 'gristmill-bucket-'));
+mkdirSync(join(folder, 'server'));
+const server = new S3Server(join(folder, 'server'));
 const before = { ...process.env };
 const objects = new S3Objects({ ...RETRY_DEFAULTS, firstMs: 5, maxMs: 50 });
 
@@ -102,6 +103,59 @@ describe.skipIf(missing !== null)('an output in a bucket', () => {
       ),
     );
     expect(all.filter((won) => won !== null)).toHaveLength(1);
+  });
+
+  it('a server that falls silent is asked again, on another connection', async () => {
+    // It was waited for until the system gave the connection up, after a quarter of an hour.
+    const hasty = new S3Objects({ ...RETRY_DEFAULTS, firstMs: 5, maxMs: 50, stallMs: 500 });
+    const path = 's3://out/silent';
+    let nAsked = 0;
+    server.fault = () => (nAsked++ % 2 === 0 ? { kind: 'silent' } : null);
+    const version = await hasty.putIf(path, 'content', { ifAbsent: true });
+    expect(version).not.toBeNull();
+    expect(await hasty.read(path)).toEqual({ content: 'content', version });
+    expect(await hasty.bytesOf(path)).toBe(7);
+    expect(await hasty.copy(path, `${path}-copy`, 7)).toBe(true);
+    await hasty.remove(path);
+    expect(nAsked).toBe(10);
+    server.fault = () => ({ kind: 'silent' });
+    const impatient = new S3Objects({ ...RETRY_DEFAULTS, firstMs: 5, stallMs: 100, attempts: 3 });
+    await expect(impatient.read(path)).rejects.toMatchObject({ code: 'STORAGE_FAILED' });
+  });
+
+  it('what was answered for is there when the server was killed and has come back', async () => {
+    const path = 's3://out/restart é/a b';
+    const version = await objects.put(path, 'kept');
+    await objects.copy(path, `${path}-copy`, 4);
+    await objects.remove(path);
+    const state = await objects.put(`${path}-state`, 'open');
+    await server.killBehind();
+    const patient = new S3Objects({ ...RETRY_DEFAULTS, maxMs: 200, attempts: 1000 });
+    const reading = patient.read(`${path}-copy`);
+    await server.startBehind();
+    expect(await reading).toEqual({ content: 'kept', version });
+    expect(await objects.read(path)).toBeNull();
+    const next = await objects.putIf(`${path}-state`, 'committing', { ifVersion: state });
+    expect(next).not.toBeNull();
+    expect(await objects.putIf(`${path}-state`, 'discarded', { ifVersion: state })).toBeNull();
+  }, 60_000);
+
+  it('an attempt that commits stays so when the question that began it is done late', async () => {
+    // Its state was open again, and who discarded it then took the files of a committed unit.
+    const store = outputBucket('s3://out/late-begin');
+    await store.prepare();
+    const attempt = { unit: 4, name: 'first' };
+    const state = 's3://out/late-begin/_gristmill/tmp/00004.first/state';
+    await store.begin(attempt);
+    const late = objects.putIf(state, 'open', { ifAbsent: true });
+    expect(await late).not.toBeNull();
+    expect(await store.commit(attempt, recordName(4), JSON.stringify({ attempt: 'first' }))).toBe(
+      true,
+    );
+    expect(await objects.putIf(state, 'open', { ifAbsent: true })).toBeNull();
+    // Its own next try begins over what a commit left that did not come through.
+    await store.begin(attempt);
+    expect((await objects.read(state))?.content).toBe('open');
   });
 
   it('a server that does not keep conditions is refused', async () => {

@@ -10,7 +10,7 @@ import { randomUUID } from 'node:crypto';
 import { GristmillError, isGristmillError } from '../../errors.ts';
 import { passingOf } from './remote-file.ts';
 import { PassingFault, RETRY_DEFAULTS, type RetryPolicy, retried } from './retry.ts';
-import { bucketOf, type OpenS3, openS3, versionOf } from './s3.ts';
+import { askInTime, bucketOf, type OpenS3, versionOf } from './s3.ts';
 import { refusalOf, s3Fault } from './s3-faults.ts';
 
 /** An object's content and what it is called for conditions. */
@@ -25,6 +25,9 @@ export type Condition = { readonly ifAbsent: true } | { readonly ifVersion: stri
 /** Larger objects are copied in parts. */
 const MAX_COPY_BYTES = 5 * 2 ** 30;
 const COPY_PART_BYTES = 2 ** 30;
+/** Bodies that go slower than so many bytes in a millisecond are given up, and copies inside of the storage. */
+const MIN_SENT_PER_MS = 50;
+const MIN_COPIED_PER_MS = 5_000;
 
 /** Objects below one address. */
 export class S3Objects {
@@ -34,11 +37,20 @@ export class S3Objects {
     this.#policy = policy;
   }
 
-  /** Asks until there is an answer. @throws STORAGE_*, CORPUS_CHANGED for a condition that does not hold */
-  ask<T>(path: string, question: (s3: OpenS3) => Promise<T>): Promise<T> {
+  /**
+   * Asks until there is an answer.
+   *
+   * @param bytes that are sent along, for which an answer is waited for longer
+   * @throws STORAGE_*, CORPUS_CHANGED for a condition that does not hold
+   */
+  ask<T>(path: string, question: (s3: OpenS3) => Promise<T>, bytes = 0): Promise<T> {
+    return this.#askFor(path, bytes / MIN_SENT_PER_MS, question);
+  }
+
+  #askFor<T>(path: string, moreMs: number, question: (s3: OpenS3) => Promise<T>): Promise<T> {
     return retried(path, this.#policy, undefined, async () => {
       try {
-        return await question(await openS3());
+        return await askInTime(this.#policy.stallMs + moreMs, undefined, question);
       } catch (error) {
         // Two writers at once: S3 asks the one to come again.
         if (refusalOf(error).name === 'ConditionalRequestConflict') throw new PassingFault('409');
@@ -139,7 +151,7 @@ export class S3Objects {
     const CopySource = `${source.Bucket}/${source.Key.split('/').map(encodeURIComponent).join('/')}`;
     try {
       if (bytes <= MAX_COPY_BYTES) {
-        await this.ask(to, ({ sdk, client }) =>
+        await this.#askFor(to, bytes / MIN_COPIED_PER_MS, ({ sdk, client }) =>
           client.send(new sdk.CopyObjectCommand({ ...bucketOf(to), CopySource })),
         );
       } else await this.#copyInParts(CopySource, to, bytes);
@@ -159,7 +171,8 @@ export class S3Objects {
     for (let start = 0; start < bytes; start += COPY_PART_BYTES) {
       const PartNumber = Parts.length + 1;
       const CopySourceRange = `bytes=${start}-${Math.min(bytes, start + COPY_PART_BYTES) - 1}`;
-      const { CopyPartResult } = await this.ask(to, ({ sdk, client }) =>
+      const moreMs = COPY_PART_BYTES / MIN_COPIED_PER_MS;
+      const { CopyPartResult } = await this.#askFor(to, moreMs, ({ sdk, client }) =>
         client.send(
           new sdk.UploadPartCopyCommand({
             ...place,

@@ -42,8 +42,10 @@ export class S3Upload {
     const place = bucketOf(this.#path);
     if (this.#uploadId === undefined) {
       const Body = this.#take();
-      await this.#objects.ask(this.#path, ({ sdk, client }) =>
-        client.send(new sdk.PutObjectCommand({ ...place, Body })),
+      await this.#objects.ask(
+        this.#path,
+        ({ sdk, client }) => client.send(new sdk.PutObjectCommand({ ...place, Body })),
+        Body.byteLength,
       );
       return;
     }
@@ -93,8 +95,11 @@ export class S3Upload {
     const PartNumber = this.#parts.length + 1;
     const Body = this.#take();
     const part = this.#objects
-      .ask(this.#path, ({ sdk, client }) =>
-        client.send(new sdk.UploadPartCommand({ ...place, UploadId, PartNumber, Body })),
+      .ask(
+        this.#path,
+        ({ sdk, client }) =>
+          client.send(new sdk.UploadPartCommand({ ...place, UploadId, PartNumber, Body })),
+        Body.byteLength,
       )
       .then(({ ETag }): Part => ({ PartNumber, ETag }));
     part.catch(() => undefined);

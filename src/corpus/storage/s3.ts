@@ -8,7 +8,7 @@ import type { S3Client } from '@aws-sdk/client-s3';
 import { GristmillError } from '../../errors.ts';
 import { s3Address } from './addresses.ts';
 import { changedError, passingOf, remoteFile } from './remote-file.ts';
-import { RETRY_DEFAULTS, type RetryPolicy, retried } from './retry.ts';
+import { inTime, RETRY_DEFAULTS, type RetryPolicy, retried } from './retry.ts';
 import { s3Fault } from './s3-faults.ts';
 import type { ReadStorage, StoredFile } from './types.ts';
 
@@ -66,6 +66,36 @@ async function open(): Promise<OpenS3> {
   return { sdk, client };
 }
 
+/**
+ * One question to the client that is given up when nothing comes of it in time: a network that is cut tells nobody.
+ *
+ * @throws PassingFault; what the client throws
+ */
+export async function askInTime<T>(
+  limitMs: number,
+  signal: AbortSignal | undefined,
+  question: (s3: OpenS3) => Promise<T>,
+): Promise<T> {
+  const { sdk, client } = await openS3();
+  const givenUp = new AbortController();
+  const abortSignal = signal ? AbortSignal.any([signal, givenUp.signal]) : givenUp.signal;
+  const send = (command: never, options: object = {}): unknown =>
+    (client.send as (command: never, options: object) => unknown).call(client, command, {
+      ...options,
+      abortSignal,
+    });
+  try {
+    return await inTime(
+      question({ sdk, client: Object.assign(Object.create(client), { send }) as S3Client }),
+      limitMs,
+    );
+  } catch (error) {
+    // Only then: the connection of an answer that came may be somebody else's by now.
+    givenUp.abort();
+    throw error;
+  }
+}
+
 /** Takes an address apart. @throws STORAGE_ADDRESS_INVALID */
 export function bucketOf(path: string): { readonly Bucket: string; readonly Key: string } {
   const found = s3Address(path);
@@ -89,7 +119,7 @@ export function s3Storage(policy: RetryPolicy = RETRY_DEFAULTS): ReadStorage {
   ): Promise<T> =>
     retried(path, policy, signal, async () => {
       try {
-        return await question(await openS3());
+        return await askInTime(policy.stallMs, signal, question);
       } catch (error) {
         throw s3Fault(path, passingOf(error), signal);
       }
@@ -99,7 +129,7 @@ export function s3Storage(policy: RetryPolicy = RETRY_DEFAULTS): ReadStorage {
       const place = bucketOf(path);
       try {
         const head = await ask(path, signal, ({ sdk, client }) =>
-          client.send(new sdk.HeadObjectCommand(place), options(signal)),
+          client.send(new sdk.HeadObjectCommand(place)),
         );
         return storedOf(path, head.ContentLength, head.ETag);
       } catch (error) {
@@ -152,7 +182,6 @@ export function s3Storage(policy: RetryPolicy = RETRY_DEFAULTS): ReadStorage {
               Prefix: Key,
               ...(token !== undefined && { ContinuationToken: token }),
             }),
-            options(signal),
           ),
         );
         for (const { Key: key, Size, ETag } of page.Contents ?? []) {
@@ -164,10 +193,6 @@ export function s3Storage(policy: RetryPolicy = RETRY_DEFAULTS): ReadStorage {
       }
     },
   };
-}
-
-function options(signal: AbortSignal | undefined): { abortSignal?: AbortSignal } {
-  return signal ? { abortSignal: signal } : {};
 }
 
 function storedOf(path: string, bytes = 0, etag?: string): StoredFile {
