@@ -144,14 +144,11 @@ describe.skipIf(missing !== null)('an output in a bucket', () => {
     // Its state was open again, and who discarded it then took the files of a committed unit.
     const store = outputBucket('s3://out/late-begin');
     await store.prepare();
-    const attempt = { unit: 4, name: 'first' };
+    const attempt = { unit: '00004', name: 'first' };
     const state = 's3://out/late-begin/_gristmill/tmp/00004.first/state';
+    const record = recordName(REFINE_LAYOUT, '00004');
     await store.begin(attempt);
-    const late = objects.putIf(state, 'open', { ifAbsent: true });
-    expect(await late).not.toBeNull();
-    expect(await store.commit(attempt, recordName(4), JSON.stringify({ attempt: 'first' }))).toBe(
-      true,
-    );
+    expect(await store.commit(attempt, record, '{"attempt":"first"}')).toBe(true);
     expect(await objects.putIf(state, 'open', { ifAbsent: true })).toBeNull();
     // Its own next try begins over what a commit left that did not come through.
     await store.begin(attempt);
