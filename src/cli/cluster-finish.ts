@@ -1,16 +1,38 @@
-/** `gristmill cluster finish`: parsing and printing around finishRun(). */
+/** `gristmill cluster finish`: parsing and printing around the ends of runs of every kind. */
+import { readdirSync } from 'node:fs';
 import { Command } from 'commander';
+import { commandOf } from '../corpus/own-folders.ts';
+import { remoteScheme } from '../corpus/storage/addresses.ts';
 import { count } from '../figures.ts';
-import { finishRun, MAX_MISSING, type RunEnd } from '../refine/finish-run.ts';
+import { finishSweep } from '../mixture/proxies/finish-sweep.ts';
+import { finishRun } from '../refine/finish-run.ts';
 import { placeOf } from '../refine/submit-run.ts';
+import type { TakeLeaseOptions } from '../work/lease.ts';
 import { hasBoard, onBoard, redisOption } from './cluster-redis.ts';
 import { noticePrinter, untilInterrupted } from './interrupt.ts';
 import { summaryTable } from './progress.ts';
-import { printResult, say } from './say.ts';
+import { columns, printResult, say } from './say.ts';
 
 const INTERRUPT_WORDS = { ending: 'stopping', ended: 'run the same command again' };
 /** Units are missing. */
 const INCOMPLETE = 3;
+/** Missing units that a line names. */
+const SHOWN_MISSING = 100;
+
+/** What the ends of all kinds have in common. */
+interface AnyEnd {
+  readonly units: number;
+  readonly unitsDone: number;
+  /** The first of them. */
+  readonly missing: readonly (number | string)[];
+  readonly orphans: number;
+}
+
+/** An end with what is printed of it. */
+interface Ended {
+  readonly end: AnyEnd;
+  readonly text: string;
+}
 
 export function finishCommand(): Command {
   return new Command('finish')
@@ -22,20 +44,44 @@ export function finishCommand(): Command {
       const { json } = flags;
       await untilInterrupted(INTERRUPT_WORDS, async (signal) => {
         const onNotice = noticePrinter(json ?? false);
-        const finished = await finishRun(out, { onNotice, signal });
-        printResult(json, finished, () => `${summaryTable(finished)}${endOf(finished)}`);
-        if (hasBoard(flags)) await leaveBoard(out, finished, flags);
-        if (finished.unitsDone < finished.units) process.exitCode = INCOMPLETE;
+        const { end, text } = await finish(out, { onNotice, signal });
+        printResult(json, end, () => `${text}${endOf(end)}`);
+        if (hasBoard(flags)) await leaveBoard(out, end, flags);
+        if (end.unitsDone < end.units) process.exitCode = INCOMPLETE;
       });
     });
 }
 
-function endOf({ units, unitsDone, missing, orphans }: RunEnd): string {
+/** Finishes whatever lies in an output. */
+async function finish(out: string, options: TakeLeaseOptions): Promise<Ended> {
+  if ((await commandIn(out)) === 'mix train') {
+    const end = await finishSweep(out, options);
+    const failed = end.failures.map(({ run, code, message }) => [
+      'failed',
+      `${run}: ${code}: ${message}`,
+    ]);
+    const rows = [['proxies', `${end.unitsDone} of ${end.units}`], ...failed];
+    return { end, text: columns([...rows, ['losses', end.losses ?? 'none']]) };
+  }
+  const end = await finishRun(out, options);
+  return { end, text: summaryTable(end) };
+}
+
+async function commandIn(out: string): Promise<string | null> {
+  if (remoteScheme(out) !== null) return null;
+  try {
+    return await commandOf(out, new Set(readdirSync(out)));
+  } catch {
+    return null;
+  }
+}
+
+function endOf({ units, unitsDone, missing, orphans }: AnyEnd): string {
   const lines: string[] = [];
   if (orphans > 0) lines.push(`removed: ${count(orphans)} files of no committed unit`);
   const nMissing = units - unitsDone;
   if (nMissing > 0) {
-    const more = nMissing > MAX_MISSING ? ', …' : '';
+    const more = nMissing > SHOWN_MISSING ? ', …' : '';
     lines.push(`missing: ${count(nMissing)} units (${missing.join(', ')}${more})`);
     lines.push('start the workers again, then cluster finish');
   }
@@ -45,7 +91,7 @@ function endOf({ units, unitsDone, missing, orphans }: RunEnd): string {
 /** The run goes off the board, or the units that were set aside are named with their errors. */
 async function leaveBoard(
   out: string,
-  end: RunEnd,
+  end: AnyEnd,
   flags: { readonly redis?: string },
 ): Promise<void> {
   await onBoard(flags, async (board) => {

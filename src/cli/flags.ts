@@ -1,5 +1,5 @@
 /** Parsers of flags, and what was given of them. */
-import { InvalidArgumentError } from 'commander';
+import { InvalidArgumentError, Option } from 'commander';
 
 /** A parser of whole numbers in `minimum..maximum`. */
 export function wholeNumber(
@@ -32,6 +32,14 @@ export function defined<T extends object>(
   return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as {
     [Key in keyof T]?: Exclude<T[Key], undefined>;
   };
+}
+
+/** One of several workers on one output; read with parseWorker(). */
+export function workerFlag(): Option {
+  return new Option(
+    '--worker <i/n>',
+    'one of n workers on one output, i from 0; env or env/n: as Slurm or a Kubernetes Job says (then: cluster finish)',
+  );
 }
 
 /** Names by comma. */

@@ -12,6 +12,8 @@ import { readMixtures } from '../mixture/tables.ts';
 import { readSources } from '../tokens/sources.ts';
 import type { StoreIndex } from '../tokens/token-store.ts';
 import { tokenizeDomains } from '../tokens/tokenize.ts';
+import { parseWorker, workerName } from '../work/worker-share.ts';
+import { workerFlag } from './flags.ts';
 import { noticePrinter, onInterrupt } from './interrupt.ts';
 import { addApplyCommand } from './mix-apply.ts';
 import { progressLine, table, toCount, toNumber } from './mix-output.ts';
@@ -107,6 +109,7 @@ interface ProxyFlags {
   readonly threads?: number;
   readonly device: string;
   readonly format: 'csv' | 'parquet';
+  readonly worker?: string;
   readonly json?: boolean;
 }
 
@@ -144,6 +147,7 @@ function addProxyCommand(mix: Command): void {
         .default('csv'),
     )
     .option('--device <name>', 'cpu, cuda:0 or cuda:0,1', 'cpu')
+    .addOption(workerFlag())
     .option('--json', 'print one JSON object instead of lines')
     .action(async (flags: ProxyFlags) => {
       const { json = false } = flags;
@@ -162,6 +166,7 @@ function addProxyCommand(mix: Command): void {
           nThreads: flags.threads,
           device: flags.device,
           format: flags.format,
+          worker: flags.worker === undefined ? undefined : parseWorker(flags.worker),
           onProgress: report,
           onNotice: noticePrinter(json),
           signal: controller.signal,
@@ -216,7 +221,10 @@ function sweepReporter(update: (text: string) => void): (progress: SweepProgress
 
 function sweepText(summary: SweepSummary): string {
   const rows: string[][] = [
-    ['proxies', `${summary.nRuns}`],
+    [
+      'proxies',
+      `${summary.nRuns}${summary.worker ? ` of worker ${workerName(summary.worker)}` : ''}`,
+    ],
     ['finished now', `${summary.nTrained}`],
     ['finished before', `${summary.nResumed}`],
     ...(summary.unmeasured.length > 0

@@ -9,6 +9,7 @@ import type { RefineCorpusOptions } from '../refine/run-options.ts';
 import type { RunSummary } from '../refine/statistics.ts';
 import { parseWorker } from '../work/worker-share.ts';
 import { openEvents } from './events.ts';
+import { workerFlag } from './flags.ts';
 import { untilInterrupted } from './interrupt.ts';
 import { planTable } from './plan-table.ts';
 import { progressPrinter, summaryTable } from './progress.ts';
@@ -210,10 +211,7 @@ export function refineCommand(): Command {
       number('a number of at least 0', (v) => v >= 0 && Number.isFinite(v)),
     )
     .option('--fail-fast', 'stop at the first bad file')
-    .option(
-      '--worker <i/n>',
-      'one of n workers on one output, i from 0; env or env/n: as Slurm or a Kubernetes Job says (then: cluster finish)',
-    )
+    .addOption(workerFlag())
     .option('--plan', 'print the plan and stop')
     .option(
       '--estimate [share]',

@@ -8,6 +8,7 @@ import { GristmillError } from '../errors.ts';
 import type { TakeLeaseOptions } from '../work/lease.ts';
 import { discardAll } from '../work/ledger.ts';
 import { takeWhole, WORKERS } from '../work/ledger-claim.ts';
+import { removeLeftovers, removeOrphans } from '../work/leftovers.ts';
 import { outputStore } from '../work/open-output.ts';
 import type { OutputStore } from '../work/output-store.ts';
 import { committedUnits, readRecord, runFileOf } from './ledger.ts';
@@ -63,7 +64,10 @@ export async function finishRun(out: string, options: FinishRunOptions = {}): Pr
       inputs.delete(record.input);
     }
     await discardAll(store);
-    const orphans = await removeOrphans(store, state);
+    const orphans = await removeOrphans(store, (path) => {
+      const unit = Number(/part-(\d+)\./.exec(path)?.[1]);
+      return ((state[unit] ?? 0) & bitOf(path)) !== 0;
+    });
     const isComplete = nDone === nUnits;
     await removeLeftovers(store, isComplete);
     const seconds = (performance.now() - started) / 1000;
@@ -104,28 +108,6 @@ function missingIn(state: Uint8Array): number[] {
     if (missing.length === MAX_MISSING) break;
   }
   return missing;
-}
-
-/** Files whose unit is not committed, or was committed without them. */
-async function removeOrphans(store: OutputStore, state: Uint8Array): Promise<number> {
-  const orphans: string[] = [];
-  for await (const path of store.publicFiles()) {
-    const unit = Number(/part-(\d+)\./.exec(path)?.[1]);
-    if (((state[unit] ?? 0) & bitOf(path)) === 0) orphans.push(path);
-  }
-  for (const path of orphans) await store.removePublic(path);
-  return orphans.length;
-}
-
-/** Files that killed processes were writing; summaries of workers, once nothing is missing. */
-async function removeLeftovers(store: OutputStore, isComplete: boolean): Promise<void> {
-  for (const folder of ['', WORKERS]) {
-    for (const name of await store.list(folder)) {
-      const isSummary = folder === WORKERS && name.endsWith('.json');
-      if (!name.endsWith('.tmp') && !(isSummary && isComplete)) continue;
-      await store.remove(folder === '' ? name : `${folder}/${name}`);
-    }
-  }
 }
 
 /** What workers could not do, each failure once. */

@@ -72,7 +72,8 @@ export function refineKind(planned: Planned): LedgerKind<number, UnitRecord, Run
     changes: compareIdentity,
     sharesOutput: false,
     hasResults: (store) => store.hasPublicFiles(),
-    changed: (out, changes) => new GristmillError('RUN_CHANGED', { out, changes }),
+    changed: (out, changes) =>
+      new GristmillError('RUN_CHANGED', { out, changes: changes.join('; ') }),
     failed: (path, reason, cause) =>
       new GristmillError('RUN_OUTPUT_FAILED', { path, reason }, { cause }),
   };

@@ -17,7 +17,7 @@ import {
   whole,
 } from '../options.ts';
 import { EXECUTE_TABLE } from '../program/options.ts';
-import { isWorkerShare, MAX_WORKERS } from '../work/worker-share.ts';
+import { workerOption } from '../work/worker-share.ts';
 import type { RefineOptions } from './refine-options.ts';
 import { NAMED_REFINERS } from './refiner-names.ts';
 import type { OpenRefinerOptions, RefineCallOptions } from './refiner-types.ts';
@@ -87,10 +87,7 @@ export const REFINE_CORPUS_TABLE: OptionTable<RefineCorpusOptions> = {
   rowGroupBytes: whole(1, 2 ** 31),
   zstdLevel: whole(1, 19),
   unitRows: whole(1, 2 ** 31),
-  worker: {
-    expected: `{ index, count } with index in 0..count-1 and count in 1..${MAX_WORKERS}`,
-    accepts: isWorkerShare,
-  },
+  worker: workerOption,
   limit: whole(0),
   inferLines: either(whole(1), oneOf(['all'])),
   maxLineBytes: whole(1, constants.MAX_STRING_LENGTH),

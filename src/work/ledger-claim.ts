@@ -250,7 +250,7 @@ export function changed<Identity extends object>(
   kind: AnyKind<Identity>,
   changes: readonly string[],
 ): GristmillError {
-  return kind.changed(out, changes.join('; '));
+  return kind.changed(out, changes);
 }
 
 /** JSON as a ledger holds it. */

@@ -46,6 +46,6 @@ export interface LedgerKind<Key, Kept extends LedgerRecord, Identity extends obj
   /** Whether results lie there, besides records: such a run does not give way to another. */
   hasResults(store: OutputStore): Promise<boolean>;
   /** The errors of the room: another run lies there; a file cannot be written. */
-  changed(out: string, changes: string): GristmillError;
+  changed(out: string, changes: readonly string[]): GristmillError;
   failed(path: string, reason: string, cause: unknown): GristmillError;
 }

@@ -6,6 +6,7 @@
  * then looked at by one worker. A unit is in exactly one share, whatever the count.
  */
 import { GristmillError } from '../errors.ts';
+import type { Check } from '../options.ts';
 
 /** One worker of several. */
 export interface WorkerShare {
@@ -24,6 +25,12 @@ export function isWorkerShare(value: unknown): value is WorkerShare {
   const whole = (number: unknown): number is number => Number.isSafeInteger(number);
   return whole(index) && whole(count) && index >= 0 && index < count && count <= MAX_WORKERS;
 }
+
+/** As an option of a call. */
+export const workerOption: Check = {
+  expected: `{ index, count } with index in 0..count-1 and count in 1..${MAX_WORKERS}`,
+  accepts: isWorkerShare,
+};
 
 /** The units of a worker: those whose middle byte lies in its part of all bytes. */
 export function shareOf<Unit extends { readonly bytes: number }>(

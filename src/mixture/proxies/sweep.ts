@@ -1,5 +1,6 @@
 /**
- * A sweep: one proxy for every mixture of a table, over one token store, spread over processes and devices.
+ * A sweep: one proxy for every mixture of a table, over one token store, spread over processes and devices; and over
+ * machines, a share of the table each (`worker`).
  *
  * Runs are handed out one by one to child processes; which of them runs what changes nothing, because a run is a
  * function of store, settings and mixture. Finished runs are never repeated (sweep-ledger.ts). A proxy that diverges,
@@ -7,7 +8,7 @@
  */
 import { availableParallelism } from 'node:os';
 import { parseDevices } from '../../device-names.ts';
-import { GristmillError, isGristmillError } from '../../errors.ts';
+import { GristmillError } from '../../errors.ts';
 import {
   abortSignal,
   anObject,
@@ -20,13 +21,22 @@ import {
 } from '../../options.ts';
 import { sequencesOf, validatedDomains } from '../../tokens/store-batches.ts';
 import { openTokenStore, type TokenStore } from '../../tokens/token-store.ts';
-import { ChildDied } from '../../work/service.ts';
+import { llamaCppVersion, version } from '../../version.ts';
+import type { LedgerMember } from '../../work/ledger-claim.ts';
+import { shareOf, type WorkerShare, workerName, workerOption } from '../../work/worker-share.ts';
 import { domainName } from '../tables.ts';
 import type { MixtureTable } from '../types.ts';
 import { ProxyHost } from './proxy-host.ts';
 import { checkSequences } from './proxy-run.ts';
+import { isOfProxy, type PendingProxy, runUnit } from './proxy-runner.ts';
 import type { ProxySettings } from './settings.ts';
-import { type LossFormat, SweepLedger } from './sweep-ledger.ts';
+import {
+  hashOf,
+  type LossFormat,
+  type SweepIdentity,
+  SweepLedger,
+  type SweepPlan,
+} from './sweep-ledger.ts';
 
 /** Options of {@link trainProxies}. */
 export interface TrainProxiesOptions {
@@ -47,6 +57,8 @@ export interface TrainProxiesOptions {
   readonly device?: string;
   /** Of the table of losses. Default `csv`. */
   readonly format?: LossFormat;
+  /** Trains only the share of one of several workers, side by side with the others, on one folder. Default: all. */
+  readonly worker?: WorkerShare | undefined;
   readonly onProgress?: (progress: SweepProgress) => void;
   /** One line that a person should see: a wait for a lease. */
   readonly onNotice?: ((line: string) => void) | undefined;
@@ -75,6 +87,8 @@ export interface SweepSummary {
   /** The table of losses; null while nothing is finished. */
   readonly losses: string | null;
   readonly nRuns: number;
+  /** The worker whose share this was, where there were several: counts are of its share. */
+  readonly worker?: WorkerShare;
   /** Finished before this call. */
   readonly nResumed: number;
   /** Finished by this call. */
@@ -91,8 +105,6 @@ export interface SweepSummary {
   readonly seconds: number;
 }
 
-const MAX_DEATHS = 2;
-
 const OPTION_TABLE: OptionTable<TrainProxiesOptions> = {
   mixtures: anObject,
   mixturesName: text,
@@ -103,6 +115,7 @@ const OPTION_TABLE: OptionTable<TrainProxiesOptions> = {
   nThreads: whole(1),
   device: name,
   format: text,
+  worker: workerOption,
   onProgress: callback,
   onNotice: callback,
   signal: abortSignal,
@@ -122,58 +135,100 @@ export async function trainProxies(options: TrainProxiesOptions): Promise<SweepS
     'settings',
     'out',
   ]);
-  const { mixtures, settings, out, device = 'cpu', format = 'csv', signal } = options;
-  using store = openTokenStore(options.store);
-  const devices = parseDevices(device);
-  const weights = weightsOf(store, options);
-  const targets = validatedDomains(store).map((domain) => store.index.domains[domain]!.name);
-  if (targets.length === 0) {
-    const reason = 'no domain holds out two tokens or more for validation';
-    throw new GristmillError('TRAIN_STORE_INVALID', { path: options.store, reason });
-  }
-  const kind = devices[0]!.replace(/:.*/, '');
-  const identity = { store: store.sha256, settings, device: kind };
-  const ledger = await SweepLedger.open(out, identity, format, options);
+  const { out, worker, signal } = options;
+  const prepared = prepareSweep(options);
+  const { identity, plan, devices, unmeasured } = prepared;
+  const share = worker ? shareOf(prepared.rows, worker) : prepared.rows;
+  const member: LedgerMember<string> | undefined = worker && {
+    name: workerName(worker),
+    units: share.map(({ id }) => id),
+  };
+  const ledger = await SweepLedger.open(out, identity, plan, { ...options, member });
   try {
-    const rows = mixtures.ids.map((id, row) => ({ id, weights: weights[row]! }));
-    for (const row of rows) checkSame(ledger, row, out);
-    const pending = rows.filter(({ id }) => !ledger.finished.has(id));
-    const sweep = new Sweep(options, ledger, pending, devices);
+    for (const row of share) checkSame(ledger, row, out);
+    const pending = share.filter(({ id }) => !ledger.finished.has(id));
+    const sweep = new Sweep(options, ledger, pending, devices, share.length);
     const started = performance.now();
-    await ledger.writeLosses(mixtures.ids, targets);
-    await sweep.run(() => ledger.writeLosses(mixtures.ids, targets));
-    const nResumed = rows.length - pending.length;
-    const nFinished = rows.filter(({ id }) => ledger.finished.has(id)).length;
-    return {
+    await ledger.writeLosses();
+    await sweep.run(() => ledger.writeLosses());
+    const nResumed = share.length - pending.length;
+    const nFinished = share.filter(({ id }) => ledger.finished.has(id)).length;
+    const summary: SweepSummary = {
       out,
-      losses: nFinished > 0 ? ledger.losses : null,
-      nRuns: rows.length,
+      losses: ledger.finished.size > 0 ? ledger.losses : null,
+      nRuns: share.length,
+      ...(worker && { worker }),
       nResumed,
       nTrained: nFinished - nResumed,
       failures: sweep.failures,
-      unmeasured: store.index.domains
-        .map(({ name }) => name)
-        .filter((name) => !targets.includes(name)),
-      interrupted: signal?.aborted === true && nFinished + sweep.failures.length < rows.length,
+      unmeasured,
+      interrupted: signal?.aborted === true && nFinished + sweep.failures.length < share.length,
       seconds: (performance.now() - started) / 1000,
     };
+    await ledger.leave(summary);
+    return summary;
   } catch (error) {
     throw ledger.explain(error);
   } finally {
-    ledger.close();
+    await ledger.close();
   }
 }
 
-interface PendingRun {
-  readonly id: string;
-  readonly weights: readonly number[];
+/** What a sweep needs to know before it trains anything. */
+export interface PreparedSweep {
+  readonly identity: SweepIdentity;
+  readonly plan: SweepPlan;
+  readonly rows: readonly PlannedProxy[];
+  readonly devices: readonly string[];
+  /** Domains that hold out too little to be measured. */
+  readonly unmeasured: readonly string[];
+}
+
+/** A proxy of a plan: all are of one size, which is what shares are balanced by. */
+export interface PlannedProxy extends PendingProxy {
+  readonly bytes: number;
+}
+
+/** What a sweep is about. */
+export type SweepSubject = Pick<
+  TrainProxiesOptions,
+  'mixtures' | 'mixturesName' | 'store' | 'settings' | 'device' | 'format'
+>;
+
+/** Looks at store and mixtures. @throws as {@link trainProxies} before its first proxy */
+export function prepareSweep(subject: SweepSubject): PreparedSweep {
+  const { mixtures, settings, device = 'cpu', format = 'csv' } = subject;
+  using store = openTokenStore(subject.store);
+  const devices = parseDevices(device);
+  const weights = weightsOf(store, subject);
+  const names = store.index.domains.map(({ name }) => name);
+  const targets = validatedDomains(store).map((domain) => names[domain]!);
+  if (targets.length === 0) {
+    const reason = 'no domain holds out two tokens or more for validation';
+    throw new GristmillError('TRAIN_STORE_INVALID', { path: subject.store, reason });
+  }
+  const { ids } = mixtures;
+  return {
+    identity: {
+      format: 1,
+      versions: { gristmill: version, llamaCpp: llamaCppVersion },
+      store: store.sha256,
+      settings,
+      device: devices[0]!.replace(/:.*/, ''),
+    },
+    plan: { ids, targets, table: format, mixtures: hashOf([ids, weights]) },
+    rows: ids.map((id, row) => ({ id, weights: weights[row]!, bytes: 0 })),
+    devices,
+    unmeasured: names.filter((name) => !targets.includes(name)),
+  };
 }
 
 class Sweep {
   readonly failures: { run: string; code: string; message: string }[] = [];
   readonly #options: TrainProxiesOptions;
   readonly #ledger: SweepLedger;
-  readonly #pending: PendingRun[];
+  readonly #pending: PendingProxy[];
+  readonly #nRuns: number;
   readonly #devices: readonly string[];
   readonly #nThreads: number;
   readonly #hosts: ProxyHost[];
@@ -182,8 +237,9 @@ class Sweep {
   constructor(
     options: TrainProxiesOptions,
     ledger: SweepLedger,
-    pending: readonly PendingRun[],
+    pending: readonly PendingProxy[],
     devices: readonly string[],
+    nRuns: number,
   ) {
     const nCores = availableParallelism();
     const onCpu = devices[0] === 'cpu';
@@ -192,6 +248,7 @@ class Sweep {
     this.#options = options;
     this.#ledger = ledger;
     this.#pending = [...pending];
+    this.#nRuns = nRuns;
     this.#devices = devices;
     this.#nThreads =
       checkCount('nThreads', options.nThreads) ?? Math.max(1, Math.floor(nCores / jobs));
@@ -226,48 +283,31 @@ class Sweep {
   }
 
   /** @returns whether the run is finished */
-  async #one(host: ProxyHost, run: PendingRun, device: string): Promise<boolean> {
-    const { store, settings, mixtures, onProgress } = this.#options;
-    const request = {
-      store,
-      settings,
-      weights: run.weights,
-      device,
-      nThreads: this.#nThreads,
-      trajectory: this.#ledger.trajectory(run.id),
-    };
-    for (let deaths = 0; ; ) {
-      const started = performance.now();
-      try {
-        const result = await host.run(request, ({ step, loss }, tokensPerSecond) => {
+  async #one(host: ProxyHost, run: PendingProxy, device: string): Promise<boolean> {
+    const { store, settings, onProgress } = this.#options;
+    const ledger = this.#ledger;
+    try {
+      await runUnit(run, {
+        ...{ ledger, host, store, settings, device, nThreads: this.#nThreads },
+        isStopped: () => this.#stopped,
+        onRecord: ({ step, loss }, tokensPerSecond) => {
           onProgress?.({
             run: run.id,
             step,
             totalSteps: settings.steps,
             loss,
             tokensPerSecond,
-            nFinished: this.#ledger.finished.size,
-            nRuns: mixtures.ids.length,
+            nFinished: ledger.finished.size,
+            nRuns: this.#nRuns,
           });
-        });
-        const seconds = (performance.now() - started) / 1000;
-        this.#ledger.commit({ ...result, ...run, device, seconds });
-        return true;
-      } catch (error) {
-        if (this.#stopped) return false;
-        if (isGristmillError(error, 'TRAIN_NON_FINITE')) {
-          this.failures.push({ run: run.id, code: error.code, message: error.message });
-          return false;
-        }
-        if (!(error instanceof ChildDied)) throw error;
-        deaths++;
-        if (deaths < MAX_DEATHS) continue;
-        const { exit, lastWords } = error;
-        const details = { run: run.id, device, exit, count: deaths, lastWords };
-        const { code, message } = new GristmillError('MIXTURE_PROXY_DIED', details);
-        this.failures.push({ run: run.id, code, message });
-        return false;
-      }
+        },
+      });
+      return true;
+    } catch (error) {
+      if (this.#stopped) return false;
+      if (!isOfProxy(error)) throw error;
+      this.failures.push({ run: run.id, code: error.code, message: error.message });
+      return false;
     }
   }
 }
@@ -275,7 +315,7 @@ class Sweep {
 /** Shares of every row in the order of the store. @throws MIXTURE_DOMAIN_UNKNOWN, MIXTURE_DOMAIN_TOO_SMALL */
 function weightsOf(
   store: TokenStore,
-  { mixtures, mixturesName = 'mixtures', settings, store: where }: TrainProxiesOptions,
+  { mixtures, mixturesName = 'mixtures', settings, store: where }: SweepSubject,
 ): number[][] {
   const { domains } = store.index;
   const indexOf = new Map(domains.map(({ name }, domain) => [domainName(name), domain]));
@@ -309,7 +349,8 @@ function weightsOf(
   return rows;
 }
 
-function checkSame(ledger: SweepLedger, row: PendingRun, out: string): void {
+/** @throws MIXTURE_RUN_CHANGED for a proxy that is finished with other weights */
+export function checkSame(ledger: SweepLedger, row: PendingProxy, out: string): void {
   const finished = ledger.finished.get(row.id);
   if (!finished) return;
   const isSame =

@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {
   existsSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -13,12 +14,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { finishSweep } from '../../../src/mixture/proxies/finish-sweep.ts';
 import { runProxy } from '../../../src/mixture/proxies/proxy-run.ts';
 import { type TrainProxiesOptions, trainProxies } from '../../../src/mixture/proxies/sweep.ts';
-import { fileNameOf } from '../../../src/mixture/proxies/sweep-ledger.ts';
+import { fileNameOf, SweepLedger } from '../../../src/mixture/proxies/sweep-ledger.ts';
 import { readLosses, writeMixtures } from '../../../src/mixture/tables.ts';
 import { distFile } from '../../../src/paths.ts';
 import { openTokenStore } from '../../../src/tokens/token-store.ts';
+import { start } from '../../cli/support.ts';
 import { mixtureTable, quick, smallStore } from './support.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'gristmill-sweep-'));
@@ -149,7 +152,130 @@ describe('trainProxies', () => {
   });
 });
 
+describe('workers of a sweep', () => {
+  const rows = ['7', 'b c', '0', '12', 'x'].map(
+    (id, row) => [id, [row / 10, 0.5, 0.5 - row / 10]] as const,
+  );
+  const five = { mixtures: mixtureTable(rows) };
+  const share = (out: string, index: number, count = 3) =>
+    trainProxies(options(out, { ...five, jobs: 1, worker: { index, count } }));
+
+  it('write together the table that one machine writes, and finish finds it whole', async () => {
+    await trainProxies(options('alone', five));
+    const summaries = await Promise.all([0, 1, 2].map((index) => share('three', index)));
+    expect(summaries.map(({ nRuns }) => nRuns).reduce((sum, n) => sum + n, 0)).toBe(5);
+    expect(summaries.every(({ nRuns, nTrained }) => nTrained === nRuns && nRuns > 0)).toBe(true);
+    // The one that ends last has written all of it, whoever that is.
+    expect(text('three')).toBe(text('alone'));
+    expect(await finishSweep(join(folder, 'three'))).toMatchObject({
+      ...{ units: 5, unitsDone: 5, missing: [], orphans: 0, failures: [] },
+    });
+    expect(text('three')).toBe(text('alone'));
+    expect(readdirSync(join(folder, 'three/workers'))).toEqual([]);
+    expect(readdirSync(join(folder, 'three/tmp'))).toEqual([]);
+    for (const name of readdirSync(join(folder, 'alone/trajectories'))) {
+      expect(text('three', `trajectories/${name}`)).toBe(text('alone', `trajectories/${name}`));
+    }
+    // One machine finds nothing to do there.
+    expect(await trainProxies(options('three', five))).toMatchObject({ nResumed: 5, nTrained: 0 });
+  });
+
+  it('are told what is missing when one did not come, and the errors of those that failed', async () => {
+    await share('partly', 0, 2);
+    const end = await finishSweep(join(folder, 'partly'));
+    expect(end.units).toBe(5);
+    expect(end.missing).toHaveLength(5 - end.unitsDone);
+    expect(end.missing.length).toBeGreaterThan(0);
+    await share('partly', 1, 2);
+    expect(text('partly')).toBe(text('alone'));
+    expect(await finishSweep(join(folder, 'partly'))).toMatchObject({ missing: [] });
+    await expect(finishSweep(join(folder, 'nothing'))).rejects.toMatchObject({
+      code: 'RUN_NOT_FOUND',
+    });
+  });
+
+  it('refuse other settings, another version and another table by name', async () => {
+    await share('same', 0);
+    const other = { ...five, worker: { index: 1, count: 3 } };
+    await expect(
+      trainProxies(options('same', { ...other, settings: quick({ seed: 9 }) })),
+    ).rejects.toMatchObject({
+      code: 'MIXTURE_RUN_CHANGED',
+      details: { changes: 'settings.seed: 0 -> 9' },
+    });
+    const file = join(folder, 'same/sweep.json');
+    const identity = JSON.parse(readFileSync(file, 'utf8'));
+    const versions = { ...identity.versions, gristmill: '0.0.9' };
+    writeFileSync(file, JSON.stringify({ ...identity, versions }));
+    await expect(share('same', 1)).rejects.toThrow(/versions\.gristmill: "0\.0\.9" -> /);
+    // Of a sweep of an earlier version nobody knows, and it goes on.
+    writeFileSync(file, JSON.stringify({ ...identity, versions: undefined }));
+    expect(await share('same', 1)).toMatchObject({ nResumed: 0 });
+    writeFileSync(file, JSON.stringify(identity));
+    // While a worker lives that has another table.
+    const { format: _, ...plan } = JSON.parse(text('same', 'plan.json'));
+    const member = { name: 'held', units: [] };
+    const held = await SweepLedger.open(join(folder, 'same'), identity, plan, { member });
+    const longer = { mixtures: mixtureTable([...rows, ['more', [1, 0, 0]]]) };
+    await expect(
+      trainProxies(options('same', { ...longer, worker: { index: 2, count: 3 } })),
+    ).rejects.toMatchObject({ details: { changes: 'the table of mixtures' } });
+    await expect(trainProxies(options('same', five))).rejects.toMatchObject({
+      code: 'RUN_OUTPUT_IN_USE',
+    });
+    await held.close();
+    await trainProxies(options('same', { ...longer, worker: { index: 2, count: 3 } }));
+    expect((await finishSweep(join(folder, 'same'))).units).toBe(6);
+  });
+
+  it('go on with a sweep of an earlier version, whose records name no attempt and no trajectory', async () => {
+    const before = JSON.parse(text('alone', 'runs/7.json'));
+    const { attempt: _a, trajectory: _t, ...record } = before;
+    mkdirSync(join(folder, 'early/runs'), { recursive: true });
+    writeFileSync(join(folder, 'early/runs/7.json'), JSON.stringify(record));
+    const { versions: _v, ...identity } = JSON.parse(text('alone', 'sweep.json'));
+    writeFileSync(join(folder, 'early/sweep.json'), JSON.stringify(identity));
+    expect(await trainProxies(options('early', five))).toMatchObject({ nResumed: 1, nTrained: 4 });
+    expect(text('early')).toBe(text('alone'));
+  });
+});
+
 describe('gristmill mix train', () => {
+  it('by three workers, one killed in the middle and started again: the table of one machine', async () => {
+    const rows = [1, 2, 3, 4, 5, 6, 7].map(
+      (row) => [`${row}`, [row / 10, 0.2, 0.8 - row / 10]] as const,
+    );
+    const table = join(folder, 'seven.csv');
+    await writeMixtures(table, mixtureTable(rows));
+    const flags = '--preset tiny --steps 12 --batch 4 --eval-windows 4 --eval-every 0 --threads 1';
+    const command = (out: string, ...more: string[]) =>
+      start([
+        ...['mix', 'train', '--mixtures', table, '--store', store, '--out', join(folder, out)],
+        ...['--jobs', '1', '--json', ...flags.split(' '), ...more],
+      ]);
+    expect((await command('seven').finished).code).toBe(0);
+    const runs = join(folder, 'split/runs');
+    const dying = command('split', '--worker', '1/3');
+    while (!existsSync(runs) || readdirSync(runs).filter((name) => /^\d/.test(name)).length === 0) {
+      if (dying.process.exitCode !== null) break;
+      await sleep(5);
+    }
+    dying.process.kill('SIGKILL');
+    await dying.finished;
+    const others = ['0/3', '2/3', '1/3'].map(
+      (worker) => command('split', '--worker', worker).finished,
+    );
+    for (const { code, stderr } of await Promise.all(others))
+      expect([code, stderr]).toEqual([0, expect.any(String)]);
+    expect(text('split')).toBe(text('seven'));
+    const finished = await start(['cluster', 'finish', join(folder, 'split'), '--json']).finished;
+    expect([finished.code, JSON.parse(finished.stdout.toString())]).toMatchObject([
+      0,
+      { units: 7, unitsDone: 7, missing: [] },
+    ]);
+    expect(text('split')).toBe(text('seven'));
+  });
+
   it('killed outright, goes on without repeating a finished run', async () => {
     const rows = [1, 2, 3, 4, 5, 6, 7, 8].map(
       (row) => [`${row}`, [row / 10, 0.2, 0.8 - row / 10]] as const,
