@@ -138,7 +138,7 @@ async function bundleStarted() {
     group(
       'cli',
       ['src/cli/main.ts'],
-      ['src/cli/program.ts', 'src/cli/refine.ts'],
+      ['src/cli/program.ts', 'src/cli/refine.ts', 'src/cli/commands/refine.ts'],
       // Asked for the version, main.ts loads this and nothing else.
       ['src/version.ts'],
     ),

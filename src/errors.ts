@@ -15,6 +15,7 @@ export { printable } from './printable.ts';
 export const ERRORS = {
   // options and API use
   OPTION_INVALID: 'option {option}: expected {expected}, received {received}',
+  CONFIG_INVALID: 'configuration {file}, line {line}: {reason}',
   DISPOSED: '{object} was used after dispose()',
   ABORTED: '{what} was aborted',
   PATH_REMOTE: '{name} {path}: {scheme} paths are neither read nor written here: {hint}',

@@ -46,12 +46,12 @@ export {
   type TargetCalibration,
   type TargetReport,
 } from '../mixture/fit-types.ts';
+export { OPTIMIZE_MIXTURE_DEFAULTS } from '../mixture/optimize/defaults.ts';
 export { readFrozenGroups } from '../mixture/optimize/frozen-file.ts';
 export { distanceToHull, type HullDistance } from '../mixture/optimize/hull.ts';
 export type { ObjectiveTarget } from '../mixture/optimize/objective.ts';
 export {
   type MixtureProposal,
-  OPTIMIZE_MIXTURE_DEFAULTS,
   type OptimizeMixtureOptions,
   optimizeMixture,
 } from '../mixture/optimize/optimize.ts';

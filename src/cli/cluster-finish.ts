@@ -1,6 +1,5 @@
 /** `gristmill cluster finish`: parsing and printing around the ends of runs of every kind. */
 import { readdirSync } from 'node:fs';
-import { Command } from 'commander';
 import { commandOf } from '../corpus/own-folders.ts';
 import { remoteScheme } from '../corpus/storage/addresses.ts';
 import { count } from '../figures.ts';
@@ -8,7 +7,7 @@ import { finishSweep } from '../mixture/proxies/finish-sweep.ts';
 import { finishRun } from '../refine/finish-run.ts';
 import { placeOf } from '../refine/submit-run.ts';
 import type { TakeLeaseOptions } from '../work/lease.ts';
-import { hasBoard, onBoard, redisOption } from './cluster-redis.ts';
+import { hasBoard, onBoard } from './cluster-redis.ts';
 import { noticePrinter, untilInterrupted } from './interrupt.ts';
 import { summaryTable } from './progress.ts';
 import { columns, printResult, say } from './say.ts';
@@ -34,26 +33,26 @@ interface Ended {
   readonly text: string;
 }
 
-export function finishCommand(): Command {
-  return new Command('finish')
-    .description('check that every unit is there, remove what is of none, and add the counts up')
-    .argument('<out>', 'output folder of the workers')
-    .addOption(redisOption())
-    .option('--json', 'print one JSON object instead of a table')
-    .action(async (out: string, flags: { readonly json?: boolean; readonly redis?: string }) => {
-      const { json } = flags;
-      await untilInterrupted(INTERRUPT_WORDS, async (signal) => {
-        const onNotice = noticePrinter(json ?? false);
-        const { end, text } = await finish(out, { onNotice, signal });
-        printResult(json, end, () => `${text}${endOf(end)}`);
-        if (hasBoard(flags)) await leaveBoard(out, end, flags);
-        if (end.unitsDone < end.units) process.exitCode = INCOMPLETE;
-      });
-    });
+/** Flags of `cluster finish`. */
+export interface FinishFlags {
+  readonly json?: boolean;
+  readonly redis?: string;
+}
+
+/** The action of `cluster finish`. */
+export async function finish(out: string, flags: FinishFlags): Promise<void> {
+  const { json } = flags;
+  await untilInterrupted(INTERRUPT_WORDS, async (signal) => {
+    const onNotice = noticePrinter(json ?? false);
+    const { end, text } = await finishAny(out, { onNotice, signal });
+    printResult(json, end, () => `${text}${endOf(end)}`);
+    if (hasBoard(flags)) await leaveBoard(out, end, flags);
+    if (end.unitsDone < end.units) process.exitCode = INCOMPLETE;
+  });
 }
 
 /** Finishes whatever lies in an output. */
-async function finish(out: string, options: TakeLeaseOptions): Promise<Ended> {
+async function finishAny(out: string, options: TakeLeaseOptions): Promise<Ended> {
   if ((await commandIn(out)) === 'mix train') {
     const end = await finishSweep(out, options);
     const failed = end.failures.map(({ run, code, message }) => [

@@ -2,81 +2,58 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Command } from 'commander';
 import { count } from '../figures.ts';
 import { openQueueSession, type QueuedRefine } from '../refine/queue-session.ts';
 import { retryRun, submitRun } from '../refine/submit-run.ts';
-import type { BoardStatus } from '../work/queue/board.ts';
+import type { Board, BoardStatus } from '../work/queue/board.ts';
 import { type TakeEvent, takeUnits } from '../work/queue/take.ts';
-import { onBoard, redisOption } from './cluster-redis.ts';
-import { wholeNumber } from './flags.ts';
+import { onBoard } from './cluster-redis.ts';
 import { noticePrinter, onInterrupt, untilInterrupted } from './interrupt.ts';
 import { duration } from './progress.ts';
-import { corpusOptions, type RefineFlags, refineCommand } from './refine.ts';
+import { corpusOptions, type RefineFlags } from './refine.ts';
 import { columns, printResult, show } from './say.ts';
 
 const INTERRUPT_WORDS = { ending: 'stopping', ended: 'run the same command again' };
 /** Units were set aside, or a run was refused. */
 const SET_ASIDE = 3;
 
-interface Common {
+/** Flags of all of them. */
+export interface Common {
   readonly redis?: string;
   readonly json?: boolean;
 }
 
-/** Flags of refine that say nothing to workers. */
-const ALONE = new Set([
-  '--worker',
-  '--plan',
-  '--show',
-  '--in-process',
-  '--limit',
-  '--rejected',
-  '--events-fd',
-  '--keep-dropped',
-  '--estimate',
-  '--workers-count',
-  '--price-per-hour',
-]);
+/** Flags of `cluster submit`. */
+export type SubmitFlags = RefineFlags &
+  Common & { readonly priority: number; readonly tries: number };
 
-export function submitCommand(): Command {
-  const command = new Command('submit')
-    .description('plan a run and enqueue its units')
-    .argument('<inputs...>', 'as refine has them, on every machine')
-    .addOption(redisOption())
-    .option('--priority <n>', 'runs of a higher one come first', wholeNumber(0), 0)
-    .option('--tries <n>', 'tries of a unit before it is set aside', wholeNumber(1, 1000), 3);
-  for (const option of refineCommand().options) {
-    if (!ALONE.has(option.long ?? '')) command.addOption(option);
-  }
-  return command.action(
-    async (inputs: string[], flags: RefineFlags & Common & { priority: number; tries: number }) => {
-      const { redis, priority, tries, json, ...rest } = flags;
-      await untilInterrupted(INTERRUPT_WORDS, (signal) =>
-        onBoard(flags, async (board) => {
-          const options = {
-            ...corpusOptions(inputs, rest),
-            signal,
-            onNotice: noticePrinter(json ?? false),
-          };
-          const traceparent = process.env['TRACEPARENT'] ?? null;
-          const submitted = await submitRun(board, options, { priority, tries, traceparent });
-          const { run, committed, enqueued } = submitted;
-          const { spec: _, ...shown } = run;
-          printResult(json, { ...shown, committed, enqueued }, () =>
-            [
-              `run ${run.id}: ${count(enqueued)} of ${count(run.units)} units enqueued`,
-              committed > 0 ? `, ${count(committed)} are committed already` : '',
-              `\nnext: gristmill cluster work, on any machines that see ${run.out}\n`,
-            ].join(''),
-          );
-        }),
+/** The action of `cluster submit`. */
+export async function submit(inputs: string[], flags: SubmitFlags): Promise<void> {
+  const { redis, priority, tries, json, ...rest } = flags;
+  await untilInterrupted(INTERRUPT_WORDS, (signal) =>
+    onBoard(flags, async (board) => {
+      const options = {
+        ...corpusOptions(inputs, rest),
+        signal,
+        onNotice: noticePrinter(json ?? false),
+      };
+      const traceparent = process.env['TRACEPARENT'] ?? null;
+      const submitted = await submitRun(board, options, { priority, tries, traceparent });
+      const { run, committed, enqueued } = submitted;
+      const { spec: _, ...shown } = run;
+      printResult(json, { ...shown, committed, enqueued }, () =>
+        [
+          `run ${run.id}: ${count(enqueued)} of ${count(run.units)} units enqueued`,
+          committed > 0 ? `, ${count(committed)} are committed already` : '',
+          `\nnext: gristmill cluster work, on any machines that see ${run.out}\n`,
+        ].join(''),
       );
-    },
+    }),
   );
 }
 
-interface WorkFlags extends Common {
+/** Flags of `cluster work`. */
+export interface WorkFlags extends Common {
   readonly run?: string;
   readonly device?: string;
   readonly threads?: number;
@@ -84,46 +61,34 @@ interface WorkFlags extends Common {
   readonly untilDone?: boolean;
 }
 
-export function workCommand(): Command {
-  return new Command('work')
-    .description('take units of runs and do them, until it is told to stop')
-    .addOption(redisOption())
-    .option('--run <id>', 'only this run')
-    .option('--device <device>', 'cpu, cuda or cuda:0: one worker per device (default: the run’s)')
-    .option('--threads <n>', 'CPU threads of the engine', wholeNumber(1))
-    .option('--workers <n>', 'threads that execute programs', wholeNumber(1))
-    .option('--until-done', 'leave when no run has units left')
-    .option('--json', 'print one JSON object at the end')
-    .action(async (flags: WorkFlags) => {
-      const { json = false, run, device, threads, workers, untilDone = false } = flags;
-      const stop = new AbortController();
-      const restore = onInterrupt(stop, 'finishing the units in flight');
-      const worker = `${hostname()
-        .replace(/[^\w-]/g, '-')
-        .slice(0, 40)}-${randomBytes(4).toString('hex')}`;
-      const say = noticePrinter(json);
-      const own = { device, threads, workers };
-      try {
-        await onBoard(flags, async (board) => {
-          const taken = await takeUnits({
-            ...{ board, worker, untilDone, only: run, stop: stop.signal },
-            device: device ?? 'as the run',
-            open: ({ spec }) =>
-              openQueueSession(spec as QueuedRefine, {
-                ...Object.fromEntries(
-                  Object.entries(own).filter(([, value]) => value !== undefined),
-                ),
-                ...{ name: worker, onNotice: say },
-              }),
-            onEvent: (event) => say(lineOf(event)),
-          });
-          printResult(json, { worker, ...taken }, () => `${count(taken.units)} units done\n`);
-          if (taken.refused.length > 0) process.exitCode = SET_ASIDE;
-        });
-      } finally {
-        restore();
-      }
+/** The action of `cluster work`. */
+export async function work(flags: WorkFlags): Promise<void> {
+  const { json = false, run, device, threads, workers, untilDone = false } = flags;
+  const stop = new AbortController();
+  const restore = onInterrupt(stop, 'finishing the units in flight');
+  const worker = `${hostname()
+    .replace(/[^\w-]/g, '-')
+    .slice(0, 40)}-${randomBytes(4).toString('hex')}`;
+  const say = noticePrinter(json);
+  const own = { device, threads, workers };
+  try {
+    await onBoard(flags, async (board) => {
+      const taken = await takeUnits({
+        ...{ board, worker, untilDone, only: run, stop: stop.signal },
+        device: device ?? 'as the run',
+        open: ({ spec }) =>
+          openQueueSession(spec as QueuedRefine, {
+            ...Object.fromEntries(Object.entries(own).filter(([, value]) => value !== undefined)),
+            ...{ name: worker, onNotice: say },
+          }),
+        onEvent: (event) => say(lineOf(event)),
+      });
+      printResult(json, { worker, ...taken }, () => `${count(taken.units)} units done\n`);
+      if (taken.refused.length > 0) process.exitCode = SET_ASIDE;
     });
+  } finally {
+    restore();
+  }
 }
 
 function lineOf(event: TakeEvent): string {
@@ -144,28 +109,26 @@ function lineOf(event: TakeEvent): string {
   }
 }
 
-export function statusCommand(): Command {
-  return new Command('status')
-    .description('runs, how far they are, who works on them, and the last errors')
-    .argument('[run]', 'only this run')
-    .addOption(redisOption())
-    .option('--watch', 'again every two seconds')
-    .option('--json', 'print one JSON object instead of a table')
-    .action(async (run: string | undefined, flags: Common & { readonly watch?: boolean }) => {
-      await untilInterrupted({ ...INTERRUPT_WORDS, ending: 'leaving' }, (signal) =>
-        onBoard(flags, async (board) => {
-          for (;;) {
-            const ids = run === undefined ? (await board.runs()).map(({ id }) => id) : [run];
-            const runs = await Promise.all(ids.map((id) => board.status(id)));
-            if (flags.watch && process.stdout.isTTY) process.stdout.write('\u001b[2J\u001b[H');
-            printResult(flags.json, { redis: board.link.shown, runs }, () => statusTable(runs));
-            if (!flags.watch || signal.aborted) return;
-            await sleep(2_000, undefined, { signal }).catch(() => undefined);
-            if (signal.aborted) return;
-          }
-        }),
-      );
-    });
+/** Flags of `cluster status`. */
+export interface StatusFlags extends Common {
+  readonly watch?: boolean;
+}
+
+/** The action of `cluster status`. */
+export async function status(run: string | undefined, flags: StatusFlags): Promise<void> {
+  await untilInterrupted({ ...INTERRUPT_WORDS, ending: 'leaving' }, (signal) =>
+    onBoard(flags, async (board) => {
+      for (;;) {
+        const ids = run === undefined ? (await board.runs()).map(({ id }) => id) : [run];
+        const runs = await Promise.all(ids.map((id) => board.status(id)));
+        if (flags.watch && process.stdout.isTTY) process.stdout.write('\u001b[2J\u001b[H');
+        printResult(flags.json, { redis: board.link.shown, runs }, () => statusTable(runs));
+        if (!flags.watch || signal.aborted) return;
+        await sleep(2_000, undefined, { signal }).catch(() => undefined);
+        if (signal.aborted) return;
+      }
+    }),
+  );
 }
 
 /** Runs as a table, their workers and last errors below. */
@@ -212,38 +175,30 @@ export function statusTable(runs: readonly BoardStatus[]): string {
   return lines.join('');
 }
 
-/** Commands on one run that only say what they did. */
-export function controlCommands(): Command[] {
-  const control = (
-    name: string,
-    description: string,
-    act: (...args: Parameters<typeof retryRun>) => Promise<string>,
-  ): Command =>
-    new Command(name)
-      .description(description)
-      .argument('<run>', 'as cluster status has it')
-      .addOption(redisOption())
-      .action(async (run: string, flags: Common) => {
-        await onBoard(flags, async (board) => {
-          const { id } = await board.run(run);
-          show(`run ${id}: ${await act(board, id)}\n`);
-        });
-      });
-  return [
-    control('pause', 'hand out no more units of a run', async (board, id) => {
-      await board.pause(id);
-      return 'paused; units under way are finished';
-    }),
-    control('resume', 'go on with a run that was paused', async (board, id) => {
-      await board.resume(id);
-      return 'goes on';
-    }),
-    control('cancel', 'take the units of a run off the queue', async (board, id) => {
-      await board.cancel(id);
-      return 'cancelled; what is committed stays, and submit goes on from there';
-    }),
-    control('retry', 'enqueue units that were set aside, or got lost', async (board, id) => {
-      return `${count(await retryRun(board, id))} units enqueued`;
-    }),
-  ];
+/** What commands on one run do, and say that they did. */
+const CONTROLS = {
+  pause: async (board: Board, id: string) => {
+    await board.pause(id);
+    return 'paused; units under way are finished';
+  },
+  resume: async (board: Board, id: string) => {
+    await board.resume(id);
+    return 'goes on';
+  },
+  cancel: async (board: Board, id: string) => {
+    await board.cancel(id);
+    return 'cancelled; what is committed stays, and submit goes on from there';
+  },
+  retry: async (board: Board, id: string) => `${count(await retryRun(board, id))} units enqueued`,
+};
+
+/** What can be done to a run. */
+export type Control = keyof typeof CONTROLS;
+
+/** The action of `cluster pause`, `resume`, `cancel` and `retry`. */
+export async function control(what: Control, run: string, flags: Common): Promise<void> {
+  await onBoard(flags, async (board) => {
+    const { id } = await board.run(run);
+    show(`run ${id}: ${await CONTROLS[what](board, id)}\n`);
+  });
 }

@@ -1,16 +1,7 @@
 /** What the queue commands have in common: the server's address, and the board on it. */
-import { Option } from 'commander';
 import { GristmillError } from '../errors.ts';
 import { Board } from '../work/queue/board.ts';
 import { connectRedis, REDIS_VARIABLE } from '../work/queue/redis.ts';
-
-/** A flag that every queue command has. */
-export function redisOption(): Option {
-  return new Option(
-    '--redis <url>',
-    `redis:// or rediss:// with user and password (default: ${REDIS_VARIABLE}, where others cannot see it)`,
-  );
-}
 
 /** Whether a server is named at all. */
 export function hasBoard({ redis }: { readonly redis?: string }): boolean {

@@ -1,5 +1,4 @@
 /** `gristmill compare`: parsing and printing around compareRuns(). */
-import { Command, InvalidArgumentError } from 'commander';
 import { writeDurably } from '../durable-files.ts';
 import { count } from '../figures.ts';
 import { compareRuns, type RunComparison } from '../refine/compare.ts';
@@ -12,7 +11,8 @@ const DIFFERS = 3;
 /** Groups and documents of a table; --json and --html have more. */
 const SHOWN = 10;
 
-interface Flags {
+/** Flags of `gristmill compare`. */
+export interface CompareFlags {
   readonly by?: string;
   readonly top: number;
   readonly failAbove?: number;
@@ -20,37 +20,13 @@ interface Flags {
   readonly json?: boolean;
 }
 
-export function compareCommand(): Command {
-  return new Command('compare')
-    .description('compare two refine runs over the same inputs: agreement, who removed what')
-    .argument('<first>', 'output folder of a run')
-    .argument('<second>', 'output folder of another run over the same inputs')
-    .option('--by <column>', 'compare by the values of a column (domain, language, lang or url)')
-    .option('--top <n>', 'documents to list that differ most', whole, 20)
-    .option('--fail-above <share>', 'exit with 3 when a larger share of documents differs', share)
-    .option('--html <file>', 'write the comparison as a page of its own')
-    .option('--json', 'print one JSON object instead of a table')
-    .action(async (first: string, second: string, flags: Flags) => {
-      const { by, top, failAbove } = flags;
-      const found = await compareRuns(first, second, { top, ...(by !== undefined && { by }) });
-      if (flags.html !== undefined) writeDurably(flags.html, comparisonHtml(found));
-      printResult(flags.json, found, () => comparisonTable(found));
-      if (failAbove !== undefined && differingShare(found) > failAbove) process.exitCode = DIFFERS;
-    });
-}
-
-function whole(text: string): number {
-  const value = Number(text);
-  if (text.trim() !== '' && Number.isSafeInteger(value) && value >= 0 && value <= 10_000) {
-    return value;
-  }
-  throw new InvalidArgumentError('expected a whole number in 0..10000.');
-}
-
-function share(text: string): number {
-  const value = Number(text);
-  if (text.trim() !== '' && value >= 0 && value <= 1) return value;
-  throw new InvalidArgumentError('expected a number in 0..1.');
+/** The action of `gristmill compare`. */
+export async function compare(first: string, second: string, flags: CompareFlags): Promise<void> {
+  const { by, top, failAbove } = flags;
+  const found = await compareRuns(first, second, { top, ...(by !== undefined && { by }) });
+  if (flags.html !== undefined) writeDurably(flags.html, comparisonHtml(found));
+  printResult(flags.json, found, () => comparisonTable(found));
+  if (failAbove !== undefined && differingShare(found) > failAbove) process.exitCode = DIFFERS;
 }
 
 function comparisonTable(found: RunComparison): string {

@@ -1,7 +1,6 @@
 /** `gristmill continue export`: parsing and printing around schedules, blends and continuation options of other trainers. */
 
 import { join } from 'node:path';
-import { type Command, Option } from 'commander';
 import { readPlan } from '../continual/plan/config.ts';
 import { resolvePlan } from '../continual/plan/resolve.ts';
 import { GristmillError, printable } from '../errors.ts';
@@ -10,11 +9,12 @@ import { TRIED_WITH } from '../interop/releases.ts';
 import { SCHEDULE_TARGETS, type ScheduleTarget } from '../interop/schedules/export.ts';
 import { type ExportedStage, exportStage } from '../interop/stage.ts';
 import { escapeHidden } from '../printable.ts';
-import { defined, share, wholeNumber } from './flags.ts';
+import { defined } from './flags.ts';
 import { table } from './mix-output.ts';
 import { printResult } from './say.ts';
 
-interface ExportFlags {
+/** Flags of `continue export`. */
+export interface ExportFlags {
   readonly trainer?: ScheduleTarget;
   readonly out?: string;
   readonly stage?: string;
@@ -40,47 +40,14 @@ const TRAINERS: Readonly<Record<ScheduleTarget, string>> = {
   'mosaicml-streaming': 'Python: blends as streams; rates as a table for an optimizer of PyTorch',
 };
 
-/** Adds export to `continue`. */
-export function addExportCommand(command: Command): void {
-  command
-    .command('export')
-    .description("write a plan's stages in the form of another trainer, a folder each")
-    .argument('[plan.yaml]', 'a plan')
-    .addOption(new Option('--trainer <name>', 'whose form').choices(SCHEDULE_TARGETS))
-    .option('--out <dir>', 'where the folders of the stages go')
-    .option('--stage <name>', 'this stage alone')
-    .option(
-      '--checkpoints <path>',
-      'where the trainer keeps checkpoints; {stage} and {checkpoint} are filled in',
-      'checkpoints/{stage}/{checkpoint}',
-    )
-    .option(
-      '--replay-paths <path>',
-      'where the parts of datasets lie that were seen before; {dataset} is filled in',
-    )
-    .option(
-      '--iterations-per-step <n>',
-      'micro-batches of a step on a device, for litgpt (1)',
-      wholeNumber(1),
-    )
-    .option(
-      '--tolerance <share>',
-      'what a schedule of the trainer itself may be off by, of the largest rate (0.01)',
-      share,
-    )
-    .option('--table-rows <n>', 'rows of LR tables (5000)', wholeNumber(2))
-    .option('--list', 'print the trainers')
-    .option('--json', 'print one JSON object')
-    .action(exportPlan);
-}
-
 interface WrittenStage extends Omit<ExportedStage, 'files'> {
   readonly stage: string;
   readonly folder: string;
   readonly files: readonly string[];
 }
 
-async function exportPlan(file: string | undefined, flags: ExportFlags): Promise<void> {
+/** The action of `continue export`. */
+export async function exportPlan(file: string | undefined, flags: ExportFlags): Promise<void> {
   const { json, trainer, out } = flags;
   if (flags.list) {
     const rows = SCHEDULE_TARGETS.map((name) => [name, TRIED_WITH[name], TRAINERS[name]]);

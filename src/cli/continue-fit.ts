@@ -1,6 +1,5 @@
 /** `gristmill continue fit-replay` and `fit-law`: parsing and printing around the fits. */
 import { statSync } from 'node:fs';
-import { type Command, InvalidArgumentError } from 'commander';
 import { chooseReplay, type ReplayChoice, startOf } from '../continual/fit/choose-replay.ts';
 import { type CptLaw, fitLaw, predictLaw } from '../continual/fit/fit-law.ts';
 import { fitReplay, type ReplayFit } from '../continual/fit/fit-replay.ts';
@@ -14,11 +13,12 @@ import { count } from '../figures.ts';
 import { own } from '../own.ts';
 import { lrCurve } from '../schedules/curve.ts';
 import type { ScheduleInput } from '../schedules/spec.ts';
-import { defined, wholeNumber } from './flags.ts';
+import { defined } from './flags.ts';
 import { table } from './mix-output.ts';
 import { printResult } from './say.ts';
 
-interface ReplayFlags {
+/** Flags of `continue fit-replay`. */
+export interface ReplayFlags {
   readonly old?: readonly string[];
   readonly new?: readonly string[];
   readonly tolerance?: number;
@@ -33,7 +33,8 @@ interface ReplayFlags {
   readonly json?: boolean;
 }
 
-interface LawFlags {
+/** Flags of `continue fit-law`. */
+export interface LawFlags {
   readonly loss: string;
   readonly stages?: readonly string[];
   readonly lambda: number;
@@ -45,61 +46,11 @@ interface LawFlags {
   readonly json?: boolean;
 }
 
-/** Adds the commands to `continue`. */
-export function addFitCommands(command: Command): void {
-  command
-    .command('fit-replay')
-    .description('choose the share of replay from pilot runs')
-    .argument(
-      '<pilots...>',
-      'CSV: replay, a column for each loss[, tokens][, params]; or folders of runs',
-    )
-    .option('--old <names>', 'validation sets of old data, by comma', list)
-    .option('--new <names>', 'validation sets of new data, by comma', list)
-    .option(
-      '--tolerance <x>',
-      'the least replay whose rise of the old losses is at most this',
-      number,
-    )
-    .option(
-      '--base <loss>',
-      'the old loss before the continuation (of the runs, or the lowest predicted)',
-      number,
-    )
-    .option('--weights <list>', 'or: the replay with the lowest average, old=1,new=1', weightList)
-    .option('--stages <names>', 'of the runs, by comma (all that start from another stage)', list)
-    .option('--tokens <n>', 'tokens that the answer is for (the most of the pilots)', number)
-    .option('--params <n>', 'parameters that the answer is for (the most of the pilots)', number)
-    .option('--seed <n>', 'of the fits', wholeNumber(0, 2 ** 32 - 1), 0)
-    .option('--out <file>', 'the fit, the answer and the fitted curves, as JSON')
-    .option('--svg <file>', 'the figure')
-    .option('--json', 'print one JSON object instead of tables')
-    .action(fitReplayCommand);
-  command
-    .command('fit-law')
-    .description('fit the loss law over learning rates, and predict schedules')
-    .argument('<curves...>', 'CSV: step, lr, loss, phase[, curve]; or folders of runs')
-    .option('--loss <name>', 'column, or validation set of the runs', 'loss')
-    .option('--stages <names>', 'of the runs, by comma (all that start from a first stage)', list)
-    .option('--lambda <x>', 'memory of the annealing, 0 or more and below 1', number, 0.999)
-    .option(
-      '--from-step <n>',
-      'first step of pre-training that is fitted (that of the peak)',
-      wholeNumber(1),
-    )
-    .option('--schedule <json>', 'predict a continuation under this schedule', scheduleOf)
-    .option(
-      '--steps <n>',
-      'steps of the predicted continuation (those of the first curve)',
-      wholeNumber(1, 1e7),
-    )
-    .option('--seed <n>', 'of the fit', wholeNumber(0, 2 ** 32 - 1), 0)
-    .option('--out <file>', 'the law, and the predicted losses by step, as JSON')
-    .option('--json', 'print one JSON object instead of tables')
-    .action(fitLawCommand);
-}
-
-async function fitReplayCommand(inputs: readonly string[], flags: ReplayFlags): Promise<void> {
+/** The action of `continue fit-replay`. */
+export async function fitReplayCommand(
+  inputs: readonly string[],
+  flags: ReplayFlags,
+): Promise<void> {
   const { old = [], new: fresh = [], stages, tolerance, weights, seed, json, out, svg } = flags;
   if (tolerance !== undefined && weights) {
     invalid('--tolerance', 'either --tolerance or --weights', 'both');
@@ -189,7 +140,8 @@ function replayText(fit: ReplayFit, choice: ReplayChoice | null, flags: ReplayFl
   )}`;
 }
 
-function fitLawCommand(inputs: readonly string[], flags: LawFlags): void {
+/** The action of `continue fit-law`. */
+export function fitLawCommand(inputs: readonly string[], flags: LawFlags): void {
   const { lambda, seed, schedule, steps, out, json } = flags;
   const curves = curvesOf(inputs, flags);
   const law = fitLaw({
@@ -262,36 +214,6 @@ function write(path: string, content: string): void {
   } catch (cause) {
     const reason = (cause as Error).message;
     throw new GristmillError('CONTINUAL_WRITE_FAILED', { path, reason }, { cause });
-  }
-}
-
-function list(text: string): string[] {
-  const names = text.split(',').map((name) => name.trim());
-  if (names.includes('')) throw new InvalidArgumentError('expected names by comma.');
-  return names;
-}
-
-function number(text: string): number {
-  const value = Number(text);
-  if (text.trim() !== '' && Number.isFinite(value)) return value;
-  throw new InvalidArgumentError('expected a number.');
-}
-
-function weightList(text: string): Record<string, number> {
-  return Object.fromEntries(
-    list(text).map((part) => {
-      const at = part.lastIndexOf('=');
-      if (at < 1) throw new InvalidArgumentError('expected name=weight by comma.');
-      return [part.slice(0, at), number(part.slice(at + 1))] as const;
-    }),
-  );
-}
-
-function scheduleOf(text: string): ScheduleInput {
-  try {
-    return JSON.parse(text) as ScheduleInput;
-  } catch {
-    throw new InvalidArgumentError('expected a schedule as JSON.');
   }
 }
 

@@ -1,6 +1,5 @@
 /** `gristmill continue plan`: parsing and printing around plans; nothing is run. */
 
-import type { Command } from 'commander';
 import { pngOf } from '../charts/png.ts';
 import { readPlan } from '../continual/plan/config.ts';
 import { PRESETS } from '../continual/plan/presets.ts';
@@ -14,7 +13,8 @@ import { escapeHidden } from '../printable.ts';
 import { table } from './mix-output.ts';
 import { printResult } from './say.ts';
 
-interface PlanFlags {
+/** Flags of `continue plan`. */
+export interface PlanFlags {
   readonly json?: boolean;
   readonly svg?: string;
   readonly png?: string;
@@ -22,21 +22,8 @@ interface PlanFlags {
   readonly presets?: boolean;
 }
 
-/** Adds plan to `continue`. */
-export function addPlanCommand(command: Command): void {
-  command
-    .command('plan')
-    .description('count what a plan needs and draw it, without running it')
-    .argument('[plan.yaml]', 'a plan')
-    .option('--svg <file>', 'draw learning rate and data over tokens')
-    .option('--png <file>', 'the same as PNG')
-    .option('--schedule-csv <file>', 'the rate of every step: stage,step,tokens,lr')
-    .option('--presets', 'print what the presets do, where they are from, when they are advised')
-    .option('--json', 'print one JSON object')
-    .action(plan);
-}
-
-async function plan(file: string | undefined, flags: PlanFlags): Promise<void> {
+/** The action of `continue plan`. */
+export async function plan(file: string | undefined, flags: PlanFlags): Promise<void> {
   const { json } = flags;
   if (flags.presets) {
     printResult(json, PRESETS, () => presetsText());

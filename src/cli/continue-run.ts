@@ -1,69 +1,63 @@
 /** `gristmill continue run`: parsing and printing around runPlan(). */
-import { type Command, InvalidArgumentError } from 'commander';
 import { readPlan } from '../continual/plan/config.ts';
 import type { Checkpoint } from '../continual/run/lineage.ts';
 import { type RunPlanResult, runPlan, type StageProgress } from '../continual/run/run.ts';
 import { count } from '../figures.ts';
 import { own } from '../own.ts';
 import { noticePrinter, untilInterrupted } from './interrupt.ts';
-import { progressLine, table, toCount } from './mix-output.ts';
+import { table } from './mix-output.ts';
+import { type Part, progressLine } from './progress-line.ts';
 import { printResult } from './say.ts';
 
-interface Flags {
+/** Flags of `continue run`. */
+export interface RunFlags {
   readonly out: string;
   readonly device?: string;
   readonly threads?: number;
   readonly json?: boolean;
 }
 
-/** Adds the command to `continue`. */
-export function addRunCommand(command: Command): void {
-  command
-    .command('run')
-    .description('train the stages of a plan; the same command goes on')
-    .argument('<plan>', 'plan: YAML or JSON, see README.md')
-    .requiredOption('--out <dir>', 'folder of the run')
-    .option('--device <name>', 'cpu or cuda:0, instead of the plan’s', toDevice)
-    .option('--threads <n>', 'CPU threads, instead of the plan’s', toCount)
-    .option('--json', 'print one JSON object instead of lines')
-    .action(async (file: string, { out, device, threads, json = false }: Flags) => {
-      const plan = readPlan(file);
-      const config = {
-        ...plan,
-        ...(device !== undefined && { device }),
-        ...(threads !== undefined && { nThreads: threads }),
-      };
-      const line = progressLine(json);
-      const words = {
-        ending: 'finishing the step under way',
-        ended: 'run the same command again to finish',
-      };
-      try {
-        await untilInterrupted(words, async (signal) => {
-          const result = await runPlan(config, {
-            out,
-            file,
-            signal,
-            onNotice: noticePrinter(json),
-            onTokenize: ({ nSources, totalSources, nTokens }) =>
-              line.update(
-                `tokens of ${nSources} of ${totalSources} sources | ${count(nTokens)} tokens`,
-              ),
-            onProgress: (progress) => line.update(progressText(progress)),
-          });
-          line.stop();
-          printResult(json, result, () => resultText(result));
-          if (result.interrupted) process.exitCode = 130;
-        });
-      } finally {
-        line.stop();
-      }
+/** The action of `continue run`. */
+export async function run(
+  file: string,
+  { out, device, threads, json = false }: RunFlags,
+): Promise<void> {
+  const plan = readPlan(file);
+  const config = {
+    ...plan,
+    ...(device !== undefined && { device }),
+    ...(threads !== undefined && { nThreads: threads }),
+  };
+  const line = progressLine(json);
+  const words = {
+    ending: 'finishing the step under way',
+    ended: 'run the same command again to finish',
+  };
+  try {
+    await untilInterrupted(words, async (signal) => {
+      const result = await runPlan(config, {
+        out,
+        file,
+        signal,
+        onNotice: noticePrinter(json),
+        onTokenize: ({ nSources, totalSources, nTokens }) =>
+          line.update(
+            `tokens of ${nSources} of ${totalSources} sources | ${count(nTokens)} tokens`,
+          ),
+        onProgress: (progress) => line.update(progressText(progress), partOf(progress)),
+      });
+      line.stop();
+      printResult(json, result, () => resultText(result));
+      if (result.interrupted) process.exitCode = 130;
     });
+  } finally {
+    line.stop();
+  }
 }
 
-function toDevice(text: string): string {
-  if (/^(cpu|cuda:\d+)$/.test(text)) return text;
-  throw new InvalidArgumentError('expected cpu or cuda:<index>');
+/** Steps of the stage under way and those behind it, taken as long as this one's. */
+function partOf({ stageIndex, nStages, step, totalSteps }: StageProgress): Part {
+  return { done: step, total: totalSteps * (nStages - stageIndex) };
 }
 
 function progressText(progress: StageProgress): string {

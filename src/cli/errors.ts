@@ -1,11 +1,14 @@
 /**
- * How failures are shown: one line for people, one JSON object on stderr with `--json`.
+ * How failures are shown: the message and where its code is explained for people, one JSON object on stderr with `--json`.
  */
 import { CommanderError } from 'commander';
 import { GristmillError } from '../errors.ts';
 import { printableLines } from '../printable.ts';
+import { placeOfError } from './docs-pages.ts';
 
 const MAX_CHARS = 20_000;
+/** Codes of flags, or of a file of flags, that cannot have their values. */
+const BAD_USAGE: ReadonlySet<string> = new Set(['OPTION_INVALID', 'CONFIG_INVALID']);
 
 /** A failure with an exit code of its own. */
 export class FailureWithExit extends Error {
@@ -30,15 +33,17 @@ export function reportFailure(error: unknown, json: boolean): number {
   const code = known?.code ?? 'UNEXPECTED';
   const message = error instanceof Error ? error.message : String(error);
   if (json) {
-    const body = { error: { code, message, details: known?.details ?? {} } };
+    const details = known?.details ?? {};
+    const body = { error: { code, message, details, ...(known && { docs: placeOfError(code) }) } };
     process.stderr.write(`${JSON.stringify(body)}\n`);
   } else {
     process.stderr.write(`gristmill: ${code}: ${indented(message)}\n`);
-    if (!known && error instanceof Error) {
+    if (known) process.stderr.write(`  see ${placeOfError(code)}\n`);
+    else if (error instanceof Error) {
       process.stderr.write(`${indented(error.stack ?? '')}\n`);
     }
   }
-  return known?.code === 'OPTION_INVALID' ? 2 : 1;
+  return BAD_USAGE.has(code) ? 2 : 1;
 }
 
 /**

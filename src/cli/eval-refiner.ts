@@ -1,5 +1,4 @@
 /** `gristmill eval refiner`: measures of programs on annotated windows. Parsing and printing only. */
-import { Command, InvalidArgumentError, Option } from 'commander';
 import {
   type AnnotatorComparison,
   compareAnnotators,
@@ -16,10 +15,12 @@ import { readWindowExamples } from '../annotate/example-file.ts';
 import type { WindowExample } from '../annotate/types.ts';
 import { GristmillError, printable } from '../errors.ts';
 import { untilInterrupted } from './interrupt.ts';
+import { progressLine } from './progress-line.ts';
 import { readSystem } from './refine.ts';
 import { columns, printResult } from './say.ts';
 
-interface Flags {
+/** Flags of `eval refiner`. */
+export interface EvalRefinerFlags {
   readonly refiner?: string;
   readonly against?: string;
   readonly data: string[];
@@ -34,32 +35,8 @@ interface Flags {
   readonly json?: boolean;
 }
 
-export function evalRefinerCommand(): Command {
-  return new Command('refiner')
-    .description('programs of a refiner, or of a second annotator, against annotated windows')
-    .requiredOption('--data <file...>', 'annotated windows (.parquet, .jsonl[.gz|.zst])')
-    .option(
-      '--refiner <name|gguf>',
-      'programs, default, prox-web, prox-math, ultrax, or the file of a model that writes programs or scores lines',
-    )
-    .option('--against <file>', 'compare with the programs of this file instead')
-    .addOption(
-      new Option('--split <part>', 'which part is measured')
-        .choices(['validation', 'train', 'all'])
-        .default('validation'),
-    )
-    .option('--profile <name|file>', 'how the refiner is asked (default: the file beside it)')
-    .option('--system <file>', 'system text of the chat in place of the profile’s, UTF-8')
-    .option('--limit <n>', 'windows to measure, at most', count)
-    .option('--device <device>', 'cpu, cuda or cuda:<index>', 'cpu')
-    .option('--threads <n>', 'CPU threads', count)
-    .option('--slots <n>', 'sequences decoded side by side', count)
-    .option('--free-decoding', 'decode without the grammar')
-    .option('--json', 'print one JSON object')
-    .action(evalRefiner);
-}
-
-async function evalRefiner(flags: Flags): Promise<void> {
+/** The action of `eval refiner`. */
+export async function evalRefiner(flags: EvalRefinerFlags): Promise<void> {
   const { refiner, against, data, split, limit, json } = flags;
   if ((refiner === undefined) === (against === undefined)) {
     throw new GristmillError('OPTION_INVALID', {
@@ -82,6 +59,7 @@ async function evalRefiner(flags: Flags): Promise<void> {
         return;
       }
       const { profile, system, device, threads, slots, freeDecoding } = flags;
+      using line = progressLine(json);
       const result = await evaluateRefiner({
         ...chosen,
         refiner: refiner!,
@@ -93,9 +71,10 @@ async function evalRefiner(flags: Flags): Promise<void> {
         ...(slots !== undefined && { slots }),
         ...(freeDecoding && { constrained: false }),
         onProgress: (nWindows) => {
-          if (!json) process.stderr.write(`gristmill: ${nWindows} windows\n`);
+          line.update(`${nWindows} windows`);
         },
       });
+      line.stop();
       printResult(json, result, () => refinerText(result));
     },
   );
@@ -178,12 +157,4 @@ function pad(cell: string, width: number, column: number): string {
 
 function fixed(value: number | null, digits: number): string {
   return value === null ? '-' : value.toFixed(digits);
-}
-
-function count(text: string): number {
-  const value = Number(text);
-  if (!Number.isSafeInteger(value) || value < 1) {
-    throw new InvalidArgumentError('expected a whole number of at least 1.');
-  }
-  return value;
 }

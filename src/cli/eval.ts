@@ -1,20 +1,20 @@
 /** `gristmill eval`: how well refiners do on labelled pages and documents. Parsing and printing only. */
-import { Command, InvalidArgumentError, Option } from 'commander';
 import { printable } from '../printable.ts';
 import { evaluateLines, type LineEvaluationResult } from '../scorers/cross-validate.ts';
 import { type DocumentReport, evaluateDocuments } from '../scorers/eval-documents.ts';
 import type { LineMeasures } from '../scorers/eval-lines.ts';
 import { N_WORST, type TailReport } from '../scorers/eval-tail.ts';
-import { LEAVE_OUT, type LeaveOut, readGoldDocuments, readGoldPages } from '../scorers/gold.ts';
+import { type LeaveOut, readGoldDocuments, readGoldPages } from '../scorers/gold.ts';
 import { documentRefiner, lineRefiner } from '../scorers/refiners.ts';
 import { thinNoise } from '../scorers/thin-noise.ts';
 import { evaluateLm } from '../train/eval-lm.ts';
-import { evalRefinerCommand, table } from './eval-refiner.ts';
-import { defined, share } from './flags.ts';
+import { table } from './eval-refiner.ts';
+import { defined } from './flags.ts';
 import { noticePrinter } from './interrupt.ts';
-import { printResult } from './say.ts';
+import { printResult, say } from './say.ts';
 
-interface Flags {
+/** Flags of `eval lines` and `eval documents`. */
+export interface EvalFlags {
   readonly refiner: string;
   readonly data: string[];
   readonly train?: string[];
@@ -24,62 +24,16 @@ interface Flags {
   readonly json?: boolean;
 }
 
-export function evalCommand(): Command {
-  const command = new Command('eval').description('measure refiners on labelled pages');
-  const options = (made: Command): Command =>
-    made
-      .requiredOption('--refiner <name>', 'what is measured')
-      .requiredOption('--data <file...>', 'labelled JSON lines (.jsonl, .jsonl.gz, .jsonl.zst)')
-      .option('--folds <k>', 'cross-validate over domains: train on the others, score each', folds)
-      .addOption(
-        new Option(
-          '--leave-out <what>',
-          'score each source (type of page or kind of document, language) by a refiner that saw none of it',
-        )
-          .choices([...LEAVE_OUT])
-          .conflicts('folds'),
-      )
-      .option('--train <file...>', 'labelled JSON lines to train on; shared domains are left out')
-      .option('--json', 'print one JSON object');
-  options(
-    command
-      .command('lines')
-      .description(
-        'keep or remove for every line: keep-all, c4, gopher, fasttext-style, logistic, boosted, line-score, default, programs, or a GGUF file',
-      ),
-  )
-    .option('--noise-share <r>', 'take out all but this share of the noise lines, 0..1', share)
-    .action(evalLines);
-  options(
-    command
-      .command('documents')
-      .description(
-        'keep or drop for every document: keep-all, words, c4, gopher, fasttext-style, logistic, document-score, default, or a GGUF file',
-      ),
-  ).action(evalDocuments);
-  command
-    .command('lm')
-    .description('loss of a language model on the texts of a corpus, by token and by byte')
-    .requiredOption('--model <gguf>', 'llama model with its tokenizer')
-    .requiredOption('--data <file...>', 'files, folders and globs of a corpus')
-    .option('--text-column <name>', 'column that holds the text')
-    .option('--json', 'print one JSON object')
-    .action(evalLm);
-  command.addCommand(evalRefinerCommand());
-  return command;
-}
-
-async function evalLm({
-  model,
-  data,
-  textColumn,
-  json,
-}: {
+/** Flags of `eval lm`. */
+export interface LmFlags {
   readonly model: string;
   readonly data: string[];
   readonly textColumn?: string;
   readonly json?: boolean;
-}): Promise<void> {
+}
+
+/** The action of `eval lm`. */
+export async function evalLm({ model, data, textColumn, json }: LmFlags): Promise<void> {
   const onNotice = noticePrinter(json ?? false);
   const result = await evaluateLm({ model, data, onNotice, ...defined({ textColumn }) });
   printResult(json, result, () =>
@@ -98,7 +52,8 @@ async function evalLm({
   );
 }
 
-async function evalLines({
+/** The action of `eval lines`. */
+export async function evalLines({
   refiner,
   data,
   train = [],
@@ -106,7 +61,7 @@ async function evalLines({
   leaveOut,
   noiseShare,
   json,
-}: Flags): Promise<void> {
+}: EvalFlags): Promise<void> {
   const pages = await collect(data, readGoldPages);
   const result = await evaluateLines({
     refiner: lineRefiner(refiner, { folds: folds !== undefined || leaveOut !== undefined }),
@@ -116,22 +71,21 @@ async function evalLines({
     leaveOut,
     onFold: (fold, nTrain, nScored) => {
       if (json || nTrain === 0) return;
-      process.stderr.write(
-        `gristmill: fold ${fold + 1}: ${nTrain} pages train, ${nScored} scored\n`,
-      );
+      say(`fold ${fold + 1}: ${nTrain} pages train, ${nScored} scored`);
     },
   });
   printResult(json, result, () => linesTable(result));
 }
 
-async function evalDocuments({
+/** The action of `eval documents`. */
+export async function evalDocuments({
   refiner,
   data,
   train = [],
   folds,
   leaveOut,
   json,
-}: Flags): Promise<void> {
+}: EvalFlags): Promise<void> {
   const result = await evaluateDocuments({
     refiner: documentRefiner(refiner, { folds: folds !== undefined || leaveOut !== undefined }),
     documents: await collect(data, readGoldDocuments),
@@ -244,12 +198,4 @@ function documentsTable(result: DocumentReport): string {
 
 function fixed(value: number): string {
   return value.toFixed(3);
-}
-
-function folds(text: string): number {
-  const value = Number(text);
-  if (!Number.isSafeInteger(value) || value < 2) {
-    throw new InvalidArgumentError('expected a whole number of at least 2.');
-  }
-  return value;
 }

@@ -6,13 +6,13 @@
  * `--ops`. Memory is bounded by the longest line: a slow reader stops the reading.
  */
 import { once } from 'node:events';
-import { Command, Option } from 'commander';
 import { GristmillError } from '../errors.ts';
 import { executeWith, isWindowProgram, makeExecutor } from '../program/execute.ts';
 import { resolveOptions } from '../program/options.ts';
 import type { DialectName, ExecutorName, WindowProgram } from '../program/types.ts';
 
-interface Flags {
+/** Flags of `gristmill execute`. */
+export interface ExecuteFlags {
   readonly dialect: DialectName;
   readonly executor: ExecutorName;
   readonly ops?: boolean;
@@ -30,32 +30,15 @@ export interface ExecuteStreams {
   readonly output: NodeJS.WritableStream;
 }
 
-/** The `execute` subcommand. */
-export function executeCommand(): Command {
-  return new Command('execute')
-    .description('run programs over texts: JSON lines {"text","program"} on stdin')
-    .addOption(
-      new Option('--dialect <name>', 'how programs are spelled')
-        .choices(['prox', 'ultrax'])
-        .default('prox'),
-    )
-    .addOption(
-      new Option('--executor <name>', 'strict, or the published behaviour')
-        .choices(['strict', 'compat'])
-        .default('strict'),
-    )
-    .option('--ops', 'add what every op did')
-    .action((flags: Flags) =>
-      executeLines(flags, { input: process.stdin, output: process.stdout }),
-    );
-}
-
 /**
  * Executes every line of `input`.
  *
  * @throws PROGRAM_CASE_INVALID naming the line that is no case
  */
-export async function executeLines(flags: Flags, { input, output }: ExecuteStreams): Promise<void> {
+export async function executeLines(
+  flags: ExecuteFlags,
+  { input, output }: ExecuteStreams,
+): Promise<void> {
   const { dialect, executor: name } = flags;
   const executor = makeExecutor(resolveOptions({ dialect, executor: name }));
   let lineNumber = 0;

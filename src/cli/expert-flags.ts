@@ -1,12 +1,12 @@
 /** The flags of commands that ask an expert, and the options they stand for. */
-import type { Command } from 'commander';
 import type { ExpertOptions } from '../annotate/expert/expert.ts';
 import type { ExpertPause } from '../annotate/expert/expert-endpoint.ts';
 import { GristmillError, printable } from '../errors.ts';
-import { defined, wholeNumber } from './flags.ts';
+import { defined } from './flags.ts';
 import { duration } from './progress.ts';
+import { say } from './say.ts';
 
-/** What the flags of {@link expertOptions} parse to. */
+/** What the flags of expertOptions() of commands/annotate.ts parse to. */
 export interface ExpertFlags {
   readonly expertUrl?: string;
   readonly expertModel?: string;
@@ -24,40 +24,6 @@ export interface ExpertFlags {
   readonly device?: string;
   readonly threads?: number;
   readonly slots?: number;
-}
-
-/** Adds the flags of an expert to a command. */
-export function expertOptions(command: Command): Command {
-  return command
-    .option('--expert-url <url>', 'OpenAI-compatible endpoint, e.g. http://127.0.0.1:8080/v1')
-    .option('--expert-model <name>', 'model as the endpoint calls it')
-    .option('--expert-gguf <file>', 'or: a local model with a chat template')
-    .option(
-      '--api-key-env <name>',
-      'environment variable with the endpoint’s key (default: OPENAI_API_KEY, where it is set)',
-    )
-    .option('--concurrency <n>', 'requests under way at once (4)', wholeNumber(1, 1024))
-    .option('--timeout <seconds>', 'time for one answer (120)', wholeNumber(1, 86_400))
-    .option('--max-retries <n>', 'further attempts of a request (6)', wholeNumber(0, 1000))
-    .option(
-      '--expert-body <json>',
-      'further fields of every request, e.g. {"enable_thinking":false}; null takes one away',
-    )
-    .option(
-      '--expert-header <name: value...>',
-      'further header of every request; the value env:NAME is read from that variable',
-    )
-    .option(
-      '--max-failures <n>',
-      'failed requests in a row that end the run (20); prompts known to be too long do not count',
-      wholeNumber(1),
-    )
-    .option('--max-requests <n>', 'stop in good order before more are sent', wholeNumber(0))
-    .option('--max-tokens <n>', 'stop in good order before more are paid for', wholeNumber(0))
-    .option('--cache <dir>', 'folder of the answers (default: <out>/_annotate/answers)')
-    .option('--device <device>', 'of a local model: cpu (default), cuda or cuda:0')
-    .option('--threads <n>', 'CPU threads of a local model', wholeNumber(1, 512))
-    .option('--slots <n>', 'answers a local model writes side by side', wholeNumber(1, 256));
 }
 
 /** The expert that the flags name. @throws OPTION_INVALID */
@@ -104,9 +70,7 @@ export function expertFrom(flags: ExpertFlags): ExpertOptions {
 function sayPause({ expert, pauseMs, reason }: ExpertPause): void {
   const until = new Date(Date.now() + pauseMs).toTimeString().slice(0, 8);
   const wait = duration(pauseMs / 1000);
-  process.stderr.write(
-    `gristmill: expert ${printable(expert)}: ${printable(reason)}: waiting ${wait}, until ${until}\n`,
-  );
+  say(`expert ${printable(expert)}: ${printable(reason)}: waiting ${wait}, until ${until}`);
 }
 
 /** @throws OPTION_INVALID */

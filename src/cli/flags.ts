@@ -16,13 +16,41 @@ export function wholeNumber(
   };
 }
 
+/** A parser of numbers that `accepts` takes; `range` says which. */
+export function number(
+  range: string,
+  accepts: (value: number) => boolean,
+): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (text.trim() === '' || !accepts(value)) throw new InvalidArgumentError(`expected ${range}.`);
+    return value;
+  };
+}
+
 /** A parser of shares, 0..1. */
-export function share(text: string): number {
-  const value = Number(text);
-  if (text.trim() === '' || !(value >= 0 && value <= 1)) {
-    throw new InvalidArgumentError('expected a number in 0..1.');
-  }
-  return value;
+export const share = number('a number in 0..1', (value) => value >= 0 && value <= 1);
+
+/** A parser of numbers, any finite one. */
+export const finite = number('a number', Number.isFinite);
+
+/** Parses a number above 0, 25e9 too. */
+export const positive = number('a number above 0', (value) => Number.isFinite(value) && value > 0);
+
+/** Parses `a=1,b=0.5`. */
+export function namedNumbers(text: string): ReadonlyMap<string, number> {
+  const parts = text.split(',').map((part) => {
+    const at = part.lastIndexOf('=');
+    const name = part.slice(0, at).trim();
+    const value = Number(part.slice(at + 1));
+    if (at < 1 || name === '' || part.slice(at + 1).trim() === '' || !Number.isFinite(value)) {
+      throw new InvalidArgumentError('expected name=number,name=number.');
+    }
+    return [name, value] as const;
+  });
+  const named = new Map(parts);
+  if (named.size < parts.length) throw new InvalidArgumentError('expected no name twice.');
+  return named;
 }
 
 /** Options that were given. */
@@ -48,3 +76,15 @@ export function list(text: string): string[] {
   if (names.includes('')) throw new InvalidArgumentError('expected names by comma.');
   return names;
 }
+
+/** A whole number above 0. */
+export const toCount = number(
+  'a whole number above 0',
+  (value) => Number.isSafeInteger(value) && value >= 1,
+);
+
+/** A number, 0 or more. */
+export const toNumber = number(
+  'a number, 0 or more',
+  (value) => Number.isFinite(value) && value >= 0,
+);

@@ -6,6 +6,7 @@
 import { isGristmillError, printable } from '../errors.ts';
 import { native } from '../native/index.ts';
 import { INTERRUPTED, leaveBy, takeSignals } from './first-signals.ts';
+import { say } from './say.ts';
 
 leaveBy(() => exitNow());
 let wasInterrupted = false;
@@ -36,7 +37,7 @@ export function onInterrupt(controller: AbortController, what: string): () => vo
 /** Shows what a person should see of a run, a line on stderr; nothing with `--json`. */
 export function noticePrinter(json: boolean): (line: string) => void {
   return (line) => {
-    if (!json) process.stderr.write(`gristmill: ${printable(line)}\n`);
+    if (!json) say(printable(line));
   };
 }
 

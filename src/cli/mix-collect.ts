@@ -1,13 +1,13 @@
 /** `gristmill mix collect`: parsing and printing around the collecting of runs. */
 import { join } from 'node:path';
-import { type Command, InvalidArgumentError, Option } from 'commander';
 import { GristmillError, printable } from '../errors.ts';
 import { type CollectedRuns, collectRuns } from '../mixture/collect.ts';
 import { joinRuns, writeLosses, writeMixtures, writeRuns } from '../mixture/tables.ts';
-import { defined, list } from './flags.ts';
+import { defined } from './flags.ts';
 import { printResult } from './say.ts';
 
-interface Flags {
+/** Flags of `mix collect`. */
+export interface CollectFlags {
   readonly out: string;
   readonly indexColumn?: string;
   readonly indexFromFile?: boolean;
@@ -21,46 +21,8 @@ interface Flags {
   readonly json?: boolean;
 }
 
-/** Adds `collect` to `mix`. */
-export function addCollectCommand(mix: Command): void {
-  mix
-    .command('collect')
-    .description('runs from the tables of other trackers, in the column form that fit reads')
-    .argument('<inputs...>', 'exports of a tracker (.csv, .parquet): a row a run, or a row a step')
-    .requiredOption(
-      '--out <path>',
-      'folder for mixtures and losses, or one .csv or .parquet file for both',
-    )
-    .option('--index-column <name>', 'column that names the run (index)')
-    .option('--index-from-file', 'every file is a run, named as the file')
-    .option('--weights-prefix <text>', 'start of the columns of weights (train_)')
-    .addOption(
-      new Option('--domains <names>', 'columns of weights by name, by comma')
-        .argParser(list)
-        .conflicts('weightsPrefix'),
-    )
-    .option(
-      '--losses <target=column,…>',
-      'columns of losses by target (those of the form metric/<target>_val_loss)',
-      targetColumns,
-    )
-    .addOption(
-      new Option('--reduce <which>', 'value of a run with many rows')
-        .choices(['last', 'min'])
-        .default('last'),
-    )
-    .option('--step-column <name>', 'column whose greatest number is the last (order of the rows)')
-    .option('--skip-missing', 'leave out runs that lack a loss, and count them')
-    .addOption(
-      new Option('--format <format>', 'of the files in a folder')
-        .choices(['csv', 'parquet'])
-        .default('csv'),
-    )
-    .option('--json', 'print one JSON object')
-    .action(collect);
-}
-
-async function collect(inputs: string[], flags: Flags): Promise<void> {
+/** The action of `mix collect`. */
+export async function collect(inputs: string[], flags: CollectFlags): Promise<void> {
   const { out, weightsPrefix, domains, losses, reduce, stepColumn, json } = flags;
   if (flags.indexFromFile && flags.indexColumn !== undefined) {
     throw new GristmillError('OPTION_INVALID', {
@@ -98,7 +60,7 @@ async function collect(inputs: string[], flags: Flags): Promise<void> {
 async function write(
   { mixtures, losses }: CollectedRuns,
   out: string,
-  format: Flags['format'],
+  format: CollectFlags['format'],
 ): Promise<string[]> {
   if (/\.(?:csv|parquet)$/i.test(out)) {
     if (mixtures) await writeRuns(out, joinRuns(mixtures, losses));
@@ -112,16 +74,4 @@ async function write(
   }
   await writeLosses(files.at(-1)!, losses);
   return files;
-}
-
-function targetColumns(text: string): Record<string, string> {
-  const pairs = text.split(',').map((pair) => {
-    const at = pair.indexOf('=');
-    const [target, column] = [pair.slice(0, at).trim(), pair.slice(at + 1).trim()];
-    if (at < 1 || target === '' || column === '') {
-      throw new InvalidArgumentError('expected target=column by comma.');
-    }
-    return [target, column] as const;
-  });
-  return Object.fromEntries(pairs);
 }

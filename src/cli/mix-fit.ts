@@ -1,12 +1,10 @@
 /** `gristmill mix fit` and `predict`: parsing and printing around the mixture room. */
-import { type Command, InvalidArgumentError, Option } from 'commander';
 import { csvText } from '../csv.ts';
 import { GristmillError, printable } from '../errors.ts';
 import { fitMixture } from '../mixture/fit.ts';
 import { fitInput, loadFit, saveFit } from '../mixture/fit-file.ts';
-import { FIT_DEFAULTS, type FitProgress, type FittedMixture } from '../mixture/fit-types.ts';
+import type { FittedMixture } from '../mixture/fit-types.ts';
 import { predictMixtures, type TargetPrediction } from '../mixture/predict.ts';
-import { SURROGATE_FAMILIES } from '../mixture/surrogates/families.ts';
 import {
   joinRuns,
   type LossFile,
@@ -19,14 +17,14 @@ import type { SurrogateFamilyName } from '../mixture/types.ts';
 import { writeWhole } from '../mixture/write-whole.ts';
 import { escapeHidden } from '../printable.ts';
 import { table } from './eval-refiner.ts';
-import { defined, list, wholeNumber } from './flags.ts';
+import { defined } from './flags.ts';
 import { untilInterrupted } from './interrupt.ts';
-import { addCollectCommand } from './mix-collect.ts';
 import { note, warn } from './mix-output.ts';
-import { addReportCommand } from './mix-report.ts';
+import { progressLine } from './progress-line.ts';
 import { printResult } from './say.ts';
 
-interface FitFlags {
+/** Flags of `mix fit`. */
+export interface FitFlags {
   readonly mixtures: string;
   readonly losses: string;
   readonly out: string;
@@ -44,7 +42,8 @@ interface FitFlags {
   readonly json?: boolean;
 }
 
-interface PredictFlags {
+/** Flags of `mix predict`. */
+export interface PredictFlags {
   readonly mixtures: string;
   readonly level: number;
   readonly out?: string;
@@ -54,71 +53,13 @@ interface PredictFlags {
   readonly json?: boolean;
 }
 
-const PROGRESS_EVERY_MS = 10_000;
-
-/** Adds fit, predict, collect and report to `mix`. */
-export function addFitCommands(mix: Command): void {
-  mix
-    .command('fit')
-    .description('fit surrogates of the losses to runs')
-    .requiredOption(
-      '--mixtures <file>',
-      'weights of the runs (.csv, .parquet): index, train_<domain>…',
-    )
-    .requiredOption('--losses <file>', 'losses of the runs: index, metric/<target>_val_loss…')
-    .requiredOption('--out <file>', 'the fit, as JSON')
-    .addOption(
-      new Option('--model <family>', 'family of the surrogates')
-        .choices(Object.keys(SURROGATE_FAMILIES))
-        .default(FIT_DEFAULTS.model),
-    )
-    .option(
-      '--targets <names>',
-      'columns of losses to fit, by comma (metric/…_val_loss, or all numbers)',
-      list,
-    )
-    .option('--runs <n>', 'fit on a seeded subset of so many runs (all)', wholeNumber(1))
-    .option(
-      '--seed <n>',
-      'of subsets, folds and fits',
-      wholeNumber(0, 2 ** 32 - 1),
-      FIT_DEFAULTS.seed,
-    )
-    .option(
-      '--folds <n>',
-      'folds of the cross-validation that intervals are calibrated on; 0: none',
-      wholeNumber(0),
-      FIT_DEFAULTS.folds,
-    )
-    .option('--learning-curve', 'also fit on 32, 64, 128, … runs, measured on a fifth left out')
-    .option('--skip-missing', 'leave out runs that lack a finite loss or a mixture, and count them')
-    .option('--index-column <name>', 'column that names the runs (index, or one without a name)')
-    .option('--domains <names>', 'columns of weights, by comma (train_…, or all numbers)', list)
-    .option('--ignore <names>', 'columns of either table to leave out, by comma', list)
-    .option('--relative', 'weights have any sum, and every row is divided by its own')
-    .option('--json', 'print one JSON object instead of a table')
-    .action(fit);
-  mix
-    .command('predict')
-    .description('predict the losses of mixtures, with intervals')
-    .argument('<fit.json>', 'a fit')
-    .requiredOption('--mixtures <file>', 'mixtures (.csv, .parquet): index, train_<domain>…')
-    .option('--level <p>', 'level of the intervals, above 0 and below 1', level, 0.9)
-    .option('--out <file>', 'write here instead of to standard output')
-    .option('--index-column <name>', 'column that names the mixtures (index)')
-    .option('--ignore <names>', 'columns to leave out, by comma', list)
-    .option('--relative', 'weights have any sum, and every row is divided by its own')
-    .option('--json', 'JSON lines {index, predictions, interval} instead of CSV')
-    .action(predict);
-  addCollectCommand(mix);
-  addReportCommand(mix);
-}
-
-async function fit(flags: FitFlags): Promise<void> {
+/** The action of `mix fit`. */
+export async function fit(flags: FitFlags): Promise<void> {
   const { indexColumn, model, targets, runs: nRuns, seed, folds, out, json } = flags;
   const onMissing = flags.skipMissing ? 'skip' : 'error';
   const { domains, ignore, relative } = flags;
   const named = defined({ indexColumn, ignore });
+  using line = progressLine(json);
   await untilInterrupted(
     { ending: 'stopping the fit', ended: 'nothing was written' },
     async (signal) => {
@@ -144,8 +85,9 @@ async function fit(flags: FitFlags): Promise<void> {
         learningCurve: flags.learningCurve ?? false,
         ...defined({ targets, nRuns }),
         signal,
-        onProgress: json ? undefined : progressLines(),
+        onProgress: ({ done, total }) => line.update(`${done} of ${total} fits`, { done, total }),
       });
+      line.stop();
       await saveFit(out, fitted, [await fitInput(flags.mixtures), await fitInput(flags.losses)]);
       const {
         predicted: _predicted,
@@ -186,16 +128,6 @@ function leftOut(
   // One file may hold both.
   for (const name of [...mixtures.domains, ...losses.targets]) columns.delete(name);
   return [...columns];
-}
-
-/** A line on stderr every ten seconds. */
-function progressLines(): (progress: FitProgress) => void {
-  let last = Date.now();
-  return ({ done, total }) => {
-    if (Date.now() - last < PROGRESS_EVERY_MS) return;
-    last = Date.now();
-    process.stderr.write(`gristmill: ${done} of ${total} fits\n`);
-  };
 }
 
 function fitText(
@@ -267,7 +199,8 @@ function fixed(value: number | null): string {
   return value === null ? '-' : value.toFixed(4);
 }
 
-async function predict(file: string, flags: PredictFlags): Promise<void> {
+/** The action of `mix predict`. */
+export async function predict(file: string, flags: PredictFlags): Promise<void> {
   const loaded = await loadFit(file);
   const { indexColumn, ignore, relative, level: asked } = flags;
   const mixtures = await readMixtures(flags.mixtures, defined({ indexColumn, ignore, relative }));
@@ -313,10 +246,4 @@ function csvLines(ids: readonly string[], predictions: readonly TargetPrediction
     }),
   ]);
   return csvText([['index', ...header], ...rows]);
-}
-
-function level(text: string): number {
-  const value = Number(text);
-  if (text.trim() !== '' && value > 0 && value < 1) return value;
-  throw new InvalidArgumentError('expected a number above 0 and below 1.');
 }

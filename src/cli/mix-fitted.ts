@@ -4,6 +4,7 @@ import { type DomainSpec, orderDomains, readDomains } from '../mixture/domains.t
 import type { FittedMixture } from '../mixture/fit-types.ts';
 import { lossRange } from '../mixture/predict.ts';
 import { targetName } from '../mixture/tables.ts';
+import { say } from './say.ts';
 
 /**
  * Domains of a file in the order of a fit; without a file, those of the fit with the mean of its runs as prior.
@@ -22,7 +23,7 @@ export function domainsFrom(file: string | undefined, fit: FittedMixture | null)
       received: 'none',
     });
   }
-  process.stderr.write('gristmill: no --domains: the prior is the mean of the fitted mixtures\n');
+  say('no --domains: the prior is the mean of the fitted mixtures');
   return fit.domains.map((name, at) => ({ name, prior: fit.sampled.mean[at]! }));
 }
 

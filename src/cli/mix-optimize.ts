@@ -1,26 +1,21 @@
 /** `gristmill mix optimize`: parsing and printing around the mixture room. */
-import { type Command, Option } from 'commander';
 import { GristmillError, printable } from '../errors.ts';
 import { targetColumn } from '../mixture/fit.ts';
 import { loadFit } from '../mixture/fit-file.ts';
 import type { FittedMixture } from '../mixture/fit-types.ts';
 import { readFrozenGroups } from '../mixture/optimize/frozen-file.ts';
 import type { ObjectiveTarget } from '../mixture/optimize/objective.ts';
-import {
-  type MixtureProposal,
-  OPTIMIZE_MIXTURE_DEFAULTS,
-  optimizeMixture,
-} from '../mixture/optimize/optimize.ts';
+import { type MixtureProposal, optimizeMixture } from '../mixture/optimize/optimize.ts';
 import { domainName, writeMixtures } from '../mixture/tables.ts';
 import { writeWhole } from '../mixture/write-whole.ts';
 import { table } from './eval-refiner.ts';
-import { list, wholeNumber } from './flags.ts';
 import { untilInterrupted } from './interrupt.ts';
-import { type BoundsFlags, boundsOf, boundsOptions, namedNumbers, positive } from './mix-bounds.ts';
+import { type BoundsFlags, boundsOf } from './mix-bounds.ts';
 import { digitsOf, domainsFrom, targetsOf } from './mix-fitted.ts';
 import { printResult, say } from './say.ts';
 
-interface OptimizeFlags extends BoundsFlags {
+/** Flags of `mix optimize`. */
+export interface OptimizeFlags extends BoundsFlags {
   readonly target?: readonly string[];
   readonly targets?: ReadonlyMap<string, number>;
   readonly maximize?: readonly string[];
@@ -40,43 +35,8 @@ interface OptimizeFlags extends BoundsFlags {
   readonly json?: boolean;
 }
 
-/** Adds optimize to `mix`. */
-export function addOptimizeCommand(mix: Command): void {
-  const { nDraws, nAveraged } = OPTIMIZE_MIXTURE_DEFAULTS;
-  const command = mix
-    .command('optimize')
-    .description('propose the mixture with the best predicted losses')
-    .argument('<fit.json>', 'a fit')
-    .option('--target <name...>', 'targets to minimise (all)')
-    .option('--targets <weights>', 'or: with weights, name=2,other=1', namedNumbers)
-    .option('--maximize <names>', 'those of them of which more is better, by comma', list)
-    .addOption(
-      new Option('--objective <kind>', 'of several targets')
-        .choices(['mean', 'worst'])
-        .default('mean'),
-    )
-    .option('--relative-to-prior', 'score losses by how far they are above the prior’s')
-    .option('--domains <file>', 'prior, tokens, epoch caps (.yaml, .json, .csv)');
-  boundsOptions(command)
-    .option('--freeze <file>', 'groups whose totals or ratios stay (.yaml, .json)')
-    .option('--kl <weight>', 'penalty on KL(mixture, prior), e.g. 0.05', positive)
-    .option('--confidence <c>', 'deviations added to the predicted loss, e.g. 1', positive)
-    .addOption(
-      new Option('--method <name>', 'exact descent, or the published simulation')
-        .choices(['gradient', 'simulation'])
-        .default('gradient'),
-    )
-    .option('--draws <n>', 'mixtures of the simulation', wholeNumber(1, 100_000_000), nDraws)
-    .option('--top <n>', 'best draws that are averaged', wholeNumber(1, 1_000_000), nAveraged)
-    .option('--allow-outside', 'accept a proposal outside the hull of the fitted mixtures')
-    .addOption(new Option('--inside', 'search inside the hull only').conflicts('allowOutside'))
-    .option('--seed <n>', 'seed', wholeNumber(0, 2 ** 32 - 1), 0)
-    .option('--out <file...>', 'the proposal as .json, or as a table (.csv, .parquet)')
-    .option('--json', 'print one JSON object')
-    .action(optimize);
-}
-
-async function optimize(file: string, flags: OptimizeFlags): Promise<void> {
+/** The action of `mix optimize`. */
+export async function optimize(file: string, flags: OptimizeFlags): Promise<void> {
   const { objective, method, kl, confidence, seed, out = [], json } = flags;
   const { relativeToPrior, freeze } = flags;
   const outside = flags.allowOutside ? 'allow' : flags.inside ? 'inside' : 'refuse';

@@ -1,25 +1,20 @@
 /** `gristmill mix sample`: parsing and printing around the mixture room. */
-import { type Command, Option } from 'commander';
 import { GristmillError, printable } from '../errors.ts';
 import { countDomains } from '../mixture/count-domains.ts';
 import { type DomainSpec, orderDomains } from '../mixture/domains.ts';
 import { loadFit } from '../mixture/fit-file.ts';
 import type { FittedMixture } from '../mixture/fit-types.ts';
-import {
-  SAMPLE_WAYS,
-  type SampledMixtures,
-  type SampleWay,
-  sampleMixtures,
-} from '../mixture/sample/sample.ts';
+import { type SampledMixtures, type SampleWay, sampleMixtures } from '../mixture/sample/sample.ts';
 import { alignDomains, readMixtures, writeMixtures } from '../mixture/tables.ts';
 import type { MixtureTable } from '../mixture/types.ts';
-import { defined, wholeNumber } from './flags.ts';
+import { defined } from './flags.ts';
 import { noticePrinter, untilInterrupted } from './interrupt.ts';
-import { type BoundsFlags, boundsOf, boundsOptions } from './mix-bounds.ts';
+import { type BoundsFlags, boundsOf } from './mix-bounds.ts';
 import { digitsOf, domainsFrom, targetsOf } from './mix-fitted.ts';
-import { printResult } from './say.ts';
+import { printResult, say } from './say.ts';
 
-interface SampleFlags extends BoundsFlags {
+/** Flags of `mix sample`. */
+export interface SampleFlags extends BoundsFlags {
   readonly domains?: string;
   readonly count?: readonly string[];
   readonly domainColumn?: string;
@@ -34,32 +29,8 @@ interface SampleFlags extends BoundsFlags {
   readonly json?: boolean;
 }
 
-/** Adds sample to `mix`. */
-export function addSampleCommand(mix: Command): void {
-  const command = mix
-    .command('sample')
-    .description('choose the mixtures that proxies are trained on')
-    .option('--domains <file>', 'domains: name, tokens, prior, maxEpochs (.yaml, .json, .csv)')
-    .option('--count <file...>', 'or: count the domains of a corpus')
-    .option('--domain-column <name>', 'column that names the domain (domain)')
-    .option('--text-column <name>', 'column of the text')
-    .option('--tokenizer <gguf>', 'count tokens of this vocabulary (bytes)')
-    .requiredOption('--n <count>', 'mixtures', wholeNumber(1, 100_000))
-    .addOption(
-      new Option('--preset <way>', 'regmix and regmix-paper are the published sampler')
-        .choices(SAMPLE_WAYS)
-        .default('regmix'),
-    )
-    .option('--fit <fit.json>', 'active: the fit whose uncertainty is to fall')
-    .option('--existing <file>', 'mixtures there are: kept away from, or taken as running');
-  boundsOptions(command)
-    .option('--seed <n>', 'seed', wholeNumber(0, 2 ** 32 - 1), 42)
-    .requiredOption('--out <file>', 'the mixtures (.csv, .parquet)')
-    .option('--json', 'print one JSON object')
-    .action(sample);
-}
-
-async function sample(flags: SampleFlags): Promise<void> {
+/** The action of `mix sample`. */
+export async function sample(flags: SampleFlags): Promise<void> {
   const { n, preset, seed, out, json } = flags;
   await untilInterrupted({ ending: 'stopping', ended: 'nothing was written' }, async (signal) => {
     if ((preset === 'active') !== (flags.fit !== undefined)) {
@@ -105,9 +76,7 @@ async function domainsOf(
     const counted = await countDomains({ inputs: count, ...options, onNotice, signal });
     const { nDocs, nSkipped, unit } = counted;
     const left = nSkipped > 0 ? `, ${nSkipped} left out` : '';
-    process.stderr.write(
-      `gristmill: ${counted.domains.length} domains in ${nDocs} documents${left}, by ${unit}\n`,
-    );
+    say(`${counted.domains.length} domains in ${nDocs} documents${left}, by ${unit}`);
     return fit ? orderDomains(counted.domains, fit.domains) : [...counted.domains];
   }
   return domainsFrom(file, fit);

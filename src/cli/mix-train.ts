@@ -1,8 +1,7 @@
 /** `gristmill mix tokenize`, `train`: parsing and printing around the token store and the sweep of proxies. */
-import { type Command, Option } from 'commander';
+import type { Command } from 'commander';
 import { count } from '../figures.ts';
 import {
-  PROXY_PRESETS,
   type ProxyPreset,
   type ProxySettings,
   proxySettings,
@@ -13,21 +12,14 @@ import { readSources } from '../tokens/sources.ts';
 import type { StoreIndex } from '../tokens/token-store.ts';
 import { tokenizeDomains } from '../tokens/tokenize.ts';
 import { parseWorker, workerName } from '../work/worker-share.ts';
-import { workerFlag } from './flags.ts';
 import { noticePrinter, onInterrupt } from './interrupt.ts';
-import { addApplyCommand } from './mix-apply.ts';
-import { progressLine, table, toCount, toNumber } from './mix-output.ts';
+import { table } from './mix-output.ts';
 import { duration } from './progress.ts';
+import { progressLine } from './progress-line.ts';
 import { printResult } from './say.ts';
 
-/** Adds the commands to `mix`. */
-export function addTrainCommands(mix: Command): void {
-  addTokenizeCommand(mix);
-  addProxyCommand(mix);
-  addApplyCommand(mix);
-}
-
-interface TokenizeFlags {
+/** Flags of `mix tokenize`. */
+export interface TokenizeFlags {
   readonly domains: string;
   readonly tokenizer?: string;
   readonly trainTokenizer?: number;
@@ -36,46 +28,35 @@ interface TokenizeFlags {
   readonly json?: boolean;
 }
 
-function addTokenizeCommand(mix: Command): void {
-  mix
-    .command('tokenize')
-    .description('tokenize the domains once, for all proxies; the same command goes on')
-    .requiredOption('--domains <file>', 'where the texts of each domain are: YAML, see README.md')
-    .addOption(
-      new Option('--tokenizer <gguf>', 'GGUF file with a vocabulary').conflicts('trainTokenizer'),
-    )
-    .option('--train-tokenizer <size>', 'train a vocabulary of this size on all domains', toCount)
-    .requiredOption('--out <dir>', 'folder of the store')
-    .option('--validation <share>', 'share of the documents that is held out', toNumber, 0.05)
-    .option('--json', 'print one JSON object instead of lines')
-    .action(async (flags: TokenizeFlags, command: Command) => {
-      const { domains, tokenizer, trainTokenizer, out, validation, json = false } = flags;
-      if (tokenizer === undefined && trainTokenizer === undefined) {
-        command.error('error: --tokenizer FILE or --train-tokenizer SIZE is needed');
-      }
-      const controller = new AbortController();
-      const restore = onInterrupt(controller, 'stopping; the same command goes on');
-      const line = progressLine(json);
-      try {
-        const index = await tokenizeDomains({
-          sources: readSources(domains),
-          tokenizer: tokenizer ?? { trainSize: trainTokenizer! },
-          out,
-          validationShare: validation,
-          onProgress: ({ nSources, totalSources, nDocs, nTokens }) =>
-            line.update(
-              `${nSources} of ${totalSources} sources | ${count(nDocs)} docs | ${count(nTokens)} tokens`,
-            ),
-          onNotice: noticePrinter(json),
-          signal: controller.signal,
-        });
-        line.stop();
-        printResult(json, { out, ...index }, () => storeText(index));
-      } finally {
-        line.stop();
-        restore();
-      }
+/** The action of `mix tokenize`. */
+export async function tokenize(flags: TokenizeFlags, command: Command): Promise<void> {
+  const { domains, tokenizer, trainTokenizer, out, validation, json = false } = flags;
+  if (tokenizer === undefined && trainTokenizer === undefined) {
+    command.error('error: --tokenizer FILE or --train-tokenizer SIZE is needed');
+  }
+  const controller = new AbortController();
+  const restore = onInterrupt(controller, 'stopping; the same command goes on');
+  const line = progressLine(json);
+  try {
+    const index = await tokenizeDomains({
+      sources: readSources(domains),
+      tokenizer: tokenizer ?? { trainSize: trainTokenizer! },
+      out,
+      validationShare: validation,
+      onProgress: ({ nSources, totalSources, nDocs, nTokens }) =>
+        line.update(
+          `${nSources} of ${totalSources} sources | ${count(nDocs)} docs | ${count(nTokens)} tokens`,
+          { done: nSources, total: totalSources },
+        ),
+      onNotice: noticePrinter(json),
+      signal: controller.signal,
     });
+    line.stop();
+    printResult(json, { out, ...index }, () => storeText(index));
+  } finally {
+    line.stop();
+    restore();
+  }
 }
 
 function storeText({ domains, nSkipped, tokenizer }: StoreIndex): string {
@@ -91,7 +72,8 @@ function storeText({ domains, nSkipped, tokenizer }: StoreIndex): string {
   return `${text}vocabulary: ${count(tokenizer.nTokens)} tokens\n${skipped}`;
 }
 
-interface ProxyFlags {
+/** Flags of `mix train`. */
+export interface ProxyFlags {
   readonly mixtures: string;
   readonly store: string;
   readonly preset: ProxyPreset;
@@ -113,73 +95,37 @@ interface ProxyFlags {
   readonly json?: boolean;
 }
 
-function addProxyCommand(mix: Command): void {
-  mix
-    .command('train')
-    .description('train a proxy for every mixture; the same command goes on')
-    .requiredOption('--mixtures <file>', 'mixtures, one a row: CSV or Parquet')
-    .requiredOption('--store <dir>', 'the token store of `mix tokenize`')
-    .addOption(
-      new Option('--preset <name>', 'size of the proxies')
-        .choices(Object.keys(PROXY_PRESETS))
-        .default('tiny'),
-    )
-    .requiredOption('--out <dir>', 'folder of the sweep')
-    .option('--steps <n>', 'optimiser steps', toCount)
-    .option('--batch <n>', 'sequences of a step', toCount)
-    .option('--micro-batch <n>', 'sequences of a pass through the model', toCount)
-    .option('--lr <rate>', 'learning rate after the warm-up', toNumber)
-    .option('--warmup <n>', 'steps of linear warm-up', toNumber)
-    .option('--eval-every <n>', 'steps between measurements; 0 for the end only', toNumber)
-    .option('--eval-windows <n>', 'validation windows of a domain, at most', toCount)
-    .addOption(
-      new Option('--blend <kind>', 'exact quotas, or domains drawn one by one').choices([
-        'exact',
-        'iid',
-      ]),
-    )
-    .option('--seed <n>', 'of weights and data order, the same in all runs', toNumber)
-    .option('--jobs <n>', 'proxies at a time; default one for every core or GPU', toCount)
-    .option('--threads <n>', 'CPU threads of a proxy; default cores divided by jobs', toCount)
-    .addOption(
-      new Option('--format <name>', 'of the table of losses')
-        .choices(['csv', 'parquet'])
-        .default('csv'),
-    )
-    .option('--device <name>', 'cpu, cuda:0 or cuda:0,1', 'cpu')
-    .addOption(workerFlag())
-    .option('--json', 'print one JSON object instead of lines')
-    .action(async (flags: ProxyFlags) => {
-      const { json = false } = flags;
-      const controller = new AbortController();
-      const restore = onInterrupt(controller, 'stopping; the same command goes on');
-      const line = progressLine(json);
-      const report = sweepReporter(line.update);
-      try {
-        const summary = await trainProxies({
-          mixtures: await readMixtures(flags.mixtures),
-          mixturesName: flags.mixtures,
-          store: flags.store,
-          settings: proxySettings(flags.preset, overridesOf(flags)),
-          out: flags.out,
-          jobs: flags.jobs,
-          nThreads: flags.threads,
-          device: flags.device,
-          format: flags.format,
-          worker: flags.worker === undefined ? undefined : parseWorker(flags.worker),
-          onProgress: report,
-          onNotice: noticePrinter(json),
-          signal: controller.signal,
-        });
-        line.stop();
-        printResult(json, summary, () => sweepText(summary));
-        if (summary.interrupted) process.exitCode = 130;
-        else if (summary.failures.length > 0) process.exitCode = 3;
-      } finally {
-        line.stop();
-        restore();
-      }
+/** The action of `mix train`. */
+export async function trainSweep(flags: ProxyFlags): Promise<void> {
+  const { json = false } = flags;
+  const controller = new AbortController();
+  const restore = onInterrupt(controller, 'stopping; the same command goes on');
+  const line = progressLine(json);
+  const report = sweepReporter(line.update);
+  try {
+    const summary = await trainProxies({
+      mixtures: await readMixtures(flags.mixtures),
+      mixturesName: flags.mixtures,
+      store: flags.store,
+      settings: proxySettings(flags.preset, overridesOf(flags)),
+      out: flags.out,
+      jobs: flags.jobs,
+      nThreads: flags.threads,
+      device: flags.device,
+      format: flags.format,
+      worker: flags.worker === undefined ? undefined : parseWorker(flags.worker),
+      onProgress: report,
+      onNotice: noticePrinter(json),
+      signal: controller.signal,
     });
+    line.stop();
+    printResult(json, summary, () => sweepText(summary));
+    if (summary.interrupted) process.exitCode = 130;
+    else if (summary.failures.length > 0) process.exitCode = 3;
+  } finally {
+    line.stop();
+    restore();
+  }
 }
 
 function overridesOf(flags: ProxyFlags): Partial<ProxySettings> {

@@ -7,7 +7,7 @@ import { count } from '../figures.ts';
 import { escapeHidden, printableLines } from '../printable.ts';
 import type { RefineProgress } from '../refine/run-options.ts';
 import type { RunSummary } from '../refine/statistics.ts';
-import { say } from './say.ts';
+import { isQuiet, say } from './say.ts';
 
 /** Where progress goes. */
 export interface ProgressPrinter {
@@ -28,7 +28,7 @@ export async function progressPrinter({
 }): Promise<ProgressPrinter> {
   const stream = process.stderr;
   const silent: ProgressPrinter = { update: () => {}, notice: () => {}, stop: () => {} };
-  if (json) return silent;
+  if (json || isQuiet()) return silent;
   if (!stream.isTTY) {
     let last = 0;
     return {

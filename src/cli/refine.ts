@@ -1,15 +1,12 @@
-/** `gristmill refine`: parsing and printing around refineCorpus(). */
+/** `gristmill refine`: printing around refineCorpus(); its flags are defined in commands/refine.ts. */
 import { readFileSync } from 'node:fs';
-import { Command, InvalidArgumentError, Option } from 'commander';
 import { GristmillError } from '../errors.ts';
-import { PROFILES } from '../refine/profiles.ts';
-import { NAMED_REFINERS, type RefinerName } from '../refine/refiner-names.ts';
+import type { RefinerName } from '../refine/refiner-names.ts';
 import { refineCorpus } from '../refine/run.ts';
 import type { RefineCorpusOptions } from '../refine/run-options.ts';
 import type { RunSummary } from '../refine/statistics.ts';
 import { parseWorker } from '../work/worker-share.ts';
 import { openEvents } from './events.ts';
-import { workerFlag } from './flags.ts';
 import { untilInterrupted } from './interrupt.ts';
 import { planTable } from './plan-table.ts';
 import { progressPrinter, summaryTable } from './progress.ts';
@@ -77,207 +74,54 @@ export interface RefineFlags {
   readonly json?: boolean;
 }
 
-function number(range: string, accepts: (value: number) => boolean): (text: string) => number {
-  return (text) => {
-    const value = Number(text);
-    if (text.trim() === '' || !accepts(value)) throw new InvalidArgumentError(`expected ${range}.`);
-    return value;
-  };
-}
-
-const count = (minimum: number) =>
-  number(`a whole number of at least ${minimum}`, (v) => Number.isSafeInteger(v) && v >= minimum);
-const share = number('a number in 0..1', (v) => v >= 0 && v <= 1);
-
-export function refineCommand(): Command {
-  return new Command('refine')
-    .description('refine a corpus: a small LM writes a program for every document, executed here')
-    .argument(
-      '<inputs...>',
-      'files, folders or globs (Parquet, JSON lines, Arrow IPC), s3://, https:// and hf://datasets/ addresses; - is Arrow IPC on stdin',
-    )
-    .requiredOption('--out <dir>', 'output folder; - writes Arrow IPC to stdout, without a ledger')
-    .addOption(
-      new Option(
-        '--refiner <name>',
-        'models and profile by name; published ones are pulled first (gristmill models pull)',
-      ).choices(Object.keys(NAMED_REFINERS)),
-    )
-    .option('--document-model <gguf>', 'model of the document stage, default or random[:preset]')
-    .option(
-      '--chunk-model <gguf>',
-      'model of the chunk stage, default, programs (writes them) or random[:preset]',
-    )
-    .option(
-      '--stages <list>',
-      'document, chunk or both (default: those that have a model; without any, both with the defaults)',
-      stages,
-    )
-    .option(
-      '--profile <name|file>',
-      `how the models are asked: ${Object.keys(PROFILES).join(', ')} or a JSON file`,
-    )
-    .option('--system <file>', 'system text of the chat in place of the profile’s, UTF-8')
-    .addOption(
-      new Option('--dialect <name>', 'dialect of the programs (default: the profile’s)').choices([
-        'prox',
-        'ultrax',
-      ]),
-    )
-    .addOption(
-      new Option('--executor <name>', 'how programs are executed (strict)').choices([
-        'strict',
-        'compat',
-      ]),
-    )
-    .addOption(
-      new Option(
-        '--doc-mode <mode>',
-        'judge documents by score or by generating the answer (score)',
-      ).choices(['score', 'generate']),
-    )
-    .option(
-      '--doc-threshold <p>',
-      'drop documents that score below it, 0..1 (default: the model’s own, else 0.5)',
-      share,
-    )
-    .option(
-      '--retention <r>',
-      'share of content to keep, for models that score lines (0.99)',
-      share,
-    )
-    .option('--line-threshold <p>', 'or: remove lines that score below it, 0..1', share)
-    .option('--free-decoding', 'decode programs without the grammar, as the published scripts do')
-    .option('--max-errors <n>', 'refused ops tolerated per window', count(0))
-    .option(
-      '--min-kept-ratio <r>',
-      'drop documents that keep a smaller share of their words, 0..1',
-      share,
-    )
-    .option('--text-column <name>', 'column that holds the text (text)')
-    .option('--id-column <name>', 'column that names a document in dropped/')
-    .option('--keep-original', 'add the column gristmill_original')
-    .option(
-      '--dropped-text',
-      'keep the text of dropped documents, in dropped/ or with --keep-dropped',
-    )
-    .option('--keep-dropped', 'with --out -: leave dropped rows in the stream, without text')
-    .option('--keep-scores', 'keep scores of documents and lines beside the output, for --reuse')
-    .option('--keep-all-scores', 'the same, with those of lines of dropped documents')
-    .option(
-      '--reuse <dir>',
-      'cut anew by the scores that the run in dir has kept, at another threshold, without models',
-    )
-    .option('--status-prefix <text>', 'what the names of added columns begin with (gristmill_)')
-    .option('--replace-status', 'let added columns take the place of ones of their names')
-    .addOption(
-      new Option(
-        '--format <format>',
-        'format of all output (default: jsonl.zst for what JSON lines came from, else parquet)',
-      ).choices(['parquet', 'jsonl.zst']),
-    )
-    .option('--row-group-rows <n>', 'rows of an output row group', count(1))
-    .option('--unit-rows <n>', 'rows of a unit, about', count(1))
-    .option('--zstd-level <n>', 'compression level of the output, 1..19', count(1))
-    .option('--limit <n>', 'stop after n rows', count(0))
-    .option(
-      '--infer-lines <n>',
-      'JSON lines that are looked at to find columns, or all (default: all for Parquet and Arrow output, else 10,000)',
-      (text) => (text === 'all' ? 'all' : count(1)(text)),
-    )
-    .option(
-      '--max-line-bytes <n>',
-      'longest JSON line; longer ones are rejected (256 MiB)',
-      count(1),
-    )
-    .option(
-      '--zstd-window-log <n>',
-      'largest window of zstd JSON lines, 2^10 to 2^31 bytes of memory (27)',
-      count(10),
-    )
-    .option('--rejected <file>', 'with --out -: where rows go that cannot be rows')
-    .option('--events-fd <n>', 'write what happens to this descriptor, as JSON lines', count(3))
-    .option('--seed <n>', 'seed of random models (1)', count(0))
-    .option('--device <device>', 'cpu, cuda, cuda:0 or cuda:0,1', 'cpu')
-    .option('--threads <n>', 'CPU threads of the engine', count(1))
-    .option('--slots <n>', 'sequences decoded side by side, 1..256', count(1))
-    .option('--workers <n>', 'threads that execute programs', count(1))
-    .option('--slab-mb <n>', 'MiB of one shared-memory slab', count(1))
-    .option('--slabs <n>', 'number of slabs', count(2))
-    .option('--in-process', 'run in this process instead of a worker of its own')
-    .option(
-      '--watchdog <seconds>',
-      'start the worker again when nothing moves for so long; 0: never (600)',
-      number('a number of at least 0', (v) => v >= 0 && Number.isFinite(v)),
-    )
-    .option('--fail-fast', 'stop at the first bad file')
-    .addOption(workerFlag())
-    .option('--plan', 'print the plan and stop')
-    .option(
-      '--estimate [share]',
-      'refine a sample (0.02) into nothing and say what the run would take and give',
-      estimatedShare,
-    )
-    .option('--workers-count <n>', 'with --estimate: workers like this machine', count(1))
-    .option(
-      '--price-per-hour <p>',
-      'with --estimate: price of a worker for an hour',
-      number('a number of at least 0', (v) => v >= 0 && Number.isFinite(v)),
-    )
-    .option(
-      '--show <n>',
-      'print what was removed from the first n edited and dropped documents',
-      count(0),
-    )
-    .option('--json', 'print one JSON object instead of a table')
-    .action(async (inputs: string[], flags: RefineFlags) => {
-      if (flags.estimate !== undefined) return printEstimate(inputs, flags);
-      if (flags.out === '-' && !flags.plan && process.stdout.isTTY) {
-        throw new GristmillError('OPTION_INVALID', {
-          option: '--out',
-          expected: 'a folder, or - with standard output sent to a file or a program',
-          received: '- on a terminal, which cannot show Arrow IPC',
-        });
-      }
-      const isStream = flags.out === '-' && !flags.plan;
-      const progress = await progressPrinter({ json: flags.json ?? false });
-      await using events = openEvents(flags.eventsFd, isStream);
-      const toTable = flags.out !== '-' && !flags.json;
-      const shown = toTable && flags.show ? await openBeforeAfter(flags.show) : null;
-      try {
-        await untilInterrupted(INTERRUPT_WORDS, async (stop) => {
-          const summary = await refineCorpus({
-            ...corpusOptions(inputs, flags),
-            stop,
-            onProgress: (told) => {
-              progress.update(told);
-              events.progress(told);
-            },
-            onNotice: (line) => {
-              progress.notice(line);
-              events.notice(line);
-            },
-            onStreamed: events.streamed,
-            ...(shown && {
-              onDocument: (document) => shown.add(document),
-              documentLimit: flags.show!,
-            }),
-          });
-          progress.stop();
-          if (shown) process.stdout.write(shown.text());
-          // Where the rows go to standard output, what is said of them goes to the other.
-          if (flags.out !== '-') printResult(flags.json, summary, () => tableOf(summary));
-          else process.stderr.write(flags.json ? `${JSON.stringify(summary)}\n` : tableOf(summary));
-          if (summary.interrupted) process.exitCode = 130;
-          else if (summary.errors.length > 0) process.exitCode = 3;
-          events.ended(summary);
-        });
-      } catch (error) {
-        throw events.failed(error);
-      } finally {
-        progress.stop();
-      }
+/** The action of `gristmill refine`. */
+export async function refine(inputs: string[], flags: RefineFlags): Promise<void> {
+  if (flags.estimate !== undefined) return printEstimate(inputs, flags);
+  if (flags.out === '-' && !flags.plan && process.stdout.isTTY) {
+    throw new GristmillError('OPTION_INVALID', {
+      option: '--out',
+      expected: 'a folder, or - with standard output sent to a file or a program',
+      received: '- on a terminal, which cannot show Arrow IPC',
     });
+  }
+  const isStream = flags.out === '-' && !flags.plan;
+  const progress = await progressPrinter({ json: flags.json ?? false });
+  await using events = openEvents(flags.eventsFd, isStream);
+  const toTable = flags.out !== '-' && !flags.json;
+  const shown = toTable && flags.show ? await openBeforeAfter(flags.show) : null;
+  try {
+    await untilInterrupted(INTERRUPT_WORDS, async (stop) => {
+      const summary = await refineCorpus({
+        ...corpusOptions(inputs, flags),
+        stop,
+        onProgress: (told) => {
+          progress.update(told);
+          events.progress(told);
+        },
+        onNotice: (line) => {
+          progress.notice(line);
+          events.notice(line);
+        },
+        onStreamed: events.streamed,
+        ...(shown && {
+          onDocument: (document) => shown.add(document),
+          documentLimit: flags.show!,
+        }),
+      });
+      progress.stop();
+      if (shown) process.stdout.write(shown.text());
+      // Where the rows go to standard output, what is said of them goes to the other.
+      if (flags.out !== '-') printResult(flags.json, summary, () => tableOf(summary));
+      else process.stderr.write(flags.json ? `${JSON.stringify(summary)}\n` : tableOf(summary));
+      if (summary.interrupted) process.exitCode = 130;
+      else if (summary.errors.length > 0) process.exitCode = 3;
+      events.ended(summary);
+    });
+  } catch (error) {
+    throw events.failed(error);
+  } finally {
+    progress.stop();
+  }
 }
 
 /** The table of a run, or of its plan. */
@@ -302,15 +146,6 @@ export function readSystem(file: string): string {
   }
 }
 
-function estimatedShare(text: string): number {
-  const value = Number(text);
-  if (text.trim() !== '' && value > 0 && value <= 1) return value;
-  // An input that stands behind the flag is taken for its share.
-  throw new InvalidArgumentError(
-    'expected a share above 0 and at most 1 as in --estimate=0.02; inputs stand in front of it.',
-  );
-}
-
 /** Says what the run would take and give. */
 async function printEstimate(inputs: string[], flags: RefineFlags): Promise<void> {
   const { estimate: asked, workersCount, pricePerHour } = flags;
@@ -324,12 +159,6 @@ async function printEstimate(inputs: string[], flags: RefineFlags): Promise<void
     onNotice: say,
   });
   printResult(flags.json, estimate, () => estimateTable(estimate));
-}
-
-function stages(text: string): string[] {
-  const names = text.split(',').map((part) => part.trim());
-  if (names.every((name) => name === 'document' || name === 'chunk')) return names;
-  throw new InvalidArgumentError('expected document, chunk or document,chunk.');
 }
 
 /** Flags as library options; undefined ones are left out so that the library's defaults hold. */

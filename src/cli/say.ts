@@ -6,6 +6,18 @@ import { escapeHidden, printableLines } from '../printable.ts';
 
 const MAX_CHARS = 1_000_000;
 
+let quiet = false;
+
+/** From now on nothing is said but results and errors (`--quiet`). */
+export function beQuiet(): void {
+  quiet = true;
+}
+
+/** Whether that was asked for. */
+export function isQuiet(): boolean {
+  return quiet;
+}
+
 /** Lines on stdout. */
 export function show(text: string): void {
   process.stdout.write(printableLines(text, MAX_CHARS));
@@ -17,8 +29,9 @@ export function printResult(json: boolean | undefined, value: unknown, text: () 
   else show(text());
 }
 
-/** One line on stderr, with the name of the program in front. */
+/** One line on stderr, with the name of the program in front; nothing with --quiet. */
 export function say(text: string): void {
+  if (quiet) return;
   process.stderr.write(`gristmill: ${escapeHidden(text)}\n`);
 }
 

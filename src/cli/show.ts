@@ -1,22 +1,21 @@
 /** `gristmill show`: documents of a finished run before and after, in the terminal. */
 import { spawn } from 'node:child_process';
-import { Command, InvalidArgumentError, Option } from 'commander';
 import { FinishedRun } from '../refine/finished-run.ts';
 import {
   type ChosenOptions,
   type ChosenRow,
   chosenRows,
-  type RowCondition,
   rowCondition,
 } from '../report/chosen-rows.ts';
-import { COLOUR_CHOICES, type ColourChoice, painter, wantsColour } from './colour.ts';
+import { type ColourChoice, painter, wantsColour } from './colour.ts';
 import { untilInterrupted } from './interrupt.ts';
 import { cutText, type DiffView, diffText, removedText } from './terminal-diff.ts';
 
-interface Flags {
+/** Flags of `gristmill show`. */
+export interface ShowFlags {
   readonly sample?: number;
   readonly seed?: number;
-  readonly where?: readonly RowCondition[];
+  readonly where?: readonly string[];
   readonly sort?: 'row' | 'score' | 'share';
   readonly id?: string;
   readonly context: number;
@@ -29,48 +28,14 @@ const INTERRUPT_WORDS = { ending: 'stopping', ended: 'nothing was changed' };
 const MAX_WIDTH = 2_000;
 const MAX_LINES = 5_000;
 
-function whole(least: number): (text: string) => number {
-  return (text) => {
-    const value = Number(text);
-    if (text.trim() !== '' && Number.isSafeInteger(value) && value >= least) return value;
-    throw new InvalidArgumentError(`expected a whole number of at least ${least}.`);
-  };
+/** The action of `gristmill show`. */
+export function showDocuments(dir: string, flags: ShowFlags): Promise<void> {
+  return untilInterrupted(INTERRUPT_WORDS, (signal) => show(dir, flags, signal));
 }
 
-export function showCommand(): Command {
-  return new Command('show')
-    .description('documents of a finished run before and after, line by line')
-    .argument('<dir>', 'folder of a refine run')
-    .option('--sample <n>', 'documents, drawn from those that meet the conditions (10)', whole(1))
-    .option('--seed <n>', 'of the sample (1)', whole(0))
-    .option(
-      '--where <condition>',
-      'status=edited, reason=…, score<0.2, or a column of the corpus; repeatable',
-      (text: string, before: readonly RowCondition[] = []) => [...before, rowCondition(text)],
-    )
-    .addOption(
-      new Option('--sort <field>', 'greatest first, or in the order of the input').choices([
-        'row',
-        'score',
-        'share',
-      ]),
-    )
-    .option('--id <id>', 'the document of this id')
-    .option('--context <n>', 'lines that stay beside a change', whole(0), 2)
-    .addOption(
-      new Option('--color <when>', 'colours; auto heeds NO_COLOR, FORCE_COLOR and the terminal')
-        .choices(COLOUR_CHOICES)
-        .default('auto'),
-    )
-    .option('--no-pager', 'never page through less')
-    .option('--json', 'print one JSON object')
-    .action((dir: string, flags: Flags) =>
-      untilInterrupted(INTERRUPT_WORDS, (signal) => show(dir, flags, signal)),
-    );
-}
-
-async function show(dir: string, flags: Flags, signal: AbortSignal): Promise<void> {
-  const { sample, seed, sort, where = [], id, context, color, pager, json } = flags;
+async function show(dir: string, flags: ShowFlags, signal: AbortSignal): Promise<void> {
+  const { sample, seed, sort, id, context, color, pager, json } = flags;
+  const where = (flags.where ?? []).map(rowCondition);
   const wanted: ChosenOptions = {
     signal,
     where: id === undefined ? where : [...where, { field: 'id', operator: '=', value: id }],

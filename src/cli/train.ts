@@ -1,77 +1,39 @@
 /** `gristmill train`: parsing and printing around trainModel(). */
-import { Command } from 'commander';
 import { readTrainConfig } from '../train/config.ts';
 import type { TrainProgress, TrainSummary } from '../train/run-types.ts';
 import { trainModel } from '../train/train-run.ts';
 import { onInterrupt } from './interrupt.ts';
-import { columns, printResult, replaceLine, say } from './say.ts';
+import { progressLine } from './progress-line.ts';
+import { columns, printResult } from './say.ts';
 
-interface Flags {
+/** Flags of `gristmill train`. */
+export interface TrainFlags {
   readonly out?: string;
   readonly json?: boolean;
 }
 
-const PLAIN_EVERY_MS = 10_000;
-
-export function trainCommand(): Command {
-  return new Command('train')
-    .description('train a model from a configuration (YAML); the same command resumes')
-    .argument('<config>', 'configuration file; README.md lists its keys')
-    .option('--out <dir>', 'folder of the run, instead of the configuration’s')
-    .option('--json', 'print one JSON object instead of lines')
-    .action(async (file: string, { out, json = false }: Flags) => {
-      const controller = new AbortController();
-      const restore = onInterrupt(controller, 'finishing the step under way');
-      const printer = progressLine(json);
-      try {
-        const config = readTrainConfig(file);
-        const summary = await trainModel(out === undefined ? config : { ...config, out }, {
-          signal: controller.signal,
-          onProgress: printer.update,
-          onPhase: printer.phase,
-        });
-        printer.stop();
-        printResult(json, summary, () => summaryText(summary));
-        if (summary.interrupted) process.exitCode = 130;
-      } finally {
-        printer.stop();
-        restore();
-      }
+/** The action of `gristmill train`. */
+export async function train(file: string, { out, json = false }: TrainFlags): Promise<void> {
+  const controller = new AbortController();
+  const restore = onInterrupt(controller, 'finishing the step under way');
+  const printer = progressLine(json);
+  try {
+    const config = readTrainConfig(file);
+    const summary = await trainModel(out === undefined ? config : { ...config, out }, {
+      signal: controller.signal,
+      onProgress: (progress) => {
+        if (progress.validationLoss !== undefined) printer.keep(text(progress));
+        else printer.update(text(progress), { done: progress.step, total: progress.totalSteps });
+      },
+      onPhase: printer.keep,
     });
-}
-
-/** One line that is rewritten on a terminal, a line every ten seconds elsewhere. */
-function progressLine(json: boolean) {
-  const stream = process.stderr;
-  let last = 0;
-  let open = false;
-  return {
-    update: (progress: TrainProgress): void => {
-      if (json) return;
-      const isEnd = progress.step === progress.totalSteps;
-      if (stream.isTTY) {
-        replaceLine(stream, text(progress));
-        open = true;
-      } else if (
-        isEnd ||
-        progress.validationLoss !== undefined ||
-        Date.now() - last >= PLAIN_EVERY_MS
-      ) {
-        last = Date.now();
-        say(text(progress));
-      }
-    },
-    phase: (line: string): void => {
-      if (json) return;
-      if (open) stream.write('\n');
-      open = false;
-      say(line);
-    },
-    stop: (): void => {
-      if (open) stream.write('\n');
-      open = false;
-    },
-  };
+    printer.stop();
+    printResult(json, summary, () => summaryText(summary));
+    if (summary.interrupted) process.exitCode = 130;
+  } finally {
+    printer.stop();
+    restore();
+  }
 }
 
 function text(progress: TrainProgress): string {

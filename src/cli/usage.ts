@@ -8,7 +8,9 @@
 import { Command } from 'commander';
 import { GristmillError } from '../errors.ts';
 import { printableLines } from '../printable.ts';
+import { pageOfCommand } from './docs-pages.ts';
 import { FailureWithExit } from './errors.ts';
+import { pathOf, setUpHelp } from './help.ts';
 
 /** The method of commander that reports a missing flag; not among its declarations. */
 interface Reports {
@@ -28,11 +30,12 @@ const FLAGS: Readonly<Record<string, string>> = {
   inputs: 'INPUT',
 };
 
-/** Sets a command and all below it up: errors are thrown, help goes to stdout. */
+/** Sets a command and all below it up: errors are thrown, help goes to stdout and names what there is beside it. */
 export function setUpUsage(command: Command): void {
+  setUpHelp(command);
   command
     .exitOverride()
-    .showHelpAfterError('(add --help for the options)')
+    .showHelpAfterError(`(add --help for the options; ${pageOfCommand(pathOf(command))} has more)`)
     .configureOutput({ outputError: (text, write) => write(printableLines(text)) });
   Object.assign(command, {
     // Only commands without one that was named call it.
@@ -67,7 +70,9 @@ export function inFlags(error: unknown, command: Command | null): unknown {
   if (!(error instanceof GristmillError) || error.code !== 'OPTION_INVALID') return error;
   const flags = new Map(Object.entries(FLAGS));
   for (const option of command?.options ?? []) {
-    if (option.long) flags.set(option.attributeName(), option.long);
+    if (!option.long) continue;
+    const isOfFile = command!.getOptionValueSource(option.attributeName()) === 'config';
+    flags.set(option.attributeName(), isOfFile ? `${option.long} (of --config)` : option.long);
   }
   const { option, expected, ...details } = error.details;
   const name = String(option);

@@ -1,7 +1,8 @@
 /** `gristmill execute`: order, windows, coded errors, back-pressure. */
 import { PassThrough, Writable } from 'node:stream';
 import { expect, test } from 'vitest';
-import { executeCommand, executeLines } from '../../src/cli/execute.ts';
+import { executeCommand } from '../../src/cli/commands/execute.ts';
+import { executeLines } from '../../src/cli/execute.ts';
 
 const FLAGS = { dialect: 'prox', executor: 'strict' } as const;
 

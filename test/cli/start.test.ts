@@ -92,6 +92,21 @@ describe('a start loads', () => {
     expect([...only!.builtins].sort()).toEqual(['node:os', 'node:path', 'node:url']);
   });
 
+  // `mix --help` loaded 39 files and took 0.45 s of CPU, as it brought all that the commands do along.
+  it.each([
+    [['--help'], 30],
+    [['mix', '--help'], 12],
+    [['continue', 'run', '--help'], 12],
+    [['annotate', '--help'], 12],
+    [['eval', '--help'], 12],
+  ])('definitions only for %j', (args, files) => {
+    const [only, ...more] = loadedBy(...args);
+    expect(more).toEqual([]);
+    expect(only!.own.length).toBeLessThanOrEqual(files);
+    expect(only!.ownBytes).toBeLessThan(340_000);
+    expect(only).toMatchObject({ addons: 0, others: [] });
+  });
+
   it('two processes for a run, one file each and a few small ones, no package, the addon in one', () => {
     const path = join(folder, 'one.jsonl');
     writeFileSync(path, `${JSON.stringify({ text: 'A single row of text, short and clean.' })}\n`);

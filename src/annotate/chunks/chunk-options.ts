@@ -1,7 +1,7 @@
 /**
  * Options of `annotateChunks`: one object, one table of defaults, one check.
  */
-import { EXAMPLE_BOUNDS } from '../derive/check-example.ts';
+import { EXAMPLE_BOUNDS } from '../derive/example-bounds.ts';
 import type { ExpertOptions } from '../expert/expert.ts';
 import { checkCount, given, refuseOption } from '../options.ts';
 import { CHUNK_WAYS, type ChunkWay } from '../types.ts';

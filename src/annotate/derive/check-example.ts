@@ -12,26 +12,9 @@ import { parse, print } from '../../program/parse.ts';
 import type { DialectName, Op } from '../../program/types.ts';
 import { WindowExecutor } from '../../program/window-execution.ts';
 import type { RejectReason } from '../chunks/reject-reasons.ts';
+import { EXAMPLE_BOUNDS, type ExampleBounds } from './example-bounds.ts';
 
-/** Bounds of {@link checkExample}. */
-export interface ExampleBounds {
-  /** Ops of a program, at most; ≥ 1. Default 12. */
-  readonly maxOps: number;
-  /** UTF-16 units of a source string, at most. Default 150 (UltraX). */
-  readonly maxSourceChars: number;
-  /** UTF-16 units of a window, at least. Default 20. */
-  readonly minChars: number;
-  /** Share of a window's characters that may go, 0..1. Default 1. */
-  readonly maxRemovedShare: number;
-}
-
-/** Defaults of {@link ExampleBounds}. */
-export const EXAMPLE_BOUNDS: ExampleBounds = Object.freeze({
-  maxOps: 12,
-  maxSourceChars: 150,
-  minChars: 20,
-  maxRemovedShare: 1,
-});
+export { EXAMPLE_BOUNDS, type ExampleBounds };
 
 /** Ops are few and their strings bounded, so this bounds nothing that is allowed. */
 const MAX_GROWTH = 1000;

@@ -26,6 +26,7 @@ import { mixtureBounds } from '../sample/bounds.ts';
 import { drawCandidates } from '../sample/candidates.ts';
 import { type MixtureBounds, unitsToWeights } from '../simplex.ts';
 import type { MixtureTable } from '../types.ts';
+import { OPTIMIZE_MIXTURE_DEFAULTS } from './defaults.ts';
 import { descend, type GridPoint, polish, valuesOf } from './descend.ts';
 import { distanceToHull, type HullDistance } from './hull.ts';
 import { MixtureObjective, type ObjectiveTarget } from './objective.ts';
@@ -80,15 +81,6 @@ export interface OptimizeMixtureOptions {
   readonly seed?: number | undefined;
   readonly signal?: AbortSignal | undefined;
 }
-
-/** Defaults of {@link optimizeMixture}. */
-export const OPTIMIZE_MIXTURE_DEFAULTS = Object.freeze({
-  nDraws: 100_000,
-  nAveraged: 128,
-  hullTolerance: 0.02,
-  nUnits: 10_000,
-  nStarts: 12,
-});
 
 /** A proposed mixture. */
 export interface MixtureProposal extends MixtureForecast {

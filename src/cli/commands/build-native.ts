@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { Command } from 'commander';
-import { packageRoot } from '../paths.ts';
+import { packageRoot } from '../../paths.ts';
 
 export function buildNativeCommand(): Command {
   return new Command('build-native')
