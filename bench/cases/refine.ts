@@ -26,7 +26,7 @@ const ROUNDS = { full: 5, quick: 2 };
 const BYTES = { full: 20e6, quick: 5e6 };
 const LONG_MB = { full: 100, quick: 10 };
 /** Of the corpus on which cores are counted. */
-const CORES_BYTES = { full: 150e6, quick: 20e6 };
+const CORES_BYTES = 150e6;
 const GROUP_ROWS = 2000;
 const MAIN = 'dist/cli/main.js';
 
@@ -153,7 +153,7 @@ async function contenders(folder: string, context: BenchContext): Promise<BenchT
  */
 async function cores(folder: string, context: BenchContext): Promise<BenchTable> {
   const size = context.quick ? 'quick' : 'full';
-  const texts = await pages(CORES_BYTES[size], context);
+  const texts = await pages(CORES_BYTES, context);
   const megabytes = texts.reduce((sum, text) => sum + Buffer.byteLength(text), 0) / 1e6;
   const file = await writeParquet(join(folder, 'cores.parquet'), texts);
   const nCores = availableParallelism();
