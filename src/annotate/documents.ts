@@ -5,7 +5,7 @@ import { bytesAt, isNullAt } from '../batch/document-batch.ts';
 import { onlyColumns } from '../corpus/columns.ts';
 import { planCorpus } from '../corpus/plan.ts';
 import { readRowBatches } from '../corpus/rows.ts';
-import { ROW_OK } from '../corpus/types.ts';
+import { type CorpusPlan, ROW_OK } from '../corpus/types.ts';
 import { throwIfAborted } from '../errors.ts';
 import { type SourceDocument, sourceDocument } from './chunks/windows.ts';
 
@@ -17,6 +17,8 @@ export interface ReadDocumentsOptions {
   readonly textColumn?: string;
   /** Default: the corpus's own choice, else the row's number. */
   readonly idColumn?: string;
+  /** Rows of a unit of the plan, about. */
+  readonly unitRows?: number;
   /** Told what lies in the inputs and is not read. */
   readonly onNotice?: ((line: string) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -31,23 +33,37 @@ export type DocumentRow = SourceDocument | null;
  *
  * @throws CORPUS_*, ABORTED
  */
-export async function* readDocuments({
+export async function* readDocuments(options: ReadDocumentsOptions): AsyncGenerator<DocumentRow> {
+  yield* documentsOf(await planDocuments(options), options.signal);
+}
+
+/** What {@link readDocuments} reads. @throws CORPUS_*, ABORTED */
+export async function planDocuments({
   inputs,
   textColumn,
   idColumn,
+  unitRows,
   onNotice,
   signal,
-}: ReadDocumentsOptions): AsyncGenerator<DocumentRow> {
+}: ReadDocumentsOptions): Promise<CorpusPlan> {
   const whole = await planCorpus({
     inputs,
     failFast: true,
     onNotice,
     ...(textColumn !== undefined && { textColumn }),
     ...(idColumn !== undefined && { idColumn }),
+    ...(unitRows !== undefined && { unitRows }),
     ...(signal && { signal }),
   });
   const known = new Set(['domain', 'url', 'language', whole.textColumn, whole.idColumn]);
-  const plan = onlyColumns(whole, known);
+  return onlyColumns(whole, known);
+}
+
+/** Rows of a plan of {@link planDocuments}, or of some of its units. @throws CORPUS_*, ABORTED */
+export async function* documentsOf(
+  plan: CorpusPlan,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<DocumentRow> {
   const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
   let row = 0;
   for await (const { batch, rowStatus, columns } of readRowBatches(plan, signal)) {

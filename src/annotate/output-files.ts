@@ -15,14 +15,28 @@ import { join } from 'node:path';
 import { finished } from 'node:stream/promises';
 import { writeDurably as writeWhole } from '../durable-files.ts';
 import { GristmillError, isGristmillError } from '../errors.ts';
-import { type Lease, type TakeLeaseOptions, takeLease } from '../work/lease.ts';
+import type { Lease, TakeLeaseOptions } from '../work/lease.ts';
+import { takeWhole } from '../work/ledger-claim.ts';
+import { outputFolder } from '../work/output-folder.ts';
+import type { LedgerLayout } from '../work/output-store.ts';
 
 /** Name of the file that says the set is complete. */
 export const STATISTICS_FILE = 'statistics.json';
 
+const WORK_FOLDER = '_annotate';
+
+/** Names of the ledger of those who ask side by side (ranges/asked-ledger.ts); its folder is that of one who works alone. */
+export const ASKED_LAYOUT: LedgerLayout = Object.freeze({
+  folder: WORK_FOLDER,
+  records: 'units',
+  runFile: 'run.json',
+  results: [`${WORK_FOLDER}/asked`],
+  resultName: /^part-\d{5,}\.jsonl$/,
+});
+
 /** Folder of pending files and of the expert's answers. */
 export function workFolder(out: string): string {
-  return join(out, '_annotate');
+  return join(out, WORK_FOLDER);
 }
 
 /** Where a file is written before it is published. */
@@ -42,20 +56,13 @@ export async function takeFolder(
   kind: AnnotatedKind,
   options: TakeLeaseOptions = {},
 ): Promise<Lease> {
-  const lease = await coded(out, () => takeLease(out, join(workFolder(out), 'lock'), options));
+  const lease = await coded(out, () => takeWhole(outputFolder(out, ASKED_LAYOUT), options));
   try {
-    const file = join(workFolder(out), 'kind');
-    const noted = existsSync(file) ? readFileSync(file, 'utf8').trim() : '';
-    const other = recordedKind(out, noted);
     // What others were writing: a holder that wakes up again must not write into files of this one.
     for (const name of readdirSync(workFolder(out))) {
       if (name.endsWith('.partial')) rmSync(join(workFolder(out), name), { recursive: true });
     }
-    if (noted === kind) return lease;
-    if (other !== null && other !== kind && hasProduced(out)) {
-      throw new GristmillError('ANNOTATE_OUTPUT_OTHER', { out, other, kind });
-    }
-    await coded(file, async () => writeWhole(file, `${kind}\n`));
+    await claimKind(out, kind);
     return lease;
   } catch (error) {
     lease.release();
@@ -63,7 +70,20 @@ export async function takeFolder(
   }
 }
 
-type AnnotatedKind = 'documents' | 'chunks';
+/** Says in a folder what is annotated there. @throws RUN_OUTPUT_FAILED; ANNOTATE_OUTPUT_OTHER where a set of the other kind lies */
+export async function claimKind(out: string, kind: AnnotatedKind): Promise<void> {
+  const file = join(workFolder(out), 'kind');
+  const noted = existsSync(file) ? readFileSync(file, 'utf8').trim() : '';
+  if (noted === kind) return;
+  const other = recordedKind(out, noted);
+  if (other !== null && other !== kind && hasProduced(out)) {
+    throw new GristmillError('ANNOTATE_OUTPUT_OTHER', { out, other, kind });
+  }
+  await coded(file, async () => writeWhole(file, `${kind}\n`));
+}
+
+/** What is annotated. */
+export type AnnotatedKind = 'documents' | 'chunks';
 
 /** What the folder says of itself; a note that is torn says nothing, but the files of a set do. */
 function recordedKind(out: string, noted: string): AnnotatedKind | null {
@@ -129,6 +149,10 @@ export class JsonLinesFile {
     this.#stream.on('error', (error) => {
       this.#failure ??= error;
     });
+  }
+
+  get bytesWritten(): number {
+    return this.#stream.bytesWritten;
   }
 
   /** Resolves when more may be written. @throws RUN_OUTPUT_FAILED */

@@ -36,6 +36,8 @@ export const REWRITE_MARKERS = Object.freeze({ begin: '<<<BEGIN>>>', end: '<<<EN
 export interface PromptTemplate {
   readonly name: TemplateName;
   readonly file: string;
+  /** Both messages with their placeholder: what requests are made of. */
+  readonly text: string;
   /** Fills the placeholder; every value must be there. */
   fill(values: Readonly<Record<string, string>>): {
     readonly system: string | null;
@@ -82,6 +84,7 @@ export function loadTemplate(name: TemplateName, folder?: string): PromptTemplat
   return {
     name,
     file,
+    text: `${system ?? ''}\n${user}`,
     fill(values) {
       const value = values[expected];
       if (value === undefined) throw invalid(file, `no value for {${expected}}`);

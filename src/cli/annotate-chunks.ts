@@ -15,6 +15,7 @@ import {
   type SummaryRow,
   summaryText,
 } from './annotate-output.ts';
+import { askAsWorker } from './annotate-worker.ts';
 import { type ExpertFlags, expertFrom } from './expert-flags.ts';
 import { defined } from './flags.ts';
 import { noticePrinter, untilInterrupted } from './interrupt.ts';
@@ -45,6 +46,7 @@ export interface ChunksFlags extends ExpertFlags {
   readonly seed?: number;
   readonly prompts?: string;
   readonly answerTokens?: number;
+  readonly worker?: string;
   readonly json?: boolean;
 }
 
@@ -52,12 +54,14 @@ export interface ChunksFlags extends ExpertFlags {
 export function chunks(inputs: string[], flags: ChunksFlags): Promise<void> {
   const json = flags.json ?? false;
   return untilInterrupted(INTERRUPT_WORDS, async (signal) => {
+    const common = { ...chunksOptions(inputs, flags), signal, onNotice: noticePrinter(json) };
+    if (flags.worker !== undefined) {
+      await askAsWorker({ kind: 'chunks', options: common }, flags.worker, json);
+      return;
+    }
     using line = progressLine(json);
     const statistics = await annotateChunks({
-      ...optionsOf(flags),
-      inputs,
-      signal,
-      onNotice: noticePrinter(json),
+      ...common,
       onProgress: (progress) => line.update(progressText(progress)),
     });
     line.stop();
@@ -67,13 +71,15 @@ export function chunks(inputs: string[], flags: ChunksFlags): Promise<void> {
   });
 }
 
-function optionsOf(flags: ChunksFlags): Omit<AnnotateChunksOptions, 'inputs'> {
+/** The options that the flags mean. @throws OPTION_INVALID */
+export function chunksOptions(inputs: string[], flags: ChunksFlags): AnnotateChunksOptions {
   const { out, way, profile, tokenizer, windowSize, textColumn, idColumn, limit, onlyKept } = flags;
   const { maxOps, maxSourceChars, minChars, maxRemovedShare, allowReplacements } = flags;
   const { maxRewordedChars, nearDuplicate, validation, seed, prompts, answerTokens } = flags;
   const asksExpert =
     way !== 'gold' || flags.expertUrl !== undefined || flags.expertGguf !== undefined;
   return {
+    inputs,
     out,
     way,
     ...(asksExpert && { expert: expertFrom(flags) }),

@@ -1,6 +1,7 @@
 /** `gristmill annotate`: parsing and printing around the annotate room. */
 import { annotateDocuments } from '../annotate/label/label-documents.ts';
 import type {
+  AnnotateDocumentsOptions,
   AnnotateDocumentsStatistics,
   AnnotateProgress,
 } from '../annotate/label/label-types.ts';
@@ -13,6 +14,7 @@ import {
   type SummaryRow,
   summaryText,
 } from './annotate-output.ts';
+import { askAsWorker } from './annotate-worker.ts';
 import { type ExpertFlags, expertFrom } from './expert-flags.ts';
 import { defined } from './flags.ts';
 import { noticePrinter, untilInterrupted } from './interrupt.ts';
@@ -34,24 +36,38 @@ export interface DocumentsFlags extends ExpertFlags {
   readonly validation?: number;
   readonly statusPrefix?: string;
   readonly replaceStatus?: boolean;
+  readonly worker?: string;
   readonly json?: boolean;
+}
+
+/** The options that the flags mean. @throws OPTION_INVALID */
+export function documentsOptions(
+  inputs: string[],
+  flags: DocumentsFlags,
+): AnnotateDocumentsOptions {
+  const { textColumn, idColumn, limit, maxChars, answerTokens, keepRule } = flags;
+  const { prompts, profile, validation, statusPrefix, replaceStatus } = flags;
+  return {
+    inputs,
+    out: flags.out,
+    expert: expertFrom(flags),
+    ...defined({ textColumn, idColumn, limit, maxChars, answerTokens, keepRule }),
+    ...defined({ prompts, profile, validation, statusPrefix, replaceStatus }),
+  };
 }
 
 /** The action of `annotate documents`. */
 export function documents(inputs: string[], flags: DocumentsFlags): Promise<void> {
   const json = flags.json ?? false;
-  const { textColumn, idColumn, limit, maxChars, answerTokens, keepRule } = flags;
-  const { prompts, profile, validation, statusPrefix, replaceStatus } = flags;
   return untilInterrupted(INTERRUPT_WORDS, async (signal) => {
+    const common = { ...documentsOptions(inputs, flags), signal, onNotice: noticePrinter(json) };
+    if (flags.worker !== undefined) {
+      await askAsWorker({ kind: 'documents', options: common }, flags.worker, json);
+      return;
+    }
     using line = progressLine(json);
     const statistics = await annotateDocuments({
-      inputs,
-      out: flags.out,
-      expert: expertFrom(flags),
-      ...defined({ textColumn, idColumn, limit, maxChars, answerTokens, keepRule }),
-      ...defined({ prompts, profile, validation, statusPrefix, replaceStatus }),
-      signal,
-      onNotice: noticePrinter(json),
+      ...common,
       onProgress: (progress) =>
         line.update(
           progressText(progress),

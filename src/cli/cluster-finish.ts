@@ -1,5 +1,6 @@
 /** `gristmill cluster finish`: parsing and printing around the ends of runs of every kind. */
 import { readdirSync } from 'node:fs';
+import { finishAnnotation } from '../annotate/ranges/finish-annotation.ts';
 import { commandOf } from '../corpus/own-folders.ts';
 import { remoteScheme } from '../corpus/storage/addresses.ts';
 import { count } from '../figures.ts';
@@ -53,7 +54,8 @@ export async function finish(out: string, flags: FinishFlags): Promise<void> {
 
 /** Finishes whatever lies in an output. */
 async function finishAny(out: string, options: TakeLeaseOptions): Promise<Ended> {
-  if ((await commandIn(out)) === 'mix train') {
+  const command = await commandIn(out);
+  if (command === 'mix train') {
     const end = await finishSweep(out, options);
     const failed = end.failures.map(({ run, code, message }) => [
       'failed',
@@ -61,6 +63,20 @@ async function finishAny(out: string, options: TakeLeaseOptions): Promise<Ended>
     ]);
     const rows = [['proxies', `${end.unitsDone} of ${end.units}`], ...failed];
     return { end, text: columns([...rows, ['losses', end.losses ?? 'none']]) };
+  }
+  if (command === 'annotate') {
+    const end = await finishAnnotation(out, options);
+    const { counts } = end;
+    const rows = [
+      ['ranges', `${count(end.unitsDone)} of ${count(end.units)}`],
+      ['documents', count(counts.rowsIn)],
+      ['requests', count(counts.requests)],
+      ['failed', count(counts.failed)],
+      ['prompt tokens', count(counts.promptTokens)],
+      ['answer tokens', count(counts.answerTokens)],
+      ['set', end.statistics === null ? 'none' : out],
+    ];
+    return { end, text: columns(rows) };
   }
   const end = await finishRun(out, options);
   return { end, text: summaryTable(end) };

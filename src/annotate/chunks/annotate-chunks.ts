@@ -120,14 +120,20 @@ const OPTION_TABLE: OptionTable<AnnotateChunksOptions> = {
  * @see ProX, arXiv 2409.17115 §2.3 and appendix A
  */
 export async function annotateChunks(options: AnnotateChunksOptions): Promise<ChunkStatistics> {
+  const { settings, profile } = prepareChunks(options);
+  using lease = await takeFolder(settings.out, 'chunks', settings);
+  return await makeExamples({ settings, profile, lease }, () => expertOf(settings));
+}
+
+/** Options with the defaults filled in, and the profile that they mean. @throws OPTION_INVALID, PROFILE_* */
+export function prepareChunks(options: AnnotateChunksOptions): PreparedChunks {
   checkOptions<AnnotateChunksOptions>('annotateChunks', options, OPTION_TABLE, [
     'inputs',
     'out',
     'way',
   ]);
   const settings = { ...chunkSettings(options), ...ownSignal(options.signal) };
-  const programs = defaultModelFile('programs');
-  const profile = loadProfile(options.profile, programs);
+  const profile = loadProfile(options.profile, defaultModelFile('programs'));
   if (profile.chunk === null) {
     throw new GristmillError('OPTION_INVALID', {
       option: 'profile',
@@ -135,11 +141,31 @@ export async function annotateChunks(options: AnnotateChunksOptions): Promise<Ch
       received: profile.name,
     });
   }
-  const tokenizer = await native().openTokenizer(options.tokenizer ?? programs);
+  return { settings, profile };
+}
+
+/** See {@link prepareChunks}. */
+export interface PreparedChunks {
+  readonly settings: ChunkSettings;
+  readonly profile: Profile;
+}
+
+/** Opens what cuts documents into the windows of a run; dispose of its tokenizer. */
+export async function openCutter({ settings, profile }: PreparedChunks) {
+  const tokenizer = await native().openTokenizer(
+    settings.tokenizer ?? defaultModelFile('programs'),
+  );
+  return { tokenizer, cutter: new WindowCutter(tokenizer, profile, settings.windowSize) };
+}
+
+/** Makes the set in a folder that is held. @throws as {@link annotateChunks} */
+export async function makeExamples(
+  { settings, profile, lease }: PreparedChunks & { readonly lease: Lease },
+  open: () => Promise<Expert | null>,
+): Promise<ChunkStatistics> {
+  const { tokenizer, cutter } = await openCutter({ settings, profile });
   try {
-    using lease = await takeFolder(settings.out, 'chunks', settings);
-    const cutter = new WindowCutter(tokenizer, profile, options.windowSize);
-    const expert = await expertOf(settings);
+    const expert = await open();
     try {
       return await new ChunkRun({ settings, profile, cutter, expert, lease }).execute();
     } finally {
@@ -174,6 +200,55 @@ type Judged = { readonly window: DocumentWindow; readonly text: string } & (
       readonly requests: string;
     }
 );
+
+/**
+ * Asks about one window as a run will, and throws away what comes of it: the answers are kept by the expert.
+ *
+ * @returns the end of the budget or the quota; null: asked. The function rejects with what else ends a run
+ */
+export function askAboutWindows(
+  { settings, profile }: PreparedChunks,
+  expert: Expert,
+  signal: AbortSignal | undefined,
+): (window: DocumentWindow) => Promise<GristmillError | null> {
+  const propose = proposeWith({ ...settings, ...(signal && { signal }) }, profile, expert);
+  return async (window) => {
+    if (isTooShort(linesOf(window).join('\n'), settings)) return null;
+    try {
+      await propose(window);
+      return null;
+    } catch (error) {
+      if (endsInGoodOrder(error)) return error;
+      throw error;
+    }
+  };
+}
+
+/** Not worth a request. */
+function isTooShort(text: string, { minChars }: ChunkSettings): boolean {
+  return text.length < minChars;
+}
+
+/** The way to programs that a run was asked for. @throws ANNOTATE_TEMPLATE_INVALID */
+export function proposeWith(
+  settings: ChunkSettings,
+  profile: Profile,
+  expert: Expert | null,
+): Propose {
+  const { way, prompts, allowReplacements, maxRewordedChars, answerTokens, signal } = settings;
+  if (expert === null) return proposeGold;
+  const options = {
+    expert,
+    dialect: profile.dialect,
+    prompts,
+    allowReplacements,
+    answerTokens,
+    maxProgramTokens: profile.chunk!.maxNewTokens * ANSWER_SLACK,
+    maxRewordedChars,
+    signal,
+  };
+  return way === 'programs' ? proposePrograms(options) : proposeRewrite(options);
+}
 
 interface ChunkRunParts {
   readonly settings: ChunkSettings;
@@ -235,7 +310,7 @@ class ChunkRun {
 
   /** First pass: every window is in the spool or rejected. */
   async #judgeAll(spool: ExampleSpool, rejected: JsonLinesFile): Promise<void> {
-    const propose = this.#way();
+    const propose = proposeWith(this.#settings, this.#parts.profile, this.#parts.expert);
     const ahead = AHEAD + (this.#parts.expert?.concurrency ?? 0);
     const all = mapOrdered(this.#source.windows(), ahead, (window) => this.#judge(propose, window));
     for await (const judged of all) {
@@ -293,9 +368,9 @@ class ChunkRun {
 
   async #judge(propose: Propose, window: DocumentWindow): Promise<Judged | GristmillError> {
     const text = linesOf(window).join('\n');
-    const { minChars } = this.#settings;
-    // Not worth a request.
-    if (text.length < minChars) return { window, text, reason: 'too_short', requests: '' };
+    if (isTooShort(text, this.#settings)) {
+      return { window, text, reason: 'too_short', requests: '' };
+    }
     let proposal: Proposal;
     try {
       proposal = await propose(window);
@@ -316,24 +391,6 @@ class ChunkRun {
       return { window, text, requests, reason: 'program_too_long', program: checked.program };
     }
     return { window, text, ...proposal, ...checked };
-  }
-
-  #way(): Propose {
-    const { way, prompts, allowReplacements, maxRewordedChars, answerTokens, signal } =
-      this.#settings;
-    const { expert, profile } = this.#parts;
-    if (expert === null) return proposeGold;
-    const options = {
-      expert,
-      dialect: profile.dialect,
-      prompts,
-      allowReplacements,
-      answerTokens,
-      maxProgramTokens: profile.chunk!.maxNewTokens * ANSWER_SLACK,
-      maxRewordedChars,
-      signal,
-    };
-    return way === 'programs' ? proposePrograms(options) : proposeRewrite(options);
   }
 
   #exampleOf(judged: Exclude<Judged, { reason: unknown }>): WindowExample {

@@ -1,10 +1,12 @@
 /**
  * The windows of a run, document by document, with what is counted on the way.
  */
+
+import type { CorpusPlan } from '../../corpus/types.ts';
 import { throwIfAborted } from '../../errors.ts';
 import { readGoldPages } from '../../scorers/gold.ts';
 import { removedLines } from '../../scorers/program-pairs.ts';
-import { readDocuments } from '../documents.ts';
+import { documentsOf, readDocuments } from '../documents.ts';
 import { readKeptIds } from '../kept-ids.ts';
 import type { ChunkSettings } from './chunk-options.ts';
 import {
@@ -20,6 +22,12 @@ interface LabelledDocument {
   readonly removed?: Uint8Array;
 }
 
+/** Documents of a plan, in the place of all inputs, and which of them were kept. */
+export interface SomeDocuments {
+  readonly plan: CorpusPlan;
+  readonly kept: ReadonlySet<string> | null;
+}
+
 /** Reads documents and cuts them. */
 export class WindowSource {
   nDocuments = 0;
@@ -29,16 +37,20 @@ export class WindowSource {
   nLinesTooLong = 0;
   readonly #settings: ChunkSettings;
   readonly #cutter: WindowCutter;
+  readonly #some: SomeDocuments | null;
 
-  constructor(settings: ChunkSettings, cutter: WindowCutter) {
+  constructor(settings: ChunkSettings, cutter: WindowCutter, some: SomeDocuments | null = null) {
     this.#settings = settings;
     this.#cutter = cutter;
+    this.#some = some;
   }
 
   /** Windows in order. @throws TRAIN_GOLD_INVALID, CORPUS_*, ABORTED */
   async *windows(): AsyncGenerator<DocumentWindow> {
     const { way, limit = Number.POSITIVE_INFINITY, maxOps, onlyKept, signal } = this.#settings;
-    const kept = onlyKept === undefined ? null : await readKeptIds(onlyKept, signal);
+    const read = (): Promise<ReadonlySet<string>> | null =>
+      onlyKept === undefined ? null : readKeptIds(onlyKept, signal);
+    const kept = this.#some ? this.#some.kept : await read();
     for await (const row of way === 'gold' ? this.#pages() : this.#rows()) {
       if (this.nDocuments === limit) return;
       throwIfAborted(signal, 'annotating');
@@ -69,13 +81,12 @@ export class WindowSource {
 
   async *#rows(): AsyncGenerator<LabelledDocument | null> {
     const { inputs, textColumn, idColumn, onNotice, signal } = this.#settings;
-    const rows = readDocuments({
-      inputs,
-      onNotice,
-      signal,
+    const all = {
+      ...{ inputs, onNotice, signal },
       ...(textColumn !== undefined && { textColumn }),
       ...(idColumn !== undefined && { idColumn }),
-    });
+    };
+    const rows = this.#some ? documentsOf(this.#some.plan, signal) : readDocuments(all);
     for await (const document of rows) yield document === null ? null : { document };
   }
 }

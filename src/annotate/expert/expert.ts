@@ -83,6 +83,8 @@ export interface Expert {
   readonly name: string;
   /** Requests under way at once, at most; further ones wait. */
   readonly concurrency: number;
+  /** Everything besides a request that its answer depends on; JSON. Answers are kept by it. */
+  readonly identity: object;
   /**
    * Asks. When `signal` fires nothing new is sent; a request that was sent already is still answered and stored.
    *
@@ -193,6 +195,7 @@ export async function openExpert(options: ExpertOptions): Promise<Expert> {
 class CachedExpert implements Expert {
   readonly name: string;
   readonly concurrency: number;
+  readonly identity: object;
   readonly #transport: Transport;
   readonly #cache: AnswerCache | null;
   readonly #budget: Budget;
@@ -227,6 +230,7 @@ class CachedExpert implements Expert {
   ) {
     this.name = transport.name;
     this.concurrency = transport.concurrency;
+    this.identity = transport.identity;
     this.#transport = transport;
     this.#cache = cache;
     this.#budget = new Budget(limits);
@@ -239,7 +243,7 @@ class CachedExpert implements Expert {
     { signal }: { readonly signal?: AbortSignal } = {},
   ): Promise<ExpertAnswer> {
     checkCount('maxTokens of a request', request.maxTokens, 1);
-    const hash = hashOf(this.#transport.identity, request);
+    const hash = requestHash(this.identity, request);
     for (;;) {
       // No wait lies between the checks behind the cache and the note that this request is under way.
       if (this.#disposing) throw new GristmillError('DISPOSED', { object: `expert ${this.name}` });
@@ -415,7 +419,8 @@ class CachedExpert implements Expert {
   }
 }
 
-function hashOf(identity: object, { system, user, maxTokens }: ExpertRequest): string {
+/** Names a request, and with it its answer: hex SHA-256. */
+export function requestHash(identity: object, { system, user, maxTokens }: ExpertRequest): string {
   const request = { identity, system, user, maxTokens, temperature: 0 };
   return createHash('sha256').update(JSON.stringify(request)).digest('hex');
 }

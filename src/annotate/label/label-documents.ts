@@ -33,7 +33,9 @@ import {
 } from '../../options.ts';
 import { loadProfile } from '../../refine/find-profile.ts';
 import { mapOrdered } from '../../refine/pipeline.ts';
+import type { Profile } from '../../refine/profile.ts';
 import { statusColumns } from '../../refine/reserved-columns.ts';
+import type { Lease } from '../../work/lease.ts';
 import { type Expert, endsInGoodOrder, openExpert } from '../expert/expert.ts';
 import { FailureCauses } from '../failure-causes.ts';
 import { checkCount, given, refuseOption } from '../options.ts';
@@ -105,12 +107,31 @@ const OPTION_TABLE: OptionTable<AnnotateDocumentsOptions> = {
 export async function annotateDocuments(
   options: AnnotateDocumentsOptions,
 ): Promise<AnnotateDocumentsStatistics> {
+  const prepared = prepareLabels(options);
+  const { out } = options;
+  const taken = (): Promise<Lease> => takeFolder(out, 'documents', options);
+  return labelCorpus(prepared, taken, () =>
+    openExpert({ cacheDir: answersFolder(out), ...options.expert }),
+  );
+}
+
+/** Checked options with the defaults filled in, and what they mean. */
+export interface PreparedLabels {
+  readonly options: AnnotateDocumentsOptions;
+  readonly settings: AnnotateDocumentsOptions &
+    Required<Pick<AnnotateDocumentsOptions, keyof typeof ANNOTATE_DOCUMENTS_DEFAULTS>>;
+  readonly profile: Profile;
+  readonly rule: KeepRule;
+  readonly templates: readonly PromptTemplate[];
+}
+
+/** @throws OPTION_INVALID, PROFILE_*, ANNOTATE_TEMPLATE_INVALID */
+export function prepareLabels(options: AnnotateDocumentsOptions): PreparedLabels {
   checkOptions<AnnotateDocumentsOptions>('annotateDocuments', options, OPTION_TABLE, [
     'inputs',
     'out',
     'expert',
   ]);
-  const started = performance.now();
   const settings = { ...ANNOTATE_DOCUMENTS_DEFAULTS, ...given(options) };
   for (const name of ['maxChars', 'answerTokens'] as const) checkCount(name, settings[name], 1);
   if (options.limit !== undefined) checkCount('limit', options.limit, 0);
@@ -123,6 +144,16 @@ export async function annotateDocuments(
   }
   const rule = parseKeepRule(settings.keepRule);
   const templates = scoresOf(rule).map((name) => loadTemplate(name, options.prompts));
+  return { options, settings, profile, rule, templates };
+}
+
+/** Labels a corpus into a folder. @throws as {@link annotateDocuments} */
+export async function labelCorpus(
+  { options, settings, profile, rule, templates }: PreparedLabels,
+  take: () => Promise<Lease>,
+  open: () => Promise<Expert>,
+): Promise<AnnotateDocumentsStatistics> {
+  const started = performance.now();
   const { signal, out } = options;
   const plan = await planCorpus({
     inputs: options.inputs,
@@ -135,9 +166,9 @@ export async function annotateDocuments(
     ...(signal && { signal }),
   });
   const columns = checkLabelColumns(plan, statusColumns(options));
-  using lease = await takeFolder(out, 'documents', options);
+  using lease = await take();
   const { maxChars, answerTokens, keepRule } = settings;
-  await using expert = await openExpert({ cacheDir: answersFolder(out), ...options.expert });
+  await using expert = await open();
   const judge = { expert, templates, rule, maxChars, answerTokens, signal };
   const { validation } = settings;
   const files = { out, expert: expert.name, profile, validation, columns };
@@ -156,7 +187,7 @@ export async function annotateDocuments(
 }
 
 /** What a document is judged with. */
-interface Judge {
+export interface Judge {
   readonly expert: Expert;
   readonly templates: readonly PromptTemplate[];
   readonly rule: KeepRule;
@@ -168,7 +199,7 @@ interface Judge {
 const UNREAD = { keep: null, scores: {}, requests: '', cut: false } as const;
 
 /** Asks for the scores of a text. @returns what ended the run in good order, or a verdict; @throws what else ends it */
-async function judgeText(text: string, judge: Judge): Promise<Verdict | GristmillError> {
+export async function judgeText(text: string, judge: Judge): Promise<Verdict | GristmillError> {
   const { expert, templates, rule, maxChars, answerTokens, signal } = judge;
   if (text.trim() === '') return { ...UNREAD, reason: 'empty_text', cause: 'the text is empty' };
   const seen = cutText(text, maxChars);

@@ -261,7 +261,7 @@ export class LabelFiles {
 const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
 
 /** The text of a row; what is not UTF-8 becomes U+FFFD. */
-export function textAt({ batch }: UnitBatch, row: number): string {
+export function textAt({ batch }: Pick<UnitBatch, 'batch'>, row: number): string {
   return decoder.decode(bytesAt(batch.text, row));
 }
 

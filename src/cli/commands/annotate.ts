@@ -6,7 +6,7 @@ import { ANNOTATE_DOCUMENTS_DEFAULTS } from '../../annotate/label/label-types.ts
 import { CHUNK_WAYS } from '../../annotate/types.ts';
 import type { DocumentsFlags } from '../annotate.ts';
 import type { ChunksFlags } from '../annotate-chunks.ts';
-import { share, wholeNumber } from '../flags.ts';
+import { share, wholeNumber, workerFlag } from '../flags.ts';
 import { withExamples } from '../help.ts';
 
 /** The `annotate` command. */
@@ -50,6 +50,7 @@ function addDocumentsCommand(annotate: Command): void {
     .option('--answer-tokens <n>', `longest answer (${defaults.answerTokens})`, wholeNumber(1))
     .option('--prompts <dir>', 'folder of edited prompts')
     .option('--profile <name|file>', `how the refiner will be asked (${defaults.profile})`);
+  command.optionsGroup('Workers:').addOption(workerFlag());
   expertOptions(command).action(async (inputs: string[], flags: DocumentsFlags) =>
     (await import('../annotate.ts')).documents(inputs, flags),
   );
@@ -131,6 +132,7 @@ function addChunksCommand(annotate: Command): void {
       'longest answer of the expert, thought included (programs: 4 × the longest program; rewrite: by the window)',
       wholeNumber(1),
     );
+  command.optionsGroup('Workers:').addOption(workerFlag());
   expertOptions(command).action(async (inputs: string[], flags: ChunksFlags) =>
     (await import('../annotate-chunks.ts')).chunks(inputs, flags),
   );

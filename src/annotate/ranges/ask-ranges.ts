@@ -1,0 +1,247 @@
+/**
+ * A worker of an annotation: it asks the expert about ranges of documents, those of its share or those that it is handed,
+ * side by side with others on one folder. What makes the set of the answers is finish-annotation.ts.
+ */
+import { existsSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { remoteScheme, withoutSecrets } from '../../corpus/storage/addresses.ts';
+import type { CorpusPlan, CorpusUnit } from '../../corpus/types.ts';
+import { isGristmillError, throwIfAborted } from '../../errors.ts';
+import { version } from '../../version.ts';
+import type { TakeLeaseOptions } from '../../work/lease.ts';
+import { type Ledger, openLedger } from '../../work/ledger.ts';
+import type { LedgerMember } from '../../work/ledger-claim.ts';
+import { outputFolder } from '../../work/output-folder.ts';
+import { shareOf, type WorkerShare, workerName } from '../../work/worker-share.ts';
+import { type Expert, endsInGoodOrder, openExpert } from '../expert/expert.ts';
+import { refuseOption } from '../options.ts';
+import { ASKED_LAYOUT, claimKind, JsonLinesFile, workFolder } from '../output-files.ts';
+import {
+  ASKED_KIND,
+  type AskedCounts,
+  type AskedIdentity,
+  type AskedRecord,
+  addAsked,
+  askedPath,
+  NO_COUNTS,
+} from './asked-ledger.ts';
+import { rangeExpert } from './asked-outcomes.ts';
+import { type AnnotateJob, type Asker, openAsker } from './asker.ts';
+
+/** An annotation that is ready to be worked on. */
+export interface PreparedAsking {
+  readonly asker: Asker;
+  readonly expert: Expert;
+  readonly identity: AskedIdentity;
+}
+
+/** What is no part of the result, or said elsewhere. */
+const LEFT_OUT = new Set(['inputs', 'out', 'expert', 'signal', 'onNotice', 'onProgress']);
+/** Options that are paths: workers have working folders of their own. */
+const PATHS = new Set(['prompts', 'onlyKept', 'tokenizer']);
+
+/**
+ * Plans an annotation and opens its expert; dispose of both.
+ *
+ * @throws as annotateDocuments() and annotateChunks() before their first request; OPTION_INVALID for a limit
+ */
+export async function prepareAsking(job: AnnotateJob): Promise<PreparedAsking> {
+  const { inputs, out } = job.options;
+  for (const input of inputs) {
+    if (withoutSecrets(input) !== input) {
+      refuseOption('inputs', 'addresses without what it takes to get in', withoutSecrets(input));
+    }
+  }
+  const asker = await openAsker(job);
+  try {
+    const given = job.options.expert!;
+    const expert = await openExpert({ cacheDir: answersIn(out), ...given });
+    const { plan, prompts } = asker;
+    const options = Object.entries(job.options).flatMap(([name, value]) => {
+      if (LEFT_OUT.has(name) || value === undefined) return [];
+      return [[name, PATHS.has(name) ? placeOf(String(value)) : value]];
+    });
+    const identity: AskedIdentity = {
+      format: 1,
+      kind: job.kind,
+      versions: { gristmill: version },
+      options: { ...Object.fromEntries(options), inputs: inputs.map(placeOf) },
+      prompts,
+      expert: { name: expert.name, identity: expert.identity },
+      answers: given.cacheDir === undefined ? null : resolve(given.cacheDir),
+      ...planned(plan),
+    };
+    return { asker, expert, identity };
+  } catch (error) {
+    asker.dispose();
+    throw error;
+  }
+}
+
+/** What an identity says of a plan. */
+export function planned({ files, units }: CorpusPlan): Pick<AskedIdentity, 'inputs' | 'units'> {
+  return {
+    inputs: files.map(({ path, bytes, fingerprint }) => {
+      return { path: placeOf(path), bytes, fingerprint };
+    }),
+    units: units.length,
+  };
+}
+
+/** Where an annotation's answers lie unless somebody says otherwise. */
+export function answersIn(out: string): string {
+  return join(workFolder(out), 'answers');
+}
+
+/** The same from every working folder; of profiles and other names nothing is changed. */
+function placeOf(path: string): string {
+  return remoteScheme(path) === null && existsSync(path.replace(/[*?[{].*$/, '') || '.')
+    ? resolve(path)
+    : path;
+}
+
+/** Opens the ledger of an annotation as one of several workers. @throws RUN_CHANGED, RUN_OUTPUT_IN_USE, ANNOTATE_OUTPUT_OTHER */
+export async function openAsked(
+  out: string,
+  identity: AskedIdentity,
+  member: LedgerMember,
+  options: TakeLeaseOptions,
+): Promise<Ledger<number, AskedRecord>> {
+  const store = outputFolder(out, ASKED_LAYOUT);
+  const ledger = await openLedger(store, ASKED_KIND, identity, { ...options, member });
+  try {
+    await claimKind(out, identity.kind);
+    return ledger;
+  } catch (error) {
+    await ledger.close();
+    throw error;
+  }
+}
+
+/** What became of a range. */
+export interface AskedRange {
+  /** False when another worker has asked about it. */
+  readonly isOurs: boolean;
+  readonly counts: AskedCounts;
+  readonly seconds: number;
+}
+
+/**
+ * Asks about one range and commits it.
+ *
+ * @throws what ends the asking; ANNOTATE_BUDGET_SPENT and ANNOTATE_EXPERT_QUOTA leave the range to another run
+ */
+export async function askRange(
+  { asker, expert }: Pick<PreparedAsking, 'asker' | 'expert'>,
+  ledger: Ledger<number, AskedRecord>,
+  unit: CorpusUnit,
+  signal: AbortSignal | undefined,
+): Promise<AskedRange> {
+  const started = performance.now();
+  const { index } = unit;
+  try {
+    await ledger.beginUnit(index);
+    const range = rangeExpert(expert);
+    const rowsIn = await asker.ask(unit, range, signal);
+    throwIfAborted(signal, 'annotating');
+    const file = new JsonLinesFile(ledger.pendingPath(index, askedPath(index)));
+    for (const outcome of range.outcomes()) await file.write(outcome);
+    await file.close();
+    const counts = { ...range.counts(), rowsIn };
+    const seconds = (performance.now() - started) / 1000;
+    const isOurs = await ledger.commitUnit({
+      unit: index,
+      input: asker.plan.files[unit.fileIndex]!.path,
+      counts,
+      file: { path: askedPath(index), bytes: file.bytesWritten },
+      seconds,
+      endedAt: Date.now(),
+    });
+    return { isOurs, counts, seconds };
+  } catch (error) {
+    await ledger.abandonUnit(index).catch(() => undefined);
+    const isTheirs =
+      !isGristmillError(error, 'ABORTED') && (await ledger.isCommitted(index).catch(() => false));
+    if (!isTheirs) throw error;
+    return { isOurs: false, counts: NO_COUNTS, seconds: (performance.now() - started) / 1000 };
+  }
+}
+
+/** What a worker did of its share. */
+export interface AskedShare {
+  readonly out: string;
+  readonly worker: WorkerShare;
+  /** Ranges of the share. */
+  readonly units: number;
+  readonly unitsResumed: number;
+  readonly unitsDone: number;
+  readonly counts: AskedCounts;
+  readonly stopped: 'budget' | 'quota' | null;
+  readonly stoppedBy: string | null;
+  readonly seconds: number;
+}
+
+/** Ranges under way at a time: one begins while the last answers of another are waited for. */
+const AT_ONCE = 2;
+
+/**
+ * Asks about the ranges of one worker's share.
+ *
+ * @throws as {@link prepareAsking} and {@link openAsked}; ABORTED
+ */
+export async function askShare(job: AnnotateJob, worker: WorkerShare): Promise<AskedShare> {
+  const started = performance.now();
+  const { out, onNotice, signal } = job.options;
+  const prepared = await prepareAsking(job);
+  try {
+    const { units } = prepared.asker.plan;
+    const share = shareOf(units, worker);
+    const member = { name: workerName(worker), units: share.map(({ index }) => index) };
+    const ledger = await openAsked(out, prepared.identity, member, { onNotice, signal });
+    try {
+      const left = share.filter(({ index }) => !ledger.committed.has(index));
+      let counts = NO_COUNTS;
+      let unitsDone = share.length - left.length;
+      let end: { readonly error: unknown } | null = null;
+      const lane = async (): Promise<void> => {
+        for (let unit = left.shift(); unit && end === null; unit = left.shift()) {
+          try {
+            const asked = await askRange(prepared, ledger, unit, signal);
+            counts = addAsked(counts, asked.counts);
+            unitsDone++;
+          } catch (error) {
+            end ??= { error };
+          }
+        }
+      };
+      const unitsResumed = unitsDone;
+      await Promise.all(Array.from({ length: AT_ONCE }, lane));
+      const stop = stopOf(end);
+      const summary: AskedShare = {
+        ...{ out, worker, units: share.length, unitsResumed, unitsDone, counts },
+        ...stop,
+        seconds: (performance.now() - started) / 1000,
+      };
+      await ledger.leave(summary);
+      return summary;
+    } catch (error) {
+      throw ledger.explain(error);
+    } finally {
+      await ledger.close();
+    }
+  } finally {
+    await prepared.expert.dispose();
+    prepared.asker.dispose();
+  }
+}
+
+/** What ended a worker in good order; null: nothing. @throws what did not */
+export function stopOf(
+  end: { readonly error: unknown } | null,
+): Pick<AskedShare, 'stopped' | 'stoppedBy'> {
+  if (end === null) return { stopped: null, stoppedBy: null };
+  const { error } = end;
+  if (!endsInGoodOrder(error)) throw error;
+  const stopped = error.code === 'ANNOTATE_EXPERT_QUOTA' ? 'quota' : 'budget';
+  return { stopped, stoppedBy: error.message };
+}

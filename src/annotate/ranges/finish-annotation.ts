@@ -1,0 +1,190 @@
+/**
+ * The end of an annotation that several workers have made on one folder: once the expert has been asked about every range,
+ * the set is made from the answers on disk, by what makes it on one machine, and nobody is asked any more.
+ *
+ * So the files are those of one machine, byte for byte, whoever has asked about what: near duplicates, shares and order
+ * are seen by one process. `statistics.json` has the costs of all workers.
+ */
+import { createReadStream } from 'node:fs';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { GristmillError } from '../../errors.ts';
+import { version } from '../../version.ts';
+import type { Lease, TakeLeaseOptions } from '../../work/lease.ts';
+import { discardAll, readRecord, recordNames } from '../../work/ledger.ts';
+import { identityIn } from '../../work/ledger-claim.ts';
+import { removeLeftovers, removeOrphans } from '../../work/leftovers.ts';
+import { outputFolder } from '../../work/output-folder.ts';
+import type { OutputStore } from '../../work/output-store.ts';
+import { makeExamples, prepareChunks } from '../chunks/annotate-chunks.ts';
+import type { AnnotateChunksOptions } from '../chunks/chunk-options.ts';
+import type { ChunkStatistics } from '../chunks/chunk-statistics.ts';
+import type { Expert, ExpertStats } from '../expert/expert.ts';
+import { labelCorpus, prepareLabels } from '../label/label-documents.ts';
+import type {
+  AnnotateDocumentsOptions,
+  AnnotateDocumentsStatistics,
+} from '../label/label-types.ts';
+import { ASKED_LAYOUT, takeFolder } from '../output-files.ts';
+import { answersIn, planned } from './ask-ranges.ts';
+import {
+  ASKED_KIND,
+  type AskedCounts,
+  type AskedIdentity,
+  addAsked,
+  askedPath,
+  NO_COUNTS,
+} from './asked-ledger.ts';
+import { type Outcome, openRecorded } from './asked-outcomes.ts';
+import { type AnnotateJob, openAsker } from './asker.ts';
+
+/** What {@link finishAnnotation} found. */
+export interface AnnotationEnd {
+  readonly out: string;
+  readonly kind: AskedIdentity['kind'];
+  readonly units: number;
+  readonly unitsDone: number;
+  /** Ranges that nobody has asked about: the first {@link MAX_MISSING}. */
+  readonly missing: readonly number[];
+  readonly orphans: number;
+  readonly counts: AskedCounts;
+  /** Of the set; null while ranges are missing. */
+  readonly statistics: AnnotateDocumentsStatistics | ChunkStatistics | null;
+}
+
+/** Missing ranges that are named. */
+export const MAX_MISSING = 100;
+
+/**
+ * Checks that the expert was asked about every range, removes what is of none, and makes the set.
+ *
+ * @throws RUN_NOT_FOUND, RUN_OUTPUT_IN_USE while a worker lives, RUN_CHANGED for inputs or prompts that are others now,
+ *   RUN_LEDGER_INVALID, ANNOTATE_CACHE_INVALID where answers are gone, what annotating throws; ABORTED
+ */
+export async function finishAnnotation(
+  out: string,
+  options: TakeLeaseOptions = {},
+): Promise<AnnotationEnd> {
+  const store = outputFolder(out, ASKED_LAYOUT);
+  const found = await store.read(ASKED_LAYOUT.runFile);
+  if (found === null) throw new GristmillError('RUN_NOT_FOUND', { path: out, kinds: 'annotate' });
+  const identity = identityIn<AskedIdentity>(store, found);
+  const { kind, units } = identity;
+  const lease = await takeFolder(out, kind, options);
+  try {
+    const done = new Set<string>();
+    const outcomes = new Map<string, Outcome>();
+    let counts: AskedCounts = NO_COUNTS;
+    for (const name of await recordNames(store, ASKED_KIND)) {
+      const record = await readRecord({ store, kind: ASKED_KIND, ...options }, name);
+      if (!record || record.unit >= units) continue;
+      done.add(askedPath(record.unit));
+      counts = addAsked(counts, record.counts);
+      for await (const outcome of outcomesOf(out, record.unit)) outcomes.set(outcome.hash, outcome);
+    }
+    await discardAll(store);
+    const orphans = await removeOrphans(store, (path) => done.has(path));
+    const missing = missingIn(units, done);
+    await removeLeftovers(store, done.size === units);
+    const end = { out, kind, units, unitsDone: done.size, missing, orphans, counts };
+    if (done.size < units) return { ...end, statistics: null };
+    const open = (): Promise<Expert> =>
+      openRecorded({
+        ...identity.expert,
+        answers: identity.answers ?? answersIn(out),
+        outcomes,
+        stats: statsOf(counts),
+      });
+    return { ...end, statistics: await makeSet(store, identity, lease, open, options) };
+  } catch (error) {
+    throw lease.explain(error);
+  } finally {
+    await lease.release();
+  }
+}
+
+/** Makes the set as one machine would. */
+async function makeSet(
+  { out }: OutputStore,
+  identity: AskedIdentity,
+  lease: Lease,
+  open: () => Promise<Expert>,
+  { onNotice, signal }: TakeLeaseOptions,
+): Promise<NonNullable<AnnotationEnd['statistics']>> {
+  const common = {
+    ...identity.options,
+    out,
+    ...(onNotice && { onNotice }),
+    ...(signal && { signal }),
+  };
+  // Nobody is asked: what the call needs of an expert is that there is one.
+  const expert = { url: 'http://127.0.0.1/', model: identity.expert.name };
+  // The lease is given back by whoever took it.
+  const subject = { ...common, expert };
+  await checkSame(identity, subject);
+  const held: Lease = { ...lease, release: () => undefined, [Symbol.dispose]: () => undefined };
+  if (identity.kind === 'documents') {
+    const prepared = prepareLabels({ ...common, expert } as unknown as AnnotateDocumentsOptions);
+    return labelCorpus(prepared, async () => held, open);
+  }
+  const prepared = prepareChunks({ ...common, expert } as unknown as AnnotateChunksOptions);
+  return makeExamples({ ...prepared, lease: held }, open);
+}
+
+/** Other inputs or prompts would make requests that nobody has answered. @throws RUN_CHANGED */
+async function checkSame(
+  identity: AskedIdentity,
+  options: { readonly out: string },
+): Promise<void> {
+  const asker = await openAsker({ kind: identity.kind, options } as unknown as AnnotateJob);
+  try {
+    const { plan, prompts } = asker;
+    const now = { ...identity, versions: { gristmill: version }, prompts, ...planned(plan) };
+    const changes = ASKED_KIND.changes(identity, now);
+    if (changes.length > 0) throw ASKED_KIND.changed(options.out, changes);
+  } finally {
+    asker.dispose();
+  }
+}
+
+/** @throws RUN_LEDGER_INVALID */
+async function* outcomesOf(out: string, unit: number): AsyncGenerator<Outcome> {
+  const file = join(out, ...askedPath(unit).split('/'));
+  const lines = createInterface({
+    input: createReadStream(file),
+    crlfDelay: Number.POSITIVE_INFINITY,
+  });
+  for await (const line of lines) {
+    let outcome: Partial<Outcome>;
+    try {
+      outcome = JSON.parse(line) as Partial<Outcome>;
+    } catch (cause) {
+      const reason = (cause as Error).message;
+      throw new GristmillError('RUN_LEDGER_INVALID', { file, reason }, { cause });
+    }
+    if (typeof outcome?.hash !== 'string') {
+      throw new GristmillError('RUN_LEDGER_INVALID', { file, reason: 'a line without a hash' });
+    }
+    yield outcome as Outcome;
+  }
+}
+
+function missingIn(units: number, done: ReadonlySet<string>): number[] {
+  const missing: number[] = [];
+  for (let unit = 0; unit < units && missing.length < MAX_MISSING; unit++) {
+    if (!done.has(askedPath(unit))) missing.push(unit);
+  }
+  return missing;
+}
+
+/** What all workers asked; retries and lost answers are in none of their records. */
+function statsOf({
+  requests,
+  cached,
+  failed,
+  promptTokens,
+  answerTokens,
+}: AskedCounts): ExpertStats {
+  const unknown = { shared: 0, retries: 0, estimated: 0, unknown: 0 };
+  return { requests, cached, failed, promptTokens, answerTokens, ...unknown };
+}
