@@ -82,6 +82,7 @@ export const ERRORS = {
   CORPUS_WRITE_FAILED: '{file}: {reason}',
   // inspector
   INSPECT_PORT_FAILED: 'port {port} of 127.0.0.1: {reason}',
+  METRICS_PORT_FAILED: 'metrics on port {port} of {host}: {reason}',
   INSPECT_NOT_BUILT: '{file} is missing: run `npm run build`',
   // corpus: storages
   STORAGE_ADDRESS_INVALID: '{path} is no address: expected {expected}',

@@ -41,6 +41,7 @@ export {
   type WindowProgram,
 } from './program/types.ts';
 export { WINDOW_EXECUTE_DEFAULTS, type WindowExecuteOptions } from './program/window-execution.ts';
+export type { CommittedWork, RunActivity, Stage } from './refine/activity.ts';
 export { type CompareOptions, compareRuns, type RunComparison } from './refine/compare.ts';
 export { type EstimateOptions, estimateRefine, type RefineEstimate } from './refine/estimate.ts';
 export { type KeptScores, openScores } from './refine/kept-scores.ts';

@@ -6,7 +6,7 @@ import { remoteScheme } from '../corpus/storage/addresses.ts';
 import { count } from '../figures.ts';
 import { finishSweep } from '../mixture/proxies/finish-sweep.ts';
 import { finishRun } from '../refine/finish-run.ts';
-import { placeOf } from '../refine/submit-run.ts';
+import { placeOf } from '../refine/run-name.ts';
 import type { TakeLeaseOptions } from '../work/lease.ts';
 import { hasBoard, onBoard } from './cluster-redis.ts';
 import { noticePrinter, untilInterrupted } from './interrupt.ts';

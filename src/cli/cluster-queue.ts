@@ -3,15 +3,17 @@ import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { count } from '../figures.ts';
+import { TRACE_VARIABLE, traceContextOf } from '../observe/trace-context.ts';
 import { openQueueSession, type QueuedRefine } from '../refine/queue-session.ts';
 import { retryRun, submitRun } from '../refine/submit-run.ts';
 import type { Board, BoardStatus } from '../work/queue/board.ts';
 import { type TakeEvent, takeUnits } from '../work/queue/take.ts';
 import { onBoard } from './cluster-redis.ts';
 import { noticePrinter, onInterrupt, untilInterrupted } from './interrupt.ts';
+import { type ObserveFlags, openObserver } from './observe.ts';
 import { duration } from './progress.ts';
 import { corpusOptions, type RefineFlags } from './refine.ts';
-import { columns, printResult, show } from './say.ts';
+import { columns, printResult, say, show } from './say.ts';
 
 const INTERRUPT_WORDS = { ending: 'stopping', ended: 'run the same command again' };
 /** Units were set aside, or a run was refused. */
@@ -37,7 +39,8 @@ export async function submit(inputs: string[], flags: SubmitFlags): Promise<void
         signal,
         onNotice: noticePrinter(json ?? false),
       };
-      const traceparent = process.env['TRACEPARENT'] ?? null;
+      const trace = traceContextOf(process.env[TRACE_VARIABLE]);
+      const traceparent = trace?.traceparent ?? null;
       const submitted = await submitRun(board, options, { priority, tries, traceparent });
       const { run, committed, enqueued } = submitted;
       const { spec: _, ...shown } = run;
@@ -53,7 +56,7 @@ export async function submit(inputs: string[], flags: SubmitFlags): Promise<void
 }
 
 /** Flags of `cluster work`. */
-export interface WorkFlags extends Common {
+export interface WorkFlags extends Common, ObserveFlags {
   readonly run?: string;
   readonly device?: string;
   readonly threads?: number;
@@ -69,21 +72,33 @@ export async function work(flags: WorkFlags): Promise<void> {
   const worker = `${hostname()
     .replace(/[^\w-]/g, '-')
     .slice(0, 40)}-${randomBytes(4).toString('hex')}`;
-  const say = noticePrinter(json);
+  const onNotice = noticePrinter(json);
   const own = { device, threads, workers };
   try {
+    await using observer = await openObserver(flags, worker, onNotice);
+    const { isLog } = observer;
     await onBoard(flags, async (board) => {
       const taken = await takeUnits({
         ...{ board, worker, untilDone, only: run, stop: stop.signal },
         device: device ?? 'as the run',
-        open: ({ spec }) =>
-          openQueueSession(spec as QueuedRefine, {
+        open: ({ id, spec, traceparent }) => {
+          const onActivity = observer.activityOf(id);
+          const trace = traceContextOf(traceparent);
+          return openQueueSession(spec as QueuedRefine, {
             ...Object.fromEntries(Object.entries(own).filter(([, value]) => value !== undefined)),
-            ...{ name: worker, onNotice: say },
-          }),
-        onEvent: (event) => say(lineOf(event)),
+            ...{ name: worker, onNotice: isLog ? say : onNotice },
+            ...(onActivity && { onActivity }),
+            ...(trace && { env: { [TRACE_VARIABLE]: trace.traceparent } }),
+          });
+        },
+        onEvent: (event) => {
+          observer.take(event);
+          const line = isLog ? null : lineOf(event);
+          if (line !== null) onNotice(line);
+        },
       });
       printResult(json, { worker, ...taken }, () => `${count(taken.units)} units done\n`);
+      await observer.linger(stop.signal);
       if (taken.refused.length > 0) process.exitCode = SET_ASIDE;
     });
   } finally {
@@ -91,7 +106,8 @@ export async function work(flags: WorkFlags): Promise<void> {
   }
 }
 
-function lineOf(event: TakeEvent): string {
+/** What people are told of; null for what is for metrics. */
+function lineOf(event: TakeEvent): string | null {
   const { id } = event.run;
   switch (event.kind) {
     case 'run':
@@ -106,6 +122,8 @@ function lineOf(event: TakeEvent): string {
       return `run ${id}, unit ${event.unit}: ${event.code}: ${event.message}`;
     case 'session':
       return `run ${id}: ${event.message}`;
+    case 'jobs':
+      return null;
   }
 }
 

@@ -5,6 +5,7 @@ import { CommanderError } from 'commander';
 import { GristmillError } from '../errors.ts';
 import { printableLines } from '../printable.ts';
 import { placeOfError } from './docs-pages.ts';
+import { failThrough } from './say.ts';
 
 const MAX_CHARS = 20_000;
 /** Codes of flags, or of a file of flags, that cannot have their values. */
@@ -32,6 +33,8 @@ export function reportFailure(error: unknown, json: boolean): number {
   const known = error instanceof GristmillError ? error : null;
   const code = known?.code ?? 'UNEXPECTED';
   const message = error instanceof Error ? error.message : String(error);
+  const exitCode = BAD_USAGE.has(code) ? 2 : 1;
+  if (failThrough(error)) return exitCode;
   if (json) {
     const details = known?.details ?? {};
     const body = { error: { code, message, details, ...(known && { docs: placeOfError(code) }) } };
@@ -43,7 +46,7 @@ export function reportFailure(error: unknown, json: boolean): number {
       process.stderr.write(`${indented(error.stack ?? '')}\n`);
     }
   }
-  return BAD_USAGE.has(code) ? 2 : 1;
+  return exitCode;
 }
 
 /**

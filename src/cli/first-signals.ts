@@ -7,7 +7,7 @@
 export const INTERRUPTED = 130;
 
 /** What is said then. */
-export const INTERRUPTED_LINE = 'gristmill: interrupted: run the same command again\n';
+export const INTERRUPTED_WORDS = 'interrupted: run the same command again';
 
 let leave = (): never => process.exit(INTERRUPTED);
 /** Commands that listen themselves. */
@@ -15,7 +15,7 @@ let nListening = 0;
 
 function onSignal(): void {
   if (nListening > 0) return;
-  process.stderr.write(INTERRUPTED_LINE);
+  process.stderr.write(`gristmill: ${INTERRUPTED_WORDS}\n`);
   leave();
 }
 

@@ -5,8 +5,8 @@
  */
 import { isGristmillError, printable } from '../errors.ts';
 import { native } from '../native/index.ts';
-import { INTERRUPTED, leaveBy, takeSignals } from './first-signals.ts';
-import { say } from './say.ts';
+import { INTERRUPTED, INTERRUPTED_WORDS, leaveBy, takeSignals } from './first-signals.ts';
+import { say, sayAlways } from './say.ts';
 
 leaveBy(() => exitNow());
 let wasInterrupted = false;
@@ -22,7 +22,9 @@ export function onInterrupt(controller: AbortController, what: string): () => vo
     if (controller.signal.aborted) exitNow();
     wasInterrupted = true;
     controller.abort();
-    process.stderr.write(`\ngristmill: ${what}; interrupt again to stop at once\n`);
+    // A terminal shows ^C in this line.
+    if (process.stderr.isTTY) process.stderr.write('\n');
+    sayAlways(`${what}; interrupt again to stop at once`);
   };
   process.on('SIGINT', handler);
   process.on('SIGTERM', handler);
@@ -58,11 +60,16 @@ export async function untilInterrupted(
     await run(controller.signal);
   } catch (error) {
     if (!controller.signal.aborted || !isGristmillError(error, 'ABORTED')) throw error;
-    process.stderr.write(`gristmill: interrupted: ${ended}\n`);
+    sayAlways(`interrupted: ${ended}`);
     process.exitCode = INTERRUPTED;
   } finally {
     restore();
   }
+}
+
+/** Says that a command has ended by an interrupt, where it has no words of its own. */
+export function sayInterrupted(): void {
+  sayAlways(INTERRUPTED_WORDS);
 }
 
 /** Whether a failure is no more than the interrupt of the command. */

@@ -1,8 +1,8 @@
 /** What `gristmill refine --plan` prints. */
 import { printable } from '../errors.ts';
 import { count } from '../figures.ts';
-import type { PlanOverview } from '../refine/run-options.ts';
-import type { RunSummary } from '../refine/statistics.ts';
+
+import type { PlanOverview, RunSummary } from '../refine/statistics.ts';
 
 /** Files that are listed; `--json` lists all. */
 const MAX_FILES = 50;

@@ -10,8 +10,8 @@
 import { Command } from 'commander';
 import { version } from '../version.ts';
 import { reportFailure } from './errors.ts';
-import { INTERRUPTED, INTERRUPTED_LINE } from './first-signals.ts';
-import { isInterrupt, leaveInterrupted } from './interrupt.ts';
+import { INTERRUPTED } from './first-signals.ts';
+import { isInterrupt, leaveInterrupted, sayInterrupted } from './interrupt.ts';
 import { refuseRemotePaths } from './local-paths.ts';
 import { beQuiet } from './say.ts';
 import { inFlags, setUpUsage } from './usage.ts';
@@ -84,7 +84,7 @@ export async function runProgram(): Promise<void> {
     await program.parseAsync(process.argv);
   } catch (error) {
     if (isInterrupt(error)) {
-      process.stderr.write(INTERRUPTED_LINE);
+      sayInterrupted();
       process.exitCode = INTERRUPTED;
     } else {
       process.exitCode = reportFailure(inFlags(error, active), process.argv.includes('--json'));

@@ -8,6 +8,7 @@ import type { RunSummary } from '../refine/statistics.ts';
 import { parseWorker } from '../work/worker-share.ts';
 import { openEvents } from './events.ts';
 import { untilInterrupted } from './interrupt.ts';
+import { type ObserveFlags, openObserver } from './observe.ts';
 import { planTable } from './plan-table.ts';
 import { progressPrinter, summaryTable } from './progress.ts';
 import { printResult, say } from './say.ts';
@@ -18,7 +19,7 @@ const INTERRUPT_WORDS = {
 };
 
 /** Flags of refine. */
-export interface RefineFlags {
+export interface RefineFlags extends ObserveFlags {
   readonly out: string;
   readonly refiner?: RefinerName;
   readonly system?: string;
@@ -85,7 +86,9 @@ export async function refine(inputs: string[], flags: RefineFlags): Promise<void
     });
   }
   const isStream = flags.out === '-' && !flags.plan;
-  const progress = await progressPrinter({ json: flags.json ?? false });
+  await using observer = await openObserver(flags, null, flags.json ? () => undefined : say);
+  const { isLog } = observer;
+  const progress = await progressPrinter({ json: flags.json || isLog });
   await using events = openEvents(flags.eventsFd, isStream);
   const toTable = flags.out !== '-' && !flags.json;
   const shown = toTable && flags.show ? await openBeforeAfter(flags.show) : null;
@@ -97,9 +100,12 @@ export async function refine(inputs: string[], flags: RefineFlags): Promise<void
         onProgress: (told) => {
           progress.update(told);
           events.progress(told);
+          observer.progress(told);
         },
+        ...(observer.onActivity && { onActivity: observer.onActivity }),
         onNotice: (line) => {
-          progress.notice(line);
+          if (isLog) say(line);
+          else progress.notice(line);
           events.notice(line);
         },
         onStreamed: events.streamed,
@@ -112,10 +118,13 @@ export async function refine(inputs: string[], flags: RefineFlags): Promise<void
       if (shown) process.stdout.write(shown.text());
       // Where the rows go to standard output, what is said of them goes to the other.
       if (flags.out !== '-') printResult(flags.json, summary, () => tableOf(summary));
-      else process.stderr.write(flags.json ? `${JSON.stringify(summary)}\n` : tableOf(summary));
+      else if (!isLog)
+        process.stderr.write(flags.json ? `${JSON.stringify(summary)}\n` : tableOf(summary));
       if (summary.interrupted) process.exitCode = 130;
       else if (summary.errors.length > 0) process.exitCode = 3;
       events.ended(summary);
+      observer.ended(summary);
+      await observer.linger(stop);
     });
   } catch (error) {
     throw events.failed(error);
@@ -167,7 +176,14 @@ export function corpusOptions(inputs: string[], flags: RefineFlags): RefineCorpu
     flags;
   const { maxErrors, minKeptRatio, slabs, system, json: _, show: _show, ...others } = rest;
   const { keepScores, keepAllScores, worker, eventsFd: _fd, ...more } = others;
-  const { estimate: _estimate, workersCount: _count, pricePerHour: _price, ...same } = more;
+  const { estimate: _estimate, workersCount: _count, pricePerHour: _price, ...run } = more;
+  const {
+    metricsPort: _port,
+    metricsHost: _host,
+    metricsLinger: _linger,
+    log: _log,
+    ...same
+  } = run;
   const chosen = {
     ...same,
     system: system === undefined ? undefined : readSystem(system),

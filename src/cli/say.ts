@@ -29,10 +29,34 @@ export function printResult(json: boolean | undefined, value: unknown, text: () 
   else show(text());
 }
 
+/** Where what goes to stderr goes instead. */
+export interface Voice {
+  line(text: string): void;
+  failure(error: unknown): void;
+}
+
+let voice: Voice | null = null;
+
+/** Has lines and failures of this process told to `own` from here on. */
+export function speakThrough(own: Voice): void {
+  voice = own;
+}
+
+/** Tells a failure to the voice that is there. @returns false where there is none */
+export function failThrough(error: unknown): boolean {
+  voice?.failure(error);
+  return voice !== null;
+}
+
 /** One line on stderr, with the name of the program in front; nothing with --quiet. */
 export function say(text: string): void {
-  if (quiet) return;
-  process.stderr.write(`gristmill: ${escapeHidden(text)}\n`);
+  if (voice || !quiet) sayAlways(text);
+}
+
+/** The same, with --quiet too. */
+export function sayAlways(text: string): void {
+  if (voice) voice.line(text);
+  else process.stderr.write(`gristmill: ${escapeHidden(text)}\n`);
 }
 
 /** A line on a terminal that the next one replaces. */

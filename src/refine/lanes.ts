@@ -5,6 +5,8 @@
  *
  * Batches never cross a unit and their composition is a function of the unit alone, so the output does not depend on
  * lanes, workers or interruptions. A unit that fails (a corrupt page, say) is thrown away and named; the others go on.
+ *
+ * Beyond 500 lines, as the state that all steps of a run share is its private one.
  */
 import { bytesAt, isNullAt } from '../batch/document-batch.ts';
 import type { SlabPool } from '../batch/slab-pool.ts';
@@ -20,6 +22,7 @@ import {
 } from '../errors.ts';
 import type { ExecutionPool } from '../program/pool.ts';
 import type { ScoreKeeper } from '../scores/keeper.ts';
+import { ActivityTeller, committedWork } from './activity.ts';
 import {
   batchBounds,
   type OpenCore,
@@ -49,6 +52,7 @@ import {
 import { Stopping } from './stopping.ts';
 import { emptyTally, runError, summarise, type Tally, totalRows } from './tally.ts';
 import { type LimitedUnit, queueOf, type UnitQueue, unitsLeft } from './unit-queue.ts';
+import type { UnitRecord } from './unit-record.ts';
 import {
   formatOfUnit,
   type OutputSettings,
@@ -73,6 +77,9 @@ export interface RunSettings {
   readonly keeper?: ScoreKeeper | null;
   /** Kept scores that take the place of models; null where those are asked. */
   readonly reused?: ReusedUnits | null;
+  /** What the run is called outside; and its worker, in the ledger. */
+  readonly name?: string;
+  readonly worker?: string | null;
 }
 
 /** What flows through a lane; the end of a unit, or its failure, travels behind its batches. */
@@ -102,6 +109,8 @@ export class Run {
   readonly #keeper: ScoreKeeper | null;
   readonly #share: readonly CorpusUnit[];
   readonly #reused: ReusedUnits | null;
+  readonly #names: Pick<RunSettings, 'name' | 'worker'>;
+  readonly #activity: ActivityTeller;
   /** Documents that were told, by status. */
   readonly #nTold = new Map<string, number>();
   readonly #planned: { readonly nRows: number | null; readonly nBytes: number };
@@ -116,7 +125,15 @@ export class Run {
     plan: CorpusPlan,
     output: OutputSettings,
     ledger: Ledger,
-    { started, drop, place, keeper = null, reused = null, share = plan.units }: RunSettings,
+    {
+      started,
+      drop,
+      place,
+      keeper = null,
+      reused = null,
+      share = plan.units,
+      ...names
+    }: RunSettings,
   ) {
     this.#share = share;
     this.#options = options;
@@ -131,6 +148,8 @@ export class Run {
     this.#place = place;
     this.#keeper = keeper;
     this.#reused = reused;
+    this.#names = names;
+    this.#activity = new ActivityTeller(options.onActivity);
     this.#planned = {
       nRows: totalRows(share),
       nBytes: share.reduce((sum, unit) => sum + unit.bytes, 0),
@@ -152,6 +171,7 @@ export class Run {
       if (!this.#isInterrupt(error)) throw error;
       this.#tally.interrupted = true;
     }
+    this.#activity.worked(0, 0);
     this.#progress(true);
     const { out } = this.#options;
     const records = [...this.#ledger.committed.values()];
@@ -170,6 +190,16 @@ export class Run {
       found.tokens += counts.promptTokens + counts.newTokens;
     }
     this.#place.onBegun(found);
+    this.#activity.tell(() => {
+      const { name = '', worker = null } = this.#names;
+      const { nRows: rows, nBytes: bytes } = this.#planned;
+      const ahead = this.#place.feed
+        ? { units: null, rows: null, bytes: null }
+        : { units: this.#share.length, rows, bytes };
+      const { device = 'cpu', out } = this.#options;
+      const committed = committedWork(this.#ledger.committed.values(), this.#plan);
+      return { kind: 'run', run: name, worker, device, out, ...ahead, committed };
+    });
     const before = this.#place.before ?? found;
     this.#tally.unitsResumed = before.units;
     this.#tally.rowsResumed = before.rows;
@@ -201,6 +231,7 @@ export class Run {
     if (!record) return;
     this.#committed = addCounts(this.#committed, record.counts);
     this.#tally.bytes += this.#plan.units[unit]!.bytes;
+    this.#tellDone(record, false);
     this.#place.feed?.onCommitted(record, false);
   }
 
@@ -217,19 +248,25 @@ export class Run {
       const judged = mapOrdered(batches, IN_FLIGHT, (item) =>
         attempt(item, (input) =>
           this.#stopping.computing(
-            this.#reused?.judge(item.unit.index, input) ??
-              judgeBatch(opened, input.batch, input.rowStatus, {
-                guard: this.#place.guard,
-                place: { unit: item.unit.index, firstRow: input.firstRow },
-                keeper: this.#keeper,
-                signal: this.#drop,
-              }),
+            this.#activity.timed(
+              'judge',
+              async () =>
+                this.#reused?.judge(item.unit.index, input) ??
+                judgeBatch(opened, input.batch, input.rowStatus, {
+                  guard: this.#place.guard,
+                  place: { unit: item.unit.index, firstRow: input.firstRow },
+                  keeper: this.#keeper,
+                  signal: this.#drop,
+                }),
+            ),
           ),
         ),
       );
       const executed = mapOrdered(judged, IN_FLIGHT, (item) =>
         attempt(item, (_, value: JudgedBatch) =>
-          this.#stopping.computing(executeBatch(opened, value, this.#drop)),
+          this.#stopping.computing(
+            this.#activity.timed('execute', () => executeBatch(opened, value, this.#drop)),
+          ),
         ),
       );
       await this.#write(executed);
@@ -282,7 +319,7 @@ export class Run {
         const upcoming = queue.upcoming();
         if (upcoming) await prepareUnit(this.#plan, upcoming, this.#stopping.giveUp);
         const pulled = pulledFrom(inputPath(this.#plan, unit), unitBatches, this.#place);
-        for await (const input of firstRows(pulled, rowsLeft)) {
+        for await (const input of this.#activity.reading(firstRows(pulled, rowsLeft))) {
           throwIfAborted(this.#drop, 'the run');
           this.#stopping.moved();
           if (unknownLeft !== undefined) unknownLeft -= rowsIn(input);
@@ -301,6 +338,8 @@ export class Run {
       null;
     let failedUnit = -1;
     const begin = async (unit: CorpusUnit) => {
+      const input = inputName(this.#plan, unit);
+      this.#activity.tell(() => ({ kind: 'unit-begun', unit: unit.index, input }));
       await this.#ledger.beginUnit(unit.index);
       const writer = await openUnitWriter(this.#ledger, this.#plan, unit.index, this.#output);
       return { unit, writer, counts: ZERO_COUNTS, since: performance.now() };
@@ -312,6 +351,7 @@ export class Run {
       this.#inFlight.delete(unit.index);
       await this.#ledger.abandonUnit(unit.index);
       if (this.#isInterrupt(error)) {
+        this.#activity.tell(() => ({ kind: 'unit-left', unit: unit.index }));
         this.#tally.interrupted = true;
         return;
       }
@@ -319,9 +359,11 @@ export class Run {
         this.#noteOthers(unit.index);
         return;
       }
+      const failure = runError(inputName(this.#plan, unit), error);
+      this.#activity.tell(() => ({ kind: 'unit-failed', unit: unit.index, ...failure }));
       if (this.#options.failFast || isFatal(error)) throw error;
       this.#place.feed?.onFailed(unit.index, error);
-      this.#tally.errors.push(runError(inputName(this.#plan, unit), error));
+      this.#tally.errors.push(failure);
     };
     try {
       for await (const item of items) {
@@ -338,7 +380,10 @@ export class Run {
           open ??= await begin(unit);
           if (item.kind === 'batch') {
             try {
-              const written = await open.writer.write(item.input, item.value);
+              const { writer } = open;
+              const written = await this.#activity.timed('write', () =>
+                writer.write(item.input, item.value),
+              );
               this.#tellDocuments(item.input, written);
               await this.#place.flushed();
               const rejected = rejectedCounts(item.input.rejected);
@@ -350,8 +395,10 @@ export class Run {
             this.#tally.rows += rowsIn(item.input);
             this.#tally.tokens += item.value.counts.promptTokens + item.value.counts.newTokens;
             this.#inFlight.set(unit.index, open.counts);
+            this.#activity.worked(1, rowsIn(item.input));
           } else {
-            await this.#commit(open);
+            const ended = open;
+            await this.#activity.timed('commit', () => this.#commit(ended));
             open = null;
           }
           this.#progress(false);
@@ -394,7 +441,17 @@ export class Run {
     }
     this.#committed = addCounts(this.#committed, counts);
     this.#tally.bytes += unit.bytes;
-    this.#place.feed?.onCommitted(this.#ledger.committed.get(unit.index)!, true);
+    const record = this.#ledger.committed.get(unit.index)!;
+    this.#tellDone(record, true);
+    this.#place.feed?.onCommitted(record, true);
+  }
+
+  #tellDone(record: UnitRecord, isOurs: boolean): void {
+    this.#activity.tell(() => {
+      const { units: _, ...work } = committedWork([record], this.#plan);
+      const { unit, seconds } = record;
+      return { kind: 'unit-done', unit, isOurs, seconds, ...work };
+    });
   }
 
   /** Whether a unit that failed here is done, as another has won it and thrown the files of this one away. */

@@ -100,6 +100,7 @@ export const REFINE_CORPUS_TABLE: OptionTable<RefineCorpusOptions> = {
   onDocument: callback,
   documentLimit: whole(0),
   onProgress: callback,
+  onActivity: callback,
   onStreamed: callback,
   onNotice: callback,
 };

@@ -2,7 +2,7 @@
 import { describeLeftOut } from '../corpus/inputs.ts';
 import type { CorpusPlan } from '../corpus/types.ts';
 import { counted } from '../figures.ts';
-import type { PlanOverview } from './run-options.ts';
+import type { PlanOverview } from './statistics.ts';
 import { totalRows } from './tally.ts';
 
 /** Failed files that are named; a summary lists all. */

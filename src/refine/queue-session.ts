@@ -22,9 +22,14 @@ export interface QueuedRefine {
 
 /** Options of {@link openQueueSession}. */
 export interface QueueSessionOptions
-  extends Pick<RefineCorpusOptions, 'onNotice' | 'onProgress' | 'device' | 'threads' | 'workers'> {
+  extends Pick<
+    RefineCorpusOptions,
+    'onNotice' | 'onProgress' | 'onActivity' | 'device' | 'threads' | 'workers'
+  > {
   /** Of this process, in the ledger. */
   readonly name: string;
+  /** Variables of the worker's environment besides those of this process. */
+  readonly env?: Readonly<Record<string, string>>;
   /** Script of the worker; tests give another. */
   readonly workerFile?: string;
 }
@@ -37,7 +42,7 @@ interface Waiting {
 /** Starts a worker for a run. */
 export function openQueueSession(
   { options, cwd }: QueuedRefine,
-  { name, workerFile, ...own }: QueueSessionOptions,
+  { name, workerFile, env = {}, ...own }: QueueSessionOptions,
 ): WorkSession {
   /** A unit is handed out twice where its lock has run out under this very worker. */
   const waiting = new Map<number, Waiting[]>();
@@ -52,6 +57,7 @@ export function openQueueSession(
     }
   };
   const feed: RunFeed = {
+    env,
     request: () => ({ name, cwd, units: [...waiting.keys()] }),
     attach: (note) => {
       say = note;

@@ -20,6 +20,7 @@ import { describePlan, planOverview } from './plan-overview.ts';
 import { checkReserved, statusColumns } from './reserved-columns.ts';
 import type { Reuse } from './reuse.ts';
 import type { RunIdentity } from './run-identity.ts';
+import { runNameOf } from './run-name.ts';
 import {
   jsonOptionsOf,
   type ListedInputs,
@@ -110,7 +111,10 @@ export async function runHere(
     signal: options.signal,
   });
   try {
-    const settings = { started, drop, place, keeper, reused, share };
+    const settings = {
+      ...{ started, drop, place, keeper, reused, share },
+      ...{ name: runNameOf(identity, out), worker: name ?? null },
+    };
     const run = new Run(options, resolved, plan, output, ledger, settings);
     const outcome = { ...(await run.execute()), ...(worker && { worker }) };
     await ledger.leave(outcome);

@@ -2,9 +2,9 @@
  * What a run is asked, and how it says how far it is.
  */
 import type { PlanOptions } from '../corpus/plan.ts';
-import type { LeftOut } from '../corpus/types.ts';
 import type { Status } from '../program/types.ts';
 import type { WorkerShare } from '../work/worker-share.ts';
+import type { RunActivity } from './activity.ts';
 import type { RefineOptions } from './refine-options.ts';
 
 /** Options of {@link refineCorpus}. */
@@ -100,6 +100,8 @@ export interface RefineCorpusOptions extends RefineOptions {
   /** Documents of each status that `onDocument` is told of, at most; default all. */
   readonly documentLimit?: number;
   readonly onProgress?: (progress: RefineProgress) => void;
+  /** Told of units and batches, for metrics and logs. */
+  readonly onActivity?: (activity: RunActivity) => void;
   /** With `out: '-'`: told when the stream has begun, and of each answer once it is on its way to its reader. */
   readonly onStreamed?: (event: StreamEvent) => void;
   /** One line that a person should see: random models, restarts, the plan. */
@@ -179,32 +181,6 @@ export type StreamEvent =
       readonly dropped: number;
       readonly failed: number;
     };
-
-/** A plan as a run tells of it. */
-export interface PlanOverview {
-  readonly units: number;
-  /** Null where a format does not tell before reading. */
-  readonly rows: number | null;
-  readonly bytes: number;
-  readonly textColumn: string;
-  readonly idColumn: string | null;
-  readonly files: readonly {
-    readonly path: string;
-    readonly format: string;
-    readonly bytes: number;
-    readonly rows: number | null;
-    readonly units: number;
-    /** Index into {@link PlanOverview.schemas}. */
-    readonly schema: number;
-  }[];
-  readonly schemas: readonly {
-    readonly family: string;
-    readonly columns: readonly { readonly name: string; readonly type: string }[];
-  }[];
-  /** Columns from the names of folders. */
-  readonly partitions: readonly { readonly name: string; readonly type: string }[];
-  readonly leftOut: LeftOut;
-}
 
 /** Defaults of {@link RefineCorpusOptions}. */
 export const REFINE_DEFAULTS = Object.freeze({

@@ -1,6 +1,7 @@
 /** What a run's worker is asked and tells; see run.ts and run-worker.ts. */
 
 import type { WireError } from '../work/wire-error.ts';
+import type { RunActivity } from './activity.ts';
 import type {
   RefineCorpusOptions,
   RefinedRow,
@@ -13,7 +14,14 @@ import type { RefineCounts } from './statistics.ts';
 /** Options as they cross over: without functions and signals. */
 export type SentOptions = Omit<
   RefineCorpusOptions,
-  'signal' | 'stop' | 'onNotice' | 'onProgress' | 'onStreamed' | 'onDocument' | 'isolate'
+  | 'signal'
+  | 'stop'
+  | 'onNotice'
+  | 'onProgress'
+  | 'onActivity'
+  | 'onStreamed'
+  | 'onDocument'
+  | 'isolate'
 >;
 
 /** What a worker is asked. */
@@ -21,6 +29,7 @@ export interface RunRequest {
   readonly options: SentOptions;
   readonly wantsDocuments: boolean;
   readonly wantsProgress: boolean;
+  readonly wantsActivity: boolean;
   /** Null for the first worker of a run. */
   readonly before: RunBefore | null;
   /** Null for a run that takes the units of its plan by itself. */
@@ -60,6 +69,7 @@ export interface SentRow extends Pick<RefinedRow, 'id' | 'row' | 'status' | 'rea
 export type RunTold =
   | { readonly notice: string }
   | { readonly progress: RefineProgress }
+  | { readonly activity: RunActivity }
   | { readonly streamed: StreamEvent }
   | { readonly begun: Omit<RunBefore, 'elapsedMs'> }
   | { readonly documents: readonly SentRow[] }

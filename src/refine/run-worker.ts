@@ -30,7 +30,7 @@ async function run(
 ): Promise<RunSummary> {
   const trace = process.env['GRISTMILL_TRACE_BYTES'];
   if (trace) native().traceBytes(trace);
-  const { options, wantsDocuments, wantsProgress, before } = request;
+  const { options, wantsDocuments, wantsProgress, wantsActivity, before } = request;
   if (request.feed) enter(request.feed);
   const tell = (told: RunTold): Promise<void> => call.tell({ told } satisfies WorkerTold<RunTold>);
   const stop = new AbortController();
@@ -55,6 +55,7 @@ async function run(
       stop: stop.signal,
       onNotice: (notice) => void tell({ notice }),
       ...(wantsProgress && { onProgress: (progress) => void tell({ progress }) }),
+      ...(wantsActivity && { onActivity: (activity) => void tell({ activity }) }),
       ...(wantsDocuments && { onDocument }),
     },
     {

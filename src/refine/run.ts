@@ -49,6 +49,8 @@ export async function refineCorpus(asked: RefineCorpusOptions): Promise<RunSumma
 export interface RunFeed {
   /** What a worker is told that begins, the first one or one that takes over. */
   request(): FeedRequest;
+  /** Variables of the worker's environment besides those of this process. */
+  readonly env?: Readonly<Record<string, string>>;
   /** Given how to speak to the worker, before it begins. */
   attach(note: (note: FeedNote) => void): void;
   onFed(fed: FedUnit): void;
@@ -65,6 +67,7 @@ export async function inWorker(
     stop,
     onNotice,
     onProgress,
+    onActivity,
     onStreamed,
     onDocument,
     isolate: _,
@@ -82,6 +85,7 @@ export async function inWorker(
       notices.add(told.notice);
       onNotice?.(told.notice);
     } else if ('progress' in told) onProgress?.(told.progress);
+    else if ('activity' in told) onActivity?.(told.activity);
     else if ('streamed' in told) onStreamed?.(told.streamed);
     else if ('begun' in told) before ??= told.begun;
     else if ('fed' in told) feed?.onFed(told.fed);
@@ -96,18 +100,23 @@ export async function inWorker(
   const { result, note } = supervise<RunRequest, RunTold>({
     file: workerFile,
     hasStreams: isStream || readsStream,
+    ...(feed?.env && { env: feed.env }),
     request: () => {
       nWorkers++;
       return {
         options: rest,
         wantsDocuments: onDocument !== undefined,
         wantsProgress: onProgress !== undefined,
+        wantsActivity: onActivity !== undefined,
         before: before && { ...before, elapsedMs: performance.now() - started },
         feed: feed?.request() ?? null,
       };
     },
     onTold,
-    onDeath: (exit) => onNotice?.(`the worker on ${device} died (${exit}) and was started again`),
+    onDeath(exit) {
+      onActivity?.({ kind: 'died', exit });
+      onNotice?.(`the worker on ${device} died (${exit}) and was started again`);
+    },
     // The plan has read of a stream already, while nothing is written before the models are there.
     onlyDeath: (death) => (readsStream || (isStream && !death.isAtStart) ? streamCut(death) : null),
     device,

@@ -1,9 +1,8 @@
 /**
  * Counts of a run: what came in, what became of it and why. Sums over units give the run's summary.
  */
-
+import type { LeftOut } from '../corpus/types.ts';
 import type { WorkerShare } from '../work/worker-share.ts';
-import type { PlanOverview } from './run-options.ts';
 
 /** Counts of one unit, or of any number of units added up. */
 export interface RefineCounts {
@@ -50,6 +49,32 @@ export interface RunSummary extends RefineCounts {
     readonly code: string;
     readonly message: string;
   }[];
+}
+
+/** A plan as a run tells of it. */
+export interface PlanOverview {
+  readonly units: number;
+  /** Null where a format does not tell before reading. */
+  readonly rows: number | null;
+  readonly bytes: number;
+  readonly textColumn: string;
+  readonly idColumn: string | null;
+  readonly files: readonly {
+    readonly path: string;
+    readonly format: string;
+    readonly bytes: number;
+    readonly rows: number | null;
+    readonly units: number;
+    /** Index into {@link PlanOverview.schemas}. */
+    readonly schema: number;
+  }[];
+  readonly schemas: readonly {
+    readonly family: string;
+    readonly columns: readonly { readonly name: string; readonly type: string }[];
+  }[];
+  /** Columns from the names of folders. */
+  readonly partitions: readonly { readonly name: string; readonly type: string }[];
+  readonly leftOut: LeftOut;
 }
 
 /** What documents and lines had to score; null where a stage did not run, or did not score. */

@@ -7,6 +7,7 @@
  * more is read. A batch is cut inside, so that its size bounds memory only by its own bytes and those of its answer; who writes
  * a batch and then reads needs no second thread.
  */
+import { randomBytes } from 'node:crypto';
 import { type ByteViews, NULL_VIEW } from '../batch/byte-views.ts';
 import { STDIN } from '../corpus/formats.ts';
 import { keptMetadata } from '../corpus/metadata.ts';
@@ -17,6 +18,7 @@ import { openAnswerSink, openSink } from '../corpus/sink.ts';
 import type { CorpusColumn, CorpusPlan, CorpusUnit, UnitBatch } from '../corpus/types.ts';
 import { openUnit } from '../corpus/unit.ts';
 import { anyOf, GristmillError, isGristmillError } from '../errors.ts';
+import { ActivityTeller, committedWork } from './activity.ts';
 import { batchBounds, openCore, openExecution, openSlabs, type ResolvedRefiner } from './core.ts';
 import { parseDevices } from './devices.ts';
 import { pulledFrom } from './input-waits.ts';
@@ -83,6 +85,11 @@ export async function streamRun(
     throw error;
   });
   place.onRunning();
+  const activity = new ActivityTeller(options.onActivity);
+  activity.tell(() => ({
+    ...{ kind: 'run', run: randomBytes(6).toString('hex'), worker: null, device, out: '-' },
+    ...{ units: null, rows: null, bytes: null, committed: committedWork([], plan) },
+  }));
   async function* read(): AsyncGenerator<Piece> {
     let rowsLeft = options.limit ?? Number.POSITIVE_INFINITY;
     for (const unit of plan.units) {
@@ -97,7 +104,7 @@ export async function streamRun(
       });
       const pulled = pulledFrom(file, batches, place);
       let isInside = false;
-      for await (const input of firstRows(pulled, rowsLeft)) {
+      for await (const input of activity.reading(firstRows(pulled, rowsLeft))) {
         // What has begun to be answered is in flight.
         if (options.signal?.aborted && !isInside) {
           interrupted = true;
@@ -131,8 +138,10 @@ export async function streamRun(
       const refuse = (row: number, problem: ValueProblem): void => {
         refused.set(row, problem);
       };
-      await place.waiting('output', () =>
-        sink.write({ text: texts, rows: staying, carry, extra, refuse }),
+      await activity.timed('write', () =>
+        place.waiting('output', () =>
+          sink.write({ text: texts, rows: staying, carry, extra, refuse }),
+        ),
       );
       place.onWritten();
       await rejected.write(file, await refusedRows(input, plan.textColumn, refused));
@@ -140,22 +149,29 @@ export async function streamRun(
       rows.release();
       input.batch.release();
       input.carry.release();
-      return addCounts(written.counts, rejectedCounts(input.rejected));
+      const counts = addCounts(written.counts, rejectedCounts(input.rejected));
+      activity.worked(1, counts.rowsIn);
+      activity.tell(() => ({ kind: 'written', counts }));
+      return counts;
     };
     const refined = (pieces: AsyncIterable<Piece>) => {
       const judged = mapOrdered(pieces, IN_FLIGHT, async (piece) => ({
         piece,
         judged: await stopping.computing(
-          judgeBatch(core, piece.input.batch, piece.input.rowStatus, {
-            guard: place.guard,
-            place: { unit: piece.unit.index, firstRow: piece.input.firstRow },
-            signal: drop,
-          }),
+          activity.timed('judge', () =>
+            judgeBatch(core, piece.input.batch, piece.input.rowStatus, {
+              guard: place.guard,
+              place: { unit: piece.unit.index, firstRow: piece.input.firstRow },
+              signal: drop,
+            }),
+          ),
         ),
       }));
       return mapOrdered(judged, IN_FLIGHT, async ({ piece, judged }) => ({
         piece,
-        rows: await stopping.computing(executeBatch(core, judged, drop)),
+        rows: await stopping.computing(
+          activity.timed('execute', () => executeBatch(core, judged, drop)),
+        ),
       }));
     };
     const pieces = read();

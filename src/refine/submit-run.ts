@@ -1,14 +1,13 @@
 /** Putting a refining of a corpus on a board, for workers of any number and place. */
-import { createHash, randomBytes } from 'node:crypto';
-import { resolve } from 'node:path';
-import { remoteScheme } from '../corpus/storage/addresses.ts';
+import { randomBytes } from 'node:crypto';
 import { checkOptions, given, refuseOption } from '../options.ts';
-import { outputAddress, outputStore } from '../work/open-output.ts';
+import { outputStore } from '../work/open-output.ts';
 import type { Board, BoardRun } from '../work/queue/board.ts';
-import { committedUnits, openLedger, runIdOf } from './ledger.ts';
+import { committedUnits, openLedger } from './ledger.ts';
 import { REFINE_CORPUS_TABLE } from './option-tables.ts';
 import type { QueuedRefine } from './queue-session.ts';
 import { prepareRun } from './run-here.ts';
+import { placeOf, runNameOf } from './run-name.ts';
 import type { RefineCorpusOptions } from './run-options.ts';
 
 /** Options of {@link submitRun}. */
@@ -41,7 +40,8 @@ export async function submitRun(
   { priority = 0, tries = 3, traceparent = null }: SubmitRunOptions = {},
 ): Promise<SubmittedRun> {
   checkOptions('submitRun', asked, REFINE_CORPUS_TABLE, ['inputs', 'out']);
-  const { signal, stop: _, onNotice, onProgress: _progress, ...options } = given(asked);
+  const { signal, stop: _, onNotice, onProgress: _progress, ...rest } = given(asked);
+  const { onActivity: _activity, ...options } = rest;
   for (const name of ['worker', 'limit', 'rejected'] as const) {
     if (options[name] !== undefined) refuseOption(name, 'none in a run for a queue', options[name]);
   }
@@ -53,10 +53,7 @@ export async function submitRun(
   (await openLedger(options.out, identity, { member, onNotice, signal })).close();
   const done = new Set(await committedUnits(await outputStore(options.out)));
   const place = placeOf(options.out);
-  const id = createHash('sha256')
-    .update(`${runIdOf(identity)}\n${place}`)
-    .digest('hex')
-    .slice(0, 12);
+  const id = runNameOf(identity, options.out);
   const spec: QueuedRefine = { options, cwd: process.cwd() };
   const run: BoardRun = {
     ...{ id, out: place, priority, tries, traceparent, spec },
@@ -68,11 +65,6 @@ export async function submitRun(
     for (const { index } of plan.units) if (!done.has(index)) yield index;
   };
   return { run, committed: done.size, enqueued: await board.enqueue(run, left()) };
-}
-
-/** An output as the board names it: the same from every working folder, and without what it takes to get in. */
-export function placeOf(out: string): string {
-  return remoteScheme(out) === null ? resolve(out) : outputAddress(out);
 }
 
 /**

@@ -24,6 +24,8 @@ export interface ChildOptions {
   readonly hasStreams?: boolean;
   /** An open file that the child finds as {@link SHARED_DESCRIPTOR}. */
   readonly shared?: number | null;
+  /** Variables besides those of this process. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 /** A started child. */
@@ -43,7 +45,7 @@ export interface Child {
 export function startChild(
   file: string,
   onEnd: (exit: string) => void,
-  { hasStreams = false, shared = null }: ChildOptions = {},
+  { hasStreams = false, shared = null, env = {} }: ChildOptions = {},
 ): Child {
   const own = hasStreams ? 'inherit' : 'ignore';
   const started = fork(file, [String(process.pid)], {
@@ -51,7 +53,7 @@ export function startChild(
     execArgv: [],
     stdio: [own, own, 'pipe', 'ipc', ...(shared === null ? [] : [shared])],
     // The message of an abort is what is wanted, not a debugger that looks for the place.
-    env: { ...process.env, GGML_NO_BACKTRACE: '1' },
+    env: { ...process.env, ...env, GGML_NO_BACKTRACE: '1' },
   });
   const isOwned = !isMainThread && started.pid !== undefined;
   const owned = isOwned ? new (native().OwnedChild)(started.pid) : null;

@@ -59,6 +59,8 @@ export interface SuperviseOptions<Request, Told> {
   readonly file: string;
   /** Gives it this process's standard input and output. */
   readonly hasStreams?: boolean;
+  /** Variables of its environment besides those of this process. */
+  readonly env?: Readonly<Record<string, string>>;
   /** What it is asked, made anew for every worker. */
   request(): Request;
   /** Told what the worker says. */
@@ -131,8 +133,8 @@ class Supervisor<Request, Told> {
   constructor(options: SuperviseOptions<Request, Told>) {
     this.#options = options;
     this.#position = openPositionFile();
-    const { file, hasStreams = false } = options;
-    this.#service = new Service({ file, hasStreams, shared: this.#position });
+    const { file, hasStreams = false, env = {} } = options;
+    this.#service = new Service({ file, hasStreams, env, shared: this.#position });
   }
 
   note(note: unknown): void {

@@ -5,6 +5,7 @@ import type { FinishFlags } from '../cluster-finish.ts';
 import type { Common, Control, StatusFlags, SubmitFlags, WorkFlags } from '../cluster-queue.ts';
 import { wholeNumber } from '../flags.ts';
 import { withExamples } from '../help.ts';
+import { OBSERVER_FLAGS, withObservers } from './observe.ts';
 import { refineCommand } from './refine.ts';
 
 /** Flags of refine that say nothing to workers. */
@@ -20,6 +21,7 @@ const ALONE = new Set([
   '--estimate',
   '--workers-count',
   '--price-per-hour',
+  ...OBSERVER_FLAGS,
 ]);
 
 /** The `cluster` command. */
@@ -92,6 +94,7 @@ function workCommand(): Command {
     .optionsGroup('Output:')
     .option('--json', 'print one JSON object at the end')
     .action(async (flags: WorkFlags) => (await import('../cluster-queue.ts')).work(flags));
+  withObservers(command);
   return withExamples(command, [
     ['gristmill cluster work --until-done', 'with the server of GRISTMILL_REDIS_URL'],
   ]);

@@ -5,6 +5,7 @@ import { NAMED_REFINERS } from '../../refine/refiner-names.ts';
 import { number, share, wholeNumber, workerFlag } from '../flags.ts';
 import { withExamples } from '../help.ts';
 import { refine } from '../refine.ts';
+import { withObservers } from './observe.ts';
 
 const seconds = number('a number of at least 0', (v) => v >= 0 && Number.isFinite(v));
 
@@ -164,6 +165,7 @@ export function refineCommand(): Command {
     .option('--fail-fast', 'stop at the first bad file')
     .addOption(workerFlag())
     .action(refine);
+  withObservers(command);
   return withExamples(command, [
     ['gristmill refine corpus/ --out refined', 'both stages with the default refiners'],
     [

@@ -13,7 +13,7 @@
 import { hostname } from 'node:os';
 import type { Job, Worker } from 'bullmq';
 import { GristmillError, isGristmillError } from '../../errors.ts';
-import { Board, type BoardRun, type UnitJob } from './board.ts';
+import { Board, type BoardRun, type JobCounts, type UnitJob } from './board.ts';
 import { Overdue } from './overdue.ts';
 
 /** A unit's lock lasts so long after its worker's last sign; renewed at half of it. */
@@ -98,7 +98,9 @@ export type TakeEvent =
       readonly code: string;
       readonly message: string;
     }
-  | { readonly kind: 'session'; readonly run: BoardRun; readonly message: string };
+  | { readonly kind: 'session'; readonly run: BoardRun; readonly message: string }
+  /** How many units stand where; told as often as it is looked. */
+  | { readonly kind: 'jobs'; readonly run: BoardRun; readonly jobs: JobCounts };
 
 /** What a worker has done. */
 export interface Taken {
@@ -235,7 +237,9 @@ async function workOn(
         await sign();
       }
       await pause(LOOK_MS, stop, session.ended);
-      const { waiting, active, delayed } = await board.jobs(run.id);
+      const jobs = await board.jobs(run.id);
+      onEvent?.({ kind: 'jobs', run, jobs });
+      const { waiting, active, delayed } = jobs;
       if (waiting + active + delayed === 0 || (await board.state(run.id)) !== 'open') break;
       if (delayed > 0) await overdue.promote();
       const next = only === undefined ? await chooseRun(board, refused, only) : run;
