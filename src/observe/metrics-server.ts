@@ -25,9 +25,11 @@ export async function serveMetrics(
     if (request.method !== 'GET' && request.method !== 'HEAD') {
       return void response.writeHead(405, { allow: 'GET, HEAD' }).end();
     }
+    // Who waits from here on is not told by what is gathered now.
+    const told = onScraped;
     const body = await registry.metrics();
     response.writeHead(200, { 'content-type': registry.contentType, 'cache-control': 'no-store' });
-    response.end(request.method === 'HEAD' ? undefined : body, onScraped);
+    response.end(request.method === 'HEAD' ? undefined : body, told);
   };
   const server = createServer({ maxHeaderSize: 16_384 }, (request, response) => {
     answer(request, response).catch(() => response.destroy());

@@ -71,7 +71,14 @@ async function scrapes(started: Started, onScrape: () => void = () => undefined)
   const all: Map<string, number>[] = [];
   for (let isLast = false; !isLast; ) {
     isLast = isPrinted;
-    all.push(seriesOf(await (await fetch(url)).text()));
+    try {
+      all.push(seriesOf(await (await fetch(url)).text()));
+    } catch (error) {
+      // It waits for one scrape behind its end, which the one before was.
+      await started.finished;
+      if (!isPrinted) throw error;
+      break;
+    }
     onScrape();
     await sleep(20);
   }
