@@ -9,7 +9,7 @@
  *
  * Objects stay in build/cuda between runs; from nothing it takes about an hour on two cores. `--fast` (part of .ci/run) does 1 and
  * 2, compiles those files of ours that know of devices and one of ggml-cuda's, and links that one against the toolkit. Where PyPI
- * cannot be reached it says so and checks nothing; everything else that does not hold is an error.
+ * cannot be reached, or Python makes no environments, it says so and checks nothing; everything else that does not hold is an error.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import {
@@ -102,7 +102,13 @@ function fetchToolkit() {
     rmSync(cache, { recursive: true, force: true });
     mkdirSync(cache, { recursive: true });
     say('fetching the toolkit: 300 MB');
-    execFileSync('python3', ['-m', 'venv', venv], { stdio: 'inherit' });
+    if (spawnSync('python3', ['-m', 'venv', venv], { stdio: 'inherit' }).status !== 0) {
+      console.error(
+        'check:cuda: NOT CHECKED: no virtual environment; run: apt-get install -y python3-venv',
+      );
+      rmSync(cache, { recursive: true, force: true });
+      return null;
+    }
     const pip = spawnSync(
       join(venv, 'bin', 'pip'),
       ['install', '--quiet', '--disable-pip-version-check', ...WHEELS],
