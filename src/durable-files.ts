@@ -11,8 +11,20 @@ export { syncFolder } from './pending-file.ts';
 
 /** Reads a JSON file of a ledger. @throws RUN_LEDGER_INVALID */
 export function readLedgerJson(file: string): unknown {
+  let text: string;
   try {
-    return JSON.parse(readFileSync(file, 'utf8'));
+    text = readFileSync(file, 'utf8');
+  } catch (cause) {
+    const reason = (cause as Error).message;
+    throw new GristmillError('RUN_LEDGER_INVALID', { file, reason }, { cause });
+  }
+  return parseLedgerJson(file, text);
+}
+
+/** The value of a JSON file of a ledger that has been read. @throws RUN_LEDGER_INVALID */
+export function parseLedgerJson(file: string, text: string): unknown {
+  try {
+    return JSON.parse(text);
   } catch (cause) {
     const reason = (cause as Error).message;
     throw new GristmillError('RUN_LEDGER_INVALID', { file, reason }, { cause });

@@ -83,6 +83,8 @@ export const ERRORS = {
   // inspector
   INSPECT_PORT_FAILED: 'port {port} of 127.0.0.1: {reason}',
   METRICS_PORT_FAILED: 'metrics on port {port} of {host}: {reason}',
+  INSPECT_NO_FOLDER:
+    '{out} lies in a bucket, where a journal cannot be appended to: judgements need a folder of this machine, which --judgements names',
   INSPECT_NOT_BUILT: '{file} is missing: run `npm run build`',
   // corpus: storages
   STORAGE_ADDRESS_INVALID: '{path} is no address: expected {expected}',

@@ -15,6 +15,7 @@ export {
   GristmillError,
   isGristmillError,
 } from './errors.ts';
+export { type Inspector, type InspectorOptions, openInspector } from './inspect/server.ts';
 export { type Decision, decideDocument } from './program/decide.ts';
 export type { Dialect } from './program/dialect.ts';
 export { DIALECTS } from './program/dialects.ts';
@@ -44,6 +45,7 @@ export { WINDOW_EXECUTE_DEFAULTS, type WindowExecuteOptions } from './program/wi
 export type { CommittedWork, RunActivity, Stage } from './refine/activity.ts';
 export { type CompareOptions, compareRuns, type RunComparison } from './refine/compare.ts';
 export { type EstimateOptions, estimateRefine, type RefineEstimate } from './refine/estimate.ts';
+export type { FinishedRow, RowStatus } from './refine/finished-run.ts';
 export { type KeptScores, openScores } from './refine/kept-scores.ts';
 export type { Profile } from './refine/profile.ts';
 export { PROFILES } from './refine/profiles.ts';
@@ -70,4 +72,21 @@ export {
   type RefineProgress,
 } from './refine/run-options.ts';
 export type { RefineCounts, RunSummary } from './refine/statistics.ts';
+export {
+  type ChosenOptions,
+  type ChosenRow,
+  type RowCondition,
+  rowCondition,
+  showRun,
+} from './report/chosen-rows.ts';
+export type { Dossier, DossierGroup, DossierStep } from './report/dossier.ts';
+export type { SampleOptions } from './report/refine-sample.ts';
+export {
+  type DossierOptions,
+  dossierOfRun,
+  type ReportedRun,
+  type ReportRunOptions,
+  reportRun,
+} from './report/report.ts';
+export type { RunKind } from './report/run-kinds.ts';
 export { version } from './version.ts';

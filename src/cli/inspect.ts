@@ -7,16 +7,23 @@ import { say } from './say.ts';
 /** Flags of `gristmill inspect`. */
 export interface InspectFlags {
   readonly port: number;
+  readonly judgements?: string;
   readonly open?: boolean;
   readonly json?: boolean;
 }
 
 /** The action of `gristmill inspect`. */
-export async function inspect(dir: string, { port, open, json }: InspectFlags): Promise<void> {
+export async function inspect(
+  dir: string,
+  { port, judgements, open, json }: InspectFlags,
+): Promise<void> {
   await untilInterrupted(
     { ending: 'closing the inspector', ended: 'what was judged is kept' },
     async (signal) => {
-      const inspector = await openInspector({ dir, port });
+      const inspector = await openInspector({
+        ...{ dir, port },
+        ...(judgements !== undefined && { judgements }),
+      });
       try {
         const { url } = inspector;
         const said = json ? JSON.stringify({ url, port: inspector.port }) : `${url}`;

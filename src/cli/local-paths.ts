@@ -7,11 +7,28 @@ import { localPath, type PathUse } from '../local-path.ts';
 const PATH_VALUE = /[<|[](?:dir|file|gguf|path|[\w-]+\.json)(?:\.\.\.)?[>\]]/;
 /** Written into files for other programs, which may well read from a bucket. */
 const OTHERS = new Set(['--paths', '--replay-paths']);
-const OUTPUTS = new Set(['--out', '--svg', '--png', '--cache', '--schedule-csv', '--proposal']);
+const OUTPUTS = new Set([
+  '--out',
+  '--judgements',
+  '--html',
+  '--svg',
+  '--png',
+  '--cache',
+  '--schedule-csv',
+  '--proposal',
+]);
 /** Arguments that are no paths: a repository of the hub. */
 const NO_PATHS = new Set(['repo']);
 /** Commands whose inputs are read through storages (src/corpus/storage). */
 const REMOTE_INPUTS = new Set(['refine']);
+/** Arguments and options that are runs to be read, which may lie where there are listings. */
+const RUNS: Readonly<Record<string, readonly string[]>> = {
+  refine: ['--reuse'],
+  inspect: ['dir'],
+  report: ['dir'],
+  show: ['dir'],
+  compare: ['first', 'second'],
+};
 /** Commands whose outputs may lie in a bucket. */
 const BUCKET_OUTPUTS = new Set(['refine', 'finish']);
 
@@ -26,7 +43,7 @@ export function refuseRemotePaths(command: Command): void {
     if (!isPathOption(option)) continue;
     const isBucket =
       option.long === '--out' && BUCKET_OUTPUTS.has(command.name()) && isBucketPath(value);
-    if (isBucket) continue;
+    if (isBucket || isListedRun(command, option.long ?? '', value)) continue;
     check(value, OUTPUTS.has(option.long ?? '') ? 'output' : 'input', option.long ?? option.flags);
   }
   command.registeredArguments.forEach((argument: Argument, at) => {
@@ -34,9 +51,16 @@ export function refuseRemotePaths(command: Command): void {
     const given: unknown = command.processedArgs[at];
     if (argument.name() === 'out' && BUCKET_OUTPUTS.has(command.name()) && isBucketPath(given))
       return;
+    if (isListedRun(command, argument.name(), given)) return;
     const readsRemote = REMOTE_INPUTS.has(command.name()) && argument.name() === 'inputs';
     check(command.processedArgs[at], 'input', 'input', readsRemote);
   });
+}
+
+function isListedRun(command: Command, name: string, value: unknown): boolean {
+  if (typeof value !== 'string' || !RUNS[command.name()]?.includes(name)) return false;
+  const scheme = remoteScheme(value);
+  return scheme === 's3' || scheme === 'hf';
 }
 
 function isBucketPath(value: unknown): boolean {

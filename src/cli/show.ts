@@ -1,11 +1,10 @@
 /** `gristmill show`: documents of a finished run before and after, in the terminal. */
 import { spawn } from 'node:child_process';
-import { FinishedRun } from '../refine/finished-run.ts';
 import {
   type ChosenOptions,
   type ChosenRow,
-  chosenRows,
   rowCondition,
+  showRun,
 } from '../report/chosen-rows.ts';
 import { type ColourChoice, painter, wantsColour } from './colour.ts';
 import { untilInterrupted } from './interrupt.ts';
@@ -43,7 +42,7 @@ async function show(dir: string, flags: ShowFlags, signal: AbortSignal): Promise
     ...(seed !== undefined && { seed }),
     ...(sort !== undefined && { sort }),
   };
-  const documents = await chosenRows(FinishedRun.open(dir), wanted);
+  const documents = await showRun(dir, wanted);
   if (json) {
     const plain = documents.map(
       ({ row: { values: _, original: __, text: ___, ...row }, ...texts }) => {

@@ -81,7 +81,7 @@ export async function takeAhead(file: SourceFile, unit: CorpusUnit): Promise<Sta
 export async function stagedChunks(
   path: string,
   footer: FileMetaData,
-  unit: CorpusUnit,
+  unit: Pick<CorpusUnit, 'rowGroupStart' | 'rowGroupEnd'>,
   leaves: readonly number[],
   signal?: AbortSignal,
 ): Promise<StagedFile> {

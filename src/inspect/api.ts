@@ -4,6 +4,7 @@
  */
 import { basename, resolve } from 'node:path';
 import * as z from 'zod';
+import { remoteScheme } from '../corpus/storage/addresses.ts';
 import type { FinishedRun } from '../refine/finished-run.ts';
 import { ALL_REASONS } from '../refine/reasons.ts';
 import { blindFigures } from './blind.ts';
@@ -64,10 +65,10 @@ export class InspectorApi {
   readonly #judgements: Judgements;
   readonly #routes: ReadonlyMap<string, Route>;
 
-  private constructor(run: FinishedRun, store: IndexStore) {
+  private constructor(run: FinishedRun, store: IndexStore, judgements: Judgements) {
     this.#reader = new RunReader(run);
     this.#store = store;
-    this.#judgements = Judgements.open(run);
+    this.#judgements = judgements;
     this.#routes = new Map<string, Route>([
       ['GET /api/run', () => json(this.#summary())],
       ['GET /api/state', (request) => this.#state(request)],
@@ -98,9 +99,13 @@ export class InspectorApi {
     ]);
   }
 
-  /** @throws INSPECT_NOT_BUILT, RUN_OUTPUT_FAILED */
-  static open(run: FinishedRun): InspectorApi {
-    return new InspectorApi(run, IndexStore.open(run.out));
+  /**
+   * @param judgements folder of judgements; default: in the run's
+   * @throws INSPECT_NOT_BUILT, RUN_OUTPUT_FAILED
+   */
+  static open(run: FinishedRun, judgements?: string): InspectorApi {
+    const journal = Judgements.open(run, judgements);
+    return new InspectorApi(run, IndexStore.open(run.out), journal);
   }
 
   async answer(request: ApiRequest): Promise<Reply> {
@@ -119,7 +124,7 @@ export class InspectorApi {
     const { out, identity, counts, units, isWhole, columns } = this.#reader.run;
     const { options, versions, thresholds, models, inputs } = identity;
     return {
-      name: basename(resolve(out)),
+      name: remoteScheme(out) === null ? basename(resolve(out)) : basename(out),
       ...{ out, options, versions, thresholds, counts, isWhole, columns },
       run: this.#judgements.run,
       models: Object.fromEntries(
@@ -138,7 +143,7 @@ export class InspectorApi {
   async #state({ parameters }: ApiRequest): Promise<Reply> {
     const known = Number(parameters.get('version') ?? -1);
     await this.#store.change(known, LONG_POLL_MS);
-    this.#reader.refresh();
+    await this.#reader.refresh();
     const { version, progress } = this.#store;
     const { units, identity, counts, isWhole } = this.#reader.run;
     return json({

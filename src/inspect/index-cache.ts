@@ -9,6 +9,7 @@
 import { closeSync, openSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import * as z from 'zod';
+import { remoteScheme } from '../corpus/storage/addresses.ts';
 import { makeFolder } from '../local-path.ts';
 import { PendingFile } from '../pending-file.ts';
 import type { FinishedRun } from '../refine/finished-run.ts';
@@ -63,8 +64,9 @@ function filesOf(run: FinishedRun, unit: number): string {
     .join(' ');
 }
 
-/** Reads what there is of use; null for nothing. */
+/** Reads what there is of use; null for nothing, as of a run in a bucket. */
 export function readIndex(run: FinishedRun): CachedIndex | null {
+  if (remoteScheme(run.out) !== null) return null;
   let descriptor: number;
   try {
     descriptor = openSync(pathOf(run), 'r');
@@ -117,6 +119,7 @@ function readWhole(descriptor: number, into: Uint8Array, position: number): void
 
 /** Keeps an index; a folder that cannot be written to keeps none. @returns whether it was written */
 export function writeIndex(run: FinishedRun, { names, blocks, grid }: CachedIndex): boolean {
+  if (remoteScheme(run.out) !== null) return false;
   let pending: PendingFile | null = null;
   try {
     makeFolder(join(run.out, '_gristmill', 'inspect'));

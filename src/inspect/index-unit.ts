@@ -5,9 +5,11 @@
  *  2. {@link sizeUnit} reads texts, for their lengths alone: as they came (a column of the run, or the input, where it is
  *     there and is what it was) and as they were written. What cannot be told stays unknown.
  */
-import { join } from 'node:path';
 import { fingerprintOf } from '../corpus/inputs.ts';
+import { NarrowColumns } from '../corpus/narrow-columns.ts';
 import { type FinishedRun, inputRange } from '../refine/finished-run.ts';
+import type { UnitFile } from '../refine/unit-record.ts';
+import { ByteNumbers } from './byte-numbers.ts';
 import {
   blockOver,
   type IndexBlock,
@@ -21,7 +23,6 @@ import {
   sizeStepOf,
   stepOf,
 } from './index-block.ts';
-import { NarrowColumns } from './narrow-columns.ts';
 
 /** Names that all blocks share, while they grow. */
 export class IndexBooks {
@@ -60,12 +61,13 @@ function keyOf({ status, reason, part }: OutcomeKind): string {
   return `${part} ${status} ${reason}`;
 }
 
-const STATUS_NAMES: readonly string[] = ['kept', 'edited', 'dropped', 'failed'];
+const STATUS_NAMES: readonly OutcomeKind['status'][] = ['kept', 'edited', 'dropped', 'failed'];
+const EDITED = STATUS_NAMES.indexOf('edited');
+const NOTHING = new Uint8Array(0);
 /** Columns that say where a text is from, the better one first. */
 const DOMAIN_COLUMNS = ['domain', 'host', 'url'] as const;
 const LANGUAGE_COLUMNS = ['language', 'lang'] as const;
-/** Distinct values that a column's cache of numbers holds. */
-const MAX_CACHED = 100_000;
+const SOURCE_COLUMNS: readonly string[] = [...DOMAIN_COLUMNS, ...LANGUAGE_COLUMNS];
 
 /** Whether a part is one that {@link indexUnit} reads by columns. */
 export function isParquet(path: string): boolean {
@@ -93,18 +95,19 @@ export async function indexUnit(
   for (let position = 0; position < block.nRows; position++) {
     if (isTaken[position] === 0) positions[next++] = position;
   }
-  if (staying) await indexStaying(run, join(run.out, staying.path), positions, block, books);
+  if (staying) await indexStaying(run, staying, positions, block, books);
   const droppedFile = run.part(unit, 'dropped');
   if (droppedFile && droppedFile.rows > 0) {
-    const part = await NarrowColumns.open(join(run.out, droppedFile.path));
     const prefix = (run.identity.options['statusPrefix'] as string | undefined) ?? '';
-    const numbers = numberingOf((reason) =>
-      books.outcomeOf({ status: 'dropped', reason, part: 'dropped' }),
+    const [reason, score] = [`${prefix}reason`, `${prefix}score`];
+    await using part = await openPart(run, droppedFile, [reason, score]);
+    const numbers = new ByteNumbers((value) =>
+      books.outcomeOf({ status: 'dropped', reason: value, part: 'dropped' }),
     );
-    await eachText(part, `${prefix}reason`, (row, text) => {
-      block.outcome[dropped[row]!] = numbers(text ?? '');
+    await eachNumber(part, reason, numbers, (row, number) => {
+      block.outcome[dropped[row]!] = number ?? numbers.numberOf(NOTHING, 0, 0);
     });
-    const scores = await part.numbers(`${prefix}score`);
+    const scores = await part.numbers(score);
     for (const [row, position] of dropped.entries()) {
       block.score[position] = stepOf(scores?.[row] ?? null);
       block.share[position] = MAX_STEP;
@@ -112,43 +115,58 @@ export async function indexUnit(
   }
   const rejectedFile = run.part(unit, 'rejected');
   if (rejectedFile && rejectedFile.rows > 0) {
-    const part = await NarrowColumns.open(join(run.out, rejectedFile.path));
-    const numbers = numberingOf((reason) =>
+    await using part = await openPart(run, rejectedFile, ['reason']);
+    const numbers = new ByteNumbers((reason) =>
       books.outcomeOf({ status: 'failed', reason, part: 'rejected' }),
     );
-    await eachText(part, 'reason', (row, text) => {
-      block.outcome[rejected[row]!] = numbers(text ?? '');
+    await eachNumber(part, 'reason', numbers, (row, number) => {
+      block.outcome[rejected[row]!] = number ?? numbers.numberOf(NOTHING, 0, 0);
     });
   }
   return block;
 }
 
+/** Opens a file of a run for some of its columns. */
+function openPart(
+  run: FinishedRun,
+  file: UnitFile,
+  columns: readonly string[],
+): Promise<NarrowColumns> {
+  return NarrowColumns.open(run.pathOf(file), columns, { fingerprint: file.sha256 });
+}
+
 async function indexStaying(
   run: FinishedRun,
-  path: string,
+  file: UnitFile,
   positions: Int32Array,
   block: IndexBlock,
   books: IndexBooks,
 ): Promise<void> {
-  const part = await NarrowColumns.open(path);
-  const { columns } = run;
+  const { status, reason, score } = run.columns;
+  await using part = await openPart(run, file, [status, reason, score, ...SOURCE_COLUMNS]);
   const statuses = new Uint8Array(part.nRows);
-  const statusNumber = numberingOf((name) => Math.max(0, STATUS_NAMES.indexOf(name)));
-  await eachText(part, columns.status, (row, text) => {
-    statuses[row] = statusNumber(text ?? 'failed');
-  });
-  const numbers = STATUS_NAMES.map((status) =>
-    numberingOf((reason) =>
-      books.outcomeOf({ status: status as OutcomeKind['status'], reason, part: 'staying' }),
-    ),
+  const statusNumbers = new ByteNumbers((name) =>
+    Math.max(0, (STATUS_NAMES as readonly string[]).indexOf(name)),
   );
-  await eachText(part, columns.reason, (row, text) => {
-    const status = statuses[row]!;
-    block.outcome[positions[row]!] = numbers[status]!(text ?? '');
-    // An edited row's share needs its texts.
-    if (status !== 1) block.share[positions[row]!] = 0;
+  await eachNumber(part, status, statusNumbers, (row, number) => {
+    statuses[row] = number ?? STATUS_NAMES.indexOf('failed');
   });
-  const scores = await part.numbers(columns.score);
+  // A reason's outcomes by status, made when a row has both.
+  const reasons: string[] = [''];
+  const reasonNumbers = new ByteNumbers((name) => reasons.push(name) - 1);
+  const outcomes: (number | undefined)[] = [];
+  await eachNumber(part, reason, reasonNumbers, (row, number) => {
+    const key = (number ?? 0) * STATUS_NAMES.length + statuses[row]!;
+    outcomes[key] ??= books.outcomeOf({
+      status: STATUS_NAMES[statuses[row]!]!,
+      reason: reasons[number ?? 0]!,
+      part: 'staying',
+    });
+    block.outcome[positions[row]!] = outcomes[key];
+    // An edited row's share needs its texts.
+    if (statuses[row] !== EDITED) block.share[positions[row]!] = 0;
+  });
+  const scores = await part.numbers(score);
   if (scores) {
     for (const [row, position] of positions.entries()) block.score[position] = stepOf(scores[row]!);
   }
@@ -168,23 +186,23 @@ async function indexSources(
 ): Promise<void> {
   const domain = DOMAIN_COLUMNS.find((name) => part.hasText(name));
   if (domain !== undefined) {
-    const numbers = numberingOf((text) => {
+    const numbers = new ByteNumbers((text) => {
       const name = domain === 'url' ? hostOf(text) : text.trim().toLowerCase();
       return name === '' ? NONE_16 : books.domains.numberOf(name.slice(0, 100));
     });
-    await eachText(part, domain, (row, text) => {
+    await eachNumber(part, domain, numbers, (row, number) => {
       const position = positions[row] ?? -1;
-      if (text !== null && position >= 0) block.domain[position] = numbers(text);
+      if (number !== null && position >= 0) block.domain[position] = number;
     });
   }
   const language = LANGUAGE_COLUMNS.find((name) => part.hasText(name));
   if (language === undefined) return;
-  const numbers = numberingOf((text) =>
+  const numbers = new ByteNumbers((text) =>
     text.trim() === '' ? NONE_8 : books.languages.numberOf(text.trim().slice(0, 40)),
   );
-  await eachText(part, language, (row, text) => {
+  await eachNumber(part, language, numbers, (row, number) => {
     const position = positions[row] ?? -1;
-    if (text !== null && position >= 0) block.language[position] = numbers(text);
+    if (number !== null && position >= 0) block.language[position] = number;
   });
 }
 
@@ -236,28 +254,18 @@ export function hostOf(url: string): string {
   return bare.startsWith('www.') ? bare.slice(4) : bare;
 }
 
-/** Numbers of names, of which the last many distinct ones are remembered: most repeat. */
-function numberingOf(make: (name: string) => number): (name: string) => number {
-  const known = new Map<string, number>();
-  return (name) => {
-    const number = known.get(name);
-    if (number !== undefined) return number;
-    const fresh = make(Buffer.from(name, 'latin1').toString());
-    if (known.size < MAX_CACHED) known.set(name, fresh);
-    return fresh;
-  };
-}
-
-/** Values of a column, bytes a character: decoding is for those that differ. */
-async function eachText(
+/** Numbers of the values of a column; null of those that are null. */
+async function eachNumber(
   part: NarrowColumns,
   name: string,
-  take: (row: number, bytes: string | null) => void,
+  numbers: ByteNumbers,
+  take: (row: number, number: number | null) => void,
 ): Promise<void> {
   for await (const { firstRow, nRows, offsets, data, isNull } of part.texts(name)) {
     for (let row = 0; row < nRows; row++) {
-      const text = isNull(row) ? null : data.toString('latin1', offsets[row], offsets[row + 1]);
-      take(firstRow + row, text);
+      const isNone = isNull(row);
+      const number = isNone ? null : numbers.numberOf(data, offsets[row]!, offsets[row + 1]!);
+      take(firstRow + row, number);
     }
   }
 }
@@ -291,19 +299,19 @@ export async function sizeUnit(
   for (const position of [...dropped, ...rejected]) isTaken[position] = 1;
   const written = new Float64Array(block.nRows).fill(Number.NaN);
   const came = new Float64Array(block.nRows).fill(Number.NaN);
-  const path = join(run.out, staying.path);
-  const part = await NarrowColumns.open(path);
+  const { text, original } = run.columns;
+  await using part = await openPart(run, staying, [text, ...(original === null ? [] : [original])]);
   const rank = new Int32Array(staying.rows);
   let next = 0;
   for (let position = 0; position < block.nRows; position++) {
     if (isTaken[position] === 0) rank[next++] = position;
   }
-  await eachSize(part, run.columns.text, (row, bytes) => {
+  await eachSize(part, text, (row, bytes) => {
     written[rank[row]!] = bytes;
   });
   let isKnown = false;
-  if (run.columns.original !== null) {
-    await eachSize(part, run.columns.original, (row, bytes, data, range) => {
+  if (original !== null) {
+    await eachSize(part, original, (row, bytes, data, range) => {
       came[rank[row]!] = bytes;
       onText?.(rank[row]!, data, range);
     });
@@ -311,8 +319,10 @@ export async function sizeUnit(
   } else {
     const range = inputRange(run.unit(unit).input);
     if (range.kind === 'row groups' && (await isSource(range.path))) {
-      const input = await NarrowColumns.open(range.path, [range.start, range.end]);
-      await eachSize(input, run.columns.text, (row, bytes, data, range) => {
+      const rowGroups = [range.start, range.end] as const;
+      const columns = [text, ...SOURCE_COLUMNS];
+      await using input = await NarrowColumns.open(range.path, columns, { range: rowGroups });
+      await eachSize(input, text, (row, bytes, data, range) => {
         if (row >= block.nRows) return;
         came[row] = bytes;
         onText?.(row, data, range);
@@ -325,8 +335,8 @@ export async function sizeUnit(
   }
   const droppedFile = run.part(unit, 'dropped');
   if (!isKnown && droppedFile && run.identity.options['droppedText'] === true) {
-    const texts = await NarrowColumns.open(join(run.out, droppedFile.path));
-    await eachSize(texts, run.columns.text, (row, bytes) => {
+    await using texts = await openPart(run, droppedFile, [text]);
+    await eachSize(texts, text, (row, bytes) => {
       came[dropped[row]!] = bytes;
     });
   }

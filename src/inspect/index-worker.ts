@@ -6,8 +6,9 @@
  * Everything is done in steps of a unit, and whoever waits is looked at between steps.
  */
 import { parentPort, workerData } from 'node:worker_threads';
+import { remoteScheme } from '../corpus/storage/addresses.ts';
 import { printable } from '../errors.ts';
-import { FinishedRun } from '../refine/finished-run.ts';
+import { FinishedRun, inputRange } from '../refine/finished-run.ts';
 import type { ScoreBlock } from '../scores/score-file.ts';
 import type { IndexBlock, OutcomeKind } from './index-block.ts';
 import { readIndex, writeIndex } from './index-cache.ts';
@@ -56,13 +57,18 @@ export type IndexNotice =
  * order of rows is that of the input.
  */
 const MAX_ROWS = 12_000_000;
+/**
+ * Bytes that are fetched from buckets for the lengths of texts alone, about: a whole corpus would cross the network for them. The
+ * lengths of what lies behind stay unknown, as do shares of edited documents.
+ */
+const MAX_FETCHED_BYTES = 2 ** 30;
 /** A run under way is looked at again after this long. */
 const LOOK_AGAIN_MS = 2_000;
 
 const port = parentPort!;
 const { dir } = workerData as { readonly dir: string };
 
-let run = FinishedRun.open(dir);
+let run = await FinishedRun.open(dir);
 let isSource = sourceCheck(run);
 let books = new IndexBooks();
 const blocks = new Map<number, IndexBlock>();
@@ -75,6 +81,7 @@ let search: {
   readonly words: readonly string[];
   readonly left: number[];
 } | null = null;
+let fetchedBytes = 0;
 let isStopped = false;
 let isStored = true;
 let wake: (() => void) | null = null;
@@ -164,10 +171,20 @@ async function scoreStep(unit: number): Promise<void> {
 
 async function sizeStep(block: IndexBlock): Promise<void> {
   sized.add(block.unit);
-  const isKnown = await sizeUnit(run, block, books, isSource, await textTaker(block.unit));
+  fetchedBytes += bytesToFetch(block.unit);
+  const isKnown =
+    fetchedBytes <= MAX_FETCHED_BYTES &&
+    (await sizeUnit(run, block, books, isSource, await textTaker(block.unit)));
   isStored = false;
   sayNames();
   say({ kind: 'sized', unit: block.unit, isKnown });
+}
+
+/** Of a unit's texts, as they were written and as they came, those that lie behind addresses. */
+function bytesToFetch(unit: number): number {
+  const { path } = inputRange(run.unit(unit).input);
+  const bytes = run.part(unit, 'staying')?.bytes ?? 0;
+  return [run.out, path].filter((place) => remoteScheme(place) !== null).length * bytes;
 }
 
 /** Takes texts into the grid, by the rows of the unit's sidecar. */
@@ -249,7 +266,7 @@ async function work(): Promise<void> {
     await woken;
     if (timer) clearTimeout(timer);
     if (!run.isWhole) {
-      run = FinishedRun.open(dir);
+      run = await FinishedRun.open(dir);
       isSource = sourceCheck(run);
     }
   }

@@ -16,7 +16,8 @@
  */
 import { createHash } from 'node:crypto';
 import { closeSync, fstatSync, fsyncSync, openSync, readSync, writeSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
+import { remoteScheme } from '../corpus/storage/addresses.ts';
 import { GristmillError } from '../errors.ts';
 import { makeFolder } from '../local-path.ts';
 import { PendingFile } from '../pending-file.ts';
@@ -49,7 +50,9 @@ interface State {
 
 /** The journal of a run, open. */
 export class Judgements {
-  readonly #folder: string;
+  /** Null where there is nowhere to keep them. */
+  readonly #folder: string | null;
+  readonly #out: string;
   /** The run that entries are of. */
   readonly run: string;
   readonly #states = new Map<string, State>();
@@ -59,15 +62,22 @@ export class Judgements {
   #descriptor: number | null = null;
   #timer: NodeJS.Timeout | null = null;
 
-  private constructor(folder: string, run: string) {
+  private constructor(folder: string | null, out: string, run: string) {
     this.#folder = folder;
+    this.#out = out;
     this.run = run;
   }
 
-  /** Opens the journal; nothing is written before the first judgement. @throws RUN_OUTPUT_FAILED */
-  static open(run: FinishedRun): Judgements {
+  /**
+   * Opens the journal; nothing is written before the first judgement.
+   *
+   * @param folder default: in the run's folder; a run in a bucket has none, as nothing can be appended to there
+   * @throws RUN_OUTPUT_FAILED
+   */
+  static open(run: FinishedRun, folder?: string): Judgements {
     const identity = createHash('sha256').update(JSON.stringify(run.identity)).digest('hex');
-    const journal = new Judgements(join(run.out, JUDGEMENTS_FOLDER), identity.slice(0, 16));
+    const own = remoteScheme(run.out) === null ? join(run.out, JUDGEMENTS_FOLDER) : null;
+    const journal = new Judgements(folder ?? own, run.out, identity.slice(0, 16));
     for (const entry of journal.#entries()) journal.#take(entry);
     return journal;
   }
@@ -120,9 +130,9 @@ export class Judgements {
     return this.#blind;
   }
 
-  /** Appends entries; they are on the disk when this returns. @throws RUN_OUTPUT_FAILED */
+  /** Appends entries; they are on the disk when this returns. @throws RUN_OUTPUT_FAILED, INSPECT_NO_FOLDER */
   append(entries: readonly Entry[]): void {
-    const path = join(this.#folder, JOURNAL);
+    const path = join(this.#somewhere(), JOURNAL);
     try {
       const descriptor = this.#openForAppend(path);
       const text = Buffer.from(entries.map((entry) => `${JSON.stringify(entry)}\n`).join(''));
@@ -145,7 +155,8 @@ export class Judgements {
 
   /** Writes both files of labels. @throws RUN_OUTPUT_FAILED */
   writeLabels(): void {
-    const files = [DOCUMENTS, LINES].map((name) => join(this.#folder, name));
+    const folder = this.#somewhere();
+    const files = [DOCUMENTS, LINES].map((name) => join(folder, name));
     const pending: PendingFile[] = [];
     try {
       for (const file of files) pending.push(new PendingFile(file));
@@ -165,7 +176,7 @@ export class Judgements {
     } catch (cause) {
       for (const file of pending) file.discard();
       const reason = (cause as Error).message;
-      throw new GristmillError('RUN_OUTPUT_FAILED', { path: this.#folder, reason }, { cause });
+      throw new GristmillError('RUN_OUTPUT_FAILED', { path: folder, reason }, { cause });
     }
   }
 
@@ -179,9 +190,15 @@ export class Judgements {
     this.#descriptor = null;
   }
 
+  /** @throws INSPECT_NO_FOLDER */
+  #somewhere(): string {
+    if (this.#folder !== null) return this.#folder;
+    throw new GristmillError('INSPECT_NO_FOLDER', { out: this.#out });
+  }
+
   #openForAppend(path: string): number {
     if (this.#descriptor !== null) return this.#descriptor;
-    makeFolder(this.#folder);
+    makeFolder(dirname(path));
     const descriptor = openSync(path, 'a+');
     this.#descriptor = descriptor;
     // A crash may have left a line without its end.
@@ -217,6 +234,7 @@ export class Judgements {
 
   /** Entries of the journal in order; lines that are none are passed over. */
   *#entries(): Generator<Entry> {
+    if (this.#folder === null) return;
     let descriptor: number;
     try {
       descriptor = openSync(join(this.#folder, JOURNAL), 'r');

@@ -1,5 +1,4 @@
 /** Kept scores of a run (src/scores/) by unit: whole for the grid, of one document for the page. */
-import { join } from 'node:path';
 import type { FinishedRun } from '../refine/finished-run.ts';
 import { scoreOfCode } from '../scores/edges.ts';
 import type { ScoreLayout } from '../scores/layout.ts';
@@ -16,7 +15,7 @@ export function scoresOf({ identity }: FinishedRun): ScoreLayout | null {
 export async function* scoreBlocks(run: FinishedRun, unit: number): AsyncGenerator<ScoreBlock> {
   const record = run.unit(unit).scores;
   if (!record) return;
-  const file = await openScoreFile(join(run.out, record.path));
+  const file = await openScoreFile(run.pathOf(record));
   try {
     for (const place of file.blocks) yield await file.read(place);
   } finally {
@@ -33,7 +32,7 @@ export async function lineScores(
   const edges = scoresOf(run)?.lines?.edges;
   const record = run.unit(unit).scores;
   if (!edges || !record || row === null) return null;
-  const file = await openScoreFile(join(run.out, record.path));
+  const file = await openScoreFile(run.pathOf(record));
   try {
     const place = file.blocks.find(({ firstRow, lastRow }) => row >= firstRow && row <= lastRow);
     if (!place) return null;

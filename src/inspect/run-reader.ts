@@ -43,17 +43,17 @@ export class RunReader {
   }
 
   /** Looks again what is committed. */
-  refresh(): void {
+  async refresh(): Promise<void> {
     if (this.#run.isWhole || Date.now() - this.#refreshed < REFRESH_MS) return;
     this.#refreshed = Date.now();
-    this.#run = FinishedRun.open(this.#run.out);
+    this.#run = await FinishedRun.open(this.#run.out);
     this.#originals = new OriginalTexts(this.#run);
     this.#documents.clear();
   }
 
   /** A document; null where there is none. The last few are remembered: their lines are asked for in parts. */
-  document(unit: number, position: number): Promise<LoadedDocument | null> {
-    if (!this.#has(unit)) return Promise.resolve(null);
+  async document(unit: number, position: number): Promise<LoadedDocument | null> {
+    if (!(await this.#has(unit))) return null;
     const key = `${unit}:${position}`;
     const known = this.#documents.get(key);
     if (known) return known;
@@ -71,8 +71,12 @@ export class RunReader {
   async heads(
     keys: readonly { readonly unit: number; readonly position: number }[],
   ): Promise<Head[]> {
-    const sorted = [...keys]
-      .filter(({ unit }) => this.#has(unit))
+    const known = new Set<number>();
+    for (const unit of new Set(keys.map((key) => key.unit))) {
+      if (await this.#has(unit)) known.add(unit);
+    }
+    const sorted = keys
+      .filter(({ unit }) => known.has(unit))
       .sort((left, right) => left.unit - right.unit || left.position - right.position);
     const groups: { unit: number; positions: number[] }[] = [];
     for (const { unit, position } of sorted) {
@@ -123,11 +127,10 @@ export class RunReader {
     });
   }
 
-  #has(unit: number): boolean {
-    const has = (): boolean => this.#run.units.some((record) => record.unit === unit);
-    if (has()) return true;
-    this.refresh();
-    return has();
+  async #has(unit: number): Promise<boolean> {
+    if (this.#run.has(unit)) return true;
+    await this.refresh();
+    return this.#run.has(unit);
   }
 }
 

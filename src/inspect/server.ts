@@ -8,6 +8,7 @@ import { readFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { GristmillError, isGristmillError } from '../errors.ts';
+import { localPath } from '../local-path.ts';
 import { checkOptions, name, type OptionTable, whole } from '../options.ts';
 import { distFile } from '../paths.ts';
 import { FinishedRun } from '../refine/finished-run.ts';
@@ -17,8 +18,10 @@ import { ApiFailure } from './replies.ts';
 
 /** Options of {@link openInspector}. */
 export interface InspectorOptions {
-  /** Folder of a refine run, finished or under way. */
+  /** Folder of a refine run, finished or under way, local or in a bucket. */
   readonly dir: string;
+  /** Local folder of judgements. Default: `_judgements` in `dir`; those of a run in a bucket are refused without one. */
+  readonly judgements?: string;
   /** Port; default 0, any that is free. */
   readonly port?: number;
 }
@@ -32,7 +35,11 @@ export interface Inspector extends AsyncDisposable {
   close(): Promise<void>;
 }
 
-const OPTIONS: OptionTable<InspectorOptions> = { dir: name, port: whole(0) };
+const OPTIONS: OptionTable<InspectorOptions> = {
+  dir: name,
+  judgements: name,
+  port: whole(0),
+};
 /** Largest body of a request: labels that come back. */
 const MAX_BODY_BYTES = 256 * 2 ** 20;
 
@@ -43,15 +50,20 @@ const ASSETS: Readonly<Record<string, readonly [file: string, type: string]>> = 
 };
 
 /**
- * Opens the inspector of a run.
+ * Opens the inspector of a refine run: a page on 127.0.0.1 that answers whoever has its link, until it is closed.
  *
- * @throws RUN_NOT_FOUND, RUN_LEDGER_INVALID, OPTION_INVALID, INSPECT_PORT_FAILED, INSPECT_NOT_BUILT
+ *     await using inspector = await openInspector({ dir: 'refined' });
+ *     console.log(inspector.url);
+ *
+ * @throws RUN_NOT_FOUND, RUN_LEDGER_INVALID, OPTION_INVALID, PATH_REMOTE, INSPECT_PORT_FAILED, INSPECT_NOT_BUILT; STORAGE_* of
+ *   buckets
  */
 export async function openInspector(options: InspectorOptions): Promise<Inspector> {
   checkOptions<InspectorOptions>('openInspector', options, OPTIONS, ['dir']);
-  const run = FinishedRun.open(options.dir);
+  if (options.judgements !== undefined) localPath(options.judgements, 'output', 'judgements');
+  const run = await FinishedRun.open(options.dir);
   const assets = readAssets();
-  const api = InspectorApi.open(run);
+  const api = InspectorApi.open(run, options.judgements);
   const token = randomBytes(32).toString('base64url');
   const server = createServer({ maxHeaderSize: 16_384 });
   try {

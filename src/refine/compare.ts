@@ -85,7 +85,10 @@ export async function compareRuns(
   second: string,
   { by, top = 20, signal }: CompareOptions = {},
 ): Promise<RunComparison> {
-  const runs = [FinishedRun.open(first), FinishedRun.open(second)] as const;
+  const runs = [
+    await FinishedRun.open(first, signal),
+    await FinishedRun.open(second, signal),
+  ] as const;
   const [one, other] = runs;
   const inputsOf = ({ identity: { inputs, options } }: FinishedRun) => {
     return { inputs, options: { textColumn: options['textColumn'] } };

@@ -1,6 +1,7 @@
 /**
- * A run as it lies in its folder, for whoever reads it afterwards: what it was, its committed units, and its rows by unit and
- * by range, in the order of the input. Nothing is written and no lease is taken; a run under way shows what it has committed.
+ * A run as it lies in its folder, local or in a bucket, for whoever reads it afterwards: what it was, its committed units, and
+ * its rows by unit and by range, in the order of the input. Nothing is written and no lease is taken; a run under way shows what
+ * it has committed.
  *
  * Where a row of a unit lies is told by the files of the unit alone (`p` is its position in the unit, from 0):
  *
@@ -16,11 +17,11 @@
  *     file before it. Where one of those is not committed, numbers are unknown: staying rows come first, then the others.
  *  3. Records are checked as a run checks those that it goes on from (unit-record.ts).
  */
-import { readdirSync } from 'node:fs';
-import { join } from 'node:path';
-import { readLedgerJson } from '../durable-files.ts';
+import { NarrowColumns } from '../corpus/narrow-columns.ts';
+import { below, remoteScheme } from '../corpus/storage/addresses.ts';
+import { readableFolder, readSmall, readSmallFiles } from '../corpus/storage/folders.ts';
+import { parseLedgerJson } from '../durable-files.ts';
 import { GristmillError } from '../errors.ts';
-import { localPath } from '../local-path.ts';
 import { checkRecord } from './check-record.ts';
 import { type PartValues, partRows } from './part-rows.ts';
 import type { RunIdentity } from './run-identity.ts';
@@ -118,27 +119,27 @@ export class FinishedRun {
   /**
    * Opens the run in a folder.
    *
-   * @throws RUN_NOT_FOUND where there is none; RUN_LEDGER_INVALID
+   * @throws RUN_NOT_FOUND where there is none; RUN_LEDGER_INVALID; STORAGE_*, PATH_REMOTE, ABORTED
    */
-  static open(dir: string): FinishedRun {
-    const out = localPath(dir, 'input', 'the run');
-    const ledger = join(out, '_gristmill');
-    let names: string[];
-    try {
-      names = readdirSync(join(ledger, 'units'));
-    } catch (cause) {
-      throw new GristmillError('RUN_NOT_FOUND', { path: dir, kinds: 'refine' }, { cause });
+  static async open(dir: string, signal?: AbortSignal): Promise<FinishedRun> {
+    const out = readableFolder(dir, 'the run');
+    const ledger = below(out, '_gristmill');
+    const runFile = below(ledger, 'run.json');
+    const found = await readSmallFiles(below(ledger, 'units'), isRecord, signal);
+    const text = await readSmall(runFile, signal);
+    // A bucket has no folder before there is something in it.
+    if (text === null || (found === null && remoteScheme(out) === null)) {
+      throw new GristmillError('RUN_NOT_FOUND', { path: dir, kinds: 'refine' });
     }
-    const identity = readLedgerJson(join(ledger, 'run.json')) as RunIdentity;
+    const identity = parseLedgerJson(runFile, text) as RunIdentity;
     if (identity?.format !== 1 || !Number.isSafeInteger(identity.units)) {
       const reason = 'no run.json of this version';
-      throw new GristmillError('RUN_LEDGER_INVALID', { file: join(ledger, 'run.json'), reason });
+      throw new GristmillError('RUN_LEDGER_INVALID', { file: runFile, reason });
     }
-    const records = names
-      .filter((name) => /^\d+\.json$/.test(name))
-      .map((name) => {
-        const file = join(ledger, 'units', name);
-        return checkRecord(readLedgerJson(file), { file, name, nUnits: identity.units });
+    const records = (found ?? [])
+      .map(({ name, text: record }) => {
+        const file = below(ledger, `units/${name}`);
+        return checkRecord(parseLedgerJson(file, record), { file, name, nUnits: identity.units });
       })
       .sort((left, right) => left.unit - right.unit);
     return new FinishedRun(out, identity, records);
@@ -147,6 +148,11 @@ export class FinishedRun {
   /** Whether every unit of the plan is committed. */
   get isWhole(): boolean {
     return this.units.length === this.identity.units;
+  }
+
+  /** Whether a unit is committed. */
+  has(index: number): boolean {
+    return this.#byIndex.has(index);
   }
 
   /** @throws OPTION_INVALID for a unit that is not committed */
@@ -160,6 +166,11 @@ export class FinishedRun {
   /** A file of a unit. */
   part(unit: number, role: PartRole): UnitFile | null {
     return this.unit(unit).files.find(({ path }) => roleOf(path) === role) ?? null;
+  }
+
+  /** Where a file of a unit lies. */
+  pathOf({ path }: UnitFile): string {
+    return below(this.out, path);
   }
 
   /** Where the rows of a unit lie. @throws CORPUS_* */
@@ -184,8 +195,8 @@ export class FinishedRun {
     const to = Math.min(rowsIn, wanted.to ?? rowsIn);
     if (from >= to) return;
     const layout = await this.layout(unit);
-    const taken = [below(layout.dropped, from), below(layout.dropped, to)] as const;
-    const rejected = [below(layout.rejected, from), below(layout.rejected, to)] as const;
+    const taken = [countBelow(layout.dropped, from), countBelow(layout.dropped, to)] as const;
+    const rejected = [countBelow(layout.rejected, from), countBelow(layout.rejected, to)] as const;
     const staying = [from - taken[0] - rejected[0], to - taken[1] - rejected[1]] as const;
     const sources = [
       this.#cursor(unit, 'staying', staying, wanted),
@@ -224,7 +235,8 @@ export class FinishedRun {
   }
 
   #cut(unit: number, role: PartRole): GristmillError {
-    const file = join(this.out, this.part(unit, role)?.path ?? role);
+    const part = this.part(unit, role);
+    const file = part ? this.pathOf(part) : role;
     return new GristmillError('CORPUS_FILE_INVALID', {
       file,
       reason: 'it has fewer rows than the ledger says',
@@ -253,7 +265,7 @@ export class FinishedRun {
       rejected: [],
     }[role].filter((name) => name !== null);
     return new Cursor(
-      partRows(join(this.out, file.path), {
+      partRows(this.pathOf(file), {
         ...{ from, to, signal },
         bounding: (text ? texts[0] : null) ?? names[0]!,
         columns: [...names, ...(text ? texts : []), ...columns].filter((name) => name !== null),
@@ -329,17 +341,13 @@ export class FinishedRun {
         const file = this.part(unit, role);
         const positions = new Int32Array(file?.rows ?? 0);
         if (!file || file.rows === 0 || firstRow === null) return positions;
-        const name = role === 'dropped' ? this.#droppedName('row') : 'row';
-        const bounding = role === 'dropped' ? this.#droppedName('reason') : 'reason';
-        const range = { from: 0, to: file.rows, bounding, columns: [name] };
         let at = 0;
-        for await (const { nRows, valueAt } of partRows(join(this.out, file.path), range)) {
-          for (let row = 0; row < nRows; row++) {
-            const position = Number(valueAt(name, row)) - firstRow;
-            if (!(position >= 0 && position < counts.rowsIn)) throw this.#cut(unit, role);
-            positions[at++] = position;
-          }
+        for (const row of await this.#rowNumbers(file, role)) {
+          const position = row - firstRow;
+          if (!(position >= 0 && position < counts.rowsIn)) throw this.#cut(unit, role);
+          positions[at++] = position;
         }
+        if (at !== file.rows) throw this.#cut(unit, role);
         return positions.sort();
       }),
     );
@@ -350,6 +358,23 @@ export class FinishedRun {
       dropped: dropped!.map((_, at) => start + at),
       rejected: rejected!.map((_, at) => start + dropped!.length + at),
     };
+  }
+
+  /** Numbers of the rows of the input that a part has. */
+  async #rowNumbers(file: UnitFile, role: 'dropped' | 'rejected'): Promise<Iterable<number>> {
+    const name = role === 'dropped' ? this.#droppedName('row') : 'row';
+    const path = this.pathOf(file);
+    if (path.endsWith('.parquet')) {
+      await using part = await NarrowColumns.open(path, [name], { fingerprint: file.sha256 });
+      return (await part.numbers(name)) ?? [];
+    }
+    const bounding = role === 'dropped' ? this.#droppedName('reason') : 'reason';
+    const range = { from: 0, to: file.rows, bounding, columns: [name] };
+    const found: number[] = [];
+    for await (const { nRows, valueAt } of partRows(path, range)) {
+      for (let row = 0; row < nRows; row++) found.push(Number(valueAt(name, row)));
+    }
+    return found;
   }
 
   #firstRow(unit: number): number | null {
@@ -363,6 +388,10 @@ export class FinishedRun {
     }
     return rows;
   }
+}
+
+function isRecord(name: string): boolean {
+  return /^\d+\.json$/.test(name);
 }
 
 /** Which stretch of which file a unit is, from the name that its record has. */
@@ -403,7 +432,7 @@ function columnsOf({ options }: RunIdentity): RunColumns {
 }
 
 /** How many of ascending values are below a bound. */
-function below(values: Int32Array, bound: number): number {
+function countBelow(values: Int32Array, bound: number): number {
   let [low, high] = [0, values.length];
   while (low < high) {
     const middle = (low + high) >> 1;

@@ -2,7 +2,7 @@
  * The scores that a run has kept, for whoever looks at thresholds afterwards or cuts the corpus anew. Their form:
  * src/scores/score-file.ts; what they mean: {@link KeptScores.layout}.
  *
- *     const scores = openScores('out');
+ *     const scores = await openScores('out');
  *     const file = await scores.unit(3);
  *     for (const place of file.blocks) {
  *       const block = await file.read(place);
@@ -12,17 +12,19 @@
  *
  * What a threshold does to a row: `verdictAt` in src/scores/verdict.ts.
  */
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
 import * as z from 'zod';
-import { readLedgerJson } from '../durable-files.ts';
+import { below } from '../corpus/storage/addresses.ts';
+import { readableFolder, readSmall } from '../corpus/storage/folders.ts';
+import { storageOf } from '../corpus/storage/storages.ts';
+import { parseLedgerJson } from '../durable-files.ts';
 import { GristmillError } from '../errors.ts';
-import { localPath } from '../local-path.ts';
 import type { ScoreLayout } from '../scores/layout.ts';
 import { layoutSchema } from '../scores/layout-schema.ts';
 import { openScoreFile, type ScoreFile } from '../scores/score-file.ts';
 import type { RunIdentity } from './run-identity.ts';
 import { scoresPath } from './unit-record.ts';
+
+const RUN_FILE = '_gristmill/run.json';
 
 /** The kept scores of a run. */
 export interface KeptScores {
@@ -33,17 +35,18 @@ export interface KeptScores {
 }
 
 /**
- * Opens the scores of the run in a folder.
+ * Opens the scores of the run in a folder, local or in a bucket.
  *
- * @throws RUN_SCORES_ABSENT where it has kept none, RUN_LEDGER_INVALID
+ * @throws RUN_SCORES_ABSENT where it has kept none, RUN_LEDGER_INVALID; STORAGE_*, PATH_REMOTE
  */
-export function openScores(dir: string): KeptScores {
-  const out = localPath(dir, 'input', 'the run');
-  const file = join(out, '_gristmill', 'run.json');
-  if (!existsSync(file)) {
+export async function openScores(dir: string): Promise<KeptScores> {
+  const out = readableFolder(dir, 'the run');
+  const file = below(out, RUN_FILE);
+  const text = await readSmall(file);
+  if (text === null) {
     throw new GristmillError('RUN_SCORES_ABSENT', { out, reason: 'it holds no run' });
   }
-  const { scores } = readLedgerJson(file) as Partial<RunIdentity>;
+  const { scores } = parseLedgerJson(file, text) as Partial<RunIdentity>;
   if (scores === undefined) {
     const reason = 'its run was not told to keep them (--keep-scores)';
     throw new GristmillError('RUN_SCORES_ABSENT', { out, reason });
@@ -56,9 +59,9 @@ export function openScores(dir: string): KeptScores {
   return {
     out,
     layout: layout.data,
-    unit: (unit) => {
-      const path = join(out, scoresPath(unit));
-      if (!existsSync(path)) {
+    unit: async (unit) => {
+      const path = below(out, scoresPath(unit));
+      if ((await (await storageOf(path)).stat(path)) === null) {
         const reason = `unit ${unit} is not committed, or its scores are gone (${path})`;
         throw new GristmillError('RUN_SCORES_ABSENT', { out, reason });
       }

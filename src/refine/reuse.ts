@@ -4,15 +4,17 @@
  *
  * What decides the scores comes from the earlier run (its models, stages, profiles, unit sizes, limit) and may not be
  * given; what is done with them may: thresholds, the executor and its limits, the form of the output. The inputs must be
- * what that run has read; its files of scores must be those of its ledger.
+ * what that run has read; its files of scores must be those of its ledger. It may lie in a bucket.
  */
 import { createHash } from 'node:crypto';
-import { createReadStream, existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import * as z from 'zod';
+import { below } from '../corpus/storage/addresses.ts';
+import { readSmall, readSmallFiles } from '../corpus/storage/folders.ts';
+import { readAhead } from '../corpus/storage/read-ahead.ts';
+import { knownFile, openFile } from '../corpus/storage/storages.ts';
 import type { CorpusPlan, CorpusUnit } from '../corpus/types.ts';
-import { readLedgerJson } from '../durable-files.ts';
-import { GristmillError } from '../errors.ts';
+import { parseLedgerJson } from '../durable-files.ts';
+import { GristmillError, isGristmillError } from '../errors.ts';
 import { refuseOption } from '../options.ts';
 import { DIALECTS } from '../program/dialects.ts';
 import { edgeAt } from '../scores/edges.ts';
@@ -103,10 +105,11 @@ export async function openReuse(asked: ListedInputs, dir: string): Promise<Reuse
     refuseOption(option, `nothing beside reuse: the run in ${dir} decides it`, asked[option]);
   }
   checkLineThreshold(asked);
-  const scores = openScores(dir);
+  const scores = await openScores(dir);
   const { out, layout } = scores;
-  const runFile = join(out, '_gristmill', 'run.json');
-  const parsed = reusable.safeParse(readLedgerJson(runFile));
+  const runFile = below(out, '_gristmill/run.json');
+  const runText = (await readSmall(runFile)) ?? '';
+  const parsed = reusable.safeParse(parseLedgerJson(runFile, runText));
   if (!parsed.success) {
     const reason = z.prettifyError(parsed.error);
     throw new GristmillError('RUN_LEDGER_INVALID', { file: runFile, reason });
@@ -153,7 +156,7 @@ export async function openReuse(asked: ListedInputs, dir: string): Promise<Reuse
     identity: (identity) => ({
       ...identity,
       options: { ...identity.options, deviceKind: own.deviceKind },
-      reused: createHash('sha256').update(readFileSync(runFile)).digest('hex'),
+      reused: createHash('sha256').update(runText).digest('hex'),
     }),
     checkPlan: async (plan, inputName) => {
       const inputs = plan.files.map(({ path, bytes, fingerprint }) => {
@@ -166,8 +169,11 @@ export async function openReuse(asked: ListedInputs, dir: string): Promise<Reuse
       if (changes.length > 0) {
         throw new GristmillError('RUN_REUSE_CHANGED', { out, changes: changes.join('; ') });
       }
+      const texts = await recordTexts(out);
       const records = plan.units.flatMap((unit) => {
-        const record = recordOf(out, unit.index, plan.units.length, inputName(unit));
+        const text = texts.get(`${unitName(unit.index)}.json`);
+        const place = { out, unit: unit.index, nUnits: plan.units.length };
+        const record = text === undefined ? null : recordOf(text, place, inputName(unit));
         if (record) return [record];
         if (own.limit !== null) return [];
         const reason = `unit ${unit.index} of ${plan.units.length} is not committed: finish that run first`;
@@ -244,11 +250,21 @@ function cutBy(
   throw new GristmillError('RUN_SCORES_COARSE', { out, threshold: line, nearest });
 }
 
-function recordOf(out: string, unit: number, nUnits: number, input: string): UnitRecord | null {
+/** Records of units by the names of their files. */
+async function recordTexts(out: string): Promise<ReadonlyMap<string, string>> {
+  const folder = below(out, '_gristmill/units');
+  const found = (await readSmallFiles(folder, (name) => /^\d+\.json$/.test(name))) ?? [];
+  return new Map(found.map(({ name, text }) => [name, text]));
+}
+
+function recordOf(
+  text: string,
+  { out, unit, nUnits }: { readonly out: string; readonly unit: number; readonly nUnits: number },
+  input: string,
+): UnitRecord {
   const name = `${unitName(unit)}.json`;
-  const file = join(out, '_gristmill', 'units', name);
-  if (!existsSync(file)) return null;
-  const record = checkRecord(readLedgerJson(file), { file, name, nUnits });
+  const file = below(out, `_gristmill/units/${name}`);
+  const record = checkRecord(parseLedgerJson(file, text), { file, name, nUnits });
   if (record.input !== input) {
     const changes = `unit ${unit}: ${record.input} -> ${input}`;
     throw new GristmillError('RUN_REUSE_CHANGED', { out, changes });
@@ -258,14 +274,23 @@ function recordOf(out: string, unit: number, nUnits: number, input: string): Uni
 
 /** A file of scores is that which its unit's record names. */
 async function checkScores(out: string, { unit, scores }: UnitRecord): Promise<void> {
-  const file = join(out, scores?.path ?? '');
   const refuse = (what: string): never => {
     const reason = `unit ${unit}: ${what}`;
     throw new GristmillError('RUN_SCORES_ABSENT', { out, reason });
   };
   if (!scores) return refuse('its record names no scores');
-  if (!existsSync(file)) return refuse(`${scores.path} is gone`);
+  const path = below(out, scores.path);
+  const found = await knownFile(path).catch((error: unknown) => {
+    if (isGristmillError(error) && error.code === 'CORPUS_READ_FAILED') return null;
+    throw error;
+  });
+  if (!found) return refuse(`${scores.path} is gone`);
+  const file = await openFile(path);
   const hash = createHash('sha256');
-  for await (const chunk of createReadStream(file, { highWaterMark: 1 << 20 })) hash.update(chunk);
+  try {
+    for await (const chunk of readAhead(file)) hash.update(chunk);
+  } finally {
+    await file.close();
+  }
   if (hash.digest('hex') !== scores.sha256) refuse(`${scores.path} is not as it was written`);
 }

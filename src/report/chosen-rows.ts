@@ -3,7 +3,7 @@
  * texts. A first pass looks at columns without texts and keeps positions alone; texts are read of what was chosen.
  */
 import { GristmillError } from '../errors.ts';
-import type { FinishedRow, FinishedRun } from '../refine/finished-run.ts';
+import { type FinishedRow, FinishedRun } from '../refine/finished-run.ts';
 import { OriginalTexts } from '../refine/original-texts.ts';
 import { seededRandom } from '../seeded.ts';
 
@@ -50,6 +50,17 @@ export function rowCondition(text: string): RowCondition {
     throw new GristmillError('OPTION_INVALID', { option: '--where', expected, received: text });
   }
   return { field: field!.trim(), operator: operator as RowCondition['operator'], value: value! };
+}
+
+/**
+ * Documents of the refine run in a folder, local or in a bucket, before and after.
+ *
+ *     const edited = await showRun('refined', { where: [rowCondition('status=edited')], sample: 3 });
+ *
+ * @throws RUN_NOT_FOUND, RUN_LEDGER_INVALID, RUN_ORIGINAL_GONE, CORPUS_*, STORAGE_*, PATH_REMOTE, ABORTED
+ */
+export async function showRun(dir: string, options: ChosenOptions = {}): Promise<ChosenRow[]> {
+  return chosenRows(await FinishedRun.open(dir, options.signal), options);
 }
 
 /** Chooses documents of a run. @throws RUN_ORIGINAL_GONE, CORPUS_*, ABORTED */

@@ -41,9 +41,11 @@ const OTHERS: Readonly<Record<Exclude<RunKind, 'refine'>, (dir: string) => Promi
 const MAX_PAGE_CHARS = 2_900_000;
 
 /**
- * Reports on the run in a folder.
+ * Reports on the run in a folder, of whatever command; of `refine` in a bucket too.
  *
- * @throws RUN_NOT_FOUND where there is none, RUN_LEDGER_INVALID for a damaged one; CORPUS_*, ENGINE_MODEL_*, ABORTED
+ *     writeFileSync('report.html', (await reportRun('refined')).html);
+ *
+ * @throws RUN_NOT_FOUND where there is none, RUN_LEDGER_INVALID for a damaged one; CORPUS_*, STORAGE_*, ENGINE_MODEL_*, ABORTED
  */
 export async function reportRun(dir: string, options: ReportRunOptions = {}): Promise<ReportedRun> {
   const kind = await runKindOf(dir);
@@ -72,7 +74,7 @@ export async function dossierOfRun(
   dir: string,
   { form = 'plain', ...options }: DossierOptions = {},
 ): Promise<{ readonly data: Dossier; readonly markdown: string }> {
-  const run = FinishedRun.open(dir);
+  const run = await FinishedRun.open(dir, options.signal);
   const data = dossierOf(run, await sampleRun(run, { ...options, gallery: 0 }));
   return { data, markdown: form === 'art53' ? dossierArticle53(data) : dossierMarkdown(data) };
 }
@@ -85,7 +87,7 @@ interface Parts {
 }
 
 async function ofRefine(dir: string, options: SampleOptions): Promise<Parts> {
-  const run = FinishedRun.open(dir);
+  const run = await FinishedRun.open(dir, options.signal);
   const sample = await sampleRun(run, options);
   return {
     title: 'Refined corpus',

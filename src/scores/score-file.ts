@@ -22,9 +22,9 @@
  * this order, the rows of the part; rows of status 2 those of dropped/. What codes mean (the edges) is one thing for the
  * whole run and stands in its run.json (layout.ts).
  */
-import { open } from 'node:fs/promises';
 import { OutputFile, type OutputResult } from '../corpus/output-file.ts';
-import { GristmillError } from '../errors.ts';
+import { openFile } from '../corpus/storage/storages.ts';
+import { GristmillError, isGristmillError } from '../errors.ts';
 import { native } from '../native/index.ts';
 import { type BatchScores, ROW_STATES } from './batch-scores.ts';
 
@@ -123,21 +123,24 @@ export interface ScoreFile {
 }
 
 /**
- * Opens a sidecar; of its blocks only what is asked for is read.
+ * Opens a sidecar, local or in a bucket; of its blocks only what is asked for is read.
  *
- * @throws RUN_LEDGER_INVALID where it is damaged or missing
+ * @throws RUN_LEDGER_INVALID where it is damaged or missing; STORAGE_* of buckets
  */
 export async function openScoreFile(path: string): Promise<ScoreFile> {
-  const handle = await open(path, 'r').catch((cause: Error) => refuse(path, cause.message));
+  const file = await openFile(path).catch((cause: unknown) => {
+    const isStorages = isGristmillError(cause) && cause.code !== 'CORPUS_READ_FAILED';
+    if (isStorages) throw cause;
+    return refuse(path, (cause as Error).message);
+  });
   const bytesAt = async (offset: number, bytes: number): Promise<Buffer> => {
-    const buffer = Buffer.allocUnsafe(bytes);
-    const { bytesRead } = await handle.read(buffer, 0, bytes, offset);
-    return bytesRead === bytes
-      ? buffer
+    const read = await file.read(offset, bytes);
+    return read.byteLength === bytes
+      ? Buffer.from(read.buffer, read.byteOffset, bytes)
       : refuse(path, `it ends within ${bytes} bytes at ${offset}`);
   };
   try {
-    const { size } = await handle.stat();
+    const { bytes: size } = file;
     if (size < MAGIC.length + TAIL_BYTES) refuse(path, `${size} bytes are no file of scores`);
     const tail = await bytesAt(size - TAIL_BYTES, TAIL_BYTES);
     if (tail.toString('latin1', 8) !== MAGIC) refuse(path, 'it does not end as a file of scores');
@@ -156,10 +159,10 @@ export async function openScoreFile(path: string): Promise<ScoreFile> {
         const raw = unpacked(path, frame, place.nRows * ROW_BYTES + place.nLines);
         return unpackBlock(path, raw, place);
       },
-      close: () => handle.close(),
+      close: () => file.close(),
     };
   } catch (error) {
-    await handle.close();
+    await file.close();
     throw error;
   }
 }

@@ -21,7 +21,7 @@ beforeAll(async () => {
   inspector = await openInspector({ dir: out });
   client = clientOf(inspector);
   await client.rest();
-  const run = FinishedRun.open(out);
+  const run = await FinishedRun.open(out);
   rows = [];
   for (const { unit } of run.units) {
     for await (const batch of run.rows(unit, { text: true })) rows.push(...batch);
@@ -185,7 +185,7 @@ describe('the table', () => {
       status: ['edited'],
       limit: 500,
     });
-    const run = FinishedRun.open(out);
+    const run = await FinishedRun.open(out);
     const originals = new OriginalTexts(run);
     const before = new Map<string, string | null>();
     for (const { unit: index } of run.units) {

@@ -52,7 +52,7 @@ async function refined(input: string, options: Partial<RefineCorpusOptions> = {}
     },
     ...options,
   });
-  return { run: FinishedRun.open(out), told, out };
+  return { run: await FinishedRun.open(out), told, out };
 }
 
 /** A Parquet file of several row groups from the example, some rows without text. */
@@ -179,19 +179,17 @@ describe('originals', () => {
 
 describe('a folder', () => {
   it('without a run, or with a damaged ledger, is refused', async () => {
-    expect(() => FinishedRun.open(base)).toThrowError(/holds no run of gristmill/);
+    await expect(FinishedRun.open(base)).rejects.toThrowError(/holds no run of gristmill/);
     const out = join(base, 'damaged');
     mkdirSync(join(out, '_gristmill/units'), { recursive: true });
     writeFileSync(join(out, '_gristmill/run.json'), '{"format": 2}');
-    expect(() => FinishedRun.open(out)).toThrowError(
-      expect.objectContaining({ code: 'RUN_LEDGER_INVALID' }),
-    );
+    await expect(FinishedRun.open(out)).rejects.toMatchObject({ code: 'RUN_LEDGER_INVALID' });
   });
 
   it('of which a unit is missing shows the others, without numbers where they are unknown', async () => {
     const { run, out } = await refined(await parquetInput(), { unitRows: 70 });
     rmSync(join(out, '_gristmill/units/00001.json'));
-    const part = FinishedRun.open(out);
+    const part = await FinishedRun.open(out);
     expect(part.isWhole).toBe(false);
     expect(part.units.map(({ unit }) => unit)).toEqual(
       run.units.map(({ unit }) => unit).filter((unit) => unit !== 1),

@@ -56,7 +56,7 @@ describe('a run that keeps scores', () => {
   });
 
   it('tells of every line what its model says of it', async () => {
-    const { layout, unit } = openScores(join(base, 'kept'));
+    const { layout, unit } = await openScores(join(base, 'kept'));
     const { edges } = layout.lines!;
     const scorer = await openPageScorer({ modelPath: defaultModelFile('chunk') });
     const judge = await openPageScorer({ modelPath: defaultModelFile('document') });
@@ -96,7 +96,7 @@ describe('a run that keeps scores', () => {
       recordsOf(out).map(({ files }) => files.map(({ sha256 }: { sha256: string }) => sha256));
     expect(partsOf('staying')).toEqual(partsOf('none'));
     expect(partsOf('kept')).toEqual(partsOf('none'));
-    const { layout, unit } = openScores(join(base, 'staying'));
+    const { layout, unit } = await openScores(join(base, 'staying'));
     expect(layout.lines!.from).toBeGreaterThan(0);
     let nFell = 0;
     for (const index of [0, 1]) {
@@ -124,7 +124,7 @@ describe('a run that keeps scores', () => {
     await expect(refine('-', { out: '-', keepScores: true })).rejects.toEqual(
       code('OPTION_INVALID'),
     );
-    expect(() => openScores(join(base, 'none'))).toThrow(code('RUN_SCORES_ABSENT'));
-    expect(() => openScores(base)).toThrow(code('RUN_SCORES_ABSENT'));
+    await expect(openScores(join(base, 'none'))).rejects.toEqual(code('RUN_SCORES_ABSENT'));
+    await expect(openScores(base)).rejects.toEqual(code('RUN_SCORES_ABSENT'));
   });
 });

@@ -6,7 +6,7 @@ import { hostileInput, refined } from './support.ts';
 
 describe('chosenRows', () => {
   it('meets the conditions, draws with a seed, and sorts', async () => {
-    const run = FinishedRun.open(await refined(hostileInput()));
+    const run = await FinishedRun.open(await refined(hostileInput()));
     const edited = await chosenRows(run, { where: [rowCondition('status=edited')], sample: 1000 });
     expect(edited.length).toBe(run.counts.edited);
     for (const { row, before, after, removedShare } of edited) {

@@ -65,7 +65,7 @@ describe('a refined corpus', () => {
 
   it('is sampled where it is large, and says so; sizes and shares are those of the rows', async () => {
     const dir = await refined(hostileInput(200), { keepOriginal: true });
-    const run = FinishedRun.open(dir);
+    const run = await FinishedRun.open(dir);
     const stretches = stretchesOf(run, 48, 3);
     expect(stretches.reduce((sum, { from, to }) => sum + to - from, 0)).toBe(48);
     expect(stretchesOf(run, 48, 3)).toEqual(stretches);
@@ -92,7 +92,7 @@ describe('a refined corpus', () => {
 
   it('tells where it comes from, as data and in both forms', async () => {
     const dir = await refined(hostileInput(), { keepOriginal: true });
-    const run = FinishedRun.open(dir);
+    const run = await FinishedRun.open(dir);
     const { data, markdown } = await dossierOfRun(dir);
     expect(data.corpus).toMatchObject({
       documents: run.counts.kept + run.counts.edited,

@@ -13,10 +13,14 @@ export function inspectCommand(): Command {
     .description(
       'look at a refine run in a browser: what was removed, why, and whether that was right',
     )
-    .argument('<dir>', 'output folder of a run, finished or under way')
+    .argument('<dir>', 'output folder of a run, finished or under way, local or in a bucket')
     .optionsGroup('Server:')
     .option('--port <n>', 'port on 127.0.0.1; 0 is any that is free', wholeNumber(0, 65_535), 0)
     .option('--open', 'open the link in a browser')
+    .option(
+      '--judgements <dir>',
+      'local folder of judgements (_judgements in the folder of the run)',
+    )
     .option('--json', 'print the link as one JSON object')
     .action(async (dir: string, flags: InspectFlags) =>
       (await import('../inspect.ts')).inspect(dir, flags),
