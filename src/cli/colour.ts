@@ -23,11 +23,14 @@ export function wantsColour(
   return stream.isTTY === true;
 }
 
+/** Node looks at the standard output by itself otherwise, and takes the colours out of what `--color always` asks for. */
+const AS_TOLD = { validateStream: false };
+
 /** Paints where colours are wanted. */
 export function painter(colour: boolean): Paint {
   if (!colour) return (_, text) => text;
   return (style, text) => {
     const styles = typeof style === 'string' ? [style] : style;
-    return styles.reduce((painted, one) => styleText(one, painted), text);
+    return styles.reduce((painted, one) => styleText(one, painted, AS_TOLD), text);
   };
 }

@@ -133,8 +133,11 @@ async function checkAll(run, inputs) {
     'dossier',
     ['report', out, '--dossier', '--form', 'art53', '--out', at('dossier.md'), '--json'],
     json(({ corpus: { documents } }) => {
-      hold(documents === counts.kept + counts.edited + counts.failed, 'dossier: documents');
-      hold(readFileSync(at('dossier.md'), 'utf8').includes('sha256'), 'dossier: no hashes');
+      hold(documents === counts.kept + counts.edited, 'dossier: documents');
+      hold(
+        /[0-9a-f]{64}/.test(readFileSync(at('dossier.md'), 'utf8')),
+        'dossier: no hash of a model',
+      );
       return `${documents} documents`;
     }),
   );
@@ -179,7 +182,11 @@ function gristmill(args, name) {
       const [, wall, user, sys] = /cost ([\d.]+) ([\d.]+) ([\d.]+)\s*$/.exec(stderr) ?? [];
       if (code !== 0) return reject(new Error(`${name} ended with ${code}: ${stderr.trim()}`));
       const stdout = Buffer.concat(said.stdout).toString();
-      resolve({ stdout, 'wall s': Number(wall), 'CPU s': Number(user) + Number(sys) });
+      resolve({
+        stdout,
+        'wall s': Number(wall),
+        'CPU s': Number((Number(user) + Number(sys)).toFixed(2)),
+      });
     });
   });
 }
