@@ -96,7 +96,7 @@ if (values.child !== undefined) {
   if (failed) process.exitCode = 1;
 }
 
-/** A table as Markdown: what the terminal shows is what README.md and LOG.md take. */
+/** A table as Markdown: what the terminal shows is what docs/numbers.md and LOG.md take. */
 function render(table: BenchTable): string {
   const line = (cells: readonly (string | number)[]): string =>
     `| ${cells.map((cell) => (typeof cell === 'number' ? figure(cell) : cell)).join(' | ')} |`;

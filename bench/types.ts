@@ -2,7 +2,7 @@
 
 /** What a case is given. */
 export interface BenchContext {
-  /** Smaller inputs, for a look; figures for the README are taken without it. */
+  /** Smaller inputs, for a look; figures for docs/numbers.md are taken without it. */
   readonly quick: boolean;
   /** A progress line on stderr. */
   log(line: string): void;

@@ -4,7 +4,7 @@
  * A failure of the run is a {@link GristmillError} with a code from {@link ERRORS}; a failure of one
  * document is data (a status and a reason column), never an exception. Messages name the file, the row,
  * the value and the bound; `{name}` in a template is filled from the error's `details`.
- * test/errors.test.ts holds this registry against the README's table.
+ * test/errors.test.ts holds this registry against docs/errors.md.
  */
 
 import { printable, printableLines } from './printable.ts';

@@ -2,7 +2,7 @@
  * `--events-fd`: what happens in a run, for a program that reads along, as JSON lines on a descriptor of its own. The exit codes
  * of runs to standard output are told apart here too, as such a program has to know whether to try again.
  *
- *     {"event":"begin", …}                     the stream has begun (README, "Streams", lists the fields)
+ *     {"event":"begin", …}                     the stream has begun (docs/streams.md lists the fields)
  *     {"event":"batch","sequence":0, …}        a record batch of standard input has been answered
  *     {"event":"progress", …}                  runs with an output folder
  *     {"event":"notice","message":"…"}

@@ -42,7 +42,7 @@ export interface ModelDescription {
   readonly tensors: readonly TensorGroup[];
   /** True when the engine can run the model. */
   readonly runnable: boolean;
-  /** Hex digest of the whole file; only with {@link InspectOptions.sha256}. */
+  /** Hex digest of the whole file; only with `InspectOptions.sha256`. */
   readonly sha256?: string;
 }
 

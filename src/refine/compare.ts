@@ -11,7 +11,7 @@ import { compareIdentity } from './run-identity.ts';
 
 /** Options of {@link compareRuns}. */
 export interface CompareOptions {
-  /** Column to compare by, of rows that at least one run kept; default: the first of {@link GROUP_COLUMNS} that rows have. */
+  /** Column to compare by, of rows that at least one run kept; default: the first of `GROUP_COLUMNS` that rows have. */
   readonly by?: string;
   /** Documents that are listed; default 20. */
   readonly top?: number;

@@ -54,7 +54,7 @@ export interface LineMeasures {
 /** Measures, their tail, and the same by source, by language and by type of page. */
 export interface LineReport extends LineMeasures {
   readonly tail: TailReport;
-  /** Noise removed for each of {@link TRADE_OFF_BOUNDS}. */
+  /** Noise removed for each of `TRADE_OFF_BOUNDS`. */
   readonly tradeOff: readonly TradeOff[];
   readonly byPageType: Readonly<Record<string, LineMeasures>>;
   readonly bySource: Readonly<Record<string, LineMeasures>>;

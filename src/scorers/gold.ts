@@ -34,7 +34,7 @@ export interface GoldPage {
   readonly text: string;
   /** `text` split at LF. */
   readonly lines: readonly string[];
-  /** {@link REMOVE}, {@link KEEP} or {@link UNSCORED} for each line. */
+  /** `REMOVE`, `KEEP` or `UNSCORED` for each line. */
   readonly labels: Uint8Array;
   /** What people wrote down as the page's main content; null when only single lines were judged. */
   readonly goldText: string | null;
@@ -49,7 +49,7 @@ export interface GoldDocument {
   readonly source?: string;
   readonly kind?: string;
   readonly text: string;
-  /** {@link KEEP} or {@link REMOVE}. */
+  /** `KEEP` or `REMOVE`. */
   readonly label: 0 | 1;
 }
 

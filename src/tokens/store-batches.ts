@@ -62,7 +62,7 @@ export interface ValidationSet {
   readonly batches: readonly TokenBatch[];
 }
 
-/** Validation batches of every domain that has any, in the order of {@link validatedDomains}. */
+/** Validation batches of every domain that has any, in the order of `validatedDomains`. */
 export function validationSets(
   store: TokenStore,
   {

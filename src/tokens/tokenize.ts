@@ -41,7 +41,7 @@ import {
 import { openTokenStore, STORE_INDEX, type StoredDomain, type StoreIndex } from './token-store.ts';
 import { idBytesOf, TokenWriter } from './token-writer.ts';
 
-/** Options of {@link tokenizeDomains}. */
+/** Options of `tokenizeDomains`. */
 export interface TokenizeDomainsOptions {
   readonly sources: readonly DomainSource[];
   /** A GGUF file with a vocabulary, or the size of one that is trained on the texts of all domains together. */

@@ -1,5 +1,5 @@
 /**
- * The figures that README.md states, on RegMix's published runs; and laws whose optimum is known, which need no data.
+ * The figures that docs/numbers.md states, on RegMix's published runs; and laws whose optimum is known, which need no data.
  *
  * `npm run bench -- mixture` prints them.
  */

@@ -28,7 +28,7 @@ async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
 
 let refiner: Refiner;
 beforeAll(async () => {
-  // As the README's example: at the default the model is not sure enough of so short a page.
+  // As the example of docs/api.md: at the default the model is not sure enough of so short a page.
   refiner = await openRefiner({ threads: 1, retention: 0.95 });
 });
 afterAll(() => refiner.dispose());

@@ -6,7 +6,7 @@ from typing import Any, Tuple
 
 
 class GristmillError(Exception):
-    """A failure with a code: one of README's "Errors", ``USAGE``, ``COMMAND_MISSING`` or ``PROCESS_ENDED``."""
+    """A failure with a code: one of docs/errors.md, ``USAGE``, ``COMMAND_MISSING`` or ``PROCESS_ENDED``."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(f"{code}: {message}")

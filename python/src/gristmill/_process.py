@@ -15,7 +15,7 @@ import pyarrow as pa
 from ._errors import GristmillError
 from ._pipes import ReadEnd, WriteEnd, widen
 
-#: Exit codes of the command; see README, "Streams".
+#: Exit codes of the command; see docs/streams.md.
 USAGE = 2
 ENGINE_DIED = 5
 

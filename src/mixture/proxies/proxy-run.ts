@@ -41,7 +41,7 @@ export interface RunProxyOptions {
 
 /** What a proxy gave. */
 export interface ProxyResult {
-  /** In the order of {@link validatedDomains}; nats a token. */
+  /** In the order of `validatedDomains`; nats a token. */
   readonly losses: readonly number[];
   readonly trainLoss: number;
   readonly nParams: number;

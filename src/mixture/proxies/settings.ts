@@ -8,7 +8,7 @@
  * √(2 · nLayer) where they write to the residual stream (published: 1/√width/nLayer, 0.031 against 0.020); the
  * published evaluation took 50 batches of 16 blocks, here they are the same windows in every run.
  *
- * `tiny` is made for one CPU core (README.md has its time); how far its ranks hold for larger models is not measured.
+ * `tiny` is made for one CPU core (docs/commands/mix-train.md has its time); how far its ranks hold for larger models is not measured.
  */
 import * as z from 'zod';
 import { GristmillError } from '../../errors.ts';

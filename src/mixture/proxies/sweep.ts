@@ -44,7 +44,7 @@ export interface TrainProxiesOptions {
   readonly mixtures: MixtureTable;
   /** What messages call the mixtures. Default `mixtures`. */
   readonly mixturesName?: string;
-  /** Folder of a token store, see {@link tokenizeDomains}. */
+  /** Folder of a token store, see `tokenizeDomains`. */
   readonly store: string;
   readonly settings: ProxySettings;
   /** Folder of the sweep. */

@@ -319,8 +319,9 @@ describe('exportSchedule', () => {
     expect(() => exportSchedule('hf', { ...options, curve: half })).toThrow(/totalSteps/);
   });
 
-  it('does what the table in the README says', () => {
-    const readme = readFileSync(new URL('../../../README.md', import.meta.url), 'utf8');
+  it('does what the table of docs/commands/continue-export.md says', () => {
+    const page = new URL('../../../docs/commands/continue-export.md', import.meta.url);
+    const readme = readFileSync(page, 'utf8');
     const rows: Readonly<Record<string, readonly string[]>> = {
       'constant, no warm-up': ['constant'],
       constant: ['constant, warm-up'],

@@ -1,0 +1,1 @@
+export function llmsText(root: string): string;
