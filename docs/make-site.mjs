@@ -3,9 +3,18 @@
  * own (docs/package.json), installed here by its lock file. Warnings and dead links fail it.
  */
 import { spawnSync } from 'node:child_process';
-import { copyFileSync, existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { linksOf } from './markdown.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const docs = join(root, 'docs');
@@ -34,8 +43,26 @@ function gather() {
   const wanted = found.filter((name) => /\.(?:md|png|svg)$/.test(name) && !LEFT_OUT.test(name));
   for (const name of [...PAGES, ...wanted]) {
     mkdirSync(dirname(join(gathered, name)), { recursive: true });
-    copyFileSync(join(root, name), join(gathered, name));
+    if (!name.endsWith('.md')) copyFileSync(join(root, name), join(gathered, name));
+    else writeFileSync(join(gathered, name), withoutFiles(name, new Set([...PAGES, ...wanted])));
   }
+}
+
+/** A page whose links to files of the repository that are no pages are text: the site does not have those. */
+function withoutFiles(page, there) {
+  const text = readFileSync(join(root, page), 'utf8');
+  const dead = linksOf(text)
+    .map(({ target }) => target)
+    .filter((target) => !/^(?:https?:|mailto:|#)/.test(target))
+    .filter((target) => !there.has(join(dirname(page), target.replace(/#.*$/, ''))));
+  return dead.reduce(
+    (rest, target) => rest.replace(new RegExp(`\\[([^\\]]*)\\]\\(${escaped(target)}\\)`), '$1'),
+    text,
+  );
+}
+
+function escaped(text) {
+  return text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
 }
 
 /** Runs a program, shows what it says, and ends with it where it fails or warns. */

@@ -17,7 +17,7 @@ const read = (path: string): string => readFileSync(join(root, path), 'utf8');
 /** Every page that readers come to. */
 function pages(): string[] {
   const docs = readdirSync(join(root, 'docs'), { recursive: true, encoding: 'utf8' })
-    .filter((name) => name.endsWith('.md') && !name.includes('node_modules'))
+    .filter((name) => name.endsWith('.md') && !/^(?:node_modules|\.\w+)\//.test(name))
     .map((name) => join('docs', name));
   const examples = readdirSync(join(root, 'examples'), { recursive: true, encoding: 'utf8' })
     .filter((name) => name.endsWith('.md'))
