@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { isGristmillError } from '../errors.ts';
 import { count } from '../figures.ts';
 import { TRACE_VARIABLE, traceContextOf } from '../observe/trace-context.ts';
 import { openQueueSession, type QueuedRefine } from '../refine/queue-session.ts';
@@ -9,11 +10,11 @@ import { retryRun, submitRun } from '../refine/submit-run.ts';
 import type { Board, BoardStatus } from '../work/queue/board.ts';
 import { type TakeEvent, takeUnits } from '../work/queue/take.ts';
 import { onBoard } from './cluster-redis.ts';
+import { statusTable } from './cluster-status.ts';
 import { noticePrinter, onInterrupt, untilInterrupted } from './interrupt.ts';
 import { type ObserveFlags, openObserver } from './observe.ts';
-import { duration } from './progress.ts';
 import { corpusOptions, type RefineFlags } from './refine.ts';
-import { columns, printResult, say, show } from './say.ts';
+import { printResult, say, show } from './say.ts';
 
 const INTERRUPT_WORDS = { ending: 'stopping', ended: 'run the same command again' };
 /** Units were set aside, or a run was refused. */
@@ -137,10 +138,17 @@ export async function status(run: string | undefined, flags: StatusFlags): Promi
   await untilInterrupted({ ...INTERRUPT_WORDS, ending: 'leaving' }, (signal) =>
     onBoard(flags, async (board) => {
       for (;;) {
-        const ids = run === undefined ? (await board.runs()).map(({ id }) => id) : [run];
-        const runs = await Promise.all(ids.map((id) => board.status(id)));
-        if (flags.watch && process.stdout.isTTY) process.stdout.write('\u001b[2J\u001b[H');
-        printResult(flags.json, { redis: board.link.shown, runs }, () => statusTable(runs));
+        const runs = run === undefined ? await statuses(board) : [await board.status(run)];
+        const now = new Date();
+        const isScreen = flags.watch && !flags.json && process.stdout.isTTY;
+        if (isScreen) {
+          const time = now.toTimeString().slice(0, 8);
+          process.stdout.write('\u001b[2J\u001b[H');
+          show(`${time}  ${board.link.shown}  (interrupt to leave)\n\n`);
+        }
+        printResult(flags.json, { redis: board.link.shown, runs }, () =>
+          statusTable(runs, now.getTime()),
+        );
         if (!flags.watch || signal.aborted) return;
         await sleep(2_000, undefined, { signal }).catch(() => undefined);
         if (signal.aborted) return;
@@ -149,48 +157,17 @@ export async function status(run: string | undefined, flags: StatusFlags): Promi
   );
 }
 
-/** Runs as a table, their workers and last errors below. */
-export function statusTable(runs: readonly BoardStatus[]): string {
-  if (runs.length === 0) return 'no runs\n';
-  const head = [
-    'run',
-    'state',
-    'priority',
-    'done',
-    'waiting',
-    'active',
-    'set aside',
-    'docs/s',
-    'ETA',
-    'out',
-  ];
-  const rows = runs.map(({ run, state, jobs, unitsDone, rowsPerSecond, secondsLeft }) => [
-    run.id,
-    state,
-    String(run.priority),
-    `${count(unitsDone)} of ${count(run.units)}`,
-    count(jobs.waiting + jobs.delayed),
-    count(jobs.active),
-    count(jobs.failed),
-    rowsPerSecond.toFixed(1),
-    secondsLeft === null ? '?' : duration(secondsLeft),
-    run.out,
-  ]);
-  const lines = [columns([head, ...rows])];
-  for (const { run, workers, errors, refusals } of runs) {
-    for (const { worker, device, units, rowsPerSecond } of workers) {
-      lines.push(
-        `${run.id}  worker ${worker} (${device}): ${count(units)} units, ${rowsPerSecond.toFixed(1)} docs/s\n`,
-      );
-    }
-    for (const { unit, code, message, worker } of errors) {
-      lines.push(`${run.id}  unit ${unit} on ${worker}: ${code}: ${message}\n`);
-    }
-    for (const [worker, reason] of Object.entries(refusals)) {
-      lines.push(`${run.id}  refused by ${worker}: ${reason}\n`);
-    }
-  }
-  return lines.join('');
+/** All runs; one that is finished while it is looked at is none any more. */
+async function statuses(board: Board): Promise<BoardStatus[]> {
+  const found = await Promise.all(
+    (await board.runs()).map(({ id }) =>
+      board.status(id).catch((error: unknown) => {
+        if (isGristmillError(error, 'QUEUE_NO_RUN')) return null;
+        throw error;
+      }),
+    ),
+  );
+  return found.filter((each) => each !== null);
 }
 
 /** What commands on one run do, and say that they did. */

@@ -15,6 +15,7 @@ import type { Job, Worker } from 'bullmq';
 import { GristmillError, isGristmillError } from '../../errors.ts';
 import { Board, type BoardRun, type JobCounts, type UnitJob } from './board.ts';
 import { Overdue } from './overdue.ts';
+import { Rates } from './rates.ts';
 
 /** A unit's lock lasts so long after its worker's last sign; renewed at half of it. */
 export const LOCK_MS = 12_000;
@@ -23,7 +24,6 @@ export const STALLED_LOOK_MS = 3_000;
 const LOOK_MS = 500;
 const SIGN_MS = 2_000;
 const MAX_SESSION_FAILURES = 5;
-const RATE_MS = 60_000;
 const PUT_BACK_MS = 2_000;
 /** Before the second try of a unit; doubled with each, up to a bound that a run of many tries reaches. */
 const FIRST_BACKOFF_MS = 500;
@@ -192,7 +192,7 @@ async function workOn(
       const done = await session.do(unit);
       own.units++;
       tally.units++;
-      rates.add(done);
+      rates.add(done.counts['rowsIn'] ?? 0);
       const { counts, isOurs } = done;
       await board.count(run.id, isOurs ? { units: 1, ...counts } : { lost: 1 });
       onEvent?.({ kind: 'done', run, unit, done });
@@ -261,24 +261,6 @@ export function backoffMs(nTries: number): number {
 function failureOf(error: unknown): { readonly code: string; readonly message: string } {
   if (error instanceof GristmillError) return { code: error.code, message: error.message };
   return { code: 'UNEXPECTED', message: error instanceof Error ? error.message : String(error) };
-}
-
-/** Rates over the last minute. */
-class Rates {
-  readonly #done: { readonly atMs: number; readonly rows: number }[] = [];
-  readonly #begunMs = performance.now();
-
-  add({ counts }: DoneUnit): void {
-    this.#done.push({ atMs: performance.now(), rows: counts['rowsIn'] ?? 0 });
-  }
-
-  perSecond(): { readonly rowsPerSecond: number; readonly unitsPerSecond: number } {
-    const now = performance.now();
-    while (this.#done[0] && now - this.#done[0].atMs > RATE_MS) this.#done.shift();
-    const seconds = Math.max(1, Math.min(RATE_MS, now - this.#begunMs) / 1000);
-    const rows = this.#done.reduce((sum, done) => sum + done.rows, 0);
-    return { rowsPerSecond: rows / seconds, unitsPerSecond: this.#done.length / seconds };
-  }
 }
 
 /** Waits, or until one of the signals fires. */
