@@ -2,16 +2,21 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { AnnotateJob } from '../annotate/ranges/asker.ts';
 import { isGristmillError } from '../errors.ts';
 import { count } from '../figures.ts';
 import { TRACE_VARIABLE, traceContextOf } from '../observe/trace-context.ts';
-import { openQueueSession, type QueuedRefine } from '../refine/queue-session.ts';
-import { retryRun, submitRun } from '../refine/submit-run.ts';
+import { submitRun } from '../refine/submit-run.ts';
 import type { Board, BoardStatus } from '../work/queue/board.ts';
+import { retryUnits, type SubmitOptions, type SubmittedRun } from '../work/queue/submit.ts';
 import { type TakeEvent, takeUnits } from '../work/queue/take.ts';
+import type { DocumentsFlags } from './annotate.ts';
+import type { ChunksFlags } from './annotate-chunks.ts';
+import { kindOf } from './cluster-kinds.ts';
 import { onBoard } from './cluster-redis.ts';
 import { statusTable } from './cluster-status.ts';
 import { noticePrinter, onInterrupt, untilInterrupted } from './interrupt.ts';
+import type { ProxyFlags } from './mix-train.ts';
 import { type ObserveFlags, openObserver } from './observe.ts';
 import { corpusOptions, type RefineFlags } from './refine.ts';
 import { printResult, say, show } from './say.ts';
@@ -32,17 +37,71 @@ export type SubmitFlags = RefineFlags &
 
 /** The action of `cluster submit`. */
 export async function submit(inputs: string[], flags: SubmitFlags): Promise<void> {
-  const { redis, priority, tries, json, ...rest } = flags;
+  const { redis: _redis, priority: _priority, tries: _tries, json: _json, ...rest } = flags;
+  await submitting(flags, (board, common, how) =>
+    submitRun(board, { ...corpusOptions(inputs, rest), ...common }, how),
+  );
+}
+
+/** The action of `cluster submit-sweep`. */
+export async function submitSweep(flags: ProxyFlags & Queued): Promise<void> {
+  const { sweepOf } = await import('./mix-train.ts');
+  const queue = await import('../mixture/proxies/sweep-queue.ts');
+  await submitting(flags, async (board, common, how) =>
+    queue.submitSweep(board, await sweepOf(flags), { ...how, ...common }),
+  );
+}
+
+/** The action of `cluster submit-documents`. */
+export async function submitDocuments(
+  inputs: string[],
+  flags: DocumentsFlags & Queued,
+): Promise<void> {
+  const { documentsOptions } = await import('./annotate.ts');
+  await submitAnnotation(flags, (common) => {
+    return { kind: 'documents', options: { ...documentsOptions(inputs, flags), ...common } };
+  });
+}
+
+/** The action of `cluster submit-chunks`. */
+export async function submitChunks(inputs: string[], flags: ChunksFlags & Queued): Promise<void> {
+  const { chunksOptions } = await import('./annotate-chunks.ts');
+  await submitAnnotation(flags, (common) => {
+    return { kind: 'chunks', options: { ...chunksOptions(inputs, flags), ...common } };
+  });
+}
+
+async function submitAnnotation(
+  flags: Queued,
+  jobOf: (common: Watching) => AnnotateJob,
+): Promise<void> {
+  const queue = await import('../annotate/ranges/asked-queue.ts');
+  await submitting(flags, (board, common, how) =>
+    queue.submitAnnotation(board, jobOf(common), how),
+  );
+}
+
+/** Flags of all that submit. */
+type Queued = Common & { readonly priority: number; readonly tries: number };
+
+/** What every call is watched with. */
+interface Watching {
+  readonly signal: AbortSignal;
+  readonly onNotice: (line: string) => void;
+}
+
+/** Submits a run of any kind, and says what became of it. */
+async function submitting(
+  flags: Queued,
+  submit: (board: Board, common: Watching, how: SubmitOptions) => Promise<SubmittedRun>,
+): Promise<void> {
+  const { priority, tries, json } = flags;
   await untilInterrupted(INTERRUPT_WORDS, (signal) =>
     onBoard(flags, async (board) => {
-      const options = {
-        ...corpusOptions(inputs, rest),
-        signal,
-        onNotice: noticePrinter(json ?? false),
-      };
+      const onNotice = noticePrinter(json ?? false);
       const trace = traceContextOf(process.env[TRACE_VARIABLE]);
-      const traceparent = trace?.traceparent ?? null;
-      const submitted = await submitRun(board, options, { priority, tries, traceparent });
+      const how = { priority, tries, traceparent: trace?.traceparent ?? null };
+      const submitted = await submit(board, { signal, onNotice }, how);
       const { run, committed, enqueued } = submitted;
       const { spec: _, ...shown } = run;
       printResult(json, { ...shown, committed, enqueued }, () =>
@@ -82,11 +141,11 @@ export async function work(flags: WorkFlags): Promise<void> {
       const taken = await takeUnits({
         ...{ board, worker, untilDone, only: run, stop: stop.signal },
         device: device ?? 'as the run',
-        open: ({ id, spec, traceparent }) => {
-          const onActivity = observer.activityOf(id);
-          const trace = traceContextOf(traceparent);
-          return openQueueSession(spec as QueuedRefine, {
-            ...Object.fromEntries(Object.entries(own).filter(([, value]) => value !== undefined)),
+        open: async (run) => {
+          const onActivity = observer.activityOf(run.id);
+          const trace = traceContextOf(run.traceparent);
+          return (await kindOf(run)).open(run, {
+            ...own,
             ...{ name: worker, onNotice: isLog ? say : onNotice },
             ...(onActivity && { onActivity }),
             ...(trace && { env: { [TRACE_VARIABLE]: trace.traceparent } }),
@@ -184,7 +243,10 @@ const CONTROLS = {
     await board.cancel(id);
     return 'cancelled; what is committed stays, and submit goes on from there';
   },
-  retry: async (board: Board, id: string) => `${count(await retryRun(board, id))} units enqueued`,
+  retry: async (board: Board, id: string) => {
+    const nUnits = await retryUnits(board, id, async (run) => (await kindOf(run)).done(run));
+    return `${count(nUnits)} units enqueued`;
+  },
 };
 
 /** What can be done to a run. */

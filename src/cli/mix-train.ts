@@ -6,7 +6,12 @@ import {
   type ProxySettings,
   proxySettings,
 } from '../mixture/proxies/settings.ts';
-import { type SweepProgress, type SweepSummary, trainProxies } from '../mixture/proxies/sweep.ts';
+import {
+  type SweepProgress,
+  type SweepSubject,
+  type SweepSummary,
+  trainProxies,
+} from '../mixture/proxies/sweep.ts';
 import { readMixtures } from '../mixture/tables.ts';
 import { readSources } from '../tokens/sources.ts';
 import type { StoreIndex } from '../tokens/token-store.ts';
@@ -104,15 +109,9 @@ export async function trainSweep(flags: ProxyFlags): Promise<void> {
   const report = sweepReporter(line.update);
   try {
     const summary = await trainProxies({
-      mixtures: await readMixtures(flags.mixtures),
-      mixturesName: flags.mixtures,
-      store: flags.store,
-      settings: proxySettings(flags.preset, overridesOf(flags)),
-      out: flags.out,
+      ...(await sweepOf(flags)),
       jobs: flags.jobs,
       nThreads: flags.threads,
-      device: flags.device,
-      format: flags.format,
       worker: flags.worker === undefined ? undefined : parseWorker(flags.worker),
       onProgress: report,
       onNotice: noticePrinter(json),
@@ -126,6 +125,19 @@ export async function trainSweep(flags: ProxyFlags): Promise<void> {
     line.stop();
     restore();
   }
+}
+
+/** The sweep that the flags mean. @throws MIXTURE_TABLE_INVALID, OPTION_INVALID */
+export async function sweepOf(flags: ProxyFlags): Promise<SweepSubject & { readonly out: string }> {
+  return {
+    mixtures: await readMixtures(flags.mixtures),
+    mixturesName: flags.mixtures,
+    store: flags.store,
+    settings: proxySettings(flags.preset, overridesOf(flags)),
+    out: flags.out,
+    device: flags.device,
+    format: flags.format,
+  };
 }
 
 function overridesOf(flags: ProxyFlags): Partial<ProxySettings> {

@@ -1,4 +1,6 @@
 /** The store of an output by its address; what buckets need is loaded with the first of them. */
+import { createHash } from 'node:crypto';
+import { resolve } from 'node:path';
 import { remoteScheme, withoutSecrets } from '../corpus/storage/addresses.ts';
 import { localPath } from '../local-path.ts';
 import { outputFolder, REFINE_LAYOUT } from './output-folder.ts';
@@ -22,4 +24,17 @@ export function outputAddress(out: string): string {
   return remoteScheme(out) === 's3'
     ? withoutSecrets(out).replace(/\/+$/, '')
     : localPath(out, 'output', '--out');
+}
+
+/** An output as a board of runs names it: the same from every working folder, and without what it takes to get in. */
+export function placeOf(out: string): string {
+  return remoteScheme(out) === null ? resolve(out) : outputAddress(out);
+}
+
+/** Names a run of any kind in its output. @param runId as its ledger has it; see LedgerKind.runIdOf */
+export function runNameAt(runId: string, out: string): string {
+  return createHash('sha256')
+    .update(`${runId}\n${placeOf(out)}`)
+    .digest('hex')
+    .slice(0, 12);
 }

@@ -59,13 +59,13 @@ export async function prepareAsking(job: AnnotateJob): Promise<PreparedAsking> {
     const { plan, prompts } = asker;
     const options = Object.entries(job.options).flatMap(([name, value]) => {
       if (LEFT_OUT.has(name) || value === undefined) return [];
-      return [[name, PATHS.has(name) ? placeOf(String(value)) : value]];
+      return [[name, PATHS.has(name) ? resolvedPath(String(value)) : value]];
     });
     const identity: AskedIdentity = {
       format: 1,
       kind: job.kind,
       versions: { gristmill: version },
-      options: { ...Object.fromEntries(options), inputs: inputs.map(placeOf) },
+      options: { ...Object.fromEntries(options), inputs: inputs.map(resolvedPath) },
       prompts,
       expert: { name: expert.name, identity: expert.identity },
       answers: given.cacheDir === undefined ? null : resolve(given.cacheDir),
@@ -82,7 +82,7 @@ export async function prepareAsking(job: AnnotateJob): Promise<PreparedAsking> {
 export function planned({ files, units }: CorpusPlan): Pick<AskedIdentity, 'inputs' | 'units'> {
   return {
     inputs: files.map(({ path, bytes, fingerprint }) => {
-      return { path: placeOf(path), bytes, fingerprint };
+      return { path: resolvedPath(path), bytes, fingerprint };
     }),
     units: units.length,
   };
@@ -94,7 +94,7 @@ export function answersIn(out: string): string {
 }
 
 /** The same from every working folder; of profiles and other names nothing is changed. */
-function placeOf(path: string): string {
+export function resolvedPath(path: string): string {
   return remoteScheme(path) === null && existsSync(path.replace(/[*?[{].*$/, '') || '.')
     ? resolve(path)
     : path;

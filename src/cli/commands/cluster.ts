@@ -5,10 +5,12 @@ import type { FinishFlags } from '../cluster-finish.ts';
 import type { Common, Control, StatusFlags, SubmitFlags, WorkFlags } from '../cluster-queue.ts';
 import { wholeNumber } from '../flags.ts';
 import { withExamples } from '../help.ts';
+import { annotateCommand } from './annotate.ts';
+import { mixCommand } from './mix.ts';
 import { OBSERVER_FLAGS, withObservers } from './observe.ts';
 import { refineCommand } from './refine.ts';
 
-/** Flags of refine that say nothing to workers. */
+/** Flags of commands that say nothing to workers. */
 const ALONE = new Set([
   '--worker',
   '--plan',
@@ -22,6 +24,7 @@ const ALONE = new Set([
   '--workers-count',
   '--price-per-hour',
   ...OBSERVER_FLAGS,
+  '--jobs',
 ]);
 
 /** The `cluster` command. */
@@ -35,6 +38,7 @@ export function clusterCommand(): Command {
     );
   const all = [
     submitCommand(),
+    ...submitOthers(),
     workCommand(),
     statusCommand(),
     control('pause', 'hand out no more units of a run'),
@@ -59,17 +63,18 @@ function withRedis(command: Command): Command {
     );
 }
 
-function submitCommand(): Command {
-  const command = withRedis(
-    new Command('submit')
-      .description('plan a run and enqueue its units')
-      .argument('<inputs...>', 'as refine has them, on every machine'),
-  )
+/** What all that submit have. */
+function withQueue(command: Command): Command {
+  return withRedis(command)
     .option('--priority <n>', 'runs of a higher one come first', wholeNumber(0), 0)
     .option('--tries <n>', 'tries of a unit before it is set aside', wholeNumber(1, 1000), 3);
-  for (const option of refineCommand().options) {
-    if (!ALONE.has(option.long ?? '')) command.addOption(option);
-  }
+}
+
+function submitCommand(): Command {
+  const command = submitLike('submit', 'plan a run and enqueue its units', {
+    of: refineCommand(),
+    inputs: 'as refine has them, on every machine',
+  });
   command.action(async (inputs: string[], flags: SubmitFlags) =>
     (await import('../cluster-queue.ts')).submit(inputs, flags),
   );
@@ -79,6 +84,59 @@ function submitCommand(): Command {
       'then start gristmill cluster work on any machines',
     ],
   ]);
+}
+
+/** The same for what other commands do in units: their flags, but for those that say nothing to workers. */
+function submitOthers(): Command[] {
+  const queue = () => import('../cluster-queue.ts');
+  const part = (command: Command, name: string): Command =>
+    command.commands.find((inner) => inner.name() === name)!;
+  const sweep = submitLike('submit-sweep', 'plan a sweep and enqueue its proxies', {
+    of: part(mixCommand(), 'train'),
+    inputs: null,
+  }).action(async (flags) => (await queue()).submitSweep(flags));
+  const documents = submitLike('submit-documents', 'plan what an expert is asked of documents', {
+    of: part(annotateCommand(), 'documents'),
+    inputs: 'as annotate documents has them, on every machine',
+  }).action(async (inputs, flags) => (await queue()).submitDocuments(inputs, flags));
+  const chunks = submitLike('submit-chunks', 'plan what an expert is asked of windows', {
+    of: part(annotateCommand(), 'chunks'),
+    inputs: 'as annotate chunks has them, on every machine',
+  }).action(async (inputs, flags) => (await queue()).submitChunks(inputs, flags));
+  return [
+    withExamples(sweep, [
+      [
+        'gristmill cluster submit-sweep --mixtures mixtures.csv --store store --out sweep',
+        'a proxy is a unit; start gristmill cluster work on any machines',
+      ],
+    ]),
+    withExamples(documents, [
+      [
+        'gristmill cluster submit-documents corpus/ --out labels --expert-url http://expert:8080/v1 --expert-model judge',
+        'a range of documents is a unit; gristmill cluster finish labels makes the set',
+      ],
+    ]),
+    withExamples(chunks, [
+      [
+        'gristmill cluster submit-chunks corpus/ --way rewrite --out set --expert-gguf expert.gguf',
+        'every worker has the model at that path',
+      ],
+    ]),
+  ];
+}
+
+function submitLike(
+  name: string,
+  description: string,
+  { of, inputs }: { readonly of: Command; readonly inputs: string | null },
+): Command {
+  const command = new Command(name).description(description);
+  if (inputs !== null) command.argument('<inputs...>', inputs);
+  withQueue(command);
+  for (const option of of.options) {
+    if (!ALONE.has(option.long ?? '')) command.addOption(option);
+  }
+  return command;
 }
 
 function workCommand(): Command {

@@ -17,6 +17,8 @@ import type { RedisLink } from './redis.ts';
 /** A run as it was submitted. */
 export interface BoardRun {
   readonly id: string;
+  /** The command that does its units; `refine` where nothing is said. */
+  readonly kind?: string;
   readonly out: string;
   /** Runs of a higher one come first. */
   readonly priority: number;

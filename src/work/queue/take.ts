@@ -28,7 +28,7 @@ const PUT_BACK_MS = 2_000;
 /** Before the second try of a unit; doubled with each, up to a bound that a run of many tries reaches. */
 const FIRST_BACKOFF_MS = 500;
 const MAX_BACKOFF_MS = 20_000;
-/** Units under way at a time: one is computed while the next is read. */
+/** One is computed while the next is read. */
 const UNITS_AT_ONCE = 2;
 
 /** What became of a unit in a session. */
@@ -40,6 +40,8 @@ export interface DoneUnit {
 
 /** A run with its models loaded. */
 export interface WorkSession {
+  /** Units under way at a time; default {@link UNITS_AT_ONCE}. */
+  readonly unitsAtOnce?: number;
   /** Rejects with the unit's failure; with {@link SessionEnded} where the session itself fails. */
   do(unit: number): Promise<DoneUnit>;
   /** Finishes what is under way. Rejects with what ended the session. */
@@ -64,7 +66,8 @@ export interface TakeUnitsOptions {
   /** Of this process, in ledgers and on the board. */
   readonly worker: string;
   readonly device: string;
-  open(run: BoardRun): WorkSession;
+  /** @throws what refuses the run, among others */
+  open(run: BoardRun): WorkSession | Promise<WorkSession>;
   /** Only this run; default: all. */
   readonly only?: string | undefined;
   /** Return when no run has units left. Default: wait for more. */
@@ -116,6 +119,15 @@ const REFUSALS: ReadonlySet<string> = new Set([
   'REFINER_NOT_PULLED',
   'CORPUS_NO_FILES',
   'OPTION_INVALID',
+  'MIXTURE_RUN_CHANGED',
+  'MIXTURE_DOMAIN_UNKNOWN',
+  'TRAIN_STORE_INVALID',
+  'ANNOTATE_OUTPUT_OTHER',
+  'ANNOTATE_TEMPLATE_INVALID',
+  'ANNOTATE_EXPERT_REFUSED',
+  // Another worker may have a budget left; this one has not.
+  'ANNOTATE_BUDGET_SPENT',
+  'ANNOTATE_EXPERT_QUOTA',
 ]);
 
 /**
@@ -182,7 +194,7 @@ async function workOn(
   refused: ReadonlyMap<string, string>,
 ): Promise<void> {
   const { Worker: Bull, DelayedError } = await import('bullmq');
-  const session = open(run);
+  const session = await open(run);
   const rates = new Rates();
   const own = { units: 0 };
   const process = async (job: Job<UnitJob>, token?: string): Promise<void> => {
@@ -212,7 +224,7 @@ async function workOn(
     connection: board.link.duplicate(),
     prefix: Board.queuePrefix,
     name: worker,
-    concurrency: UNITS_AT_ONCE,
+    concurrency: session.unitsAtOnce ?? UNITS_AT_ONCE,
     lockDuration: LOCK_MS,
     stalledInterval: STALLED_LOOK_MS,
     // A unit that kills its worker has no other error than that.

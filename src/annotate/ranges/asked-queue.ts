@@ -1,0 +1,127 @@
+/** An annotation on a board: submitting its ranges, and a worker's session that asks about them. */
+import { randomBytes } from 'node:crypto';
+import { resolve } from 'node:path';
+import { withoutSecrets } from '../../corpus/storage/addresses.ts';
+import { GristmillError } from '../../errors.ts';
+import { recordNames } from '../../work/ledger.ts';
+import { outputFolder } from '../../work/output-folder.ts';
+import type { Board, BoardRun } from '../../work/queue/board.ts';
+import { ownSession } from '../../work/queue/own-session.ts';
+import { type SubmitOptions, type SubmittedRun, submitUnits } from '../../work/queue/submit.ts';
+import type { WorkSession } from '../../work/queue/take.ts';
+import type { ExpertOptions } from '../expert/expert.ts';
+import { refuseOption } from '../options.ts';
+import { ASKED_LAYOUT } from '../output-files.ts';
+import { askRange, openAsked, prepareAsking, resolvedPath } from './ask-ranges.ts';
+import { ASKED_KIND } from './asked-ledger.ts';
+import type { AnnotateJob } from './asker.ts';
+
+/** Ranges under way at a time: one begins while the last answers of another are waited for. */
+const AT_ONCE = 2;
+const PATHS = ['prompts', 'onlyKept', 'tokenizer'] as const;
+
+/**
+ * Begins an annotation in its folder and enqueues the ranges that are left.
+ *
+ * @throws as askShare() before its first request; OPTION_INVALID for headers and for addresses with a user
+ */
+export async function submitAnnotation(
+  board: Board,
+  job: AnnotateJob,
+  submitOptions: SubmitOptions = {},
+): Promise<SubmittedRun> {
+  const spec = queuedJob(job);
+  const { out, onNotice, signal } = job.options;
+  const { asker, expert, identity } = await prepareAsking(job);
+  try {
+    const units = asker.plan.units.map(({ index }) => index);
+    const member = { name: `submit-${randomBytes(4).toString('hex')}`, units };
+    const ledger = await openAsked(out, identity, member, { onNotice, signal });
+    try {
+      const done = new Set(ledger.committed.keys());
+      const runId = ASKED_KIND.runIdOf(identity);
+      const begun = { kind: 'annotate', out, runId, units: units.length, done, spec };
+      return await submitUnits(board, begun, submitOptions);
+    } finally {
+      await ledger.close();
+    }
+  } finally {
+    await expert.dispose();
+    asker.dispose();
+  }
+}
+
+/** A job as others read it: paths that mean the same elsewhere, and nothing that lets anybody in. @throws OPTION_INVALID */
+function queuedJob({ kind, options }: AnnotateJob): AnnotateJob {
+  const { signal: _, onNotice: _notice, onProgress: _progress, ...rest } = options;
+  const expert = { ...rest.expert } as Partial<ExpertOptions> & Record<string, unknown>;
+  const hidden = 'none in a run for a queue, where others see it';
+  if (expert['headers'] !== undefined) refuseOption('headers', hidden, 'some');
+  const url = expert['url'];
+  if (typeof url === 'string' && withoutSecrets(url) !== url) {
+    refuseOption(
+      'url',
+      'an address without user and password in a run for a queue',
+      withoutSecrets(url),
+    );
+  }
+  Reflect.deleteProperty(expert, 'onPause');
+  for (const name of ['cacheDir', 'gguf']) {
+    if (typeof expert[name] === 'string') expert[name] = resolve(expert[name]);
+  }
+  const paths = PATHS.flatMap((name) => {
+    const value = (rest as Partial<Record<string, unknown>>)[name];
+    return typeof value === 'string' ? [[name, resolvedPath(value)]] : [];
+  });
+  const inputs = rest.inputs.map(resolvedPath);
+  const out = resolve(rest.out);
+  const queued = { ...rest, ...Object.fromEntries(paths), inputs, out, expert };
+  return { kind, options: queued } as unknown as AnnotateJob;
+}
+
+/** Ranges of an annotation on the board that were asked about. */
+export async function askedUnits({ out }: BoardRun): Promise<ReadonlySet<number>> {
+  return new Set((await recordNames(outputFolder(out, ASKED_LAYOUT), ASKED_KIND)).map(Number));
+}
+
+/** Options of {@link openAskSession}. */
+export interface AskSessionOptions {
+  /** Of this process, in the ledger. */
+  readonly name: string;
+  /** Of a local model; default: the run's. */
+  readonly device?: string | undefined;
+  readonly threads?: number | undefined;
+  readonly onNotice?: (line: string) => void;
+}
+
+/** A session that asks about ranges. A budget is its worker's. */
+export function openAskSession(
+  { out, spec }: BoardRun,
+  { name, device, threads, onNotice }: AskSessionOptions,
+): WorkSession {
+  const { kind, options } = spec as AnnotateJob;
+  const stop = new AbortController();
+  const own = { ...(device && { device }), ...(threads && { threads }) };
+  const expert = { ...options.expert!, ...('gguf' in options.expert! && own) };
+  const job = { kind, options: { ...options, out, expert, signal: stop.signal } } as AnnotateJob;
+  return ownSession(AT_ONCE, async () => {
+    const prepared = await prepareAsking(job);
+    const { units } = prepared.asker.plan;
+    const member = { name, units: [], mayBegin: false };
+    const ledger = await openAsked(out, prepared.identity, member, { onNotice });
+    return {
+      async do(unit) {
+        if (await ledger.isCommitted(unit)) return { isOurs: false, counts: {}, seconds: 0 };
+        return askRange(prepared, ledger, units[unit]!, stop.signal);
+      },
+      // A file that cannot be read is the range's, whoever reads it; an expert that is down is the worker's.
+      isOfUnit: (error) =>
+        error instanceof GristmillError && /^(?:CORPUS|STORAGE)_/.test(error.code),
+      async close() {
+        await ledger.close();
+        await prepared.expert.dispose();
+        prepared.asker.dispose();
+      },
+    };
+  });
+}
