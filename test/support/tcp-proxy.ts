@@ -29,9 +29,10 @@ export class TcpProxy {
     });
   }
 
-  static async before(targetPort: number): Promise<TcpProxy> {
+  /** @param address at which it is reached */
+  static async before(targetPort: number, address = '127.0.0.1'): Promise<TcpProxy> {
     const proxy = new TcpProxy(targetPort);
-    proxy.#server.listen(0, '127.0.0.1');
+    proxy.#server.listen(0, address);
     await once(proxy.#server, 'listening');
     return proxy;
   }

@@ -6,6 +6,7 @@
  *  2. Every answer is of the version that was opened; another one is CORPUS_CHANGED, at once.
  *  3. More bytes than were asked for are not taken.
  */
+import type { Readable } from 'node:stream';
 import { GristmillError, isGristmillError } from '../../errors.ts';
 import { connectionFault, inTime, PassingFault, Retrying, type RetryPolicy } from './retry.ts';
 import type { RangedFile, StoredFile } from './types.ts';
@@ -14,7 +15,7 @@ import type { RangedFile, StoredFile } from './types.ts';
 export interface RangeAnswer {
   /** Null where the answer does not say. */
   readonly version: string | null;
-  readonly body: AsyncIterable<Uint8Array>;
+  readonly body: Readable;
   /** Hangs up. */
   cancel(): void;
 }
@@ -77,27 +78,58 @@ async function readOnce(
     if (answer.version !== null && file.version !== '' && answer.version !== file.version) {
       throw changedError(file.path, 'another version of it came in the middle of a read');
     }
-    let nBytes = 0;
-    const pieces = answer.body[Symbol.asyncIterator]();
-    while (nBytes < into.byteLength) {
-      const { done, value } = await inTime(pieces.next(), stallMs);
-      if (done) {
-        const place = `${nBytes} of ${into.byteLength} bytes from byte ${start}`;
-        throw new PassingFault(`the answer ended after ${place}`);
-      }
-      const piece = value.subarray(0, into.byteLength - nBytes);
-      into.set(piece, nBytes);
-      nBytes += piece.byteLength;
-      got(nBytes);
+    const { nBytes, isEnded } = await fill(into, answer.body, stallMs, got);
+    if (nBytes < into.byteLength) {
+      const place = `${nBytes} of ${into.byteLength} bytes from byte ${start}`;
+      throw new PassingFault(`the answer ended after ${place}`);
     }
     // An answer that has ended gives its connection back; one that goes on is hung up.
-    const { done } = await inTime(pieces.next(), stallMs);
-    if (!done) answer.cancel();
+    if (!isEnded) answer.cancel();
   } catch (error) {
     hangUp.abort();
     answer?.cancel();
     throw error;
   }
+}
+
+/**
+ * Pieces into their places as they come: an iterator and a timer for each cost a fifth more of a processor's time.
+ *
+ * @returns when the body has ended, or has more than there is room for
+ * @throws PassingFault when nothing comes for `stallMs`; what the body fails of
+ */
+function fill(
+  into: Uint8Array,
+  body: Readable,
+  stallMs: number,
+  got: (nBytes: number) => void,
+): Promise<{ readonly nBytes: number; readonly isEnded: boolean }> {
+  return new Promise((resolve, reject) => {
+    let nBytes = 0;
+    const take = (piece: Uint8Array): void => {
+      timer.refresh();
+      const room = into.byteLength - nBytes;
+      into.set(piece.byteLength > room ? piece.subarray(0, room) : piece, nBytes);
+      nBytes += Math.min(room, piece.byteLength);
+      got(nBytes);
+      if (piece.byteLength > room) leave(() => resolve({ nBytes, isEnded: false }));
+    };
+    const end = (): void => leave(() => resolve({ nBytes, isEnded: true }));
+    const fail = (error: unknown): void => leave(() => reject(error));
+    // After an end or an error this comes too, and says nothing new.
+    const close = (): void => fail(new PassingFault('the connection was closed'));
+    const leave = (then: () => void): void => {
+      clearTimeout(timer);
+      body.off('data', take).off('end', end).off('error', fail).off('close', close);
+      then();
+    };
+    const timer = setTimeout(
+      () => fail(new PassingFault(`nothing came in ${stallMs / 1000} s`)),
+      stallMs,
+    );
+    body.on('data', take).on('end', end).on('error', fail).on('close', close);
+    if (body.destroyed) close();
+  });
 }
 
 /** Failures of connections pass; what is none of them is what it is. */

@@ -4,6 +4,7 @@
  *
  * The SDK is loaded with the first address of a bucket. It asks once; trying again is retry.ts.
  */
+import type { Readable } from 'node:stream';
 import type { S3Client } from '@aws-sdk/client-s3';
 import { GristmillError } from '../../errors.ts';
 import { s3Address } from './addresses.ts';
@@ -152,7 +153,7 @@ export function s3Storage(policy: RetryPolicy = RETRY_DEFAULTS): ReadStorage {
               }),
               { abortSignal: signal },
             );
-            const body = got.Body as unknown as NodeJS.ReadableStream & { destroy(): void };
+            const body = got.Body as Readable;
             // Whoever hangs up hears of it no more.
             body.on('error', () => undefined);
             const total = /\/(\d+)$/.exec(got.ContentRange ?? '')?.[1];
@@ -162,7 +163,7 @@ export function s3Storage(policy: RetryPolicy = RETRY_DEFAULTS): ReadStorage {
             }
             return {
               version: got.ETag === undefined ? null : versionOf(got.ETag),
-              body: body as AsyncIterable<Uint8Array>,
+              body,
               cancel: () => body.destroy(),
             };
           } catch (error) {

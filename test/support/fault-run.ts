@@ -1,0 +1,143 @@
+/**
+ * A run by three workers of a queue among faults, of kinds that a suite gives: each kind comes, and then any, by a seed, while
+ * units are committed between them.
+ */
+import { seededRandom } from '../../src/seeded.ts';
+import type { Board } from '../../src/work/queue/board.ts';
+import { sleep, until, within } from './bounded.ts';
+import type { Fleet, FleetWorker } from './fleet.ts';
+import type { RedisServer } from './redis-server.ts';
+
+const N_WORKERS = 3;
+/** Nothing at all is committed for so long: sized for machines that are busy with more than this. */
+const STILL_MS = 240_000;
+/** Units that are left for the time after the last fault. */
+const N_LAST_UNITS = 20;
+
+/** Faults of a run: the default is one for CI, `npm run soak` has more. */
+export const N_FAULTS = Number(process.env['GRISTMILL_FAULTS'] ?? 16);
+export const N_UNITS = Math.max(200, N_FAULTS);
+export const SEED = Number(process.env['GRISTMILL_SEED'] ?? 11);
+
+/** Does one fault. What it returns is when its work is over, not when the fault is. */
+export type FaultKind = (worker: FleetWorker, later: (mend: Promise<unknown>) => void) => unknown;
+
+/** What a suite gives. */
+export interface FaultRunOptions {
+  readonly id: string;
+  readonly board: Board;
+  readonly fleet: Fleet;
+  readonly kinds: Readonly<Record<string, FaultKind>>;
+  /** How many units are committed by now. */
+  committed(): Promise<number> | number;
+}
+
+/** Runs until every unit is committed and every worker has left. @returns how often each kind came */
+export async function runAmongFaults(options: FaultRunOptions): Promise<Record<string, number>> {
+  const { id, fleet, kinds } = options;
+  const random = seededRandom(SEED);
+  const counts: Record<string, number> = {};
+  const mends = new Set<Promise<unknown>>();
+  const later = (mend: Promise<unknown>): void => {
+    const kept = mend.catch(() => undefined).finally(() => mends.delete(kept));
+    mends.add(kept);
+  };
+  let done = 0;
+  const describe = (): Promise<string> => describeRun(options);
+  const untilCommitted = (units: number): Promise<void> =>
+    until(
+      STILL_MS,
+      `${units} of ${N_UNITS} units, with ${done} committed`,
+      async () => {
+        // Whoever has left, as after a full disk, is replaced.
+        while (fleet.awake.size < N_WORKERS && done < N_UNITS) await fleet.hire(id);
+        done = await options.committed();
+        return done >= units;
+      },
+      describe,
+      () => done,
+    );
+  const names = Object.keys(kinds);
+  for (let fault = 0; fault < N_FAULTS; fault++) {
+    await untilCommitted(Math.floor((fault + 1) * ((N_UNITS - N_LAST_UNITS) / (N_FAULTS + 1))));
+    const victim = [...fleet.awake][Math.floor(random() * fleet.awake.size)];
+    const name = names[fault < names.length ? fault : Math.floor(random() * names.length)]!;
+    if (!victim) continue;
+    counts[name] = (counts[name] ?? 0) + 1;
+    await within(120_000, `the fault "${name}" to be done`, work(kinds[name]!, victim, later));
+    if (N_FAULTS >= 100 && (fault + 1) % 50 === 0) say(`${fault + 1} faults, ${done} units`);
+  }
+  await untilCommitted(N_UNITS);
+  await within(180_000, 'the last faults to be over', Promise.all(mends), describe);
+  const left = [...fleet.workers].map(({ finished }) => finished);
+  await within(240_000, 'the workers to leave', Promise.all(left), describe);
+  say(`faults: ${Object.entries(counts).map(([name, count]) => `${name} ${count}`)}`);
+  return counts;
+}
+
+async function work(
+  kind: FaultKind,
+  victim: FleetWorker,
+  later: (mend: Promise<unknown>) => void,
+): Promise<void> {
+  await kind(victim, later);
+}
+
+/** What is known of a run that stands still. */
+export async function describeRun(options: FaultRunOptions): Promise<string> {
+  const { id, board, fleet } = options;
+  const { jobs, state, workers, errors } = await board.status(id);
+  const queue = await board.queueOf(id);
+  const active = (await queue.getActive()).map((job) => job && [job.id, job.processedBy]);
+  const delayed = (await queue.getDelayed(0, 20)).map((job) => job && [job.id, job.delay]);
+  const facts = { committed: await options.committed(), state, jobs, active, delayed, errors };
+  const signs = workers.map(({ worker, pid, units }) => ({ worker, pid, units }));
+  return `${JSON.stringify({ ...facts, signs }, null, 1)}\n${fleet.describe()}`;
+}
+
+function say(text: string): void {
+  process.stderr.write(`${text}\n`);
+}
+
+/** Faults of processes, clocks, networks and the queue, whatever the output lies in. */
+export function commonFaults(
+  fleet: Fleet,
+  redis: RedisServer,
+  board: Board,
+  id: string,
+  { lockMs, leaseMs }: { readonly lockMs: number; readonly leaseMs: number },
+): Record<string, FaultKind> {
+  const random = seededRandom(SEED + 1);
+  /** Others are at work in its place, until it is mended. */
+  const away = async (worker: FleetWorker, ms: number, mend: () => void): Promise<void> => {
+    fleet.awake.delete(worker);
+    await sleep(ms);
+    mend();
+    if (fleet.workers.has(worker)) fleet.awake.add(worker);
+  };
+  return {
+    SIGKILL: (worker) => worker.signal('SIGKILL'),
+    // Others have its units when it wakes up.
+    'SIGSTOP beyond its locks': (worker, later) => later(fleet.stop(worker, lockMs + 6_000)),
+    'SIGSTOP beyond its lease': (worker, later) => later(fleet.stop(worker, leaseMs + 5_000)),
+    'Redis killed': async () => {
+      await redis.kill();
+      await sleep(300);
+      await redis.up();
+    },
+    'unit twice': async () => {
+      const unit = Math.floor(random() * N_UNITS);
+      const jobId = `again-${unit}-${Math.floor(random() * 1e9)}`;
+      await (await board.queueOf(id)).add('unit', { unit }, { jobId, removeOnComplete: true });
+    },
+    'clock moved': (worker) => worker.moveClock(Math.round((random() - 0.5) * 4 * 3600)),
+    'network silent': (worker, later) => {
+      worker.network.cut();
+      later(away(worker, 2_000 + random() * 18_000, () => worker.network.mend()));
+    },
+    'network refused': (worker, later) => {
+      worker.network.refuse();
+      later(away(worker, 500 + random() * 5_000, () => worker.network.mend()));
+    },
+  };
+}

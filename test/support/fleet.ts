@@ -1,0 +1,169 @@
+/**
+ * Workers of a queue for tests of faults: processes of `gristmill cluster work`, each with its children a group of its own, a
+ * network of its own to Redis and, where libfaketime is there, a clock of its own.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { distFile } from '../../src/paths.ts';
+import { TcpProxy } from './tcp-proxy.ts';
+
+const KEPT_LINES = 12;
+const SHARED_MEMORY = '/dev/shm';
+
+/** libfaketime, by which a process's clock is moved; null where it is not installed. */
+export const faketime = ((): string | null => {
+  if (process.platform !== 'linux') return null;
+  const places = readdirSync('/usr/lib').map((name) =>
+    join('/usr/lib', name, 'faketime/libfaketimeMT.so.1'),
+  );
+  return places.find((place) => existsSync(place)) ?? null;
+})();
+
+/** What a fleet works on. */
+export interface FleetOptions {
+  /** Of Redis, as its workers would see it without a network between. */
+  readonly redisUrl: string;
+  readonly env?: Readonly<Record<string, string>>;
+  /** Words before the command: another namespace. */
+  readonly inside?: readonly string[];
+  /** Where the network to Redis can be reached from inside. Default: the loopback. */
+  readonly address?: string;
+}
+
+/** One worker. */
+export class FleetWorker {
+  readonly #child: ChildProcess;
+  readonly #lines: string[] = [];
+  readonly #clock: string | null;
+  /** Between it and Redis. */
+  readonly network: TcpProxy;
+  readonly finished: Promise<number | null>;
+  #code: string | null = null;
+
+  private constructor(child: ChildProcess, network: TcpProxy, clock: string | null) {
+    this.#child = child;
+    this.network = network;
+    this.#clock = clock;
+    child.stderr!.setEncoding('utf8').on('data', (text: string) => {
+      this.#lines.push(...text.split('\n').filter((line) => line !== ''));
+      this.#lines.splice(0, this.#lines.length - KEPT_LINES);
+    });
+    this.finished = new Promise((resolve) => {
+      child.once('exit', (code, signal) => {
+        this.#code = `${code ?? signal}`;
+        void network.close();
+        if (faketime !== null) removeShared(child.pid!);
+        resolve(code);
+      });
+    });
+  }
+
+  static async start(id: string, folder: string, options: FleetOptions): Promise<FleetWorker> {
+    const url = new URL(options.redisUrl);
+    const network = await TcpProxy.before(Number(url.port), options.address);
+    url.host = `${options.address ?? '127.0.0.1'}:${network.port}`;
+    const clock = faketime === null ? null : join(mkdtempSync(join(folder, 'clock-')), 'offset');
+    const env: NodeJS.ProcessEnv = {
+      ...process.env,
+      ...options.env,
+      GRISTMILL_REDIS_URL: url.href,
+    };
+    if (clock !== null) {
+      writeFileSync(clock, '+0\n');
+      Object.assign(env, { LD_PRELOAD: faketime, FAKETIME_TIMESTAMP_FILE: clock });
+      Object.assign(env, { FAKETIME_CACHE_DURATION: '1', FAKETIME_DONT_FAKE_MONOTONIC: '1' });
+      Object.assign(env, { NO_FAKE_STAT: '1' });
+    }
+    const work = ['cluster', 'work', '--run', id, '--until-done', '--json'];
+    const [command, ...args] = [
+      ...(options.inside ?? []),
+      process.execPath,
+      distFile('cli/main.js'),
+      ...work,
+    ];
+    const stdio = ['ignore', 'ignore', 'pipe'] as const;
+    const child = spawn(command!, args, { detached: true, stdio: [...stdio], env });
+    return new FleetWorker(child, network, clock);
+  }
+
+  get pid(): number {
+    return this.#child.pid!;
+  }
+
+  /** To it and all of its children. */
+  signal(signal: NodeJS.Signals): void {
+    try {
+      process.kill(-this.pid, signal);
+    } catch {
+      // It has ended.
+    }
+  }
+
+  /** Its clock, and that of its children, is so many seconds off within a second. */
+  moveClock(seconds: number): void {
+    if (this.#clock === null) return;
+    writeFileSync(`${this.#clock}.next`, `${seconds < 0 ? '' : '+'}${seconds}\n`);
+    renameSync(`${this.#clock}.next`, this.#clock);
+  }
+
+  /** What it said last. */
+  describe(): string {
+    const state = this.#code === null ? 'runs' : `ended (${this.#code})`;
+    return `worker ${this.pid} ${state}:\n${this.#lines.map((line) => `    ${line}\n`).join('')}`;
+  }
+}
+
+/** See the file's header. */
+export class Fleet {
+  readonly #options: FleetOptions;
+  readonly #folder = mkdtempSync(join(tmpdir(), 'gristmill-fleet-'));
+  readonly #workers = new Set<FleetWorker>();
+  /** Those that are given faults: neither ended nor asleep. */
+  readonly awake = new Set<FleetWorker>();
+
+  constructor(options: FleetOptions) {
+    this.#options = options;
+  }
+
+  /** All that have not ended. */
+  get workers(): ReadonlySet<FleetWorker> {
+    return this.#workers;
+  }
+
+  async hire(id: string, more: Partial<FleetOptions> = {}): Promise<FleetWorker> {
+    const worker = await FleetWorker.start(id, this.#folder, { ...this.#options, ...more });
+    this.#workers.add(worker);
+    this.awake.add(worker);
+    void worker.finished.then(() => {
+      this.#workers.delete(worker);
+      this.awake.delete(worker);
+    });
+    return worker;
+  }
+
+  /** Puts a worker to sleep. */
+  async stop(worker: FleetWorker, ms: number): Promise<void> {
+    worker.signal('SIGSTOP');
+    this.awake.delete(worker);
+    await new Promise((resolve) => setTimeout(resolve, ms));
+    worker.signal('SIGCONT');
+  }
+
+  describe(): string {
+    return [...this.#workers].map((worker) => worker.describe()).join('');
+  }
+
+  end(): void {
+    for (const worker of this.#workers) worker.signal('SIGKILL');
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+}
+
+/** What libfaketime leaves of a process that was killed. */
+function removeShared(pid: number): void {
+  for (const name of [`faketime_shm_${pid}`, `sem.faketime_sem_${pid}`]) {
+    rmSync(join(SHARED_MEMORY, name), { force: true });
+  }
+}
