@@ -76,7 +76,9 @@ if (values.child !== undefined) {
     const load = loadavg()[0]!;
     process.stderr.write(`${name} (load ${load.toFixed(1)})\n`);
     const args = ['--child', name, ...(values.quick ? ['--quick'] : [])];
-    const child = spawnSync(process.execPath, [fileURLToPath(import.meta.url), ...args], {
+    const { nodeFlags = [] } = CASES.find((bench) => bench.name === name)!;
+    const script = fileURLToPath(import.meta.url);
+    const child = spawnSync(process.execPath, [...nodeFlags, script, ...args], {
       stdio: ['ignore', 'pipe', 'inherit'],
       encoding: 'utf8',
       maxBuffer: 2 ** 28,

@@ -20,5 +20,7 @@ export interface BenchTable {
 /** A bench case. */
 export interface Bench {
   readonly name: string;
+  /** Of Node, for the process that it runs in. */
+  readonly nodeFlags?: readonly string[];
   run(context: BenchContext): Promise<BenchTable | BenchTable[]>;
 }

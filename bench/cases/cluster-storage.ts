@@ -3,7 +3,7 @@
  *
  * The same Parquet file twice, all columns, every unit read to its end as a run reads it: text into slabs, the other columns
  * as they are carried. Contenders in turn, round by round. Both cores of a small machine serve and read at once, so CPU of the
- * reading process is told beside the wall.
+ * reading process is told beside the wall. It has the flags of a run's worker.
  *
  * The server is whichever runs at AWS_ENDPOINT_URL_S3, over a folder of the same disk, with its keys in the environment; the
  * bucket is made there. Without one this part is left out.
@@ -17,6 +17,7 @@ import { stringColumn } from '../../src/corpus/schema.ts';
 import { openSink } from '../../src/corpus/sink.ts';
 import { openS3 } from '../../src/corpus/storage/s3.ts';
 import { openUnit, prepareUnit } from '../../src/corpus/unit.ts';
+import { CHILD_FLAGS } from '../../src/work/child.ts';
 import type { Bench, BenchContext, BenchTable } from '../types.ts';
 import { median } from './median.ts';
 
@@ -26,6 +27,7 @@ const BUCKET = `bench-${process.pid}`;
 
 export const bench: Bench = {
   name: 'cluster-storage',
+  nodeFlags: CHILD_FLAGS,
   run: async (context) => [await storageTable(context)].flatMap((table) => table ?? []),
 };
 

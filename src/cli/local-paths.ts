@@ -20,7 +20,7 @@ const OUTPUTS = new Set([
 /** Arguments that are no paths: a repository of the hub. */
 const NO_PATHS = new Set(['repo']);
 /** Commands whose inputs are read through storages (src/corpus/storage). */
-const REMOTE_INPUTS = new Set(['refine']);
+const REMOTE_INPUTS = new Set(['refine', 'submit']);
 /** Arguments and options that are runs to be read, which may lie where there are listings. */
 const RUNS: Readonly<Record<string, readonly string[]>> = {
   refine: ['--reuse'],
@@ -30,7 +30,7 @@ const RUNS: Readonly<Record<string, readonly string[]>> = {
   compare: ['first', 'second'],
 };
 /** Commands whose outputs may lie in a bucket. */
-const BUCKET_OUTPUTS = new Set(['refine', 'finish']);
+const BUCKET_OUTPUTS = new Set(['refine', 'submit', 'finish']);
 
 /**
  * Refuses URLs where a command takes paths of the local file system alone.

@@ -8,11 +8,10 @@ import { sleep, until, within } from './bounded.ts';
 import type { Fleet, FleetWorker } from './fleet.ts';
 import type { RedisServer } from './redis-server.ts';
 
-const N_WORKERS = 3;
 /** Nothing at all is committed for so long: sized for machines that are busy with more than this. */
 const STILL_MS = 240_000;
-/** Units that are left for the time after the last fault. */
-const N_LAST_UNITS = 20;
+/** Of all units so many are left for the time after the last fault. */
+const LAST_PART = 0.1;
 
 /** Faults of a run: the default is one for CI, `npm run soak` has more. */
 export const N_FAULTS = Number(process.env['GRISTMILL_FAULTS'] ?? 16);
@@ -27,6 +26,8 @@ export interface FaultRunOptions {
   readonly id: string;
   readonly board: Board;
   readonly fleet: Fleet;
+  readonly nUnits: number;
+  readonly nFaults: number;
   readonly kinds: Readonly<Record<string, FaultKind>>;
   /** How many units are committed by now. */
   committed(): Promise<number> | number;
@@ -34,7 +35,7 @@ export interface FaultRunOptions {
 
 /** Runs until every unit is committed and every worker has left. @returns how often each kind came */
 export async function runAmongFaults(options: FaultRunOptions): Promise<Record<string, number>> {
-  const { id, fleet, kinds } = options;
+  const { id, fleet, kinds, nUnits, nFaults } = options;
   const random = seededRandom(SEED);
   const counts: Record<string, number> = {};
   const mends = new Set<Promise<unknown>>();
@@ -47,10 +48,10 @@ export async function runAmongFaults(options: FaultRunOptions): Promise<Record<s
   const untilCommitted = (units: number): Promise<void> =>
     until(
       STILL_MS,
-      `${units} of ${N_UNITS} units, with ${done} committed`,
+      `${units} of ${nUnits} units, with ${done} committed`,
       async () => {
         // Whoever has left, as after a full disk, is replaced.
-        while (fleet.awake.size < N_WORKERS && done < N_UNITS) await fleet.hire(id);
+        if (done < nUnits) await fleet.fill(id);
         done = await options.committed();
         return done >= units;
       },
@@ -58,16 +59,16 @@ export async function runAmongFaults(options: FaultRunOptions): Promise<Record<s
       () => done,
     );
   const names = Object.keys(kinds);
-  for (let fault = 0; fault < N_FAULTS; fault++) {
-    await untilCommitted(Math.floor((fault + 1) * ((N_UNITS - N_LAST_UNITS) / (N_FAULTS + 1))));
+  for (let fault = 0; fault < nFaults; fault++) {
+    await untilCommitted(Math.floor((fault + 1) * ((nUnits * (1 - LAST_PART)) / (nFaults + 1))));
     const victim = [...fleet.awake][Math.floor(random() * fleet.awake.size)];
     const name = names[fault < names.length ? fault : Math.floor(random() * names.length)]!;
     if (!victim) continue;
     counts[name] = (counts[name] ?? 0) + 1;
     await within(120_000, `the fault "${name}" to be done`, work(kinds[name]!, victim, later));
-    if (N_FAULTS >= 100 && (fault + 1) % 50 === 0) say(`${fault + 1} faults, ${done} units`);
+    if (nFaults >= 100 && (fault + 1) % 50 === 0) say(`${fault + 1} faults, ${done} units`);
   }
-  await untilCommitted(N_UNITS);
+  await untilCommitted(nUnits);
   await within(180_000, 'the last faults to be over', Promise.all(mends), describe);
   const left = [...fleet.workers].map(({ finished }) => finished);
   await within(240_000, 'the workers to leave', Promise.all(left), describe);
@@ -84,7 +85,9 @@ async function work(
 }
 
 /** What is known of a run that stands still. */
-export async function describeRun(options: FaultRunOptions): Promise<string> {
+export async function describeRun(
+  options: Omit<FaultRunOptions, 'kinds' | 'nUnits' | 'nFaults'>,
+): Promise<string> {
   const { id, board, fleet } = options;
   const { jobs, state, workers, errors } = await board.status(id);
   const queue = await board.queueOf(id);
@@ -105,39 +108,36 @@ export function commonFaults(
   redis: RedisServer,
   board: Board,
   id: string,
-  { lockMs, leaseMs }: { readonly lockMs: number; readonly leaseMs: number },
+  { nUnits, lockMs, leaseMs }: Readonly<Record<'nUnits' | 'lockMs' | 'leaseMs', number>>,
 ): Record<string, FaultKind> {
   const random = seededRandom(SEED + 1);
-  /** Others are at work in its place, until it is mended. */
-  const away = async (worker: FleetWorker, ms: number, mend: () => void): Promise<void> => {
-    fleet.awake.delete(worker);
-    await sleep(ms);
-    mend();
-    if (fleet.workers.has(worker)) fleet.awake.add(worker);
+  const asleep = (worker: FleetWorker, ms: number): Promise<void> => {
+    worker.signal('SIGSTOP');
+    return fleet.without(worker, ms, () => worker.signal('SIGCONT'));
   };
   return {
     SIGKILL: (worker) => worker.signal('SIGKILL'),
     // Others have its units when it wakes up.
-    'SIGSTOP beyond its locks': (worker, later) => later(fleet.stop(worker, lockMs + 6_000)),
-    'SIGSTOP beyond its lease': (worker, later) => later(fleet.stop(worker, leaseMs + 5_000)),
+    'SIGSTOP beyond its locks': (worker, later) => later(asleep(worker, lockMs + 6_000)),
+    'SIGSTOP beyond its lease': (worker, later) => later(asleep(worker, leaseMs + 5_000)),
     'Redis killed': async () => {
       await redis.kill();
       await sleep(300);
       await redis.up();
     },
     'unit twice': async () => {
-      const unit = Math.floor(random() * N_UNITS);
+      const unit = Math.floor(random() * nUnits);
       const jobId = `again-${unit}-${Math.floor(random() * 1e9)}`;
       await (await board.queueOf(id)).add('unit', { unit }, { jobId, removeOnComplete: true });
     },
     'clock moved': (worker) => worker.moveClock(Math.round((random() - 0.5) * 4 * 3600)),
     'network silent': (worker, later) => {
       worker.network.cut();
-      later(away(worker, 2_000 + random() * 18_000, () => worker.network.mend()));
+      later(fleet.without(worker, 2_000 + random() * 18_000, () => worker.network.mend()));
     },
     'network refused': (worker, later) => {
       worker.network.refuse();
-      later(away(worker, 500 + random() * 5_000, () => worker.network.mend()));
+      later(fleet.without(worker, 500 + random() * 5_000, () => worker.network.mend()));
     },
   };
 }

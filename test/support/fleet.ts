@@ -7,8 +7,11 @@ import { existsSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { distFile } from '../../src/paths.ts';
+import { sleep } from './bounded.ts';
 import { TcpProxy } from './tcp-proxy.ts';
 
+const N_WORKERS = 3;
+const BACK_MS = 4_000;
 const KEPT_LINES = 12;
 const SHARED_MEMORY = '/dev/shm';
 
@@ -143,12 +146,23 @@ export class Fleet {
     return worker;
   }
 
-  /** Puts a worker to sleep. */
-  async stop(worker: FleetWorker, ms: number): Promise<void> {
-    worker.signal('SIGSTOP');
+  /**
+   * A worker is of no use for a while; others are hired in its place. When it is back it does what it was at, and is told to
+   * leave when there are enough without it.
+   */
+  async without(worker: FleetWorker, ms: number, mend: () => void): Promise<void> {
     this.awake.delete(worker);
-    await new Promise((resolve) => setTimeout(resolve, ms));
-    worker.signal('SIGCONT');
+    await sleep(ms);
+    mend();
+    await sleep(BACK_MS);
+    if (!this.#workers.has(worker)) return;
+    if (this.awake.size < N_WORKERS) this.awake.add(worker);
+    else worker.signal('SIGTERM');
+  }
+
+  /** Has workers in the place of those that have ended or are away. */
+  async fill(id: string): Promise<void> {
+    while (this.awake.size < N_WORKERS) await this.hire(id);
   }
 
   describe(): string {

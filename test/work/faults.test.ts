@@ -128,7 +128,7 @@ describe.skipIf(!hasRedis)('three workers under faults', () => {
     const out = disk ? 'disk/out' : 'faulty';
     const id = await submit(out, '--tries', '50');
     const board = await openBoard();
-    const times = { lockMs: LOCK_MS, leaseMs: LEASE_MS };
+    const times = { nUnits: N_UNITS, lockMs: LOCK_MS, leaseMs: LEASE_MS };
     const kinds = commonFaults(fleet, server, board, id, times);
     if (disk) {
       kinds['disk full'] = async () => {
@@ -138,8 +138,8 @@ describe.skipIf(!hasRedis)('three workers under faults', () => {
       };
     }
     if (faketime === null) delete kinds['clock moved'];
-    const options = { id, board, fleet, kinds, committed: () => committed(out) };
-    await runAmongFaults(options);
+    const sizes = { nUnits: N_UNITS, nFaults: N_FAULTS };
+    await runAmongFaults({ id, board, fleet, kinds, ...sizes, committed: () => committed(out) });
     const status = await board.status(id);
     await board.close();
     expect(status).toMatchObject({
@@ -256,8 +256,7 @@ describe.skipIf(!hasRedis)('three workers under faults', () => {
       network.set('up');
       await untilCommitted('far', N_UNITS);
       const both = Promise.all([far.finished, near.finished]);
-      const kinds = {};
-      const facts = { id, board, fleet, kinds, committed: () => committed('far') };
+      const facts = { id, board, fleet, committed: () => committed('far') };
       await within(180_000, 'both workers to leave', both, () => describeRun(facts));
       await board.close();
       await expectWhole('far');
