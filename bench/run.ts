@@ -8,6 +8,7 @@ import { spawnSync } from 'node:child_process';
 import { cpus, loadavg } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { bench as cluster } from './cases/cluster.ts';
 import { bench as shim } from './cases/cluster-shim.ts';
 import { bench as clusterStorage } from './cases/cluster-storage.ts';
 import { bench as continual } from './cases/continual.ts';
@@ -38,6 +39,7 @@ const CASES: readonly Bench[] = [
   mixture,
   mixtureProxies,
   mixtureGbdt,
+  cluster,
   clusterStorage,
   continual,
   refiningPays,
