@@ -27,9 +27,11 @@ const PROGRESS_EVERY_MS = 10_000;
 
 /** See the file's header. */
 export class RunLog {
+  /** Without a trace, as every line names one at most: its own, its run's or the command's. */
   readonly #root: Logger;
-  /** By run, once it is open. */
-  readonly #runs = new Map<string, Logger>();
+  readonly #trace: TraceContext | null;
+  /** By run, once it is open: for lines with a trace of their own, and for others. */
+  readonly #runs = new Map<string, { readonly bare: Logger; readonly log: Logger }>();
   /** Of units under way, `run unit`. */
   readonly #traces = new Map<string, TraceContext | null>();
   #last: Logger;
@@ -37,12 +39,13 @@ export class RunLog {
 
   constructor({ write, trace }: RunLogOptions) {
     const settings = {
-      base: { pid: process.pid, host: hostname(), ...fieldsOf(trace) },
+      base: { pid: process.pid, host: hostname() },
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label: string) => ({ level: label }) },
     };
     this.#root = pino(settings, { write: (line: string) => write(shown(line)) });
-    this.#last = this.#root;
+    this.#trace = trace;
+    this.#last = this.#root.child(fieldsOf(trace));
   }
 
   /** Something that a person would be told. */
@@ -74,7 +77,7 @@ export class RunLog {
       this.#opened(activity);
       return;
     }
-    const log = this.#runs.get(run) ?? this.#root;
+    const log = this.#runs.get(run)?.log ?? this.#last;
     if (activity.kind === 'died') {
       log.error({ event: 'worker-died', exit: activity.exit }, 'the worker process died');
       return;
@@ -104,13 +107,11 @@ export class RunLog {
     const { id, out, traceparent } = event.run;
     if (event.kind === 'jobs') return;
     if (event.kind === 'run') {
-      const trace = fieldsOf(traceContextOf(traceparent));
-      this.#last = this.#root.child({ run: id, worker, ...trace });
-      this.#runs.set(id, this.#last);
+      this.#open(id, worker, traceContextOf(traceparent) ?? this.#trace);
       this.#last.info({ event: 'run-taken', out }, 'taken');
       return;
     }
-    const log = this.#runs.get(id) ?? this.#root;
+    const log = this.#runs.get(id)?.log ?? this.#last;
     if (event.kind === 'refused') {
       log.warn({ event: 'run-refused' }, event.reason);
       return;
@@ -119,20 +120,20 @@ export class RunLog {
       log.error({ event: 'session-failed' }, event.message);
       return;
     }
-    this.#unit(event, log);
+    this.#unit(event, this.#runs.get(id)?.bare ?? this.#root);
   }
 
   #unit(event: TakeEvent & { readonly kind: 'begun' | 'done' | 'failed' }, log: Logger): void {
     const { unit } = event;
     const key = `${event.run.id} ${unit}`;
     if (event.kind === 'begun') {
-      const trace = traceContextOf(event.traceparent);
+      const trace = traceContextOf(event.traceparent) ?? this.#trace;
       this.#traces.set(key, trace);
       const fields = { unit, attempt: event.attempt, ...fieldsOf(trace) };
       log.info({ event: 'unit-begun', ...fields }, 'begun');
       return;
     }
-    const trace = fieldsOf(this.#traces.get(key) ?? null);
+    const trace = fieldsOf(this.#traces.get(key) ?? this.#trace);
     this.#traces.delete(key);
     if (event.kind === 'done') {
       const { isOurs, seconds, counts } = event.done;
@@ -140,11 +141,15 @@ export class RunLog {
     } else log.error({ event: 'unit-failed', unit, code: event.code, ...trace }, event.message);
   }
 
+  #open(run: string, worker: string | null, trace: TraceContext | null): void {
+    const bare = this.#root.child({ run, ...(worker !== null && { worker }) });
+    this.#last = bare.child(fieldsOf(trace));
+    this.#runs.set(run, { bare, log: this.#last });
+  }
+
   #opened(told: RunActivity & { readonly kind: 'run' }): void {
     const { run, worker, device, out, units, rows, bytes, committed } = told;
-    const known = this.#runs.get(run);
-    this.#last = known ?? this.#root.child({ run, ...(worker !== null && { worker }) });
-    this.#runs.set(run, this.#last);
+    if (!this.#runs.has(run)) this.#open(run, worker, this.#trace);
     const fields = { device, out, units, rows, bytes, unitsCommitted: committed.units };
     this.#last.info({ event: 'run-opened', ...fields }, 'opened');
   }
