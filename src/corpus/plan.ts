@@ -11,9 +11,10 @@
 import { constants } from 'node:buffer';
 import { GristmillError, isGristmillError, throwIfAborted, untilAborted } from '../errors.ts';
 import { ZSTD_WINDOW_LOG } from './byte-source.ts';
+import { STDIN } from './formats.ts';
 import { describeLeftOut, expandInputs } from './inputs.ts';
 import { partitionColumn, partitionOf } from './partitions.ts';
-import { checkColumns, chooseId, type ScannedFile, scanFile } from './scan.ts';
+import { checkColumns, chooseId, onlyTextName, type ScannedFile, scanFile } from './scan.ts';
 import { SchemaBook } from './schemas.ts';
 import { isSideFile } from './side-files.ts';
 import type {
@@ -34,7 +35,7 @@ export interface PlanOptions {
   readonly inputs: readonly string[];
   /** Folders that results go to: what lies in them is no input. They need not be there yet. */
   readonly exclude?: readonly string[];
-  /** Column of the text. Default `text`. */
+  /** Column of the text. Default `text`; where no file has that, the only one of `content`, `body`, `raw_content`. */
   readonly textColumn?: string;
   /** Column that names documents; null for none. Default: `id` where there is one. */
   readonly idColumn?: string | null;
@@ -93,9 +94,27 @@ type Settings = typeof PLAN_DEFAULTS & {
  */
 export async function planCorpus(options: PlanOptions): Promise<CorpusPlan> {
   // Raced, not only asked between files: opening a FIFO that nobody writes to never returns.
-  const plan = await untilAborted(makePlan(options), options.signal, 'planning');
+  const plan = await untilAborted(planOrGuess(options), options.signal, 'planning');
   if (options.onNotice) for (const line of describeLeftOut(plan.leftOut)) options.onNotice(line);
   return plan;
+}
+
+/**
+ * Plans, and once more with the column that must be meant where nobody named one and no file has a `text`. Standard input is
+ * read once, and its column is named.
+ */
+async function planOrGuess(options: PlanOptions): Promise<CorpusPlan> {
+  if (options.textColumn !== undefined || options.inputs.includes(STDIN)) return makePlan(options);
+  try {
+    return await makePlan(options);
+  } catch (error) {
+    if (!isGristmillError(error, 'CORPUS_COLUMN_MISSING')) throw error;
+    if (error.details['column'] !== PLAN_DEFAULTS.textColumn) throw error;
+    const settings = { ...PLAN_DEFAULTS, ...dropUndefined(options) } as Settings;
+    const textColumn = await onlyTextName(String(error.details['file']), settings);
+    if (textColumn === null) throw error;
+    return { ...(await makePlan({ ...options, textColumn })), isTextGuessed: true };
+  }
 }
 
 async function makePlan(options: PlanOptions): Promise<CorpusPlan> {

@@ -119,6 +119,18 @@ export async function checkColumns(
   if (!isPrimitiveColumn(id)) throw typeError(file.path, id, 'a flat column of a primitive type');
 }
 
+/** What columns of texts are called, besides `text`, in corpora that are published. */
+const TEXT_NAMES = ['content', 'body', 'raw_content'];
+
+/** The column of a file that must hold its text, by its name; null where none or several may. */
+export async function onlyTextName(path: string, settings: ScanSettings): Promise<string | null> {
+  const { columns } = await scanFile(path, settings);
+  const named = columns.filter(
+    (column) => TEXT_NAMES.includes(column.name) && isTextColumn(column) && column.type !== 'json',
+  );
+  return named.length === 1 ? named[0]!.name : null;
+}
+
 function typeError(file: string, column: CorpusColumn, expected: string): GristmillError {
   return new GristmillError('CORPUS_COLUMN_TYPE', {
     file,

@@ -119,6 +119,8 @@ export interface CorpusPlan {
   /** Columns from the names of folders (`lang=en/`); one that a file has itself is that file's. */
   readonly partitions: readonly CorpusColumn[];
   readonly textColumn: string;
+  /** Nobody named the column, and it is not called `text`: its name is the only one that texts go by. */
+  readonly isTextGuessed?: true;
   readonly idColumn: string | null;
   readonly failedFiles: readonly FailedFile[];
   readonly leftOut: LeftOut;

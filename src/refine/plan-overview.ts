@@ -21,6 +21,11 @@ export function describePlan(plan: CorpusPlan): string[] {
     failedFiles.length > 0 ? `${counted(failedFiles.length, 'file')} cannot be read` : null,
   ];
   const lines = [`plan: ${parts.filter((part) => part !== null).join(', ')}`];
+  if (plan.isTextGuessed) {
+    lines.push(
+      `text is read from ${plan.textColumn}, as no column is called text; --text-column names another one`,
+    );
+  }
   for (const { path, code, message } of failedFiles.slice(0, MAX_NAMED)) {
     lines.push(`left out: ${path}: ${code}: ${message}`);
   }

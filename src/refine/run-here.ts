@@ -143,7 +143,7 @@ export async function planRun(
 ): Promise<{ readonly plan: CorpusPlan; readonly output: OutputSettings }> {
   const plan = await planCorpus({
     inputs: options.inputs,
-    textColumn: options.textColumn ?? REFINE_DEFAULTS.textColumn,
+    ...(options.textColumn !== undefined && { textColumn: options.textColumn }),
     ...(options.idColumn !== undefined && { idColumn: options.idColumn }),
     unitRows: options.unitRows ?? REFINE_DEFAULTS.unitRows,
     failFast: options.failFast ?? false,

@@ -13,7 +13,7 @@ export interface RefineCorpusOptions extends RefineOptions {
   readonly inputs: string | readonly string[];
   /** Output folder; `-` writes an Arrow IPC stream to standard output, without a ledger. */
   readonly out: string;
-  /** Column with the text; default `text`. */
+  /** Column with the text; default `text`, or where no file has that the only one of `content`, `body`, `raw_content`. */
   readonly textColumn?: string;
   /** Column that names documents in dropped/. */
   readonly idColumn?: string;

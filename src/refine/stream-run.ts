@@ -58,7 +58,7 @@ export async function streamRun(
 ): Promise<RunOutcome> {
   const plan = await planCorpus({
     inputs: options.inputs,
-    textColumn: options.textColumn ?? 'text',
+    ...(options.textColumn !== undefined && { textColumn: options.textColumn }),
     ...(options.idColumn !== undefined && { idColumn: options.idColumn }),
     ...jsonOptionsOf(options, true),
     failFast: true,

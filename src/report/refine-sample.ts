@@ -13,7 +13,7 @@ import { type FinishedRow, type FinishedRun, inputRange } from '../refine/finish
 import { type InputRow, OriginalTexts } from '../refine/original-texts.ts';
 import { seededRandom } from '../seeded.ts';
 
-/** Options of {@link sampleRun}. */
+/** Options of `sampleRun`. */
 export interface SampleOptions {
   /** Rows that are read, about; a smaller run is read whole. Default 20 000. */
   readonly rows?: number;

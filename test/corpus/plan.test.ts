@@ -5,6 +5,7 @@ import type { DuckDBConnection } from '@duckdb/node-api';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { fingerprintOf } from '../../src/corpus/inputs.ts';
 import { planCorpus } from '../../src/corpus/plan.ts';
+import { describePlan } from '../../src/refine/plan-overview.ts';
 import { openDuck } from './duck.ts';
 
 let folder: string;
@@ -111,23 +112,55 @@ describe('planCorpus', () => {
   it('says what a file that is no text corpus could be read as', async () => {
     const other = join(folder, 'suggest');
     await mkdir(other, { recursive: true });
-    const row = { title: 'short', body: 'a much longer text than the title', n: 1, tags: ['x'] };
+    const row = { title: 'short', story: 'a much longer text than the title', n: 1, tags: ['x'] };
     await writeFile(`${other}/a.jsonl`, `${JSON.stringify(row)}\n`);
     await duck.run(
-      `COPY (SELECT 'short ' || i AS title, repeat('long', 50) || i AS body, i AS n FROM range(100) t(i)) TO '${other}/b.parquet' (FORMAT parquet)`,
+      `COPY (SELECT 'short ' || i AS title, repeat('long', 50) || i AS story, i AS n FROM range(100) t(i)) TO '${other}/b.parquet' (FORMAT parquet)`,
     );
     for (const name of ['a.jsonl', 'b.parquet']) {
       const plan = (options: object) => planCorpus({ inputs: [`${other}/${name}`], ...options });
       await expect(plan({})).rejects.toMatchObject({
         code: 'CORPUS_COLUMN_MISSING',
         message: expect.stringContaining(
-          '(--text-column names it; columns of strings, longest first: body, title)',
+          '(--text-column names it; columns of strings, longest first: story, title)',
         ),
       });
-      await expect(plan({ textColumn: 'body', idColumn: 'number' })).rejects.toMatchObject({
+      await expect(plan({ textColumn: 'story', idColumn: 'number' })).rejects.toMatchObject({
         message: expect.stringContaining('no column number (did you mean n? --id-column names it)'),
       });
     }
+  });
+
+  it('takes the column that must be meant where nobody names one, and says so', async () => {
+    const other = join(folder, 'guess');
+    await mkdir(other, { recursive: true });
+    const put = async (name: string, row: object): Promise<string> => {
+      await writeFile(`${other}/${name}`, `${JSON.stringify(row)}\n`);
+      return `${other}/${name}`;
+    };
+    const content = await put('a.jsonl', { id: 'x', content: 'some text', title: 't' });
+    await duck.run(
+      `COPY (SELECT 'some text' AS content, 'u' AS url) TO '${other}/b.parquet' (FORMAT parquet)`,
+    );
+    const plan = await planCorpus({ inputs: [content, `${other}/b.parquet`], unitRows: 1 });
+    expect(plan).toMatchObject({ textColumn: 'content', isTextGuessed: true, failedFiles: [] });
+    expect(describePlan(plan).join('\n')).toContain('text is read from content, as no column is');
+    // `text` is what is meant wherever it is there, and then nothing is said.
+    const both = await put('c.jsonl', { text: 'a', content: 'b' });
+    expect(await planCorpus({ inputs: [both] })).not.toHaveProperty('isTextGuessed');
+    expect((await planCorpus({ inputs: [both] })).textColumn).toBe('text');
+    // Two may be meant, or none: the types and the names decide, and what was asked for is never replaced.
+    const missing = { code: 'CORPUS_COLUMN_MISSING', details: { column: 'text' } };
+    const two = await put('d.jsonl', { content: 'a', body: 'b' });
+    await expect(planCorpus({ inputs: [two] })).rejects.toMatchObject(missing);
+    const number = await put('e.jsonl', { content: 3, story: 'b' });
+    await expect(planCorpus({ inputs: [number] })).rejects.toMatchObject(missing);
+    await expect(planCorpus({ inputs: [content], failFast: true })).resolves.toMatchObject({
+      textColumn: 'content',
+    });
+    await expect(planCorpus({ inputs: [content], textColumn: 'text' })).rejects.toMatchObject(
+      missing,
+    );
   });
 
   it('a file without rows has a unit, and no failure is without a code', async () => {

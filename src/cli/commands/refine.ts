@@ -18,7 +18,10 @@ export function refineCommand(): Command {
     )
 
     .optionsGroup('Input:')
-    .option('--text-column <name>', 'column that holds the text (text)')
+    .option(
+      '--text-column <name>',
+      'column that holds the text (text; else the only one of content, body, raw_content)',
+    )
     .option('--id-column <name>', 'column that names a document in dropped/')
     .option('--limit <n>', 'stop after n rows', wholeNumber(0))
     .option(
