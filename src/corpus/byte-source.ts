@@ -13,6 +13,7 @@ import { remoteScheme } from './storage/addresses.ts';
 import { readAhead } from './storage/read-ahead.ts';
 import { openFile } from './storage/storages.ts';
 import type { RangedFile } from './storage/types.ts';
+import { isTableFormat, linesOfTable } from './table-lines.ts';
 import type { CorpusFormat } from './types.ts';
 
 /** What is read. */
@@ -45,12 +46,12 @@ export async function* bytesOf(
 ): AsyncGenerator<Buffer> {
   const { path, format, signal } = source;
   try {
-    const chunks =
-      format === 'jsonl.gz'
-        ? gunzip(source)
-        : format === 'jsonl.zst'
-          ? unzstd(source)
-          : plain(source, start, wantedBytes, bufferBytes(wantedBytes));
+    const bytes = format.endsWith('.gz')
+      ? gunzip(source)
+      : format.endsWith('.zst')
+        ? unzstd(source)
+        : plain(source, start, wantedBytes, bufferBytes(wantedBytes));
+    const chunks = isTableFormat(format) ? linesOfTable(bytes, source) : bytes;
     for await (const chunk of chunks) {
       if (signal?.aborted) throw new GristmillError('ABORTED', { what: 'reading' });
       yield chunk;

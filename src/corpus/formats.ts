@@ -20,6 +20,13 @@ const FORMATS: readonly (readonly [string, CorpusFormat])[] = [
   ['.feather', 'arrow'],
 ];
 
+/** Tables and text: read where they are named; in a folder they mostly stand beside a corpus. */
+const NAMED_FORMATS = (['csv', 'tsv', 'txt'] as const).flatMap((name) =>
+  (['', '.gz', '.zst'] as const).map(
+    (packed) => [`.${name}${packed}`, `${name}${packed}`] as const,
+  ),
+);
+
 /** The name of standard input. */
 export const STDIN = '-';
 
@@ -34,12 +41,18 @@ export function formatOf(path: string): CorpusFormat | null {
   return found.at(-1)?.[1] ?? null;
 }
 
+/** The format of a file that was named itself, or null. */
+export function namedFormatOf(path: string): CorpusFormat | null {
+  const name = path.toLowerCase();
+  return formatOf(path) ?? NAMED_FORMATS.find(([end]) => name.endsWith(end))?.[1] ?? null;
+}
+
 /** Formats that are read, planned and written alike. */
 export type FormatFamily = 'parquet' | 'jsonl' | 'arrow';
 
 /** The family of a format. */
 export function familyOf(format: CorpusFormat): FormatFamily {
-  if (format.startsWith('jsonl')) return 'jsonl';
+  if (/^(?:jsonl|csv|tsv|txt)\b/.test(format)) return 'jsonl';
   return format === 'parquet' ? 'parquet' : 'arrow';
 }
 

@@ -5,7 +5,7 @@ import { lstat, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { GristmillError } from '../errors.ts';
 import { localPath } from '../local-path.ts';
-import { conversionOf, extensionOf, formatOf, KNOWN_FORMATS, STDIN } from './formats.ts';
+import { conversionOf, extensionOf, KNOWN_FORMATS, namedFormatOf, STDIN } from './formats.ts';
 import { nameOf, remoteScheme, withoutSecrets } from './storage/addresses.ts';
 import { readAhead } from './storage/read-ahead.ts';
 import { knownFile, openFile } from './storage/storages.ts';
@@ -115,7 +115,7 @@ async function expandAddress(
 }
 
 function fileFailure(file: string, special: string | null): GristmillError | null {
-  if (!formatOf(nameOf(file))) {
+  if (!namedFormatOf(nameOf(file))) {
     const conversion = conversionOf(extensionOf(nameOf(file)));
     // A name that a shell or SQL would read otherwise is left for a person to quote.
     const name = /^[\w./+-]+$/.test(file) ? file : 'FILE';

@@ -5,7 +5,7 @@ import { callNative } from '../native/index.ts';
 import { ARROW_SCHEMA_KEY, withArrowFields } from './arrow-fields.ts';
 import { arrowColumns } from './arrow-read.ts';
 import { readLines } from './byte-lines.ts';
-import { formatOf, STDIN } from './formats.ts';
+import { familyOf, namedFormatOf, STDIN } from './formats.ts';
 import { fingerprintOf } from './inputs.ts';
 import { jsonFields } from './json-line.ts';
 import { inferColumns } from './jsonl-infer.ts';
@@ -39,7 +39,7 @@ export interface ScannedFile {
 
 /** Looks at a file. @throws CORPUS_* */
 export async function scanFile(path: string, settings: ScanSettings): Promise<ScannedFile> {
-  const format = formatOf(nameOf(path)) as CorpusFormat;
+  const format = namedFormatOf(nameOf(path)) as CorpusFormat;
   if (path === STDIN) {
     const file = { path, format, bytes: 0, rows: null, fingerprint: STDIN };
     return { file, columns: await arrowColumns(path), rowGroups: [] };
@@ -102,7 +102,7 @@ export async function checkColumns(
   idColumn: string | null,
 ): Promise<void> {
   // An empty JSONL file says nothing of its columns.
-  if (columns.length === 0 && file.format.startsWith('jsonl')) return;
+  if (columns.length === 0 && familyOf(file.format) === 'jsonl') return;
   const missing = (column: string, suggestion: string): GristmillError =>
     new GristmillError('CORPUS_COLUMN_MISSING', {
       file: file.path,
@@ -199,7 +199,7 @@ async function textLengths(
         reader.close();
       }
     }
-  } else if (format.startsWith('jsonl')) {
+  } else if (familyOf(format) === 'jsonl') {
     const whole = { path, format, byteStart: null, byteEnd: null, maxLineBytes: 2 ** 28 };
     let nLines = 0;
     for await (const group of readLines(whole)) {

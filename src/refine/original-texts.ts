@@ -7,7 +7,7 @@
  */
 import { isNullAt } from '../batch/document-batch.ts';
 import { onlyColumns } from '../corpus/columns.ts';
-import { formatOf } from '../corpus/formats.ts';
+import { namedFormatOf } from '../corpus/formats.ts';
 import { planCorpus } from '../corpus/plan.ts';
 import type {
   CorpusFormat,
@@ -210,7 +210,7 @@ export class OriginalTexts {
   async #makePlan(path: string, gone: (reason: string) => GristmillError): Promise<CorpusPlan> {
     const { inputs, options } = this.#run.identity;
     const input = inputs.find((one) => one.path === path);
-    const format = formatOf(path) as CorpusFormat | null;
+    const format = namedFormatOf(path) as CorpusFormat | null;
     if (!input || format === null || path === '-') throw gone('it is no file');
     await checkUnchanged({ ...input, format, rows: null, schema: 0, partition: [] });
     const maxLineBytes = options['maxLineBytes'];

@@ -2,6 +2,7 @@
  * A run in this process: a corpus in, a refined corpus and a ledger out (see lanes.ts for the streams and ledger.ts for the
  * commits). `refineCorpus` (run.ts) has it in a worker of its own, where {@link RunPlace} says what the worker adds.
  */
+import { familyOf } from '../corpus/formats.ts';
 import { planCorpus } from '../corpus/plan.ts';
 import { below } from '../corpus/storage/addresses.ts';
 import type { CorpusPlan, CorpusUnit } from '../corpus/types.ts';
@@ -237,7 +238,7 @@ function rejectedRows({ committed }: Ledger): number {
 }
 
 function hasJson({ files }: CorpusPlan): boolean {
-  return files.some((file) => file.format.startsWith('jsonl'));
+  return files.some(({ format }) => familyOf(format) === 'jsonl');
 }
 
 function outputSettings(options: RefineCorpusOptions): OutputSettings {

@@ -291,14 +291,22 @@ describe('what cannot be read is named, and the others go on', () => {
   });
 
   it('files of other formats that are named; a name that is not there ends it', async () => {
-    put('a.jsonl', 'b.csv', 'c.xyz');
-    const { failed, said } = await found(['a.jsonl', 'b.csv', 'c.xyz']);
+    put('a.jsonl', 'b.xlsx', 'c.xyz', 'd.csv', 'e.txt.gz');
+    const { paths, failed, said } = await found([
+      'a.jsonl',
+      'b.xlsx',
+      'c.xyz',
+      'd.csv',
+      'e.txt.gz',
+    ]);
+    // Tables and text are read where they are named, and counted in folders.
+    expect(paths).toEqual(['a.jsonl', 'd.csv', 'e.txt.gz']);
     expect(failed).toEqual([
-      ['b.csv', 'CORPUS_FORMAT_UNKNOWN'],
+      ['b.xlsx', 'CORPUS_FORMAT_UNKNOWN'],
       ['c.xyz', 'CORPUS_FORMAT_UNKNOWN'],
     ]);
-    expect(said[0]).toContain('read_csv');
-    await expect(found(['b.csv'])).rejects.toMatchObject({ code: 'CORPUS_FORMAT_UNKNOWN' });
+    expect(said[0]).toContain('read_xlsx');
+    await expect(found(['b.xlsx'])).rejects.toMatchObject({ code: 'CORPUS_FORMAT_UNKNOWN' });
     for (const gone of ['gone.jsonl', 'a.jsonl/x', 'gone/']) {
       await expect(found(['a.jsonl', gone])).rejects.toMatchObject({
         code: 'CORPUS_READ_FAILED',

@@ -21,7 +21,7 @@ beforeAll(async () => {
   await duck.run(`COPY (${rows}) TO '${docs}/b.parquet' (FORMAT parquet, ROW_GROUP_SIZE 2048)`);
   await copyFile(`${docs}/b.parquet`, `${docs}/deep/a.parquet`);
   await copyFile(`${docs}/b.parquet`, `${docs}/deep/_gristmill/hidden.parquet`);
-  await writeFile(`${docs}/notes.txt`, 'not a corpus');
+  await writeFile(`${docs}/notes.xyz`, 'not a corpus');
 });
 
 afterAll(async () => {
@@ -72,7 +72,7 @@ describe('planCorpus', () => {
     await expect(plan({ inputs: [`${folder}/gone.parquet`] })).rejects.toMatchObject({
       code: 'CORPUS_READ_FAILED',
     });
-    await expect(plan({ inputs: [`${docs}/notes.txt`] })).rejects.toMatchObject({
+    await expect(plan({ inputs: [`${docs}/notes.xyz`] })).rejects.toMatchObject({
       code: 'CORPUS_FORMAT_UNKNOWN',
     });
     await expect(plan({ textColumn: 'Text' })).rejects.toMatchObject({

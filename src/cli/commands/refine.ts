@@ -14,7 +14,7 @@ export function refineCommand(): Command {
     .description('refine a corpus: a small LM writes a program for every document, executed here')
     .argument(
       '<inputs...>',
-      'files, folders or globs (Parquet, JSON lines, Arrow IPC), s3://, https:// and hf://datasets/ addresses; - is Arrow IPC on stdin',
+      'files, folders or globs (Parquet, JSON lines, Arrow IPC; CSV, TSV and .txt files by name), s3://, https:// and hf://datasets/ addresses; - is Arrow IPC on stdin',
     )
 
     .optionsGroup('Input:')
