@@ -220,7 +220,7 @@ async function deathTable(
       ['longest', Math.max(...seconds)],
     ],
     notes: [
-      `${nDeaths} deaths by SIGKILL; the worker that takes over is started at that moment, models and all. Aim: at most 35 s.`,
+      `SIGKILL, ${nDeaths} times; the worker that takes over is started at that moment, models and all. Aim: at most 35 s.`,
     ],
   };
 }

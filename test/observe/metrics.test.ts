@@ -1,7 +1,8 @@
 /** What metrics say of a run, by what they are told of it. */
+import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { RunMetrics } from '../../src/observe/metrics.ts';
+import { METRIC_PREFIX, METRICS, RunMetrics } from '../../src/observe/metrics.ts';
 import type { CommittedWork, RunActivity } from '../../src/refine/activity.ts';
 import { addCounts, type RefineCounts, ZERO_COUNTS } from '../../src/refine/statistics.ts';
 import { seriesOf } from '../support/metrics.ts';
@@ -28,6 +29,18 @@ const done = (unit: number, isOurs = true): RunActivity => {
 };
 const text = async (metrics: RunMetrics): Promise<Map<string, number>> =>
   seriesOf(await metrics.registry.metrics());
+
+describe('docs/metrics.md', () => {
+  it('lists the metrics that there are, with types and labels', () => {
+    const page = readFileSync(new URL('../../docs/metrics.md', import.meta.url), 'utf8');
+    const listed = page.split('\n').filter((line) => line.startsWith('| `gristmill_'));
+    expect(listed).toEqual(
+      Object.entries(METRICS).map(([name, [kind, labels, help]]) => {
+        return `| \`${METRIC_PREFIX}${name}\` | ${kind} | ${labels.join(', ')} | ${help} |`;
+      }),
+    );
+  });
+});
 
 describe('RunMetrics', () => {
   it('counts what this process commits; what was there, and what others were first with, apart', async () => {
