@@ -74,6 +74,21 @@ export function isParquet(path: string): boolean {
   return path.endsWith('.parquet');
 }
 
+/** Where the rows of a unit's parts are in the unit, each in the order of its file. */
+export async function positionsOf(run: FinishedRun, unit: number) {
+  const { dropped, rejected } = await run.layout(unit);
+  const { rowsIn } = run.unit(unit).counts;
+  const isTaken = new Uint8Array(rowsIn);
+  for (const position of dropped) isTaken[position] = 1;
+  for (const position of rejected) isTaken[position] = 1;
+  const staying = new Int32Array(run.part(unit, 'staying')?.rows ?? 0);
+  let next = 0;
+  for (let position = 0; position < rowsIn; position++) {
+    if (isTaken[position] === 0) staying[next++] = position;
+  }
+  return { staying, dropped, rejected, isTaken };
+}
+
 /** Step 1. @throws CORPUS_* for parts that are gone or damaged */
 export async function indexUnit(
   run: FinishedRun,
@@ -81,21 +96,13 @@ export async function indexUnit(
   books: IndexBooks,
 ): Promise<IndexBlock> {
   const block = blockOver(unit, run.unit(unit).counts.rowsIn);
-  const { dropped, rejected } = await run.layout(unit);
-  const isTaken = new Uint8Array(block.nRows);
-  for (const position of dropped) isTaken[position] = 1;
-  for (const position of rejected) isTaken[position] = 2;
   const staying = run.part(unit, 'staying');
   if (staying && !isParquet(staying.path)) {
     await indexRows(run, unit, block, books);
     return block;
   }
-  const positions = new Int32Array(staying?.rows ?? 0);
-  let next = 0;
-  for (let position = 0; position < block.nRows; position++) {
-    if (isTaken[position] === 0) positions[next++] = position;
-  }
-  if (staying) await indexStaying(run, staying, positions, block, books);
+  const { dropped, rejected, ...positions } = await positionsOf(run, unit);
+  if (staying) await indexStaying(run, staying, positions.staying, block, books);
   const droppedFile = run.part(unit, 'dropped');
   if (droppedFile && droppedFile.rows > 0) {
     const prefix = (run.identity.options['statusPrefix'] as string | undefined) ?? '';
@@ -127,7 +134,7 @@ export async function indexUnit(
 }
 
 /** Opens a file of a run for some of its columns. */
-function openPart(
+export function openPart(
   run: FinishedRun,
   file: UnitFile,
   columns: readonly string[],
@@ -294,18 +301,11 @@ export async function sizeUnit(
   const { unit } = block;
   const staying = run.part(unit, 'staying');
   if (!staying || !isParquet(staying.path)) return sizeRows(run, block);
-  const { dropped, rejected } = await run.layout(unit);
-  const isTaken = new Uint8Array(block.nRows);
-  for (const position of [...dropped, ...rejected]) isTaken[position] = 1;
+  const { dropped, isTaken, staying: rank } = await positionsOf(run, unit);
   const written = new Float64Array(block.nRows).fill(Number.NaN);
   const came = new Float64Array(block.nRows).fill(Number.NaN);
   const { text, original } = run.columns;
   await using part = await openPart(run, staying, [text, ...(original === null ? [] : [original])]);
-  const rank = new Int32Array(staying.rows);
-  let next = 0;
-  for (let position = 0; position < block.nRows; position++) {
-    if (isTaken[position] === 0) rank[next++] = position;
-  }
   await eachSize(part, text, (row, bytes) => {
     written[rank[row]!] = bytes;
   });
