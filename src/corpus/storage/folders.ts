@@ -72,7 +72,7 @@ export async function readSmallFiles(
   return texts;
 }
 
-/** At once: a thousand records that are opened one after the other through the thread pool cost three times as much. */
+/** At once: opening thousands of records one after the other through the thread pool costs more than reading them. */
 function readLocalFiles(folder: string, isWanted: (name: string) => boolean): NamedText[] | null {
   let names: string[];
   try {
