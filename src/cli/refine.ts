@@ -37,6 +37,7 @@ export interface RefineFlags extends ObserveFlags {
   readonly maxErrors?: number;
   readonly minKeptRatio?: number;
   readonly textColumn?: string;
+  readonly textPer?: 'file' | 'line';
   readonly idColumn?: string;
   readonly keepOriginal?: boolean;
   readonly droppedText?: boolean;

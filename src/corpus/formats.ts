@@ -52,7 +52,7 @@ export type FormatFamily = 'parquet' | 'jsonl' | 'arrow';
 
 /** The family of a format. */
 export function familyOf(format: CorpusFormat): FormatFamily {
-  if (/^(?:jsonl|csv|tsv|txt)\b/.test(format)) return 'jsonl';
+  if (/^(?:jsonl|csv|tsv|txt|lines)\b/.test(format)) return 'jsonl';
   return format === 'parquet' ? 'parquet' : 'arrow';
 }
 

@@ -37,6 +37,8 @@ export interface PlanOptions {
   readonly exclude?: readonly string[];
   /** Column of the text. Default `text`; where no file has that, the only one of `content`, `body`, `raw_content`. */
   readonly textColumn?: string;
+  /** What a document of plain text (.txt) is. Default a file. */
+  readonly textPer?: 'file' | 'line';
   /** Column that names documents; null for none. Default: `id` where there is one. */
   readonly idColumn?: string | null;
   /** Rows of a unit, about. Default 10 000. */
@@ -80,6 +82,7 @@ const SCANS_AT_ONCE = 8;
 type Settings = typeof PLAN_DEFAULTS & {
   readonly inputs: readonly string[];
   readonly exclude?: readonly string[] | undefined;
+  readonly textPer?: 'file' | 'line' | undefined;
   readonly idColumn?: string | null | undefined;
   readonly inferLines?: number | 'all' | undefined;
   readonly signal?: AbortSignal | undefined;

@@ -18,6 +18,8 @@ import type { CorpusColumn, CorpusFormat, SourceFile } from './types.ts';
 /** What a scan needs of the options of a plan. */
 export interface ScanSettings {
   readonly textColumn: string;
+  /** What a document of plain text is; default a file. */
+  readonly textPer?: 'file' | 'line' | undefined;
   readonly fullHash: boolean;
   readonly inferLines?: number | 'all' | undefined;
   readonly maxLineBytes: number;
@@ -39,7 +41,9 @@ export interface ScannedFile {
 
 /** Looks at a file. @throws CORPUS_* */
 export async function scanFile(path: string, settings: ScanSettings): Promise<ScannedFile> {
-  const format = namedFormatOf(nameOf(path)) as CorpusFormat;
+  const named = namedFormatOf(nameOf(path)) as CorpusFormat;
+  const format =
+    settings.textPer === 'line' ? (named.replace(/^txt\b/, 'lines') as CorpusFormat) : named;
   if (path === STDIN) {
     const file = { path, format, bytes: 0, rows: null, fingerprint: STDIN };
     return { file, columns: await arrowColumns(path), rowGroups: [] };

@@ -1,6 +1,7 @@
 /**
  * Tables and plain text as JSON lines, so that everything behind knows one form: a CSV or TSV file has a line for every record, the
- * header's names as keys and strings as values; a text file is one line, `{"id": its name, "text": all of it}`.
+ * header's names as keys and strings as values; a text file is one line, `{"id": its name, "text": all of it}`, or
+ * `{"text": …}` for each of its lines that is not blank.
  *
  * CSV is read as RFC 4180 has it; where the header has no comma, semicolons or tabs separate. A record with more or fewer fields than
  * the header is a line that holds an array of its fields, which the reader of lines rejects as no object: the row is lost to nobody.
@@ -23,7 +24,7 @@ const BOM = '\ufeff';
 
 /** Whether a format is one of tables or of text, whatever its compression. */
 export function isTableFormat(format: CorpusFormat): boolean {
-  return /^(?:csv|tsv|txt)\b/.test(format);
+  return /^(?:csv|tsv|txt|lines)\b/.test(format);
 }
 
 /** JSON lines of a decompressed file. @throws CORPUS_FILE_INVALID */
@@ -32,6 +33,7 @@ export async function* linesOfTable(
   { path, format }: { readonly path: string; readonly format: CorpusFormat },
 ): AsyncGenerator<Buffer> {
   if (format.startsWith('txt')) yield* lineOfText(chunks, path);
+  else if (format.startsWith('lines')) yield* linesOfText(chunks);
   else yield* linesOfRecords(chunks, path, format.startsWith('tsv'));
 }
 
@@ -52,6 +54,59 @@ async function* lineOfText(chunks: AsyncIterable<Buffer>, path: string): AsyncGe
   }
   yield Buffer.concat([escapedBytes(rest), Buffer.from('"}\n')]);
 }
+
+/** Whole lines are not waited for: a line may be as long as it likes, its reader bounds it. */
+async function* linesOfText(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  const iterator = chunks[Symbol.asyncIterator]();
+  const start = await startOf(iterator);
+  let isOpen = false;
+  // Of a line of which nothing was given yet its blanks, of others a CR that may end it.
+  let held: Buffer = Buffer.alloc(0);
+  let out: Buffer[] = [];
+  const take = (piece: Buffer): void => {
+    let bytes = held.byteLength > 0 ? Buffer.concat([held, piece]) : piece;
+    held = Buffer.alloc(0);
+    if (!isOpen && isBlank(bytes) && bytes.byteLength < MAX_HEADER_BYTES) {
+      held = bytes;
+      return;
+    }
+    if (!isOpen) out.push(TEXT_START);
+    isOpen = true;
+    if (bytes.at(-1) === CR) {
+      held = Buffer.from([CR]);
+      bytes = bytes.subarray(0, -1);
+    }
+    out.push(escapedBytes(bytes));
+  };
+  const end = (): void => {
+    if (isOpen) out.push(TEXT_END);
+    isOpen = false;
+    held = Buffer.alloc(0);
+  };
+  for await (const bytes of joined(start, iterator)) {
+    for (let at = 0; at < bytes.byteLength; ) {
+      const found = bytes.indexOf(LF, at);
+      take(bytes.subarray(at, found < 0 ? undefined : found));
+      if (found < 0) break;
+      end();
+      at = found + 1;
+    }
+    yield Buffer.concat(out);
+    out = [];
+  }
+  end();
+  yield Buffer.concat(out);
+}
+
+/** Spaces, tabs and CR only, as blank lines of JSON lines are. */
+function isBlank(bytes: Buffer): boolean {
+  return bytes.every((byte) => byte === 32 || byte === 9 || byte === CR);
+}
+
+const CR = 13;
+const LF = 10;
+const TEXT_START = Buffer.from('{"text":"');
+const TEXT_END = Buffer.from('"}\n');
 
 async function* linesOfRecords(
   chunks: AsyncIterable<Buffer>,

@@ -11,8 +11,8 @@ import type { ArrowField } from './arrow-schema.ts';
 import type { JsonFields } from './json-line.ts';
 import type { ValueProblem } from './reject-reasons.ts';
 
-/** Formats of lines; tables and text become JSON lines on the way in (table-lines.ts). */
-export type LinesFormat = `${'jsonl' | 'csv' | 'tsv' | 'txt'}${'' | '.gz' | '.zst'}`;
+/** Formats of lines: `txt` is a document a file, `lines` a document a line. Tables and text become JSON lines on the way in (table-lines.ts). */
+export type LinesFormat = `${'jsonl' | 'csv' | 'tsv' | 'txt' | 'lines'}${'' | '.gz' | '.zst'}`;
 
 /** Formats a corpus is read from; `arrow` is an Arrow IPC stream, `memory` documents of the caller. */
 export type CorpusFormat = 'parquet' | LinesFormat | 'arrow' | 'memory';

@@ -74,6 +74,7 @@ export const REFINE_CORPUS_TABLE: OptionTable<RefineCorpusOptions> = {
   inputs: { ...paths, expected: 'a path, or an array of at least one' },
   out: { ...name, expected: 'a folder, or -' },
   textColumn: name,
+  textPer: oneOf(['file', 'line']),
   idColumn: name,
   keepOriginal: flag,
   droppedText: flag,

@@ -214,6 +214,7 @@ export class OriginalTexts {
     if (!input || format === null || path === '-') throw gone('it is no file');
     await checkUnchanged({ ...input, format, rows: null, schema: 0, partition: [] });
     const maxLineBytes = options['maxLineBytes'];
+    const textPer = options['textPer'];
     const plan = await planCorpus({
       inputs: [path],
       textColumn: this.#run.columns.text,
@@ -222,6 +223,7 @@ export class OriginalTexts {
       unitRows: 1,
       failFast: true,
       ...(typeof maxLineBytes === 'number' && { maxLineBytes }),
+      ...((textPer === 'file' || textPer === 'line') && { textPer }),
       ...(this.#signal && { signal: this.#signal }),
     });
     return onlyColumns(plan, new Set([this.#run.columns.text, ...this.#columns]));

@@ -71,6 +71,7 @@ const reusable = z.object({
     limit: z.int().nullable(),
     inferLines: z.union([z.int(), z.literal('all'), z.literal('default')]).optional(),
     maxLineBytes: z.number().optional(),
+    textPer: z.enum(['file', 'line']).optional(),
     deviceKind: z.string(),
     slots: z.int(),
   }),
@@ -136,6 +137,7 @@ export async function openReuse(asked: ListedInputs, dir: string): Promise<Reuse
       own.inferLines !== 'default' && { inferLines: own.inferLines }),
     ...(asked.maxLineBytes === undefined &&
       own.maxLineBytes !== undefined && { maxLineBytes: own.maxLineBytes }),
+    ...(asked.textPer === undefined && own.textPer !== undefined && { textPer: own.textPer }),
   };
   const idColumn = asked.idColumn ?? own.idColumn;
   return {

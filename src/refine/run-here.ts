@@ -146,6 +146,7 @@ export async function planRun(
     inputs: options.inputs,
     ...(options.textColumn !== undefined && { textColumn: options.textColumn }),
     ...(options.idColumn !== undefined && { idColumn: options.idColumn }),
+    ...(options.textPer !== undefined && { textPer: options.textPer }),
     unitRows: options.unitRows ?? REFINE_DEFAULTS.unitRows,
     failFast: options.failFast ?? false,
     exclude: [outputAddress(options.out)],
@@ -281,6 +282,7 @@ function identityOf(
       chunkProfile: resolved.chunk?.profile ?? null,
       unitRows: options.unitRows ?? REFINE_DEFAULTS.unitRows,
       limit: options.limit ?? null,
+      ...(options.textPer !== undefined && { textPer: options.textPer }),
       ...(hasJson(plan) && {
         inferLines: jsonOptionsOf(options, output.format === 'parquet').inferLines ?? 'default',
         maxLineBytes: plan.maxLineBytes,

@@ -15,6 +15,8 @@ export interface RefineCorpusOptions extends RefineOptions {
   readonly out: string;
   /** Column with the text; default `text`, or where no file has that the only one of `content`, `body`, `raw_content`. */
   readonly textColumn?: string;
+  /** What a document of plain text (.txt) is. Default a file. */
+  readonly textPer?: 'file' | 'line';
   /** Column that names documents in dropped/. */
   readonly idColumn?: string;
   /** Add `gristmill_original`, the text as it came; default false. */

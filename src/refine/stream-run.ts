@@ -60,6 +60,7 @@ export async function streamRun(
     inputs: options.inputs,
     ...(options.textColumn !== undefined && { textColumn: options.textColumn }),
     ...(options.idColumn !== undefined && { idColumn: options.idColumn }),
+    ...(options.textPer !== undefined && { textPer: options.textPer }),
     ...jsonOptionsOf(options, true),
     failFast: true,
     ...(options.signal && { signal: options.signal }),

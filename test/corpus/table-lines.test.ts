@@ -160,3 +160,51 @@ describe('a run over tables and texts', () => {
     });
   });
 });
+
+describe('lines of plain text', () => {
+  it('are documents but for blank ones, as a naive reader splits them', async () => {
+    const piece = fc.constantFrom(
+      'a',
+      'ß',
+      '漢',
+      '"',
+      '\\',
+      ' ',
+      '\t',
+      '\r',
+      '\n',
+      '\r\n',
+      '\n\n',
+      '\u2028',
+    );
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(piece, { maxLength: 40 }),
+        fc.integer({ min: 1, max: 9 }),
+        async (pieces, size) => {
+          const text = pieces.join('');
+          const wanted = text
+            .split('\n')
+            .map((line) => (line.endsWith('\r') ? line.slice(0, -1) : line))
+            .filter((line) => !/^[ \t\r]*$/.test(line));
+          const found = (await rowsOf(`\ufeff${text}`, 'lines', size)) as { text: string }[];
+          expect(found.map((row) => row.text)).toEqual(wanted);
+        },
+      ),
+    );
+  });
+
+  it('are what a run reads where a document is a line', async () => {
+    const path = join(folder, 'lines.txt');
+    writeFileSync(path, 'one\n\ntwo\nthree');
+    const perLine = await planCorpus({ inputs: [path], textPer: 'line' });
+    const perFile = await planCorpus({ inputs: [path] });
+    const read = async (plan: typeof perLine) => {
+      const texts: string[] = [];
+      for await (const text of readStrings(plan)) texts.push(text);
+      return texts;
+    };
+    expect(await read(perLine)).toEqual(['one', 'two', 'three']);
+    expect(await read(perFile)).toEqual(['one\n\ntwo\nthree']);
+  });
+});

@@ -22,6 +22,12 @@ export function refineCommand(): Command {
       '--text-column <name>',
       'column that holds the text (text; else the only one of content, body, raw_content)',
     )
+    .addOption(
+      new Option('--text-per <what>', 'what a document of a .txt file is (file)').choices([
+        'file',
+        'line',
+      ]),
+    )
     .option('--id-column <name>', 'column that names a document in dropped/')
     .option('--limit <n>', 'stop after n rows', wholeNumber(0))
     .option(
