@@ -37,15 +37,28 @@ export function shareOf<Unit extends { readonly bytes: number }>(
   units: readonly Unit[],
   { index, count }: WorkerShare,
 ): Unit[] {
+  const starts = shareStarts(units, count);
+  return units.slice(starts[index], starts[index + 1]);
+}
+
+/** Where the shares of all workers begin: `count + 1` positions, the last behind the last unit. */
+export function shareStarts(
+  units: readonly { readonly bytes: number }[],
+  count: number,
+): readonly number[] {
   // A unit without bytes is one of some work too.
-  const sizeOf = ({ bytes }: Unit): number => bytes + 1;
-  const total = units.reduce((sum, unit) => sum + sizeOf(unit), 0);
+  let total = 0;
+  for (const { bytes } of units) total += bytes + 1;
+  const starts = [0];
   let before = 0;
-  return units.filter((unit) => {
-    const middle = before + sizeOf(unit) / 2;
-    before += sizeOf(unit);
-    return Math.min(count - 1, Math.floor((middle / total) * count)) === index;
-  });
+  for (const [at, { bytes }] of units.entries()) {
+    const middle = before + (bytes + 1) / 2;
+    before += bytes + 1;
+    const owner = Math.min(count - 1, Math.floor((middle / total) * count));
+    while (starts.length <= owner) starts.push(at);
+  }
+  while (starts.length <= count) starts.push(units.length);
+  return starts;
 }
 
 /** Name of a worker in its ledger. */

@@ -29,7 +29,7 @@ const PUT_BACK_MS = 2_000;
 const FIRST_BACKOFF_MS = 500;
 const MAX_BACKOFF_MS = 20_000;
 /** One is computed while the next is read. */
-const UNITS_AT_ONCE = 2;
+export const UNITS_AT_ONCE = 2;
 
 /** What became of a unit in a session. */
 export interface DoneUnit {
@@ -200,25 +200,26 @@ async function workOn(
   const process = async (job: Job<UnitJob>, token?: string): Promise<void> => {
     const { unit, traceparent = null } = job.data;
     onEvent?.({ kind: 'begun', run, unit, attempt: job.attemptsMade + 1, traceparent });
-    try {
-      const done = await session.do(unit);
+    const delivery = await deliver(session, unit);
+    if (delivery.kind === 'done') {
+      const { done } = delivery;
       own.units++;
       tally.units++;
       rates.add(done.counts['rowsIn'] ?? 0);
       const { counts, isOurs } = done;
       await board.count(run.id, isOurs ? { units: 1, ...counts } : { lost: 1 });
       onEvent?.({ kind: 'done', run, unit, done });
-    } catch (error) {
-      if (error instanceof SessionEnded) {
-        await job.moveToDelayed(Date.now() + PUT_BACK_MS, token);
-        throw new DelayedError();
-      }
-      tally.failed++;
-      const { code, message } = failureOf(error);
-      await board.noteFailure(run.id, { unit, code, message, worker, atMs: Date.now() });
-      onEvent?.({ kind: 'failed', run, unit, code, message });
-      throw new Error(`${code}: ${message}`);
+      return;
     }
+    if (delivery.kind === 'put back') {
+      await job.moveToDelayed(Date.now() + delivery.afterMs, token);
+      throw new DelayedError();
+    }
+    tally.failed++;
+    const { code, message } = delivery;
+    await board.noteFailure(run.id, { unit, code, message, worker, atMs: Date.now() });
+    onEvent?.({ kind: 'failed', run, unit, code, message });
+    throw new Error(`${code}: ${message}`);
   };
   const bull: Worker<UnitJob> = new Bull(run.id, process, {
     connection: board.link.duplicate(),
@@ -227,8 +228,7 @@ async function workOn(
     concurrency: session.unitsAtOnce ?? UNITS_AT_ONCE,
     lockDuration: LOCK_MS,
     stalledInterval: STALLED_LOOK_MS,
-    // A unit that kills its worker has no other error than that.
-    maxStalledCount: run.tries,
+    maxStalledCount: maxStalls(run),
     drainDelay: 1,
     settings: { backoffStrategy: backoffMs },
   });
@@ -262,6 +262,27 @@ async function workOn(
     await board.signOff(run.id, worker).catch(() => undefined);
   }
   await session.end();
+}
+
+/** What becomes of a unit that was delivered: its broker marks it done, puts it back, or counts a try. */
+export type Delivery =
+  | { readonly kind: 'done'; readonly done: DoneUnit }
+  | { readonly kind: 'put back'; readonly afterMs: number }
+  | { readonly kind: 'failed'; readonly code: string; readonly message: string };
+
+/** Has a session do a unit; see the file's header for what a failure means. */
+export async function deliver(session: Pick<WorkSession, 'do'>, unit: number): Promise<Delivery> {
+  try {
+    return { kind: 'done', done: await session.do(unit) };
+  } catch (error) {
+    if (error instanceof SessionEnded) return { kind: 'put back', afterMs: PUT_BACK_MS };
+    return { kind: 'failed', ...failureOf(error) };
+  }
+}
+
+/** Times that the lock of a unit may run out under a worker: one that kills its workers has no other error than that. */
+export function maxStalls({ tries }: Pick<BoardRun, 'tries'>): number {
+  return tries;
 }
 
 /** @param nTries that have failed */

@@ -14,11 +14,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { annotateDocuments } from '../../../src/annotate/label/label-documents.ts';
 import { submitAnnotation } from '../../../src/annotate/ranges/asked-queue.ts';
+import { finishSweep } from '../../../src/mixture/proxies/finish-sweep.ts';
 import { proxySettings } from '../../../src/mixture/proxies/settings.ts';
 import { trainProxies } from '../../../src/mixture/proxies/sweep.ts';
+import { finishedProxies } from '../../../src/mixture/proxies/sweep-queue.ts';
 import { readMixtures, writeMixtures } from '../../../src/mixture/tables.ts';
 import { Board } from '../../../src/work/queue/board.ts';
 import { connectRedis } from '../../../src/work/queue/redis.ts';
+import { retryUnits } from '../../../src/work/queue/submit.ts';
 import { scoring } from '../../annotate/support.ts';
 import { run, start } from '../../cli/support.ts';
 import { mixtureTable, smallStore } from '../../mixture/proxies/support.ts';
@@ -116,23 +119,24 @@ describe.skipIf(!hasRedis)('kinds of work on a queue', () => {
     expect({ kind, enqueued }).toEqual({ kind: 'mix train', enqueued: 6 });
     await workWithADeath(at('sweep/runs'), /^m\d\.json$/);
     expect(text('sweep', 'losses.csv')).toBe(text('alone', 'losses.csv'));
-    const status = JSON.parse((await cluster('status', id, '--json')).said);
-    expect(status.runs[0]).toMatchObject({ unitsDone: 6, run: { kind: 'mix train' } });
-    // Submitted again: nothing is left. Without one of its records, retry finds the proxy.
-    expect(JSON.parse((await submit()).said)).toMatchObject({ id, committed: 6, enqueued: 0 });
+    const found = await board.run(id);
+    expect(await board.status(id)).toMatchObject({ unitsDone: 6, run: { kind: 'mix train' } });
+    // Nothing is left. Without one of its records, retry finds the proxy, and cancel takes it off again.
+    const retry = () => retryUnits(board, id, finishedProxies);
+    expect(await retry()).toBe(0);
     rmSync(at('sweep/runs/m3.json'));
-    expect((await cluster('retry', id)).said).toBe(`run ${id}: 1 units enqueued\n`);
-    expect((await cluster('cancel', id)).code).toBe(0);
+    expect([...(await finishedProxies(found))]).toEqual([0, 1, 3, 4, 5]);
+    expect(await retry()).toBe(1);
+    await board.cancel(id);
     expect(await board.jobs(id)).toMatchObject({ waiting: 0, active: 0 });
-    expect((await cluster('finish', at('sweep'))).code).toBe(3);
-    await cluster('resume', id);
-    await cluster('retry', id);
+    expect((await finishSweep(at('sweep'))).missing).toEqual(['m3']);
+    expect((await cluster('retry', id)).said).toBe(`run ${id}: 1 units enqueued\n`);
     expect((await cluster('work', '--until-done', '--threads', '1')).code).toBe(0);
     expect((await cluster('finish', at('sweep'))).code).toBe(0);
     expect(text('sweep', 'losses.csv')).toBe(text('alone', 'losses.csv'));
     // Finished, it is off the board.
     expect((await board.runs()).map((run) => run.id)).not.toContain(id);
-  }, 300_000);
+  }, 900_000);
 
   it('a sweep of another version, and a kind that nobody knows, are refused by name', async () => {
     const submit = ['submit-sweep', '--mixtures', table, '--store', store, '--out', at('old')];
@@ -148,7 +152,7 @@ describe.skipIf(!hasRedis)('kinds of work on a queue', () => {
     expect(stderr).toMatch(/versions\.gristmill: "0\.0\.1" -> /);
     expect(stderr).toMatch(/run unknown is refused: .*refine, mix train or annotate.*weave/);
     for (const each of [id, 'unknown']) await board.forget(each);
-  }, 120_000);
+  }, 600_000);
 
   it('an annotation: one of three workers is killed, and the set is that of one machine', async () => {
     const endpoint = { url: expert.url, model: 'judge', concurrency: 1 };
@@ -160,10 +164,10 @@ describe.skipIf(!hasRedis)('kinds of work on a queue', () => {
     const { id, kind, enqueued } = JSON.parse(submitted.said);
     expect({ kind, enqueued }).toEqual({ kind: 'annotate', enqueued: 6 });
     // Nobody takes from a run that is paused.
-    await cluster('pause', id);
+    await board.pause(id);
     expect((await cluster('work', '--until-done')).code).toBe(0);
     expect((await board.status(id)).unitsDone).toBe(0);
-    await cluster('resume', id);
+    await board.resume(id);
     await workWithADeath(at('asked/_annotate/units'), /^\d+\.json$/);
     const nAsked = expert.seen.length;
     expect((await cluster('finish', at('asked'))).code).toBe(0);
@@ -171,7 +175,7 @@ describe.skipIf(!hasRedis)('kinds of work on a queue', () => {
     for (const name of ['documents.parquet', 'train.jsonl', 'validation.jsonl', 'failed.jsonl']) {
       expect(text('asked', name)).toBe(text('one', name));
     }
-  }, 300_000);
+  }, 900_000);
 
   it('what others would see on the board is refused there: headers, users in addresses', async () => {
     const options = { inputs: [inputs], out: at('hidden') };
