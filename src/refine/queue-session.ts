@@ -48,6 +48,7 @@ export function openQueueSession(
   const waiting = new Map<number, Waiting[]>();
   const ended = new AbortController();
   let say: ((note: FeedNote) => void) | null = null;
+  let isLast = false;
   const settle = (fed: FedUnit): void => {
     const all = waiting.get(fed.unit) ?? [];
     waiting.delete(fed.unit);
@@ -58,7 +59,7 @@ export function openQueueSession(
   };
   const feed: RunFeed = {
     env,
-    request: () => ({ name, cwd, units: [...waiting.keys()] }),
+    request: () => ({ name, cwd, units: [...waiting.keys()], isLast }),
     attach: (note) => {
       say = note;
     },
@@ -94,6 +95,7 @@ export function openQueueSession(
       });
     },
     async end() {
+      isLast = true;
       say?.({ noMore: true });
       await whenEnded;
       if (failure !== null) throw failure;

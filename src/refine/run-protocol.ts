@@ -44,6 +44,8 @@ export interface FeedRequest {
   readonly cwd: string;
   /** Units that were handed out already. */
   readonly units: readonly number[];
+  /** No more come: the worker before it may have been told, and have died. */
+  readonly isLast: boolean;
 }
 
 /** Said to a worker: a unit to be done; or that no more come. */

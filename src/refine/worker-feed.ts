@@ -10,11 +10,12 @@ export class WorkerFeed implements UnitFeed {
   readonly #tell: (fed: FedUnit) => void;
   readonly #units: number[];
   #waiting: ((unit: number | null) => void)[] = [];
-  #isEnded = false;
+  #isEnded: boolean;
 
-  constructor({ name, units }: FeedRequest, tell: (fed: FedUnit) => void) {
+  constructor({ name, units, isLast }: FeedRequest, tell: (fed: FedUnit) => void) {
     this.name = name;
     this.#units = [...units];
+    this.#isEnded = isLast;
     this.#tell = tell;
   }
 
