@@ -28,7 +28,7 @@ export async function run(
     ...(device !== undefined && { device }),
     ...(threads !== undefined && { nThreads: threads }),
   };
-  const line = progressLine(json);
+  const line = progressLine(json, { atOnce: true });
   const words = {
     ending: 'finishing the step under way',
     ended: 'run the same command again to finish',

@@ -71,7 +71,7 @@ export async function evalRefiner(flags: EvalRefinerFlags): Promise<void> {
         ...(slots !== undefined && { slots }),
         ...(freeDecoding && { constrained: false }),
         onProgress: (nWindows) => {
-          line.update(`${nWindows} windows`);
+          line.keep(`${nWindows} windows`);
         },
       });
       line.stop();

@@ -50,7 +50,7 @@ export async function apply(file: string, flags: ApplyFlags, command: Command): 
   const { json = false } = flags;
   const controller = new AbortController();
   const restore = onInterrupt(controller, 'stopping; nothing is left behind');
-  const line = progressLine(json);
+  const line = progressLine(json, { atOnce: true });
   try {
     const applied = await applyMixture({
       mixture: await mixtureOf(file, flags),

@@ -41,7 +41,7 @@ export async function tokenize(flags: TokenizeFlags, command: Command): Promise<
   }
   const controller = new AbortController();
   const restore = onInterrupt(controller, 'stopping; the same command goes on');
-  const line = progressLine(json);
+  const line = progressLine(json, { atOnce: true });
   try {
     const index = await tokenizeDomains({
       sources: readSources(domains),
@@ -105,7 +105,7 @@ export async function trainSweep(flags: ProxyFlags): Promise<void> {
   const { json = false } = flags;
   const controller = new AbortController();
   const restore = onInterrupt(controller, 'stopping; the same command goes on');
-  const line = progressLine(json);
+  const line = progressLine(json, { atOnce: true });
   const report = sweepReporter(line.update);
   try {
     const summary = await trainProxies({

@@ -28,12 +28,15 @@ export interface ProgressLine extends Disposable {
   stop(): void;
 }
 
-/** A line on stderr. */
-export function progressLine(json = false): ProgressLine {
+/**
+ * A line on stderr.
+ *
+ * @param atOnce whether the first one comes at once where there is no terminal: of commands that mostly take long
+ */
+export function progressLine(json = false, { atOnce = false } = {}): ProgressLine {
   const stream = process.stderr;
   const eta = etaOf();
-  // Somewhere else than on a terminal a command that takes less says nothing.
-  let last = stream.isTTY ? 0 : Date.now();
+  let last = stream.isTTY || atOnce ? 0 : Date.now();
   let open = false;
   const stop = (): void => {
     if (open) stream.write('\n');

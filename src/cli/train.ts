@@ -16,7 +16,7 @@ export interface TrainFlags {
 export async function train(file: string, { out, json = false }: TrainFlags): Promise<void> {
   const controller = new AbortController();
   const restore = onInterrupt(controller, 'finishing the step under way');
-  const printer = progressLine(json);
+  const printer = progressLine(json, { atOnce: true });
   try {
     const config = readTrainConfig(file);
     const summary = await trainModel(out === undefined ? config : { ...config, out }, {
