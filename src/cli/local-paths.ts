@@ -52,9 +52,17 @@ export function refuseRemotePaths(command: Command): void {
     if (argument.name() === 'out' && BUCKET_OUTPUTS.has(command.name()) && isBucketPath(given))
       return;
     if (isListedRun(command, argument.name(), given)) return;
-    const readsRemote = REMOTE_INPUTS.has(command.name()) && argument.name() === 'inputs';
+    const readsRemote = argument.name() === 'inputs' && readsInputsRemote(command);
     check(command.processedArgs[at], 'input', 'input', readsRemote);
   });
+}
+
+/** Labelled pages are read as local files; what an expert is asked about is a corpus. */
+function readsInputsRemote(command: Command): boolean {
+  const name = command.name();
+  const isAsked =
+    command.parent?.name() === 'annotate' || /^submit-(?:documents|chunks)$/.test(name);
+  return REMOTE_INPUTS.has(name) || (isAsked && command.getOptionValue('way') !== 'gold');
 }
 
 function isListedRun(command: Command, name: string, value: unknown): boolean {

@@ -12,7 +12,7 @@ describe('paths on the command line', () => {
     [['refine', 'a.jsonl', '--out', 'https://h/out'], /--out https:\/\/h\/out/],
     [['refine', 'gs://b/x', '--out', 'o'], /input gs:\/\/b\/x: .*gcloud storage cp/],
     [
-      ['annotate', 'documents', 'hf://datasets/o/n', '--out', 'o'],
+      ['annotate', 'chunks', 'hf://datasets/o/n', '--way', 'gold', '--out', 'o'],
       /input hf:\/\/datasets\/o\/n: .*hf download/,
     ],
     [['refine', 'a.jsonl', '--out', 'o', '--system', 'https://x/y'], /--system https:\/\/x\/y/],

@@ -9,6 +9,8 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -222,6 +224,43 @@ describe('workers of annotate documents', () => {
     ]);
     expect((await finish()).code).toBe(0);
     expect(setOf('killed')).toEqual(setOf('alone'));
+  });
+});
+
+describe('inputs behind addresses', () => {
+  it('are read by one machine and by workers, and finish reads them again', async () => {
+    const served = createServer((request, response) => {
+      const bytes = readFileSync(join(inputs, request.url!.slice(1)));
+      const [, from, to] = /bytes=(\d+)-(\d*)/.exec(request.headers.range ?? '') ?? [];
+      const start = Number(from ?? 0);
+      const end = to ? Math.min(Number(to), bytes.length - 1) : bytes.length - 1;
+      const part = bytes.subarray(start, end + 1);
+      response.writeHead(from === undefined ? 200 : 206, {
+        'accept-ranges': 'bytes',
+        'content-length': part.length,
+        etag: '"fixed"',
+        ...(from !== undefined && { 'content-range': `bytes ${start}-${end}/${bytes.length}` }),
+      });
+      response.end(request.method === 'HEAD' ? undefined : part);
+    });
+    await new Promise<void>((resolve) => served.listen(0, '127.0.0.1', resolve));
+    const { port } = served.address() as AddressInfo;
+    const far = [0, 1].map((file) => `http://127.0.0.1:${port}/${file}.jsonl`);
+    const near = [0, 1].map((file) => join(inputs, `${file}.jsonl`));
+    try {
+      await annotateDocuments(documents('near', { inputs: near }));
+      const { code, stderr } = await start([
+        ...['annotate', 'documents', ...far, '--out', at('far'), '--json'],
+        ...['--expert-url', server.url, '--expert-model', 'judge', '--max-retries', '0'],
+      ]).finished;
+      expect([code, stderr]).toEqual([0, expect.any(String)]);
+      await shareOf(documents('farther', { inputs: far }), 0, 1);
+      expect(await finishAnnotation(at('farther'))).toMatchObject({ missing: [] });
+      expect(setOf('far')).toEqual(setOf('near'));
+      expect(setOf('farther')).toEqual(setOf('near'));
+    } finally {
+      served.close();
+    }
   });
 });
 
