@@ -305,6 +305,8 @@ export class Run {
         return;
       }
       const { unit } = next;
+      // A unit that failed may be handed out again, right after: its reads are told apart by their own object.
+      const read = { ...unit };
       // Rows of earlier units that did not tell their number count against the limit as they are read.
       let rowsLeft = next.maxRows;
       if (unit.nRows === null && unknownLeft !== undefined)
@@ -323,11 +325,11 @@ export class Run {
           throwIfAborted(this.#drop, 'the run');
           this.#stopping.moved();
           if (unknownLeft !== undefined) unknownLeft -= rowsIn(input);
-          yield { kind: 'batch', unit, input, value: null };
+          yield { kind: 'batch', unit: read, input, value: null };
         }
-        yield { kind: 'end', unit };
+        yield { kind: 'end', unit: read };
       } catch (error) {
-        yield { kind: 'failed', unit, error };
+        yield { kind: 'failed', unit: read, error };
       }
     }
   }
@@ -336,7 +338,7 @@ export class Run {
   async #write(items: AsyncIterable<LaneItem<ColumnRows>>): Promise<void> {
     let open: { unit: CorpusUnit; writer: UnitWriter; counts: RefineCounts; since: number } | null =
       null;
-    let failedUnit = -1;
+    let failedRead: CorpusUnit | null = null;
     const begin = async (unit: CorpusUnit) => {
       const input = inputName(this.#plan, unit);
       this.#activity.tell(() => ({ kind: 'unit-begun', unit: unit.index, input }));
@@ -347,7 +349,7 @@ export class Run {
     const fail = async (unit: CorpusUnit, error: unknown) => {
       await open?.writer.abort();
       open = null;
-      failedUnit = unit.index;
+      failedRead = unit;
       this.#inFlight.delete(unit.index);
       await this.#ledger.abandonUnit(unit.index);
       if (this.#isInterrupt(error)) {
@@ -369,10 +371,10 @@ export class Run {
       for await (const item of items) {
         const { unit } = item;
         if (item.kind === 'failed') {
-          if (unit.index !== failedUnit) await fail(unit, item.error);
+          if (unit !== failedRead) await fail(unit, item.error);
           continue;
         }
-        if (unit.index === failedUnit) {
+        if (unit === failedRead) {
           if (item.kind === 'batch') releaseItem(item.input, item.value);
           continue;
         }

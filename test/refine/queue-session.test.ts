@@ -1,10 +1,11 @@
 /** Sessions of units that are handed out, with workers that die at the worst moment. */
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
 import { openQueueSession } from '../../src/refine/queue-session.ts';
+import { refineCorpus } from '../../src/refine/run.ts';
 import { within } from '../support/bounded.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'gristmill-session-'));
@@ -31,4 +32,29 @@ describe('openQueueSession', () => {
     expect(notices).toEqual([expect.stringContaining('SIGKILL')]);
     expect(session.ended.aborted).toBe(true);
   }, 120_000);
+
+  it('does a unit that has failed when it is handed out again, with none between', async () => {
+    // What was left of the failed read was passed over by the number of its unit, and so was the next read, for ever.
+    const inputs = join(folder, 'in');
+    mkdirSync(inputs);
+    for (const name of ['a', 'b']) {
+      writeFileSync(join(inputs, `${name}.jsonl`), `${JSON.stringify({ text: `Page ${name}` })}\n`);
+    }
+    const options = {
+      ...{ inputs, out: join(folder, 'again'), documentModel: 'random:tiny' },
+      ...{ threads: 1, workers: 1, slots: 4 },
+    };
+    // Begins the run, and has no unit of it.
+    await refineCorpus({ ...options, worker: { index: 0, count: 1000 } });
+    const session = openQueueSession({ options, cwd: folder }, { name: 'w' });
+    const inTime = <T>(what: string, work: Promise<T>): Promise<T> => within(90_000, what, work);
+    await inTime('unit 0', session.do(0));
+    renameSync(join(inputs, 'b.jsonl'), join(folder, 'away'));
+    await expect(inTime('unit 1 to fail', session.do(1))).rejects.toMatchObject({
+      name: 'GristmillError',
+    });
+    renameSync(join(folder, 'away'), join(inputs, 'b.jsonl'));
+    expect(await inTime('unit 1', session.do(1))).toMatchObject({ isOurs: true });
+    await inTime('the session to end', session.end());
+  }, 300_000);
 });
