@@ -39,7 +39,12 @@ describe('the script of bash', () => {
   it('offers commands and their commands', () => {
     expect(inBash('re')).toEqual(['refine', 'report']);
     expect(inBash('mix', 'p')).toEqual(['predict']);
-    expect(inBash('cluster', 'sub')).toEqual(['submit']);
+    expect(inBash('cluster', 'sub')).toEqual([
+      'submit',
+      'submit-chunks',
+      'submit-documents',
+      'submit-sweep',
+    ]);
   });
 
   it('offers the options of the command that the line is in', () => {
