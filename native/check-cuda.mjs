@@ -23,10 +23,10 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { createRequire } from 'node:module';
 import { availableParallelism, homedir, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { configureArguments } from './cmake-js.mjs';
 import { unpackVendored } from './vendor/unpack.mjs';
 
 /** One release of the toolkit; the wheels of a release fit each other. */
@@ -79,7 +79,7 @@ if (toolkit) {
     CUDACXX: join(toolkit, 'bin', 'nvcc'),
     CUDAToolkit_ROOT: toolkit,
   };
-  await configure(environment);
+  configure(environment);
   if (isFast) compileSome(environment);
   else {
     compileAll(environment);
@@ -150,23 +150,17 @@ function toolkitOf(venv) {
   return join(venv, 'lib', python, 'site-packages', 'nvidia', 'cu13');
 }
 
-async function configure(env) {
-  const trees = await unpackVendored();
-  const cmakeJs = join(
-    dirname(createRequire(import.meta.url).resolve('cmake-js/package.json')),
-    'bin',
-    'cmake-js',
-  );
+function configure(env) {
+  const trees = unpackVendored();
   const defines = {
     GRISTMILL_CUDA: 'on',
     GRISTMILL_CPU: process.env.GRISTMILL_CPU ?? 'native',
     GRISTMILL_LLAMA_CPP: trees['llama.cpp'],
     CMAKE_CUDA_ARCHITECTURES: ARCHITECTURES,
   };
-  const args = Object.entries(defines).map(([name, value]) => `--CD${name}=${value}`);
   const { status, stdout, stderr } = spawnSync(
     process.execPath,
-    [cmakeJs, 'configure', ...args, '--out', folder],
+    [...configureArguments(defines), '--out', folder],
     { cwd: root, env, encoding: 'utf8', maxBuffer: 2 ** 26 },
   );
   if (status !== 0) {

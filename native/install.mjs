@@ -17,6 +17,7 @@ import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { buildArguments, configureArguments } from './cmake-js.mjs';
 import { unpackVendored } from './vendor/unpack.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -105,7 +106,7 @@ function hasToolkit() {
   );
 }
 
-async function main() {
+function main() {
   if (process.env.GRISTMILL_SKIP_BUILD && !force) return;
   const options = {
     GRISTMILL_CUDA: process.env.GRISTMILL_CUDA ?? 'auto',
@@ -122,30 +123,28 @@ async function main() {
   }
   if (!force && hasPrebuilt()) return;
   requireTools();
-  const trees = await unpackVendored();
-  const require = createRequire(import.meta.url);
-  const cmakeJs = join(dirname(require.resolve('cmake-js/package.json')), 'bin', 'cmake-js');
+  const trees = unpackVendored();
   const defines = { ...options, GRISTMILL_LLAMA_CPP: trees['llama.cpp'] };
   const started = Date.now();
   // What is built is the sources as they are now: what is edited meanwhile is another build.
   const stamp = stampOf(options);
   console.error('gristmill: building the native addon (about 4 minutes on 2 cores, once)');
   mkdirSync(join(root, 'build'), { recursive: true });
-  const run = (...args) => {
-    const result = spawnSync(process.execPath, [cmakeJs, ...args], {
+  const run = (step, args) => {
+    const result = spawnSync(process.execPath, args, {
       cwd: root,
       encoding: 'utf8',
       maxBuffer: 1 << 28,
     });
     const output = `${result.stdout ?? ''}${result.stderr ?? ''}`;
-    writeFileSync(join(root, 'build', `${args[0]}.log`), output);
+    writeFileSync(join(root, 'build', `${step}.log`), output);
     if (result.status !== 0) {
       console.error(output.split('\n').slice(-60).join('\n'));
-      fail(`cmake-js ${args[0]} failed; the whole output is in build/${args[0]}.log`);
+      fail(`cmake-js ${step} failed; the whole output is in build/${step}.log`);
     }
   };
-  run('configure', ...Object.entries(defines).map(([name, value]) => `--CD${name}=${value}`));
-  run('build', '--parallel', String(availableParallelism()));
+  run('configure', configureArguments(defines));
+  run('build', buildArguments(availableParallelism()));
   if (!loads(addon)) {
     try {
       execFileSync(process.execPath, ['-e', `require(${JSON.stringify(addon)})`], {
@@ -162,4 +161,4 @@ async function main() {
   );
 }
 
-await main();
+main();

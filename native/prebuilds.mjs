@@ -26,11 +26,11 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs';
-import { createRequire } from 'node:module';
 import { availableParallelism, tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { buildArguments, configureArguments } from './cmake-js.mjs';
 import { unpackVendored } from './vendor/unpack.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -40,31 +40,26 @@ const platform = `${process.platform}-${process.arch}`;
 const { values } = parseArgs({ options: { from: { type: 'string' }, main: { type: 'boolean' } } });
 
 mkdirSync(out, { recursive: true });
-if (!values.main) packPlatform(values.from ?? (await build()));
+if (!values.main) packPlatform(values.from ?? build());
 packMain();
 
 /** An addon for every processor of this architecture. @returns its folder */
-async function build() {
+function build() {
   const folder = join(root, 'build', 'prebuild');
-  const trees = await unpackVendored();
-  const cmakeJs = join(
-    dirname(createRequire(import.meta.url).resolve('cmake-js/package.json')),
-    'bin',
-    'cmake-js',
-  );
+  const trees = unpackVendored();
   const defines = {
     GRISTMILL_CPU: process.arch === 'x64' ? 'all' : 'native',
     GRISTMILL_CUDA: 'off',
     GRISTMILL_BENCH: 'OFF',
     GRISTMILL_LLAMA_CPP: trees['llama.cpp'],
   };
-  const run = (...args) =>
-    execFileSync(process.execPath, [cmakeJs, ...args, '--out', folder], {
+  const run = (args) =>
+    execFileSync(process.execPath, [...args, '--out', folder], {
       cwd: root,
       stdio: ['ignore', 'ignore', 'inherit'],
     });
-  run('configure', ...Object.entries(defines).map(([name, value]) => `--CD${name}=${value}`));
-  run('build', '--parallel', String(availableParallelism()));
+  run(configureArguments(defines));
+  run(buildArguments(availableParallelism()));
   return join(folder, 'Release');
 }
 

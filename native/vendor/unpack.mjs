@@ -16,13 +16,13 @@ const vendorFolder = dirname(fileURLToPath(import.meta.url));
 const pins = JSON.parse(readFileSync(join(vendorFolder, 'pins.json'), 'utf8'));
 
 /** Source trees by name, unpacking what is missing. An own tree from the environment wins. */
-export async function unpackVendored(log = console.error) {
+export function unpackVendored(log = console.error) {
   const trees = {};
-  for (const [name, pin] of Object.entries(pins)) trees[name] = await unpackOne(name, pin, log);
+  for (const [name, pin] of Object.entries(pins)) trees[name] = unpackOne(name, pin, log);
   return trees;
 }
 
-async function unpackOne(name, pin, log) {
+function unpackOne(name, pin, log) {
   const own = pin.environment && process.env[pin.environment];
   if (own) {
     if (!existsSync(join(own, pin.probe))) {
@@ -34,7 +34,6 @@ async function unpackOne(name, pin, log) {
   const stampFile = join(target, '.gristmill-pin');
   const stamp = `${pin.package} ${pin.integrity}\n`;
   if (existsSync(stampFile) && readFileSync(stampFile, 'utf8') === stamp) {
-    hideIgnoreFile(target);
     return target;
   }
 
@@ -56,18 +55,7 @@ async function unpackOne(name, pin, log) {
   } finally {
     rmSync(scratch, { recursive: true, force: true });
   }
-  hideIgnoreFile(target);
   return target;
-}
-
-/**
- * npm follows the exceptions of an inner .gitignore (`!/examples/*.bat`) against `files` of our package.json, unless an
- * .npmignore lies beside it. Published trees have neither.
- */
-function hideIgnoreFile(tree) {
-  const file = join(tree, '.npmignore');
-  if (!existsSync(join(tree, '.gitignore')) || existsSync(file)) return;
-  writeFileSync(file, '# In place of .gitignore: what is published stands in `files` of package.json.\n');
 }
 
 function fetchPackage(pin, folder) {
@@ -110,5 +98,5 @@ function git(args) {
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  for (const [name, folder] of Object.entries(await unpackVendored())) console.log(`${name} ${folder}`);
+  for (const [name, folder] of Object.entries(unpackVendored())) console.log(`${name} ${folder}`);
 }
