@@ -100,26 +100,15 @@ async function contenders(folder: string, context: BenchContext): Promise<BenchT
       () => costOf([python, script, file, join(folder, `trove-${runs++}`)]),
     ],
   ]);
-  const costs = new Map<string, ProcessCost[]>();
+  const rounds = ROUNDS[context.quick ? 'quick' : 'full'];
   const notes = [
-    `${texts.length.toLocaleString('en')} pages, ${megabytes.toFixed(1)} MB of text in JSON lines; CPU-seconds of the whole process tree, start included; median of ${ROUNDS[context.quick ? 'quick' : 'full']} rounds in turn.`,
+    `${texts.length.toLocaleString('en')} pages, ${megabytes.toFixed(1)} MB of text in JSON lines; CPU-seconds of the whole process tree, start included; median of ${rounds} rounds in turn.`,
   ];
-  for (let round = 0; round < ROUNDS[context.quick ? 'quick' : 'full']; round++) {
-    for (const [name, run] of all) {
-      try {
-        const cost = await run();
-        costs.set(name, [...(costs.get(name) ?? []), cost]);
-        context.log(
-          `round ${round + 1}, ${name}: ${cost.cpuSeconds.toFixed(2)} CPU s, ${cost.wallSeconds.toFixed(2)} s`,
-        );
-      } catch (error) {
-        all.delete(name);
-        notes.push(`${name}: not measured (${lastLine((error as Error).message)}).`);
-      }
-    }
-  }
+  const costs = await inTurn(all, rounds, context, (name, error) => {
+    notes.push(`${name}: not measured (${lastLine((error as Error).message)}).`);
+  });
   if (before === undefined) notes.push('No earlier commit: set GRISTMILL_BASELINE.');
-  const first = medianOf(costs.get('gristmill, 1 thread')!, ({ cpuSeconds }) => cpuSeconds);
+  const first = rowOf(costs.get('gristmill, 1 thread')!).cpu;
   return {
     title: 'A default refine: cost of a megabyte',
     columns: [
@@ -132,18 +121,51 @@ async function contenders(folder: string, context: BenchContext): Promise<BenchT
       'main thread of the worker',
     ],
     rows: [...costs].map(([name, own]) => {
-      const cpu = medianOf(own, ({ cpuSeconds }) => cpuSeconds);
-      return [
-        name,
-        cpu,
-        megabytes / cpu,
-        cpu / first,
-        medianOf(own, ({ wallSeconds }) => wallSeconds),
-        medianOf(own, ({ peakBytes }) => peakBytes) / 2 ** 20,
-        `${(100 * medianOf(own, ({ mainShare }) => mainShare)).toFixed(1)} %`,
-      ];
+      const { cpu, wall, peakMb, mainThread } = rowOf(own);
+      return [name, cpu, megabytes / cpu, cpu / first, wall, peakMb, mainThread];
     }),
     notes,
+  };
+}
+
+/**
+ * Measures contenders round by round, each in its turn.
+ *
+ * @param onFailure told of one that fails, which is then left out; without it the failure ends the case
+ */
+async function inTurn(
+  contenders: ReadonlyMap<string, () => Promise<ProcessCost>>,
+  nRounds: number,
+  context: BenchContext,
+  onFailure?: (name: string, error: unknown) => void,
+): Promise<Map<string, ProcessCost[]>> {
+  const costs = new Map<string, ProcessCost[]>();
+  const left = new Map(contenders);
+  for (let round = 0; round < nRounds; round++) {
+    for (const [name, run] of left) {
+      try {
+        const cost = await run();
+        costs.set(name, [...(costs.get(name) ?? []), cost]);
+        context.log(
+          `round ${round + 1}, ${name}: ${cost.cpuSeconds.toFixed(2)} CPU s, ${cost.wallSeconds.toFixed(2)} s`,
+        );
+      } catch (error) {
+        if (!onFailure) throw error;
+        left.delete(name);
+        onFailure(name, error);
+      }
+    }
+  }
+  return costs;
+}
+
+/** Medians of a contender's rounds, as its row has them. */
+function rowOf(own: readonly ProcessCost[]) {
+  return {
+    cpu: medianOf(own, ({ cpuSeconds }) => cpuSeconds),
+    wall: medianOf(own, ({ wallSeconds }) => wallSeconds),
+    peakMb: medianOf(own, ({ peakBytes }) => peakBytes) / 2 ** 20,
+    mainThread: `${(100 * medianOf(own, ({ mainShare }) => mainShare)).toFixed(1)} %`,
   };
 }
 
@@ -165,19 +187,8 @@ async function cores(folder: string, context: BenchContext): Promise<BenchTable>
       ? ([[`${nCores} threads`, () => refine(folder, file, { threads: nCores })]] as const)
       : []),
   ];
-  const costs = new Map<string, ProcessCost[]>(all.map(([name]) => [name, []]));
-  for (let round = 0; round < ROUNDS[size]; round++) {
-    for (const [name, run] of all) {
-      const cost = await run();
-      costs.get(name)!.push(cost);
-      context.log(
-        `round ${round + 1}, ${name}: ${cost.cpuSeconds.toFixed(2)} CPU s, ${cost.wallSeconds.toFixed(2)} s`,
-      );
-    }
-  }
-  const wallOf = (own: readonly ProcessCost[]): number =>
-    medianOf(own, ({ wallSeconds }) => wallSeconds);
-  const onOneCore = wallOf(costs.get(all[0]![0])!);
+  const costs = await inTurn(new Map(all), ROUNDS[size], context);
+  const onOneCore = rowOf(costs.get(all[0]![0])!).wall;
   return {
     title: 'A default refine: cores',
     columns: [
@@ -190,16 +201,8 @@ async function cores(folder: string, context: BenchContext): Promise<BenchTable>
       'main thread of the worker',
     ],
     rows: [...costs].map(([name, own]) => {
-      const cpu = medianOf(own, ({ cpuSeconds }) => cpuSeconds);
-      return [
-        name,
-        cpu,
-        megabytes / cpu,
-        wallOf(own),
-        onOneCore / wallOf(own),
-        medianOf(own, ({ peakBytes }) => peakBytes) / 2 ** 20,
-        `${(100 * medianOf(own, ({ mainShare }) => mainShare)).toFixed(1)} %`,
-      ];
+      const { cpu, wall, peakMb, mainThread } = rowOf(own);
+      return [name, cpu, megabytes / cpu, wall, onOneCore / wall, peakMb, mainThread];
     }),
     notes: [
       `${megabytes.toFixed(0)} MB of text in Parquet; median of ${ROUNDS[size]} rounds in turn; a machine of ${nCores} cores.`,
