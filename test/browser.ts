@@ -4,7 +4,7 @@
  */
 import { existsSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
-import { type Browser, chromium } from 'playwright-core';
+import { type Browser, chromium, type Page } from 'playwright-core';
 
 const NAMES = ['chromium', 'chromium-browser', 'google-chrome-stable', 'google-chrome'];
 
@@ -33,4 +33,24 @@ export function openBrowser(file: string): Promise<Browser> {
   // Tests run as root in containers, where its own sandbox cannot be set up.
   const sandbox = process.getuid?.() === 0 ? ['--no-sandbox'] : [];
   return chromium.launch({ executablePath: file, args: [...sandbox, '--disable-gpu'] });
+}
+
+/**
+ * What a page does that it should not: words on its console, errors, dialogs, and requests that are not its own. Filled as it
+ * happens.
+ */
+export function troublesOf(page: Page, isOwn: (url: string) => boolean): string[] {
+  const troubles: string[] = [];
+  page.on('console', (message) => {
+    if (['error', 'warning'].includes(message.type())) troubles.push(message.text());
+  });
+  page.on('pageerror', (error) => troubles.push(error.message));
+  page.on('dialog', (dialog) => {
+    troubles.push(`dialog: ${dialog.message()}`);
+    void dialog.dismiss();
+  });
+  page.on('request', (request) => {
+    if (!isOwn(request.url())) troubles.push(`request: ${request.url()}`);
+  });
+  return troubles;
 }

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Inspector, openInspector } from '../../src/inspect/server.ts';
-import { chromiumFor, openBrowser } from '../browser.ts';
+import { chromiumFor, openBrowser, troublesOf } from '../browser.ts';
 import { writeHostile } from './hostile.ts';
 import { clientOf, refined, temporaryFolder } from './support.ts';
 
@@ -23,7 +23,7 @@ describe.skipIf(chromium === null)('the inspector in a browser', () => {
   let nDocuments: number;
   let out: string;
   /** What the page said that it should not have, and what it asked of others. */
-  const troubles: string[] = [];
+  let troubles: string[];
 
   beforeAll(async () => {
     const input = join(folder, 'hostile.parquet');
@@ -34,19 +34,10 @@ describe.skipIf(chromium === null)('the inspector in a browser', () => {
     browser = await openBrowser(chromium!);
     page = await browser.newPage({ viewport: { width: 1440, height: 900 } });
     page.setDefaultTimeout(120_000);
-    page.on('console', (message) => {
-      if (['error', 'warning'].includes(message.type())) troubles.push(message.text());
-    });
-    page.on('pageerror', (error) => troubles.push(error.message));
-    page.on('dialog', (dialog) => {
-      troubles.push(`dialog: ${dialog.message()}`);
-      void dialog.dismiss();
-    });
-    page.on('request', (request) => {
-      const url = request.url();
-      if (!url.startsWith(inspector.url) && url !== 'about:blank' && url !== 'data:,')
-        troubles.push(`request: ${url}`);
-    });
+    troubles = troublesOf(
+      page,
+      (url) => url.startsWith(inspector.url) || url === 'about:blank' || url === 'data:,',
+    );
   });
   afterAll(async () => {
     await browser?.close();

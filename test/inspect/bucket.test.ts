@@ -5,8 +5,7 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { closeS3, openS3 } from '../../src/corpus/storage/s3.ts';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openInspector } from '../../src/inspect/server.ts';
 import { compareRuns } from '../../src/refine/compare.ts';
 import { openScores } from '../../src/refine/kept-scores.ts';
@@ -15,6 +14,7 @@ import type { RefineCorpusOptions } from '../../src/refine/run-options.ts';
 import { rowCondition, showRun } from '../../src/report/chosen-rows.ts';
 import { dossierOfRun, reportRun } from '../../src/report/report.ts';
 import { outputOf, run } from '../cli/support.ts';
+import { putObject, useBucket } from '../support/own-bucket.ts';
 import { installS3Server, S3Server } from '../support/s3-server.ts';
 import { clientOf, EXAMPLE } from './support.ts';
 
@@ -24,7 +24,6 @@ if (missing !== null) console.warn(`SKIPPED: no S3 server can be run here: ${mis
 const server = new S3Server();
 const folder = mkdtempSync(join(tmpdir(), 'gristmill-inspect-bucket-'));
 const at = (name: string): string => join(folder, name);
-const before = { ...process.env };
 const REMOTE = 's3://corpus/run';
 const LOCAL = at('run');
 
@@ -39,11 +38,6 @@ const options = (out: string): RefineCorpusOptions => ({
   isolate: false,
 });
 
-async function put(key: string, body: Uint8Array | string): Promise<void> {
-  const { sdk, client } = await openS3();
-  await client.send(new sdk.PutObjectCommand({ Bucket: 'corpus', Key: key, Body: body }));
-}
-
 /** Without the name of the folder, which differs. */
 function nameless(value: unknown): unknown {
   const text = JSON.stringify(value);
@@ -51,28 +45,17 @@ function nameless(value: unknown): unknown {
 }
 
 describe.skipIf(missing !== null)('a run in a bucket', () => {
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+  useBucket(server, 'corpus');
   beforeAll(async () => {
-    await server.start();
-    Object.assign(process.env, server.environment);
-    const { sdk, client } = await openS3();
-    await client.send(new sdk.CreateBucketCommand({ Bucket: 'corpus' }));
-    await put('in/a.parquet', readFileSync(EXAMPLE));
+    await putObject('corpus', 'in/a.parquet', readFileSync(EXAMPLE));
     const lines = Array.from({ length: 30 }, (_, row) => {
       const text = `Home | About | Log in\nPage ${row} tells at length of bees, their hives, and of what they gather in spring.\n© 2024`;
       return JSON.stringify({ id: `line-${row}`, text, domain: 'bees.example' });
     });
-    await put('in/b.jsonl', `${lines.join('\n')}\n`);
+    await putObject('corpus', 'in/b.jsonl', `${lines.join('\n')}\n`);
     for (const out of [REMOTE, LOCAL]) await refineCorpus(options(out));
     server.fault = (_, count) => (count % 23 === 7 ? { kind: 'reset' } : null);
-  });
-  afterAll(async () => {
-    await closeS3();
-    await server.stop();
-    process.env = before;
-    rmSync(folder, { recursive: true, force: true });
-  });
-  afterEach(() => {
-    server.fault = () => null;
   });
 
   it('is reported on, shown and compared as the same run in a folder', async () => {

@@ -2,13 +2,14 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { closeS3, openS3 } from '../../src/corpus/storage/s3.ts';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { openS3 } from '../../src/corpus/storage/s3.ts';
 import { finishRun } from '../../src/refine/finish-run.ts';
 import { refineCorpus } from '../../src/refine/run.ts';
 import type { RefineCorpusOptions } from '../../src/refine/run-options.ts';
 import { outputOf, run, start } from '../cli/support.ts';
 import { writeTestCorpus } from '../support/corpus.ts';
+import { putObject, useBucket } from '../support/own-bucket.ts';
 import { installS3Server, S3Server } from '../support/s3-server.ts';
 
 const missing = installS3Server();
@@ -17,7 +18,6 @@ if (missing !== null) console.warn(`SKIPPED: no S3 server can be run here: ${mis
 const server = new S3Server();
 const folder = mkdtempSync(join(tmpdir(), 'gristmill-bucket-run-'));
 const at = (name: string): string => join(folder, name);
-const before = { ...process.env };
 const N_FILES = 4;
 
 const optionsFor = (out: string): RefineCorpusOptions => ({
@@ -31,11 +31,6 @@ const optionsFor = (out: string): RefineCorpusOptions => ({
   slots: 4,
   isolate: false,
 });
-
-async function put(key: string, body: Uint8Array | string): Promise<void> {
-  const { sdk, client } = await openS3();
-  await client.send(new sdk.PutObjectCommand({ Bucket: 'corpus', Key: key, Body: body }));
-}
 
 /** What lies below a prefix, in a folder of this machine. */
 async function download(prefix: string): Promise<string> {
@@ -52,30 +47,19 @@ async function download(prefix: string): Promise<string> {
 }
 
 describe.skipIf(missing !== null)('a run over a bucket', () => {
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+  useBucket(server, 'corpus');
   beforeAll(async () => {
-    await server.start();
-    Object.assign(process.env, server.environment);
-    const { sdk, client } = await openS3();
-    await client.send(new sdk.CreateBucketCommand({ Bucket: 'corpus' }));
     const path = at('a.parquet');
     await writeTestCorpus(path, { nRows: 200, rowGroupRows: 50, seed: 9 });
-    await put('in/a.parquet', readFileSync(path));
+    await putObject('corpus', 'in/a.parquet', readFileSync(path));
     for (let file = 0; file < N_FILES; file++) {
       const rows = Array.from({ length: 6 }, (_, row) =>
         JSON.stringify({ id: `${file}-${row}`, text: `Home | About\nPage ${file} of bees.\n` }),
       );
-      await put(`in/${file}.jsonl`, `${rows.join('\n')}\n`);
+      await putObject('corpus', `in/${file}.jsonl`, `${rows.join('\n')}\n`);
     }
     await refineCorpus(optionsFor(at('whole')));
-  });
-  afterAll(async () => {
-    await closeS3();
-    await server.stop();
-    process.env = before;
-    rmSync(folder, { recursive: true, force: true });
-  });
-  afterEach(() => {
-    server.fault = () => null;
   });
 
   it('has the same output as a folder, byte for byte, and finds nothing to do again', async () => {
@@ -100,7 +84,7 @@ describe.skipIf(missing !== null)('a run over a bucket', () => {
     await expect(refineCorpus(optionsFor('s3://corpus/in'))).rejects.toMatchObject({
       code: 'CORPUS_NO_FILES',
     });
-    await put('foreign/x.txt', 'x');
+    await putObject('corpus', 'foreign/x.txt', 'x');
     await expect(refineCorpus(optionsFor('s3://corpus/foreign'))).rejects.toMatchObject({
       code: 'RUN_OUTPUT_FOREIGN',
     });

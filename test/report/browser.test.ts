@@ -9,7 +9,7 @@ import { pathToFileURL } from 'node:url';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { reportRun } from '../../src/report/report.ts';
-import { chromiumFor, openBrowser } from '../browser.ts';
+import { chromiumFor, openBrowser, troublesOf } from '../browser.ts';
 import { base, hostileInput, refined } from './support.ts';
 
 const chromium = chromiumFor('the page of a report in a browser');
@@ -20,7 +20,7 @@ describe.skipIf(chromium === null)('the page of a report', { timeout: 300_000 },
   let page: Page;
   const file = join(base, 'page.html');
   const url = pathToFileURL(file).href;
-  const troubles: string[] = [];
+  let troubles: string[];
 
   beforeAll(async () => {
     const { html } = await reportRun(await refined(hostileInput()), { gallery: 20 });
@@ -28,17 +28,7 @@ describe.skipIf(chromium === null)('the page of a report', { timeout: 300_000 },
     browser = await openBrowser(chromium!);
     page = await browser.newPage({ viewport: { width: 1100, height: 800 } });
     page.setDefaultTimeout(120_000);
-    page.on('console', (message) => {
-      if (['error', 'warning'].includes(message.type())) troubles.push(message.text());
-    });
-    page.on('pageerror', (error) => troubles.push(error.message));
-    page.on('dialog', (dialog) => {
-      troubles.push(`dialog: ${dialog.message()}`);
-      void dialog.dismiss();
-    });
-    page.on('request', (request) => {
-      if (request.url() !== url) troubles.push(`request: ${request.url()}`);
-    });
+    troubles = troublesOf(page, (asked) => asked === url);
     await page.goto(url);
   }, 300_000);
   afterAll(() => browser?.close());

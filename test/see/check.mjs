@@ -40,7 +40,8 @@ try {
     const folder = join(work, 'corpus');
     mkdirSync(folder);
     const { openSink } = await import(join(root, 'dist/corpus/sink.js'));
-    const bytes = await writeCorpus(openSink, folder, nRows, Number(values.seed));
+    const { seededRandom } = await import(join(root, 'dist/seeded.js'));
+    const bytes = await writeCorpus(openSink, folder, nRows, seededRandom(Number(values.seed)));
     say(`${nRows.toLocaleString('en')} rows, ${Math.round(bytes / 1e6)} MB of text`);
     await checkAll(`${nRows.toLocaleString('en')} rows`, [folder]);
   }

@@ -19,17 +19,6 @@ const DEEDS = [
 ];
 const ROWS_A_FILE = 10_000;
 
-/** Numbers in 0..1 that follow from a seed (mulberry32). */
-function seeded(seed) {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
 function page(random) {
   const pick = (list) => list[Math.floor(random() * list.length)];
   // A tenth of the pages is nothing but what surrounds a page.
@@ -46,10 +35,10 @@ function page(random) {
  * Writes files of 10,000 rows.
  *
  * @param openSink the package's
+ * @param random numbers in 0..1, of a seed
  * @returns bytes of text
  */
-export async function writeCorpus(openSink, folder, nRows, seed) {
-  const random = seeded(seed);
+export async function writeCorpus(openSink, folder, nRows, random) {
   let bytes = 0;
   for (let first = 0; first < nRows; first += ROWS_A_FILE) {
     const n = Math.min(ROWS_A_FILE, nRows - first);

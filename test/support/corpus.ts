@@ -4,6 +4,9 @@
 
 import { stringColumn } from '../../src/corpus/schema.ts';
 import { openSink } from '../../src/corpus/sink.ts';
+import { seededRandom as seeded } from '../../src/seeded.ts';
+
+export { seeded };
 
 const WORDS =
   'the of and to in is that for it as was with be by on not he his but at are this have from or had an they which one you were all her she there would their we him been has when who will no more if out so up said what its about than into them can only other time new some could these two may first then do any like my now over such our man me even most made after also did many off before must well back through years where much your way down should because long each just those people too mister good very make world still see own work men day get here between both life being under never same another know year while last might us great old'.split(
@@ -17,17 +20,6 @@ const CHROME = [
   'Subscribe to our newsletter',
   'Read more: 10 related stories',
 ];
-
-/** A small, fast, seeded generator (mulberry32). */
-export function seeded(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 /** Seeded page texts. */
 export function testTexts(nRows: number, seed: number): string[] {

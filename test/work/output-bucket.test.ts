@@ -2,14 +2,15 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import { OutputFile } from '../../src/corpus/output-file.ts';
 import { RETRY_DEFAULTS } from '../../src/corpus/storage/retry.ts';
-import { closeS3, openS3 } from '../../src/corpus/storage/s3.ts';
+import { openS3 } from '../../src/corpus/storage/s3.ts';
 import { S3Objects } from '../../src/corpus/storage/s3-objects.ts';
 import { takeStored } from '../../src/work/lease.ts';
 import { outputBucket } from '../../src/work/output-bucket.ts';
 import { REFINE_LAYOUT, recordName, unitName } from '../../src/work/output-folder.ts';
+import { useBucket } from '../support/own-bucket.ts';
 import { installS3Server, S3Server } from '../support/s3-server.ts';
 
 const missing = installS3Server();
@@ -18,7 +19,6 @@ if (missing !== null) console.warn(`SKIPPED: no S3 server can be run here: ${mis
 const folder = mkdtempSync(join(tmpdir(), 'gristmill-bucket-'));
 mkdirSync(join(folder, 'server'));
 const server = new S3Server(join(folder, 'server'));
-const before = { ...process.env };
 const objects = new S3Objects({ ...RETRY_DEFAULTS, firstMs: 5, maxMs: 50 });
 
 async function bytesAt(path: string): Promise<Buffer> {
@@ -35,21 +35,8 @@ async function names(prefix: string): Promise<string[]> {
 }
 
 describe.skipIf(missing !== null)('an output in a bucket', () => {
-  beforeAll(async () => {
-    await server.start();
-    Object.assign(process.env, server.environment);
-    const { sdk, client } = await openS3();
-    await client.send(new sdk.CreateBucketCommand({ Bucket: 'out' }));
-  });
-  afterAll(async () => {
-    await closeS3();
-    await server.stop();
-    process.env = before;
-    rmSync(folder, { recursive: true, force: true });
-  });
-  afterEach(() => {
-    server.fault = () => null;
-  });
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+  useBucket(server, 'out');
 
   it('takes files in parts, with their length and hash, through faults; an abort leaves nothing', async () => {
     const part = Buffer.alloc(3_000_000);

@@ -5,6 +5,7 @@
  * are the ones of src/work.
  */
 import { isGristmillError } from '../../../src/errors.ts';
+import { seededRandom } from '../../../src/seeded.ts';
 import { HERE, type LeaseWorld } from '../../../src/work/lease.ts';
 import {
   discardAll,
@@ -104,17 +105,6 @@ const KIND: LedgerKind<number, Row, { readonly plan: string }> = {
 };
 const IDENTITY = { plan: 'simulated' };
 
-/** A number in 0..1 by the seed: mulberry32. */
-function randomOf(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
 /** A process of the fleet. */
 class Incarnation implements Process {
   readonly world: LeaseWorld;
@@ -190,7 +180,7 @@ class Poison extends Error {}
 /** Lets a fleet do its units. */
 export async function simulate(options: FleetOptions): Promise<FleetResult> {
   const { workers, units, seed, failuresPerHour } = options;
-  const random = randomOf(seed);
+  const random = seededRandom(seed);
   const clock = new Clock(50);
   const shared = emptyOutput();
   const bytes = Float64Array.from({ length: units }, () => 500 + Math.floor(random() * 1001));
