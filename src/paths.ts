@@ -36,15 +36,11 @@ export const promptFolder = join(
  * The native addon; backends (ggml-cpu, ggml-cuda) lie beside it. One that was built here goes before that of the package
  * `@gristmill/PLATFORM-ARCH`, which npm installs where there is one for the machine.
  */
-export const addonFile = ownAddon() ?? prebuiltAddon() ?? ownAddonFile();
+export const addonFile = findAddon();
 
-function ownAddonFile(): string {
-  return join(packageRoot, 'build', 'Release', 'gristmill.node');
-}
-
-function ownAddon(): string | null {
-  const file = ownAddonFile();
-  return existsSync(file) ? file : null;
+function findAddon(): string {
+  const own = join(packageRoot, 'build', 'Release', 'gristmill.node');
+  return existsSync(own) ? own : (prebuiltAddon() ?? own);
 }
 
 function prebuiltAddon(): string | null {

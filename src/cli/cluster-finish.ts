@@ -16,8 +16,6 @@ import { columns, printResult, say } from './say.ts';
 const INTERRUPT_WORDS = { ending: 'stopping', ended: 'run the same command again' };
 /** Units are missing. */
 const INCOMPLETE = 3;
-/** Missing units that a line names. */
-const SHOWN_MISSING = 100;
 
 /** What the ends of all kinds have in common. */
 interface AnyEnd {
@@ -96,7 +94,7 @@ function endOf({ units, unitsDone, missing, orphans }: AnyEnd): string {
   if (orphans > 0) lines.push(`removed: ${count(orphans)} files of no committed unit`);
   const nMissing = units - unitsDone;
   if (nMissing > 0) {
-    const more = nMissing > SHOWN_MISSING ? ', …' : '';
+    const more = nMissing > missing.length ? ', …' : '';
     lines.push(`missing: ${count(nMissing)} units (${missing.join(', ')}${more})`);
     lines.push('start the workers again, then cluster finish');
   }

@@ -82,16 +82,26 @@ function quoted(text: string): string {
   return `'${text.replaceAll("'", `'\\''`)}'`;
 }
 
-function bash(places: readonly Place[]): string {
-  const steps = places.filter(({ path }) => path !== '').map(({ path }) => quoted(stepOf(path)));
-  const values = places.flatMap(({ path, flags }) =>
+/** Patterns of `case`, of bash and zsh: the words so far with one more, where that is a command. */
+function stepPatterns(places: readonly Place[]): string {
+  const steps = places.filter(({ path }) => path !== '');
+  return steps.map(({ path }) => quoted(stepOf(path))).join('|');
+}
+
+/** Branches of `case`, of bash and zsh: what the value of an option may be, by command and option. */
+function valueCases(places: readonly Place[], offer: (value: Value) => string): string[] {
+  return places.flatMap(({ path, flags }) =>
     flags
       .filter(({ value }) => value.kind !== 'none')
       .map((flag) => {
         const patterns = namesOf(flag).map((name) => quoted(`${path}|${name}`));
-        return `    ${patterns.join('|')}) ${bashValue(flag.value)} return ;;`;
+        return `    ${patterns.join('|')}) ${offer(flag.value)} ;;`;
       }),
   );
+}
+
+function bash(places: readonly Place[]): string {
+  const values = valueCases(places, (value) => `${bashValue(value)} return`);
   const words = places.map(({ path, commands, flags, argument }) => {
     const options = flags.flatMap(namesOf).join(' ');
     const next = commands.map(({ name }) => name).join(' ');
@@ -110,7 +120,7 @@ _gristmill() {
   COMPREPLY=()
   for ((at = 1; at < COMP_CWORD; at++)); do
     case "$path \${COMP_WORDS[at]}" in
-      ${steps.join('|')}) path="\${path:+$path }\${COMP_WORDS[at]}" ;;
+      ${stepPatterns(places)}) path="\${path:+$path }\${COMP_WORDS[at]}" ;;
     esac
   done
   case "$path|$prev" in
@@ -139,15 +149,7 @@ function bashValue(value: Value): string {
 function zsh(places: readonly Place[]): string {
   const described = (name: string, says: string): string =>
     quoted(`${name.replaceAll(':', '\\:')}:${oneLine(says)}`);
-  const steps = places.filter(({ path }) => path !== '').map(({ path }) => quoted(stepOf(path)));
-  const values = places.flatMap(({ path, flags }) =>
-    flags
-      .filter(({ value }) => value.kind !== 'none')
-      .map((flag) => {
-        const patterns = namesOf(flag).map((name) => quoted(`${path}|${name}`));
-        return `    ${patterns.join('|')}) ${zshValue(flag.value)}; return ;;`;
-      }),
-  );
+  const values = valueCases(places, (value) => `${zshValue(value)}; return`);
   const words = places.map(({ path, commands, flags, argument }) => {
     const options = flags.flatMap((flag) =>
       namesOf(flag).map((name) => described(name, flag.says)),
@@ -167,7 +169,7 @@ _gristmill() {
   local -a found
   for ((at = 2; at < CURRENT; at++)); do
     case "$line_path \${words[at]}" in
-      ${steps.join('|')}) line_path="\${line_path:+$line_path }\${words[at]}" ;;
+      ${stepPatterns(places)}) line_path="\${line_path:+$line_path }\${words[at]}" ;;
     esac
   done
   case "$line_path|$previous" in

@@ -39,20 +39,9 @@ export async function* linesOfTable(
 
 async function* lineOfText(chunks: AsyncIterable<Buffer>, path: string): AsyncGenerator<Buffer> {
   yield Buffer.from(`{"id":${JSON.stringify(basename(path))},"text":"`);
-  let isFirst = true;
-  let rest: Buffer = Buffer.alloc(0);
-  for await (const chunk of chunks) {
-    let bytes = rest.byteLength > 0 ? Buffer.concat([rest, chunk]) : chunk;
-    if (isFirst && bytes.byteLength < 3) {
-      rest = bytes;
-      continue;
-    }
-    if (isFirst && bytes.toString('utf8', 0, 3) === BOM) bytes = bytes.subarray(3);
-    isFirst = false;
-    rest = Buffer.alloc(0);
-    yield escapedBytes(bytes);
-  }
-  yield Buffer.concat([escapedBytes(rest), Buffer.from('"}\n')]);
+  const iterator = chunks[Symbol.asyncIterator]();
+  for await (const bytes of joined(await startOf(iterator), iterator)) yield escapedBytes(bytes);
+  yield TEXT_END;
 }
 
 /** Whole lines are not waited for: a line may be as long as it likes, its reader bounds it. */
@@ -66,7 +55,7 @@ async function* linesOfText(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffe
   const take = (piece: Buffer): void => {
     let bytes = held.byteLength > 0 ? Buffer.concat([held, piece]) : piece;
     held = Buffer.alloc(0);
-    if (!isOpen && isBlank(bytes) && bytes.byteLength < MAX_HEADER_BYTES) {
+    if (!isOpen && isBlank(bytes) && bytes.byteLength < MAX_BLANK_BYTES) {
       held = bytes;
       return;
     }
@@ -105,6 +94,8 @@ function isBlank(bytes: Buffer): boolean {
 
 const CR = 13;
 const LF = 10;
+/** Of blanks that begin a line: more of them are a text. */
+const MAX_BLANK_BYTES = 1 << 16;
 const TEXT_START = Buffer.from('{"text":"');
 const TEXT_END = Buffer.from('"}\n');
 

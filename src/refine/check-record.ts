@@ -2,17 +2,12 @@
 import * as z from 'zod';
 import { GristmillError } from '../errors.ts';
 import { unitName } from '../work/output-folder.ts';
+import { count, recordFields } from '../work/record-schema.ts';
 import { type PlannedUnit, scoresPath, type UnitRecord } from './unit-record.ts';
 
-const count = z.int().min(0);
 const unitFile = z.object({ path: z.string(), rows: count, bytes: count, sha256: z.string() });
 const schema = z.object({
-  unit: count,
-  attempt: z
-    .string()
-    .regex(/^[\w-]+$/)
-    .optional(),
-  input: z.string(),
+  ...recordFields,
   counts: z.object({
     rowsIn: count,
     kept: count,
@@ -29,7 +24,6 @@ const schema = z.object({
   }),
   files: z.array(unitFile),
   scores: unitFile.optional(),
-  seconds: z.number(),
   endedAt: z.number().optional(),
 });
 

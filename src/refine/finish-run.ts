@@ -8,7 +8,7 @@ import { GristmillError } from '../errors.ts';
 import type { TakeLeaseOptions } from '../work/lease.ts';
 import { discardAll } from '../work/ledger.ts';
 import { takeWhole, WORKERS } from '../work/ledger-claim.ts';
-import { removeLeftovers, removeOrphans } from '../work/leftovers.ts';
+import { MAX_MISSING, removeLeftovers, removeOrphans } from '../work/leftovers.ts';
 import { outputStore } from '../work/open-output.ts';
 import type { OutputStore } from '../work/output-store.ts';
 import { committedUnits, readRecord, runFileOf } from './ledger.ts';
@@ -28,9 +28,6 @@ export interface RunEnd extends RunSummary {
   /** Public files that belonged to no committed unit, and were removed. */
   readonly orphans: number;
 }
-
-/** Missing units that are named. */
-export const MAX_MISSING = 100;
 
 /** Bits of the files of a unit. */
 const FILE_BITS: Readonly<Record<string, number>> = { '': 2, dropped: 4, rejected: 8, scores: 16 };

@@ -77,8 +77,8 @@ export interface RunSettings {
   readonly keeper?: ScoreKeeper | null;
   /** Kept scores that take the place of models; null where those are asked. */
   readonly reused?: ReusedUnits | null;
-  /** What the run is called outside; and its worker, in the ledger. */
-  readonly name?: string;
+  /** What the run is called outside, where somebody asks; and its worker, in the ledger. */
+  readonly nameOf?: () => string;
   readonly worker?: string | null;
 }
 
@@ -109,7 +109,7 @@ export class Run {
   readonly #keeper: ScoreKeeper | null;
   readonly #share: readonly CorpusUnit[];
   readonly #reused: ReusedUnits | null;
-  readonly #names: Pick<RunSettings, 'name' | 'worker'>;
+  readonly #names: Pick<RunSettings, 'nameOf' | 'worker'>;
   readonly #activity: ActivityTeller;
   /** Documents that were told, by status. */
   readonly #nTold = new Map<string, number>();
@@ -191,7 +191,8 @@ export class Run {
     }
     this.#place.onBegun(found);
     this.#activity.tell(() => {
-      const { name = '', worker = null } = this.#names;
+      const { nameOf, worker = null } = this.#names;
+      const name = nameOf?.() ?? '';
       const { nRows: rows, nBytes: bytes } = this.#planned;
       const ahead = this.#place.feed
         ? { units: null, rows: null, bytes: null }

@@ -10,7 +10,6 @@
  *
  * rows in = kept + edited + dropped + failed, checked before a record is written.
  */
-import { createHash } from 'node:crypto';
 import { GristmillError } from '../errors.ts';
 import type { TakeLeaseOptions } from '../work/lease.ts';
 import {
@@ -20,7 +19,7 @@ import {
   recordNames,
 } from '../work/ledger.ts';
 import { identityIn, type LedgerMember } from '../work/ledger-claim.ts';
-import type { LedgerKind } from '../work/ledger-kind.ts';
+import { idOfSame, type LedgerKind } from '../work/ledger-kind.ts';
 import { outputStore } from '../work/open-output.ts';
 import { REFINE_LAYOUT, unitName } from '../work/output-folder.ts';
 import type { OutputStore } from '../work/output-store.ts';
@@ -83,7 +82,7 @@ export function refineKind(planned: Planned): LedgerKind<number, UnitRecord, Run
 export function runIdOf(identity: RunIdentity): string {
   const models = Object.entries(identity.models).map(([stage, model]) => [stage, model?.sha256]);
   const same = { ...identity, models, thresholds: null };
-  return createHash('sha256').update(JSON.stringify(same)).digest('hex').slice(0, 16);
+  return idOfSame(same);
 }
 
 /**

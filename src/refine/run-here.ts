@@ -114,7 +114,7 @@ export async function runHere(
   try {
     const settings = {
       ...{ started, drop, place, keeper, reused, share },
-      ...{ name: runNameOf(identity, out), worker: name ?? null },
+      ...{ nameOf: () => runNameOf(identity, out), worker: name ?? null },
     };
     const run = new Run(options, resolved, plan, output, ledger, settings);
     const outcome = { ...(await run.execute()), ...(worker && { worker }) };

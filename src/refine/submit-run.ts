@@ -1,9 +1,13 @@
 /** Putting a refining of a corpus on a board, for workers of any number and place. */
-import { randomBytes } from 'node:crypto';
 import { checkOptions, given, refuseOption } from '../options.ts';
 import { outputStore } from '../work/open-output.ts';
 import type { Board, BoardRun } from '../work/queue/board.ts';
-import { type SubmitOptions, type SubmittedRun, submitUnits } from '../work/queue/submit.ts';
+import {
+  type SubmitOptions,
+  type SubmittedRun,
+  submitterName,
+  submitUnits,
+} from '../work/queue/submit.ts';
 import { committedUnits, openLedger, runIdOf } from './ledger.ts';
 import { REFINE_CORPUS_TABLE } from './option-tables.ts';
 import type { QueuedRefine } from './queue-session.ts';
@@ -31,8 +35,9 @@ export async function submitRun(
     refuseOption('out', 'a folder, and inputs that are files, in a run for a queue', '-');
   }
   const { plan, identity } = await prepareRun({ ...options, ...(signal && { signal }) });
-  const member = { name: `submit-${randomBytes(4).toString('hex')}`, units: [] };
-  (await openLedger(options.out, identity, { member, onNotice, signal })).close();
+  const member = { name: submitterName(), units: [] };
+  const ledger = await openLedger(options.out, identity, { member, onNotice, signal });
+  await ledger.close();
   const done = new Set(await committedUnits(await outputStore(options.out)));
   const spec: QueuedRefine = { options, cwd: process.cwd() };
   const units = plan.units.length;

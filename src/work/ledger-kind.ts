@@ -2,8 +2,14 @@
  * What the ledger of a kind of work leaves to its room: what a unit is called, what its record holds, what makes two runs
  * the same. Refined corpora, sweeps of proxies and annotations have one each; leases, claims and commits are shared.
  */
+import { createHash } from 'node:crypto';
 import type { GristmillError } from '../errors.ts';
 import type { LedgerLayout, OutputStore, StoredFile } from './output-store.ts';
+
+/** Names what is the same run: equal for values that are. */
+export function idOfSame(value: unknown): string {
+  return createHash('sha256').update(JSON.stringify(value)).digest('hex').slice(0, 16);
+}
 
 /** What is kept of a committed unit. */
 export interface LedgerRecord {

@@ -1,6 +1,9 @@
-/** What several workers leave in an output besides their units, for whoever finishes their run. */
+/** What whoever finishes the run of several workers has to do with all kinds: what they left besides their units, what is missing. */
 import { WORKERS } from './ledger-claim.ts';
 import type { OutputStore } from './output-store.ts';
+
+/** Missing units that are named. */
+export const MAX_MISSING = 100;
 
 /** Files that killed processes were writing; summaries of workers, once nothing is missing. */
 export async function removeLeftovers(store: OutputStore, isComplete: boolean): Promise<void> {

@@ -9,13 +9,13 @@
  *
  * The set itself is made by whoever finishes (finish-annotation.ts): from the answers, by what makes it on one machine.
  */
-import { createHash } from 'node:crypto';
 import * as z from 'zod';
 import { GristmillError } from '../../errors.ts';
 import { changedKeys } from '../../same-run.ts';
-import type { LedgerKind } from '../../work/ledger-kind.ts';
+import { idOfSame, type LedgerKind } from '../../work/ledger-kind.ts';
 import { unitName } from '../../work/output-folder.ts';
 import type { StoredFile } from '../../work/output-store.ts';
+import { count, recordFields } from '../../work/record-schema.ts';
 import { type AnnotatedKind, ASKED_LAYOUT } from '../output-files.ts';
 
 /** What makes an annotation the same one. */
@@ -38,7 +38,6 @@ export interface AskedIdentity {
   readonly units: number;
 }
 
-const count = z.int().min(0);
 const countsSchema = z.object({
   /** Documents read. */
   rowsIn: count,
@@ -50,15 +49,9 @@ const countsSchema = z.object({
   answerTokens: count,
 });
 const recordSchema = z.object({
-  unit: count,
-  attempt: z
-    .string()
-    .regex(/^[\w-]+$/)
-    .optional(),
-  input: z.string(),
+  ...recordFields,
   counts: countsSchema,
   file: z.object({ path: z.string(), bytes: count }),
-  seconds: z.number(),
   endedAt: z.number(),
 });
 
@@ -112,8 +105,7 @@ export const ASKED_KIND: LedgerKind<number, AskedRecord, AskedIdentity> = Object
   filesOf: ({ file }: AskedRecord) => [file],
   redoesDamaged: true,
   checkNew: () => undefined,
-  runIdOf: (identity: AskedIdentity) =>
-    createHash('sha256').update(JSON.stringify(identity)).digest('hex').slice(0, 16),
+  runIdOf: (identity: AskedIdentity) => idOfSame(identity),
   changes: (before: Partial<AskedIdentity>, now: AskedIdentity) =>
     changedKeys(before, JSON.parse(JSON.stringify(now))).slice(0, MAX_NAMED),
   sharesOutput: true,

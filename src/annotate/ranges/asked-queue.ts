@@ -1,5 +1,4 @@
 /** An annotation on a board: submitting its ranges, and a worker's session that asks about them. */
-import { randomBytes } from 'node:crypto';
 import { resolve } from 'node:path';
 import { withoutSecrets } from '../../corpus/storage/addresses.ts';
 import { GristmillError } from '../../errors.ts';
@@ -7,7 +6,12 @@ import { recordNames } from '../../work/ledger.ts';
 import { outputFolder } from '../../work/output-folder.ts';
 import type { Board, BoardRun } from '../../work/queue/board.ts';
 import { ownSession } from '../../work/queue/own-session.ts';
-import { type SubmitOptions, type SubmittedRun, submitUnits } from '../../work/queue/submit.ts';
+import {
+  type SubmitOptions,
+  type SubmittedRun,
+  submitterName,
+  submitUnits,
+} from '../../work/queue/submit.ts';
 import type { WorkSession } from '../../work/queue/take.ts';
 import type { ExpertOptions } from '../expert/expert.ts';
 import { refuseOption } from '../options.ts';
@@ -35,7 +39,7 @@ export async function submitAnnotation(
   const { asker, expert, identity } = await prepareAsking(job);
   try {
     const units = asker.plan.units.map(({ index }) => index);
-    const member = { name: `submit-${randomBytes(4).toString('hex')}`, units };
+    const member = { name: submitterName(), units };
     const ledger = await openAsked(out, identity, member, { onNotice, signal });
     try {
       const done = new Set(ledger.committed.keys());

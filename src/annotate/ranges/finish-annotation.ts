@@ -13,7 +13,7 @@ import { version } from '../../version.ts';
 import type { Lease, TakeLeaseOptions } from '../../work/lease.ts';
 import { discardAll, readRecord, recordNames } from '../../work/ledger.ts';
 import { identityIn } from '../../work/ledger-claim.ts';
-import { removeLeftovers, removeOrphans } from '../../work/leftovers.ts';
+import { MAX_MISSING, removeLeftovers, removeOrphans } from '../../work/leftovers.ts';
 import { outputFolder } from '../../work/output-folder.ts';
 import type { OutputStore } from '../../work/output-store.ts';
 import { makeExamples, prepareChunks } from '../chunks/annotate-chunks.ts';
@@ -51,9 +51,6 @@ export interface AnnotationEnd {
   /** Of the set; null while ranges are missing. */
   readonly statistics: AnnotateDocumentsStatistics | ChunkStatistics | null;
 }
-
-/** Missing ranges that are named. */
-export const MAX_MISSING = 100;
 
 /**
  * Checks that the expert was asked about every range, removes what is of none, and makes the set.

@@ -5,7 +5,7 @@
 import { GristmillError } from '../../errors.ts';
 import type { TakeLeaseOptions } from '../../work/lease.ts';
 import { identityIn, WORKERS } from '../../work/ledger-claim.ts';
-import { removeLeftovers, removeOrphans } from '../../work/leftovers.ts';
+import { MAX_MISSING, removeLeftovers, removeOrphans } from '../../work/leftovers.ts';
 import { outputFolder } from '../../work/output-folder.ts';
 import {
   fileNameOf,
@@ -34,9 +34,6 @@ export interface SweepEnd {
     readonly message: string;
   }[];
 }
-
-/** Missing proxies that are named. */
-export const MAX_MISSING = 100;
 
 /**
  * Checks that every proxy of a sweep is finished, removes what belongs to none, and writes the table of losses.

@@ -22,7 +22,7 @@ import { changedKeys } from '../../same-run.ts';
 import type { TakeLeaseOptions } from '../../work/lease.ts';
 import { type Ledger, openLedger, recordNames } from '../../work/ledger.ts';
 import { claimObject, type LedgerMember, parse, textOf } from '../../work/ledger-claim.ts';
-import type { LedgerKind } from '../../work/ledger-kind.ts';
+import { idOfSame, type LedgerKind } from '../../work/ledger-kind.ts';
 import { outputFolder } from '../../work/output-folder.ts';
 import type { LedgerLayout, OutputStore, StoredFile } from '../../work/output-store.ts';
 import { writeLosses } from '../tables.ts';
@@ -94,7 +94,7 @@ export function sweepKind(
     redoesDamaged: false,
     checkNew: () => undefined,
     runIdOf: ({ versions, store, settings, device }) =>
-      hashOf([versions, store, settings, device, plan]).slice(0, 16),
+      idOfSame([versions, store, settings, device, plan]),
     changes: (before, { versions, ...now }) => {
       // Sweeps of earlier versions do not say, and go on.
       const known = 'versions' in before ? { ...now, versions } : now;

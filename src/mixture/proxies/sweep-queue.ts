@@ -1,5 +1,4 @@
 /** A sweep on a board: submitting its proxies, and a worker's session that trains them. */
-import { randomBytes } from 'node:crypto';
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import type { TakeLeaseOptions } from '../../work/lease.ts';
@@ -7,7 +6,12 @@ import { recordNames } from '../../work/ledger.ts';
 import { outputFolder } from '../../work/output-folder.ts';
 import type { Board, BoardRun } from '../../work/queue/board.ts';
 import { ownSession } from '../../work/queue/own-session.ts';
-import { type SubmitOptions, type SubmittedRun, submitUnits } from '../../work/queue/submit.ts';
+import {
+  type SubmitOptions,
+  type SubmittedRun,
+  submitterName,
+  submitUnits,
+} from '../../work/queue/submit.ts';
 import type { WorkSession } from '../../work/queue/take.ts';
 import { ProxyHost } from './proxy-host.ts';
 import { isOfProxy, runUnit } from './proxy-runner.ts';
@@ -34,7 +38,7 @@ export async function submitSweep(
   submitOptions: SubmitOptions & TakeLeaseOptions = {},
 ): Promise<SubmittedRun> {
   const { identity, plan, rows } = prepareSweep(subject);
-  const member = { name: `submit-${randomBytes(4).toString('hex')}`, units: plan.ids };
+  const member = { name: submitterName(), units: plan.ids };
   const ledger = await SweepLedger.open(out, identity, plan, { ...submitOptions, member });
   try {
     for (const row of rows) checkSame(ledger, row, out);

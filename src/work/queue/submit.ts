@@ -1,6 +1,12 @@
 /** Putting a run of any kind on a board: its room plans and begins it, what is left of its units is enqueued here. */
+import { randomBytes } from 'node:crypto';
 import { placeOf, runNameAt } from '../open-output.ts';
 import type { Board, BoardRun } from './board.ts';
+
+/** Of whoever begins a run for others, among the workers of its ledger. */
+export function submitterName(): string {
+  return `submit-${randomBytes(4).toString('hex')}`;
+}
 
 /** Options of those who submit. */
 export interface SubmitOptions {
