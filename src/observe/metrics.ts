@@ -1,6 +1,6 @@
 /**
  * Runs as Prometheus sees them: what the workers of this process do, by run. Names, types and labels are in {@link METRICS},
- * which README lists and which the dashboard in examples/cluster is held against.
+ * which docs/metrics.md lists and which the dashboard in examples/cluster is held against.
  *
  * Invariants
  *  1. Counters count what this process has committed, from 0 at its start: what an earlier command has done is `resumed`, what

@@ -38,7 +38,7 @@ export interface PreparedAsking {
 /** What is no part of the result, or said elsewhere. */
 const LEFT_OUT = new Set(['inputs', 'out', 'expert', 'signal', 'onNotice', 'onProgress']);
 /** Options that are paths: workers have working folders of their own. */
-const PATHS = new Set(['prompts', 'onlyKept', 'tokenizer']);
+export const PATH_OPTIONS: ReadonlySet<string> = new Set(['prompts', 'onlyKept', 'tokenizer']);
 
 /**
  * Plans an annotation and opens its expert; dispose of both.
@@ -59,7 +59,7 @@ export async function prepareAsking(job: AnnotateJob): Promise<PreparedAsking> {
     const { plan, prompts } = asker;
     const options = Object.entries(job.options).flatMap(([name, value]) => {
       if (LEFT_OUT.has(name) || value === undefined) return [];
-      return [[name, PATHS.has(name) ? resolvedPath(String(value)) : value]];
+      return [[name, PATH_OPTIONS.has(name) ? resolvedPath(String(value)) : value]];
     });
     const identity: AskedIdentity = {
       format: 1,
@@ -182,7 +182,7 @@ export interface AskedShare {
 }
 
 /** Ranges under way at a time: one begins while the last answers of another are waited for. */
-const AT_ONCE = 2;
+export const RANGES_AT_ONCE = 2;
 
 /**
  * Asks about the ranges of one worker's share.
@@ -215,7 +215,7 @@ export async function askShare(job: AnnotateJob, worker: WorkerShare): Promise<A
         }
       };
       const unitsResumed = unitsDone;
-      await Promise.all(Array.from({ length: AT_ONCE }, lane));
+      await Promise.all(Array.from({ length: RANGES_AT_ONCE }, lane));
       const stop = stopOf(end);
       const summary: AskedShare = {
         ...{ out, worker, units: share.length, unitsResumed, unitsDone, counts },

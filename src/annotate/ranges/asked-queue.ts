@@ -16,13 +16,16 @@ import type { WorkSession } from '../../work/queue/take.ts';
 import type { ExpertOptions } from '../expert/expert.ts';
 import { refuseOption } from '../options.ts';
 import { ASKED_LAYOUT } from '../output-files.ts';
-import { askRange, openAsked, prepareAsking, resolvedPath } from './ask-ranges.ts';
+import {
+  askRange,
+  openAsked,
+  PATH_OPTIONS,
+  prepareAsking,
+  RANGES_AT_ONCE,
+  resolvedPath,
+} from './ask-ranges.ts';
 import { ASKED_KIND } from './asked-ledger.ts';
 import type { AnnotateJob } from './asker.ts';
-
-/** Ranges under way at a time: one begins while the last answers of another are waited for. */
-const AT_ONCE = 2;
-const PATHS = ['prompts', 'onlyKept', 'tokenizer'] as const;
 
 /**
  * Begins an annotation in its folder and enqueues the ranges that are left.
@@ -73,10 +76,9 @@ function queuedJob({ kind, options }: AnnotateJob): AnnotateJob {
   for (const name of ['cacheDir', 'gguf']) {
     if (typeof expert[name] === 'string') expert[name] = resolve(expert[name]);
   }
-  const paths = PATHS.flatMap((name) => {
-    const value = (rest as Partial<Record<string, unknown>>)[name];
-    return typeof value === 'string' ? [[name, resolvedPath(value)]] : [];
-  });
+  const paths = Object.entries(rest).flatMap(([name, value]) =>
+    PATH_OPTIONS.has(name) && typeof value === 'string' ? [[name, resolvedPath(value)]] : [],
+  );
   const inputs = rest.inputs.map(resolvedPath);
   const out = resolve(rest.out);
   const queued = { ...rest, ...Object.fromEntries(paths), inputs, out, expert };
@@ -108,7 +110,7 @@ export function openAskSession(
   const own = { ...(device && { device }), ...(threads && { threads }) };
   const expert = { ...options.expert!, ...('gguf' in options.expert! && own) };
   const job = { kind, options: { ...options, out, expert, signal: stop.signal } } as AnnotateJob;
-  return ownSession(AT_ONCE, async () => {
+  return ownSession(RANGES_AT_ONCE, async () => {
     const prepared = await prepareAsking(job);
     const { units } = prepared.asker.plan;
     const member = { name, units: [], mayBegin: false };

@@ -120,10 +120,11 @@ export interface OpenSweepOptions extends TakeLeaseOptions {
 export class SweepLedger {
   readonly losses: string;
   readonly plan: SweepPlan;
-  readonly #out: string;
   readonly #store: OutputStore;
   readonly #ledger: Ledger<string, ProxyRunRecord>;
   readonly #isShared: boolean;
+  /** Tables are written one after the other: two at once would share a partial file. */
+  #written: Promise<void> = Promise.resolve();
 
   private constructor(
     store: OutputStore,
@@ -131,7 +132,6 @@ export class SweepLedger {
     ledger: Ledger<string, ProxyRunRecord>,
     isShared: boolean,
   ) {
-    this.#out = store.out;
     this.#store = store;
     this.#ledger = ledger;
     this.#isShared = isShared;
@@ -199,7 +199,12 @@ export class SweepLedger {
   }
 
   /** Writes the losses of what is finished by now, in the order of the plan. @throws MIXTURE_WRITE_FAILED */
-  async writeLosses(): Promise<void> {
+  writeLosses(): Promise<void> {
+    this.#written = this.#written.then(() => this.#writeLosses());
+    return this.#written;
+  }
+
+  async #writeLosses(): Promise<void> {
     const { ids, targets } = this.plan;
     for (let nKnown = await this.#look(); ; ) {
       const records = ids.flatMap((id) => this.finished.get(id) ?? []);

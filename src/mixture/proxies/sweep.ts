@@ -150,7 +150,7 @@ export async function trainProxies(options: TrainProxiesOptions): Promise<SweepS
     const sweep = new Sweep(options, ledger, pending, devices, share.length);
     const started = performance.now();
     await ledger.writeLosses();
-    await sweep.run(() => ledger.writeLosses());
+    await sweep.run();
     const nResumed = share.length - pending.length;
     const nFinished = share.filter(({ id }) => ledger.finished.has(id)).length;
     const summary: SweepSummary = {
@@ -255,7 +255,7 @@ class Sweep {
     this.#hosts = Array.from({ length: jobs }, () => new ProxyHost(options.processFile));
   }
 
-  async run(onFinished: () => Promise<void>): Promise<void> {
+  async run(): Promise<void> {
     const { signal } = this.#options;
     const stop = (): void => {
       this.#stopped = true;
@@ -263,16 +263,17 @@ class Sweep {
     };
     signal?.addEventListener('abort', stop, { once: true });
     if (signal?.aborted) stop();
-    // Tables are written one after the other: two at once would share a partial file.
-    let written = Promise.resolve();
     try {
       const lanes = this.#hosts.map(async (host, lane) => {
         for (;;) {
           const run = this.#stopped ? undefined : this.#pending.shift();
           if (!run) return;
-          if (!(await this.#one(host, run, this.#devices[lane % this.#devices.length]!))) continue;
-          written = written.then(onFinished);
-          await written;
+          const isFinished = await this.#one(
+            host,
+            run,
+            this.#devices[lane % this.#devices.length]!,
+          );
+          if (isFinished) await this.#ledger.writeLosses();
         }
       });
       await Promise.all(lanes);
