@@ -42,6 +42,7 @@ export {
   type WindowProgram,
 } from './program/types.ts';
 export { WINDOW_EXECUTE_DEFAULTS, type WindowExecuteOptions } from './program/window-execution.ts';
+export type { OnProgress, WorkProgress } from './progress.ts';
 export type { CommittedWork, RunActivity, Stage } from './refine/activity.ts';
 export { type CompareOptions, compareRuns, type RunComparison } from './refine/compare.ts';
 export { type EstimateOptions, estimateRefine, type RefineEstimate } from './refine/estimate.ts';

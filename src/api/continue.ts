@@ -109,6 +109,7 @@ export {
   type PlanToExport,
   type StageToExport,
 } from '../interop/stage.ts';
+export type { OnProgress, WorkProgress } from '../progress.ts';
 export { type CumulativeInfinite, infiniteFromEnds } from '../schedules/cumulative.ts';
 export { LrCurve, lrCurve, type Phase, type PhaseName } from '../schedules/curve.ts';
 export type { Horizon, Length, LengthInput } from '../schedules/lengths.ts';

@@ -127,3 +127,4 @@ export type {
   SurrogateFamily,
   SurrogateFamilyName,
 } from '../mixture/types.ts';
+export type { OnProgress, WorkProgress } from '../progress.ts';

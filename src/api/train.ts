@@ -16,6 +16,7 @@ export type {
   TrainShape,
   TrainStep,
 } from '../native/train.ts';
+export type { OnProgress, WorkProgress } from '../progress.ts';
 export {
   Blend,
   type BlendDomain,

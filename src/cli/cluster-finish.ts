@@ -5,12 +5,14 @@ import { commandOf } from '../corpus/own-folders.ts';
 import { remoteScheme } from '../corpus/storage/addresses.ts';
 import { count } from '../figures.ts';
 import { finishSweep } from '../mixture/proxies/finish-sweep.ts';
+import type { OnProgress } from '../progress.ts';
 import { finishRun } from '../refine/finish-run.ts';
 import type { TakeLeaseOptions } from '../work/lease.ts';
 import { placeOf } from '../work/open-output.ts';
 import { hasBoard, onBoard } from './cluster-redis.ts';
 import { noticePrinter, untilInterrupted } from './interrupt.ts';
 import { summaryTable } from './progress.ts';
+import { progressLine, tellOn } from './progress-line.ts';
 import { columns, printResult, say } from './say.ts';
 
 const INTERRUPT_WORDS = { ending: 'stopping', ended: 'run the same command again' };
@@ -43,7 +45,9 @@ export async function finish(out: string, flags: FinishFlags): Promise<void> {
   const { json } = flags;
   await untilInterrupted(INTERRUPT_WORDS, async (signal) => {
     const onNotice = noticePrinter(json ?? false);
-    const { end, text } = await finishAny(out, { onNotice, signal });
+    using line = progressLine(json);
+    const { end, text } = await finishAny(out, { onNotice, signal, onProgress: tellOn(line) });
+    line.stop();
     printResult(json, end, () => `${text}${endOf(end)}`);
     if (hasBoard(flags)) await leaveBoard(out, end, flags);
     if (end.unitsDone < end.units) process.exitCode = INCOMPLETE;
@@ -51,7 +55,10 @@ export async function finish(out: string, flags: FinishFlags): Promise<void> {
 }
 
 /** Finishes whatever lies in an output. */
-async function finishAny(out: string, options: TakeLeaseOptions): Promise<Ended> {
+async function finishAny(
+  out: string,
+  { onProgress, ...options }: TakeLeaseOptions & { readonly onProgress: OnProgress },
+): Promise<Ended> {
   const command = await commandIn(out);
   if (command === 'mix train') {
     const end = await finishSweep(out, options);
@@ -63,7 +70,7 @@ async function finishAny(out: string, options: TakeLeaseOptions): Promise<Ended>
     return { end, text: columns([...rows, ['losses', end.losses ?? 'none']]) };
   }
   if (command === 'annotate') {
-    const end = await finishAnnotation(out, options);
+    const end = await finishAnnotation(out, { ...options, onProgress });
     const { counts } = end;
     const rows = [
       ['ranges', `${count(end.unitsDone)} of ${count(end.units)}`],
@@ -76,7 +83,7 @@ async function finishAny(out: string, options: TakeLeaseOptions): Promise<Ended>
     ];
     return { end, text: columns(rows) };
   }
-  const end = await finishRun(out, options);
+  const end = await finishRun(out, { ...options, onProgress });
   return { end, text: summaryTable(end) };
 }
 

@@ -4,6 +4,7 @@ import { count } from '../figures.ts';
 import { compareRuns, type RunComparison } from '../refine/compare.ts';
 import { comparisonHtml } from './compare-html.ts';
 import { differingShare, percent, statusRows } from './compare-rows.ts';
+import { progressLine, tellOn } from './progress-line.ts';
 import { columns, printResult } from './say.ts';
 
 /** Exit code where more documents differ than --fail-above allows. */
@@ -23,7 +24,13 @@ export interface CompareFlags {
 /** The action of `gristmill compare`. */
 export async function compare(first: string, second: string, flags: CompareFlags): Promise<void> {
   const { by, top, failAbove } = flags;
-  const found = await compareRuns(first, second, { top, ...(by !== undefined && { by }) });
+  using line = progressLine(flags.json);
+  const onProgress = tellOn(line);
+  const found = await compareRuns(first, second, {
+    ...{ top, onProgress },
+    ...(by !== undefined && { by }),
+  });
+  line.stop();
   if (flags.html !== undefined) writeDurably(flags.html, comparisonHtml(found));
   printResult(flags.json, found, () => comparisonTable(found));
   if (failAbove !== undefined && differingShare(found) > failAbove) process.exitCode = DIFFERS;

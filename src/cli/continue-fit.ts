@@ -15,6 +15,7 @@ import { lrCurve } from '../schedules/curve.ts';
 import type { ScheduleInput } from '../schedules/spec.ts';
 import { defined } from './flags.ts';
 import { table } from './mix-output.ts';
+import { progressLine, tellOn } from './progress-line.ts';
 import { printResult } from './say.ts';
 
 /** Flags of `continue fit-replay`. */
@@ -57,7 +58,10 @@ export async function fitReplayCommand(
   }
   const sets = [...old, ...fresh];
   const pilots = pilotsOf(inputs, sets, stages);
-  const fit = fitReplay({ pilots, old, new: fresh, seed, file: inputs.join(', ') });
+  using line = progressLine(json);
+  const named = { file: inputs.join(', '), onProgress: tellOn(line) };
+  const fit = fitReplay({ pilots, old, new: fresh, seed, ...named });
+  line.stop();
   const sizes = {
     ...(flags.tokens !== undefined && { tokens: flags.tokens }),
     ...(flags.params !== undefined && { params: flags.params }),
@@ -144,13 +148,16 @@ function replayText(fit: ReplayFit, choice: ReplayChoice | null, flags: ReplayFl
 export function fitLawCommand(inputs: readonly string[], flags: LawFlags): void {
   const { lambda, seed, schedule, steps, out, json } = flags;
   const curves = curvesOf(inputs, flags);
+  using line = progressLine(json);
   const law = fitLaw({
     curves,
     lambda,
     seed,
     file: inputs.join(', '),
     ...defined({ fromStep: flags.fromStep }),
+    onProgress: tellOn(line),
   });
+  line.stop();
   const [first] = curves;
   const totalSteps = steps ?? first!.continueLr.length;
   const predicted = schedule

@@ -15,7 +15,7 @@ import { readWindowExamples } from '../annotate/example-file.ts';
 import type { WindowExample } from '../annotate/types.ts';
 import { GristmillError, printable } from '../errors.ts';
 import { untilInterrupted } from './interrupt.ts';
-import { progressLine } from './progress-line.ts';
+import { progressLine, tellOn } from './progress-line.ts';
 import { readSystem } from './refine.ts';
 import { columns, printResult } from './say.ts';
 
@@ -60,6 +60,7 @@ export async function evalRefiner(flags: EvalRefinerFlags): Promise<void> {
       }
       const { profile, system, device, threads, slots, freeDecoding } = flags;
       using line = progressLine(json);
+      const tell = tellOn(line);
       const result = await evaluateRefiner({
         ...chosen,
         refiner: refiner!,
@@ -70,9 +71,8 @@ export async function evalRefiner(flags: EvalRefinerFlags): Promise<void> {
         ...(threads !== undefined && { threads }),
         ...(slots !== undefined && { slots }),
         ...(freeDecoding && { constrained: false }),
-        onProgress: (nWindows) => {
-          line.keep(`${nWindows} windows`);
-        },
+        // How many windows of the part there are is known when they are read.
+        onProgress: (done) => tell({ phase: 'measuring', unit: 'windows', done, total: 0 }),
       });
       line.stop();
       printResult(json, result, () => refinerText(result));

@@ -11,7 +11,8 @@ import { evaluateLm } from '../train/eval-lm.ts';
 import { table } from './eval-refiner.ts';
 import { defined } from './flags.ts';
 import { noticePrinter } from './interrupt.ts';
-import { printResult, say } from './say.ts';
+import { progressLine, tellOn } from './progress-line.ts';
+import { printResult } from './say.ts';
 
 /** Flags of `eval lines` and `eval documents`. */
 export interface EvalFlags {
@@ -35,7 +36,13 @@ export interface LmFlags {
 /** The action of `eval lm`. */
 export async function evalLm({ model, data, textColumn, json }: LmFlags): Promise<void> {
   const onNotice = noticePrinter(json ?? false);
-  const result = await evaluateLm({ model, data, onNotice, ...defined({ textColumn }) });
+  using line = progressLine(json);
+  const result = await evaluateLm({
+    ...{ model, data, onNotice },
+    onProgress: tellOn(line),
+    ...defined({ textColumn }),
+  });
+  line.stop();
   printResult(json, result, () =>
     table([
       ['', 'docs', 'tokens', 'bytes', 'loss/token', 'perplexity', 'bits/byte'],
@@ -63,6 +70,7 @@ export async function evalLines({
   json,
 }: EvalFlags): Promise<void> {
   const pages = await collect(data, readGoldPages);
+  using line = progressLine(json);
   const result = await evaluateLines({
     refiner: lineRefiner(refiner, { folds: folds !== undefined || leaveOut !== undefined }),
     pages: noiseShare === undefined ? pages : pages.map((page) => thinNoise(page, noiseShare)),
@@ -70,10 +78,11 @@ export async function evalLines({
     nFolds: folds ?? null,
     leaveOut,
     onFold: (fold, nTrain, nScored) => {
-      if (json || nTrain === 0) return;
-      say(`fold ${fold + 1}: ${nTrain} pages train, ${nScored} scored`);
+      if (nTrain > 0) line.keep(`fold ${fold + 1}: ${nTrain} pages train, ${nScored} scored`);
     },
+    onProgress: tellOn(line),
   });
+  line.stop();
   printResult(json, result, () => linesTable(result));
 }
 
@@ -86,13 +95,16 @@ export async function evalDocuments({
   leaveOut,
   json,
 }: EvalFlags): Promise<void> {
+  using line = progressLine(json);
   const result = await evaluateDocuments({
     refiner: documentRefiner(refiner, { folds: folds !== undefined || leaveOut !== undefined }),
     documents: await collect(data, readGoldDocuments),
     trainDocuments: await collect(train, readGoldDocuments),
     nFolds: folds ?? null,
     leaveOut,
+    onProgress: tellOn(line),
   });
+  line.stop();
   printResult(json, result, () => documentsTable(result));
 }
 

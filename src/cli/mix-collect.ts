@@ -4,6 +4,7 @@ import { GristmillError, printable } from '../errors.ts';
 import { type CollectedRuns, collectRuns } from '../mixture/collect.ts';
 import { joinRuns, writeLosses, writeMixtures, writeRuns } from '../mixture/tables.ts';
 import { defined } from './flags.ts';
+import { progressLine, tellOn } from './progress-line.ts';
 import { printResult } from './say.ts';
 
 /** Flags of `mix collect`. */
@@ -31,13 +32,16 @@ export async function collect(inputs: string[], flags: CollectFlags): Promise<vo
       received: flags.indexColumn,
     });
   }
+  using line = progressLine(json);
   const collected = await collectRuns({
     inputs,
     reduce,
     onMissing: flags.skipMissing ? 'skip' : 'error',
     ...(flags.indexFromFile ? { indexColumn: null } : defined({ indexColumn: flags.indexColumn })),
     ...defined({ weightsPrefix, domains, losses, stepColumn }),
+    onProgress: tellOn(line),
   });
+  line.stop();
   const files = await write(collected, out, flags.format);
   const { mixtures, nRows, nSkipped } = collected;
   const summary = {

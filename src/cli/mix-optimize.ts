@@ -12,6 +12,7 @@ import { table } from './eval-refiner.ts';
 import { untilInterrupted } from './interrupt.ts';
 import { type BoundsFlags, boundsOf } from './mix-bounds.ts';
 import { digitsOf, domainsFrom, targetsOf } from './mix-fitted.ts';
+import { progressLine, tellOn } from './progress-line.ts';
 import { printResult, say } from './say.ts';
 
 /** Flags of `mix optimize`. */
@@ -43,16 +44,18 @@ export async function optimize(file: string, flags: OptimizeFlags): Promise<void
   await untilInterrupted(
     { ending: 'stopping the search', ended: 'nothing was written' },
     async (signal) => {
+      using line = progressLine(json);
       const { fit } = await loadFit(file);
       const proposal = await optimizeMixture({
         domains: domainsFrom(flags.domains, fit),
         targets: chosenTargets(fit, flags),
-        ...{ objective, method, kl, confidence, seed, signal },
+        ...{ objective, method, kl, confidence, seed, signal, onProgress: tellOn(line) },
         ...{ relativeToPrior, outside, nDraws: flags.draws, nAveraged: flags.top },
         ...boundsOf(flags, fit.domains),
         frozen: freeze === undefined ? undefined : readFrozenGroups(freeze, fit.domains),
         sampled: { domains: fit.domains, ids: fit.runs.ids, weights: fit.runs.weights },
       });
+      line.stop();
       for (const path of out) await writeProposal(path, proposal);
       printResult(json, proposal, () => proposalText(proposal));
       for (const { message } of json ? [] : proposal.warnings) {

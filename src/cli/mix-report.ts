@@ -3,6 +3,7 @@ import { printable } from '../errors.ts';
 import { loadFit } from '../mixture/fit-file.ts';
 import { readMixture } from '../mixture/read-mixture.ts';
 import { writeReport } from '../mixture/report/report.ts';
+import { progressLine, tellOn } from './progress-line.ts';
 import { printResult } from './say.ts';
 
 /** Flags of `mix report`. */
@@ -18,6 +19,7 @@ export interface ReportFlags {
 export async function report(file: string, flags: ReportFlags): Promise<void> {
   const { fit } = await loadFit(file);
   const { out, proposal, prior, title, json } = flags;
+  using line = progressLine(json);
   const result = await writeReport({
     fit,
     out,
@@ -26,6 +28,8 @@ export async function report(file: string, flags: ReportFlags): Promise<void> {
     }),
     ...(prior !== undefined && { prior: { name: 'prior', table: await readMixture(prior) } }),
     ...(title !== undefined && { title }),
+    onProgress: tellOn(line),
   });
+  line.stop();
   printResult(json, result, () => `${printable(result.html)}\n`);
 }

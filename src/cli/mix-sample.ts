@@ -11,6 +11,7 @@ import { defined } from './flags.ts';
 import { noticePrinter, untilInterrupted } from './interrupt.ts';
 import { type BoundsFlags, boundsOf } from './mix-bounds.ts';
 import { digitsOf, domainsFrom, targetsOf } from './mix-fitted.ts';
+import { type ProgressLine, progressLine, tellOn } from './progress-line.ts';
 import { printResult, say } from './say.ts';
 
 /** Flags of `mix sample`. */
@@ -41,7 +42,8 @@ export async function sample(flags: SampleFlags): Promise<void> {
       });
     }
     const fit = flags.fit === undefined ? null : (await loadFit(flags.fit)).fit;
-    const domains = await domainsOf(flags, fit, signal);
+    using line = progressLine(json);
+    const domains = await domainsOf(flags, fit, { line, signal });
     const names = domains.map(({ name }) => name);
     const existing =
       flags.existing === undefined ? undefined : await existingOf(flags.existing, names);
@@ -49,7 +51,9 @@ export async function sample(flags: SampleFlags): Promise<void> {
       ...{ domains, n, way: preset, seed, signal, existing },
       ...boundsOf(flags, names),
       ...(fit && { targets: targetsOf(fit) }),
+      onProgress: tellOn(line),
     });
+    line.stop();
     await writeMixtures(out, sampled, { digits: digitsOf(sampled.nUnits) });
     const { way, nUnits, counts, statistics, deviations, smallestDistance } = sampled;
     const summary = { way, seed, n, nUnits, counts, statistics, smallestDistance, deviations, out };
@@ -60,7 +64,7 @@ export async function sample(flags: SampleFlags): Promise<void> {
 async function domainsOf(
   flags: SampleFlags,
   fit: FittedMixture | null,
-  signal: AbortSignal,
+  { line, signal }: { readonly line: ProgressLine; readonly signal: AbortSignal },
 ): Promise<DomainSpec[]> {
   const { domains: file, count, domainColumn, textColumn, tokenizer } = flags;
   if (file !== undefined && count !== undefined) {
@@ -73,7 +77,8 @@ async function domainsOf(
   if (count !== undefined) {
     const options = defined({ domainColumn, textColumn, tokenizer });
     const onNotice = noticePrinter(false);
-    const counted = await countDomains({ inputs: count, ...options, onNotice, signal });
+    const onProgress = tellOn(line);
+    const counted = await countDomains({ inputs: count, ...options, onNotice, onProgress, signal });
     const { nDocs, nSkipped, unit } = counted;
     const left = nSkipped > 0 ? `, ${nSkipped} left out` : '';
     say(`${counted.domains.length} domains in ${nDocs} documents${left}, by ${unit}`);

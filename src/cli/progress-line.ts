@@ -2,8 +2,10 @@
  * How far a command is, with the time that the rest takes: one line that is rewritten on a terminal, a line every ten seconds
  * elsewhere, nothing with --json or --quiet. (`refine` has a bar of its own, in progress.ts.)
  */
+import { count } from '../figures.ts';
+import type { OnProgress } from '../progress.ts';
 import { duration } from './progress.ts';
-import { isQuiet, replaceLine, say } from './say.ts';
+import { endLine, isQuiet, replaceLine, say } from './say.ts';
 
 const PLAIN_EVERY_MS = 10_000;
 /** On a terminal: often enough to see it move. */
@@ -37,11 +39,6 @@ export function progressLine(json = false, { atOnce = false } = {}): ProgressLin
   const stream = process.stderr;
   const eta = etaOf();
   let last = stream.isTTY || atOnce ? 0 : Date.now();
-  let open = false;
-  const stop = (): void => {
-    if (open) stream.write('\n');
-    open = false;
-  };
   return {
     update(text, part) {
       if (json || isQuiet()) return;
@@ -52,14 +49,25 @@ export function progressLine(json = false, { atOnce = false } = {}): ProgressLin
       const line = rest === null ? text : `${text} | ETA ${duration(rest)}`;
       if (stream.isTTY) replaceLine(stream, line);
       else say(line);
-      open = stream.isTTY === true;
     },
     keep(text) {
-      stop();
+      endLine();
       if (!json) say(text);
     },
-    stop,
-    [Symbol.dispose]: stop,
+    stop: endLine,
+    [Symbol.dispose]: endLine,
+  };
+}
+
+/** Has a line say how far a call is. */
+export function tellOn(line: ProgressLine): OnProgress {
+  return ({ phase, unit, done, total }) => {
+    if (total === 0) line.update(`${phase} | ${count(done)} ${unit}`);
+    else {
+      const percent = ((100 * done) / total).toFixed(1);
+      const text = `${phase} ${percent}% | ${count(done)} of ${count(total)} ${unit}`;
+      line.update(text, { done, total });
+    }
   };
 }
 

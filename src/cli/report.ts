@@ -3,6 +3,7 @@ import { writeResultAs } from '../durable-files.ts';
 import { printable } from '../printable.ts';
 import { dossierOfRun, reportRun } from '../report/report.ts';
 import { untilInterrupted } from './interrupt.ts';
+import { progressLine, tellOn } from './progress-line.ts';
 import { printResult } from './say.ts';
 
 /** Flags of `gristmill report`. */
@@ -29,8 +30,9 @@ export function report(dir: string, flags: ReportFlags): Promise<void> {
 
 async function write(dir: string, flags: ReportFlags, signal: AbortSignal): Promise<void> {
   const { dossier, form, out, title, sample: rows, seed, gallery, tokenizer, json } = flags;
+  using line = progressLine(json);
   const options = {
-    ...{ signal, tokenizer },
+    ...{ signal, tokenizer, onProgress: tellOn(line) },
     ...(rows !== undefined && { rows }),
     ...(seed !== undefined && { seed }),
     ...(gallery !== undefined && { gallery }),
@@ -39,6 +41,7 @@ async function write(dir: string, flags: ReportFlags, signal: AbortSignal): Prom
     writeResultAs('REPORT_WRITE_FAILED', file, text);
   if (dossier) {
     const { data, markdown } = await dossierOfRun(dir, { ...options, form });
+    line.stop();
     const file = out ?? DOSSIER;
     if (out !== undefined || !json) {
       put(file, markdown);
@@ -51,6 +54,7 @@ async function write(dir: string, flags: ReportFlags, signal: AbortSignal): Prom
     ...options,
     ...(title !== undefined && { title }),
   });
+  line.stop();
   const file = out ?? PAGE;
   if (out !== undefined || !json) put(file, html);
   printResult(json, data, () => `${printable(file)}\n`);

@@ -5,8 +5,12 @@
 import { escapeHidden, printableLines } from '../printable.ts';
 
 const MAX_CHARS = 1_000_000;
+/** Back to the beginning of the line, of which nothing stays. */
+const CLEAR = '\r\u001b[K';
 
 let quiet = false;
+/** A line that stands without an end, for the next one to replace. */
+let open: NodeJS.WritableStream | null = null;
 
 /** From now on nothing is said but results and errors (`--quiet`). */
 export function beQuiet(): void {
@@ -55,13 +59,25 @@ export function say(text: string): void {
 
 /** The same, with --quiet too. */
 export function sayAlways(text: string): void {
-  if (voice) voice.line(text);
-  else process.stderr.write(`gristmill: ${escapeHidden(text)}\n`);
+  if (voice) {
+    voice.line(text);
+    return;
+  }
+  open?.write(CLEAR);
+  open = null;
+  process.stderr.write(`gristmill: ${escapeHidden(text)}\n`);
 }
 
 /** A line on a terminal that the next one replaces. */
 export function replaceLine(stream: NodeJS.WritableStream, text: string): void {
-  stream.write(`\r\u001b[K${escapeHidden(text)}`);
+  stream.write(`${CLEAR}${escapeHidden(text)}`);
+  open = stream;
+}
+
+/** Ends such a line, which stays. */
+export function endLine(): void {
+  open?.write('\n');
+  open = null;
 }
 
 /** Cells side by side, the last column without blanks behind it; a cell never breaks the line. */

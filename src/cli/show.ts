@@ -8,6 +8,7 @@ import {
 } from '../report/chosen-rows.ts';
 import { type ColourChoice, painter, wantsColour } from './colour.ts';
 import { untilInterrupted } from './interrupt.ts';
+import { progressLine, tellOn } from './progress-line.ts';
 import { cutText, type DiffView, diffText, removedText } from './terminal-diff.ts';
 
 /** Flags of `gristmill show`. */
@@ -35,14 +36,16 @@ export function showDocuments(dir: string, flags: ShowFlags): Promise<void> {
 async function show(dir: string, flags: ShowFlags, signal: AbortSignal): Promise<void> {
   const { sample, seed, sort, id, context, color, pager, json } = flags;
   const where = (flags.where ?? []).map(rowCondition);
+  using line = progressLine(json);
   const wanted: ChosenOptions = {
-    signal,
+    ...{ signal, onProgress: tellOn(line) },
     where: id === undefined ? where : [...where, { field: 'id', operator: '=', value: id }],
     ...(sample !== undefined && { sample }),
     ...(seed !== undefined && { seed }),
     ...(sort !== undefined && { sort }),
   };
   const documents = await showRun(dir, wanted);
+  line.stop();
   if (json) {
     const plain = documents.map(
       ({ row: { values: _, original: __, text: ___, ...row }, ...texts }) => {

@@ -6,6 +6,8 @@
 import type { DocumentBatch } from '../batch/document-batch.ts';
 import { SlabPool } from '../batch/slab-pool.ts';
 import { GristmillError } from '../errors.ts';
+import type { OnProgress } from '../progress.ts';
+import { readingCount } from './read-progress.ts';
 import { isStringElement } from './schema.ts';
 import type { CarriedColumns, CorpusPlan, PlainValue } from './types.ts';
 import { openUnit } from './unit.ts';
@@ -25,18 +27,23 @@ const SLABS = { slabBytes: 32 * 2 ** 20, nSlabs: 2 };
 export async function* readRowBatches(
   plan: CorpusPlan,
   signal?: AbortSignal,
+  onProgress?: OnProgress,
 ): AsyncGenerator<RowBatch> {
   const slabs = new SlabPool(SLABS);
+  const count = readingCount(plan, onProgress);
   for (const unit of plan.units) {
     const options = { aligned: true, ...(signal && { signal }) };
     for await (const { batch, carry, rowStatus } of openUnit(plan, unit, slabs, options)) {
+      const textBytes = batch.text.offsets.at(-1)!;
       try {
         yield { batch, rowStatus, columns: () => columnsByName(carry) };
       } finally {
         batch.release();
         carry.release();
       }
+      count.batch(rowStatus.length, textBytes);
     }
+    count.unit(unit);
   }
 }
 

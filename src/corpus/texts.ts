@@ -2,6 +2,7 @@
  * The texts of a corpus and nothing else, for what learns from them: batches in the order of the plan.
  */
 import type { BytesColumn } from '../batch/document-batch.ts';
+import type { OnProgress } from '../progress.ts';
 import { planCorpus } from './plan.ts';
 import { readRowBatches } from './rows.ts';
 import { type CorpusPlan, ROW_OK } from './types.ts';
@@ -44,8 +45,9 @@ export function planTexts({
 export async function* readTexts(
   plan: CorpusPlan,
   signal?: AbortSignal,
+  onProgress?: OnProgress,
 ): AsyncGenerator<TextBatch> {
-  for await (const { batch, rowStatus } of readRowBatches(plan, signal)) {
+  for await (const { batch, rowStatus } of readRowBatches(plan, signal, onProgress)) {
     yield { text: batch.text, usable: rowStatus.map((status) => (status === ROW_OK ? 1 : 0)) };
   }
 }

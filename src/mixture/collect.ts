@@ -10,6 +10,7 @@ import type { CsvRecords } from '../csv.ts';
 import { GristmillError, isGristmillError } from '../errors.ts';
 import {
   anObject,
+  callback,
   checkOptions,
   listOf,
   name,
@@ -18,6 +19,7 @@ import {
   oneOf,
   text,
 } from '../options.ts';
+import { counting, type OnProgress } from '../progress.ts';
 import { isText, numberOf, type Place, refuse } from './table-columns.ts';
 import { readRecords } from './table-file.ts';
 import {
@@ -49,6 +51,8 @@ export interface CollectOptions {
   readonly stepColumn?: string;
   /** Runs that lack a loss or have one that is no number: `error` (default), or `skip` and count. */
   readonly onMissing?: OnMissing;
+  /** Told how many files are read. */
+  readonly onProgress?: OnProgress | undefined;
 }
 
 /** Runs as collected. */
@@ -78,6 +82,7 @@ const OPTION_TABLE: OptionTable<CollectOptions> = {
   reduce: oneOf(['last', 'min']),
   stepColumn: name,
   onMissing: oneOf(['error', 'skip']),
+  onProgress: callback,
 };
 
 /**
@@ -96,6 +101,9 @@ export async function collectRuns(options: CollectOptions): Promise<CollectedRun
   const runs = new Map<string, Run>();
   const targets = new Set(Object.keys(options.losses ?? {}));
   let nRows = 0;
+  const tell = counting(options.onProgress, {
+    ...{ phase: 'reading', unit: 'files', total: inputs.length },
+  });
   for (const file of inputs) {
     const { header, rows } = await readRecords(file);
     const seen = new Set<string>();
@@ -110,6 +118,7 @@ export async function collectRuns(options: CollectOptions): Promise<CollectedRun
       addRow(runs, record, { file, row: rowIndex + 1, columns, reduce: options.reduce ?? 'last' });
     }
     nRows += rows.length;
+    tell();
   }
   return tablesOf(runs, [...targets], { nRows, onMissing, file: inputs.join(', ') });
 }

@@ -9,6 +9,7 @@ import { ROW_OK } from '../corpus/types.ts';
 import { GristmillError, printable, throwIfAborted } from '../errors.ts';
 import { native } from '../native/index.ts';
 import { abortSignal, callback, checkOptions, listOf, name, type OptionTable } from '../options.ts';
+import type { OnProgress } from '../progress.ts';
 import { checkDomains, type DomainSpec } from './domains.ts';
 
 /** Options of {@link countDomains}. */
@@ -23,6 +24,8 @@ export interface CountDomainsOptions {
   readonly tokenizer?: string | undefined;
   /** One line that a person should see: files that are passed over. */
   readonly onNotice?: ((line: string) => void) | undefined;
+  /** Told how much of the corpus is read. */
+  readonly onProgress?: OnProgress | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -45,6 +48,7 @@ const OPTION_TABLE: OptionTable<CountDomainsOptions> = {
   textColumn: name,
   tokenizer: name,
   onNotice: callback,
+  onProgress: callback,
   signal: abortSignal,
 };
 
@@ -70,7 +74,8 @@ export async function countDomains(options: CountDomainsOptions): Promise<Domain
   let nDocs = 0;
   let nSkipped = 0;
   try {
-    for await (const { batch, rowStatus, columns } of readRowBatches(plan, signal)) {
+    const batches = readRowBatches(plan, signal, options.onProgress);
+    for await (const { batch, rowStatus, columns } of batches) {
       const column = (await columns()).get(domainColumn);
       const { data, offsets } = batch.text;
       const starts = tokenizer ? (await tokenizer.encode({ data, offsets })).starts : offsets;

@@ -6,6 +6,7 @@
  * does not have, counted as often as they occur. A dropped document has no lines.
  */
 import { GristmillError } from '../errors.ts';
+import { counting, type OnProgress } from '../progress.ts';
 import { type FinishedRow, FinishedRun, inputRange, type RowStatus } from './finished-run.ts';
 import { compareIdentity } from './run-identity.ts';
 
@@ -15,6 +16,8 @@ export interface CompareOptions {
   readonly by?: string;
   /** Documents that are listed; default 20. */
   readonly top?: number;
+  /** Told how many rows of both runs are read. */
+  readonly onProgress?: OnProgress | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -83,7 +86,7 @@ const zero = (): Counts => ({
 export async function compareRuns(
   first: string,
   second: string,
-  { by, top = 20, signal }: CompareOptions = {},
+  { by, top = 20, signal, onProgress }: CompareOptions = {},
 ): Promise<RunComparison> {
   const runs = [
     await FinishedRun.open(first, signal),
@@ -99,7 +102,9 @@ export async function compareRuns(
   }
   const order = new Map(one.identity.inputs.map(({ path }, at) => [path, at]));
   const wanted = by === undefined ? [...GROUP_COLUMNS] : [by];
-  const sides = runs.map((run) => new RowReader(run, order, wanted, signal));
+  const total = one.counts.rowsIn + other.counts.rowsIn;
+  const tell = counting(onProgress, { phase: 'comparing', unit: 'rows', total });
+  const sides = runs.map((run) => new RowReader(placedRows(run, order, wanted, signal), tell));
   const [left, right] = sides as [RowReader, RowReader];
   const counts = zero();
   const groups = new Map<string, Counts>();
@@ -180,20 +185,18 @@ function comparePlaces(one: PlacedRow, other: PlacedRow): number {
 /** The rows of a run, one after the other. */
 class RowReader {
   readonly #rows: AsyncGenerator<PlacedRow[]>;
+  readonly #onRows: (nRows: number) => void;
   #batch: PlacedRow[] = [];
   #next = 0;
 
-  constructor(
-    run: FinishedRun,
-    order: ReadonlyMap<string, number>,
-    columns: readonly string[],
-    signal: AbortSignal | undefined,
-  ) {
-    this.#rows = placedRows(run, order, columns, signal);
+  constructor(rows: AsyncGenerator<PlacedRow[]>, onRows: (nRows: number) => void) {
+    this.#rows = rows;
+    this.#onRows = onRows;
   }
 
   async next(): Promise<PlacedRow | null> {
     while (this.#next >= this.#batch.length) {
+      this.#onRows(this.#batch.length);
       const pulled = await this.#rows.next();
       if (pulled.done) return null;
       this.#batch = pulled.value;

@@ -5,6 +5,7 @@
  * Records are read one by one and only their sum is kept, so that a run may have millions of units.
  */
 import { GristmillError } from '../errors.ts';
+import { counting, type OnProgress } from '../progress.ts';
 import type { TakeLeaseOptions } from '../work/lease.ts';
 import { discardAll } from '../work/ledger.ts';
 import { takeWhole, WORKERS } from '../work/ledger-claim.ts';
@@ -19,6 +20,8 @@ import { filesOf, type UnitRecord } from './unit-record.ts';
 export interface FinishRunOptions extends TakeLeaseOptions {
   /** Where the output lies; default: a folder. */
   readonly store?: OutputStore;
+  /** Told how many records of units are read. */
+  readonly onProgress?: OnProgress | undefined;
 }
 
 /** What {@link finishRun} found. */
@@ -52,7 +55,12 @@ export async function finishRun(out: string, options: FinishRunOptions = {}): Pr
     for (const { input } of left) inputs.add(input);
     let counts: RefineCounts = ZERO_COUNTS;
     let nDone = 0;
-    for (const unit of await committedUnits(store)) {
+    const committed = await committedUnits(store);
+    const tell = counting(options.onProgress, {
+      ...{ phase: 'checking', unit: 'units', total: committed.length },
+    });
+    for (const unit of committed) {
+      tell();
       const record = await readRecord({ store, nUnits, onNotice: options.onNotice }, unit);
       if (!record) continue;
       counts = addCounts(counts, record.counts);

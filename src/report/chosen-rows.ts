@@ -3,6 +3,7 @@
  * texts. A first pass looks at columns without texts and keeps positions alone; texts are read of what was chosen.
  */
 import { GristmillError } from '../errors.ts';
+import { counting, type OnProgress } from '../progress.ts';
 import { type FinishedRow, FinishedRun } from '../refine/finished-run.ts';
 import { OriginalTexts } from '../refine/original-texts.ts';
 import { seededRandom } from '../seeded.ts';
@@ -23,6 +24,8 @@ export interface ChosenOptions {
   readonly seed?: number;
   /** Order of the documents. Default: that of the input. */
   readonly sort?: 'row' | 'score' | 'share';
+  /** Told how many rows are looked at. */
+  readonly onProgress?: OnProgress | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -75,6 +78,8 @@ export async function chosenRows(
   const random = seededRandom(seed);
   const places: { unit: number; position: number }[] = [];
   let seen = 0;
+  const total = run.counts.rowsIn;
+  const tell = counting(options.onProgress, { phase: 'looking through', unit: 'rows', total });
   for (const { unit } of run.units) {
     for await (const rows of run.rows(unit, { columns, signal })) {
       for (const row of rows) {
@@ -83,6 +88,7 @@ export async function chosenRows(
         const place = places.length < sample ? places.length : Math.floor(random() * seen);
         if (place < sample) places[place] = { unit, position: row.position };
       }
+      tell(rows.length);
     }
   }
   places.sort((one, other) => one.unit - other.unit || one.position - other.position);

@@ -9,6 +9,7 @@
 import { type GristmillError, isGristmillError } from '../errors.ts';
 import { native } from '../native/index.ts';
 import type { NativeTokenizer } from '../native/tokenizer.ts';
+import { counting, type OnProgress } from '../progress.ts';
 import { type FinishedRow, type FinishedRun, inputRange } from '../refine/finished-run.ts';
 import { type InputRow, OriginalTexts } from '../refine/original-texts.ts';
 import { seededRandom } from '../seeded.ts';
@@ -23,6 +24,8 @@ export interface SampleOptions {
   readonly gallery?: number;
   /** GGUF file whose tokens are counted. Default: none are. */
   readonly tokenizer?: string | undefined;
+  /** Told how many rows of the sample are read. */
+  readonly onProgress?: OnProgress | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -103,10 +106,14 @@ export async function sampleRun(run: FinishedRun, asked: SampleOptions = {}): Pr
     const collected = new Collected(names, { seed, gallery, tokenizer });
     const columns = [names.domain, names.language].filter((name) => name !== null);
     await using originals = new OriginalTexts(run, asked.signal, columns);
-    for (const { unit, from, to } of stretchesOf(run, rows, seed)) {
+    const stretches = stretchesOf(run, rows, seed);
+    const total = stretches.reduce((sum, { from, to }) => sum + to - from, 0);
+    const tell = counting(asked.onProgress, { phase: 'reading', unit: 'rows', total });
+    for (const { unit, from, to } of stretches) {
       const wanted = { from, to, text: true, columns, signal: asked.signal };
       for await (const batch of run.rows(unit, wanted)) {
         await collected.add(batch, await inputsOf(batch, originals, columns, collected));
+        tell(batch.length);
       }
     }
     const nTotal = run.counts.rowsIn;

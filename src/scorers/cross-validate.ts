@@ -4,6 +4,7 @@
  */
 import { performance } from 'node:perf_hooks';
 import { GristmillError, throwIfAborted } from '../errors.ts';
+import { counting, type OnProgress } from '../progress.ts';
 import { LineEvaluation, type LineReport } from './eval-lines.ts';
 import { foldOf, type GoldPage, groupOf, type LeaveOut, leaveOutKey } from './gold.ts';
 import type { LineRefiner, LineScorer } from './line-scorer.ts';
@@ -24,6 +25,7 @@ export interface EvaluateLinesOptions {
   readonly signal?: AbortSignal | undefined;
   /** Called before each fold. */
   readonly onFold?: (fold: number, nTrain: number, nScored: number) => void;
+  readonly onProgress?: OnProgress | undefined;
 }
 
 /** What came out. */
@@ -50,6 +52,7 @@ export async function evaluateLines({
   trainPages = [],
   signal,
   onFold,
+  onProgress,
 }: EvaluateLinesOptions): Promise<LineEvaluationResult> {
   const { trainable } = refiner;
   if (trainable && nFolds === null && !leaveOut && trainPages.length === 0) {
@@ -79,6 +82,7 @@ export async function evaluateLines({
   let scoringMs = 0;
   let trainingMs = 0;
   let nBytes = 0;
+  const tell = counting(onProgress, { phase: 'scoring', unit: 'pages', total: pages.length });
   for (let fold = 0; fold < nParts; fold++) {
     const scored = parts ? pages.filter((_, page) => parts[page] === fold) : pages;
     if (scored.length === 0) continue;
@@ -103,6 +107,7 @@ export async function evaluateLines({
         scoringMs += performance.now() - start;
         nBytes += Buffer.byteLength(page.text);
         evaluation.add(page, checked(scorer, page, scores), scorer.threshold);
+        tell();
       }
     } finally {
       await scorer.dispose?.();

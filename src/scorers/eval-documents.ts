@@ -7,6 +7,7 @@
  */
 import { performance } from 'node:perf_hooks';
 import { GristmillError } from '../errors.ts';
+import { counting, type OnProgress } from '../progress.ts';
 import { foldOf, type GoldDocument, groupOf, KEEP, type LeaveOut, leaveOutKey } from './gold.ts';
 
 /** Scores documents. */
@@ -114,6 +115,7 @@ export interface EvaluateDocumentsOptions {
   /** Instead of folds: each source (kind, language) is scored by a refiner that saw none of it. */
   readonly leaveOut?: LeaveOut | undefined;
   readonly trainDocuments?: readonly GoldDocument[];
+  readonly onProgress?: OnProgress | undefined;
 }
 
 /**
@@ -127,6 +129,7 @@ export async function evaluateDocuments({
   nFolds,
   leaveOut,
   trainDocuments = [],
+  onProgress,
 }: EvaluateDocumentsOptions): Promise<DocumentReport> {
   const { trainable } = refiner;
   if (trainable && nFolds === null && !leaveOut && trainDocuments.length === 0) {
@@ -149,6 +152,11 @@ export async function evaluateDocuments({
   const decisions = new Uint8Array(documents.length);
   let nBytes = 0;
   let scoringMs = 0;
+  const tell = counting(onProgress, {
+    phase: 'scoring',
+    unit: 'documents',
+    total: documents.length,
+  });
   for (let part = 0; part < nParts; part++) {
     const scored = [...documents.keys()].filter((document) => !parts || parts[document] === part);
     if (scored.length === 0) continue;
@@ -174,6 +182,7 @@ export async function evaluateDocuments({
         scoringMs += performance.now() - start;
         nBytes += Buffer.byteLength(text);
         decisions[document] = scores[document]! >= scorer.threshold ? 1 : 0;
+        tell();
       }
     } finally {
       await scorer.dispose?.();

@@ -18,6 +18,7 @@ import {
   type OptionTable,
   whole,
 } from '../options.ts';
+import type { OnProgress } from '../progress.ts';
 import { openTrainer, type Trainer, trainShapeOf } from './trainer.ts';
 
 /** Options of {@link evaluateLm}. */
@@ -33,6 +34,8 @@ export interface EvaluateLmOptions {
   readonly nSeq?: number;
   /** One line that a person should see: files that are passed over. */
   readonly onNotice?: ((line: string) => void) | undefined;
+  /** Told how much of the corpus is read. */
+  readonly onProgress?: OnProgress | undefined;
   readonly signal?: AbortSignal;
 }
 
@@ -55,6 +58,7 @@ const OPTION_TABLE: OptionTable<EvaluateLmOptions> = {
   nCtx: whole(2),
   nSeq: whole(1),
   onNotice: callback,
+  onProgress: callback,
   signal: abortSignal,
 };
 
@@ -81,7 +85,7 @@ export async function evaluateLm(options: EvaluateLmOptions): Promise<LmMeasures
     const collector = new WindowCollector(trainer, model);
     let nDocs = 0;
     let nBytes = 0;
-    for await (const { text, usable } of readTexts(plan, signal)) {
+    for await (const { text, usable } of readTexts(plan, signal, options.onProgress)) {
       const { ids, starts } = await tokenizer.encode(text);
       for (const [row, flag] of usable.entries()) {
         if (flag === 0) continue;

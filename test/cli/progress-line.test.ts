@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { etaOf } from '../../src/cli/progress-line.ts';
+import { etaOf, progressLine, tellOn } from '../../src/cli/progress-line.ts';
+import { say } from '../../src/cli/say.ts';
+import { onTerminal } from './support.ts';
 
 describe('etaOf', () => {
   it('tells the rest by what was done since the first call', () => {
@@ -26,5 +28,29 @@ describe('etaOf', () => {
     expect(eta({ done: 50, total: 100 }, 20)).toBeCloseTo(10);
     expect(eta({ done: 0, total: 7 }, 21)).toBeNull();
     expect(eta({ done: 0, total: 0 }, 30)).toBeNull();
+  });
+});
+
+describe('a line on a terminal', () => {
+  it('is rewritten, and gives way to what is said meanwhile', async () => {
+    // A notice was written behind the line, on the same row of the terminal.
+    const { stderr } = await onTerminal(async () => {
+      using line = progressLine();
+      tellOn(line)({ phase: 'reading', unit: 'rows', done: 25, total: 1000 });
+      say('a file is passed over');
+      line.stop();
+      say('done');
+    });
+    expect(stderr).toBe(
+      '\r\u001b[Kreading 2.5% | 25 of 1,000 rows\r\u001b[Kgristmill: a file is passed over\ngristmill: done\n',
+    );
+  });
+
+  it('says no share of what nobody knows the size of', async () => {
+    const { stderr } = await onTerminal(async () => {
+      using line = progressLine();
+      tellOn(line)({ phase: 'measuring', unit: 'windows', done: 1200, total: 0 });
+    });
+    expect(stderr).toBe('\r\u001b[Kmeasuring | 1,200 windows\n');
   });
 });

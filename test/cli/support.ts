@@ -73,3 +73,28 @@ export function outputOf(out: string): Map<string, string> {
   visit('.');
   return files;
 }
+
+/** Runs something in this process as on a terminal. @returns what it wrote */
+export async function onTerminal(
+  body: () => Promise<unknown>,
+): Promise<{ readonly stdout: string; readonly stderr: string }> {
+  const written = { stdout: '', stderr: '' };
+  const restore = (['stdout', 'stderr'] as const).map((name) => {
+    const stream = process[name];
+    const { write, isTTY } = stream;
+    Object.assign(stream, {
+      isTTY: true,
+      write: (text: string | Uint8Array) => {
+        written[name] += String(text);
+        return true;
+      },
+    });
+    return () => Object.assign(stream, { write, isTTY });
+  });
+  try {
+    await body();
+  } finally {
+    for (const each of restore) each();
+  }
+  return written;
+}

@@ -9,6 +9,7 @@ import { createReadStream } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { GristmillError } from '../../errors.ts';
+import { counting, type OnProgress } from '../../progress.ts';
 import { version } from '../../version.ts';
 import type { Lease, TakeLeaseOptions } from '../../work/lease.ts';
 import { discardAll, readRecord, recordNames } from '../../work/ledger.ts';
@@ -17,13 +18,14 @@ import { MAX_MISSING, removeLeftovers, removeOrphans } from '../../work/leftover
 import { outputFolder } from '../../work/output-folder.ts';
 import type { OutputStore } from '../../work/output-store.ts';
 import { makeExamples, prepareChunks } from '../chunks/annotate-chunks.ts';
-import type { AnnotateChunksOptions } from '../chunks/chunk-options.ts';
+import type { AnnotateChunksOptions, AnnotateChunksProgress } from '../chunks/chunk-options.ts';
 import type { ChunkStatistics } from '../chunks/chunk-statistics.ts';
 import type { Expert, ExpertStats } from '../expert/expert.ts';
 import { labelCorpus, prepareLabels } from '../label/label-documents.ts';
 import type {
   AnnotateDocumentsOptions,
   AnnotateDocumentsStatistics,
+  AnnotateProgress,
 } from '../label/label-types.ts';
 import { ASKED_LAYOUT, takeFolder } from '../output-files.ts';
 import { answersIn, planned } from './ask-ranges.ts';
@@ -37,6 +39,12 @@ import {
 } from './asked-ledger.ts';
 import { type Outcome, openRecorded } from './asked-outcomes.ts';
 import { type AnnotateJob, openAsker } from './asker.ts';
+
+/** Options of {@link finishAnnotation}. */
+export interface FinishAnnotationOptions extends TakeLeaseOptions {
+  /** Told how many ranges are read, then how many documents are in the set. */
+  readonly onProgress?: OnProgress | undefined;
+}
 
 /** What {@link finishAnnotation} found. */
 export interface AnnotationEnd {
@@ -60,7 +68,7 @@ export interface AnnotationEnd {
  */
 export async function finishAnnotation(
   out: string,
-  options: TakeLeaseOptions = {},
+  { onProgress, ...options }: FinishAnnotationOptions = {},
 ): Promise<AnnotationEnd> {
   const store = outputFolder(out, ASKED_LAYOUT);
   const found = await store.read(ASKED_LAYOUT.runFile);
@@ -72,7 +80,11 @@ export async function finishAnnotation(
     const done = new Set<string>();
     const outcomes = new Map<string, Outcome>();
     let counts: AskedCounts = NO_COUNTS;
-    for (const name of await recordNames(store, ASKED_KIND)) {
+    const names = await recordNames(store, ASKED_KIND);
+    const piece = { phase: 'checking', unit: 'ranges', total: names.length };
+    const tell = counting(onProgress, piece);
+    for (const name of names) {
+      tell();
       const record = await readRecord({ store, kind: ASKED_KIND, ...options }, name);
       if (!record || record.unit >= units) continue;
       done.add(askedPath(record.unit));
@@ -92,7 +104,10 @@ export async function finishAnnotation(
         outcomes,
         stats: statsOf(counts),
       });
-    return { ...end, statistics: await makeSet(store, identity, lease, open, options) };
+    return {
+      ...end,
+      statistics: await makeSet(store, identity, lease, open, { ...options, onProgress }),
+    };
   } catch (error) {
     throw lease.explain(error);
   } finally {
@@ -106,7 +121,7 @@ async function makeSet(
   identity: AskedIdentity,
   lease: Lease,
   open: () => Promise<Expert>,
-  { onNotice, signal }: TakeLeaseOptions,
+  { onNotice, signal, onProgress }: FinishAnnotationOptions,
 ): Promise<NonNullable<AnnotationEnd['statistics']>> {
   const common = {
     ...identity.options,
@@ -120,11 +135,21 @@ async function makeSet(
   const subject = { ...common, expert };
   await checkSame(identity, subject);
   const held: Lease = { ...lease, release: () => undefined, [Symbol.dispose]: () => undefined };
+  const tell = (done: number, total: number): void =>
+    onProgress?.({ phase: 'making the set', unit: 'documents', done, total });
   if (identity.kind === 'documents') {
-    const prepared = prepareLabels({ ...common, expert } as unknown as AnnotateDocumentsOptions);
+    const own = {
+      ...{ ...common, expert },
+      onProgress: ({ rows, nRows }: AnnotateProgress) => tell(rows, nRows ?? 0),
+    };
+    const prepared = prepareLabels(own as unknown as AnnotateDocumentsOptions);
     return labelCorpus(prepared, async () => held, open);
   }
-  const prepared = prepareChunks({ ...common, expert } as unknown as AnnotateChunksOptions);
+  const own = {
+    ...{ ...common, expert },
+    onProgress: ({ nDocuments }: AnnotateChunksProgress) => tell(nDocuments, 0),
+  };
+  const prepared = prepareChunks(own as unknown as AnnotateChunksOptions);
   return makeExamples({ ...prepared, lease: held }, open);
 }
 

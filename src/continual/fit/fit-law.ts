@@ -13,6 +13,7 @@
  * @see arXiv 2505.07796, equation 4; 2408.11029
  */
 import { GristmillError } from '../../errors.ts';
+import { counting, type OnProgress } from '../../progress.ts';
 import type { LrCurve } from '../../schedules/curve.ts';
 import type { LossCurve } from './loss-curves.ts';
 import { type LrAreas, lrAreas } from './lr-areas.ts';
@@ -63,6 +64,8 @@ export interface FitLawOptions {
   readonly seed?: number;
   /** Named in errors. */
   readonly file?: string;
+  /** Told how many fits are done. */
+  readonly onProgress?: OnProgress | undefined;
 }
 
 const MIN_LOSSES = 16;
@@ -101,16 +104,19 @@ export function fitLaw(options: FitLawOptions): CptLaw {
   if (points.every(({ loss }) => loss === points[0]!.loss)) {
     refusePilot(file, points.length, 'loss', 'losses that differ', points[0]!.loss);
   }
-  const fitted = solveLaw(points, areas, seed);
   const kind = curves.length > 1 ? 'curve' : 'tail';
-  const parts = (kind === 'curve' ? curves.map((_, index) => index) : [-1]).map((index) => {
+  const left = kind === 'curve' ? curves.map((_, index) => index) : [-1];
+  const total = 1 + left.length;
+  const tell = counting(options.onProgress, { phase: 'fitting', unit: 'fits', total });
+  const fitted = solveLaw(points, areas, seed);
+  const parts = left.map((index) => {
+    tell();
     const isLeft = isLeftOut(points, index);
     const others = points.filter((point, at) => !isLeft(point, at));
     const { parameters } = solveLaw(others, areas, seed);
-    const left = points.filter(isLeft);
-    const errors = left.map(
-      ({ curve, step, loss }) => lawAt(parameters, areas[curve]!, step) - loss,
-    );
+    const errors = points
+      .filter(isLeft)
+      .map(({ curve, step, loss }) => lawAt(parameters, areas[curve]!, step) - loss);
     return { name: kind === 'curve' ? curves[index]!.name : 'tail', ...sizesOf(errors), errors };
   });
   return {

@@ -15,6 +15,7 @@
  * @see D-CPT law, arXiv 2406.01375, equation 6; CMR, arXiv 2407.17467; replay: arXiv 2403.08763, section 6.2
  */
 import { GristmillError } from '../../errors.ts';
+import { counting, type OnProgress } from '../../progress.ts';
 import { checkPilots, MIN_SHARES, type Pilot, percentText } from './pilots.ts';
 import { fitSeparable, type LogRange, type SeparableFit } from './separable.ts';
 
@@ -69,6 +70,8 @@ export interface FitReplayOptions {
   readonly seed?: number;
   /** Named in errors. */
   readonly file?: string;
+  /** Told how many fits are done. */
+  readonly onProgress?: OnProgress | undefined;
 }
 
 /**
@@ -93,7 +96,9 @@ export function fitReplay(options: FitReplayOptions): ReplayFit {
   }
   checkPilots(pilots, sets, file);
   const notes: string[] = [];
-  const losses = sides.map(({ set, side }) => fitLoss(pilots, set, side, seed));
+  const total = sides.length * (1 + pilots.length);
+  const tell = counting(options.onProgress, { phase: 'fitting', unit: 'fits', total });
+  const losses = sides.map(({ set, side }) => fitLoss(pilots, { set, side, seed, tell }));
   const outer = spanOf(pilots.map(({ replay }) => replay));
   if (losses.some(({ leaveOneOut }) => leaveOneOut === null)) {
     notes.push(`no leave-one-out error: it needs ${MIN_SHARES + 1} different shares of replay`);
@@ -126,13 +131,28 @@ export function fitReplay(options: FitReplayOptions): ReplayFit {
   };
 }
 
-function fitLoss(pilots: readonly Pilot[], set: string, side: PilotSide, seed: number): FittedLoss {
+function fitLoss(
+  pilots: readonly Pilot[],
+  {
+    set,
+    side,
+    seed,
+    tell,
+  }: {
+    readonly set: string;
+    readonly side: PilotSide;
+    readonly seed: number;
+    readonly tell: () => void;
+  },
+): FittedLoss {
   const form = new Set(pilots.map(({ tokens }) => tokens)).size > 1 ? 'd-cpt' : 'power';
   const withSize = form === 'd-cpt' && new Set(pilots.map(({ params }) => params)).size > 1;
   const fitOf = (chosen: readonly Pilot[]): FormFit =>
     fitForm(chosen, { set, side, form, withSize }, seed);
   const { parameters, rmse } = fitOf(pilots);
+  tell();
   const errors = pilots.map((pilot, left) => {
+    tell();
     const others = pilots.filter((_, index) => index !== left);
     if (new Set(others.map(({ replay }) => replay)).size < MIN_SHARES) return null;
     return lossAt({ side, form, parameters: fitOf(others).parameters }, pilot) - pilot.losses[set]!;

@@ -14,6 +14,7 @@ import { GristmillError } from '../../errors.ts';
 import {
   abortSignal,
   anObject,
+  callback,
   checkOptions,
   flag,
   listOf,
@@ -21,6 +22,7 @@ import {
   type OptionTable,
   oneOf,
 } from '../../options.ts';
+import { counting, type OnProgress } from '../../progress.ts';
 import { type DomainSpec, priorOf } from '../domains.ts';
 import { mixtureBounds } from '../sample/bounds.ts';
 import { drawCandidates } from '../sample/candidates.ts';
@@ -79,6 +81,8 @@ export interface OptimizeMixtureOptions {
   readonly nStarts?: number | undefined;
   /** Default 0. */
   readonly seed?: number | undefined;
+  /** Told how many descents, or draws, are done; from the beginning again for every search that `outside: 'inside'` takes. */
+  readonly onProgress?: OnProgress | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -125,6 +129,7 @@ const OPTION_TABLE: OptionTable<OptimizeMixtureOptions> = {
   nUnits: number,
   nStarts: number,
   seed: number,
+  onProgress: callback,
   signal: abortSignal,
 };
 
@@ -140,7 +145,7 @@ export async function optimizeMixture(options: OptimizeMixtureOptions): Promise<
     'domains',
     'targets',
   ]);
-  const { domains, sampled, signal, kl = 0, confidence = 0, seed = 0 } = options;
+  const { domains, sampled, signal, onProgress, kl = 0, confidence = 0, seed = 0 } = options;
   const { method = 'gradient', objective: kind = 'mean', outside = 'refuse' } = options;
   const { nUnits, nStarts, hullTolerance, nDraws, nAveraged } = withDefaults(options);
   checkSampled(options);
@@ -151,7 +156,10 @@ export async function optimizeMixture(options: OptimizeMixtureOptions): Promise<
   const targets = offsetTargets(options, prior);
   const settings = { targets, kind, prior, kl, confidence };
   const objective = new MixtureObjective(settings);
-  const search: Search = { space, objective, prior, bounds, sampled, nStarts, seed, signal };
+  const search: Search = {
+    ...{ space, objective, prior, bounds, sampled },
+    ...{ nStarts, seed, signal, onProgress },
+  };
   const propose = async (own: MixtureObjective): Promise<Int32Array> => {
     // Looking for the nearest point of the hull costs far more than a prediction: fewer starts with it.
     const few = own === objective ? nStarts : Math.ceil(nStarts / 3);
@@ -213,6 +221,7 @@ interface Search {
   readonly nStarts: number;
   readonly seed: number;
   readonly signal: AbortSignal | undefined;
+  readonly onProgress: OnProgress | undefined;
 }
 
 /** Nats for a squared distance of 1 to the hull, one after the other: slopes are of about 1 nat, distances of about 0.01. */
@@ -234,21 +243,29 @@ async function descendFromAll(search: Search): Promise<Int32Array> {
     return { point, units, value: valuesOf(space, objective, [units])[0]! };
   };
   const firsts = [];
+  const nSharpened = objective.needsSharpness ? Math.min(N_SHARPENED, starts.length) : 0;
+  const tell = counting(search.onProgress, {
+    ...{ phase: 'searching', unit: 'descents' },
+    // Polishing takes about as long as a descent.
+    total: starts.length + nSharpened + N_POLISHED,
+  });
   for (const start of starts) {
     // Descents are bounded but long: the event loop gets its turn between them.
     await setImmediate();
     const sharpness = SHARPNESS[0]! / spread;
     firsts.push(gridPoint(descend(space, objective, start, { sharpness, signal })));
+    tell();
   }
   firsts.sort((one, other) => one.value - other.value);
   const ends: GridPoint[] = [...firsts];
-  for (const { point: first } of objective.needsSharpness ? firsts.slice(0, N_SHARPENED) : []) {
+  for (const { point: first } of firsts.slice(0, nSharpened)) {
     let point = first;
     for (const sharpness of SHARPNESS.slice(1)) {
       await setImmediate();
       point = descend(space, objective, point, { sharpness: sharpness / spread, signal });
     }
     ends.push(gridPoint(point));
+    tell();
   }
   // The smoothest way to a corner may round badly; the starts themselves stay candidates.
   for (const start of starts.slice(0, 2)) {
@@ -262,6 +279,7 @@ async function descendFromAll(search: Search): Promise<Int32Array> {
     await setImmediate();
     const polished = polish(space, objective, units, { firstUnits, seed, signal });
     if (best === null || polished.value < best.value) best = polished;
+    tell();
   }
   return best!.units;
 }

@@ -6,6 +6,7 @@
  */
 import { setImmediate } from 'node:timers/promises';
 import { GristmillError, throwIfAborted } from '../../errors.ts';
+import { counting, type OnProgress } from '../../progress.ts';
 import { seededRandom } from '../../seeded.ts';
 import { drawDirichlet } from '../sample/dirichlet.ts';
 import type { MixtureObjective } from './objective.ts';
@@ -20,6 +21,7 @@ export interface SimulateOptions {
   readonly nDraws: number;
   readonly nAveraged: number;
   readonly seed: number;
+  readonly onProgress?: OnProgress | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -39,7 +41,10 @@ export async function simulate(
   const draw = new Float64Array(nDomains);
   let best: { readonly value: number; readonly weights: Float64Array }[] = [];
   let nFeasible = 0;
+  const { onProgress } = options;
+  const tell = counting(onProgress, { phase: 'drawing', unit: 'mixtures', total: nDraws });
   for (let done = 0; done < nDraws; done += CHUNK) {
+    if (done > 0) tell(CHUNK);
     await setImmediate();
     throwIfAborted(signal, 'optimising the mixture');
     const rows = new Float64Array(CHUNK * nDomains);

@@ -7,6 +7,7 @@ import { pngOf } from '../../charts/png.ts';
 import { GristmillError, printable } from '../../errors.ts';
 import { makeFolder } from '../../local-path.ts';
 import { escapeMarkup } from '../../markup.ts';
+import { counting, type OnProgress } from '../../progress.ts';
 import { type FittedMixture, INTERVAL_LEVELS } from '../fit-types.ts';
 import { predictMixtures } from '../predict.ts';
 import { alignDomains, targetName } from '../tables.ts';
@@ -40,6 +41,8 @@ export interface ReportOptions {
   readonly prior?: ReportedMixture;
   /** Heading. Default: the model and the number of runs. */
   readonly title?: string;
+  /** Told how many figures are drawn. */
+  readonly onProgress?: OnProgress | undefined;
 }
 
 /** Files that were written. */
@@ -61,13 +64,21 @@ const STYLE =
 export async function writeReport(options: ReportOptions): Promise<ReportResult> {
   const { fit, out } = options;
   const mixtures = mixturesOf(options);
-  const figures: [name: string, svg: string | null][] = [
-    ['correlations', await correlationHeatmap(fit)],
-    ['predicted', await predictedVersusTrue(fit)],
-    ['learning-curve', await learningCurveFigure(fit)],
-    ['mixtures', await mixtureBars(fit, mixtures)],
-    ['effects', await domainEffects(fit)],
+  const drawing: readonly [name: string, draw: () => Promise<string | null>][] = [
+    ['correlations', () => correlationHeatmap(fit)],
+    ['predicted', () => predictedVersusTrue(fit)],
+    ['learning-curve', () => learningCurveFigure(fit)],
+    ['mixtures', () => mixtureBars(fit, mixtures)],
+    ['effects', () => domainEffects(fit)],
   ];
+  // Each is drawn, then made a picture.
+  const total = 2 * drawing.length;
+  const tell = counting(options.onProgress, { phase: 'drawing', unit: 'figures', total });
+  const figures: [name: string, svg: string | null][] = [];
+  for (const [name, draw] of drawing) {
+    figures.push([name, await draw()]);
+    tell();
+  }
   try {
     makeFolder(out);
   } catch (cause) {
@@ -77,6 +88,7 @@ export async function writeReport(options: ReportOptions): Promise<ReportResult>
   const written: string[] = [];
   const drawn: string[] = [];
   for (const [name, svg] of figures) {
+    tell();
     if (svg === null) continue;
     const file = join(out, `${name}.svg`);
     await writeWhole(file, svg);

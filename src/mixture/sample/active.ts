@@ -10,6 +10,7 @@
  */
 import { setImmediate } from 'node:timers/promises';
 import { GristmillError, throwIfAborted } from '../../errors.ts';
+import { counting, type OnProgress } from '../../progress.ts';
 import { unitsToWeights } from '../simplex.ts';
 import type { FittedSurrogate } from '../types.ts';
 import { type CandidateOptions, drawCandidates } from './candidates.ts';
@@ -28,6 +29,7 @@ export interface ActiveOptions extends CandidateOptions {
   readonly pending?: readonly Float64Array[] | undefined;
   /** Mixtures among which the batch is chosen, and over which variance is averaged. Default 600. */
   readonly nCandidates?: number | undefined;
+  readonly onProgress?: OnProgress | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -72,7 +74,7 @@ export async function drawActive(options: ActiveOptions): Promise<ActiveDesign> 
   }
   const covariances = await covariancesOf(rows, processes, options);
   const before = covariances.map(deviationOf);
-  const chosen = await chooseJointly(covariances, n, signal);
+  const chosen = await chooseJointly(covariances, n, signal, options.onProgress);
   return {
     rows: chosen.map((at) => rows[at]!),
     deviations: covariances.map((covariance, index) => ({
@@ -109,10 +111,12 @@ export async function chooseJointly(
   covariances: readonly PosteriorCovariance[],
   n: number,
   signal?: AbortSignal | undefined,
+  onProgress?: OnProgress | undefined,
 ): Promise<number[]> {
   const size = Math.round(Math.sqrt(covariances[0]!.matrix.length));
   const total = covariances.map(({ matrix }) => traceOf(matrix, size));
   const chosen: number[] = [];
+  const tell = counting(onProgress, { phase: 'choosing', unit: 'mixtures', total: n });
   while (chosen.length < n) {
     await turn(signal);
     const gains = new Float64Array(size);
@@ -127,6 +131,7 @@ export async function chooseJointly(
     for (const at of chosen) gains[at] = -1;
     const best = gains.indexOf(Math.max(...gains));
     chosen.push(best);
+    tell();
     for (const covariance of covariances) condition(covariance, best, size);
   }
   return chosen;

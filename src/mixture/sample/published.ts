@@ -12,6 +12,7 @@
  */
 import { setImmediate } from 'node:timers/promises';
 import { GristmillError, throwIfAborted } from '../../errors.ts';
+import { counting, type OnProgress } from '../../progress.ts';
 import { seededRandom, shuffle } from '../../seeded.ts';
 import { type MixtureBounds, roundToUnits, unitBounds } from '../simplex.ts';
 import { drawDirichlet } from './dirichlet.ts';
@@ -66,6 +67,7 @@ export interface DrawPublishedOptions {
   readonly bounds: MixtureBounds;
   readonly settings: PublishedSettings;
   readonly seed: number;
+  readonly onProgress?: OnProgress | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -102,8 +104,10 @@ export async function drawPublished(options: DrawPublishedOptions): Promise<Draw
   const nDrawn = n * multiplier;
   const weights = new Float64Array(prior.length);
   const accepted: Int32Array[] = [];
+  const tell = counting(options.onProgress, { phase: 'drawing', unit: 'mixtures', total: nDrawn });
   for (let draw = 0; draw < nDrawn; draw++) {
     if (draw % 4096 === 0) {
+      if (draw > 0) tell(4096);
       await setImmediate();
       throwIfAborted(signal, 'sampling mixtures');
     }

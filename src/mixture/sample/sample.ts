@@ -5,12 +5,14 @@ import { GristmillError } from '../../errors.ts';
 import {
   abortSignal,
   anObject,
+  callback,
   checkOptions,
   listOf,
   number,
   type OptionTable,
   text,
 } from '../../options.ts';
+import type { OnProgress } from '../../progress.ts';
 import { checkDomains, type DomainSpec, priorOf } from '../domains.ts';
 import { unitsToWeights } from '../simplex.ts';
 import type { FittedSurrogate, MixtureTable } from '../types.ts';
@@ -46,6 +48,8 @@ export interface SampleMixturesOptions {
   readonly existing?: MixtureTable | undefined;
   /** Default 42. */
   readonly seed?: number | undefined;
+  /** Told how many draws, or chosen mixtures, there are. */
+  readonly onProgress?: OnProgress | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -86,6 +90,7 @@ const OPTION_TABLE: OptionTable<SampleMixturesOptions> = {
   targets: listOf(anObject),
   existing: anObject,
   seed: number,
+  onProgress: callback,
   signal: abortSignal,
 };
 
@@ -128,7 +133,7 @@ async function draw(
   way: SampleWay,
   seed: number,
 ): Promise<Drawn> {
-  const { n, domains, budgetTokens, maxEpochs, min, max, signal } = options;
+  const { n, domains, budgetTokens, maxEpochs, min, max, signal, onProgress } = options;
   if (!SAMPLE_WAYS.includes(way)) throw bad('way', `one of ${SAMPLE_WAYS.join(', ')}`, way);
   const isPublished = way === 'regmix' || way === 'regmix-paper';
   const nUnits =
@@ -141,13 +146,13 @@ async function draw(
     const settings = { ...SAMPLER_PRESETS[way], ...options.settings, nUnits };
     checkSettings(settings);
     return {
-      ...(await drawPublished({ n, prior, bounds, settings, seed, signal })),
+      ...(await drawPublished({ n, prior, bounds, settings, seed, signal, onProgress })),
       deviations: null,
     };
   }
   if (options.settings !== undefined) throw bad('settings', 'a published preset', way);
   const existing = rowsOf(options.existing);
-  const common = { n, prior, bounds, nUnits, seed, signal };
+  const common = { n, prior, bounds, nUnits, seed, signal, onProgress };
   if (way === 'space-filling') {
     const rows = await drawSpaceFilling({ ...common, existing });
     return { rows, nUnits, counts: null, deviations: null };

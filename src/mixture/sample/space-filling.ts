@@ -7,12 +7,14 @@
  */
 import { setImmediate } from 'node:timers/promises';
 import { GristmillError, throwIfAborted } from '../../errors.ts';
+import { counting, type OnProgress } from '../../progress.ts';
 import { type CandidateOptions, drawCandidates } from './candidates.ts';
 
 /** Options of {@link drawSpaceFilling}. */
 export interface SpaceFillingOptions extends CandidateOptions {
   /** Mixtures there are already, rows of weights to keep away from. */
   readonly existing?: readonly Float64Array[] | undefined;
+  readonly onProgress?: OnProgress | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -48,10 +50,12 @@ export async function drawSpaceFilling(options: SpaceFillingOptions): Promise<In
       ? largestAt(nearest)
       : largestAt(Float64Array.from(roots, (root) => -squared(root, centre)));
   const chosen: number[] = [];
+  const tell = counting(options.onProgress, { phase: 'choosing', unit: 'mixtures', total: n });
   for (let next = first; ; next = largestAt(nearest)) {
     await setImmediate();
     throwIfAborted(signal, 'sampling mixtures');
     chosen.push(next);
+    tell();
     if (chosen.length === n) break;
     for (const [at, root] of roots.entries()) {
       nearest[at] = Math.min(nearest[at]!, squared(root, roots[next]!));
