@@ -141,6 +141,7 @@ export const ERRORS = {
   ANNOTATE_TEMPLATE_INVALID: 'prompt template {file}: {reason}',
   MODEL_FILES_INVALID: 'model file {file}: {reason}',
   MODEL_CONVERT_UNSUPPORTED: 'model {dir}: {what}: {reason}',
+  MODEL_MERGE_REFUSED: 'model {file}: {what}: {reason}',
   MODEL_HUB_FAILED: 'repository {repo}: {reason}',
   MODEL_HUB_CHECKSUM: 'repository {repo}, file {file}: expected {expected}, received {received}',
   // mixture: tables, surrogates

@@ -22,7 +22,7 @@ import { afterAll, beforeEach, describe, expect, it } from 'vitest';
 import { writeWindowExamples } from '../src/annotate/example-file.ts';
 import type { WindowExample } from '../src/annotate/types.ts';
 import { writeDurably } from '../src/durable-files.ts';
-import { GgufStream } from '../src/model/convert/gguf-stream.ts';
+import { createGguf } from '../src/model/convert/gguf-stream.ts';
 import { writeGgufMetadata } from '../src/model/gguf-write.ts';
 import { RANDOM_MODEL_PRESETS, writeRandomModel } from '../src/model/random.ts';
 import { distFile } from '../src/paths.ts';
@@ -63,9 +63,9 @@ const EXAMPLE: WindowExample = {
 const WRITERS: Record<string, (path: string) => unknown> = {
   writeDurably: (path) => writeDurably(path, 'content'),
   writeGgufMetadata: (path) => writeGgufMetadata(path, { key: { type: 'u32', value: 1 } }),
-  GgufStream: async (path) => {
+  createGguf: async (path) => {
     const tensor = { name: 't', shape: [32], type: 'f32' } as const;
-    const stream = await GgufStream.create(path, {}, [tensor]);
+    const stream = await createGguf(path, {}, [tensor]);
     await stream.write(new Uint8Array(128));
     await stream.commit();
   },

@@ -10,6 +10,12 @@ export {
 export { type ConvertedType, type HubModel, pulledModel } from '../model/hub-cache.ts';
 export { inspectModel, type ModelDescription } from '../model/inspect.ts';
 export {
+  type MergeModelsOptions,
+  type MergeProgress,
+  type MergeSummary,
+  mergeModels,
+} from '../model/merge/merge.ts';
+export {
   type PullModelOptions,
   type PullProgress,
   type PullSummary,
@@ -17,3 +23,4 @@ export {
 } from '../model/pull.ts';
 export { RANDOM_MODEL_PRESETS, type RandomModelSpec, writeRandomModel } from '../model/random.ts';
 export type { EngineInfo, EngineStats } from '../native/engine.ts';
+export { type MergeWeightsOptions, mergeWeights } from '../schedules/merge-weights.ts';

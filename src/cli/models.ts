@@ -101,7 +101,8 @@ export interface PullFlags {
   readonly json?: boolean;
 }
 
-async function interruptible<T>(body: (signal: AbortSignal) => Promise<T>): Promise<T> {
+/** Runs what SIGINT ends in good order. */
+export async function interruptible<T>(body: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const controller = new AbortController();
   const release = onInterrupt(controller, 'stopping');
   try {
@@ -125,7 +126,8 @@ export interface RandomFlags {
   readonly seed: number;
 }
 
-function reporter(line: ProgressLine) {
+/** Shows how far a step is. */
+export function reporter(line: ProgressLine) {
   return (stage: string, item: string, done: number, total: number): void => {
     const share = ((100 * done) / Math.max(total, 1)).toFixed(1);
     const text = `${stage} ${share} % of ${megabytes(total)} MB, ${printable(item)}`;

@@ -19,7 +19,9 @@ export type GgufValue =
   | { readonly type: 'strings'; readonly value: readonly string[] }
   | { readonly type: 'u8s'; readonly value: Uint8Array }
   | { readonly type: 'i32s'; readonly value: Int32Array }
-  | { readonly type: 'f32s'; readonly value: Float32Array };
+  | { readonly type: 'f32s'; readonly value: Float32Array }
+  /** Type and value as another file has them. */
+  | { readonly type: 'raw'; readonly value: Uint8Array };
 
 /** Entries in the order in which they are written. */
 export type GgufEntries = Readonly<Record<string, GgufValue>>;
@@ -94,6 +96,8 @@ function encode(entry: GgufValue): Buffer {
       for (const [index, value] of entry.value.entries()) values.writeFloatLE(value, index * 4);
       return array(TYPE.f32, entry.value.length, values);
     }
+    case 'raw':
+      return Buffer.from(entry.value);
   }
 }
 

@@ -85,3 +85,37 @@ describe('gristmill models pull', () => {
     expect([failed.code, failed.stderr]).toEqual([2, expect.stringContaining('owner/name')]);
   });
 });
+
+describe('gristmill models merge', () => {
+  it('merges by a shape, prints a row a model, and refuses options that exclude each other', async () => {
+    const inputs = [1, 2, 3].map((seed) => join(folder, `step-${seed}.gguf`));
+    for (const [at, path] of inputs.entries()) {
+      const { code } = await run(['models', 'random', path, '--preset', 'tiny', '--seed', `${at}`]);
+      expect(code).toBe(0);
+    }
+    const out = join(folder, 'merged.gguf');
+    const merging = ['models', 'merge', ...inputs, '--out', out];
+    const { code, stdout, stderr } = await run([
+      ...merging,
+      '--shape',
+      'linear',
+      '--every',
+      '1000',
+    ]);
+    expect([code, stderr]).toEqual([0, '']);
+    const weights = stdout.toString().matchAll(/step-\d\.gguf +([\d.]+)\n/g);
+    // A straight line over 2000 steps: 1 − the mean of the first 1000, then differences.
+    const shown = [...weights].map(([, weight]) => Number(weight));
+    for (const [at, weight] of [0.25025, 0.5, 0.24975].entries()) {
+      expect(shown[at]).toBeCloseTo(weight, 3);
+    }
+    expect(existsSync(out)).toBe(true);
+    const both = await run([...merging, '--shape', 'linear', '--weights', '0.2,0.3,0.5']);
+    expect([both.code, both.stderr]).toEqual([2, expect.stringContaining('--shape')]);
+    const json = await run([...merging, '--weights', '0.2,0.3,0.5', '--json']);
+    expect(JSON.parse(json.stdout.toString())).toMatchObject({
+      form: 'gguf',
+      inputs: inputs.map((path, at) => ({ path, weight: [0.2, 0.3, 0.5][at] })),
+    });
+  });
+});

@@ -19,8 +19,9 @@ import {
 } from '../../options.ts';
 import type { GgufEntries } from '../gguf-write.ts';
 import type { ConvertedType } from '../hub-cache.ts';
+import type { TensorStream } from '../tensor-stream.ts';
 import { fileTypeEntries, generalEntries } from './general.ts';
-import { GgufStream, tensorBytes } from './gguf-stream.ts';
+import { createGguf, tensorBytes } from './gguf-stream.ts';
 import { type Hyperparameters, hyperparametersOf, readConfig } from './hyperparameters.ts';
 import { hasFile, invalidFile, readJson, unsupported } from './model-files.ts';
 import { listTensors } from './safetensors.ts';
@@ -112,7 +113,7 @@ export async function convertModel(options: ConvertModelOptions): Promise<Conver
     ...version,
     ...tokenizer.entries,
   };
-  const file = await GgufStream.create(out, entries, tensors);
+  const file = await createGguf(out, entries, tensors);
   let bytes: number;
   try {
     await new TensorCopy(model, tensors, file, options).run();
@@ -151,7 +152,7 @@ function adapterNotes(dir: string): string[] {
 class TensorCopy {
   readonly #headDim: number;
   readonly #tensors: readonly PlannedTensor[];
-  readonly #out: GgufStream;
+  readonly #out: TensorStream;
   readonly #options: ConvertModelOptions;
   readonly #bytes: number;
   #bytesDone = 0;
@@ -160,7 +161,7 @@ class TensorCopy {
   constructor(
     model: Hyperparameters,
     tensors: readonly PlannedTensor[],
-    out: GgufStream,
+    out: TensorStream,
     options: ConvertModelOptions,
   ) {
     this.#headDim = model.headDim;
