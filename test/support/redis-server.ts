@@ -58,7 +58,8 @@ export class RedisServer {
 
   async up(): Promise<void> {
     const flags = ['--bind', '127.0.0.1', '--dir', this.#folder];
-    const durable = ['--appendonly', 'yes', '--appendfsync', 'everysec', '--save', ''];
+    // With `everysec` a write waits for a slow disk in memory, and a kill loses what was answered.
+    const durable = ['--appendonly', 'yes', '--appendfsync', 'always', '--save', ''];
     this.#process = spawn('redis-server', [...flags, ...durable, ...this.#args], {
       stdio: 'ignore',
     });
