@@ -3,6 +3,7 @@
  * constant phase beside it, and infinite schedules over three splits of one language.
  */
 import type { LossCurve } from '../../src/continual/fit/loss-curves.ts';
+import { mergeWeights } from '../../src/schedules/merge-weights.ts';
 import type { ScheduleInput } from '../../src/schedules/spec.ts';
 import type { Checkpoint, Lab, LabRun, RunRequest } from './continual-runs.ts';
 
@@ -158,6 +159,41 @@ function infiniteOf({ settings: { peakLr, minLr, warmup } }: Lab): ScheduleInput
   };
 }
 
+/** Checkpoints of a window, the one in front of it included. */
+const N_MERGED = 13;
+/** The decay's own steps, and the last half of them. */
+const WINDOWS = [
+  ['10 %', 1],
+  ['5 %', 0.5],
+] as const;
+
+/** The same steps at the constant rate instead of a decay: their end, and their checkpoints merged. */
+async function mergeRows(
+  lab: Lab,
+  stable: Checkpoint,
+  nSteps: number,
+  add: (row: string, loss: number) => void,
+): Promise<void> {
+  const { peakLr, minLr } = lab.settings;
+  const every = Math.max(1, Math.floor(nSteps / (N_MERGED - 1)));
+  const steps = Array.from({ length: N_MERGED }, (_, at) => nSteps - (N_MERGED - 1 - at) * every);
+  const flat = await lab.run({
+    ...{ name: 'flat', from: stable, optimizer: 'keep', data: { old: 1 }, nSteps },
+    schedule: { kind: 'constant', peakLr },
+    keepWeights: steps,
+  });
+  add('constant to the end, no decay', flat.losses['old']!);
+  for (const [window, share] of WINDOWS) {
+    const nCheckpoints = 1 + Math.round((N_MERGED - 1) * share);
+    for (const shape of ['1-sqrt', 'linear', 'exponential'] as const) {
+      const end = minLr / peakLr;
+      const shares = mergeWeights({ shape, nCheckpoints, stepsBetween: every, end });
+      const losses = await lab.measureMerge(flat.weights.slice(-nCheckpoints), shares);
+      add(`constant, last ${window} merged as ${shape}`, losses['old']!);
+    }
+  }
+}
+
 /** Rows of the schedules over three splits: the old loss behind each; NaN where there is none. */
 export async function runInfinite(lab: Lab, log: (line: string) => void): Promise<Rows> {
   const { peakLr, minLr, nSteps, warmup } = lab.settings;
@@ -259,5 +295,9 @@ export async function runInfinite(lab: Lab, log: (line: string) => void): Promis
     rows[`WSD, last 10 % ${shape}`] = [Number.NaN, Number.NaN, oldOf(run)];
     say(`WSD, last 10 % ${shape}`);
   }
+  await mergeRows(lab, stable, decaySteps, (row, loss) => {
+    rows[row] = [Number.NaN, Number.NaN, loss];
+    say(row);
+  });
   return rows;
 }

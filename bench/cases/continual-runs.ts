@@ -5,7 +5,7 @@
 import { join } from 'node:path';
 import type { PlanSource, PlanStage } from '../../src/continual/plan/types.ts';
 import type { SeenSequences } from '../../src/continual/run/stage-data.ts';
-import { type StageRecord, trainStage } from '../../src/continual/run/stage-loop.ts';
+import { measureSets, type StageRecord, trainStage } from '../../src/continual/run/stage-loop.ts';
 import { lrCurve } from '../../src/schedules/curve.ts';
 import { checkSchedule, type ScheduleInput } from '../../src/schedules/spec.ts';
 import { type ValidationSet, validationSets } from '../../src/tokens/store-batches.ts';
@@ -65,6 +65,9 @@ export const LARGE: LabSettings = {
   oldPhases: 3,
 };
 
+/** Losses by validation set. */
+type Losses = Readonly<Record<string, number>>;
+
 /** Where a run stands: what another one may start from. */
 export interface Checkpoint {
   readonly file: string;
@@ -91,14 +94,21 @@ export interface RunRequest {
   readonly evalEvery?: number;
   /** Steps after which it is given up. Default: none. */
   readonly stopAt?: number;
+  /** Steps behind which the weights are kept in memory, to be merged. */
+  readonly keepWeights?: readonly number[];
   /** Keep the checkpoint of the constant phase's last step. */
   readonly keepConstant?: boolean;
 }
+
+/** Weights by tensor. */
+export type Weights = ReadonlyMap<string, Float32Array>;
 
 /** What a run gave. */
 export interface LabRun extends Checkpoint {
   readonly measured: readonly (readonly [step: number, losses: Readonly<Record<string, number>>])[];
   readonly constant: Checkpoint | null;
+  /** Of the steps that were asked for, in their order. */
+  readonly weights: readonly Weights[];
   /** Learning rates by step. */
   readonly rates: Float64Array;
   readonly seconds: number;
@@ -198,6 +208,7 @@ export class Lab {
       from: null,
       optimizer: request.optimizer ?? 'reset',
       constantStep,
+      merge: null,
       segments: [
         { firstStep: 0, endStep: nSteps, sources: sourcesOf(data, replay, nSteps * nSeq, nCtx) },
       ],
@@ -206,6 +217,7 @@ export class Lab {
       seenTokens: {},
     };
     const measured: [number, Readonly<Record<string, number>>][] = [];
+    const weights: Weights[] = [];
     const constantFile = join(this.#folder, `${name}-constant.checkpoint`);
     let constantLosses: Readonly<Record<string, number>> = {};
     const stop = new AbortController();
@@ -224,6 +236,7 @@ export class Lab {
       },
       onStep: async (step, losses) => {
         if (step === request.stopAt) stop.abort();
+        if (request.keepWeights?.includes(step)) weights.push(await this.#weights());
         if (step !== constantStep) return;
         constantLosses = losses ?? {};
         await trainer.saveCheckpoint(constantFile);
@@ -237,6 +250,7 @@ export class Lab {
       seen: result.seen,
       losses: result.losses!,
       measured,
+      weights,
       rates: Float64Array.from({ length: nSteps }, (_, step) => curve.at(step + 1)),
       constant:
         constantStep === null
@@ -248,6 +262,28 @@ export class Lab {
             },
       seconds: (performance.now() - start) / 1000,
     };
+  }
+
+  /** Losses of a weighted sum of weights; the trainer's own are lost. */
+  async measureMerge(all: readonly Weights[], shares: ArrayLike<number>): Promise<Losses> {
+    for (const [name, values] of all[0]!) {
+      const sum = Float64Array.from(values, () => 0);
+      for (const [at, weights] of all.entries()) {
+        weights.get(name)!.forEach((value, index) => {
+          sum[index]! += shares[at]! * value;
+        });
+      }
+      await this.#trainer.writeTensor(name, Float32Array.from(sum));
+    }
+    return measureSets(this.#trainer, this.#validation, 0);
+  }
+
+  async #weights(): Promise<Weights> {
+    const found = new Map<string, Float32Array>();
+    for (const { name } of this.#trainer.info.tensors) {
+      found.set(name, await this.#trainer.readTensor(name));
+    }
+    return found;
   }
 
   async dispose(): Promise<void> {

@@ -69,6 +69,16 @@ function planText({ name, stages, totals, notes, ...step }: PlanReport): string 
       }),
     ),
   ];
+  const merging = stages.flatMap(({ name: stage, merge }) => (merge ? [{ stage, ...merge }] : []));
+  const merges = [
+    ['stage', 'merged as', 'checkpoints', 'every', 'from step', 'largest weight'],
+    ...merging.map(({ stage, shape, steps, every, weights }) => [
+      stage,
+      shape,
+      ...[steps.length, every, steps[0]!].map(count),
+      figure(Math.max(...weights)),
+    ]),
+  ];
   const changing = stages.filter(({ segments }) => segments.length > 1);
   const blends = [
     ['stage', 'steps', 'blend'],
@@ -91,6 +101,7 @@ function planText({ name, stages, totals, notes, ...step }: PlanReport): string 
     table(overview),
     table(data),
     ...(changing.length > 0 ? [table(blends)] : []),
+    ...(merging.length > 0 ? [table(merges)] : []),
     `compute: ${count(tokens)} tokens are run; training anew on everything at every stage would take ${count(retrainTokens)}; ratio ${figure(computeRatio)}\n${notes.map((note) => `note: ${escapeHidden(note)}\n`).join('')}`,
   ].join('\n');
 }

@@ -23,6 +23,9 @@ import {
 } from './schedules/export.ts';
 import type { ExportFile } from './schedules/target.ts';
 
+/** A checkpoint of a stage, by name. */
+export type ExportedCheckpoint = 'annealed' | 'constant' | 'merged';
+
 /** A stage, as far as exports go. */
 export interface StageToExport {
   readonly name: string;
@@ -30,9 +33,15 @@ export interface StageToExport {
   readonly curve: LrCurve;
   readonly optimizer: 'reset' | 'keep';
   /** Index of the stage it starts from, and which of its checkpoints; null for the first weights. */
-  readonly from: { readonly stage: number; readonly checkpoint: 'annealed' | 'constant' } | null;
+  readonly from: { readonly stage: number; readonly checkpoint: ExportedCheckpoint } | null;
   /** Step behind which the checkpoint `constant` lies. */
   readonly constantStep: number | null;
+  /** Steps behind which checkpoints are kept, to be merged by these weights instead of a decay. */
+  readonly merge?: {
+    readonly every: number;
+    readonly steps: readonly number[];
+    readonly weights: readonly number[];
+  } | null;
   /** How often a sequence of new data may be seen. Default 1. */
   readonly maxEpochs?: number;
   /** Blends one after the other; steps from 0, `firstStep <= step < endStep`. */
@@ -68,8 +77,8 @@ export interface ExportStageOptions
   readonly datasetTokens?: Readonly<Record<string, number | undefined>>;
   /** Where the part of a dataset lies that was seen before. Default: that of the dataset. */
   readonly replayPaths?: Readonly<Record<string, string>>;
-  /** Where the trainer keeps a checkpoint. Default `checkpoints/STAGE/annealed|constant`. */
-  readonly checkpointPath?: (stage: string, checkpoint: 'annealed' | 'constant') => string;
+  /** Where the trainer keeps a checkpoint. Default `checkpoints/STAGE/annealed|constant|merged`. */
+  readonly checkpointPath?: (stage: string, checkpoint: ExportedCheckpoint) => string;
 }
 
 /** A stage for a trainer. */
@@ -145,15 +154,17 @@ export function exportStage(target: ScheduleTarget, options: ExportStageOptions)
         firstStep,
       })
     : { files: [], warnings: [] };
+  const merged = mergeOf(stage, firstStep);
   return {
     run: runOf(target, options, stage),
-    files: [...schedule.files, ...blends.files, ...continuation.files],
+    files: [...schedule.files, ...blends.files, ...continuation.files, ...merged.files],
     schedule: { form: schedule.form, exact: schedule.exact, deviation: schedule.deviation },
     warnings: [
       ...schedule.warnings,
       ...blends.warnings,
       ...continuation.warnings,
       ...keptCheckpoint(plan, index),
+      ...merged.warnings,
     ],
   };
 }
@@ -187,6 +198,29 @@ function keptCheckpoint({ stages }: PlanToExport, index: number): string[] {
   return [
     `keep the checkpoint of ${name} behind step ${constantStep}, before the rate falls: ${names} starts from it`,
   ];
+}
+
+/** Which checkpoints are merged and how; no trainer does it, so the command stands beside them. */
+function mergeOf(
+  { name, merge }: StageToExport,
+  firstStep: number,
+): { readonly files: ExportFile[]; readonly warnings: string[] } {
+  if (!merge) return { files: [], warnings: [] };
+  // Counted as the trainer counts, where it goes on from the stage before.
+  const steps = merge.steps.map((step) => firstStep + step);
+  const command = [
+    'gristmill models merge',
+    ...steps.map((step) => `step-${step}`),
+    `--weights ${merge.weights.join(',')}`,
+    '--out merged',
+  ].join(' ');
+  const text = `${JSON.stringify({ steps, weights: merge.weights, command }, null, 2)}\n`;
+  return {
+    files: [{ name: 'merge.json', text }],
+    warnings: [
+      `save a checkpoint of ${name} every ${merge.every} steps from step ${steps[0]} on, as a folder with safetensors or as GGUF, and merge them by merge.json: the result is the checkpoint merged`,
+    ],
+  };
 }
 
 /** Names and places of a stage's sources; the seen part of a dataset has a name of its own. */

@@ -15,8 +15,8 @@ import { readFileSync } from 'node:fs';
 import { parse as parseYaml } from 'yaml';
 import * as z from 'zod';
 import { GristmillError, printable } from '../../errors.ts';
-import { parseTokens } from '../../schedules/lengths.ts';
-import { scheduleSchema } from '../../schedules/spec.ts';
+import { lengthSchema, parseTokens } from '../../schedules/lengths.ts';
+import { DECAY_SHAPES, scheduleSchema } from '../../schedules/spec.ts';
 import { byName, faultsOf } from '../../schema.ts';
 import {
   batchSchema,
@@ -26,6 +26,7 @@ import {
   optimizerSchema,
   tokenizerSchema,
 } from '../../train/config-parts.ts';
+import type { CheckpointName } from './types.ts';
 
 const name = z.string().regex(/^[0-9A-Za-z][0-9A-Za-z_.-]{0,79}$/, {
   error: 'expected a letter or digit, then up to 79 letters, digits, dots, dashes and underscores',
@@ -109,6 +110,8 @@ const replay = z.union(
   },
 );
 
+const CHECKPOINTS = ['annealed', 'constant', 'merged'] as const satisfies CheckpointName[];
+
 const stage = z.strictObject({
   name,
   /** One blend, or several in turn: all but the last end where the rate falls to a share of its peak, or after a share of the steps. */
@@ -139,15 +142,27 @@ const stage = z.strictObject({
   steps: z.int().min(1).optional(),
   schedule: scheduleSchema.optional(),
   replay: replay.optional(),
-  /** Where it starts: the stage before (default), or another one; its end, or the end of its constant phase. */
+  /** Instead of a decay: checkpoints of its last steps, merged by the weights that stand for one. */
+  merge: z
+    .strictObject({
+      shape: z.enum(DECAY_SHAPES),
+      /** The last steps that are merged. */
+      window: lengthSchema,
+      /** From one checkpoint to the next. */
+      every: lengthSchema,
+      /** Share of the rate that the decay ends at. Default 0; 10 % of an exponential. */
+      end: share.optional(),
+      /** α of `inverse-sqrt`. */
+      timescale: z.number().positive().optional(),
+    })
+    .optional(),
+  /** Where it starts: the stage before (default), or another one; its end, the end of its constant phase, or what it merged. */
   start: z
     .union([
-      z
-        .enum(['annealed', 'constant'])
-        .transform((checkpoint) => ({ stage: undefined, checkpoint })),
+      z.enum(CHECKPOINTS).transform((checkpoint) => ({ stage: undefined, checkpoint })),
       z.strictObject({
         stage: name.optional(),
-        checkpoint: z.enum(['annealed', 'constant']).default('annealed'),
+        checkpoint: z.enum(CHECKPOINTS).default('annealed'),
       }),
     ])
     .optional(),

@@ -17,6 +17,8 @@ export interface NoteContext {
 const FAR = 2;
 /** A peak that far below the highest one of the way teaches little. */
 const LOW = 50;
+/** Rates that differ by less are one. */
+const FLAT = 1e-6;
 /** Rounding to whole steps is said from this share on. */
 const ROUNDED = 0.01;
 
@@ -36,8 +38,10 @@ export function notesOf(plan: ContinualPlan, context: NoteContext): string[] {
           ...replayNotes(stage),
           ...rateNotes(plan, stage),
           ...presetNotes(stage, context),
+          ...mergeNotes(stage),
         ].map((note) => `stage ${stage.name}: ${note}`),
       ),
+    ...decayNotes(plan),
   ];
 }
 
@@ -132,6 +136,30 @@ function rateNotes({ stages }: ContinualPlan, stage: PlanStage): string[] {
     );
   }
   return notes;
+}
+
+/** Weights of a merge stand for a decay of what was trained at one rate. */
+function mergeNotes({ merge, curve, nSteps }: PlanStage): string[] {
+  if (!merge) return [];
+  const [first, last] = [curve.at(merge.steps[0]! + 1), curve.at(nSteps)];
+  if (Math.abs(first - last) <= FLAT * first) return [];
+  return [
+    `its rate goes from ${figure(first)} to ${figure(last)} within the steps that are merged: the weights stand for a decay of updates made at one rate (arXiv 2507.17634), and here the two add up`,
+  ];
+}
+
+/** Whether the last stages end in a decay: what that may cost later. */
+function decayNotes({ stages }: ContinualPlan): string[] {
+  const starts = new Set(stages.flatMap(({ from }) => (from ? [from.stage] : [])));
+  const decaying = stages.filter(({ index, done, curve, nSteps }) => {
+    const isDescent = ['decay', 'anneal', 'minimum'].includes(curve.phases.at(-1)!.name);
+    return !done && !starts.has(index) && isDescent && curve.at(nSteps) * FAR <= peakOf(curve);
+  });
+  if (decaying.length === 0) return [];
+  const names = decaying.map(({ name }) => name).join(', ');
+  return [
+    `${names}: ends in a decay, which lowers the loss of pre-training; models without one were better after fine-tuning at 1B and 8B parameters (arXiv 2603.16127). Keep a checkpoint in front of the decay, or merge, and compare behind the fine-tuning`,
+  ];
 }
 
 function presetNotes({ from, segments }: PlanStage, { preset }: NoteContext): string[] {

@@ -18,6 +18,7 @@ import { type LrCurve, lrCurve } from '../../schedules/curve.ts';
 import type { ScheduleSpec } from '../../schedules/spec.ts';
 import type { PlanConfig, StageConfig } from './config.ts';
 import { countsUpTo, sequenceCounts } from './counts.ts';
+import { planMerge } from './merge.ts';
 import { notesOf } from './notes.ts';
 import { filledSchedule, type PlanRates, PRESETS, type Preset, ratesOf } from './presets.ts';
 import { type SeenData, seenAfter } from './seen.ts';
@@ -140,7 +141,8 @@ class Resolver {
       name: stage.name,
       done: stage.done,
       ...{ nSteps, nSequences, nTokens, schedule, curve, from, segments, replay },
-      optimizer: stage.optimizer ?? this.#preset?.optimizer ?? 'reset',
+      optimizer: this.#optimizerOf(stage, from, refuse),
+      merge: planMerge(stage, nSteps, this.#tokensPerStep, refuse),
       constantStep: constantStepOf(curve),
       maxEpochs: stage.maxEpochs ?? 1,
       seenTokens: {},
@@ -206,6 +208,9 @@ class Resolver {
     }
     const parent = this.#resolved[at]!.stage;
     const checkpoint: CheckpointName = start?.checkpoint ?? this.#preset?.start ?? 'annealed';
+    if (checkpoint === 'merged' && !parent.merge) {
+      refuse(`start: merged, but ${name ?? parent.name} merges nothing; give it a merge`);
+    }
     if (checkpoint === 'constant' && parent.constantStep === null) {
       const hint = start
         ? parent.curve.phases.at(-1)!.name === 'constant'
@@ -217,6 +222,18 @@ class Resolver {
       );
     }
     return { stage: at, checkpoint };
+  }
+
+  /** Merged weights have no moments. */
+  #optimizerOf(
+    { optimizer }: StageConfig,
+    from: PlanStage['from'],
+    refuse: (reason: string) => never,
+  ): PlanStage['optimizer'] {
+    if (from?.checkpoint !== 'merged') return optimizer ?? this.#preset?.optimizer ?? 'reset';
+    if (optimizer === 'keep')
+      refuse('optimizer: keep, but it starts from merged weights, which have none');
+    return 'reset';
   }
 
   /** Stages that are done are in front, and the weights that were given are those of one checkpoint. */

@@ -23,6 +23,9 @@ const MIN_STAGE_POINTS = 4;
 const MAX_HATCHES = 64;
 const RATE_LINE = colour('accent');
 const BRANCH_LINE = colour('positive');
+const MERGE_DOT = colour('negative');
+/** Radius of the heaviest checkpoint of a merge; areas are by weight. */
+const MAX_DOT = 5;
 /** Pixels of a letter, about. */
 const LETTER = 6.4;
 
@@ -34,6 +37,13 @@ interface Placed {
   /** Tokens of the stages in front. */
   readonly start: number;
   readonly tokensPerStep: number;
+}
+
+/** A checkpoint that is merged. */
+interface MergeDot {
+  readonly x: number;
+  readonly rate: number;
+  readonly r: number;
 }
 
 /** A stretch of a stage's curve. */
@@ -93,6 +103,7 @@ export function planTimeline(plan: ContinualPlan): Promise<string> {
           ...across.chart,
           marginTop: 34,
           x: { ...x, label: null },
+          r: { type: 'identity' },
           y: {
             label: `learning rate${exponent === 0 ? '' : `, in 1e${exponent}`}`,
             grid: true,
@@ -118,6 +129,10 @@ export function planTimeline(plan: ContinualPlan): Promise<string> {
                 },
               ),
             ]),
+            Plot.dot(placed.flatMap(mergeDots), {
+              ...{ x: 'x', y: 'y', r: 'r', fill: MERGE_DOT, fillOpacity: 0.7 },
+              y: ({ rate }: MergeDot) => rate / unit,
+            }),
             Plot.text(labels, {
               ...{ x: 'at', text: 'text', frameAnchor: 'top', dy: -8, lineAnchor: 'bottom' },
             }),
@@ -192,6 +207,18 @@ function curvePoints({ stage, start, tokensPerStep }: Placed, wanted: number): P
   });
 }
 
+/** The checkpoints of a merge on the curve, by their weights. */
+function mergeDots({ stage, start, tokensPerStep }: Placed): MergeDot[] {
+  const { merge, curve } = stage;
+  if (!merge) return [];
+  const largest = Math.max(...merge.weights);
+  return merge.steps.map((step, at) => ({
+    x: start + step * tokensPerStep,
+    rate: curve.at(step),
+    r: MAX_DOT * Math.sqrt(merge.weights[at]! / largest),
+  }));
+}
+
 /** From the checkpoint to the stage that starts from it, where that is not simply the end of the stage in front. */
 function branchOf(
   { stage, start }: Placed,
@@ -247,6 +274,9 @@ function legendOf({ stages }: ContinualPlan, names: readonly string[]): LegendEn
       : []),
     ...(stages.some((stage) => isAnnealAbandoned({ stages }, stage))
       ? [legendLine('anneal nothing starts from', RATE_LINE, '5 4')]
+      : []),
+    ...(stages.some(({ merge }) => merge)
+      ? [{ name: 'checkpoints merged, by weight', colour: MERGE_DOT, mark: 'dot' as const }]
       : []),
     ...(isBranched ? [legendLine('starts from that checkpoint', BRANCH_LINE, '1.5 3')] : []),
   ];

@@ -6,7 +6,7 @@
  * (tokens/blend.ts: each source has its share to less than one sequence after every step).
  */
 import type { LrCurve } from '../../schedules/curve.ts';
-import type { ScheduleSpec } from '../../schedules/spec.ts';
+import type { DecayShape, ScheduleSpec } from '../../schedules/spec.ts';
 
 /** Where a stage's sequences come from. */
 export interface PlanSource {
@@ -35,8 +35,23 @@ export interface PlanReplay {
   readonly offset: number;
 }
 
-/** A checkpoint that a stage leaves behind: its end, or the last step before the anneal. */
-export type CheckpointName = 'annealed' | 'constant';
+/** A checkpoint that a stage leaves behind: its end, the last step before the anneal, or what its last ones are merged into. */
+export type CheckpointName = 'annealed' | 'constant' | 'merged';
+
+/** Checkpoints that are merged instead of a decay. */
+export interface PlanMerge {
+  /** The decay that the weights stand for; see schedules/merge-weights.ts. */
+  readonly shape: DecayShape;
+  /** Share of the rate that it ends at. */
+  readonly end: number;
+  readonly timescale: number | null;
+  /** Steps between two checkpoints. */
+  readonly every: number;
+  /** Steps of the stage behind which they lie, the last one its end. */
+  readonly steps: readonly number[];
+  /** Of each, 0 or more; they sum to 1. */
+  readonly weights: readonly number[];
+}
 
 /** A stage. */
 export interface PlanStage {
@@ -54,6 +69,8 @@ export interface PlanStage {
   readonly optimizer: 'reset' | 'keep';
   /** Steps after which the checkpoint `constant` is kept; null where the curve has no constant phase in front of its last descent. */
   readonly constantStep: number | null;
+  /** Null where nothing is merged: then the model of the stage is its end. */
+  readonly merge: PlanMerge | null;
   readonly segments: readonly PlanSegment[];
   readonly replay: PlanReplay | null;
   readonly maxEpochs: number;

@@ -33,6 +33,8 @@ export interface Checkpoint {
   readonly sha256: string;
   /** Its size; runs of earlier versions do not say. */
   readonly bytes?: number;
+  /** What `merged` is made of: steps of the stage, and the weight of each. */
+  readonly of?: readonly { readonly step: number; readonly weight: number }[];
   /** By dataset. */
   readonly seen: Readonly<Record<string, SeenTokens>>;
   /** By validation set, nats a token; null for a stage made elsewhere. */

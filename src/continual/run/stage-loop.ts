@@ -80,11 +80,7 @@ export async function trainStage(options: TrainStageOptions): Promise<StageResul
   let losses: StageLosses | null = null;
   let trainLoss = Number.NaN;
   const measure = async (step: number): Promise<StageLosses> => {
-    const found: [string, number][] = [];
-    for (const { name, batches } of validation) {
-      found.push([name, checkedLoss(await lossOf(trainer, batches), step)]);
-    }
-    const byName = Object.fromEntries(found);
+    const byName = await measureSets(trainer, validation, step);
     losses = byName;
     if (validation.length > 0) options.onRecord?.({ step, validation: byName }, tokensPerSecond);
     return byName;
@@ -119,6 +115,24 @@ export async function trainStage(options: TrainStageOptions): Promise<StageResul
     await options.onStep?.(step, measured);
   }
   return { step, seen: data.seenBefore(step * sequencesPerStep), losses, trainLoss };
+}
+
+/**
+ * Losses of the trainer's weights, each set on its own.
+ *
+ * @param step steps that are made
+ * @throws TRAIN_NON_FINITE
+ */
+export async function measureSets(
+  trainer: Trainer,
+  validation: readonly ValidationSet[],
+  step: number,
+): Promise<StageLosses> {
+  const found: [string, number][] = [];
+  for (const { name, batches } of validation) {
+    found.push([name, checkedLoss(await lossOf(trainer, batches), step)]);
+  }
+  return Object.fromEntries(found);
 }
 
 /**

@@ -7,8 +7,10 @@
  *                     step was made from the last
  *     constant.ckpt   at the last step before the anneal, where the schedule has one
  *     annealed.ckpt   at the end
+ *     merge-N.gguf    weights that wait to be merged, where the stage has a merge
+ *     merged.gguf     what they are merged into, in float32: a checkpoint without moments
  *     loss.svg, .png  the way
- *     model.gguf      the model at the end
+ *     model.gguf      the model at the end; of a stage with a merge, the merged one
  *     stage.json      the record; written last, so that the stage is finished when it is there
  *
  * A checkpoint is written behind the records that belong to it, `constant` in front of any later one. It is good when a
@@ -21,6 +23,7 @@ import { pngOf } from '../../charts/png.ts';
 import { readLedgerJson, writeDurably } from '../../durable-files.ts';
 import { GristmillError, isGristmillError } from '../../errors.ts';
 import { makeFolder } from '../../local-path.ts';
+import { mergeModels } from '../../model/merge/merge.ts';
 import { hashOf } from '../../same-run.ts';
 import type { ValidationSet } from '../../tokens/store-batches.ts';
 import type { TokenStore } from '../../tokens/token-store.ts';
@@ -28,10 +31,10 @@ import { markIn, RecordLog, type RecordMark } from '../../train/record-log.ts';
 import { modelFault } from '../../train/run-folder.ts';
 import type { Trainer } from '../../train/trainer.ts';
 import type { Lease } from '../../work/lease.ts';
-import type { ContinualPlan, PlanStage } from '../plan/types.ts';
+import type { ContinualPlan, PlanMerge, PlanStage } from '../plan/types.ts';
 import { stageFigure } from './figure.ts';
 import { type Checkpoint, checkpointId, type Lineage, stepOf } from './lineage.ts';
-import { type StageLosses, type StageRecord, trainStage } from './stage-loop.ts';
+import { measureSets, type StageLosses, type StageRecord, trainStage } from './stage-loop.ts';
 
 /** A finished stage, as stage.json has it. */
 export interface StageSummary {
@@ -54,8 +57,10 @@ export interface StageSummary {
     readonly start: StageLosses;
     readonly constant: StageLosses | null;
     readonly annealed: StageLosses;
+    /** Of what was merged; null where nothing is. */
+    readonly merged: StageLosses | null;
   };
-  /** By validation set: the loss at the end less that of the parent; above 0 what was forgotten. Null for the first stage. */
+  /** By validation set: the loss of the stage's model less that of the parent; above 0 what was forgotten. Null for the first stage. */
   readonly forgetting: StageLosses | null;
   readonly checkpoints: readonly Checkpoint[];
 }
@@ -78,6 +83,18 @@ export interface RunStageOptions {
   readonly open: () => Promise<Trainer>;
   readonly onRecord?: (record: StageRecord, tokensPerSecond: number) => void;
   readonly signal?: AbortSignal | undefined;
+}
+
+/** What a stage's last checkpoints are merged into, in its folder. */
+const MERGED = 'merged.gguf';
+
+/** Weights that wait to be merged. */
+function mergeName(step: number): string {
+  return `merge-${step}.gguf`;
+}
+
+function mergedOf({ steps, weights }: PlanMerge): NonNullable<Checkpoint['of']> {
+  return steps.map((step, at) => ({ step, weight: weights[at]! }));
 }
 
 /** Folder of a stage, relative to the run's. */
@@ -177,6 +194,7 @@ class StageRun {
 
   async #afterStep(trainer: Trainer, step: number): Promise<void> {
     const { stage, checkpointEvery } = this.#options;
+    if (stage.merge?.steps.includes(step)) await this.#saveWeights(trainer, step);
     if (step === stage.constantStep) await this.#save(trainer, 'constant.ckpt', step);
     if (step === stage.nSteps) await this.#save(trainer, 'annealed.ckpt', step);
     else if (checkpointEvery > 0 && step > 0 && step % checkpointEvery === 0) {
@@ -204,6 +222,20 @@ class StageRun {
     this.#saved.push({ step, name });
   }
 
+  /** Weights alone, to be merged: a third of a checkpoint, and what is forgotten with the merge. */
+  async #saveWeights(trainer: Trainer, step: number): Promise<void> {
+    this.#options.lease.check();
+    await this.#export(trainer, mergeName(step), 'f32');
+  }
+
+  async #export(trainer: Trainer, name: string, type: 'f32' | 'bf16'): Promise<void> {
+    const { plan, stage, tokenizerPath } = this.#options;
+    await trainer.exportGguf({
+      ...{ path: this.#path(name), type, tokenizerPath, nCtx: plan.nCtx },
+      name: `${plan.name}: ${stage.name}`,
+    });
+  }
+
   #remove(saved: SavedStep): void {
     rmSync(this.#path(saved.name), { force: true });
     this.#saved.splice(this.#saved.indexOf(saved), 1);
@@ -224,6 +256,8 @@ class StageRun {
       if (step !== null) this.#saved.push({ step, name });
     }
     this.#saved.sort((left, right) => left.step - right.step);
+    const lastWhole = await this.#lastMergeable();
+    for (const saved of [...this.#saved]) if (saved.step > lastWhole) this.#remove(saved);
     const last = this.#saved.at(-1);
     if (last) {
       const { state } = await trainer.loadCheckpoint(this.#path(last.name));
@@ -232,31 +266,53 @@ class StageRun {
     if (!stage.from) return { fromStep: 0, mark: null };
     const parent = plan.stages[stage.from.stage]!;
     if (!parent.done) {
-      const file = join(stageFolder(parent), `${stage.from.checkpoint}.ckpt`);
-      await trainer.loadCheckpoint(join(out, file));
+      const from = join(out, stageFolder(parent));
+      if (stage.from.checkpoint === 'merged') await trainer.importGguf(join(from, MERGED));
+      else await trainer.loadCheckpoint(join(from, `${stage.from.checkpoint}.ckpt`));
       if (stage.optimizer === 'reset') await trainer.resetOptimizer();
     }
     return { fromStep: 0, mark: null };
   }
 
+  /** The last step that may be gone on from: in front of the first weights that are to be merged and are not there. */
+  async #lastMergeable(): Promise<number> {
+    const { merge } = this.#options.stage;
+    if (!merge || (await modelFault(this.#path(MERGED))) === null) return Number.POSITIVE_INFINITY;
+    const last = this.#saved.at(-1)?.step ?? 0;
+    for (const step of merge.steps) {
+      if (step > last) break;
+      if ((await modelFault(this.#path(mergeName(step)))) !== null) return step - 1;
+    }
+    return Number.POSITIVE_INFINITY;
+  }
+
   async #finish(trainer: Trainer): Promise<StageSummary> {
-    const { plan, stage, tokenizerPath, lease } = this.#options;
+    const { stage, lease } = this.#options;
     lease.check();
-    await trainer.exportGguf({
-      path: this.#path('model.gguf'),
-      type: 'bf16',
-      name: `${plan.name}: ${stage.name}`,
-      nCtx: plan.nCtx,
-      tokenizerPath,
-    });
+    const merged = stage.merge && (await this.#merge(trainer, stage.merge));
+    await this.#export(trainer, 'model.gguf', 'bf16');
     await this.#draw();
     for (const saved of [...this.#saved]) if (saved.name.startsWith('step-')) this.#remove(saved);
-    const summary = await this.#summary();
+    for (const step of stage.merge?.steps ?? [])
+      rmSync(this.#path(mergeName(step)), { force: true });
+    const summary = await this.#summary(merged);
     writeDurably(this.#path('stage.json'), `${JSON.stringify(summary, null, 2)}\n`);
     return summary;
   }
 
-  async #summary(): Promise<StageSummary> {
+  /** Merges, and takes the result into the trainer. @returns its losses */
+  async #merge(trainer: Trainer, { steps, weights }: PlanMerge): Promise<StageLosses> {
+    const { stage, plan, validation } = this.#options;
+    const out = this.#path(MERGED);
+    if ((await modelFault(out)) !== null) {
+      const inputs = steps.map((step) => this.#path(mergeName(step)));
+      await mergeModels({ inputs, out, weights, name: `${plan.name}: ${stage.name}, merged` });
+    }
+    await trainer.importGguf(out);
+    return measureSets(trainer, validation, stage.nSteps);
+  }
+
+  async #summary(merged: StageLosses | null): Promise<StageSummary> {
     const { plan, stage, lineage } = this.#options;
     const start = this.#lossesAt(0);
     const annealed = this.#lossesAt(stage.nSteps);
@@ -268,9 +324,10 @@ class StageRun {
     for (const [kind, losses] of [
       ['constant', constant],
       ['annealed', annealed],
+      ['merged', merged],
     ] as const) {
       if (!losses) continue;
-      const file = `${this.#folder}/${kind}.ckpt`;
+      const file = `${this.#folder}/${kind === 'merged' ? MERGED : `${kind}.ckpt`}`;
       checkpoints.push({
         id: checkpointId(stage, kind),
         stage: stage.name,
@@ -280,6 +337,7 @@ class StageRun {
         file,
         sha256: await hashOf(join(this.#options.out, file)),
         bytes: statSync(join(this.#options.out, file)).size,
+        ...(kind === 'merged' && { of: mergedOf(stage.merge!) }),
         seen: lineage.tokensAt(stage.index, kind),
         losses,
       });
@@ -297,11 +355,11 @@ class StageRun {
         .map(({ dataset, kind, count }) => {
           return { dataset, kind, sequences: count, tokens: count * plan.nCtx };
         }),
-      losses: { start, constant, annealed },
+      losses: { start, constant, annealed, merged },
       forgetting:
         stage.from &&
         Object.fromEntries(
-          Object.entries(annealed).map(([set, loss]) => [set, loss - start[set]!]),
+          Object.entries(merged ?? annealed).map(([set, loss]) => [set, loss - start[set]!]),
         ),
       checkpoints,
     };
@@ -360,7 +418,7 @@ class StageRun {
       ? 'the first weights'
       : parent.done
         ? 'the given weights'
-        : `${stageFolder(parent)}/${stage.from!.checkpoint}.ckpt`;
+        : `${stageFolder(parent)}/${stage.from!.checkpoint === 'merged' ? MERGED : `${stage.from!.checkpoint}.ckpt`}`;
     const details = {
       stage: stage.name,
       ...{ step, loss, gradNorm },

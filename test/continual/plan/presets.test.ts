@@ -5,6 +5,7 @@ import { PRESETS } from '../../../src/continual/plan/presets.ts';
 import { resolvePlan } from '../../../src/continual/plan/resolve.ts';
 import type { ContinualPlan } from '../../../src/continual/plan/types.ts';
 
+const ENDS_IN_DECAY = expect.stringMatching(/^two: ends in a decay, .*arXiv 2603\.16127/);
 const cosine = { kind: 'cosine', peakLr: 3e-4, minLr: 3e-5, warmup: '1 %' } as const;
 
 function planOf(input: Pick<PlanInput, 'preset' | 'stages' | 'rates'>): ContinualPlan {
@@ -128,7 +129,7 @@ describe('PRESETS', () => {
     expect(two.segments.map(({ endStep }) => endStep)).toEqual([71, 100]);
     expect(two.curve.at(71)).toBeGreaterThan(6e-6);
     expect(two.curve.at(72)).toBeLessThanOrEqual(6e-6);
-    expect(plan.notes).toEqual([]);
+    expect(plan.notes).toEqual([ENDS_IN_DECAY]);
   });
 
   it('reuse with one blend is noted', () => {
@@ -139,7 +140,10 @@ describe('PRESETS', () => {
         { name: 'two', data: { a: 1, b: 1, c: 2 }, steps: 100 },
       ],
     });
-    expect(notes).toEqual([expect.stringMatching(/^stage two: the preset reuse .* two blends/)]);
+    expect(notes).toEqual([
+      expect.stringMatching(/^stage two: the preset reuse .* two blends/),
+      ENDS_IN_DECAY,
+    ]);
   });
 
   it('says which rate is not known, and where it would be from', () => {

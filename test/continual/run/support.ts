@@ -83,6 +83,7 @@ export function stageOf(
     from: null,
     optimizer: 'reset',
     constantStep: curve.lastConstantStep,
+    merge: null,
     segments,
     replay: null,
     maxEpochs: 1,
