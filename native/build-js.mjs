@@ -8,6 +8,7 @@
  *                              dist/cli/main.js …  (what is started as a process or thread of its own, in few files: every
  *                                                  one costs a millisecond, and 300 are 300 descriptors at once)
  *   dist/**.d.ts  ──►  dist/**.d.cts                (its declarations, as CommonJS)
+ *   src/libraries/  ── esbuild ──►  dist/libraries/   (each library of others with all its packages in one file, LICENSES.txt)
  *   src/annotate/prompts/  ──►  dist/annotate/prompts/
  *   src/inspect/page/  ── esbuild ──►  dist/inspect/page/    (what the inspector's server sends)
  *
@@ -36,9 +37,14 @@ const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
 /** Dependencies without a CommonJS build. */
 const ESM_ONLY = new Set(['hyparquet', 'hyparquet-writer']);
 
+/** Files of packages that libraries read at run time. */
+const LIBRARY_FILES = {
+  'resvg.wasm': '@resvg/resvg-wasm/index_bg.wasm',
+  'DejaVuSans.ttf': 'dejavu-fonts-ttf/ttf/DejaVuSans.ttf',
+};
+
 /** Dependencies of many modules, or needed at every start. NOTICE names them. */
 const BUNDLED = new Set([
-  '@huggingface/hub',
   '@huggingface/jinja',
   'apache-arrow',
   'commander',
@@ -53,6 +59,7 @@ compile();
 // Prompts are read at run time, from beside the code that names them.
 rmSync(join(dist, 'annotate/prompts'), { recursive: true, force: true });
 cpSync(join(root, 'src/annotate/prompts'), join(dist, 'annotate/prompts'), { recursive: true });
+await bundleLibraries();
 await bundle();
 await bundleStarted();
 await bundlePage();
@@ -72,6 +79,82 @@ function compile() {
     process.stderr.write('build: tsc reported errors\n');
     process.exit(1);
   }
+}
+
+/** See src/libraries/index.ts. */
+async function bundleLibraries() {
+  const { build } = await import('esbuild');
+  const folder = join(dist, 'libraries');
+  const names = readdirSync(join(root, 'src/libraries'))
+    .map((name) => name.replace(/\.ts$/, ''))
+    .filter((name) => name !== 'index');
+  const { metafile } = await build({
+    absWorkingDir: root,
+    entryPoints: names.map((name) => `src/libraries/${name}.ts`),
+    outdir: folder,
+    bundle: true,
+    minifySyntax: true,
+    minifyWhitespace: true,
+    metafile: true,
+    platform: 'node',
+    target: 'node20',
+    format: 'esm',
+    // ES modules where there are some: what is not used is left out.
+    mainFields: ['module', 'main'],
+    external: Object.keys(manifest.dependencies),
+    logLevel: 'warning',
+    legalComments: 'none',
+    banner: {
+      js: `import { createRequire as requireFrom } from 'node:module'; const require = requireFrom(import.meta.url);`,
+    },
+  });
+  for (const [name, file] of Object.entries(LIBRARY_FILES)) {
+    cpSync(require.resolve(file), join(folder, name));
+  }
+  writeFileSync(join(folder, 'LICENSES.txt'), licencesOf(Object.keys(metafile.inputs)));
+}
+
+/** The licences of the packages that files are of. */
+function licencesOf(files) {
+  const folders = new Set(
+    [...files, ...Object.values(LIBRARY_FILES).map((file) => `node_modules/${file}`)]
+      .map((file) => /^(.*node_modules\/(?:@[^/]+\/)?[^/]+)\//.exec(file)?.[1])
+      .filter((folder) => folder !== undefined),
+  );
+  // Many of them have one text.
+  const named = new Map();
+  for (const folder of [...folders].sort()) {
+    const { name, version, license } = JSON.parse(
+      readFileSync(join(root, folder, 'package.json'), 'utf8'),
+    );
+    const file = readdirSync(join(root, folder)).find((each) => /^licen[cs]e/i.test(each));
+    const text = file
+      ? readFileSync(join(root, folder, file), 'utf8').trim()
+      : `Licence: ${license}`;
+    named.set(text, [...(named.get(text) ?? []), `${name} ${version} (${license})`]);
+  }
+  const parts = [...named].map(([text, names]) => `${names.join('\n')}\n\n${text}\n`);
+  const rule = `\n${'-'.repeat(80)}\n\n`;
+  return `The files of this folder hold parts of these packages.\n${rule}${parts.join(rule)}`;
+}
+
+/** In bundles, which lie anywhere below dist/, libraries are the files of dist/libraries/. */
+function librariesOutside() {
+  return {
+    name: 'libraries-outside',
+    setup({ onLoad }) {
+      onLoad({ filter: /[\\/]src[\\/]libraries[\\/]index\.ts$/ }, ({ path }) => {
+        const source = readFileSync(path, 'utf8').replaceAll(
+          /import\('\.\/(\w+)\.ts'\)/g,
+          (_, name) => `import(pathToFileURL(distFile('libraries/${name}.js')).href)`,
+        );
+        return {
+          contents: `import { pathToFileURL } from 'node:url';\n${source}`,
+          loader: 'ts',
+        };
+      });
+    },
+  };
 }
 
 /**
@@ -128,7 +211,7 @@ async function bundleStarted() {
       splitting: true,
       chunkNames: `chunks/${name}/[name]-[hash]`,
       external: Object.keys(manifest.dependencies).filter((each) => !BUNDLED.has(each)),
-      plugins: [gathered(core, before)],
+      plugins: [librariesOutside(), gathered(core, before)],
       // CommonJS packages inside of those that are bundled.
       banner: {
         js: `import { createRequire as requireFrom } from 'node:module'; const require = requireFrom(import.meta.url);`,
@@ -255,6 +338,7 @@ async function bundle() {
     sourcemap: true,
     logLevel: 'warning',
     external: Object.keys(manifest.dependencies).filter((name) => !ESM_ONLY.has(name)),
+    plugins: [librariesOutside()],
     define: { 'import.meta.url': 'importMetaUrl' },
     banner: {
       js: `const importMetaUrl = require('node:url').pathToFileURL(__filename).href;`,

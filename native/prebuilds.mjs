@@ -30,7 +30,7 @@ import { availableParallelism, tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { buildArguments, configureArguments } from './cmake-js.mjs';
+import { BUILD_TOOLS, buildArguments, configureArguments } from './cmake-js.mjs';
 import { unpackVendored } from './vendor/unpack.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -127,9 +127,11 @@ function packMain() {
     published.optionalDependencies = Object.fromEntries(
       platforms.map((each) => [`@gristmill/${each}`, version]),
     );
-    // What makes and checks the package is not there in it.
+    // What makes and checks the package is not there in it; what a build from source fetches is named.
     published.scripts = { install: published.scripts.install };
-    delete published.devDependencies;
+    published.devDependencies = Object.fromEntries(
+      BUILD_TOOLS.map((each) => [each, published.devDependencies[each]]),
+    );
     writeFileSync(file, `${JSON.stringify(published, null, 2)}\n`);
     pack(join(folder, 'package'));
   } finally {

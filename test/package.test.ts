@@ -8,7 +8,40 @@ import { describe, expect, it } from 'vitest';
 const root = fileURLToPath(new URL('..', import.meta.url));
 const llama = 'native/vendor/llama.cpp';
 
+/** Packages that an installation without compilers brings, ours among them, as the lock file has them. */
+const MAX_INSTALLED = 90;
+
 describe('the package', () => {
+  // 188 of them, 40 for building from source and 120 behind four libraries, took longer to unpack than a person likes to wait.
+  it('brings few packages along', () => {
+    const { packages } = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')) as {
+      packages: Record<string, { dev?: boolean; devOptional?: boolean }>;
+    };
+    const installed = Object.values(packages).filter(
+      ({ dev, devOptional }) => !dev && !devOptional,
+    );
+    expect(installed.length).toBeLessThanOrEqual(MAX_INSTALLED);
+  });
+
+  // Source maps without the sources were a third of its files.
+  it('holds the libraries that are bundled with their licences, and no source maps', () => {
+    for (const name of ['plot.js', 'resvg.js', 'hub.js', 's3.js', 'resvg.wasm', 'DejaVuSans.ttf']) {
+      expect(paths).toContain(`dist/libraries/${name}`);
+    }
+    const licences = readFileSync(join(root, 'dist/libraries/LICENSES.txt'), 'utf8');
+    for (const name of [
+      'd3-shape',
+      'linkedom',
+      '@aws-sdk/client-s3',
+      '@huggingface/hub',
+      'dejavu',
+    ]) {
+      expect(licences).toContain(name);
+    }
+    expect(licences).not.toMatch(/^Licence: undefined$/m);
+    expect(paths.filter((path) => path.endsWith('.map'))).toEqual([]);
+  });
+
   execFileSync(process.execPath, [join(root, 'native/vendor/unpack.mjs')], { stdio: 'ignore' });
   const packed = JSON.parse(
     execFileSync('npm', ['pack', '--dry-run', '--ignore-scripts', '--json'], {
@@ -23,6 +56,7 @@ describe('the package', () => {
   // 348 files of examples, scripts and CI of llama.cpp came along once, although `files` meant to leave them out.
   it('holds the pins of vendored sources, and nothing of these', () => {
     expect(paths.filter((path) => path.startsWith('native/vendor/')).sort()).toEqual([
+      'native/vendor/npm.mjs',
       'native/vendor/pins.json',
       'native/vendor/unpack.mjs',
     ]);

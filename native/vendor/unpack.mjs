@@ -11,6 +11,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { npm } from './npm.mjs';
 
 const vendorFolder = dirname(fileURLToPath(import.meta.url));
 const pins = JSON.parse(readFileSync(join(vendorFolder, 'pins.json'), 'utf8'));
@@ -62,16 +63,11 @@ function fetchPackage(pin, folder) {
   const scratch = dirname(folder);
   mkdirSync(folder, { recursive: true });
   const args = ['pack', pin.package, '--silent', '--ignore-scripts', '--pack-destination', scratch];
-  // The npm that runs this script, else that of the path.
-  const [command, ...before] = /npm-cli\.[cm]?js$/.test(process.env.npm_execpath ?? '')
-    ? [process.execPath, process.env.npm_execpath]
-    : ['npm'];
   try {
     // Not in the package itself, whose own settings and workspaces would have a say.
-    execFileSync(command, [...before, ...args], { cwd: scratch, stdio: ['ignore', 'ignore', 'pipe'] });
+    npm(args, scratch);
   } catch (error) {
-    const said = error.stderr?.toString().trim().split('\n').slice(-3).join('; ');
-    throw new Error(`${pin.package} cannot be fetched with npm: ${said || error.message}`);
+    throw new Error(`${pin.package} cannot be fetched with npm: ${error.message}`);
   }
   const archive = join(scratch, readdirSync(scratch).find((name) => name.endsWith('.tgz')));
   const sha512 = `sha512-${createHash('sha512').update(readFileSync(archive)).digest('base64')}`;

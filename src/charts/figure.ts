@@ -13,6 +13,7 @@
  *  3. The same numbers give the same bytes: no counters in names of classes, coordinates with two decimals.
  */
 import type * as PlotModule from '@observablehq/plot';
+import { libraries } from '../libraries/index.ts';
 import { escapeHidden } from '../printable.ts';
 import {
   element,
@@ -73,12 +74,9 @@ const NUMBERS: ReadonlySet<string> = new Set(
 let opened: Promise<{ readonly Plot: Plot; readonly document: SvgDocument }> | null = null;
 
 async function open() {
-  const [module, { parseHTML }] = await Promise.all([
-    import('@observablehq/plot'),
-    import('linkedom'),
-  ]);
+  const { Plot, parseHTML } = await libraries.plot();
   const { document } = parseHTML('<!doctype html><html><body></body></html>');
-  return { Plot: module, document: document as unknown as SvgDocument };
+  return { Plot, document: document as unknown as SvgDocument };
 }
 
 /**

@@ -4,13 +4,11 @@
  * Nothing is loaded before the first figure is asked for. resvg reads no files and opens no addresses from within it.
  */
 import { readFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
 import type { Resvg } from '@resvg/resvg-wasm';
 import { GristmillError } from '../errors.ts';
+import { libraries, libraryFile } from '../libraries/index.ts';
 import { inlineFigure } from './figure.ts';
 import { paletteOf, withColours } from './theme.ts';
-
-const require = createRequire(import.meta.url);
 
 interface Renderer {
   readonly Resvg: typeof Resvg;
@@ -57,10 +55,10 @@ export async function pngOf(svg: string, scale = 2): Promise<Uint8Array> {
 }
 
 async function open(): Promise<Renderer> {
-  const { initWasm, Resvg } = await import('@resvg/resvg-wasm');
+  const { initWasm, Resvg } = await libraries.resvg();
   const [wasm, font] = await Promise.all([
-    readFile(require.resolve('@resvg/resvg-wasm/index_bg.wasm')),
-    readFile(require.resolve('dejavu-fonts-ttf/ttf/DejaVuSans.ttf')),
+    readFile(libraryFile('resvg.wasm')),
+    readFile(libraryFile('DejaVuSans.ttf')),
   ]);
   await initWasm(wasm);
   return { Resvg, font };

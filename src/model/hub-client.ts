@@ -5,6 +5,7 @@
  * further pages on another host get none. Names in answers are untrusted and checked before they become paths.
  */
 import { GristmillError, throwIfAborted } from '../errors.ts';
+import { libraries } from '../libraries/index.ts';
 import { fetchSoon, HUB_LIMITS, type HubLimits, wholeAnswer } from './hub-limits.ts';
 
 /** Where models are pulled from. */
@@ -110,7 +111,7 @@ export async function openFile(
 
 /** Loaded when a model is pulled, not with the library. */
 function hub() {
-  return import('@huggingface/hub');
+  return libraries.hub();
 }
 
 /** Asks for JSON: a whole answer, within bounds. */

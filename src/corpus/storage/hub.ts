@@ -7,6 +7,7 @@
  *  2. The token goes to the endpoint alone; where the bytes lie behind it is a signed address, which is kept for a moment.
  */
 import { GristmillError, isGristmillError, throwIfAborted } from '../../errors.ts';
+import { libraries } from '../../libraries/index.ts';
 import { fetchSoon, HUB_LIMITS, wholeAnswer } from '../../model/hub-limits.ts';
 import { type HubAddress, hubAddress } from './addresses.ts';
 import { askHttp } from './http-range.ts';
@@ -37,7 +38,7 @@ function tokenOf(): string | null {
 }
 
 function hub() {
-  return import('@huggingface/hub');
+  return libraries.hub();
 }
 
 /** What the hub says of a file. */

@@ -7,13 +7,14 @@
 import type { Readable } from 'node:stream';
 import type { S3Client } from '@aws-sdk/client-s3';
 import { GristmillError } from '../../errors.ts';
+import { libraries } from '../../libraries/index.ts';
 import { s3Address } from './addresses.ts';
 import { changedError, passingOf, remoteFile } from './remote-file.ts';
 import { inTime, RETRY_DEFAULTS, type RetryPolicy, retried } from './retry.ts';
 import { s3Fault } from './s3-faults.ts';
 import type { ReadStorage, StoredFile } from './types.ts';
 
-type Sdk = typeof import('@aws-sdk/client-s3');
+type Sdk = Awaited<ReturnType<typeof libraries.s3>>;
 
 /** Connections to one endpoint. */
 const MAX_SOCKETS = 64;
@@ -44,7 +45,7 @@ async function open(): Promise<OpenS3> {
   const { env } = process;
   // The version is pinned here; that a later one needs a later Node is nothing that a user of this one can act on.
   env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] ??= 'true';
-  const sdk = await import('@aws-sdk/client-s3');
+  const sdk = await libraries.s3();
   const hasEndpoint = Boolean(env['AWS_ENDPOINT_URL_S3'] || env['AWS_ENDPOINT_URL']);
   // The SDK for JavaScript does not read AWS_DEFAULT_REGION; servers of one's own mostly have no regions.
   const region =
