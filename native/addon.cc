@@ -10,6 +10,7 @@
 #include "binding/model.h"
 #include "binding/pages.h"
 #include "binding/process.h"
+#include "binding/sites.h"
 #include "binding/text.h"
 #include "binding/tokenizer.h"
 #include "binding/train.h"
@@ -27,6 +28,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   gristmill::binding::ExportModel(env, exports);
   gristmill::binding::ExportPages(env, exports);
   gristmill::binding::ExportProcess(env, exports);
+  gristmill::binding::ExportSites(env, exports);
   gristmill::binding::ExportTokenizer(env, exports);
   gristmill::binding::ExportTrain(env, exports);
   return exports;

@@ -58,6 +58,11 @@ export const ERRORS = {
   RUN_COMPARE_INPUTS:
     '{first} and {second} are runs over different inputs and cannot be compared: {changes}',
   RUN_REUSE_CHANGED: '{out} has kept the scores of other inputs; changed: {changes}',
+  SITES_FILE_INVALID: 'counts by site {file}: {reason}',
+  SITES_COLUMN_UNKNOWN:
+    'no column says which site a page is of: name one of URLs, hosts or domains (--site-column); columns: {columns}',
+  SITES_NOT_KNOWN:
+    '{file} knows no site {site}: it has fewer than two pages, or no line on two of them',
   // corpus
   CORPUS_NO_FILES: 'no file matches {inputs}; known formats: {formats}{leftOut}',
   CORPUS_FORMAT_UNKNOWN: 'file {file}: its format is not known; known formats: {formats}{hint}',

@@ -90,4 +90,17 @@ export {
   reportRun,
 } from './report/report.ts';
 export type { RunKind } from './report/run-kinds.ts';
+export {
+  type CountProgress,
+  type CountSitesOptions,
+  type CountSummary,
+  countSites,
+} from './sites/count-sites.ts';
+export {
+  openSites,
+  type SiteCounts,
+  type Sites,
+  type SiteTemplate,
+  type TemplateLine,
+} from './sites/site-file.ts';
 export { version } from './version.ts';

@@ -17,10 +17,10 @@ const OUTPUTS = new Set([
   '--schedule-csv',
   '--proposal',
 ]);
-/** Arguments that are no paths: a repository of the hub. */
-const NO_PATHS = new Set(['repo']);
+/** Arguments that are no paths: a repository of the hub, a host or a URL of it. */
+const NO_PATHS = new Set(['repo', 'host']);
 /** Commands whose inputs are read through storages (src/corpus/storage). */
-const REMOTE_INPUTS = new Set(['refine', 'submit']);
+const REMOTE_INPUTS = new Set(['refine', 'submit', 'count']);
 /** Arguments and options that are runs to be read, which may lie where there are listings. */
 const RUNS: Readonly<Record<string, readonly string[]>> = {
   refine: ['--reuse'],

@@ -25,6 +25,7 @@ const GROUPS: Readonly<Record<string, Readonly<Record<string, () => Promise<Comm
     show: async () => (await import('./commands/runs.ts')).showCommand(),
     compare: async () => (await import('./commands/runs.ts')).compareCommand(),
     report: async () => (await import('./commands/runs.ts')).reportCommand(),
+    sites: async () => (await import('./commands/sites.ts')).sitesCommand(),
     execute: async () => (await import('./commands/execute.ts')).executeCommand(),
   },
   'Refiners:': {

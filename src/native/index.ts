@@ -26,6 +26,7 @@ import {
 import { type MixtureAddon, mixtureWith, type NativeMixture } from './mixture.ts';
 import { type NativePages, pagesWith } from './pages.ts';
 import type { NativeProcess } from './process.ts';
+import { type NativeSites, type SitesAddon, sitesWith } from './sites.ts';
 import { type NativeTokenizer, openTokenizerWith, type TokenizerAddon } from './tokenizer.ts';
 import {
   type NativeTrainer,
@@ -109,6 +110,11 @@ export interface NativeTraining {
   openTrainer(options: NativeTrainerOptions): Promise<NativeTrainer>;
   /** The shape of a GGUF file's llama model. @throws TRAIN_MODEL_UNSUPPORTED (as a native error) */
   trainShapeOf(path: string): Promise<TrainShape>;
+}
+
+/** Counting lines by site; its own face is src/native/sites.ts. */
+export interface NativeSiteCounting {
+  readonly sites: NativeSites;
 }
 
 /** Block codecs of Parquet pages and of Arrow's compressed bodies. */
@@ -273,6 +279,7 @@ export interface Native
     NativeTraining,
     NativeMixture,
     NativePages,
+    NativeSiteCounting,
     NativeProcess,
     NativeCodec {}
 
@@ -294,6 +301,7 @@ export function native(): Native {
       TrainAddon &
       LineScorerAddon &
       MixtureAddon &
+      SitesAddon &
       TokenizerAddon;
     loaded = {
       ...addon,
@@ -304,6 +312,7 @@ export function native(): Native {
       scorePages: (request, signal) => scorePagesWith(addon, request, signal),
       openTokenizer: (path) => openTokenizerWith(addon, path),
       mixture: mixtureWith(addon),
+      sites: sitesWith(addon),
     };
   } catch (cause) {
     throw new GristmillError('NATIVE_MISSING', { reason: (cause as Error).message }, { cause });
