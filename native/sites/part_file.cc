@@ -179,7 +179,10 @@ void PartReader::Read(void* into, size_t n) {
 
 bool PartReader::NextSite() {
   const uint64_t before = site_;
-  if (ReadNumber<uint8_t>() == 0) return false;
+  if (ReadNumber<uint8_t>() == 0) {
+    if (at_ != buffer_.size() || ReadFrame()) Fail("it goes on behind its end");
+    return false;
+  }
   site_ = ReadNumber<uint64_t>();
   name_.resize(ReadNumber<uint16_t>());
   Read(name_.data(), name_.size());

@@ -94,7 +94,8 @@ function somePages(count: number, seed: number, nSites = 5): Page[] {
     const lines = Array.from({ length: 3 + pick(8) }, () => WORDS[pick(WORDS.length)]!);
     lines.push(
       '',
-      `only on this page, which is number ${'abcdefghij'[page % 10]} ${page.toString(36)} ${'q'.repeat(page % 17)}`,
+      // In letters: digits are all alike.
+      `only on this page ${[...String(page)].map((digit) => 'abcdefghij'[Number(digit)]).join('')}`,
     );
     return { site, text: lines.join('\n') };
   });
