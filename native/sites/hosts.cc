@@ -16,7 +16,9 @@ constexpr size_t kLongestRawHost = 1024;
 // URLs are longer than this only by their paths.
 constexpr size_t kLongestStart = 8192;
 
-constexpr bool IsDigit(char byte) { return byte >= '0' && byte <= '9'; }
+constexpr bool IsDigit(char byte) {
+  return byte >= '0' && byte <= '9';
+}
 constexpr bool IsLetter(char byte) {
   return (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z');
 }
@@ -28,8 +30,8 @@ std::string_view WithoutScheme(std::string_view value) {
   // A scheme is letters first; `://` further inside is part of a path or a query.
   for (size_t at = 0; at < colon; ++at) {
     const char byte = value[at];
-    const bool fits = IsLetter(byte) ||
-                      (at > 0 && (IsDigit(byte) || byte == '+' || byte == '-' || byte == '.'));
+    const bool fits =
+        IsLetter(byte) || (at > 0 && (IsDigit(byte) || byte == '+' || byte == '-' || byte == '.'));
     if (!fits) return value;
   }
   return value.substr(colon + 3);
@@ -82,8 +84,7 @@ std::string HostOf(std::span<const uint8_t> value) {
       continue;
     }
     if (byte >= 'A' && byte <= 'Z') byte = static_cast<char>(byte + 32);
-    const bool fits =
-        IsLetter(byte) || IsDigit(byte) || byte == '.' || byte == '-' || byte == '_';
+    const bool fits = IsLetter(byte) || IsDigit(byte) || byte == '.' || byte == '-' || byte == '_';
     if (!fits) return {};
   }
   if (is_ascii && host.size() > kLongestHost) return {};

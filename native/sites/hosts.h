@@ -4,8 +4,8 @@
 //     //example.com/a    example.com:80    [2001:DB8::1]:443    EXAMPLE.com.
 //
 // In lower case, without scheme, user, port, path and the dot at its end. Bytes above ASCII stay as
-// they are: whoever asks turns them to ASCII (IDN). What has no host, or one that no URL can have, is
-// empty.
+// they are: whoever asks turns them to ASCII (IDN). What has no host, or one that no URL can have,
+// is empty.
 #pragma once
 
 #include <cstdint>

@@ -256,9 +256,7 @@ class ReaderHeap {
 
  private:
   auto After() const {
-    return [this](const PartReader* left, const PartReader* right) {
-      return less_(*right, *left);
-    };
+    return [this](const PartReader* left, const PartReader* right) { return less_(*right, *left); };
   }
   Less less_;
   std::vector<PartReader*> readers_;
@@ -268,9 +266,8 @@ class ReaderHeap {
 
 void MergeParts(std::span<const std::string> paths, SiteSink& sink, const CancelFlag& cancel) {
   std::vector<std::unique_ptr<PartReader>> readers;
-  ReaderHeap by_site([](const PartReader& left, const PartReader& right) {
-    return left.site() < right.site();
-  });
+  ReaderHeap by_site(
+      [](const PartReader& left, const PartReader& right) { return left.site() < right.site(); });
   for (const std::string& path : paths) {
     readers.push_back(std::make_unique<PartReader>(path));
     if (readers.back()->NextSite()) by_site.Push(readers.back().get());
@@ -291,9 +288,10 @@ void MergeParts(std::span<const std::string> paths, SiteSink& sink, const Cancel
       by_site.Pop();
     }
     // Names of one hash are one name but for chance: the least is taken, whoever has it.
-    const auto named = std::min_element(
-        of_site.begin(), of_site.end(),
-        [](const PartReader* left, const PartReader* right) { return left->name() < right->name(); });
+    const auto named = std::min_element(of_site.begin(), of_site.end(),
+                                        [](const PartReader* left, const PartReader* right) {
+                                          return left->name() < right->name();
+                                        });
     sink.BeginSite(site, (*named)->name());
     ReaderHeap counts([](const PartReader& left, const PartReader& right) {
       return left.count() < right.count();

@@ -6,8 +6,9 @@
 // The bytes of all frames are one stream, of sites by ascending hash:
 //
 //     u8 1  u64 site  u16 n  name
-//        chunks  u32 n  n × (u64 line, u32 page)    ascending, each pair once; an empty chunk ends them
-//        chunks  u32 n  n × (u64 line, u16 n, text) ascending, each line once; an empty chunk ends them
+//        chunks  u32 n  n × (u64 line, u32 page)    ascending, each pair once; an empty chunk ends
+//        them chunks  u32 n  n × (u64 line, u16 n, text) ascending, each line once; an empty chunk
+//        ends them
 //     u8 0
 //
 // The line 0 is the page itself: every page of a site has it. Little-endian. A frame's hash is
@@ -122,8 +123,8 @@ class PartReader {
   bool is_open_ = false;  // at a site
 };
 
-// Merges parts into a sink: a page that several parts have, and a text, come once. Reads all of them
-// side by side: at most kMergeWidth.
+// Merges parts into a sink: a page that several parts have, and a text, come once. Reads all of
+// them side by side: at most kMergeWidth.
 constexpr size_t kMergeWidth = 64;
 void MergeParts(std::span<const std::string> paths, SiteSink& sink, const CancelFlag& cancel);
 

@@ -44,8 +44,8 @@ void CheckOffsets(const char* name, std::span<const int32_t> offsets, size_t n_b
   for (size_t row = 0; row < offsets.size(); ++row) {
     const int32_t at = offsets[row];
     if (at < before || static_cast<size_t>(at) > n_bytes) {
-      Refuse(std::string(name) + "[" + std::to_string(row) + "]", "ascending offsets inside the data",
-             std::to_string(at));
+      Refuse(std::string(name) + "[" + std::to_string(row) + "]",
+             "ascending offsets inside the data", std::to_string(at));
     }
     before = at;
   }
@@ -90,8 +90,7 @@ SiteCounter::~SiteCounter() {
 
 uint32_t SiteCounter::SiteIndex(std::string_view name) {
   const uint64_t hash = SiteHash(name);
-  const auto [found, is_new] =
-      site_index_.try_emplace(hash, static_cast<uint32_t>(sites_.size()));
+  const auto [found, is_new] = site_index_.try_emplace(hash, static_cast<uint32_t>(sites_.size()));
   if (is_new) sites_.push_back({hash, std::string(name)});
   return found->second;
 }
@@ -136,8 +135,8 @@ void SiteCounter::Add(const CountRequest& request, const CancelFlag& cancel) {
       PageLines& page = pages[row - first];
       // A page may be larger than a run: its records are spilled in between.
       if (sites_.size() >= kRunSites) Spill(cancel);
-      const std::string_view name(
-          reinterpret_cast<const char*>(request.names.data()) + name_at, name_end - name_at);
+      const std::string_view name(reinterpret_cast<const char*>(request.names.data()) + name_at,
+                                  name_end - name_at);
       uint32_t site = SiteIndex(name);
       records_.push_back({kPageLine, page.signature, site});
       for (const uint64_t hash : page.hashes) {
@@ -160,23 +159,21 @@ void SiteCounter::KeepTexts(uint32_t site, std::span<const uint8_t> text) {
   Site& own = sites_[site];
   if (own.n_pages > kSampledPages || all_text_bytes_ >= options_.text_bytes) return;
   if (own.n_pages++ == 0) return;
-  ForEachSiteLine(
-      text, normaliser_, [&](int32_t, std::span<const uint8_t> line, uint64_t hash) {
-        if (all_text_bytes_ >= options_.text_bytes) return;
-        const size_t length = CutAt(line, kTextBytes);
-        texts_.push_back({hash, site, static_cast<uint32_t>(length), text_bytes_.size()});
-        text_bytes_.insert(text_bytes_.end(), line.begin(),
-                           line.begin() + static_cast<std::ptrdiff_t>(length));
-        all_text_bytes_ += length;
-      });
+  ForEachSiteLine(text, normaliser_, [&](int32_t, std::span<const uint8_t> line, uint64_t hash) {
+    if (all_text_bytes_ >= options_.text_bytes) return;
+    const size_t length = CutAt(line, kTextBytes);
+    texts_.push_back({hash, site, static_cast<uint32_t>(length), text_bytes_.size()});
+    text_bytes_.insert(text_bytes_.end(), line.begin(),
+                       line.begin() + static_cast<std::ptrdiff_t>(length));
+    all_text_bytes_ += length;
+  });
 }
 
 void SiteCounter::WriteRun(SiteSink& sink, const CancelFlag& cancel) {
   std::vector<uint32_t> order(sites_.size());
   std::iota(order.begin(), order.end(), 0u);
-  std::sort(order.begin(), order.end(), [&](uint32_t left, uint32_t right) {
-    return sites_[left].hash < sites_[right].hash;
-  });
+  std::sort(order.begin(), order.end(),
+            [&](uint32_t left, uint32_t right) { return sites_[left].hash < sites_[right].hash; });
   // Records of a site next to each other: sorting them is quick then.
   std::vector<size_t> starts(sites_.size() + 1);
   for (const Record& record : records_) ++starts[record.site + 1];
@@ -201,11 +198,13 @@ void SiteCounter::WriteRun(SiteSink& sink, const CancelFlag& cancel) {
       if (at == begin || !(*at == at[-1])) sink.Put(*at);
     }
     sink.EndCounts();
-    auto text = std::lower_bound(texts_.begin(), texts_.end(), site,
-                                 [](const Text& own, uint32_t wanted) { return own.site < wanted; });
+    auto text =
+        std::lower_bound(texts_.begin(), texts_.end(), site,
+                         [](const Text& own, uint32_t wanted) { return own.site < wanted; });
     uint64_t last = kPageLine;
     for (; text != texts_.end() && text->site == site; ++text) {
-      if (text->line != last) sink.PutText(text->line, {text_bytes_.data() + text->at, text->length});
+      if (text->line != last)
+        sink.PutText(text->line, {text_bytes_.data() + text->at, text->length});
       last = text->line;
     }
     sink.EndSite();

@@ -1,8 +1,8 @@
 // Counting the lines of pages by site: pages in, a part (part_file.h) out.
 //
 // A line counts once for a page, and once for all pages of one signature (site_lines.h). What is
-// counted is kept as records of sixteen bytes; as many as fit are sorted and spilled, and the spilled
-// runs merged in the end, so that memory is bounded whatever is counted:
+// counted is kept as records of sixteen bytes; as many as fit are sorted and spilled, and the
+// spilled runs merged in the end, so that memory is bounded whatever is counted:
 //
 //     rows ──► hashes by thread ──► records, in order ──► sorted run ─┐
 //                                                 └─────► sorted run ─┴─► part

@@ -99,24 +99,36 @@ uint64_t LineHash(std::span<const uint8_t> normalised) {
 }
 
 PageSignature::PageSignature() {
-  all_.fill(std::numeric_limits<uint64_t>::max());
-  long_ = all_;
+  all_.minima.fill(std::numeric_limits<uint64_t>::max());
+  long_.minima = all_.minima;
+}
+
+void PageSignature::Sketch::Add(uint64_t hash) {
+  uint64_t& least = minima[hash & 7];
+  least = std::min(least, hash);
+  if (n_lines < kFewLines) first[n_lines] = hash;
+  ++n_lines;
+}
+
+uint64_t PageSignature::Sketch::Hash() {
+  std::span<const uint64_t> hashes = minima;
+  if (n_lines <= kFewLines) {
+    const auto end = first.begin() + static_cast<std::ptrdiff_t>(n_lines);
+    std::sort(first.begin(), end);
+    const auto distinct = static_cast<size_t>(std::unique(first.begin(), end) - first.begin());
+    hashes = {first.data(), distinct};
+  }
+  return HashBytes({reinterpret_cast<const uint8_t*>(hashes.data()), hashes.size_bytes()});
 }
 
 void PageSignature::Add(uint64_t hash, size_t n_bytes) {
-  uint64_t& least = all_[hash & 7];
-  least = std::min(least, hash);
-  if (n_bytes < kLongLine) return;
-  ++n_long_;
-  uint64_t& least_long = long_[hash & 7];
-  least_long = std::min(least_long, hash);
+  all_.Add(hash);
+  if (n_bytes >= kLongLine) long_.Add(hash);
 }
 
-uint32_t PageSignature::Value() const {
-  const Minima& minima = n_long_ >= kLongLines ? long_ : all_;
-  uint8_t bytes[sizeof(Minima)];
-  std::memcpy(bytes, minima.data(), sizeof bytes);
-  return static_cast<uint32_t>(HashBytes(bytes) >> 32);
+uint32_t PageSignature::Value() {
+  Sketch& sketch = long_.n_lines >= kLongLines ? long_ : all_;
+  return static_cast<uint32_t>(sketch.Hash() >> 32);
 }
 
 }  // namespace gristmill::sites

@@ -1,17 +1,17 @@
-// A page's lines as counting sees them: what makes two lines the same line of a site, and what makes
-// two pages copies of each other.
+// A page's lines as counting sees them: what makes two lines the same line of a site, and what
+// makes two pages copies of each other.
 //
 // A line is normalised before it is hashed: letters in lower case, digits as 0, compatibility
 // characters as what they stand for (pages/characters.h), runs of white space as one space, none at
 // its ends. Blank lines are no lines, and neither are ones of more than kLongestLine bytes, which
 // are no part of a template.
 //
-// Copies: pages of a site with one signature count as one page. The signature is the hash of eight
-// minima over the hashes of the page's distinct lines, each of an eighth of all hashes (one
-// permutation min-hash); of lines of at least kLongLine bytes where the page has at least
-// kLongLines of them, so that the text decides and not the menu around it. Pages that share all
-// lines have one signature; ones that share a part s of them with probability of about s to the
-// power of eight, where they have many lines.
+// Copies: pages of a site with one signature count as one page. What is compared are the distinct
+// lines of at least kLongLine bytes where the page has at least kLongLines of them, so that the
+// text decides and not the menu around it; else all lines. Up to kFewLines of them make a signature
+// as a set: it is that of pages with the same lines. Of more it is the hash of eight minima over
+// their hashes, each of an eighth of all hashes (one permutation min-hash): pages that share a part
+// s of their lines have one signature with a probability of about s to the power of eight.
 #pragma once
 
 #include <array>
@@ -27,7 +27,8 @@ constexpr uint32_t kLineVersion = 1;
 
 constexpr size_t kLongestLine = 16384;
 constexpr size_t kLongLine = 25;
-constexpr int kLongLines = 4;
+constexpr size_t kLongLines = 4;
+constexpr size_t kFewLines = 64;
 // No line has it: it stands for the page.
 constexpr uint64_t kPageLine = 0;
 
@@ -54,13 +55,20 @@ class PageSignature {
  public:
   PageSignature();
   void Add(uint64_t hash, size_t n_bytes);
-  uint32_t Value() const;
+  // Once.
+  uint32_t Value();
 
  private:
-  using Minima = std::array<uint64_t, 8>;
-  Minima all_;
-  Minima long_;
-  int n_long_ = 0;
+  struct Sketch {
+    std::array<uint64_t, 8> minima;
+    std::array<uint64_t, kFewLines> first;
+    size_t n_lines = 0;
+
+    void Add(uint64_t hash);
+    uint64_t Hash();
+  };
+  Sketch all_;
+  Sketch long_;
 };
 
 template <typename Visit>

@@ -134,9 +134,9 @@ void TableWriter::EndCounts() {
 }
 
 void TableWriter::PutText(uint64_t line, std::string_view text) {
-  const auto found = std::lower_bound(
-      template_.begin(), template_.end(), line,
-      [](const LineEntry& entry, uint64_t wanted) { return entry.line < wanted; });
+  const auto found =
+      std::lower_bound(template_.begin(), template_.end(), line,
+                       [](const LineEntry& entry, uint64_t wanted) { return entry.line < wanted; });
   if (found == template_.end() || found->line != line) return;
   const auto length = static_cast<uint16_t>(text.size());
   uint8_t head[kTextHead];
@@ -181,8 +181,8 @@ TableFoot TableWriter::Close(std::string_view meta) {
   foot_.version = kLineVersion;
   FlushHash();
   // The numbers of the foot are hashed as well.
-  foot_.hash = HashBytes({reinterpret_cast<const uint8_t*>(&foot_), offsetof(TableFoot, hash)},
-                         foot_.hash);
+  foot_.hash =
+      HashBytes({reinterpret_cast<const uint8_t*>(&foot_), offsetof(TableFoot, hash)}, foot_.hash);
   std::memcpy(foot_.magic, kMagic, sizeof kMagic);
   out_.Write(&foot_, sizeof foot_);
   out_.Commit();
@@ -302,8 +302,9 @@ bool SiteTable::Entry(uint64_t site, SiteEntry& entry) const {
 SiteView SiteTable::Find(uint64_t site) const {
   SiteEntry entry;
   if (!Entry(site, entry)) return {};
-  return {entry.pages, {lines_ + entry.first_line * sizeof(LineEntry),
-                        size_t{entry.n_lines} * sizeof(LineEntry)}};
+  return {
+      entry.pages,
+      {lines_ + entry.first_line * sizeof(LineEntry), size_t{entry.n_lines} * sizeof(LineEntry)}};
 }
 
 std::string_view SiteTable::NameOf(const SiteEntry& entry) const {

@@ -1,5 +1,5 @@
-// The counts of a corpus by site, to be looked up: which of a site's lines stand on more than one of
-// its pages, and on how many.
+// The counts of a corpus by site, to be looked up: which of a site's lines stand on more than one
+// of its pages, and on how many.
 //
 //     "GMSITES1"
 //     lines      n × (u64 line, u32 pages)                   of each site by ascending line
@@ -8,9 +8,10 @@
 //     u8…        meta, JSON of whoever made it
 //     TableFoot  where all that begins, and the hash of it
 //
-// Little-endian, nothing aligned. Only lines on two pages or more are kept, and only sites that have
-// one: what stands on one page says nothing. Texts are kept of a site's template, the lines on at
-// least a fifth of its pages (and three, or all where it has fewer), up to kMostTexts: for people.
+// Little-endian, nothing aligned. Only lines on two pages or more are kept, and only sites that
+// have one: what stands on one page says nothing. Texts are kept of a site's template, the lines on
+// at least a fifth of its pages (and three, or all where it has fewer), up to kMostTexts: for
+// people.
 //
 // The file is mapped and looked up where it lies; the hash is looked at when it is opened, every
 // offset when it is used.
