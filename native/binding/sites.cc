@@ -75,7 +75,9 @@ std::vector<int32_t> IntegersOf(const Napi::Object& object, const char* name) {
 }
 
 // Counts are exact in a double up to 2^53.
-double Number(uint64_t count) { return static_cast<double>(count); }
+double Number(uint64_t count) {
+  return static_cast<double>(count);
+}
 
 Napi::Value HostsJs(const Napi::CallbackInfo& info) {
   return Guarded(info.Env(), [&]() -> Napi::Value {
@@ -155,9 +157,9 @@ class SiteCounterObject : public Napi::ObjectWrap<SiteCounterObject> {
           info.Env(), from.Get("cancel"), "counting",
           [counter = Get(), given](const CancelFlag& cancel) {
             const std::lock_guard<std::mutex> guard(counter->lock);
-            counter->counter.Add({given->data, given->offsets, given->site_of, given->names,
-                                  given->name_starts},
-                                 cancel);
+            counter->counter.Add(
+                {given->data, given->offsets, given->site_of, given->names, given->name_starts},
+                cancel);
           },
           [](Napi::Env env) { return env.Undefined(); });
       task->Keep(from.Get("data"));
@@ -281,18 +283,17 @@ class SiteTableObject : public Napi::ObjectWrap<SiteTableObject> {
   Napi::Value LinePages(const Napi::CallbackInfo& info) {
     return Guarded(info.Env(), [&]() -> Napi::Value {
       const auto text = ViewOf<uint8_t>(info[0], "text");
-      const sites::SiteView site =
-          Get()->Find(sites::SiteHash(info[1].ToString().Utf8Value()));
+      const sites::SiteView site = Get()->Find(sites::SiteHash(info[1].ToString().Utf8Value()));
       const auto n_lines =
           static_cast<size_t>(std::count(text.begin(), text.end(), uint8_t{'\n'})) + 1;
       auto lines = Napi::Int32Array::New(info.Env(), n_lines);
       std::fill_n(lines.Data(), n_lines, 0);
       sites::LineNormaliser normaliser;
-      sites::ForEachSiteLine(text, normaliser,
-                             [&](int32_t index, std::span<const uint8_t>, uint64_t hash) {
-                               lines[static_cast<size_t>(index)] = static_cast<int32_t>(
-                                   std::min<uint32_t>(site.PagesWith(hash), INT32_MAX));
-                             });
+      sites::ForEachSiteLine(
+          text, normaliser, [&](int32_t index, std::span<const uint8_t>, uint64_t hash) {
+            lines[static_cast<size_t>(index)] =
+                static_cast<int32_t>(std::min<uint32_t>(site.PagesWith(hash), INT32_MAX));
+          });
       Napi::Object result = Napi::Object::New(info.Env());
       result.Set("pages", Number(site.pages));
       result.Set("lines", lines);
