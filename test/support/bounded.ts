@@ -1,6 +1,7 @@
 /** Waits of tests, each with a bound and with words for what was waited for: one that never ends says nothing. */
 
 const LOOK_MS = 50;
+const DETAIL_MS = 20_000;
 
 export const sleep = (ms: number): Promise<void> =>
   new Promise((resolve) => setTimeout(resolve, ms));
@@ -9,7 +10,7 @@ export const sleep = (ms: number): Promise<void> =>
 export type Detail = () => Promise<string> | string;
 
 async function failed(what: string, ms: number, detail: Detail | undefined): Promise<Error> {
-  const late = sleep(10_000).then(() => 'no more is known: asking took 10 s');
+  const late = sleep(DETAIL_MS).then(() => `no more is known: asking took ${DETAIL_MS / 1000} s`);
   const known = detail ? Promise.resolve().then(detail) : '';
   const facts = await Promise.race([known, late]).catch((error: unknown) => String(error));
   return new Error(`waited ${ms / 1000} s for ${what}${facts === '' ? '' : `\n${facts}`}`);

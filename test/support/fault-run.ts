@@ -2,6 +2,7 @@
  * A run by three workers of a queue among faults, of kinds that a suite gives: each kind comes, and then any, by a seed, while
  * units are committed between them.
  */
+import { loadavg } from 'node:os';
 import { seededRandom } from '../../src/seeded.ts';
 import type { Board } from '../../src/work/queue/board.ts';
 import { sleep, until, within } from './bounded.ts';
@@ -10,6 +11,9 @@ import type { RedisServer } from './redis-server.ts';
 
 /** Nothing at all is committed for so long: sized for machines that are busy with more than this. */
 const STILL_MS = 240_000;
+/** The board may be what stands still. */
+const BOARD_MS = 5_000;
+const SHOWN_FAULTS = 30;
 /** Of all units so many are left for the time after the last fault. */
 const LAST_PART = 0.1;
 
@@ -44,7 +48,10 @@ export async function runAmongFaults(options: FaultRunOptions): Promise<Record<s
     mends.add(kept);
   };
   let done = 0;
-  const describe = (): Promise<string> => describeRun(options);
+  const begunMs = performance.now();
+  const history: string[] = [];
+  const describe = async (): Promise<string> =>
+    `last faults:\n${history.slice(-SHOWN_FAULTS).join('\n')}\n${await describeRun(options)}`;
   const untilCommitted = (units: number): Promise<void> =>
     until(
       STILL_MS,
@@ -65,8 +72,17 @@ export async function runAmongFaults(options: FaultRunOptions): Promise<Record<s
     const name = names[fault < names.length ? fault : Math.floor(random() * names.length)]!;
     if (!victim) continue;
     counts[name] = (counts[name] ?? 0) + 1;
-    await within(120_000, `the fault "${name}" to be done`, work(kinds[name]!, victim, later));
-    if (nFaults >= 100 && (fault + 1) % 50 === 0) say(`${fault + 1} faults, ${done} units`);
+    const seconds = ((performance.now() - begunMs) / 1000).toFixed(0);
+    history.push(`${seconds} s, ${done} units: ${name}, worker ${victim.pid}`);
+    await within(
+      120_000,
+      `the fault "${name}" to be done`,
+      work(kinds[name]!, victim, later),
+      describe,
+    );
+    if (nFaults >= 50 && (fault + 1) % 25 === 0) {
+      say(`${seconds} s: ${fault + 1} of ${nFaults} faults, ${done} of ${nUnits} units`);
+    }
   }
   await untilCommitted(nUnits);
   await within(180_000, 'the last faults to be over', Promise.all(mends), describe);
@@ -84,18 +100,23 @@ async function work(
   await kind(victim, later);
 }
 
+type Facts = Omit<FaultRunOptions, 'kinds' | 'nUnits' | 'nFaults'>;
+
 /** What is known of a run that stands still. */
-export async function describeRun(
-  options: Omit<FaultRunOptions, 'kinds' | 'nUnits' | 'nFaults'>,
-): Promise<string> {
-  const { id, board, fleet } = options;
+export async function describeRun(options: Facts): Promise<string> {
+  const board = within(BOARD_MS, 'the board', boardOf(options)).catch(String);
+  return `${await board}\nload ${loadavg().join(' ')}\n${await options.fleet.describe()}`;
+}
+
+async function boardOf(options: Facts): Promise<string> {
+  const { id, board } = options;
   const { jobs, state, workers, errors } = await board.status(id);
   const queue = await board.queueOf(id);
   const active = (await queue.getActive()).map((job) => job && [job.id, job.processedBy]);
   const delayed = (await queue.getDelayed(0, 20)).map((job) => job && [job.id, job.delay]);
   const facts = { committed: await options.committed(), state, jobs, active, delayed, errors };
   const signs = workers.map(({ worker, pid, units }) => ({ worker, pid, units }));
-  return `${JSON.stringify({ ...facts, signs }, null, 1)}\n${fleet.describe()}`;
+  return JSON.stringify({ ...facts, signs }, null, 1);
 }
 
 function say(text: string): void {

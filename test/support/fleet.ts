@@ -3,16 +3,27 @@
  * network of its own to Redis and, where libfaketime is there, a clock of its own.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { distFile } from '../../src/paths.ts';
 import { sleep } from './bounded.ts';
+import { reportVariables, stateOfGroup } from './process-state.ts';
 import { TcpProxy } from './tcp-proxy.ts';
 
 const N_WORKERS = 3;
 const BACK_MS = 4_000;
-const KEPT_LINES = 12;
+const KEPT_LINES = 20;
+/** Of workers that have ended so many are still told of. */
+const KEPT_ENDED = 3;
 const SHARED_MEMORY = '/dev/shm';
 
 /** libfaketime, by which a process's clock is moved; null where it is not installed. */
@@ -40,15 +51,21 @@ export class FleetWorker {
   readonly #child: ChildProcess;
   readonly #lines: string[] = [];
   readonly #clock: string | null;
+  readonly #reports: string;
   /** Between it and Redis. */
   readonly network: TcpProxy;
   readonly finished: Promise<number | null>;
   #code: string | null = null;
 
-  private constructor(child: ChildProcess, network: TcpProxy, clock: string | null) {
+  private constructor(
+    child: ChildProcess,
+    network: TcpProxy,
+    { clock, reports }: { readonly clock: string | null; readonly reports: string },
+  ) {
     this.#child = child;
     this.network = network;
     this.#clock = clock;
+    this.#reports = reports;
     child.stderr!.setEncoding('utf8').on('data', (text: string) => {
       this.#lines.push(...text.split('\n').filter((line) => line !== ''));
       this.#lines.splice(0, this.#lines.length - KEPT_LINES);
@@ -67,10 +84,13 @@ export class FleetWorker {
     const url = new URL(options.redisUrl);
     const network = await TcpProxy.before(Number(url.port), options.address);
     url.host = `${options.address ?? '127.0.0.1'}:${network.port}`;
+    const reports = join(folder, 'reports');
+    mkdirSync(reports, { recursive: true });
     const clock = faketime === null ? null : join(mkdtempSync(join(folder, 'clock-')), 'offset');
     const env: NodeJS.ProcessEnv = {
       ...process.env,
       ...options.env,
+      ...reportVariables(reports),
       GRISTMILL_REDIS_URL: url.href,
     };
     if (clock !== null) {
@@ -79,7 +99,7 @@ export class FleetWorker {
       Object.assign(env, { FAKETIME_CACHE_DURATION: '1', FAKETIME_DONT_FAKE_MONOTONIC: '1' });
       Object.assign(env, { NO_FAKE_STAT: '1' });
     }
-    const work = ['cluster', 'work', '--run', id, '--until-done', '--json'];
+    const work = ['cluster', 'work', '--run', id, '--until-done'];
     const [command, ...args] = [
       ...(options.inside ?? []),
       process.execPath,
@@ -88,7 +108,7 @@ export class FleetWorker {
     ];
     const stdio = ['ignore', 'ignore', 'pipe'] as const;
     const child = spawn(command!, args, { detached: true, stdio: [...stdio], env });
-    return new FleetWorker(child, network, clock);
+    return new FleetWorker(child, network, { clock, reports });
   }
 
   get pid(): number {
@@ -111,10 +131,13 @@ export class FleetWorker {
     renameSync(`${this.#clock}.next`, this.#clock);
   }
 
-  /** What it said last. */
-  describe(): string {
-    const state = this.#code === null ? 'runs' : `ended (${this.#code})`;
-    return `worker ${this.pid} ${state}:\n${this.#lines.map((line) => `    ${line}\n`).join('')}`;
+  /** What it said last, and what its processes are at. */
+  async describe(): Promise<string> {
+    const hasEnded = this.#code !== null;
+    const state = hasEnded ? `ended (${this.#code})` : `runs behind port ${this.network.port}`;
+    const lines = this.#lines.map((line) => `    ${line}\n`).join('');
+    const processes = hasEnded ? '' : await stateOfGroup(this.pid, this.#reports);
+    return `worker ${this.pid} ${state}:\n${lines}${processes}`;
   }
 }
 
@@ -123,6 +146,7 @@ export class Fleet {
   readonly #options: FleetOptions;
   readonly #folder = mkdtempSync(join(tmpdir(), 'gristmill-fleet-'));
   readonly #workers = new Set<FleetWorker>();
+  readonly #ended: FleetWorker[] = [];
   /** Those that are given faults: neither ended nor asleep. */
   readonly awake = new Set<FleetWorker>();
 
@@ -142,6 +166,8 @@ export class Fleet {
     void worker.finished.then(() => {
       this.#workers.delete(worker);
       this.awake.delete(worker);
+      this.#ended.push(worker);
+      this.#ended.splice(0, this.#ended.length - KEPT_ENDED);
     });
     return worker;
   }
@@ -165,8 +191,9 @@ export class Fleet {
     while (this.awake.size < N_WORKERS) await this.hire(id);
   }
 
-  describe(): string {
-    return [...this.#workers].map((worker) => worker.describe()).join('');
+  async describe(): Promise<string> {
+    const all = [...this.#ended, ...this.#workers];
+    return (await Promise.all(all.map((worker) => worker.describe()))).join('');
   }
 
   end(): void {
