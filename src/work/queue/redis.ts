@@ -7,7 +7,7 @@
  */
 import { readFileSync } from 'node:fs';
 import type { ConnectionOptions } from 'node:tls';
-import type { Redis } from 'ioredis';
+import type { Redis, RedisOptions } from 'ioredis';
 import { GristmillError } from '../../errors.ts';
 
 /** The variable that names a server where no flag does. */
@@ -45,7 +45,7 @@ export async function connectRedis(url: string): Promise<RedisLink> {
   const tls = shown.startsWith('rediss:') ? tlsFiles(process.env) : null;
   const { Redis: Client } = await import('ioredis');
   let isUp = false;
-  const redis = new Client(url, {
+  const client = new Client(url, {
     lazyConnect: true,
     connectTimeout: CONNECT_MS,
     socketTimeout: SILENCE_MS,
@@ -54,6 +54,7 @@ export async function connectRedis(url: string): Promise<RedisLink> {
     retryStrategy: (attempt) =>
       isUp ? Math.min(MAX_WAIT_MS, 50 * 2 ** Math.min(attempt, 6)) : null,
   });
+  const redis = thatLeaves(client);
   let last = 'it does not answer';
   const open: Redis[] = [redis];
   redis.on('error', (error: Error) => {
@@ -83,6 +84,27 @@ export async function connectRedis(url: string): Promise<RedisLink> {
       for (const connection of open) connection.disconnect();
     },
   };
+}
+
+/**
+ * Has a client that is told to leave while it waits to connect again leave, and those that are made of it (BullMQ makes one
+ * for what blocks). ioredis takes its timer away, has no connection whose end would end it, and stays as it is for ever;
+ * BullMQ waits for that end when a worker is closed.
+ */
+function thatLeaves(redis: Redis): Redis {
+  const disconnect = redis.disconnect.bind(redis);
+  const duplicate = redis.duplicate.bind(redis);
+  redis.disconnect = (willReconnect = false) => {
+    const isWaiting = redis.status === 'reconnecting' && !willReconnect;
+    disconnect(willReconnect);
+    if (!isWaiting) return;
+    // Of one that never was connected it knows that there is nothing to wait for.
+    redis.status = 'wait';
+    disconnect();
+  };
+  redis.duplicate = ((more?: Partial<RedisOptions>) =>
+    thatLeaves(duplicate(more))) as Redis['duplicate'];
+  return redis;
 }
 
 /** @throws OPTION_INVALID, without the URL: it may hold a password */

@@ -8,6 +8,7 @@ import { Board, type BoardRun } from '../../../src/work/queue/board.ts';
 import { connectRedis, REDIS_TLS_VARIABLES } from '../../../src/work/queue/redis.ts';
 import { takeUnits } from '../../../src/work/queue/take.ts';
 import { run as runCommand } from '../../cli/support.ts';
+import { until, within } from '../../support/bounded.ts';
 import { hasOpenssl, makeCertificates } from '../../support/certificates.ts';
 import { hasRedis, RedisServer } from '../../support/redis-server.ts';
 import { TcpProxy } from '../../support/tcp-proxy.ts';
@@ -71,6 +72,43 @@ describe.skipIf(!hasRedis)('a server behind a network that is cut', () => {
       await server.stop();
     }
   }, 60_000);
+});
+
+describe.skipIf(!hasRedis)('a connection that waits to be made again', () => {
+  // It stayed as it was, without a timer: a worker that closed one never left.
+  it.each(['refused', 'gone'] as const)(
+    'is over when it is closed, with a server %s',
+    async (how) => {
+      const server = await RedisServer.start();
+      const network = await TcpProxy.before(server.port);
+      const link = await connectRedis(`redis://127.0.0.1:${network.port}`);
+      const all = [link.redis, link.duplicate(), link.duplicate().duplicate()];
+      const answers: Promise<string>[] = [];
+      try {
+        for (const redis of all) redis.on('error', () => undefined);
+        await Promise.all(all.map((redis) => redis.ping()));
+        const wordOf = (asked: Promise<unknown>): Promise<string> =>
+          asked.then(String, (error: Error) => error.message);
+        if (how === 'refused') network.refuse();
+        else await network.close();
+        for (const redis of all) {
+          await until(20_000, 'it to wait', () => redis.status === 'reconnecting');
+          const ended = new Promise((resolve) => redis.once('end', resolve));
+          answers.push(wordOf(redis.get('key')));
+          redis.disconnect();
+          await within(2_000, 'its end', ended);
+          expect(redis.status).toBe('end');
+        }
+        const words = await within(2_000, 'answers to what was asked', Promise.all(answers));
+        expect(new Set(words)).toEqual(new Set(['Connection is closed.']));
+      } finally {
+        await link.close();
+        if (how === 'refused') await network.close();
+        await server.stop();
+      }
+    },
+    60_000,
+  );
 });
 
 describe.skipIf(!hasRedis || !hasOpenssl)('a server that speaks TLS', () => {
