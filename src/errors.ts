@@ -49,6 +49,8 @@ export const ERRORS = {
   RUN_CONSERVATION:
     'unit {unit}: rows in {rowsIn} are not kept {kept} + edited {edited} + dropped {dropped} + failed {failed}',
   RUN_OUTPUT_FAILED: '{path}: {reason}',
+  RUN_UNIT_UNDONE:
+    'unit {unit} was committed, but {file} is not as it was written: its record is removed, and the unit is to be done again',
   RUN_ROW_REJECTED:
     'file {file}, row {row}: {reason}: {detail}. The stream has no place for it: give rejected rows a file (--rejected), or write to a folder',
   RUN_SCORES_NONE: 'no scores to keep: {reason}',

@@ -52,7 +52,12 @@ export interface Ledger<Key, Kept extends LedgerRecord> {
   beginUnit(unit: Key): Promise<void>;
   /** Where a unit's file lies before its unit is committed. */
   pendingPath(unit: Key, publicPath: string): string;
-  /** Commits a unit whose files lie at their pending paths. @returns false when another process has committed it */
+  /**
+   * Commits a unit whose files lie at their pending paths.
+   *
+   * @returns false when another process has committed it
+   * @throws RUN_UNIT_UNDONE where it is nobody's after all
+   */
   commitUnit(record: Kept): Promise<boolean>;
   /** Throws a unit in flight away. */
   abandonUnit(unit: Key): Promise<void>;
@@ -171,13 +176,18 @@ function ledgerOver<Key, Kept extends LedgerRecord, Identity extends object>(
         await checkRun();
         if (!(await store.commit(attempt, object, textOf(signed)))) {
           await store.discard(attempt);
-          await isKnown(unit);
+          // Else it is nobody's: what had won it has lost its files, and its record.
+          if (!(await isKnown(unit))) throw undone(out, attempt);
           return false;
         }
         await checkRun(async () => store.remove(object));
         hasCommitted = true;
+        const damaged = await store.publish(attempt, kind.filesOf(record));
+        if (damaged !== null && kind.redoesDamaged) {
+          await store.remove(object);
+          throw undone(out, attempt, damaged);
+        }
         committed.set(unit, signed);
-        await store.publish(attempt, kind.filesOf(record));
         if (member) await discardOthers(store, attempt);
         return true;
       } catch (error) {
@@ -197,6 +207,11 @@ function ledgerOver<Key, Kept extends LedgerRecord, Identity extends object>(
     explain: (error) => lease.explain(error),
     close: async () => lease.release(),
   };
+}
+
+function undone(out: string, { unit }: Attempt, path: string | null = null): GristmillError {
+  const file = path === null ? 'a file of another worker' : below(out, path);
+  return new GristmillError('RUN_UNIT_UNDONE', { unit, file });
 }
 
 /** Tries of others at a unit that is committed: they cannot win any more. */

@@ -173,6 +173,33 @@ describe('openLedger', () => {
     again.close();
   });
 
+  // Was: the unit was told as done where files had gone while it was committed, and as nobody's, to nobody, where the record
+  // of another was removed for that: a worker of a queue waited for the end of such a unit for ever.
+  it.each(['own', 'another'])(
+    'says that a unit is undone whose files are not those of its record, %s',
+    async (whose) => {
+      const member = { name: 'me', units: [], mayBegin: true };
+      const ledger = await openLedger(out, identity, { member });
+      const path = 'part-00000.parquet';
+      const object = join(out, '_gristmill/units/00000.json');
+      await ledger.beginUnit(0);
+      writeFileSync(ledger.pendingPath(0, path), whose === 'own' ? 'h' : 'hi');
+      if (whose === 'another') {
+        writeFileSync(object, JSON.stringify({ ...record(0, path), attempt: 'other-00000000' }));
+      }
+      await expect(ledger.commitUnit(record(0, path))).rejects.toMatchObject({
+        code: 'RUN_UNIT_UNDONE',
+        details: { unit: '00000' },
+      });
+      expect([existsSync(object), await ledger.isCommitted(0)]).toEqual([false, false]);
+      await ledger.abandonUnit(0);
+      await ledger.beginUnit(0);
+      writeFileSync(ledger.pendingPath(0, path), 'hi');
+      expect(await ledger.commitUnit(record(0, path))).toBe(true);
+      await ledger.close();
+    },
+  );
+
   // Was: a record that parsed was believed.
   it.each([
     ['another unit', { unit: 1 }],
