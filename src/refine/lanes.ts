@@ -347,12 +347,13 @@ export class Run {
       const writer = await openUnitWriter(this.#ledger, this.#plan, unit.index, this.#output);
       return { unit, writer, counts: ZERO_COUNTS, since: performance.now() };
     };
-    const fail = async (unit: CorpusUnit, error: unknown) => {
+    const settle = async (unit: CorpusUnit, error: unknown) => {
       await open?.writer.abort();
       open = null;
       failedRead = unit;
       this.#inFlight.delete(unit.index);
-      await this.#ledger.abandonUnit(unit.index);
+      // Of an output that cannot be written it fails too; whoever commits the unit throws away what is left.
+      await this.#ledger.abandonUnit(unit.index).catch(() => undefined);
       if (this.#isInterrupt(error)) {
         this.#activity.tell(() => ({ kind: 'unit-left', unit: unit.index }));
         this.#tally.interrupted = true;
@@ -367,6 +368,15 @@ export class Run {
       if (this.#options.failFast || isFatal(error)) throw error;
       this.#place.feed?.onFailed(unit.index, error);
       this.#tally.errors.push(failure);
+    };
+    const fail = async (unit: CorpusUnit, error: unknown) => {
+      try {
+        await settle(unit, error);
+      } catch (fatal) {
+        // Reading is over before this failure is passed on, and it may wait for a unit that nobody has.
+        this.#place.feed?.end();
+        throw fatal;
+      }
     };
     try {
       for await (const item of items) {

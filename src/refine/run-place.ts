@@ -22,6 +22,8 @@ export interface UnitFeed {
   readonly name: string;
   /** Index of the next unit; null when no more come. */
   next(): Promise<number | null>;
+  /** The run has failed: whoever waits for a unit gets none, from now on nobody does. */
+  end(): void;
   /** The unit is committed: by this run, or by another. */
   onCommitted(record: UnitRecord, isOurs: boolean): void;
   onFailed(unit: number, error: unknown): void;

@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
 import { openQueueSession } from '../../src/refine/queue-session.ts';
 import { refineCorpus } from '../../src/refine/run.ts';
+import { SessionEnded } from '../../src/work/queue/take.ts';
 import { within } from '../support/bounded.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'gristmill-session-'));
@@ -56,5 +57,34 @@ describe('openQueueSession', () => {
     renameSync(join(folder, 'away'), join(inputs, 'b.jsonl'));
     expect(await inTime('unit 1', session.do(1))).toMatchObject({ isOurs: true });
     await inTime('the session to end', session.end());
+  }, 300_000);
+
+  it('ends when its output cannot be written, though no unit comes any more', async () => {
+    // What it failed of was told when the next unit was handed out: a worker that was told to leave waited for ever.
+    const inputs = join(folder, 'two');
+    mkdirSync(inputs);
+    for (const name of ['a', 'b']) {
+      writeFileSync(join(inputs, `${name}.jsonl`), `${JSON.stringify({ text: `Page ${name}` })}\n`);
+    }
+    const out = join(folder, 'blocked');
+    const options = {
+      ...{ inputs, out, documentModel: 'random:tiny', threads: 1, workers: 1, slots: 4 },
+    };
+    await refineCorpus({ ...options, worker: { index: 0, count: 1000 } });
+    const session = openQueueSession({ options, cwd: folder }, { name: 'w' });
+    await within(90_000, 'unit 0', session.do(0));
+    const attempts = join(out, '_gristmill', 'tmp');
+    rmSync(attempts, { recursive: true });
+    writeFileSync(attempts, 'no folder');
+    const failed = await within(
+      90_000,
+      'unit 1 to be put back',
+      session.do(1).catch((error: unknown) => error),
+    );
+    expect(failed).toBeInstanceOf(SessionEnded);
+    expect((failed as SessionEnded).cause).toMatchObject({ code: 'RUN_OUTPUT_FAILED' });
+    await expect(within(90_000, 'its end', session.end())).rejects.toMatchObject({
+      code: 'RUN_OUTPUT_FAILED',
+    });
   }, 300_000);
 });

@@ -14,6 +14,7 @@ import { hostname } from 'node:os';
 import type { Job, Worker } from 'bullmq';
 import { GristmillError, isGristmillError } from '../../errors.ts';
 import { Board, type BoardRun, type JobCounts, type UnitJob } from './board.ts';
+import { Leaving } from './leaving.ts';
 import { Overdue } from './overdue.ts';
 import { Rates } from './rates.ts';
 
@@ -72,8 +73,10 @@ export interface TakeUnitsOptions {
   readonly only?: string | undefined;
   /** Return when no run has units left. Default: wait for more. */
   readonly untilDone?: boolean;
-  /** Finish what is under way, and return. */
+  /** Finish what is under way, and return; see leaving.ts for how long Redis is waited for. */
   readonly stop?: AbortSignal | undefined;
+  /** Tests wait for less. */
+  readonly leaveMs?: number;
   readonly onEvent?: (event: TakeEvent) => void;
 }
 
@@ -133,15 +136,20 @@ const REFUSALS: ReadonlySet<string> = new Set([
 /**
  * Takes units until there is nothing left, or for ever.
  *
- * @throws what ended a session again and again; the refusal where `only` names the run that is refused
+ * @throws what ended a session again and again; the refusal where `only` names the run that is refused; QUEUE_UNREACHABLE
+ *   where Redis is away while this worker leaves
  */
 export async function takeUnits(options: TakeUnitsOptions): Promise<Taken> {
   const { board, stop, untilDone = false, only } = options;
   const refused = new Map<string, string>();
-  const tally = { units: 0, failed: 0 };
+  const tally = { units: 0, failed: 0, underWay: 0 };
+  const leaving = new Leaving({
+    ...{ stop, url: board.link.shown, isBusy: () => tally.underWay > 0 },
+    ...(options.leaveMs !== undefined && { leaveMs: options.leaveMs }),
+  });
   let failures = 0;
   while (stop?.aborted !== true) {
-    const next = await chooseRun(board, refused, only);
+    const next = await leaving.answer(chooseRun(board, refused, only));
     if (!next) {
       if (untilDone) break;
       await pause(LOOK_MS, stop);
@@ -150,12 +158,12 @@ export async function takeUnits(options: TakeUnitsOptions): Promise<Taken> {
     options.onEvent?.({ kind: 'run', run: next });
     const before = tally.units;
     try {
-      await workOn(next, options, tally, refused);
+      await workOn(next, options, { tally, leaving }, refused);
       failures = 0;
     } catch (error) {
       if (isGristmillError(error) && REFUSALS.has(error.code)) {
         refused.set(next.id, error.message);
-        await board.noteRefusal(next.id, options.worker, error.message);
+        await leaving.answer(board.noteRefusal(next.id, options.worker, error.message));
         options.onEvent?.({ kind: 'refused', run: next, reason: error.message });
         if (only !== undefined) throw error;
         continue;
@@ -167,7 +175,15 @@ export async function takeUnits(options: TakeUnitsOptions): Promise<Taken> {
       await pause(PUT_BACK_MS * failures, stop);
     }
   }
-  return { ...tally, refused: [...refused].map(([run, reason]) => ({ run, reason })) };
+  leaving.check();
+  const { units, failed } = tally;
+  return { units, failed, refused: [...refused].map(([run, reason]) => ({ run, reason })) };
+}
+
+/** What this worker is at. */
+interface AtWork {
+  readonly tally: { units: number; failed: number; underWay: number };
+  readonly leaving: Leaving;
 }
 
 /** The run to work on: of those with units to be taken the first on the board. */
@@ -190,7 +206,7 @@ async function chooseRun(
 async function workOn(
   run: BoardRun,
   { board, worker, device, open, stop, only, onEvent }: TakeUnitsOptions,
-  tally: { units: number; failed: number },
+  { tally, leaving }: AtWork,
   refused: ReadonlyMap<string, string>,
 ): Promise<void> {
   const { Worker: Bull, DelayedError } = await import('bullmq');
@@ -200,7 +216,8 @@ async function workOn(
   const process = async (job: Job<UnitJob>, token?: string): Promise<void> => {
     const { unit, traceparent = null } = job.data;
     onEvent?.({ kind: 'begun', run, unit, attempt: job.attemptsMade + 1, traceparent });
-    const delivery = await deliver(session, unit);
+    tally.underWay++;
+    const delivery = await deliver(session, unit).finally(() => tally.underWay--);
     if (delivery.kind === 'done') {
       const { done } = delivery;
       own.units++;
@@ -234,6 +251,9 @@ async function workOn(
   });
   // Redis goes away and comes back; a lock that another has by now is told by the commit.
   bull.on('error', () => undefined);
+  // At once, whatever is waited for here: a unit that ends would have the next one taken.
+  const close = (): Promise<void> => bull.close().catch(() => undefined);
+  stop?.addEventListener('abort', close, { once: true });
   const sign = async (): Promise<void> => {
     await board.sign(run.id, {
       ...{ worker, device, units: own.units, ...rates.perSecond() },
@@ -241,25 +261,32 @@ async function workOn(
     });
   };
   const overdue = new Overdue(await board.queueOf(run.id));
+  const look = async (): Promise<boolean> => {
+    const jobs = await board.jobs(run.id);
+    onEvent?.({ kind: 'jobs', run, jobs });
+    const { waiting, active, delayed } = jobs;
+    if (waiting + active + delayed === 0 || (await board.state(run.id)) !== 'open') return false;
+    if (delayed > 0) await overdue.promote();
+    const next = only === undefined ? await chooseRun(board, refused, only) : run;
+    return !(next && next.id !== run.id && next.priority > run.priority);
+  };
   let lastSignMs = Number.NEGATIVE_INFINITY;
   try {
     while (stop?.aborted !== true && !session.ended.aborted) {
       if (performance.now() - lastSignMs >= SIGN_MS) {
         lastSignMs = performance.now();
-        await sign();
+        await leaving.answer(sign());
       }
       await pause(LOOK_MS, stop, session.ended);
-      const jobs = await board.jobs(run.id);
-      onEvent?.({ kind: 'jobs', run, jobs });
-      const { waiting, active, delayed } = jobs;
-      if (waiting + active + delayed === 0 || (await board.state(run.id)) !== 'open') break;
-      if (delayed > 0) await overdue.promote();
-      const next = only === undefined ? await chooseRun(board, refused, only) : run;
-      if (next && next.id !== run.id && next.priority > run.priority) break;
+      if (!(await leaving.answer(look()))) break;
     }
+  } catch (error) {
+    // The session ends as it would otherwise.
+    if (!leaving.hasGivenUp) throw error;
   } finally {
-    await bull.close().catch(() => undefined);
-    await board.signOff(run.id, worker).catch(() => undefined);
+    stop?.removeEventListener('abort', close);
+    await leaving.answer(close()).catch(() => undefined);
+    await leaving.answer(board.signOff(run.id, worker)).catch(() => undefined);
   }
   await session.end();
 }
