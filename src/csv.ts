@@ -14,9 +14,7 @@ export interface CsvRecords {
 }
 
 const QUOTE = 0x22;
-const COMMA = 0x2c;
 const SEMICOLON = 0x3b;
-const TAB = 0x09;
 const LF = 0x0a;
 const CR = 0x0d;
 
@@ -52,7 +50,7 @@ export function parseCsv(
     record = [];
   };
   let at = text.charCodeAt(0) === 0xfeff ? 1 : 0;
-  const separator = separatorOf(text, at);
+  const separator = separatorOf(text, at).charCodeAt(0);
   while (at < text.length) {
     if (record.length === 0 && isBlank(text, at)) break;
     let end: number;
@@ -100,20 +98,20 @@ export function parseCsv(
 
 const DECIMAL_COMMA = /^\s*[+-]?\d{0,400},\d{1,400}(?:[eE][+-]?\d{1,5})?\s*$/;
 
-/** What separates the fields of the header: what there is most of outside of quotes, a comma in doubt. */
-function separatorOf(text: string, start: number): number {
-  const counts = new Map([COMMA, SEMICOLON, TAB].map((code) => [code, 0]));
+/** What separates the fields of a header, by its marks outside of quotes: a comma where there is one, else semicolons or tabs, whatever there is more of. */
+export function separatorOf(text: string, start = 0): ',' | ';' | '\t' {
+  const counts = { ',': 0, ';': 0, '\t': 0 };
   let isQuoted = false;
   for (let at = start; at < text.length; at++) {
-    const code = text.charCodeAt(at);
-    if (code === QUOTE) isQuoted = !isQuoted;
+    const mark = text[at]!;
+    if (mark === '"') isQuoted = !isQuoted;
     if (isQuoted) continue;
-    if (code === LF || code === CR) break;
-    if (counts.has(code)) counts.set(code, counts.get(code)! + 1);
+    if (mark === '\n' || mark === '\r') break;
+    if (mark === ',' || mark === ';' || mark === '\t') counts[mark]++;
   }
-  if (counts.get(COMMA)! > 0) return COMMA;
-  if (counts.get(SEMICOLON)! > counts.get(TAB)!) return SEMICOLON;
-  return counts.get(TAB)! > 0 ? TAB : COMMA;
+  if (counts[','] > 0) return ',';
+  if (counts[';'] > counts['\t']) return ';';
+  return counts['\t'] > 0 ? '\t' : ',';
 }
 
 /** True when nothing but line ends is left. */

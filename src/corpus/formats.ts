@@ -20,7 +20,7 @@ const FORMATS: readonly (readonly [string, CorpusFormat])[] = [
   ['.feather', 'arrow'],
 ];
 
-/** Tables and text: read where they are named; in a folder they mostly stand beside a corpus. */
+/** Tables and text: read where they are named, and where a folder has nothing better; see walk.ts. */
 const NAMED_FORMATS = (['csv', 'tsv', 'txt'] as const).flatMap((name) =>
   (['', '.gz', '.zst'] as const).map(
     (packed) => [`.${name}${packed}`, `${name}${packed}`] as const,
@@ -41,10 +41,21 @@ export function formatOf(path: string): CorpusFormat | null {
   return found.at(-1)?.[1] ?? null;
 }
 
-/** The format of a file that was named itself, or null. */
+/** The format of a file, tables and text among them, or null. */
 export function namedFormatOf(path: string): CorpusFormat | null {
   const name = path.toLowerCase();
   return formatOf(path) ?? NAMED_FORMATS.find(([end]) => name.endsWith(end))?.[1] ?? null;
+}
+
+/** How good a file of a folder is as a corpus: what is better than another kind of file there is what is meant. */
+export type FolderRank = 'corpus' | 'table' | 'text';
+
+/** The rank of a file by its name; null for other formats. */
+export function rankOf(path: string): FolderRank | null {
+  if (formatOf(path) !== null) return 'corpus';
+  const format = namedFormatOf(path);
+  if (format === null) return null;
+  return format.startsWith('txt') ? 'text' : 'table';
 }
 
 /** Formats that are read, planned and written alike. */
@@ -65,9 +76,8 @@ export function extensionOf(path: string): string {
 
 /** How files of other formats become ones that are read; keys are endings without a compression. */
 const CONVERSIONS: readonly (readonly [RegExp, string])[] = [
-  [/^\.(csv|tsv)$/, `duckdb -c "copy (from read_csv('FILE')) to 'FILE.parquet'"`],
   [
-    /^\.(txt|md|text)$/,
+    /^\.(md|text)$/,
     `duckdb -c "copy (select filename as id, content as text from read_text('FOLDER/*{extension}')) to 'texts.parquet'"`,
   ],
   [/^\.xlsx$/, `duckdb -c "copy (from read_xlsx('FILE')) to 'FILE.parquet'"`],

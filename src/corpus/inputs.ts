@@ -5,7 +5,14 @@ import { lstat, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { GristmillError } from '../errors.ts';
 import { localPath } from '../local-path.ts';
-import { conversionOf, extensionOf, KNOWN_FORMATS, namedFormatOf, STDIN } from './formats.ts';
+import {
+  conversionOf,
+  extensionOf,
+  KNOWN_FORMATS,
+  namedFormatOf,
+  rankOf,
+  STDIN,
+} from './formats.ts';
 import { nameOf, remoteScheme, withoutSecrets } from './storage/addresses.ts';
 import { readAhead } from './storage/read-ahead.ts';
 import { knownFile, openFile } from './storage/storages.ts';
@@ -34,7 +41,8 @@ export interface ExpandOptions {
 }
 
 /**
- * Files that the inputs name. Directories and globs yield only what has a known extension; names that begin with `_` or
+ * Files that the inputs name. Directories and globs yield only what has a known extension, of tables and plain text where a
+ * glob has their ending or nothing better is there; names that begin with `_` or
  * `.` inside directories are bookkeeping, and folders that commands of ours have written are results: both are left out
  * and counted. Symbolic links are followed; a file with several names is taken once, by the first of them.
  *
@@ -167,6 +175,8 @@ export function describeLeftOut(leftOut: LeftOut): string[] {
     lines.push(`${count(total, 'file')} of other formats: ${kinds}`);
     const hints = new Set(others.map(([extension]) => conversionOf(extension)));
     for (const hint of hints) if (hint) lines.push(`to convert them: ${hint}`);
+    const unnamed = others.find(([extension]) => rankOf(`x${extension}`) !== null);
+    if (unnamed) lines.push(`to read them: a glob with their ending, 'FOLDER/**/*${unnamed[0]}'`);
   }
   if (bookkeeping > 0) {
     const verb = bookkeeping === 1 ? 'begins' : 'begin';

@@ -12,6 +12,7 @@ import { isUtf8 } from 'node:buffer';
 import { basename } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { separatorOf } from '../csv.ts';
 import { GristmillError } from '../errors.ts';
 import type { CorpusFormat } from './types.ts';
 
@@ -110,7 +111,7 @@ async function* linesOfRecords(
   const { parse } = await import('csv-parse');
   const parser = parse({
     encoding: null,
-    delimiter: isTabs ? '\t' : delimiterOf(start),
+    delimiter: isTabs ? '\t' : separatorOf(start.toString()),
     relax_column_count: true,
     // Tables by tabs mostly have no quoting, and quotes as text.
     relax_quotes: isTabs,
@@ -156,13 +157,6 @@ async function* joined(
 ): AsyncGenerator<Buffer, void, undefined> {
   yield first;
   for (let next = await rest.next(); !next.done; next = await rest.next()) yield next.value;
-}
-
-/** What separates the fields of a header: a comma where it has one. */
-function delimiterOf(start: Buffer): string {
-  const end = start.indexOf(10);
-  const header = start.toString('utf8', 0, end < 0 ? undefined : end).replace(/"[^"]*"/g, '');
-  return [',', ';', '\t'].find((mark) => header.includes(mark)) ?? ',';
 }
 
 /** Names as the beginnings of members; a column without a name, as pandas writes its index, is called by its place. */

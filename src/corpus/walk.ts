@@ -5,12 +5,15 @@
  *  1. Nothing is passed over in silence: what cannot be read is a failure, what is left out is counted by its reason.
  *  2. A file is found once, whatever its names: symbolic links are resolved. Hard links are files of their own.
  *  3. No folder is entered twice, so links in a circle end.
+ *  4. Of a folder, or a glob that leaves the ending open, one rank of formats is read: Parquet, JSON lines and Arrow; where there
+ *     is none of them below it, tables; where there are none either, plain text. What is of a lower rank lies beside the corpus
+ *     (a README.txt, a list as CSV) and is counted. A glob that has an ending means it, whatever lies there.
  */
 import { isUtf8 } from 'node:buffer';
 import type { Dirent } from 'node:fs';
 import { readdir, realpath, stat } from 'node:fs/promises';
 import { GristmillError, throwIfAborted } from '../errors.ts';
-import { extensionOf, formatOf } from './formats.ts';
+import { extensionOf, type FolderRank, formatOf, rankOf } from './formats.ts';
 import { commandOf, TAKEN_OUT } from './own-folders.ts';
 import { remoteScheme } from './storage/addresses.ts';
 import type { StoredFile } from './storage/types.ts';
@@ -44,9 +47,26 @@ interface Pattern {
   enters(below: string): boolean;
   /** Whether the names down to `below` were all written out, so that bookkeeping names count too. */
   spells(below: string): boolean;
+  /** Whether it matches a file for its ending: with another one it would not. */
+  hasEnding(below: string): boolean;
 }
 
-const EVERYTHING: Pattern = { matches: () => true, enters: () => true, spells: () => false };
+const EVERYTHING: Pattern = {
+  matches: () => true,
+  enters: () => true,
+  spells: () => false,
+  hasEnding: () => false,
+};
+/** Ranks in the order in which a folder is read as them. */
+const RANKS: readonly FolderRank[] = ['corpus', 'table', 'text'];
+
+/** A file of a folder that could be read. */
+interface Candidate extends FoundFile {
+  readonly isLink: boolean;
+  readonly rank: FolderRank;
+  /** It is read whatever lies beside it. */
+  readonly isMeant: boolean;
+}
 /** Extensions that are told apart in {@link LeftOut.otherFormats}. */
 const MAX_EXTENSIONS = 32;
 
@@ -106,7 +126,7 @@ export class Walker {
       }
     }
     for (const [path, command] of results) this.#results.push({ path, command });
-    const found: FoundFile[] = [];
+    const found: Candidate[] = [];
     for (const { path } of files) {
       const below = path.slice(folder.length);
       const names = below.split('/');
@@ -123,12 +143,14 @@ export class Walker {
       );
       if (spelt >= 0) {
         if (!OWN_BOOKKEEPING.has(names[spelt]!)) this.#bookkeeping++;
-      } else if (!formatOf(below)) this.#countOther(below);
+      } else if (rankOf(below) === null) this.#countOther(below);
       else if (this.#isExcluded(path)) this.#outputs.add(path);
-      else found.push({ path, real: path });
+      else {
+        const isMeant = wanted === below && pattern.hasEnding(below);
+        found.push({ path, real: path, isLink: false, rank: rankOf(below)!, isMeant });
+      }
     }
-    found.sort((a, b) => (a.path < b.path ? -1 : 1));
-    this.#take(found);
+    this.#takeBest(found);
   }
 
   /** All files of known formats below a folder. */
@@ -175,7 +197,7 @@ export class Walker {
       return;
     }
     const entered = new Set<string>();
-    const found: (FoundFile & { isLink: boolean })[] = [];
+    const found: Candidate[] = [];
     // Folders by their own names come first: what can be reached without a link is called by that name.
     const own: Folder[] = [
       { path: root, real, isLink: false, below: '', isWanted: pattern === EVERYTHING },
@@ -189,16 +211,22 @@ export class Walker {
         (folder.isLink ? linked : own).push(folder);
       }
     }
-    found.sort((a, b) => Number(a.isLink) - Number(b.isLink) || (a.path < b.path ? -1 : 1));
-    this.#take(found);
+    this.#takeBest(found);
+  }
+
+  /** Takes what is meant and the best rank of the others, and counts the rest; see invariant 4. */
+  #takeBest(found: readonly Candidate[]): void {
+    const others = found.filter(({ isMeant }) => !isMeant);
+    const best = RANKS.find((rank) => others.some((file) => file.rank === rank));
+    const taken = found.filter(({ isMeant, rank }) => isMeant || rank === best);
+    for (const { path, rank } of others) if (rank !== best) this.#countOther(path);
+    this.#take(
+      taken.sort((a, b) => Number(a.isLink) - Number(b.isLink) || (a.path < b.path ? -1 : 1)),
+    );
   }
 
   /** Reads one folder: files go to `found`, folders are returned. */
-  async #read(
-    folder: Folder,
-    pattern: Pattern,
-    found: (FoundFile & { isLink: boolean })[],
-  ): Promise<Folder[]> {
+  async #read(folder: Folder, pattern: Pattern, found: Candidate[]): Promise<Folder[]> {
     let entries: Dirent<Buffer>[];
     try {
       entries = await readdir(folder.path, { withFileTypes: true, encoding: 'buffer' });
@@ -248,15 +276,19 @@ export class Walker {
             });
         }
       } else if (isWanted) {
-        if (!formatOf(name)) this.#countOther(name);
+        const rank = rankOf(name);
+        const isMeant = !folder.isWanted && pattern.hasEnding(below);
+        if (rank === null) this.#countOther(name);
         else if (isBookkeeping(name) && !(pattern.spells(below) && !folder.isWanted))
           this.#bookkeeping++;
         else if (kind.special !== null) {
-          this.#failRead(path, `it is ${kind.special}, not a file`);
+          if (rank !== 'corpus' && !isMeant) this.#countOther(name);
+          else this.#failRead(path, `it is ${kind.special}, not a file`);
         } else {
           const real = kind.real ?? childPath(folder.real, name);
+          const isLink = folder.isLink || kind.real !== null;
           if (this.#isExcluded(real)) this.#outputs.add(path);
-          else found.push({ path, real, isLink: folder.isLink || kind.real !== null });
+          else found.push({ path, real, isLink, rank, isMeant });
         }
       }
     }
@@ -343,6 +375,9 @@ function escapeName(name: Buffer): string {
     .join('');
 }
 
+/** An ending that no glob means. */
+const NO_ENDING = '.gristmill-none';
+
 /** A glob below its base, by segments where its braces allow it. */
 function patternOf(glob: string, picomatch: typeof import('picomatch').default): Pattern {
   const matches = picomatch(glob);
@@ -359,6 +394,7 @@ function patternOf(glob: string, picomatch: typeof import('picomatch').default):
       return parts.slice(0, checked).every((part, at) => each[at]?.(part) ?? false);
     },
     spells: (below) => deep < 0 || names(below).length <= deep,
+    hasEnding: (below) => !matches(`${below.slice(0, -extensionOf(below).length)}${NO_ENDING}`),
   };
 }
 

@@ -51,7 +51,9 @@ describe('gristmill refine', () => {
     expect(stdout.toString()).toMatch(/columns \(jsonl\): text string, id int64\n/);
     expect(stdout.toString()).toMatch(/failed: .*b\.parquet: CORPUS_FILE_INVALID/);
     expect(stdout.toString()).not.toMatch(/docs\/s/);
-    expect(stderr).toMatch(/1 file of other formats: 1 \.csv\n.*to convert them: duckdb -c/);
+    expect(stderr).toMatch(
+      /1 file of other formats: 1 \.csv\n.*to read them: a glob with their ending/,
+    );
     const json = await run([...args, '--json']);
     const summary = JSON.parse(json.stdout.toString()) as RunSummary;
     expect(summary.plan?.files.length).toBe(1);

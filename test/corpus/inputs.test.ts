@@ -132,6 +132,57 @@ describe('files that are named, in folders and by globs', () => {
   });
 });
 
+describe('tables and text', () => {
+  const of = async (input: string) => {
+    const { paths, leftOut } = await found([input]);
+    return { paths, others: leftOut.otherFormats };
+  };
+
+  it('are read where a glob has their ending, whatever lies beside them', async () => {
+    put('a.parquet', 'b.csv', 'c.csv.gz', 'd.tsv', 'e.txt', 'x/f.csv', '.g.csv', 'x/_h.csv');
+    expect((await of('*.csv')).paths).toEqual(['b.csv']);
+    expect((await of('**/*.csv')).paths).toEqual(['b.csv', 'x/f.csv']);
+    expect((await of('*.{csv,tsv,txt}')).paths).toEqual(['b.csv', 'd.tsv', 'e.txt']);
+    expect((await of('*.csv*')).paths).toEqual(['b.csv', 'c.csv.gz']);
+    expect((await of('*.txt')).paths).toEqual(['e.txt']);
+    // An ending that is left open says nothing of it, and a folder that matches is one.
+    expect((await of('*')).paths).toEqual(['a.parquet']);
+    expect((await of('?.*')).paths).toEqual(['a.parquet']);
+    expect(await of('x*')).toEqual({ paths: ['x/f.csv'], others: {} });
+  });
+
+  it('are beside a corpus in a folder that has one', async () => {
+    put('in/a.jsonl', 'in/README.txt', 'in/list.csv', 'in/deep/b.parquet', 'in/deep/urls.tsv');
+    expect(await of('in')).toEqual({
+      paths: ['in/a.jsonl', 'in/deep/b.parquet'],
+      others: { '.csv': 1, '.tsv': 1, '.txt': 1 },
+    });
+    // The corpus may lie deeper than they do.
+    put('other/deep/deeper/a.arrow', 'other/list.csv');
+    expect((await of('other')).paths).toEqual(['other/deep/deeper/a.arrow']);
+  });
+
+  it('are the corpus of a folder without another: tables before text', async () => {
+    put('tables/a.csv', 'tables/deep/b.tsv.gz', 'tables/README.txt', 'tables/.c.csv');
+    expect(await of('tables')).toEqual({
+      paths: ['tables/a.csv', 'tables/deep/b.tsv.gz'],
+      others: { '.txt': 1 },
+    });
+    put('texts/a.txt', 'texts/b.txt.zst', 'texts/c.md', 'texts/_notes.txt');
+    expect(await of('texts')).toEqual({
+      paths: ['texts/a.txt', 'texts/b.txt.zst'],
+      others: { '.md': 1 },
+    });
+  });
+
+  it('that are no files fail where they are meant, and are counted where they are not', async () => {
+    put('in/a.jsonl');
+    execFileSync('mkfifo', [join(folder, 'in/b.csv')]);
+    expect(await of('in')).toEqual({ paths: ['in/a.jsonl'], others: { '.csv': 1 } });
+    await expect(of('in/*.csv')).rejects.toThrow(/FIFO/);
+  });
+});
+
 describe('what is left out is said', () => {
   it('other formats by their endings, with a way in', async () => {
     put('a.jsonl', 'b.csv', 'c.csv', 'd.tsv.gz', 'e.txt', 'README', 'x/f.csv');
@@ -143,8 +194,7 @@ describe('what is left out is said', () => {
       'no extension': 1,
     });
     expect(lines[0]).toBe('6 files of other formats: 3 .csv, 1 .tsv.gz, 1 .txt, 1 no extension');
-    expect(lines.join('\n')).toMatch(/duckdb -c "copy \(from read_csv/);
-    expect(lines.join('\n')).toMatch(/read_text\('FOLDER\/\*\.txt'\)/);
+    expect(lines.join('\n')).toContain("to read them: a glob with their ending, 'FOLDER/**/*.csv'");
   });
 
   it('bookkeeping: names that begin with _ or . but folders of a partition', async () => {
