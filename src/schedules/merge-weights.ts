@@ -25,7 +25,7 @@ export interface MergeWeightsOptions {
   readonly nCheckpoints: number;
   /** Steps from one to the next; it changes the weights little. Default 100. */
   readonly stepsBetween?: number;
-  /** Share of the rate at the end of the decay, 0..1. Default 0; {@link EXPONENTIAL_END} of an exponential. */
+  /** Share of the rate at the end of the decay, 0..1. Default 0; 0.1 (`EXPONENTIAL_END`) of an exponential. */
   readonly end?: number;
   /** α of `inverse-sqrt`. Default 1. */
   readonly timescale?: number;
