@@ -292,9 +292,34 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
   std::unique_ptr<engine::Engine> engine_;
 };
 
+// listDevices(withMemory): what FindDevice finds, and why there is not more. Loads the backends of GPUs, a
+// tenth of a second once.
+Napi::Value ListDevices(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  return Guarded(env, [&]() -> Napi::Value {
+    const std::vector<engine::DeviceFacts> found = engine::ListDevices(info[0].ToBoolean());
+    Napi::Array devices = Napi::Array::New(env, found.size());
+    for (uint32_t index = 0; index < found.size(); ++index) {
+      const engine::DeviceFacts& facts = found[index];
+      Napi::Object device = Napi::Object::New(env);
+      device.Set("name", facts.name);
+      device.Set("description", facts.description);
+      device.Set("freeBytes", static_cast<double>(facts.free_bytes));
+      device.Set("totalBytes", static_cast<double>(facts.total_bytes));
+      device.Set("sharesMemory", facts.shares_memory);
+      devices.Set(index, device);
+    }
+    Napi::Object result = Napi::Object::New(env);
+    result.Set("devices", devices);
+    result.Set("missing", engine::MissingBackends());
+    return result;
+  });
+}
+
 }  // namespace
 
 void ExportEngine(Napi::Env env, Napi::Object exports) {
+  exports.Set("listDevices", Napi::Function::New(env, ListDevices, "listDevices"));
   exports.Set("Engine", EngineObject::Define(env));
 }
 

@@ -2,6 +2,7 @@
 
 #include <dlfcn.h>
 #include <llama.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -69,6 +70,26 @@ void NoteFailure(const fs::path& file, const std::string& reason) {
   failures += file.filename().string() + ": " + reason;
 }
 
+// What the thread's context holds on its device, for whoever reads why the process ended.
+thread_local std::string device_use;
+
+// ggml calls this and then abort(). Without it ggml forks a debugger that prints every stack, and
+// says nothing where there is none. The reason of a CUDA error is in the log; the parent of a
+// worker keeps what is written here as the worker's last words.
+void SayWhyItAborts(const char* message) {
+  std::string said = "llama.cpp ended the process: ";
+  // The place in the source last: what keeps the line may cut it.
+  if (const std::string logged = TakeLogErrors(); !logged.empty()) said += logged + "; ";
+  if (!device_use.empty()) said += device_use + "; ";
+  said += message;
+  said += "\n";
+  for (size_t written = 0; written < said.size();) {
+    const ssize_t more = write(STDERR_FILENO, said.data() + written, said.size() - written);
+    if (more <= 0) break;
+    written += static_cast<size_t>(more);
+  }
+}
+
 // What the backend says of itself on this machine: 0 = cannot run here; 1 when it does not say.
 int ScoreOf(const fs::path& file) {
   void* handle = dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL);
@@ -116,6 +137,42 @@ void* CpuFunction(const char* name) {
 
 }  // namespace
 
+namespace {
+
+// Beside the addon when installed; beside the llama library in a build tree.
+std::vector<fs::path> BackendFolders() {
+  return {FolderOf(reinterpret_cast<const void*>(&LoadBackends)),
+          FolderOf(reinterpret_cast<const void*>(&llama_backend_init))};
+}
+
+// Only where a GPU is asked for: a driver that ends the process while it is loaded takes no run on
+// the CPU along, and such a run makes no context on a GPU.
+void LoadGpuBackends() {
+  LoadBackends();
+  static std::once_flag once;
+  std::call_once(once, [] {
+    LoadBest(BackendFolders(), "cuda");
+    LoadBest(BackendFolders(), "metal");
+    TakeLogErrors();
+  });
+}
+
+// `cpu`, or the device's place among those that compute apart from the CPU: cards of their own and
+// GPUs that share its memory (DGX Spark, Jetson). Empty for what is neither.
+std::string LabelOf(ggml_backend_dev_t device, int& n_gpus) {
+  switch (ggml_backend_dev_type(device)) {
+    case GGML_BACKEND_DEVICE_TYPE_CPU:
+      return "cpu";
+    case GGML_BACKEND_DEVICE_TYPE_GPU:
+    case GGML_BACKEND_DEVICE_TYPE_IGPU:
+      return "cuda:" + std::to_string(n_gpus++);
+    default:
+      return "";
+  }
+}
+
+}  // namespace
+
 void LoadBackends() {
   static std::once_flag once;
   std::call_once(once, [] {
@@ -124,16 +181,17 @@ void LoadBackends() {
     // others use the cores too (bench/LOG.md).
     if (std::getenv("OMP_WAIT_POLICY") == nullptr) setenv("GOMP_SPINCOUNT", "1000", 0);
     llama_log_set(LogSink, nullptr);
-    // Beside the addon when installed; beside the llama library in a build tree.
-    const std::vector<fs::path> folders = {
-        FolderOf(reinterpret_cast<const void*>(&LoadBackends)),
-        FolderOf(reinterpret_cast<const void*>(&llama_backend_init))};
-    LoadBest(folders, "cuda");
-    LoadBest(folders, "metal");
-    LoadBest(folders, "cpu");
+    ggml_set_abort_callback(SayWhyItAborts);
+    // Nor does it fork one over an exception that nobody catches.
+    setenv("GGML_NO_BACKTRACE", "1", 0);
+    LoadBest(BackendFolders(), "cpu");
     llama_backend_init();
     TakeLogErrors();
   });
+}
+
+void NoteDeviceUse(std::string text) {
+  device_use = std::move(text);
 }
 
 std::string TakeLogErrors() {
@@ -148,16 +206,39 @@ std::string TakeLogErrors() {
   return joined;
 }
 
-ggml_backend_dev_t FindDevice(const std::string& name) {
-  LoadBackends();
-  std::string available;
-  int gpu_index = 0;
+std::vector<DeviceFacts> ListDevices(bool with_memory) {
+  LoadGpuBackends();
+  std::vector<DeviceFacts> devices;
+  int n_gpus = 0;
   for (size_t index = 0; index < ggml_backend_dev_count(); ++index) {
     ggml_backend_dev_t device = ggml_backend_dev_get(index);
-    const auto type = ggml_backend_dev_type(device);
-    std::string label;
-    if (type == GGML_BACKEND_DEVICE_TYPE_CPU) label = "cpu";
-    if (type == GGML_BACKEND_DEVICE_TYPE_GPU) label = "cuda:" + std::to_string(gpu_index++);
+    DeviceFacts facts;
+    facts.name = LabelOf(device, n_gpus);
+    if (facts.name.empty()) continue;
+    facts.description = ggml_backend_dev_description(device);
+    facts.shares_memory = ggml_backend_dev_type(device) != GGML_BACKEND_DEVICE_TYPE_GPU;
+    if (with_memory) ggml_backend_dev_memory(device, &facts.free_bytes, &facts.total_bytes);
+    devices.push_back(std::move(facts));
+  }
+  return devices;
+}
+
+std::string MissingBackends() {
+  LoadGpuBackends();
+  return LoadFailures();
+}
+
+ggml_backend_dev_t FindDevice(const std::string& name) {
+  if (name == "cpu") {
+    LoadBackends();
+  } else {
+    LoadGpuBackends();
+  }
+  std::string available;
+  int n_gpus = 0;
+  for (size_t index = 0; index < ggml_backend_dev_count(); ++index) {
+    ggml_backend_dev_t device = ggml_backend_dev_get(index);
+    const std::string label = LabelOf(device, n_gpus);
     if (label.empty()) continue;
     if (label == name) return device;
     available += (available.empty() ? "" : ", ") + label;
@@ -167,6 +248,18 @@ ggml_backend_dev_t FindDevice(const std::string& name) {
   // is missed.
   if (!LoadFailures().empty()) available += " (" + LoadFailures() + ")";
   throw CodedError("ENGINE_DEVICE_MISSING", {{"device", name}, {"available", available}});
+}
+
+bool IsCpu(ggml_backend_dev_t device) {
+  return ggml_backend_dev_type(device) == GGML_BACKEND_DEVICE_TYPE_CPU;
+}
+
+std::string FreeMemory(ggml_backend_dev_t device) {
+  size_t free_bytes = 0;
+  size_t total_bytes = 0;
+  ggml_backend_dev_memory(device, &free_bytes, &total_bytes);
+  return std::to_string(free_bytes >> 20) + " of " + std::to_string(total_bytes >> 20) +
+         " MiB are free";
 }
 
 ggml_threadpool* NewThreadPool(int n_threads) {

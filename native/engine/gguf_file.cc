@@ -125,6 +125,9 @@ void ReadTensors(const gguf_context* gguf, ModelFile& model) {
     group.parameters += parameters;
     group.bytes += gguf_get_tensor_size(gguf, index);
     model.n_params += parameters;
+    if (std::strcmp(gguf_get_tensor_name(gguf, index), "token_embd.weight") == 0) {
+      model.embedding_type = gguf_get_tensor_type(gguf, index);
+    }
   }
   for (auto& [type, group] : groups) model.groups.push_back(group);
   std::stable_sort(model.groups.begin(), model.groups.end(),

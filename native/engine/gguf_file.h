@@ -43,8 +43,9 @@ struct ModelFile {
   int64_t n_head_kv = 0;
   int64_t n_ff = 0;
   int64_t head_dim = 0;
-  std::string quantisation;  // the type that most parameters have, upper case
-  std::string tokenizer;     // tokenizer.ggml.model
+  std::string quantisation;     // the type that most parameters have, upper case
+  int32_t embedding_type = -1;  // ggml_type of token_embd.weight
+  std::string tokenizer;        // tokenizer.ggml.model
   std::string pre_tokenizer;
   std::optional<std::string> chat_template;
   std::string bos_token;

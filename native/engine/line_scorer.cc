@@ -139,7 +139,7 @@ void LineScorer::ReadFile(const std::string& path) {
 
 void LineScorer::LoadModel(const LineScorerOptions& options) {
   ggml_backend_dev_t device = FindDevice(options.device);
-  const bool on_cpu = ggml_backend_dev_type(device) == GGML_BACKEND_DEVICE_TYPE_CPU;
+  const bool on_cpu = IsCpu(device);
   device_name_ = ggml_backend_dev_description(device);
   llama_model_params params = llama_model_default_params();
   ggml_backend_dev_t devices[] = {on_cpu ? nullptr : device, nullptr};

@@ -49,6 +49,20 @@ void Expect(bool holds, const char* option, const std::string& expected, int64_t
       {{"option", option}, {"expected", expected}, {"received", std::to_string(received)}});
 }
 
+// Whether the device looks embeddings up itself. llama.cpp leaves the table on the host, where one
+// thread copies rows: with the upload of what it copied that was a quarter of a prompt's time
+// (bench/gpu.md). A table of a type without a kernel would be carried to the host for every step.
+bool LooksUpRows(ggml_backend_dev_t device, const ModelFile& file) {
+  if (file.embedding_type < 0) return false;
+  const std::unique_ptr<ggml_context, void (*)(ggml_context*)> context(
+      ggml_init({.mem_size = 8 * ggml_tensor_overhead(), .mem_buffer = nullptr, .no_alloc = true}),
+      ggml_free);
+  ggml_tensor* table = ggml_new_tensor_2d(
+      context.get(), static_cast<ggml_type>(file.embedding_type), file.n_embd, file.n_vocab);
+  ggml_tensor* ids = ggml_new_tensor_1d(context.get(), GGML_TYPE_I32, kPrefillWidth);
+  return ggml_backend_dev_supports_op(device, ggml_get_rows(context.get(), table, ids));
+}
+
 uint64_t FreeBytes(ggml_backend_dev_t device, bool on_cpu) {
   if (on_cpu) {
     return static_cast<uint64_t>(sysconf(_SC_PHYS_PAGES)) *
@@ -91,7 +105,7 @@ SlotContext::~SlotContext() {
 
 void SlotContext::LoadModel(const EngineOptions& options) {
   ggml_backend_dev_t device = FindDevice(options.device);
-  on_cpu_ = ggml_backend_dev_type(device) == GGML_BACKEND_DEVICE_TYPE_CPU;
+  on_cpu_ = IsCpu(device);
   device_name_ = ggml_backend_dev_description(device);
 
   llama_model_params params = llama_model_default_params();
@@ -100,6 +114,9 @@ void SlotContext::LoadModel(const EngineOptions& options) {
   params.n_gpu_layers = on_cpu_ ? 0 : INT_MAX;
   params.split_mode = LLAMA_SPLIT_MODE_NONE;
   params.main_gpu = 0;
+  const llama_model_tensor_buft_override table_on_device[] = {
+      {"^token_embd\\.weight$", ggml_backend_dev_buffer_type(device)}, {nullptr, nullptr}};
+  if (!on_cpu_ && LooksUpRows(device, file_)) params.tensor_buft_overrides = table_on_device;
   TakeLogErrors();
   try {
     model_.reset(llama_model_load_from_file(options.model_path.c_str(), params));
@@ -109,8 +126,12 @@ void SlotContext::LoadModel(const EngineOptions& options) {
   }
   if (!model_) {
     const std::string reason = TakeLogErrors();
-    const bool memory = reason.find("alloc") != std::string::npos;
-    throw CodedError(memory ? "ENGINE_OUT_OF_MEMORY" : "ENGINE_MODEL_INVALID",
+    if (reason.find("alloc") != std::string::npos) {
+      throw CodedError("ENGINE_OUT_OF_MEMORY", {{"file", options.model_path},
+                                                {"device", options.device},
+                                                {"reason", reason + "; " + FreeMemory(device)}});
+    }
+    throw CodedError("ENGINE_MODEL_INVALID",
                      {{"file", options.model_path},
                       {"device", options.device},
                       {"reason", reason.empty() ? "llama.cpp could not load it" : reason}});
@@ -155,16 +176,24 @@ void SlotContext::MakeContext(const EngineOptions& options) {
   const uint64_t kv_bytes =
       uint64_t(n_sequences_) * padded * file_.n_layer * 2 *
       ggml_row_size(KvType(options.kv_type), file_.n_head_kv * file_.head_dim);
-  const uint64_t available = FreeBytes(FindDevice(options.device), on_cpu_);
+  ggml_backend_dev_t device = FindDevice(options.device);
+  const uint64_t available = FreeBytes(device, on_cpu_);
+  const std::string cache = "a cache of " + std::to_string(kv_bytes >> 20) + " MiB for " +
+                            std::to_string(n_slots_) + " slots of " + std::to_string(padded) +
+                            " tokens";
+  const uint64_t fitting = available / std::max<uint64_t>(1, kv_bytes / n_sequences_);
+  const std::string advice =
+      fitting > 0 ? "fewer slots take less (--slots): at most " +
+                        std::to_string(std::min<uint64_t>(fitting, n_slots_)) + " fit"
+                  : "not even one slot fits";
   if (kv_bytes > available) {
     throw CodedError(
         "ENGINE_OUT_OF_MEMORY",
         {{"file", options.model_path},
          {"device", options.device},
-         {"reason", "a cache of " + std::to_string(kv_bytes >> 20) + " MiB for " +
-                        std::to_string(n_slots_) + " slots of " + std::to_string(padded) +
-                        " tokens, " + std::to_string(available >> 20) + " MiB available"}});
+         {"reason", cache + ", " + std::to_string(available >> 20) + " MiB available; " + advice}});
   }
+  if (!on_cpu_) NoteDeviceUse(options.device + ": " + cache + ", " + FreeMemory(device));
 
   llama_context_params params = llama_context_default_params();
   params.n_ctx = static_cast<uint32_t>(n_sequences_) * static_cast<uint32_t>(padded);
@@ -186,9 +215,13 @@ void SlotContext::MakeContext(const EngineOptions& options) {
   TakeLogErrors();
   context_.reset(llama_init_from_model(model_.get(), params));
   if (!context_) {
-    throw CodedError(
-        "ENGINE_OUT_OF_MEMORY",
-        {{"file", options.model_path}, {"device", options.device}, {"reason", TakeLogErrors()}});
+    const std::string logged = TakeLogErrors();
+    throw CodedError("ENGINE_OUT_OF_MEMORY",
+                     {{"file", options.model_path},
+                      {"device", options.device},
+                      {"reason", (logged.empty() ? "llama.cpp makes no context" : logged) + "; " +
+                                     cache + ", " + std::to_string(available >> 20) +
+                                     " MiB available; fewer slots take less (--slots)"}});
   }
   if (on_cpu_) {
     pool_.reset(NewThreadPool(options.n_threads));
@@ -348,7 +381,9 @@ void SlotContext::StepSpan(Phase phase, int32_t first, int32_t last,
   const int32_t code = llama_decode(context_.get(), batch);
   CountProgress();
   if (code != 0) Fail(code);
-  llama_synchronize(context_.get());
+  // A step that nothing is read of goes on while the next one is made ready.
+  const bool is_read = std::find(outputs_.begin(), outputs_.end(), 1) != outputs_.end();
+  if (on_cpu_ || is_read) llama_synchronize(context_.get());
   const int64_t computed = NowNs();
 
   counters_.decode_calls += 1;

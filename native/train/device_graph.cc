@@ -63,7 +63,7 @@ void DeviceGraph::Build(const Form& form) {
   inputs_.reset();
   layers_.clear();
   form_ = form;
-  inputs_ = std::make_unique<DeviceInputs>(shape_, sizes_, form, device_.backend);
+  inputs_ = std::make_unique<DeviceInputs>(shape_, sizes_, form, device_);
   plan_ = std::make_unique<DevicePlan>(device_, NodeBound());
   context_ = plan_->context();
   mask_ = Mask();

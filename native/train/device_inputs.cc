@@ -75,7 +75,7 @@ void Scatter::Upload(std::span<const int32_t> destinations) {
 }
 
 DeviceInputs::DeviceInputs(const Shape& shape, const GraphSizes& sizes, const Form& form,
-                           ggml_backend_t backend)
+                           const Device& device)
     : sizes_(sizes), form_(form), tensors_(kFixed) {
   const int64_t n_tokens = sizes.tokens();
   const bool bags = form.bag_entries > 0;
@@ -100,7 +100,7 @@ DeviceInputs::DeviceInputs(const Shape& shape, const GraphSizes& sizes, const Fo
   to_positions = Scatter(&tensors_, sizes.max_targets, n_tokens);
   losses = floats(1, sizes.max_targets);
   logits = form.logits ? floats(shape.n_out(), sizes.max_targets) : nullptr;
-  tensors_.Allocate(backend);
+  tensors_.Allocate(device);
 
   std::vector<int32_t> within(static_cast<size_t>(n_tokens));
   for (size_t token = 0; token < within.size(); ++token) {

@@ -60,8 +60,7 @@ struct Form {
 };
 
 struct DeviceInputs {
-  DeviceInputs(const Shape& shape, const GraphSizes& sizes, const Form& form,
-               ggml_backend_t backend);
+  DeviceInputs(const Shape& shape, const GraphSizes& sizes, const Form& form, const Device& device);
 
   void Upload(const Feed& feed);
   void Download(Feed* feed) const;

@@ -25,7 +25,7 @@ DeviceOptimiser::DeviceOptimiser(const std::vector<TensorSpec>& tensors, const F
       norms_(fixed_.New(GGML_TYPE_F32, 7)),
       norm_plan_(device, static_cast<size_t>(Slices(arrays.gradients)) * 8),
       update_plan_(device, tensors.size() * 8) {
-  fixed_.Allocate(device.backend);
+  fixed_.Allocate(device);
   BuildNorm(arrays.gradients);
   BuildUpdate(tensors, arrays);
 }

@@ -1,8 +1,18 @@
 #include "train/device_plan.h"
 
+#include "engine/backend.h"
 #include "error.h"
 
 namespace gristmill::train {
+
+void ThrowOutOfMemory(const Device& device, const std::string& what) {
+  std::string reason = what;
+  if (const std::string logged = engine::TakeLogErrors(); !logged.empty()) reason += ": " + logged;
+  ggml_backend_dev_t place = ggml_backend_get_device(device.backend);
+  reason += "; " + engine::FreeMemory(place) + " on " + device.name +
+            "; fewer sequences at a time (nSeq) or a shorter context (nCtx) take less";
+  throw CodedError("TRAIN_OUT_OF_MEMORY", {{"what", reason}});
+}
 
 DevicePlan::DevicePlan(const Device& device, size_t nodes)
     : device_(device), context_(nullptr, ggml_free), allocator_(nullptr, ggml_gallocr_free) {
@@ -23,14 +33,16 @@ void DevicePlan::Allocate() {
   }
   allocator_.reset(ggml_gallocr_new(ggml_backend_get_default_buffer_type(device_.backend)));
   if (!ggml_gallocr_alloc_graph(allocator_.get(), graph_)) {
-    throw CodedError("TRAIN_OUT_OF_MEMORY", {{"what", "the activations of the training graph"}});
+    ThrowOutOfMemory(device_, "the activations of the training graph");
   }
 }
 
 void DevicePlan::Run() const {
   if (ggml_backend_graph_compute(device_.backend, graph_) == GGML_STATUS_SUCCESS) return;
+  const std::string logged = engine::TakeLogErrors();
   throw CodedError("NATIVE_FAILED",
-                   {{"operation", "training step"}, {"reason", "ggml refused the graph"}});
+                   {{"operation", "training step"},
+                    {"reason", logged.empty() ? "ggml refused the graph" : logged}});
 }
 
 DeviceTensors::DeviceTensors(size_t count)
@@ -44,11 +56,9 @@ ggml_tensor* DeviceTensors::New(ggml_type type, int64_t ne0, int64_t ne1, int64_
   return ggml_new_tensor_4d(context_.get(), type, ne0, ne1, ne2, ne3);
 }
 
-void DeviceTensors::Allocate(ggml_backend_t backend) {
-  buffer_.reset(ggml_backend_alloc_ctx_tensors(context_.get(), backend));
-  if (!buffer_) {
-    throw CodedError("TRAIN_OUT_OF_MEMORY", {{"what", "the inputs of the training graph"}});
-  }
+void DeviceTensors::Allocate(const Device& device) {
+  buffer_.reset(ggml_backend_alloc_ctx_tensors(context_.get(), device.backend));
+  if (!buffer_) ThrowOutOfMemory(device, "the inputs of the training graph");
 }
 
 }  // namespace gristmill::train

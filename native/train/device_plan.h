@@ -19,6 +19,9 @@ struct Device {
   std::string name;
 };
 
+// TRAIN_OUT_OF_MEMORY with what was asked of the device, in ggml's words, and what it has left.
+[[noreturn]] void ThrowOutOfMemory(const Device& device, const std::string& what);
+
 class DevicePlan {
  public:
   // `nodes` bounds the nodes, views included.
@@ -45,7 +48,7 @@ class DeviceTensors {
   explicit DeviceTensors(size_t count);
 
   ggml_tensor* New(ggml_type type, int64_t ne0, int64_t ne1 = 1, int64_t ne2 = 1, int64_t ne3 = 1);
-  void Allocate(ggml_backend_t backend);
+  void Allocate(const Device& device);
   size_t buffer_bytes() const { return ggml_backend_buffer_get_size(buffer_.get()); }
 
  private:

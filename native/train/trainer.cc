@@ -88,7 +88,12 @@ Trainer::Trainer(const TrainerOptions& options)
     *tensor = ggml_new_tensor_1d(context_.get(), GGML_TYPE_F32, flat_size_);
   }
   buffer_.reset(ggml_backend_alloc_ctx_tensors(context_.get(), backend_.get()));
-  if (!buffer_) throw CodedError("TRAIN_OUT_OF_MEMORY", {{"what", "the weights"}});
+  if (!buffer_) {
+    ThrowOutOfMemory(
+        Device{backend_.get(), options_.device},
+        "weights, gradients and moments (" +
+            std::to_string(4 * sizeof(float) * static_cast<uint64_t>(flat_size_) >> 20) + " MiB)");
+  }
   ggml_backend_buffer_clear(buffer_.get(), 0);
   std::vector<float> initial(static_cast<size_t>(flat_size_));
   Initialise(tensors_, options_.seed, initial.data());
@@ -103,10 +108,17 @@ Trainer::Trainer(const TrainerOptions& options)
 
 void Trainer::OpenBackend() {
   ggml_backend_dev_t device = engine::FindDevice(options_.device);
-  const bool is_cpu = ggml_backend_dev_type(device) == GGML_BACKEND_DEVICE_TYPE_CPU;
+  const bool is_cpu = engine::IsCpu(device);
   if (!is_cpu) options_.stock_operators = true;
   backend_.reset(ggml_backend_dev_init(device, nullptr));
-  if (!backend_) throw CodedError("TRAIN_OUT_OF_MEMORY", {{"what", "the backend"}});
+  if (!backend_) {
+    throw CodedError("TRAIN_OUT_OF_MEMORY", {{"what", "a context on " + options_.device + ": " +
+                                                          engine::TakeLogErrors()}});
+  }
+  if (!is_cpu) {
+    engine::NoteDeviceUse("a trainer on " + options_.device + ", opened when " +
+                          engine::FreeMemory(device));
+  }
   if (!is_cpu) return;
   using SetThreads = void (*)(ggml_backend_t, int);
   using SetPool = void (*)(ggml_backend_t, ggml_threadpool*);
