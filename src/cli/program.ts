@@ -39,6 +39,7 @@ const GROUPS: Readonly<Record<string, Readonly<Record<string, () => Promise<Comm
     continue: async () => (await import('./commands/continue.ts')).continueCommand(),
   },
   'Setting up:': {
+    devices: async () => (await import('./commands/devices.ts')).devicesCommand(),
     completion: async () => (await import('./commands/completion.ts')).completionCommand(),
     'build-native': async () => (await import('./commands/build-native.ts')).buildNativeCommand(),
   },

@@ -28,6 +28,25 @@ export interface NativeEngineOptions {
   readonly kvType?: 'f16' | 'f32' | 'bf16' | 'q8_0';
 }
 
+/** A device. Bytes are 0 where they were not asked for. */
+export interface DeviceInfo {
+  /** `cpu` or `cuda:<index>`, as `--device` takes it. */
+  readonly name: string;
+  /** Model of the processor or the card. */
+  readonly description: string;
+  readonly freeBytes: number;
+  readonly totalBytes: number;
+  /** Its memory is the CPU's. */
+  readonly sharesMemory: boolean;
+}
+
+/** What there is. */
+export interface DeviceList {
+  readonly devices: readonly DeviceInfo[];
+  /** Why a backend that lies beside the addon is not there, in the loader's words; empty where all are. */
+  readonly missing: string;
+}
+
 /** What every asynchronous call takes besides its request. */
 export interface EngineCallOptions {
   /** Ends the call between two compute steps (on the CPU within one) with ABORTED; the engine stays usable. */

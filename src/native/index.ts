@@ -9,6 +9,7 @@ import { createRequire } from 'node:module';
 import { GristmillError } from '../errors.ts';
 import { addonFile } from '../paths.ts';
 import {
+  type DeviceList,
   type EngineAddon,
   type NativeEngine,
   type NativeEngineOptions,
@@ -88,6 +89,8 @@ export interface NativeModels {
 export interface NativeEngines {
   /** @throws ENGINE_* when the model or the device does not serve */
   openEngine(options: NativeEngineOptions): Promise<NativeEngine>;
+  /** Loads the backends of GPUs. @param withMemory ask for bytes, which makes a context on every GPU */
+  listDevices(withMemory: boolean): DeviceList;
 }
 
 /** Opening models that score lines or documents; their own face is src/native/lines.ts. */

@@ -13,6 +13,7 @@ import {
   batchRows,
   defaultSizes,
   defaultSlots,
+  promptSlots,
   SCORING_BATCH_BYTES,
   SCORING_BATCH_ROWS,
 } from './devices.ts';
@@ -235,9 +236,12 @@ export async function openCore(
     stage: StageName,
     modelPath: string,
     nCtxSlot: number,
+    onlyPrompts = false,
   ): Promise<RefinerEngine> => {
     const sizes = defaultSizes(device, options.threads);
-    const nSlots = options.slots ?? defaultSlots(device, nCtxSlot);
+    const wanted = options.slots ?? defaultSlots(device, nCtxSlot);
+    // The cache of slots that nothing is written to would take seven eighths of a GPU's.
+    const nSlots = onlyPrompts ? Math.min(wanted, promptSlots(sizes)) : wanted;
     const settings = { ...sizes, nSlots, modelPath, device, nCtxSlot };
     const { openLocalEngine } = await import('./engine.ts');
     const engine = await openLocalEngine(settings);
@@ -272,7 +276,8 @@ export async function openCore(
     const { profile } = document;
     const { maxPromptTokens, maxNewTokens } = profile.document!;
     const answer = mode === 'generate' ? Math.min(maxNewTokens, 48) : 16;
-    const engine = await open('document', document.model.path, maxPromptTokens + answer);
+    const nCtxSlot = maxPromptTokens + answer;
+    const engine = await open('document', document.model.path, nCtxSlot, mode === 'score');
     const { documentStage } = await import('./document-stage.ts');
     return documentStage({ engine, profile, mode, threshold: threshold ?? 0.5 });
   };

@@ -47,6 +47,14 @@ export function defaultSizes(device: string, threads?: number): EngineSizes {
   return { nThreads: threads ?? 1, nSlots: 256, nUbatch: 4096 };
 }
 
+/** Tokens that a prompt advances by in a step of several (kPrefillWidth of native/engine/slots.cc). */
+const PROMPT_STEP_TOKENS = 128;
+
+/** Slots that an engine uses which only reads prompts: those that share a step. */
+export function promptSlots({ nUbatch }: Pick<EngineSizes, 'nUbatch'>): number {
+  return Math.max(1, Math.floor(nUbatch / PROMPT_STEP_TOKENS));
+}
+
 /** Contexts up to this many tokens get all the slots of their device. */
 const FULL_SLOTS_CONTEXT = 4096;
 /** Tokens of a slot that the default number of slots is made for. */
@@ -64,4 +72,22 @@ export function defaultSlots(device: string, contextTokens: number): number {
   if (contextTokens <= FULL_SLOTS_CONTEXT) return nSlots;
   const affordable = Math.floor((nSlots * SLOT_TOKENS) / contextTokens);
   return Math.max(leastSlots(device), affordable);
+}
+
+/** What a person should know of the models on a device. CUDA multiplies weights of F16 in that type; those of BF16 give 32-bit floats. */
+export function precisionNotices(
+  device: string,
+  models: readonly {
+    readonly device: string;
+    readonly name?: string;
+    readonly quantisation?: string;
+  }[],
+): string[] {
+  if (device === 'cpu') return [];
+  return models
+    .filter(({ quantisation }) => quantisation === 'F16')
+    .map(
+      ({ name }) =>
+        `model ${name ?? '?'} has weights of type F16: a GPU adds products up in 16 bits and gives logits of 11 bits; in BF16 it does not`,
+    );
 }

@@ -31,7 +31,7 @@ import {
   openSlabs,
   type ResolvedRefiner,
 } from './core.ts';
-import { parseDevices } from './devices.ts';
+import { parseDevices, precisionNotices } from './devices.ts';
 import { pulledFrom } from './input-waits.ts';
 import type { JudgedBatch } from './judged-batch.ts';
 import type { Ledger } from './ledger.ts';
@@ -92,6 +92,14 @@ type LaneItem<Batch> =
     }
   | { readonly kind: 'end'; readonly unit: CorpusUnit }
   | { readonly kind: 'failed'; readonly unit: CorpusUnit; readonly error: unknown };
+
+/** A device with its models, ready to read. */
+interface Lane {
+  readonly device: string;
+  readonly slabs: SlabPool;
+  readonly core: OpenCore;
+  dispose(): Promise<void>;
+}
 
 /** One run over the units that its ledger does not hold yet. */
 export class Run {
@@ -222,7 +230,16 @@ export class Run {
     const queue = queueOf(left, this.#place, this.#plan, this.#ledger, (unit) =>
       this.#noteOthers(unit),
     );
-    const failures = await Promise.allSettled(lanes.map((device) => this.#runLane(device, queue)));
+    // All are open before the first reads: a device that is not there, or is full, is no news after a day on the other.
+    const opened = await Promise.allSettled(lanes.map((device) => this.#openLane(device)));
+    const open = opened.filter((lane) => lane.status === 'fulfilled').map(({ value }) => value);
+    const failed = opened.find((lane) => lane.status === 'rejected');
+    if (failed) {
+      await Promise.all(open.map((lane) => lane.dispose()));
+      throw failed.reason;
+    }
+    this.#place.onRunning();
+    const failures = await Promise.allSettled(open.map((lane) => this.#runLane(lane, queue)));
     for (const failure of failures) if (failure.status === 'rejected') throw failure.reason;
   }
 
@@ -236,15 +253,26 @@ export class Run {
     this.#place.feed?.onCommitted(record, false);
   }
 
-  async #runLane(device: string, queue: UnitQueue): Promise<void> {
-    const { workers } = this.#options;
+  async #openLane(device: string): Promise<Lane> {
+    const { workers, onNotice } = this.#options;
     const slabs = openSlabs(this.#options);
     const pool = openExecution(this.#resolved, slabs, workers);
-    let core: OpenCore | undefined;
     try {
-      const opened = await this.#open(device, pool);
-      core = opened;
-      this.#place.onRunning();
+      const core = await this.#open(device, pool);
+      for (const line of precisionNotices(device, core.infos)) onNotice?.(line);
+      const dispose = async (): Promise<void> => {
+        await core.dispose();
+        await pool.destroy();
+      };
+      return { device, slabs, core, dispose };
+    } catch (error) {
+      await pool.destroy();
+      throw error;
+    }
+  }
+
+  async #runLane({ device, slabs, core: opened, dispose }: Lane, queue: UnitQueue): Promise<void> {
+    try {
       const batches = this.#read(queue, slabs, device);
       const judged = mapOrdered(batches, IN_FLIGHT, (item) =>
         attempt(item, (input) =>
@@ -272,8 +300,7 @@ export class Run {
       );
       await this.#write(executed);
     } finally {
-      await core?.dispose();
-      await pool.destroy();
+      await dispose();
     }
   }
 

@@ -76,10 +76,15 @@ interface Item<Beside> {
 export async function openRefiner(asked: OpenRefinerOptions = {}): Promise<Refiner> {
   checkOptions('openRefiner', asked, OPEN_REFINER_TABLE);
   const options = given(asked);
+  const devices = parseDevices(options.device ?? 'cpu');
+  if (devices.length > 1) {
+    const expected = 'one device; a refiner on each of several is opened by a call of its own';
+    refuseOption('device', expected, options.device);
+  }
   const resolved = await resolveRefiner(options);
   const slabs = openSlabs({ ...options, ownBufferAfterMs: OWN_BUFFER_AFTER_MS });
   const pool = openExecution(resolved, slabs, options.workers);
-  const device = parseDevices(options.device ?? 'cpu')[0]!;
+  const device = devices[0]!;
   const core = await openCore(resolved, options, device, pool).catch(async (error: unknown) => {
     await pool.destroy();
     throw error;

@@ -98,8 +98,12 @@ export async function runHere(
     const summary = summarise([], plan, out, started, emptyTally(plan));
     return { ...summary, thresholds, plan: planOverview(plan) };
   }
+  const gpus = reuse ? '' : await modelsOf(options.device);
+  const known = identityOf(options, resolved, plan, output, thresholds);
   const own = {
-    ...identityOf(options, resolved, plan, output, thresholds),
+    ...known,
+    // Those who share a run may have cards of several models.
+    ...(gpus !== '' && !isShared && { options: { ...known.options, deviceModel: gpus } }),
     ...(keeper && { scores: keeper.layout }),
   };
   const identity = reuse?.identity(own) ?? own;
@@ -131,6 +135,19 @@ export async function runHere(
     await ledger.close();
     await reused?.dispose();
   }
+}
+
+/**
+ * Models of the GPUs, which may round logits differently; empty for the CPU. What is not there ends a run before it has
+ * written anything.
+ *
+ * @throws ENGINE_DEVICE_MISSING
+ */
+async function modelsOf(device = 'cpu'): Promise<string> {
+  const names = parseDevices(device);
+  if (names.every((name) => name === 'cpu')) return '';
+  const { requireDevices } = await import('../native/devices.ts');
+  return [...new Set(requireDevices(names).map(({ description }) => description))].join(', ');
 }
 
 /** One that is handed its units has been submitted by somebody who began the run. */

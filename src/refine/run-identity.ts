@@ -37,6 +37,7 @@ export interface RunIdentity {
 
 /** Model paths may move; what they hold may not. Thresholds follow from what is compared. */
 const IGNORED = /^(?:models\.\w+\.path|thresholds\.\w+)$/;
+const DEVICE_MODEL = 'options.deviceModel';
 const MAX_NAMED = 8;
 
 /** Names every difference as `path: old -> new`; empty when the runs are the same. */
@@ -48,6 +49,8 @@ export function compareIdentity(before: Partial<RunIdentity>, now: Partial<RunId
   );
   const changes = paths
     .filter((path) => old.get(path) !== fresh.get(path))
+    // Those who share a run do not say on which cards; nor did earlier versions.
+    .filter((path) => path !== DEVICE_MODEL || (old.has(path) && fresh.has(path)))
     .map((path) => `${path}: ${old.get(path) ?? 'absent'} -> ${fresh.get(path) ?? 'absent'}`);
   if (changes.length <= MAX_NAMED) return changes;
   return [...changes.slice(0, MAX_NAMED), `and ${changes.length - MAX_NAMED} more`];

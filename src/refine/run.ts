@@ -118,7 +118,9 @@ export async function inWorker(
       onNotice?.(`the worker on ${device} died (${exit}) and was started again`);
     },
     // The plan has read of a stream already, while nothing is written before the models are there.
-    onlyDeath: (death) => (readsStream || (isStream && !death.isAtStart) ? streamCut(death) : null),
+    onlyDeath: (death) =>
+      outOfMemory(death, device) ??
+      (readsStream || (isStream && !death.isAtStart) ? streamCut(death) : null),
     device,
     watchdogMs: watchdog * 1000,
     stop,
@@ -126,6 +128,17 @@ export async function inWorker(
   });
   feed?.attach(note);
   return (await result) as RunSummary;
+}
+
+/**
+ * llama.cpp ends its process where a GPU has no room left for what a step takes. A worker that comes after it would have as
+ * little, and no document is at fault.
+ */
+function outOfMemory({ lastWords }: Death, device: string): GristmillError | null {
+  const said = /llama\.cpp ended the process: (.*out of memory.*)/.exec(lastWords)?.[1];
+  if (device === 'cpu' || said === undefined) return null;
+  const reason = `${said}; fewer slots take less (--slots)`;
+  return new GristmillError('ENGINE_OUT_OF_MEMORY', { file: 'of the run', device, reason });
 }
 
 /** What was written to a stream cannot be taken back, nor can what was read from one be read again. */

@@ -18,6 +18,7 @@ import { openAnswerSink, openSink } from '../corpus/sink.ts';
 import type { CorpusColumn, CorpusPlan, CorpusUnit, UnitBatch } from '../corpus/types.ts';
 import { openUnit } from '../corpus/unit.ts';
 import { anyOf, GristmillError, isGristmillError } from '../errors.ts';
+import { refuseOption } from '../options.ts';
 import { ActivityTeller, committedWork } from './activity.ts';
 import { batchBounds, openCore, openExecution, openSlabs, type ResolvedRefiner } from './core.ts';
 import { parseDevices } from './devices.ts';
@@ -67,7 +68,11 @@ export async function streamRun(
   });
   const slabs = openSlabs(options);
   const pool = openExecution(resolved, slabs, options.workers);
-  const device = parseDevices(options.device ?? 'cpu')[0]!;
+  const devices = parseDevices(options.device ?? 'cpu');
+  if (devices.length > 1) {
+    refuseOption('device', 'one device, as a stream is written in order', options.device);
+  }
+  const device = devices[0]!;
   const settings = {
     keepOriginal: options.keepOriginal ?? false,
     droppedText: false,

@@ -55,4 +55,7 @@ export const optimizerSchema = z
   .prefault({});
 
 /** `cpu` or `cuda:<index>`. */
-export const deviceSchema = z.string().regex(/^(cpu|cuda:\d+)$/);
+export const deviceSchema = z
+  .string()
+  .regex(/^(cpu|cuda(:\d+)?)$/)
+  .transform((device) => (device === 'cuda' ? 'cuda:0' : device));

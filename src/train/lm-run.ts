@@ -10,6 +10,7 @@ import { writeDurably } from '../durable-files.ts';
 import { GristmillError } from '../errors.ts';
 import { inspectModel } from '../model/inspect.ts';
 import { isTokenizer, trainTokenizer } from '../model/tokenizer-training.ts';
+import { requireDevices } from '../native/devices.ts';
 import { native } from '../native/index.ts';
 import { loadProfile } from '../refine/find-profile.ts';
 import { hashOf } from '../same-run.ts';
@@ -33,7 +34,8 @@ export async function runLmTraining(
   config: LmTrainConfig,
   hooks: TrainHooks,
 ): Promise<TrainSummary> {
-  const { model, tokenizer: given } = config;
+  const { model, tokenizer: given, device = 'cpu' } = config;
+  requireDevices([device]);
   if ('from' in model) {
     await checkVocabulary(model.from, given && 'path' in given ? given.path : model.from);
   }

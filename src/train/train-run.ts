@@ -18,7 +18,8 @@ const HOOKS_TABLE: OptionTable<TrainHooks> = {
 /**
  * Trains a model; the same call again resumes, or reports what is finished.
  *
- * @throws TRAIN_CONFIG_INVALID, TRAIN_RUN_CHANGED, TRAIN_DATA_TOO_SMALL, TRAIN_GOLD_INVALID, TRAIN_NON_FINITE, CORPUS_*, ENGINE_MODEL_*
+ * @throws TRAIN_CONFIG_INVALID, TRAIN_RUN_CHANGED, TRAIN_DATA_TOO_SMALL, TRAIN_GOLD_INVALID, TRAIN_NON_FINITE, CORPUS_*, ENGINE_MODEL_*,
+ *   ENGINE_DEVICE_MISSING before anything is written
  */
 export async function trainModel(
   input: TrainConfigInput,

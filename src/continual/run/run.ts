@@ -14,8 +14,10 @@
  */
 import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { parseDevices } from '../../device-names.ts';
 import { readLedgerJson, writeDurably } from '../../durable-files.ts';
 import { GristmillError } from '../../errors.ts';
+import { requireDevices } from '../../native/devices.ts';
 import { abortSignal, callback, checkOptions, name, type OptionTable } from '../../options.ts';
 import { changedKeys, hashOf } from '../../same-run.ts';
 import {
@@ -101,6 +103,8 @@ export async function runPlan(config: PlanConfig, options: RunPlanOptions): Prom
   checkOptions<RunPlanOptions>('runPlan', options, OPTION_TABLE, ['out']);
   const { out, signal } = options;
   const needed = neededOf(config, options.file ?? 'the plan');
+  // Before anything is tokenized, and before the folder is this plan's.
+  requireDevices(parseDevices(config.device ?? 'cpu'));
   if (config.model && 'from' in config.model && typeof needed.tokenizer === 'string') {
     await checkVocabulary(config.model.from, needed.tokenizer);
   }

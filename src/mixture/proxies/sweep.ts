@@ -9,6 +9,7 @@
 import { availableParallelism } from 'node:os';
 import { parseDevices } from '../../device-names.ts';
 import { GristmillError } from '../../errors.ts';
+import { requireDevices } from '../../native/devices.ts';
 import {
   abortSignal,
   anObject,
@@ -143,6 +144,7 @@ export async function trainProxies(options: TrainProxiesOptions): Promise<SweepS
     name: workerName(worker),
     units: share.map(({ id }) => id),
   };
+  requireDevices(devices);
   const ledger = await SweepLedger.open(out, identity, plan, { ...options, member });
   try {
     for (const row of share) checkSame(ledger, row, out);
