@@ -234,7 +234,7 @@ function compileAll(env) {
 function tryWithoutDriver() {
   const stage = mkdtempSync(join(tmpdir(), 'gristmill-cuda-'));
   try {
-    for (const name of ['dist', 'models', 'package.json'])
+    for (const name of ['dist', 'models', 'package.json', 'native/vendor/pins.json'])
       cpSync(join(root, name), join(stage, name), { recursive: true });
     symlinkSync(join(root, 'node_modules'), join(stage, 'node_modules'));
     mkdirSync(join(stage, 'build'));
