@@ -2,6 +2,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { expect } from 'vitest';
 import {
   RANDOM_MODEL_PRESETS,
   type RandomModelShape,
@@ -25,6 +26,15 @@ export async function tinyModel(
 
 /** `GRISTMILL_TEST_DEVICE=cuda:0` runs the tests on a GPU; identity of bits is promised for CPUs only. */
 const device = process.env['GRISTMILL_TEST_DEVICE'] ?? 'cpu';
+
+/** Elsewhere a document's logits depend on the shape of its batch: a few thousandths, as they are sums of 16-bit products. */
+export const isOnCpu = device === 'cpu';
+
+/** Holds logits against those of another batch: to the bit on the CPU. */
+export function expectLogit(received: number, expected: number): void {
+  if (isOnCpu) expect(received).toBe(expected);
+  else expect(Math.abs(received - expected)).toBeLessThan(0.05);
+}
 
 /** Opens with one thread: spinning compute threads on a shared machine would be timed, not tested. */
 export function open(

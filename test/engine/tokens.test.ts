@@ -5,6 +5,7 @@ import {
   decode,
   documents,
   encode,
+  isOnCpu,
   lineFormat,
   llamaFrame,
   open,
@@ -117,7 +118,7 @@ describe('truncation', () => {
       ...request,
       frame: { ...llamaFrame, maxTokens: 300 },
     });
-    expect(logitDiff[0]).toBeCloseTo(logitDiff[1]!, 4);
+    expect(logitDiff[0]).toBeCloseTo(logitDiff[1]!, isOnCpu ? 4 : 1);
   });
 });
 
