@@ -76,8 +76,8 @@ export function runBatchedBench(shape: BatchedBenchShape): number {
   return rate;
 }
 
-/** The CMake type of the build, for the notes. */
-export function buildType(): string {
-  const cache = readFileSync(join(buildFolder, 'CMakeCache.txt'), 'utf8');
-  return /^CMAKE_BUILD_TYPE:\w+=(\w+)/m.exec(cache)?.[1] ?? '?';
+/** Tells builds of the addon apart. */
+export function buildStamp(): string {
+  const stamp = join(buildFolder, 'gristmill-stamp');
+  return existsSync(stamp) ? readFileSync(stamp, 'utf8').slice(0, 16) : '?';
 }

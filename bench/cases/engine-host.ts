@@ -3,7 +3,8 @@
  *
  * The model is so small (one layer of 32) that nearly all the time is bookkeeping: batches, KV cells, masks, slots, the
  * token automaton. Reported are nanoseconds per token and how many ubatches a decode took against the ideal. A GPU that
- * needs less than this per token waits for the host.
+ * needs less than this per token waits for the host. The second table has the shapes that count, beside a device that lets time
+ * pass (engine-host-device.ts).
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { loadavg, tmpdir } from 'node:os';
@@ -13,13 +14,18 @@ import type { EngineStats } from '../../src/native/engine.ts';
 import { native } from '../../src/native/index.ts';
 import { DIALECTS } from '../../src/program/dialects.ts';
 import type { Bench, BenchContext, BenchTable } from '../types.ts';
+import { deviceTable, isMeasured, measureIfAsked } from './engine-host-device.ts';
 import { documentsOf, framesOf, PROFILE, total, viewsOf } from './engine-support.ts';
 
 const LINE_FORMAT = { ...PROFILE.chunk!.line, firstLine: 0 } as const;
 
 export const bench: Bench = {
   name: 'engine-host',
-  async run(context: BenchContext): Promise<BenchTable> {
+  async run(context: BenchContext): Promise<BenchTable[]> {
+    if (isMeasured) {
+      await measureIfAsked();
+      return [];
+    }
     const folder = mkdtempSync(join(tmpdir(), 'gristmill-bench-'));
     const modelPath = join(folder, 'smallest.gguf');
     const shape = {
@@ -40,7 +46,7 @@ export const bench: Bench = {
     } finally {
       rmSync(folder, { recursive: true, force: true });
     }
-    return {
+    const own: BenchTable = {
       title: 'engine-host',
       columns: [
         'slots',
@@ -57,6 +63,8 @@ export const bench: Bench = {
         `load ${loadavg()[0]!.toFixed(1)} at the start`,
       ],
     };
+    const beside = await deviceTable(context);
+    return beside ? [own, beside] : [own];
   },
 };
 

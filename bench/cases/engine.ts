@@ -4,10 +4,11 @@
  * Documents are seeded word lines of 1,000 tokens; contenders take turns, so that a drift of the machine meets all of
  * them. GRISTMILL_BENCH_DEVICE=cuda:0 runs it on a GPU, GRISTMILL_BENCH_MODELS=20m,350m chooses the models.
  *
- * Every round and row is said on stderr as soon as it is measured: a run that is cut short has lost nothing of it.
+ * Every round is said on stderr as soon as it is measured, and kept in a file (kept-rounds.ts): the same command goes on where a
+ * run was cut.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { availableParallelism, loadavg, tmpdir } from 'node:os';
+import { availableParallelism, cpus, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { stringColumn } from '../../src/corpus/schema.ts';
 import { openSink } from '../../src/corpus/sink.ts';
@@ -18,7 +19,7 @@ import { DIALECTS } from '../../src/program/dialects.ts';
 import { defaultSizes } from '../../src/refine/devices.ts';
 import { refineCorpus } from '../../src/refine/run.ts';
 import type { Bench, BenchContext, BenchTable } from '../types.ts';
-import { buildBatchedBench, runBatchedBench } from './batched-bench.ts';
+import { buildBatchedBench, buildStamp, runBatchedBench } from './batched-bench.ts';
 import {
   benchModel,
   documentsOf,
@@ -28,8 +29,9 @@ import {
   total,
   viewsOf,
 } from './engine-support.ts';
+import { type KeptRounds, keptRounds } from './kept-rounds.ts';
 import { median } from './median.ts';
-import { openPeer } from './node-llama-cpp.ts';
+import { openPeer, type Peer, type PeerSettings } from './node-llama-cpp.ts';
 
 const DOC_TOKENS = 1000;
 const LINE_FORMAT = { prefix: '[', minDigits: 3, suffix: ']', firstLine: 0 } as const;
@@ -74,10 +76,12 @@ export const bench: Bench = {
 };
 
 async function benchOne(plan: Plan, device: string, context: BenchContext): Promise<BenchTable> {
-  const { preset, nDocs, rounds } = plan;
+  const { preset, nDocs } = plan;
   const modelPath = await benchModel(preset);
   const sizes = defaultSizes(device);
   const { nThreads, nSlots, nUbatch } = sizes;
+  const setting = { ...sizes, ...plan, device, cpu: cpus()[0]?.model, build: buildStamp() };
+  const kept = keptRounds('engine', setting, context);
   const engine = await native().openEngine({ ...sizes, modelPath, device, nCtxSlot: 2048 });
   const rows = rowsThatAreSaid(context);
   const notes = [
@@ -86,25 +90,16 @@ async function benchOne(plan: Plan, device: string, context: BenchContext): Prom
   ];
   try {
     const texts = documentsOf(engine, nDocs, DOC_TOKENS);
-    await prefillRows(
-      engine,
-      texts,
-      { ...plan, modelPath, device, nThreads, nSlots, nUbatch },
-      context,
-      rows,
-      notes,
-    );
-    const alone = await chunkRows(engine, texts, rounds, context, rows, notes, {
-      modelPath,
-      nSlots,
-      device,
-      nThreads,
-    });
+    const shape = { ...plan, modelPath, device, nThreads, nSlots, nUbatch };
+    const documentSeconds = await prefillRows(engine, texts, shape, kept, context, rows, notes);
+    const chunkSeconds = await chunkRows(engine, texts, shape, kept, context, rows, notes);
+    const alone = { documentSeconds, chunkSeconds };
     await engine.dispose();
-    await runRow(texts, modelPath, device, alone, context, rows);
+    await runRow(texts, modelPath, device, alone, kept, context, rows);
   } finally {
     await engine.dispose();
   }
+  kept.finish();
   return {
     title: `engine, ${preset}`,
     columns: ['what', 'median (min..max)', 'ratio'],
@@ -124,46 +119,42 @@ function rowsThatAreSaid({ log }: BenchContext): Rows {
   };
 }
 
-interface PrefillShape extends Plan {
-  readonly modelPath: string;
-  readonly device: string;
-  readonly nThreads: number;
-  readonly nSlots: number;
-  readonly nUbatch: number;
-}
-
 /** Prompt tokens per second: our document stage against the batched bench at the same shapes. */
 async function prefillRows(
   engine: NativeEngine,
   texts: string[],
-  shape: PrefillShape,
+  shape: Shape,
+  kept: KeptRounds,
   context: BenchContext,
   rows: Rows,
   notes: string[],
-): Promise<void> {
+): Promise<number> {
   const missing = buildBatchedBench(context.log);
   if (missing) notes.push(`llama.cpp batched bench left out: ${missing}`);
   const ours: number[] = [];
   const theirs: number[] = [];
-  const views = viewsOf(texts);
+  const seconds: number[] = [];
+  const request = {
+    ...viewsOf(texts),
+    docs: null,
+    frame: framesOf(engine).document,
+    answers: ANSWERS,
+  };
   for (let round = 0; round < shape.rounds; round++) {
-    context.log(`prefill, round ${round + 1}`);
-    const begun = performance.now();
-    const scored = await engine.scoreDocuments({
-      ...views,
-      docs: null,
-      frame: framesOf(engine).document,
-      answers: ANSWERS,
+    const made = await kept.round('document stage', round, async () => {
+      const begun = performance.now();
+      const scored = await engine.scoreDocuments(request);
+      return { tokens: total(scored.promptTokens), seconds: secondsSince(begun) };
     });
-    ours.push((total(scored.promptTokens) / (performance.now() - begun)) * 1000);
-    context.log(`  document stage: ${ours.at(-1)!.toFixed(0)} tokens/s`);
+    seconds.push(made.seconds);
+    ours.push(made.tokens / made.seconds);
+    context.log(`prefill ${round + 1}, document stage: ${ours.at(-1)!.toFixed(0)} tokens/s`);
     if (missing) continue;
     const { modelPath: model, nSlots, nUbatch, nThreads, device } = shape;
     const nParallel = Math.min(nSlots, texts.length);
-    theirs.push(
-      runBatchedBench({ model, nPrompt: DOC_TOKENS, nParallel, nUbatch, nThreads, device }),
-    );
-    context.log(`  llama.cpp batched bench: ${theirs.at(-1)!.toFixed(0)} tokens/s`);
+    const peer = { model, nPrompt: DOC_TOKENS, nParallel, nUbatch, nThreads, device };
+    theirs.push(await kept.round('batched bench', round, () => runBatchedBench(peer)));
+    context.log(`prefill ${round + 1}, batched bench: ${theirs.at(-1)!.toFixed(0)} tokens/s`);
   }
   rows.push([
     'document stage, prompt tokens/s',
@@ -171,110 +162,139 @@ async function prefillRows(
     missing ? '' : median(ours) / median(theirs),
   ]);
   if (!missing) rows.push(['llama.cpp batched bench, prompt tokens/s', spread(theirs), 1]);
+  return median(seconds);
 }
 
-interface ChunkShape {
+interface Shape extends Plan {
   readonly modelPath: string;
-  readonly nSlots: number;
   readonly device: string;
   readonly nThreads: number;
+  readonly nSlots: number;
+  readonly nUbatch: number;
 }
 
-/** Windows per second with and without the grammar, and by node-llama-cpp; returns the engine's seconds. */
+/** What a round of the chunk stage gives. */
+interface ChunkRound {
+  readonly seconds: number;
+  readonly nWindows: number;
+  readonly sampled: number;
+  /** Tokens of every program. */
+  readonly lengths: readonly number[];
+}
+
+/** Windows per second with and without the grammar, and by node-llama-cpp, in turn; returns the engine's seconds. */
 async function chunkRows(
   engine: NativeEngine,
   texts: string[],
-  rounds: number,
+  shape: Shape,
+  kept: KeptRounds,
   context: BenchContext,
   rows: Rows,
   notes: string[],
-  shape: ChunkShape,
-): Promise<{ documentSeconds: number; chunkSeconds: number }> {
+): Promise<number> {
   const views = viewsOf(texts);
   const frame = framesOf(engine).chunk;
   const request = { lineFormat: LINE_FORMAT, frame, maxNewTokens: MAX_NEW_TOKENS };
-  const plan = {
-    ...views,
-    docs: null,
-    windows: { unit: 'tokens', max: WINDOW_TOKENS, countBos: true } as const,
-  };
+  const rule = { unit: 'tokens', max: WINDOW_TOKENS, countBos: true } as const;
+  const plan = { ...views, docs: null, lineFormat: LINE_FORMAT, windows: rule };
   const { grammar } = DIALECTS.prox;
-  const rates: Record<'constrained' | 'free', number[]> = { constrained: [], free: [] };
-  const seconds = { document: [] as number[], chunk: [] as number[] };
-  let sampled = 0;
-  let written = 0;
-  let nWindows = 0;
-  let lengths: Int32Array = new Int32Array();
-  for (let round = 0; round < rounds; round++) {
-    context.log(`chunk stage, round ${round + 1}`);
-    let begun = performance.now();
-    await engine.scoreDocuments({
-      ...views,
-      docs: null,
-      frame: framesOf(engine).document,
-      answers: ANSWERS,
-    });
-    seconds.document.push((performance.now() - begun) / 1000);
-    begun = performance.now();
-    const windows = await engine.planWindows({ ...plan, lineFormat: LINE_FORMAT });
+  const generate = async (constrained: boolean): Promise<ChunkRound> => {
+    const begun = performance.now();
+    const windows = await engine.planWindows(plan);
     const before = engine.stats();
-    const programs = await engine.generatePrograms({ ...views, ...request, windows, grammar });
-    const after = engine.stats();
-    const took = (performance.now() - begun) / 1000;
-    seconds.chunk.push(took);
-    nWindows = windows.doc.length;
-    rates.constrained.push(nWindows / took);
-    sampled = after.sampledTokens - before.sampledTokens;
-    written = total(programs.newTokens);
-    lengths = programs.newTokens;
-    begun = performance.now();
-    await engine.generatePrograms({ ...views, ...request, windows, grammar: null });
-    rates.free.push(nWindows / ((performance.now() - begun) / 1000));
-    const [constrained, free] = [rates.constrained.at(-1)!, rates.free.at(-1)!];
-    context.log(
-      `  ${constrained.toFixed(2)} windows/s under the grammar, ${free.toFixed(2)} freely`,
-    );
+    const made = { ...views, ...request, windows, grammar: constrained ? grammar : null };
+    const programs = await engine.generatePrograms(made);
+    return {
+      seconds: secondsSince(begun),
+      nWindows: windows.doc.length,
+      sampled: engine.stats().sampledTokens - before.sampledTokens,
+      lengths: [...programs.newTokens],
+    };
+  };
+  const peer = new LazyPeer({ ...shape, nSequences: shape.nSlots, nCtx: 2048 }, context.log);
+  const numbered = texts.map((text) => {
+    const lines = text.split('\n').map((line, n) => `[${String(n).padStart(3, '0')}]${line}`);
+    return `${frame.prefix}${lines.join('\n')}${frame.suffix}`;
+  });
+  const rounds: ChunkRound[] = [];
+  const free: number[] = [];
+  const peers: number[] = [];
+  try {
+    for (let round = 0; round < shape.rounds; round++) {
+      const told = `chunk stage ${round + 1}`;
+      const made = await kept.round('under the grammar', round, () => generate(true));
+      rounds.push(made);
+      context.log(
+        `${told}: ${(made.nWindows / made.seconds).toFixed(2)} windows/s under the grammar`,
+      );
+      const freely = await kept.round('freely', round, () => generate(false));
+      free.push(freely.nWindows / freely.seconds);
+      context.log(`${told}: ${free.at(-1)!.toFixed(2)} windows/s freely`);
+      const seconds = await kept.round('node-llama-cpp', round, () =>
+        peer.seconds(numbered, made.lengths.slice(0, numbered.length)),
+      );
+      if (seconds === null) continue;
+      peers.push(numbered.length / seconds);
+      context.log(`${told}: ${peers.at(-1)!.toFixed(2)} windows/s by node-llama-cpp`);
+    }
+  } finally {
+    await peer.dispose();
   }
-  rows.push(['chunk stage under the grammar, windows/s', spread(rates.constrained), 1]);
+  const constrained = rounds.map(({ nWindows, seconds }) => nWindows / seconds);
+  const { nWindows, sampled, lengths } = rounds.at(-1)!;
+  const written = lengths.reduce((sum, length) => sum + length, 0);
+  rows.push(['chunk stage under the grammar, windows/s', spread(constrained), 1]);
   rows.push([
     'chunk stage decoded freely, windows/s',
-    spread(rates.free),
-    median(rates.free) / median(rates.constrained),
+    spread(free),
+    median(free) / median(constrained),
   ]);
   rows.push([
     'decode steps of those programs without the grammar, per step with it',
     String(written),
     written / sampled,
   ]);
-
-  context.log('node-llama-cpp');
-  const peer = await openPeer({ ...shape, nSequences: shape.nSlots, nCtx: 2048 }, context.log);
-  if (peer === null) notes.push('node-llama-cpp left out: it cannot be installed here');
+  if (peers.length === 0) notes.push('node-llama-cpp left out: it cannot be installed here');
   else {
-    try {
-      const prompts = texts.map(
-        (text) =>
-          `${frame.prefix}${text
-            .split('\n')
-            .map((line, n) => `[${String(n).padStart(3, '0')}]${line}`)
-            .join('\n')}${frame.suffix}`,
-      );
-      const begun = performance.now();
-      await peer.generate(prompts, Array.from(lengths.subarray(0, prompts.length)));
-      const rate = prompts.length / ((performance.now() - begun) / 1000);
-      rows.push([
-        'node-llama-cpp, as many tokens per window, windows/s',
-        spread([rate]),
-        rate / median(rates.constrained),
-      ]);
-    } finally {
-      await peer.dispose();
-    }
+    rows.push([
+      'node-llama-cpp, as many tokens per window, windows/s',
+      spread(peers),
+      median(peers) / median(constrained),
+    ]);
   }
   notes.push(
     `${nWindows} windows, ${(written / nWindows).toFixed(1)} tokens a program, at most ${MAX_NEW_TOKENS}`,
   );
-  return { documentSeconds: median(seconds.document), chunkSeconds: median(seconds.chunk) };
+  return median(rounds.map(({ seconds }) => seconds));
+}
+
+/** The peer, opened when a round needs it. */
+class LazyPeer {
+  readonly #settings: PeerSettings;
+  readonly #log: (line: string) => void;
+  #opened: Peer | null | undefined;
+
+  constructor(settings: PeerSettings, log: (line: string) => void) {
+    this.#settings = settings;
+    this.#log = log;
+  }
+
+  /** Null where it cannot be had. */
+  async seconds(prompts: readonly string[], nTokens: readonly number[]): Promise<number | null> {
+    this.#opened ??= await openPeer(this.#settings, this.#log);
+    if (this.#opened === null) return null;
+    const begun = performance.now();
+    await this.#opened.generate(prompts, nTokens);
+    return secondsSince(begun);
+  }
+
+  async dispose(): Promise<void> {
+    await this.#opened?.dispose();
+  }
+}
+
+function secondsSince(begun: number): number {
+  return (performance.now() - begun) / 1000;
 }
 
 /**
@@ -286,6 +306,7 @@ async function runRow(
   modelPath: string,
   device: string,
   alone: { documentSeconds: number; chunkSeconds: number },
+  kept: KeptRounds,
   context: BenchContext,
   rows: Rows,
 ): Promise<void> {
@@ -308,7 +329,9 @@ async function runRow(
         const out = join(folder, `out-${outIndex++}`);
         return (await refineCorpus({ ...models, profile, inputs: [path], out, device })).seconds;
       };
-      const seconds = (await secondsOf(all)) - (await secondsOf(quarter));
+      const whole = await kept.round(`run, ${name}`, 0, () => secondsOf(all));
+      const seconds =
+        whole - (await kept.round(`run of a quarter, ${name}`, 0, () => secondsOf(quarter)));
       const share = (engineSeconds * (nDocs / texts.length)) / seconds;
       rows.push([
         `whole run, ${name}, docs/s (ratio: to the engine alone)`,
