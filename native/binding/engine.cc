@@ -292,8 +292,8 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
   std::unique_ptr<engine::Engine> engine_;
 };
 
-// listDevices(withMemory): what FindDevice finds, and why there is not more. Loads the backends of GPUs, a
-// tenth of a second once.
+// listDevices(withMemory): what FindDevice finds, and why there is not more. Loads the backends of
+// GPUs, a tenth of a second once.
 Napi::Value ListDevices(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   return Guarded(env, [&]() -> Napi::Value {
