@@ -1,17 +1,18 @@
 /**
- * Case `mixture-gbdt`: boosted trees over runs of mixtures, against xgboost at equal settings
- * (bench/python/xgboost_reference.py; `apt-get install python3-xgboost`, PYTHON=/usr/bin/python3).
+ * Case `mixture-gbdt`: boosted trees over runs of mixtures, against the newest xgboost and LightGBM at equal settings
+ * (bench/python/gbdt_reference.py; an environment for them is made on the first run).
  *
- * The runs are made up like RegMix's: sparse mixtures on a grid of 0.001, losses from a power law with noise. One thread
- * each, all rounds, no early stop; contenders take turns. Whoever is faster must also be right: errors on unseen
- * mixtures stand beside the seconds.
+ * The runs are made up like RegMix's: sparse mixtures on a grid of 0.001, losses from a power law with noise. All rounds,
+ * no early stop; contenders take turns. With two threads ours fits two targets beside each other, as `mix fit` does; the
+ * others share a fit. Whoever is faster must also be right: errors on unseen mixtures stand beside the seconds.
  */
-import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { boostRounds, GBDT_DEFAULTS, minLeafOf } from '../../src/mixture/surrogates/gbdt.ts';
+import type { FittedSurrogate } from '../../src/mixture/types.ts';
 import { seededRandom } from '../../src/seeded.ts';
+import { askPython, pythonWith } from '../python-contenders.ts';
 import type { Bench, BenchContext } from '../types.ts';
 import { median } from './median.ts';
 
@@ -25,13 +26,16 @@ const SIZES = {
   ],
   quick: [{ nRuns: 512, nTargets: 2 }],
 };
+const THREADS = [1, 2];
 const ROUNDS = { full: 3, quick: 1 };
+const CONTENDERS = ['gristmill', 'xgboost', 'lightgbm'] as const;
 
-interface Reference {
-  readonly version: string;
+/** Seconds of all fits of one round, and what they predict, `[nTargets][nUnseen]`. */
+interface Round {
+  readonly version?: string;
   readonly wall: number;
   readonly cpu: number;
-  readonly predictions: readonly (readonly number[])[];
+  readonly predictions: readonly ArrayLike<number>[];
 }
 
 export const bench: Bench = {
@@ -39,24 +43,30 @@ export const bench: Bench = {
   async run(context) {
     const folder = mkdtempSync(join(tmpdir(), 'gristmill-bench-gbdt-'));
     const mode = context.quick ? 'quick' : 'full';
+    const python = pythonWith('gbdt', ['lightgbm', 'xgboost'], context.log);
+    const versions = new Map<string, string>();
     try {
       const rows: (string | number)[][] = [];
-      for (const size of SIZES[mode]) rows.push(await compare(size, ROUNDS[mode], folder, context));
+      for (const size of SIZES[mode]) {
+        rows.push(...(await compare(size, ROUNDS[mode], folder, python, versions, context)));
+      }
       const { nRounds, nLeaves, learningRate, maxBins } = GBDT_DEFAULTS;
       return {
-        title: 'Boosted trees, CPU-seconds a target (median)',
+        title: 'Boosted trees, seconds a target (medians)',
         columns: [
           'runs',
-          'targets',
-          'gristmill',
-          'xgboost',
-          'ratio',
-          'error of gristmill',
-          'error of xgboost',
+          'threads',
+          'program',
+          'seconds',
+          'CPU-seconds',
+          "× gristmill's seconds",
+          "× gristmill's CPU-seconds",
+          'error',
         ],
         rows,
         notes: [
-          `${N_DOMAINS} domains, ${nRounds} rounds, ${nLeaves} leaves, learning rate ${learningRate}, ${maxBins} bins, one thread.`,
+          `${N_DOMAINS} domains, ${nRounds} rounds, ${nLeaves} leaves, learning rate ${learningRate}, ${maxBins} bins.`,
+          `Versions: ${[...versions].map((pair) => pair.join(' ')).join(', ') || 'no contender ran'}.`,
           `Errors: root of the mean square on ${N_UNSEEN} unseen mixtures, without noise.`,
         ],
       };
@@ -68,10 +78,12 @@ export const bench: Bench = {
 
 async function compare(
   { nRuns, nTargets }: { readonly nRuns: number; readonly nTargets: number },
-  rounds: number,
+  nRoundsOfBench: number,
   folder: string,
+  python: string | null,
+  versions: Map<string, string>,
   context: BenchContext,
-): Promise<(string | number)[]> {
+): Promise<(string | number)[][]> {
   const random = seededRandom(nRuns);
   const weights = mixtures(nRuns, random);
   const unseen = mixtures(N_UNSEEN, random);
@@ -86,35 +98,72 @@ async function compare(
     `${base}.bin`,
     Buffer.concat([weights, ...losses, unseen].map((part) => new Uint8Array(part.buffer))),
   );
-  const ours: number[] = [];
-  const theirs: Reference[] = [];
-  let predictions: ArrayLike<number>[] = [];
-  for (let round = 0; round < rounds; round++) {
-    context.log(`${nRuns} runs, round ${round + 1} of ${rounds}`);
-    const before = process.cpuUsage();
-    predictions = [];
-    const fits = [];
-    for (const target of losses) {
-      const data = { nRuns, nDomains: N_DOMAINS, weights, losses: target };
-      fits.push(await boostRounds(data, nRounds, undefined));
+  const rounds = new Map<string, Round[]>();
+  for (let round = 0; round < nRoundsOfBench; round++) {
+    context.log(`${nRuns} runs, round ${round + 1} of ${nRoundsOfBench}`);
+    for (const nThreads of THREADS) {
+      for (const contender of CONTENDERS) {
+        const result =
+          contender === 'gristmill'
+            ? await ours(weights, losses, unseen, nThreads)
+            : python &&
+              askPython<Round>(
+                python,
+                'gbdt_reference.py',
+                [base, contender, String(nThreads)],
+                context.log,
+              );
+        if (!result) continue;
+        if (result.version) versions.set(contender, result.version);
+        const key = `${nThreads} ${contender}`;
+        rounds.set(key, [...(rounds.get(key) ?? []), result]);
+      }
     }
-    const { user, system } = process.cpuUsage(before);
-    ours.push((user + system) / 1e6);
-    predictions = fits.map((fit) => fit.predict(unseen).mean);
-    const reference = xgboost(base, context);
-    if (reference) theirs.push(reference);
   }
-  const mine = median(ours) / nTargets;
-  const other = median(theirs.map(({ cpu }) => cpu)) / nTargets;
-  return [
-    nRuns,
-    nTargets,
-    mine,
-    theirs[0] ? other : 'no xgboost',
-    theirs[0] ? other / mine : '',
-    error(predictions, truth),
-    theirs[0] ? error(theirs[0].predictions, truth) : '',
-  ];
+  return THREADS.flatMap((nThreads) => {
+    const secondsOf = (contender: string, kind: 'wall' | 'cpu') =>
+      median((rounds.get(`${nThreads} ${contender}`) ?? []).map((round) => round[kind])) / nTargets;
+    return CONTENDERS.flatMap((contender) => {
+      const last = rounds.get(`${nThreads} ${contender}`)?.at(-1);
+      if (!last) return [];
+      const [wall, cpu] = [secondsOf(contender, 'wall'), secondsOf(contender, 'cpu')];
+      const ratios = [
+        wall / secondsOf('gristmill', 'wall'),
+        cpu / secondsOf('gristmill', 'cpu'),
+      ] as const;
+      return [[nRuns, nThreads, contender, wall, cpu, ...ratios, error(last.predictions, truth)]];
+    });
+  });
+}
+
+/** Fits all targets, `nThreads` of them at a time. */
+async function ours(
+  weights: Float64Array,
+  losses: readonly Float64Array[],
+  unseen: Float64Array,
+  nThreads: number,
+): Promise<Round> {
+  const started = performance.now();
+  const before = process.cpuUsage();
+  const fits: FittedSurrogate[] = [];
+  let next = 0;
+  const work = async () => {
+    while (next < losses.length) {
+      const target = next++;
+      const data = {
+        nRuns: losses[target]!.length,
+        nDomains: N_DOMAINS,
+        weights,
+        losses: losses[target]!,
+      };
+      fits[target] = await boostRounds(data, GBDT_DEFAULTS.nRounds, undefined);
+    }
+  };
+  await Promise.all(Array.from({ length: nThreads }, work));
+  const { user, system } = process.cpuUsage(before);
+  const wall = (performance.now() - started) / 1e3;
+  const predictions = fits.map((fit) => fit.predict(unseen).mean);
+  return { wall, cpu: (user + system) / 1e6, predictions };
 }
 
 /** Sparse mixtures, weights whole thousandths. */
@@ -155,13 +204,4 @@ function error(predictions: readonly ArrayLike<number>[], truth: readonly Float6
     }
   }
   return Math.sqrt(squares);
-}
-
-function xgboost(base: string, context: BenchContext): Reference | null {
-  const script = join(process.env['GRISTMILL_BENCH_FOLDER']!, 'python', 'xgboost_reference.py');
-  const python = process.env['PYTHON'] ?? 'python3';
-  const child = spawnSync(python, [script, base], { encoding: 'utf8', maxBuffer: 2 ** 26 });
-  if (child.status === 0) return JSON.parse(child.stdout) as Reference;
-  context.log(`xgboost did not run: ${child.stderr?.trim().split('\n').at(-1) ?? child.error}`);
-  return null;
 }

@@ -3,10 +3,11 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <memory>
+#include <string>
 
 #include "engine/parallel.h"
-#include "mixture/histogram.h"
+#include "error.h"
+#include "mixture/split.h"
 
 namespace gristmill::mixture {
 
@@ -20,8 +21,11 @@ constexpr size_t kPredictBlock = 256;
 // Split points of every domain; a weight's bin is the number of split points below it.
 struct Bins {
   std::vector<std::vector<double>> edges;  // ascending
-  std::vector<uint8_t> of_runs;            // [n_runs × n_domains]
-  size_t n_bins = 1;                       // most of any domain
+  std::vector<uint8_t> columns;            // [n_domains x n_runs]
+  // Lists of all runs (split.h), one domain after another; domain's is [starts[domain],
+  // starts[domain + 1]).
+  std::vector<Entry> entries;
+  std::vector<size_t> starts;
 };
 
 // A bin for every distinct weight, or about equally filled ones where there are more than
@@ -45,20 +49,31 @@ std::vector<double> Edges(std::vector<double> values, size_t max_bins) {
 }
 
 Bins MakeBins(const Runs& runs, size_t max_bins) {
+  if (runs.n_runs > kMaxRuns) {
+    throw CodedError("NATIVE_FAILED",
+                     {{"operation", "the gbdt fit"},
+                      {"reason", "more than " + std::to_string(kMaxRuns) + " runs"}});
+  }
   Bins bins;
-  bins.of_runs.resize(runs.n_runs * runs.n_domains);
+  bins.columns.resize(runs.n_runs * runs.n_domains);
+  bins.starts.push_back(0);
   for (size_t domain = 0; domain < runs.n_domains; ++domain) {
     std::vector<double> values(runs.n_runs);
     for (size_t run = 0; run < runs.n_runs; ++run) {
       values[run] = runs.weights[run * runs.n_domains + domain];
     }
-    const std::vector<double> edges = Edges(values, max_bins);
+    std::vector<double> edges = Edges(values, max_bins);
+    uint8_t* const column = &bins.columns[domain * runs.n_runs];
     for (size_t run = 0; run < runs.n_runs; ++run) {
-      bins.of_runs[run * runs.n_domains + domain] = static_cast<uint8_t>(
-          std::lower_bound(edges.begin(), edges.end(), values[run]) - edges.begin());
+      column[run] = static_cast<uint8_t>(std::lower_bound(edges.begin(), edges.end(), values[run]) -
+                                         edges.begin());
+      if (column[run] > 0) bins.entries.push_back(static_cast<Entry>(run << 8 | column[run]));
     }
-    bins.n_bins = std::max(bins.n_bins, edges.size() + 1);
-    bins.edges.push_back(edges);
+    std::stable_sort(bins.entries.begin() + static_cast<ptrdiff_t>(bins.starts.back()),
+                     bins.entries.end(),
+                     [](Entry left, Entry right) { return (left & 255) > (right & 255); });
+    bins.starts.push_back(bins.entries.size());
+    bins.edges.push_back(std::move(edges));
   }
   return bins;
 }
@@ -69,7 +84,12 @@ struct Leaf {
   int32_t node = 0;
   LeafTotals totals;
   Split split;
-  std::unique_ptr<double[]> histogram;  // only where a split is possible
+};
+
+// A leaf's part of a domain's list.
+struct Range {
+  size_t begin = 0;
+  size_t end = 0;
 };
 
 class Booster {
@@ -78,12 +98,13 @@ class Booster {
       : runs_(runs),
         options_(options),
         bins_(MakeBins(runs, static_cast<size_t>(options.max_bins))),
-        n_lanes_((runs.n_domains + kHistogramLanes - 1) / kHistogramLanes * kHistogramLanes),
-        histogram_size_(bins_.n_bins * 2 * n_lanes_),
         predictions_(runs.n_runs),
         gradients_(runs.n_runs),
         order_(runs.n_runs),
-        scratch_(runs.n_runs) {
+        goes_left_(runs.n_runs),
+        spare_order_(runs.n_runs),
+        entries_(bins_.entries.size()),
+        spare_entries_(bins_.entries.size()) {
     double sum = 0;
     double squares = 0;
     for (size_t run = 0; run < runs.n_runs; ++run) sum += runs.losses[run];
@@ -108,11 +129,13 @@ class Booster {
     const size_t first_node = trees.domains.size();
     trees.roots.push_back(static_cast<int32_t>(first_node));
     leaves_.clear();
-    leaves_.push_back({0, runs_.n_runs, AddNode(), totals, {}, nullptr});
-    if (CanSplit(leaves_[0])) {
-      Fill(leaves_[0]);
-      FindSplit(leaves_[0]);
+    leaves_.push_back({0, runs_.n_runs, AddNode(), totals, {}});
+    entries_ = bins_.entries;
+    ranges_.resize(runs_.n_domains);
+    for (size_t domain = 0; domain < runs_.n_domains; ++domain) {
+      ranges_[domain] = {bins_.starts[domain], bins_.starts[domain + 1]};
     }
+    if (CanSplit(leaves_[0])) FindSplit(0);
     while (leaves_.size() < static_cast<size_t>(options_.n_leaves)) {
       size_t best = 0;
       for (size_t leaf = 1; leaf < leaves_.size(); ++leaf) {
@@ -125,7 +148,6 @@ class Booster {
       const double value = options_.learning_rate * leaf.totals.gradient / leaf.totals.count;
       trees.splits[leaf.node] = value;
       for (size_t at = leaf.begin; at < leaf.end; ++at) predictions_[order_[at]] += value;
-      Release(leaf);
     }
     if (leaves_.size() > 1) return true;
     trees.roots.pop_back();
@@ -151,99 +173,82 @@ class Booster {
     return static_cast<int32_t>(trees.domains.size() - 1);
   }
 
-  std::unique_ptr<double[]> Take() {
-    if (free_.empty()) return std::make_unique<double[]>(histogram_size_);
-    std::unique_ptr<double[]> histogram = std::move(free_.back());
-    free_.pop_back();
-    return histogram;
-  }
-
-  void Release(Leaf& leaf) {
-    if (leaf.histogram) free_.push_back(std::move(leaf.histogram));
-  }
-
-  void Fill(Leaf& leaf) {
-    leaf.histogram = Take();
-    double* const histogram = leaf.histogram.get();
-    std::fill_n(histogram, histogram_size_, 0.0);
-    const size_t n_domains = runs_.n_domains;
-    for (size_t at = leaf.begin; at < leaf.end; ++at) {
-      const size_t run = static_cast<size_t>(order_[at]);
-      const uint8_t* const bins = &bins_.of_runs[run * n_domains];
-      const double gradient = gradients_[run];
-      for (size_t domain = 0; domain < n_domains; ++domain) {
-        double* const cell = histogram + bins[domain] * 2 * n_lanes_ + domain;
-        cell[0] += gradient;
-        cell[n_lanes_] += 1;
-      }
+  void FindSplit(size_t index) {
+    Leaf& leaf = leaves_[index];
+    terms_.Set(leaf.totals, options_.min_leaf);
+    const Range* const ranges = &ranges_[index * runs_.n_domains];
+    for (size_t domain = 0; domain < runs_.n_domains; ++domain) {
+      const Range& range = ranges[domain];
+      SearchSplit({&entries_[range.begin], range.end - range.begin}, gradients_.data(), terms_,
+                  static_cast<int32_t>(domain), leaf.split);
     }
   }
 
-  void FindSplit(Leaf& leaf) const {
-    leaf.split =
-        BestSplit(leaf.histogram.get(), bins_.n_bins, n_lanes_, leaf.totals, options_.min_leaf);
-  }
-
+  // The left child takes the parent's place, the right one is the last leaf.
   void SplitLeaf(size_t index) {
-    Leaf parent = std::move(leaves_[index]);
+    const Leaf parent = leaves_[index];
     const Split& split = parent.split;
     const size_t domain = static_cast<size_t>(split.domain);
-    size_t left = parent.begin;
-    size_t right = 0;
-    for (size_t at = parent.begin; at < parent.end; ++at) {
-      const int32_t run = order_[at];
-      if (bins_.of_runs[run * runs_.n_domains + domain] <= split.bin) {
-        order_[left++] = run;
-      } else {
-        scratch_[right++] = run;
-      }
-    }
-    std::copy_n(scratch_.begin(), right, order_.begin() + left);
+    const size_t middle = PartRuns(parent);
     const int32_t child = AddNode();
     AddNode();
     trees.domains[parent.node] = split.domain;
     trees.splits[parent.node] = bins_.edges[domain][split.bin];
     trees.children[parent.node] = child;
-    Leaf low{parent.begin, left, child, split.left, {}, nullptr};
-    Leaf high{
-        left,
-        parent.end,
-        child + 1,
-        {parent.totals.gradient - split.left.gradient, parent.totals.count - split.left.count},
-        {},
-        nullptr};
-    Leaf& smaller = low.totals.count <= high.totals.count ? low : high;
-    Leaf& larger = &smaller == &low ? high : low;
-    if (CanSplit(larger)) {
-      Fill(smaller);
-      larger.histogram = std::move(parent.histogram);
-      SubtractHistogram(larger.histogram.get(), smaller.histogram.get(), larger.histogram.get(),
-                        histogram_size_);
-      FindSplit(larger);
-      if (CanSplit(smaller)) {
-        FindSplit(smaller);
-      } else {
-        Release(smaller);
-      }
-    } else {
-      Release(parent);
+    const LeafTotals left{parent.totals.gradient - split.right.gradient,
+                          parent.totals.count - split.right.count};
+    leaves_[index] = {parent.begin, middle, child, left, {}};
+    leaves_.push_back({middle, parent.end, child + 1, split.right, {}});
+    ranges_.resize(leaves_.size() * runs_.n_domains);
+    const bool low = CanSplit(leaves_[index]);
+    const bool high = CanSplit(leaves_.back());
+    if (!low && !high) return;
+    Range* const low_ranges = &ranges_[index * runs_.n_domains];
+    Range* const high_ranges = &ranges_[(leaves_.size() - 1) * runs_.n_domains];
+    for (size_t at = 0; at < runs_.n_domains; ++at) {
+      const Range range = low_ranges[at];
+      const size_t n_left = PartList({&entries_[range.begin], range.end - range.begin},
+                                     goes_left_.data(), spare_entries_.data());
+      low_ranges[at].end = range.begin + n_left;
+      high_ranges[at] = {range.begin + n_left, range.end};
     }
-    leaves_[index] = std::move(low);
-    leaves_.push_back(std::move(high));
+    if (low) FindSplit(index);
+    if (high) FindSplit(leaves_.size() - 1);
+  }
+
+  // Parts the leaf's runs, and notes of each where it goes; returns where the right side begins.
+  size_t PartRuns(const Leaf& leaf) {
+    const uint8_t* const column =
+        &bins_.columns[static_cast<size_t>(leaf.split.domain) * runs_.n_runs];
+    size_t left = leaf.begin;
+    size_t right = 0;
+    for (size_t at = leaf.begin; at < leaf.end; ++at) {
+      const int32_t run = order_[at];
+      const size_t low = column[run] <= leaf.split.bin;
+      goes_left_[static_cast<size_t>(run)] = static_cast<uint8_t>(low);
+      order_[left] = run;
+      spare_order_[right] = run;
+      left += low;
+      right += 1 - low;
+    }
+    std::copy_n(spare_order_.begin(), right, order_.begin() + static_cast<ptrdiff_t>(left));
+    return left;
   }
 
   Runs runs_;
   TreeOptions options_;
   Bins bins_;
-  size_t n_lanes_;
-  size_t histogram_size_;
   double min_gain_ = 0;
   std::vector<double> predictions_;
   std::vector<double> gradients_;  // residuals: what a leaf averages
   std::vector<int32_t> order_;
-  std::vector<int32_t> scratch_;
+  std::vector<uint8_t> goes_left_;  // by run
+  std::vector<int32_t> spare_order_;
+  std::vector<Entry> entries_;  // the lists of all domains, parted as the tree grows
+  std::vector<Entry> spare_entries_;
+  std::vector<Range> ranges_;  // [n_leaves x n_domains]
+  SplitTerms terms_;
   std::vector<Leaf> leaves_;
-  std::vector<std::unique_ptr<double[]>> free_;
 };
 
 // A node in one piece: a step of a walk touches one cache line.

@@ -1,5 +1,6 @@
-// Gradient-boosted regression trees: squared loss, leaf-wise growth, histograms (LightGBM's
-// algorithm, as RegMix uses it, arXiv 2407.01492 §3.2). One thread, fixed order of sums.
+// Gradient-boosted regression trees: squared loss, leaf-wise growth, binned weights (LightGBM's
+// trees, as RegMix uses them, arXiv 2407.01492 §3.2), searched over sorted lists of runs instead of
+// histograms (split.h). One thread, fixed order of sums.
 #pragma once
 
 #include <cstdint>

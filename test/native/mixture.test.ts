@@ -102,6 +102,21 @@ const none = new Float64Array();
 })();
 `;
 
+/** Prints fitted trees, every digit of them. */
+const TREES_CHILD = `
+const addon = require(process.argv[1]);
+const [nRuns, nDomains] = [301, 9];
+const none = new Float64Array();
+const weights = Float64Array.from({ length: nRuns * nDomains }, (_, at) => Math.max(0, ((at * 7919) % 101) - 40) / 300);
+const losses = Float64Array.from({ length: nRuns }, (_, run) => 2 + Math.sin(run) + weights[run * 9] ** 2);
+addon
+  .fitTrees({
+    weights, losses, nDomains, heldOutWeights: none, heldOutLosses: none, nRounds: 50, nLeaves: 31, minLeaf: 5,
+    maxBins: 255, learningRate: 0.1, patience: 1, cancel: new Int32Array(1),
+  })
+  .then(({ domains, splits }) => process.stdout.write(JSON.stringify([...domains, ...splits])));
+`;
+
 describe('the kernels', () => {
   it('agree, whatever instructions the processor has', () => {
     const results = ['baseline', 'avx2', 'avx512'].map((set) => {
@@ -118,5 +133,18 @@ describe('the kernels', () => {
         expect(Math.abs(value - results[0]![at]!)).toBeLessThan(1e-9 * (1 + Math.abs(value)));
       }
     }
+  });
+
+  it('grow the same trees to the bit, whatever instructions the processor has', () => {
+    const [baseline, avx2] = ['baseline', 'avx2'].map((set) => {
+      const child = spawnSync(process.execPath, ['-e', TREES_CHILD, addonFile], {
+        encoding: 'utf8',
+        env: { ...process.env, GRISTMILL_MIXTURE_KERNELS: set },
+      });
+      expect(child.stderr).toBe('');
+      return child.stdout;
+    });
+    expect(baseline!.length).toBeGreaterThan(1000);
+    expect(avx2).toBe(baseline);
   });
 });

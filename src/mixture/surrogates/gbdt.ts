@@ -1,5 +1,5 @@
 /**
- * Gradient-boosted trees (leaf-wise, histograms), RegMix's own surrogate (arXiv 2407.01492 §3.2), natively.
+ * Gradient-boosted trees (leaf-wise, binned weights), RegMix's own surrogate (arXiv 2407.01492 §3.2), natively.
  *
  * The published settings: 31 leaves, learning rate 0.01, at most 1000 rounds, 255 bins, squared loss. The number of
  * rounds comes from a seeded fifth of the runs that are held out, never from test runs as in the published notebook; then

@@ -78,6 +78,17 @@ describe('gbdt', () => {
     },
   );
 
+  it('parts no runs of one weight: coarse weights, lists of every length', async () => {
+    for (let nRuns = 20; nRuns < 60; nRuns += 3) {
+      const { nDomains, weights: fine, losses } = runsOf(nRuns, 5, nRuns, typicalLoss, 0.05);
+      const weights = fine.map((weight) => Math.round(weight * 8) / 8);
+      const data = { nRuns, nDomains, weights, losses };
+      const { mean } = (await boostRounds(data, 8, undefined)).predict(weights);
+      const { predictions } = naive(data, 8, GBDT_DEFAULTS.nLeaves);
+      expect(relativeError(mean, predictions)).toBeLessThan(1e-9);
+    }
+  });
+
   it('bins what has more distinct weights than bins', async () => {
     const data = runsOf(1500, 3, 31, typicalLoss, 0.01);
     const fit = await gbdt.fit(data);
