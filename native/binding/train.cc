@@ -120,6 +120,11 @@ train::TrainerOptions ToOptions(const Napi::Object& object) {
   const std::string graph = object.Get("graph").ToString();
   if (graph != "kernels" && graph != "ggml") Invalid("graph", "kernels or ggml", graph);
   options.stock_operators = graph == "ggml";
+  const std::string precision = object.Get("precision").ToString();
+  if (precision != "float32" && precision != "bf16") {
+    Invalid("precision", "float32 or bf16", precision);
+  }
+  options.bf16 = precision == "bf16";
   options.causal = object.Get("causal").ToBoolean();
   options.seed = static_cast<uint64_t>(NumberOf(object, "seed"));
   options.deviation = RealOf(object, "initDeviation", 0, 10);

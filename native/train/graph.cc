@@ -47,10 +47,12 @@ int64_t ChunkRows(const Shape& shape, int64_t max_targets) {
 
 }  // namespace
 
-Graph::Graph(const Shape& shape, const GraphSizes& sizes, const std::vector<TensorSpec>& tensors,
-             ggml_tensor* weights, ggml_tensor* gradients, ggml_backend_t backend, Feed* feed)
+Graph::Graph(const Shape& shape, const GraphSizes& sizes, bool bf16,
+             const std::vector<TensorSpec>& tensors, ggml_tensor* weights, ggml_tensor* gradients,
+             ggml_backend_t backend, Feed* feed)
     : shape_(shape),
       sizes_(sizes),
+      bf16_(bf16),
       n_tokens_(sizes.tokens()),
       tensors_(tensors),
       kernels_(BestKernels()),
@@ -116,6 +118,10 @@ ggml_tensor* Graph::Part(ggml_tensor* whole, int64_t width, int64_t rows, int64_
                       static_cast<size_t>(offset) * 4);
 }
 
+void Graph::Multiply(const Product& product, int64_t part, int64_t parts) const {
+  (bf16_ ? ComputeProductBf16 : ComputeProduct)(kernels_, product, part, parts);
+}
+
 ggml_tensor* Graph::Weight(const std::string& name) {
   for (const TensorSpec& tensor : tensors_) {
     if (tensor.name == name) return Part(weights_, tensor.columns, tensor.rows, tensor.offset);
@@ -133,10 +139,9 @@ ggml_tensor* Graph::Gradient(const std::string& name) {
 ggml_tensor* Graph::Linear(ggml_tensor* x, ggml_tensor* weight, ggml_tensor* residual) {
   const int64_t in = weight->ne[0], out = weight->ne[1], rows = x->ne[1];
   const auto body = [=, this](float* to, int64_t part, int64_t parts) {
-    ComputeProduct(kernels_,
-                   {rows, out, in, Data(x), in, 1, Data(weight), 1, in, to, out, false,
-                    residual == nullptr ? nullptr : Data(residual)},
-                   part, parts);
+    Multiply({rows, out, in, Data(x), in, 1, Data(weight), 1, in, to, out, false,
+              residual == nullptr ? nullptr : Data(residual)},
+             part, parts);
   };
   if (residual == nullptr) return Node(out, rows, {x, weight}, body);
   return Node(out, rows, {x, weight, residual}, body);
@@ -146,10 +151,8 @@ ggml_tensor* Graph::LinearBack(ggml_tensor* d_out, ggml_tensor* weight, ggml_ten
   const int64_t in = weight->ne[0], out = weight->ne[1], rows = d_out->ne[1];
   const bool accumulate = add_to != nullptr;
   const auto body = [=, this](float* to, int64_t part, int64_t parts) {
-    ComputeProduct(
-        kernels_,
-        {rows, in, out, Data(d_out), out, 1, Data(weight), in, 1, to, in, accumulate, nullptr},
-        part, parts);
+    Multiply({rows, in, out, Data(d_out), out, 1, Data(weight), in, 1, to, in, accumulate, nullptr},
+             part, parts);
   };
   if (accumulate) return NodeInto(add_to, {d_out, weight}, body);
   return Node(in, rows, {d_out, weight}, body);
@@ -158,9 +161,8 @@ ggml_tensor* Graph::LinearBack(ggml_tensor* d_out, ggml_tensor* weight, ggml_ten
 void Graph::WeightBack(const std::string& name, ggml_tensor* d_out, ggml_tensor* x) {
   const int64_t in = x->ne[0], out = d_out->ne[0], rows = x->ne[1];
   NodeInto(Gradient(name), {d_out, x}, [=, this](float* to, int64_t part, int64_t parts) {
-    ComputeProduct(kernels_,
-                   {out, in, rows, Data(d_out), 1, out, Data(x), in, 1, to, in, true, nullptr},
-                   part, parts);
+    Multiply({out, in, rows, Data(d_out), 1, out, Data(x), in, 1, to, in, true, nullptr}, part,
+             parts);
   });
 }
 
@@ -344,10 +346,9 @@ ggml_tensor* Graph::BuildHead(ggml_tensor* hidden) {
   for (int64_t first = 0; first < max_targets; first += chunk) {
     const auto rows_here = [=] { return std::clamp<int64_t>(*n_targets - first, 0, chunk); };
     const auto logits_of = [=, this](float* to, int64_t part, int64_t parts) {
-      ComputeProduct(kernels_,
-                     {rows_here(), n_out, width, Data(normed.out) + first * width, width, 1,
-                      Data(head), 1, width, to, n_out, false, nullptr},
-                     part, parts);
+      Multiply({rows_here(), n_out, width, Data(normed.out) + first * width, width, 1, Data(head),
+                1, width, to, n_out, false, nullptr},
+               part, parts);
     };
     ggml_tensor* logits =
         Node(n_out, std::min(chunk, max_targets - first), {normed.out, head}, logits_of);
@@ -360,20 +361,17 @@ ggml_tensor* Graph::BuildHead(ggml_tensor* hidden) {
         });
     if (gradients_ == nullptr) continue;
     const auto back = [=, this](float* to, int64_t part, int64_t parts) {
-      ComputeProduct(kernels_,
-                     {rows_here(), width, n_out, Data(d_logits), n_out, 1, Data(head), width, 1,
-                      to + first * width, width, false, nullptr},
-                     part, parts);
+      Multiply({rows_here(), width, n_out, Data(d_logits), n_out, 1, Data(head), width, 1,
+                to + first * width, width, false, nullptr},
+               part, parts);
     };
     d_normed = d_normed == nullptr ? Node(width, max_targets, {d_logits, head}, back)
                                    : NodeInto(d_normed, {d_logits, head}, back);
     NodeInto(Gradient(head_name), {d_logits, normed.out},
              [=, this](float* to, int64_t part, int64_t parts) {
-               ComputeProduct(
-                   kernels_,
-                   {n_out, width, rows_here(), Data(d_logits), 1, n_out,
-                    Data(normed.out) + first * width, width, 1, to, width, true, nullptr},
-                   part, parts);
+               Multiply({n_out, width, rows_here(), Data(d_logits), 1, n_out,
+                         Data(normed.out) + first * width, width, 1, to, width, true, nullptr},
+                        part, parts);
              });
   }
   if (gradients_ == nullptr) return nullptr;

@@ -29,12 +29,16 @@
 
 namespace gristmill::train {
 
+struct Product;
+
 class Graph : public TrainGraph {
  public:
   // `weights` and `gradients` are flat arrays on the backend, laid out as `tensors`; without
-  // gradients the graph ends at the loss.
-  Graph(const Shape& shape, const GraphSizes& sizes, const std::vector<TensorSpec>& tensors,
-        ggml_tensor* weights, ggml_tensor* gradients, ggml_backend_t backend, Feed* feed);
+  // gradients the graph ends at the loss. With `bf16` products of weights are made in bf16;
+  // attention, norms and the loss are float32 all the same.
+  Graph(const Shape& shape, const GraphSizes& sizes, bool bf16,
+        const std::vector<TensorSpec>& tensors, ggml_tensor* weights, ggml_tensor* gradients,
+        ggml_backend_t backend, Feed* feed);
 
   void Compute() override;
   size_t buffer_bytes() const override { return ggml_gallocr_get_buffer_size(allocator_.get(), 0); }
@@ -62,6 +66,7 @@ class Graph : public TrainGraph {
   ggml_tensor* NodeInto(ggml_tensor* target, Sources sources, Body body);
   ggml_tensor* Part(ggml_tensor* whole, int64_t width, int64_t rows, int64_t offset);
 
+  void Multiply(const Product& product, int64_t part, int64_t parts) const;
   ggml_tensor* Weight(const std::string& name);
   ggml_tensor* Gradient(const std::string& name);
 
@@ -83,6 +88,7 @@ class Graph : public TrainGraph {
 
   const Shape shape_;
   const GraphSizes sizes_;
+  const bool bf16_;
   const int64_t n_tokens_;
   const std::vector<TensorSpec>& tensors_;
   const Kernels& kernels_;
@@ -114,5 +120,8 @@ struct Product {
   const float* initial;  // same layout as C, copied to it first; null for none
 };
 void ComputeProduct(const Kernels& kernels, const Product& product, int64_t part, int64_t parts);
+// A and B rounded to bf16 on the way in; sums are float32.
+void ComputeProductBf16(const Kernels& kernels, const Product& product, int64_t part,
+                        int64_t parts);
 
 }  // namespace gristmill::train

@@ -1,5 +1,6 @@
 // Body of every instruction set: included once per kernels_*.cc inside its target region, with
-// KERNEL_WIDTH (floats per vector), KERNEL_ROWS (rows per tile), KERNEL_NAME and KERNEL_GETTER set.
+// KERNEL_WIDTH (floats per vector), KERNEL_ROWS (rows per tile), KERNEL_NAME and KERNEL_GETTER set,
+// and KERNEL_DOT_PAIRS(sum, a, b) where the processor adds products of pairs in bf16 itself.
 
 namespace gristmill::train {
 namespace {
@@ -122,30 +123,33 @@ KERNEL_INLINE void Tile(int64_t k, const float* a, int64_t row_stride, int64_t k
   }
 }
 
-template <int Rows>
-void TileOf(int rows, int64_t k, const float* a, int64_t row_stride, int64_t k_stride,
-            const float* b, float* c, int64_t ldc, bool accumulate) {
+template <typename Tiles, int Rows, typename Value>
+void TileOf(int rows, int64_t k, const Value* a, int64_t row_stride, int64_t k_stride,
+            const Value* b, float* c, int64_t ldc, bool accumulate) {
   if constexpr (Rows > 0) {
     if (rows == Rows) {
-      Tile<Rows>(k, a, row_stride, k_stride, b, c, ldc, accumulate);
+      Tiles::template Run<Rows>(k, a, row_stride, k_stride, b, c, ldc, accumulate);
     } else {
-      TileOf<Rows - 1>(rows, k, a, row_stride, k_stride, b, c, ldc, accumulate);
+      TileOf<Tiles, Rows - 1>(rows, k, a, row_stride, k_stride, b, c, ldc, accumulate);
     }
   }
 }
 
-void Multiply(int64_t m, int64_t n, int64_t k, const float* a, int64_t row_stride, int64_t k_stride,
-              const float* packed, int64_t panel_stride, float* c, int64_t ldc, bool accumulate) {
+// C by tiles; Value is a float, or a word of two bf16.
+template <typename Tiles, typename Value>
+KERNEL_INLINE void MultiplyTiles(int64_t m, int64_t n, int64_t k, const Value* a,
+                                 int64_t row_stride, int64_t k_stride, const Value* packed,
+                                 int64_t panel_stride, float* c, int64_t ldc, bool accumulate) {
   float edge[kRows * kPanel];
   for (int64_t first = 0; first < n; first += kPanel) {
-    const float* panel = packed + first / kPanel * panel_stride;
+    const Value* panel = packed + first / kPanel * panel_stride;
     const int64_t columns = n - first < kPanel ? n - first : kPanel;
     for (int64_t row = 0; row < m; row += kRows) {
       const int rows = static_cast<int>(m - row < kRows ? m - row : kRows);
-      const float* a_row = a + row * row_stride;
+      const Value* a_row = a + row * row_stride;
       float* c_row = c + row * ldc + first;
       if (columns == kPanel) {
-        TileOf<kRows>(rows, k, a_row, row_stride, k_stride, panel, c_row, ldc, accumulate);
+        TileOf<Tiles, kRows>(rows, k, a_row, row_stride, k_stride, panel, c_row, ldc, accumulate);
         continue;
       }
       for (int index = 0; accumulate && index < rows; ++index) {
@@ -153,7 +157,7 @@ void Multiply(int64_t m, int64_t n, int64_t k, const float* a, int64_t row_strid
           edge[index * kPanel + column] = column < columns ? c_row[index * ldc + column] : 0.0f;
         }
       }
-      TileOf<kRows>(rows, k, a_row, row_stride, k_stride, panel, edge, kPanel, accumulate);
+      TileOf<Tiles, kRows>(rows, k, a_row, row_stride, k_stride, panel, edge, kPanel, accumulate);
       for (int index = 0; index < rows; ++index) {
         for (int64_t column = 0; column < columns; ++column) {
           c_row[index * ldc + column] = edge[index * kPanel + column];
@@ -162,6 +166,22 @@ void Multiply(int64_t m, int64_t n, int64_t k, const float* a, int64_t row_strid
     }
   }
 }
+
+struct FloatTiles {
+  template <int Rows>
+  static void Run(int64_t k, const float* a, int64_t row_stride, int64_t k_stride, const float* b,
+                  float* c, int64_t ldc, bool accumulate) {
+    Tile<Rows>(k, a, row_stride, k_stride, b, c, ldc, accumulate);
+  }
+};
+
+void Multiply(int64_t m, int64_t n, int64_t k, const float* a, int64_t row_stride, int64_t k_stride,
+              const float* packed, int64_t panel_stride, float* c, int64_t ldc, bool accumulate) {
+  MultiplyTiles<FloatTiles>(m, n, k, a, row_stride, k_stride, packed, panel_stride, c, ldc,
+                            accumulate);
+}
+
+#include "train/kernels_bf16.h"
 
 float Dot(int64_t n, const float* a, const float* b) {
   Vec sums[2] = {};
@@ -273,8 +293,14 @@ void AdamW(int64_t n, const AdamStep& step, const float* grad, float* weight, fl
 }  // namespace
 
 const Kernels& KERNEL_GETTER() {
-  static constexpr Kernels kernels = {KERNEL_NAME, kPanel, Pack,   Multiply,   Dot,  Axpy,
-                                      ExpSum,      Max,    SwiGlu, SwiGluBack, AdamW};
+#if defined(KERNEL_DOT_PAIRS)
+  constexpr bool kInstructions = true;
+#else
+  constexpr bool kInstructions = false;
+#endif
+  static constexpr Kernels kernels = {KERNEL_NAME, kPanel,     kInstructions, Pack,       Multiply,
+                                      PackPairs,   RoundPairs, MultiplyPairs, Dot,        Axpy,
+                                      ExpSum,      Max,        SwiGlu,        SwiGluBack, AdamW};
   return kernels;
 }
 

@@ -82,6 +82,11 @@ Trainer::Trainer(const TrainerOptions& options)
   flat_size_ = FlatSize(tensors_);
 
   OpenBackend();
+  if (options_.bf16 && options_.stock_operators) {
+    throw CodedError("OPTION_INVALID", {{"option", "precision"},
+                                        {"expected", "float32 where ggml's operators compute"},
+                                        {"received", "bf16"}});
+  }
   context_.reset(
       ggml_init({.mem_size = 8 * ggml_tensor_overhead(), .mem_buffer = nullptr, .no_alloc = true}));
   for (ggml_tensor** tensor : {&weights_, &gradients_, &first_, &second_}) {
@@ -134,8 +139,8 @@ std::unique_ptr<TrainGraph> Trainer::MakeGraph(bool with_gradients) {
   const GraphSizes sizes{options_.n_ctx, options_.n_seq, options_.max_targets};
   ggml_tensor* gradients = with_gradients ? gradients_ : nullptr;
   if (!options_.stock_operators) {
-    return std::make_unique<Graph>(options_.shape, sizes, tensors_, weights_, gradients,
-                                   backend_.get(), &feed_);
+    return std::make_unique<Graph>(options_.shape, sizes, options_.bf16, tensors_, weights_,
+                                   gradients, backend_.get(), &feed_);
   }
   return std::make_unique<DeviceGraph>(options_.shape, sizes, tensors_, weights_, gradients,
                                        Device{backend_.get(), options_.device},

@@ -30,6 +30,7 @@ struct TrainerOptions {
   int32_t n_threads = 1;
   std::string device = "cpu";
   bool stock_operators = false;  // DeviceGraph on the CPU too; other devices have nothing else
+  bool bf16 = false;             // products of weights, with our kernels only
   bool causal = true;
   uint64_t seed = 0;
   float deviation = 0.02f;

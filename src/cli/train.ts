@@ -1,5 +1,5 @@
 /** `gristmill train`: parsing and printing around trainModel(). */
-import { readTrainConfig } from '../train/config.ts';
+import { checkTrainConfig, readTrainConfig } from '../train/config.ts';
 import type { TrainProgress, TrainSummary } from '../train/run-types.ts';
 import { trainModel } from '../train/train-run.ts';
 import { onInterrupt } from './interrupt.ts';
@@ -9,16 +9,21 @@ import { columns, printResult } from './say.ts';
 /** Flags of `gristmill train`. */
 export interface TrainFlags {
   readonly out?: string;
+  readonly precision?: string;
   readonly json?: boolean;
 }
 
 /** The action of `gristmill train`. */
-export async function train(file: string, { out, json = false }: TrainFlags): Promise<void> {
+export async function train(
+  file: string,
+  { out, precision, json = false }: TrainFlags,
+): Promise<void> {
   const controller = new AbortController();
   const restore = onInterrupt(controller, 'finishing the step under way');
   const printer = progressLine(json, { atOnce: true });
   try {
-    const config = readTrainConfig(file);
+    const read = readTrainConfig(file);
+    const config = precision === undefined ? read : checkTrainConfig({ ...read, precision }, file);
     const summary = await trainModel(out === undefined ? config : { ...config, out }, {
       signal: controller.signal,
       onProgress: (progress) => {

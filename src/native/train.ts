@@ -44,6 +44,11 @@ export interface NativeTrainerOptions {
    * every other device runs. Devices other than the CPU have ggml's only, whatever is asked for.
    */
   readonly graph: 'kernels' | 'ggml';
+  /**
+   * Of the products of weights: bf16 rounds what goes in and adds in float32; weights, gradients and moments are float32
+   * all the same. With our kernels only. Faster where the processor has AVX512-BF16; elsewhere the same rounding, slower.
+   */
+  readonly precision: 'float32' | 'bf16';
   /** False: every token sees its whole segment (line scoring). */
   readonly causal: boolean;
   /** Of the initial weights; 0..2^53-1. */

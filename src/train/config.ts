@@ -50,6 +50,8 @@ const common = {
   seed: z.int().min(0).default(0),
   /** `cpu` or `cuda:<index>`; part of the run, as another device rounds differently. The CPU without it. */
   device: deviceSchema.optional(),
+  /** Of the products of weights; part of the run. Weights and moments are float32 all the same. On the CPU only. */
+  precision: z.enum(['float32', 'bf16']).optional(),
   /** Steps between measurements of the validation data; 0 for the end only. */
   evalEvery: z.int().min(0).default(100),
   export: z
@@ -155,6 +157,13 @@ const schema = z
       path: ['tokenizer'],
       error: 'a new model needs a tokenizer: path or train',
     },
+  )
+  .refine(
+    (config) =>
+      config.objective === 'line-score' ||
+      config.precision !== 'bf16' ||
+      (config.device ?? 'cpu') === 'cpu',
+    { path: ['precision'], error: 'bf16 is for the CPU; expected float32 on another device' },
   )
   .refine(
     (config) =>

@@ -71,6 +71,7 @@ async function train(
       ...config.optimizer,
       ...(config.nThreads !== undefined && { nThreads: config.nThreads }),
       ...(config.device !== undefined && { device: config.device }),
+      ...(config.precision !== undefined && { precision: config.precision }),
     });
     if ('from' in config.model) await trainer.importGguf(config.model.from);
     const data = { source, validation, tokenizerPath };

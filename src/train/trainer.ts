@@ -24,6 +24,7 @@ export const TRAINER_DEFAULTS = Object.freeze({
   nThreads: availableParallelism(),
   device: 'cpu',
   graph: 'kernels' as const,
+  precision: 'float32' as const,
   causal: true,
   seed: 0,
   initDeviation: 0.02,

@@ -37,6 +37,7 @@ export const tinyOptions: NativeTrainerOptions = {
   nThreads: 2,
   device: 'cpu',
   graph: 'kernels',
+  precision: 'float32',
   causal: true,
   seed: 3,
   initDeviation: 0.3,

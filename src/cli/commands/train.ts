@@ -1,5 +1,5 @@
 /** The definition of `gristmill train`; what it does is in ../train.ts. */
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { withExamples } from '../help.ts';
 import type { TrainFlags } from '../train.ts';
 
@@ -7,6 +7,13 @@ export function trainCommand(): Command {
   const command = new Command('train')
     .description('train a model from a configuration (YAML); the same command resumes')
     .argument('<config>', 'configuration file; docs/commands/train.md lists its keys')
+    .optionsGroup('Training:')
+    .addOption(
+      new Option(
+        '--precision <type>',
+        'products of weights in float32 or bf16, instead of the configuration’s',
+      ).choices(['float32', 'bf16']),
+    )
     .optionsGroup('Output:')
     .option('--out <dir>', 'folder of the run, instead of the configuration’s')
     .option('--json', 'print one JSON object instead of lines')
