@@ -20,6 +20,8 @@ const LAST_PART = 0.1;
 /** Faults of a run: the default is one for CI, `npm run soak` has more. */
 export const N_FAULTS = Number(process.env['GRISTMILL_FAULTS'] ?? 16);
 export const N_UNITS = Math.max(200, N_FAULTS);
+/** A run of all of them takes a second or two a fault, ten on a machine that is busy with more than this. */
+export const RUN_MS = 3_600_000 + N_FAULTS * 20_000;
 export const SEED = Number(process.env['GRISTMILL_SEED'] ?? 11);
 
 /** Does one fault. What it returns is when its work is over, not when the fault is. */

@@ -17,7 +17,13 @@ import { connectRedis } from '../../src/work/queue/redis.ts';
 import { LOCK_MS } from '../../src/work/queue/take.ts';
 import { outputOf, run } from '../cli/support.ts';
 import { sleep, within } from '../support/bounded.ts';
-import { commonFaults, N_FAULTS as N_ALL, runAmongFaults, SEED } from '../support/fault-run.ts';
+import {
+  commonFaults,
+  N_FAULTS as N_ALL,
+  RUN_MS,
+  runAmongFaults,
+  SEED,
+} from '../support/fault-run.ts';
 import { Fleet, faketime } from '../support/fleet.ts';
 import { hasRedis, RedisServer } from '../support/redis-server.ts';
 import { type Fault, installS3Server, S3Server } from '../support/s3-server.ts';
@@ -91,7 +97,7 @@ describe.skipIf(!hasRedis || missing !== null)('three workers on a bucket under 
       writeFileSync(join(folder, 'in', name), text);
     }
     await refineCorpus({ ...options, inputs: join(folder, 'in'), out: join(folder, 'whole') });
-  }, 1_800_000);
+  }, RUN_MS);
   afterAll(async () => {
     fleet?.end();
     await closeS3();
@@ -101,7 +107,9 @@ describe.skipIf(!hasRedis || missing !== null)('three workers on a bucket under 
     rmSync(folder, { recursive: true, force: true });
   });
 
-  it(`give what one machine gives, after ${N_FAULTS} faults and many bad answers`, async () => {
+  it(`give what one machine gives, after ${N_FAULTS} faults and many bad answers`, {
+    timeout: RUN_MS,
+  }, async () => {
     const submitted = await command(
       ...['cluster', 'submit', inputs, '--out', 's3://corpus/out', '--tries', '50'],
       ...['--document-model', 'random:tiny', '--doc-threshold', '0.3', '--threads', '1'],
@@ -177,5 +185,5 @@ describe.skipIf(!hasRedis || missing !== null)('three workers on a bucket under 
     expect(await contentsOf('s3://corpus/out/')).toEqual(whole);
     const ledger = await namesIn('s3://corpus/out/_gristmill/');
     expect(ledger.filter((name) => !name.startsWith('units/'))).toEqual(['run.json']);
-  }, 7_200_000);
+  });
 });

@@ -20,6 +20,7 @@ import {
   describeRun,
   N_FAULTS,
   N_UNITS,
+  RUN_MS,
   runAmongFaults,
 } from '../support/fault-run.ts';
 import { Fleet, faketime } from '../support/fleet.ts';
@@ -55,7 +56,7 @@ beforeAll(async () => {
     ...{ inputs: at('in'), out: at('whole'), documentModel: 'random:tiny', documentThreshold: 0.3 },
     ...{ threads: 1, workers: 1, slots: 4 },
   });
-}, 600_000);
+}, RUN_MS);
 afterAll(async () => {
   fleet?.end();
   await server?.stop();
@@ -122,7 +123,7 @@ async function expectWhole(out: string): Promise<void> {
 }
 
 describe.skipIf(!hasRedis)('three workers under faults', () => {
-  it(`give what one machine gives, after ${N_FAULTS} faults`, async () => {
+  it(`give what one machine gives, after ${N_FAULTS} faults`, { timeout: RUN_MS }, async () => {
     const disk = SmallDisk.mount(at('disk'), ROOM_KB);
     if (disk) disks.push(disk);
     const out = disk ? 'disk/out' : 'faulty';
@@ -147,7 +148,7 @@ describe.skipIf(!hasRedis)('three workers under faults', () => {
       jobs: { failed: 0, active: 0, waiting: 0 },
     });
     await expectWhole(out);
-  }, 7_200_000);
+  });
 
   it('have a killed worker’s unit under way again in 35 s', async () => {
     const id = await submit('stalled');
