@@ -137,7 +137,7 @@ export async function work(flags: WorkFlags): Promise<void> {
   try {
     await using observer = await openObserver(flags, worker, onNotice);
     const { isLog } = observer;
-    await onBoard(flags, async (board) => {
+    const lead = async (board: Board): Promise<void> => {
       const taken = await takeUnits({
         ...{ board, worker, untilDone, only: run, stop: stop.signal },
         device: device ?? 'as the run',
@@ -160,7 +160,8 @@ export async function work(flags: WorkFlags): Promise<void> {
       printResult(json, { worker, ...taken }, () => `${count(taken.units)} units done\n`);
       await observer.linger(stop.signal);
       if (taken.refused.length > 0) process.exitCode = SET_ASIDE;
-    });
+    };
+    await onBoard(flags, lead, isLog ? say : onNotice);
   } finally {
     restore();
   }

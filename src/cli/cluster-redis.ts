@@ -8,10 +8,15 @@ export function hasBoard({ redis }: { readonly redis?: string }): boolean {
   return Boolean(redis ?? process.env[REDIS_VARIABLE]);
 }
 
-/** Does work on the board of the server that a flag or the environment names. */
+/**
+ * Does work on the board of the server that a flag or the environment names.
+ *
+ * @param onNotice told when the server goes away and comes back
+ */
 export async function onBoard<T>(
   { redis }: { readonly redis?: string },
   work: (board: Board) => Promise<T>,
+  onNotice?: (line: string) => void,
 ): Promise<T> {
   const url = redis ?? process.env[REDIS_VARIABLE];
   if (url === undefined || url === '') {
@@ -22,7 +27,7 @@ export async function onBoard<T>(
       received: 'nothing',
     });
   }
-  const board = new Board(await connectRedis(url));
+  const board = new Board(await connectRedis(url, onNotice));
   try {
     return await work(board);
   } finally {

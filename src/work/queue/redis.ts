@@ -38,9 +38,13 @@ export interface RedisLink {
  * Connects to a server.
  *
  * @param url `redis://[[user]:password@]host[:port][/db]`, `rediss://` for TLS with the files of {@link REDIS_TLS_VARIABLES}
+ * @param onNotice told, a line each, that the server is away and that it is back
  * @throws OPTION_INVALID, QUEUE_UNREACHABLE
  */
-export async function connectRedis(url: string): Promise<RedisLink> {
+export async function connectRedis(
+  url: string,
+  onNotice?: (line: string) => void,
+): Promise<RedisLink> {
   const { shown, secrets } = addressOf(url);
   const tls = shown.startsWith('rediss:') ? tlsFiles(process.env) : null;
   const { Redis: Client } = await import('ioredis');
@@ -64,6 +68,7 @@ export async function connectRedis(url: string): Promise<RedisLink> {
     await redis.connect();
     await redis.ping();
     isUp = true;
+    last = 'its connection is closed';
   } catch (error) {
     redis.disconnect();
     const said = (error as Error).message;
@@ -71,6 +76,15 @@ export async function connectRedis(url: string): Promise<RedisLink> {
     // The cause may quote the address.
     throw new GristmillError('QUEUE_UNREACHABLE', { url: shown, reason });
   }
+  let isAway = false;
+  redis.on('reconnecting', () => {
+    if (!isAway) onNotice?.(`Redis at ${shown} is away (${hide(last, secrets)}): connecting again`);
+    isAway = true;
+  });
+  redis.on('ready', () => {
+    if (isAway) onNotice?.(`Redis at ${shown} is back`);
+    isAway = false;
+  });
   return {
     redis,
     shown,

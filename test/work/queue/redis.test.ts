@@ -58,7 +58,9 @@ describe.skipIf(!hasRedis)('a server behind a network that is cut', () => {
     // A worker waited for the old connection until the system gave it up, after a quarter of an hour.
     const server = await RedisServer.start();
     const network = await TcpProxy.before(server.port);
-    const link = await connectRedis(`redis://127.0.0.1:${network.port}`);
+    const notices: string[] = [];
+    const address = `redis://127.0.0.1:${network.port}`;
+    const link = await connectRedis(address, (line) => notices.push(line));
     try {
       await link.redis.set('key', 'value');
       network.cut();
@@ -66,6 +68,10 @@ describe.skipIf(!hasRedis)('a server behind a network that is cut', () => {
       await new Promise((resolve) => setTimeout(resolve, 300));
       network.mend();
       expect(await answer).toBe('value');
+      expect(notices).toEqual([
+        expect.stringMatching(`^Redis at ${address} is away .*20000ms.*: connecting again$`),
+        `Redis at ${address} is back`,
+      ]);
     } finally {
       await link.close();
       await network.close();
