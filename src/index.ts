@@ -62,6 +62,7 @@ export {
   type RefineRowsOptions,
   type Refiner,
   type RefinerText,
+  type RefineTextsOptions,
   type StreamedRows,
 } from './refine/refiner.ts';
 export { NAMED_REFINERS, type RefinerName } from './refine/refiner-names.ts';

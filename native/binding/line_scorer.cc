@@ -16,7 +16,9 @@
 #include "binding/convert.h"
 #include "binding/pages.h"
 #include "binding/promise_worker.h"
+#include "binding/sites.h"
 #include "engine/line_scorer.h"
+#include "sites/site_counter.h"
 
 namespace gristmill::binding {
 
@@ -150,10 +152,54 @@ class PagesWorker : public PromiseWorker {
                        {{"option", "cancel"}, {"expected", "one number"}, {"received", "none"}});
     cancel_ = CancelFlag(word.data(), "scoring");
     Keep(from.Get("cancel"));
+    TakeSites(from.Get("sites"));
     request_.Check();
   }
 
  private:
+  // {table, siteOf: by document, names, nameStarts}
+  void TakeSites(const Napi::Value& value) {
+    if (!value.IsObject()) return;
+    const Napi::Object from = value.As<Napi::Object>();
+    const auto table = SiteTableOf(from.Get("table"));
+    const auto site_of = ViewOf<int32_t>(from.Get("siteOf"), "siteOf");
+    const auto names = ViewOf<uint8_t>(from.Get("names"), "names");
+    const auto starts = ViewOf<int32_t>(from.Get("nameStarts"), "nameStarts");
+    const std::vector<int32_t> offsets(starts.begin(), starts.end());
+    // Looked up once for each site of a batch.
+    std::vector<sites::SiteView> views;
+    for (size_t site = 0; table && site + 1 < offsets.size(); ++site) {
+      const int32_t begin = offsets[site];
+      const int32_t end = offsets[site + 1];
+      if (begin < 0 || end < begin || static_cast<size_t>(end) > names.size()) {
+        throw CodedError("OPTION_INVALID",
+                         {{"option", "nameStarts[" + std::to_string(site) + "]"},
+                          {"expected", "ascending starts inside the names"},
+                          {"received", std::to_string(begin) + ".." + std::to_string(end)}});
+      }
+      views.push_back(
+          table->Find(sites::SiteHash({reinterpret_cast<const char*>(names.data()) + begin,
+                                       static_cast<size_t>(end - begin)})));
+    }
+    std::vector<int32_t> rows(site_of.begin(), site_of.end());
+    request_.site_lines = [table, views = std::move(views), rows = std::move(rows)](
+                              size_t document, std::span<const uint8_t> text,
+                              pages::SiteLines& into) {
+      const int32_t site = document < rows.size() ? rows[document] : -1;
+      if (site < 0 || static_cast<size_t>(site) >= views.size()) return false;
+      const sites::SiteView& view = views[static_cast<size_t>(site)];
+      if (view.pages < pages::kLeastSitePages) return false;
+      into.pages = view.pages;
+      thread_local sites::LineNormaliser normaliser;
+      sites::ForEachSiteLine(text, normaliser,
+                             [&](int32_t index, std::span<const uint8_t>, uint64_t hash) {
+                               into.lines.resize(static_cast<size_t>(index) + 1);
+                               into.lines.back() = view.PagesWith(hash);
+                             });
+      return true;
+    };
+  }
+
   void Work() override {
     cancel_.Check();
     scores_ = pages::ScorePages(request_, cancel_);
@@ -238,6 +284,7 @@ class PagesWorker : public PromiseWorker {
     put("nLines", scores_.n_lines);
     put("nChars", scores_.n_chars);
     put("charsLeft", scores_.chars_left);
+    put("bySite", scores_.by_site);
     return columns;
   }
 
@@ -372,7 +419,7 @@ class LineScorerObject : public Napi::ObjectWrap<LineScorerObject> {
 };
 
 // scorePages({documentScorer, lineScorer, data, offsets, docs, documentThreshold, nThreads,
-// rules?, output?, cancel})
+// rules?, output?, sites?: {table, siteOf, names, nameStarts}, cancel})
 // -> {documents?: Float32Array, lineStarts?: Int32Array, lines?: Float32Array, removals?: columns}
 Napi::Value ScorePagesJs(const Napi::CallbackInfo& info) {
   return Guarded(info.Env(), [&]() -> Napi::Value {

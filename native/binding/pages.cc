@@ -12,6 +12,7 @@
 #include "pages/character_table.h"
 #include "pages/characters.h"
 #include "pages/hashed_words.h"
+#include "pages/site_evidence.h"
 #include "pages/verdict.h"
 
 namespace gristmill::binding {
@@ -149,6 +150,29 @@ Napi::Value MeasureDocument(const Napi::CallbackInfo& info) {
     result.Set("features", NewArray<float>(env, features));
     result.Set("ids", NewArray<int32_t>(env, ids));
     return result;
+  });
+}
+
+// siteFactors(text, pages, linePages) -> Float32Array by line, blank ones included: what the odds
+// of "keep" are to be multiplied by
+Napi::Value SiteFactorsJs(const Napi::CallbackInfo& info) {
+  return Guarded(info.Env(), [&]() -> Napi::Value {
+    pages::PageScan scan;
+    scan.Scan(ViewOf<uint8_t>(info[0], "text"), CancelFlag(nullptr, ""));
+    const auto given = ViewOf<int32_t>(info[2], "linePages");
+    pages::SiteLines site;
+    site.pages = info[1].ToNumber().Uint32Value();
+    for (const int32_t pages : given) {
+      site.lines.push_back(static_cast<uint32_t>(std::max(0, pages)));
+    }
+    std::vector<float> factors(static_cast<size_t>(scan.n_lines()));
+    pages::SiteFactors(site, scan.lines(), factors);
+    auto all = Napi::Float32Array::New(info.Env(), static_cast<size_t>(scan.n_all_lines()));
+    std::fill_n(all.Data(), all.ElementLength(), 1.0f);
+    for (size_t line = 0; line < factors.size(); ++line) {
+      all[static_cast<size_t>(scan.lines()[line].index)] = factors[line];
+    }
+    return all;
   });
 }
 
@@ -378,6 +402,7 @@ void ExportPages(Napi::Env env, Napi::Object exports) {
   const auto add = [&](const char* name, Napi::Value (*function)(const Napi::CallbackInfo&)) {
     exports.Set(name, Napi::Function::New(env, function, name));
   };
+  add("siteFactors", SiteFactorsJs);
   add("measureLines", MeasureLines);
   add("measureDocument", MeasureDocument);
   add("pageWords", PageWords);

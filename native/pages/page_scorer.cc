@@ -246,7 +246,8 @@ std::vector<float> Page::NetworkLogits(const Scorer& scorer, const CancelFlag& c
   return logits;
 }
 
-std::vector<float> Page::ScoreLines(const Scorer& scorer, const CancelFlag& cancel) {
+std::vector<float> Page::ScoreLines(const Scorer& scorer, const CancelFlag& cancel,
+                                    const SiteLines* site, std::vector<float>* alone) {
   const Model& model = *scorer.model;
   std::vector<float> own;
   double doubt = 0;
@@ -266,10 +267,37 @@ std::vector<float> Page::ScoreLines(const Scorer& scorer, const CancelFlag& canc
     ProtectTitles(own, form_of);
   }
   for (float& score : own) score = model.calibration.Probability(score, doubt);
-  std::vector<float> all(static_cast<size_t>(scan_.n_all_lines()));
-  SpreadScores(own, all, [&](size_t line) { return scan_.lines()[line].index; });
-  return all;
+  const auto spread = [&] {
+    std::vector<float> all(static_cast<size_t>(scan_.n_all_lines()));
+    SpreadScores(own, all, [&](size_t line) { return scan_.lines()[line].index; });
+    return all;
+  };
+  std::vector<float> factors(site == nullptr ? 0 : own.size());
+  if (site != nullptr && SiteFactors(*site, scan_.lines(), factors)) {
+    if (alone != nullptr) *alone = spread();
+    for (size_t line = 0; line < own.size(); ++line) {
+      if (factors[line] != 1) own[line] = TimesOdds(own[line], factors[line]);
+    }
+  }
+  return spread();
 }
+
+namespace {
+
+// Lines in the stretches of a removal that score no less than the threshold by themselves.
+int32_t CountBySite(const Removal& removal, std::span<const float> alone, double threshold) {
+  int32_t count = 0;
+  if (removal.fate != Fate::kEdited) return count;
+  for (size_t at = 0; at + 1 < removal.stretches.size(); at += 2) {
+    const auto end = std::min(static_cast<size_t>(removal.stretches[at + 1]), alone.size());
+    for (auto line = static_cast<size_t>(removal.stretches[at]); line < end; ++line) {
+      count += static_cast<double>(alone[line]) >= threshold ? 1 : 0;
+    }
+  }
+  return count;
+}
+
+}  // namespace
 
 void PageRequest::Check() const {
   const auto n_documents = static_cast<int64_t>(offsets.size()) - 1;
@@ -312,6 +340,7 @@ PageScores ScorePages(const PageRequest& request, const CancelFlag& cancel) {
     scores.n_lines.resize(n_docs);
     scores.n_chars.resize(n_docs);
     scores.chars_left.resize(n_docs);
+    scores.by_site.resize(n_docs);
   }
   engine::ParallelForWith<PageLease>(
       request.n_threads, n_docs, 1, [&](PageLease& lease, size_t index) {
@@ -330,7 +359,11 @@ PageScores ScorePages(const PageRequest& request, const CancelFlag& cancel) {
           stays = static_cast<double>(score) >= request.document_threshold;
         }
         if (request.lines && stays) {
-          std::vector<float> lines = page.ScoreLines(*request.lines, cancel);
+          SiteLines site;
+          std::vector<float> alone;
+          const bool has_site = request.site_lines && request.site_lines(document, text, site);
+          std::vector<float> lines =
+              page.ScoreLines(*request.lines, cancel, has_site ? &site : nullptr, &alone);
           if (request.rules) {
             scores.n_lines[index] = static_cast<int32_t>(lines.size());
             TraceBytes("executor", text.data(), text.size());
@@ -338,6 +371,7 @@ PageScores ScorePages(const PageRequest& request, const CancelFlag& cancel) {
                 request.output.data() + (request.offsets[document] - request.offsets[0]);
             Removal& removal = scores.removals[index];
             removal = RemoveLines(text, lines, *request.rules, into);
+            scores.by_site[index] = CountBySite(removal, alone, request.rules->threshold);
             if (removal.fate == Fate::kEdited) {
               scores.chars_left[index] = static_cast<int32_t>(
                   text::CountCodePoints({into, static_cast<size_t>(removal.n_left)}));

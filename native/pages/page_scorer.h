@@ -24,6 +24,7 @@
 #include "pages/line_removal.h"
 #include "pages/logit_features.h"
 #include "pages/page_scan.h"
+#include "pages/site_evidence.h"
 #include "pages/stack.h"
 
 namespace gristmill::pages {
@@ -80,8 +81,11 @@ class Page {
   void Trim();
 
   float ScoreDocument(const Scorer& scorer);
-  // One for every line, blank ones included.
-  std::vector<float> ScoreLines(const Scorer& scorer, const CancelFlag& cancel);
+  // One for every line, blank ones included. Where its site says something of it, `alone` is given
+  // what the page alone says; otherwise it is left as it is.
+  std::vector<float> ScoreLines(const Scorer& scorer, const CancelFlag& cancel,
+                                const SiteLines* site = nullptr,
+                                std::vector<float>* alone = nullptr);
 
   PageScan& scan() { return scan_; }
   LineFeatures& lines() { return lines_; }
@@ -120,6 +124,8 @@ struct PageRequest {
   std::span<uint8_t> output;
   // Give the scores of lines beside what was made of them.
   bool keep_lines = false;
+  // What the site of a document says of its lines; false where nothing is known. From any thread.
+  std::function<bool(size_t document, std::span<const uint8_t> text, SiteLines& into)> site_lines;
   int32_t n_threads = 1;
 
   // Throws OPTION_INVALID naming the offset or the document.
@@ -135,6 +141,8 @@ struct PageScores {
   std::vector<int32_t> n_lines;     // that were scored
   std::vector<int32_t> n_chars;     // code points
   std::vector<int32_t> chars_left;  // of edited pages
+  // Lines that go, and that the page alone would have kept.
+  std::vector<int32_t> by_site;
 };
 
 // Throws ABORTED, and what a network throws.

@@ -1,7 +1,7 @@
 /**
  * A batch of documents: an Arrow record batch whose buffers are views on one region of a {@link SlabPool}.
  *
- * Layout of a region, every part 64-byte aligned, one group per column (`text`, then `id` if there is one):
+ * Layout of a region, every part 64-byte aligned, one group per column (`text`, then `id` and `site` where they are asked for):
  *
  *     | validity bitmap (only with nulls) | offsets Int32[n+1] | data bytes | … next column …
  *
@@ -67,6 +67,8 @@ export class DocumentBatch {
   readonly nDocs: number;
   readonly text: BytesColumn;
   readonly id: BytesColumn | null;
+  /** URLs or hosts, where a reader was asked for them. */
+  readonly site: BytesColumn | null;
   readonly #descriptor: BatchDescriptor;
   #released = false;
 
@@ -76,6 +78,7 @@ export class DocumentBatch {
     const columns = new Map(descriptor.columns.map((c) => [c.name, openColumn(descriptor, c)]));
     this.text = columns.get('text')!;
     this.id = columns.get('id') ?? null;
+    this.site = columns.get('site') ?? null;
   }
 
   /** The descriptor to post to another thread. The sender's reference must outlive the receiver's use. */
@@ -135,7 +138,7 @@ export interface OpenBatch {
 
 /** Sizes of a column to lay out. */
 export interface ColumnSize {
-  readonly name: 'text' | 'id';
+  readonly name: 'text' | 'id' | 'site';
   readonly dataBytes: number;
   readonly nullCount: number;
 }
@@ -167,12 +170,13 @@ export async function reserveBatch(
 /** Copies values into shared memory as one batch. */
 export async function buildBatch(
   pool: SlabPool,
-  values: { readonly text: BytesValues; readonly id?: BytesValues },
+  values: { readonly text: BytesValues; readonly id?: BytesValues; readonly site?: BytesValues },
   lane: Lane = 'input',
   signal?: AbortSignal,
 ): Promise<DocumentBatch> {
-  const named: ['text' | 'id', BytesValues][] = [['text', values.text]];
+  const named: ['text' | 'id' | 'site', BytesValues][] = [['text', values.text]];
   if (values.id) named.push(['id', values.id]);
+  if (values.site) named.push(['site', values.site]);
   const sizes = named.map(([name, column]) => ({
     name,
     dataBytes: column.reduce((sum, value) => sum + (value?.byteLength ?? 0), 0),

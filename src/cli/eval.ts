@@ -2,7 +2,7 @@
 import { printable } from '../printable.ts';
 import { evaluateLines, type LineEvaluationResult } from '../scorers/cross-validate.ts';
 import { type DocumentReport, evaluateDocuments } from '../scorers/eval-documents.ts';
-import type { LineMeasures } from '../scorers/eval-lines.ts';
+import type { LineMeasures, LineReport } from '../scorers/eval-lines.ts';
 import { N_WORST, type TailReport } from '../scorers/eval-tail.ts';
 import { type LeaveOut, readGoldDocuments, readGoldPages } from '../scorers/gold.ts';
 import { documentRefiner, lineRefiner } from '../scorers/refiners.ts';
@@ -22,6 +22,7 @@ export interface EvalFlags {
   readonly folds?: number;
   readonly leaveOut?: LeaveOut;
   readonly noiseShare?: number;
+  readonly sites?: boolean;
   readonly json?: boolean;
 }
 
@@ -67,6 +68,7 @@ export async function evalLines({
   folds,
   leaveOut,
   noiseShare,
+  sites,
   json,
 }: EvalFlags): Promise<void> {
   const pages = await collect(data, readGoldPages);
@@ -77,6 +79,7 @@ export async function evalLines({
     trainPages: await collect(train, readGoldPages),
     nFolds: folds ?? null,
     leaveOut,
+    ...(sites && { sites }),
     onFold: (fold, nTrain, nScored) => {
       if (nTrain > 0) line.keep(`fold ${fold + 1}: ${nTrain} pages train, ${nScored} scored`);
     },
@@ -153,8 +156,30 @@ function linesTable(result: LineEvaluationResult): string {
   return [
     `${result.refiner}: ${result.secondsPerMB.toFixed(3)} s/MB`,
     table(rows),
+    ...(result.withSites ? [sitesTable(result, result.withSites)] : []),
     tailLines(result.tail),
   ].join('\n');
+}
+
+/** Noise removed with what sites repeat, against without. */
+function sitesTable(without: LineReport, withSites: LineReport): string {
+  const bounds = Object.keys(without.noiseCharsRemovedAt);
+  const row = (name: string, plain: LineMeasures, told: LineMeasures | undefined): string[] => [
+    name,
+    String(plain.nDocs),
+    ...bounds.flatMap((bound) => [
+      fixed(plain.noiseCharsRemovedAt[bound]!),
+      told ? fixed(told.noiseCharsRemovedAt[bound]!) : '-',
+    ]),
+  ];
+  const groups = (['byPageType', 'bySource'] as const).flatMap((by) =>
+    Object.entries(without[by]).map(([name, plain]) => row(name, plain, withSites[by][name])),
+  );
+  return table([
+    ['noise removed', 'docs', ...bounds.flatMap((bound) => [`at ${bound}`, 'with sites'])],
+    row('all', without, withSites),
+    ...groups,
+  ]);
 }
 
 /** What the means hide. */

@@ -39,6 +39,8 @@ export interface RefineFlags extends ObserveFlags {
   readonly textColumn?: string;
   readonly textPer?: 'file' | 'line';
   readonly idColumn?: string;
+  readonly siteColumn?: string;
+  readonly sites?: string;
   readonly keepOriginal?: boolean;
   readonly droppedText?: boolean;
   readonly reuse?: string;

@@ -89,6 +89,7 @@ async function* arrowBatches(
   const columns = columnsOfStream(stream);
   const textAt = columns.findIndex((c) => c.name === plan.textColumn);
   const idAt = columns.findIndex((c) => c.name === plan.idColumn);
+  const siteAt = columns.findIndex((c) => c.name === plan.siteColumn);
   if (textAt < 0) {
     throw new GristmillError('CORPUS_COLUMN_MISSING', {
       file: path,
@@ -110,9 +111,13 @@ async function* arrowBatches(
       throwIfAborted(options.signal, 'reading');
       const values = coded(path, () => {
         const text = takeTexts(textOf, start, arrow.length, options);
-        const id =
-          idAt < 0 ? null : idsOf(arrow.columns[idAt]!, columns[idAt]!, start, text.length);
-        return id ? { text, id } : { text };
+        const valuesAt = (at: number) =>
+          idsOf(arrow.columns[at]!, columns[at]!, start, text.length);
+        return {
+          text,
+          ...(idAt >= 0 && { id: valuesAt(idAt) }),
+          ...(siteAt >= 0 && { site: valuesAt(siteAt) }),
+        };
       });
       const nRows = values.text.length;
       const batch = await buildBatch(pool, values, 'input', options.signal);

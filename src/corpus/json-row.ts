@@ -16,6 +16,7 @@ import type { CorpusColumn } from './types.ts';
 export interface RowShape {
   readonly textColumn: string;
   readonly idColumn: string | null;
+  readonly siteColumn?: string | null;
   /** Columns that values must fit; null where fields are passed on as they are. */
   readonly columns: ReadonlyMap<string, CorpusColumn> | null;
   /** Names that no field may have. */
@@ -26,6 +27,8 @@ export interface RowShape {
 export interface JsonRow {
   readonly text: Uint8Array | null;
   readonly id: Uint8Array | null;
+  /** Of the site column; null for what is no text. */
+  readonly site?: Uint8Array | null;
   /** The text's place is kept, its value is emptied: it is held once. */
   readonly fields: JsonFields;
 }
@@ -58,7 +61,11 @@ export function rowOf(
   const rawId = shape.idColumn === null ? undefined : fields.get(shape.idColumn);
   const text = rawText === undefined ? null : bytesOfValue(rawText);
   fields.set(shape.textColumn, '');
-  return { row: { text, id: rawId === undefined ? null : bytesOfValue(rawId), fields } };
+  const id = rawId === undefined ? null : bytesOfValue(rawId);
+  if (!shape.siteColumn) return { row: { text, id, fields } };
+  const rawSite = fields.get(shape.siteColumn);
+  const site = rawSite !== undefined && kindOf(rawSite) === 'string' ? bytesOfValue(rawSite) : null;
+  return { row: { text, id, site, fields } };
 }
 
 /** A string as its bytes, another value as its JSON text, null as null. */

@@ -50,21 +50,28 @@ export async function* openJsonlUnit(
   };
   const columns = plan.columns.filter((column) => column.name !== plan.textColumn);
   const byName = new Map(columns.map((column) => [column.name, column]));
-  const { textColumn, idColumn } = plan;
+  const { textColumn, idColumn, siteColumn = null } = plan;
   const isTyped = options.reject === 'values';
   const reserved = options.reserved ?? new Set<string>();
-  const shape: RowShape = { textColumn, idColumn, columns: isTyped ? byName : null, reserved };
+  const shape: RowShape = {
+    ...{ textColumn, idColumn, siteColumn, reserved },
+    columns: isTyped ? byName : null,
+  };
   const names: KeyNames = new Map();
   const before = await countsBefore(source, file.fingerprint);
   const counts = { lines: 0, rows: 0 };
   let pending = new PendingBatch();
   let firstRow = 0;
   const flush = async (): Promise<UnitBatch> => {
-    const { texts, ids, status, rows, fields, rejected } = pending;
+    const { texts, ids, sites, status, rows, fields, rejected } = pending;
     const start = firstRow;
     firstRow += texts.length;
     pending = new PendingBatch();
-    const values = idColumn === null ? { text: texts } : { text: texts, id: ids };
+    const values = {
+      text: texts,
+      ...(idColumn !== null && { id: ids }),
+      ...(siteColumn !== null && { site: sites }),
+    };
     const batch = await buildBatch(pool, values, 'input', options.signal);
     const rowNumbers = BigInt64Array.from(rows, BigInt);
     const carry = new JsonCarry(file.path, columns, fields, rows, plan.isPart ?? false);
@@ -98,6 +105,7 @@ export async function* openJsonlUnit(
 class PendingBatch {
   readonly texts: (Uint8Array | null)[] = [];
   readonly ids: (Uint8Array | null)[] = [];
+  readonly sites: (Uint8Array | null)[] = [];
   readonly status: number[] = [];
   readonly rows: number[] = [];
   readonly fields: JsonFields[] = [];
@@ -105,9 +113,10 @@ class PendingBatch {
   bytes = 0;
   #rejectedBytes = 0;
 
-  add({ text, id, fields }: JsonRow, row: number, status: number): void {
+  add({ text, id, site = null, fields }: JsonRow, row: number, status: number): void {
     this.texts.push(text);
     this.ids.push(id);
+    this.sites.push(site);
     this.status.push(status);
     this.rows.push(row);
     this.fields.push(fields);

@@ -3,7 +3,7 @@
  * the other columns stay in the file until a sink asks for them, so a row group is never in memory whole.
  */
 import type { FileMetaData } from 'hyparquet';
-import { DocumentBatch, reserveBatch } from '../batch/document-batch.ts';
+import { type ColumnSize, DocumentBatch, reserveBatch } from '../batch/document-batch.ts';
 import type { SlabPool } from '../batch/slab-pool.ts';
 import { GristmillError, throwIfAborted } from '../errors.ts';
 import { callNative, type LeafReader, type LeafWriter } from '../native/index.ts';
@@ -64,28 +64,38 @@ export async function* openParquetUnit(
     .slice(0, unit.rowGroupStart ?? 0)
     .reduce((sum, group) => sum + BigInt(group.num_rows), 0n);
   const text = source.open(source.named(plan.textColumn).leaves[0]!);
-  const id = plan.idColumn === null ? null : idReader(source, plan.idColumn);
+  // Beside the text: what names documents, and what says where they are from.
+  const beside = (['id', 'site'] as const).flatMap((name) => {
+    const column = name === 'id' ? plan.idColumn : plan.siteColumn;
+    return column ? [{ name, reader: idReader(source, column) }] : [];
+  });
   try {
     for (let firstRow = 0; ; ) {
       throwIfAborted(options.signal, 'reading');
       const sizes = await callNative(text.prepare(options.batchRows, options.batchBytes));
       if (sizes.nRows === 0) return;
       const nRows = sizes.nRows;
-      const ids = id && (await id.prepare(firstRow, nRows));
-      const columns = [
-        { name: 'text' as const, dataBytes: sizes.dataBytes, nullCount: sizes.nNulls },
+      const prepared: PreparedIds[] = [];
+      const columns: ColumnSize[] = [
+        { name: 'text', dataBytes: sizes.dataBytes, nullCount: sizes.nNulls },
       ];
-      if (ids)
-        columns.push({ name: 'id' as never, dataBytes: ids.dataBytes, nullCount: ids.nNulls });
+      for (const { name, reader } of beside) {
+        const values = await reader.prepare(firstRow, nRows);
+        prepared.push(values);
+        columns.push({ name, dataBytes: values.dataBytes, nullCount: values.nNulls });
+      }
       const open = await reserveBatch(pool, nRows, columns, 'input', options.signal);
       const batch = new DocumentBatch(open.descriptor);
       const rowStatus = new Uint8Array(nRows);
       try {
-        const [textInto, idInto] = open.columns;
+        const [textInto, ...besideInto] = open.columns;
         await callNative(
           text.fill(textInto!.offsets, textInto!.data, textInto!.validity, rowStatus),
         );
-        if (ids && idInto) await ids.fill(idInto.offsets, idInto.data, idInto.validity);
+        for (const [at, values] of prepared.entries()) {
+          const into = besideInto[at]!;
+          await values.fill(into.offsets, into.data, into.validity);
+        }
       } catch (error) {
         batch.release();
         throw error;
@@ -102,7 +112,7 @@ export async function* openParquetUnit(
     }
   } finally {
     text.close();
-    id?.close();
+    for (const { reader } of beside) reader.close();
     source.release();
   }
 }

@@ -125,6 +125,8 @@ export interface CorpusPlan {
   /** Nobody named the column, and it is not called `text`: its name is the only one that texts go by. */
   readonly isTextGuessed?: true;
   readonly idColumn: string | null;
+  /** Column of URLs or hosts that batches hold beside the text; default none. */
+  readonly siteColumn?: string | null;
   readonly failedFiles: readonly FailedFile[];
   readonly leftOut: LeftOut;
   readonly maxLineBytes: number;

@@ -86,8 +86,14 @@ export async function prepareUnit(
 /** The plan as if all of it had the columns of one file. */
 function viewOf(plan: CorpusPlan, { schema }: SourceFile): CorpusPlan {
   const { columns } = plan.schemas[schema]!;
-  const hasId = columns.some(({ name }) => name === plan.idColumn);
-  return { ...plan, columns, idColumn: hasId ? plan.idColumn : null };
+  const has = (wanted: string | null | undefined): boolean =>
+    columns.some(({ name }) => name === wanted);
+  return {
+    ...plan,
+    columns,
+    idColumn: has(plan.idColumn) ? plan.idColumn : null,
+    siteColumn: (has(plan.siteColumn) && plan.siteColumn) || null,
+  };
 }
 
 /** Columns that a file's folders give it, besides those it has itself. */

@@ -9,6 +9,7 @@ import type {
   NativeEncoder,
   NativeLineScorer,
   PageScores,
+  PageSites,
   RemovalRules,
 } from '../native/lines.ts';
 import { nativeBins } from './bins.ts';
@@ -47,6 +48,8 @@ export interface PageViews {
     /** Give the scores of lines as well. */
     readonly keepLines?: boolean;
   } | null;
+  /** What the sites of the documents repeat; default: nothing is known. */
+  readonly sites?: PageSites | null;
 }
 
 /** Models that look at a page together. */
@@ -66,7 +69,7 @@ export interface PageScorers {
  */
 export function scorePages(
   { documents, lines, documentThreshold, nThreads = 1 }: PageScorers,
-  { data, offsets, docs, removal }: PageViews,
+  { data, offsets, docs, removal, sites = null }: PageViews,
   { signal }: ScoreCallOptions = {},
 ): Promise<PageScores> {
   return native().scorePages(
@@ -78,6 +81,7 @@ export function scorePages(
       docs,
       documentThreshold,
       nThreads,
+      sites,
       ...removal,
     },
     signal,

@@ -5,6 +5,7 @@
 import { throwIfAborted } from '../errors.ts';
 import { codedCall, fromNative } from './error.ts';
 import type { NativeBins, NativeRegression, NativeTrees } from './pages.ts';
+import type { SiteTableHandle } from './sites.ts';
 
 /** Options of {@link openLineScorerWith}. */
 export interface LineScorerOptions {
@@ -81,6 +82,17 @@ export interface PagesRequest {
   readonly keepLines?: boolean;
   /** With rules: room for the text of all documents, where edited ones are written. */
   readonly output?: Uint8Array;
+  /** What sites repeat, as evidence against lines. */
+  readonly sites?: PageSites | null;
+}
+
+/** The sites of pages, and what is known of them. */
+export interface PageSites {
+  readonly table: SiteTableHandle;
+  /** By document of the batch, an index among the names; -1: none. */
+  readonly siteOf: Int32Array;
+  readonly names: Uint8Array;
+  readonly nameStarts: Int32Array;
 }
 
 /** What becomes of pages by the scores of their lines; see native/pages/line_removal.h. */
@@ -134,6 +146,8 @@ export interface PageRemovals {
   /** Code points of each page, and of what is left of an edited one. */
   readonly nChars: Int32Array;
   readonly charsLeft: Int32Array;
+  /** Lines of each edited page that go, and that the page alone would have kept. */
+  readonly bySite: Int32Array;
 }
 
 /** Their scores. */

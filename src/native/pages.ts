@@ -81,6 +81,13 @@ export interface NativePages {
   measureLines(text: Uint8Array, hashBits: number): PageMeasures;
   measureDocument(text: Uint8Array, hashBits: number): DocumentMeasures;
   pageWords(text: Uint8Array): PageWords;
+  /**
+   * What the odds of "keep" of each line are to be multiplied by, for what its site repeats (native/pages/site_evidence.h).
+   *
+   * @param pages of the site
+   * @param linePages pages that hold each line
+   */
+  siteFactors(text: Uint8Array, pages: number, linePages: Int32Array): Float32Array;
   /** Bins of all values, `[nRows × nFeatures]` row-major. */
   binRows(bins: NativeBins, rows: Float32Array): Uint8Array;
   regressionLogits(
@@ -120,6 +127,7 @@ export function pagesWith(addon: NativePages): NativePages {
     measureLines: coded(addon.measureLines),
     measureDocument: coded(addon.measureDocument),
     pageWords: coded(addon.pageWords),
+    siteFactors: coded(addon.siteFactors),
     binRows: coded(addon.binRows),
     regressionLogits: coded(addon.regressionLogits),
     treeLogits: coded(addon.treeLogits),

@@ -109,7 +109,7 @@ export class BatchOutcome {
     const statusOf = Uint8Array.from(outcomes, ([became]) => STATUS_NUMBERS[became]);
     const reasonOf = Uint8Array.from(outcomes, ([, why]) => numberOf(why));
     for (const [part, { docs, pages }] of removed.entries()) {
-      const { fates, bytesLeft, programStarts, nChars, charsLeft } = pages.removals;
+      const { fates, bytesLeft, programStarts, nChars, charsLeft, bySite } = pages.removals;
       for (let index = 0; index < docs.length; index++) {
         const row = docs[index]!;
         const fate = fates[index]!;
@@ -125,6 +125,7 @@ export class BatchOutcome {
           text.starts[row] = offsets[row]! - first;
           text.sizes[row] = bytesLeft[index]!;
           this.#charsLeft[row] = charsLeft[index]!;
+          if (bySite[index]! > 0) reason[row] = numberOf('edited_by_site');
         } else if (status[row] === STATUS_NUMBERS.dropped) {
           text.sizes[row] = 0;
         }

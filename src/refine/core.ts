@@ -2,13 +2,16 @@
  * Opening what a refinement needs: models, engines with their profiles, and the stages over them.
  */
 
+import type { BytesColumn } from '../batch/document-batch.ts';
 import { SLAB_POOL_DEFAULTS, SlabPool, type SlabPoolOptions } from '../batch/slab-pool.ts';
 import { GristmillError } from '../errors.ts';
 import type { EngineInfo, EngineStats } from '../native/engine.ts';
 import type { ProgramGrammar } from '../native/grammar.ts';
+import type { PageSites } from '../native/lines.ts';
 import { DIALECTS } from '../program/dialects.ts';
 import { ExecutionPool } from '../program/pool.ts';
 import type { DialectName } from '../program/types.ts';
+import type { Sites } from '../sites/site-file.ts';
 import {
   batchRows,
   defaultSizes,
@@ -221,6 +224,8 @@ export interface OpenCoreOptions {
   readonly keepsLines?: boolean;
   /** The verdicts are there already: no model is loaded. Default false. */
   readonly isReuse?: boolean;
+  /** Counts of the sites that documents are from. Default: nothing is known. */
+  readonly sites?: Sites | null;
 }
 
 /** Loads the models on one device, side by side, and sets the stages up. */
@@ -229,7 +234,7 @@ export async function openCore(
   options: RefineOptions,
   device: string,
   pool: ExecutionPool,
-  { allLines = false, keepsLines = false, isReuse = false }: OpenCoreOptions = {},
+  { allLines = false, keepsLines = false, isReuse = false, sites = null }: OpenCoreOptions = {},
 ): Promise<OpenCore> {
   const opened: { document?: RefinerEngine; scoring?: ScoringEngine; chunk?: RefinerEngine } = {};
   const open = async (
@@ -265,6 +270,7 @@ export async function openCore(
       documentThreshold,
       lines: { lineThreshold: lineThreshold ?? undefined, retention: retention ?? undefined },
       all: allLines,
+      sitesOf: sites && (await siteLookUp(sites)),
       keepLines: keepsLines,
       // Of documents that fall C++ would cut the lines too.
       pool: allLines ? null : pool,
@@ -327,6 +333,13 @@ export async function openCore(
     },
     dispose,
   };
+}
+
+/** What is known of the sites of a column; loaded where somebody asks. */
+async function siteLookUp(sites: Sites): Promise<(site: BytesColumn) => PageSites> {
+  const { SiteNames } = await import('../sites/site-names.ts');
+  const names = new SiteNames();
+  return (site) => ({ table: sites.table.handle, ...names.of(site) });
 }
 
 /** The shared memory of a refinement; options that are left out have the pool's defaults. */

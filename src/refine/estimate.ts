@@ -26,6 +26,7 @@ import { type Interval, product, ratioInterval, scaled, shareInterval } from './
 import { REFINE_CORPUS_TABLE } from './option-tables.ts';
 import { planRun, prepare } from './run-here.ts';
 import type { ListedInputs, RefineCorpusOptions } from './run-options.ts';
+import { wantsSites } from './run-sites.ts';
 import { totalRows } from './tally.ts';
 
 /** Options of {@link estimateRefine}: those of the run, and these. `seed` is that of the sample too. */
@@ -115,6 +116,7 @@ export async function estimateRefine(asked: EstimateOptions): Promise<RefineEsti
   const started = performance.now();
   const { options, resolved } = await prepare(wanted, wanted.onNotice ?? (() => undefined));
   const { plan, output } = await planRun(options);
+  if (wantsSites(options)) wanted.onNotice?.('the estimate does not look at sites');
   const [failed] = plan.failedFiles;
   if (failed) wanted.onNotice?.(`left out of the estimate: ${failed.path}: ${failed.message}`);
   const planSeconds = (performance.now() - started) / 1000;

@@ -34,6 +34,12 @@ export interface ScoredDocuments {
 /** Probability of "keep" of lines, by requested document. */
 export type LineScores = Pick<BatchScores, 'lineStarts' | 'lines'>;
 
+/** Options of one call of the scoring stages. */
+export interface ScoreCallOptions extends EngineCallOptions {
+  /** Where the documents are from, by row. */
+  readonly site?: DocumentBatch['site'];
+}
+
 /** What the stages need, set up once per run. */
 export interface RefineCore {
   /** The stages that score, asked between the two below, which do not: verdicts on documents, programs of those that stay. */
@@ -41,7 +47,7 @@ export interface RefineCore {
     | ((
         text: DocumentBatch['text'],
         docs: Int32Array,
-        options?: EngineCallOptions,
+        options?: ScoreCallOptions,
       ) => Promise<ScoredDocuments>)
     | null;
   readonly judge:

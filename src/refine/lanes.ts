@@ -22,6 +22,7 @@ import {
 } from '../errors.ts';
 import type { ExecutionPool } from '../program/pool.ts';
 import type { ScoreKeeper } from '../scores/keeper.ts';
+import type { Sites } from '../sites/site-file.ts';
 import { ActivityTeller, committedWork } from './activity.ts';
 import {
   batchBounds,
@@ -77,6 +78,8 @@ export interface RunSettings {
   readonly keeper?: ScoreKeeper | null;
   /** Kept scores that take the place of models; null where those are asked. */
   readonly reused?: ReusedUnits | null;
+  /** Counts of the sites that pages are from; null where nobody asks for them. */
+  readonly sites?: Sites | null;
   /** What the run is called outside, where somebody asks; and its worker, in the ledger. */
   readonly nameOf?: () => string;
   readonly worker?: string | null;
@@ -117,6 +120,7 @@ export class Run {
   readonly #keeper: ScoreKeeper | null;
   readonly #share: readonly CorpusUnit[];
   readonly #reused: ReusedUnits | null;
+  readonly #sites: Sites | null;
   readonly #names: Pick<RunSettings, 'nameOf' | 'worker'>;
   readonly #activity: ActivityTeller;
   /** Documents that were told, by status. */
@@ -139,6 +143,7 @@ export class Run {
       place,
       keeper = null,
       reused = null,
+      sites = null,
       share = plan.units,
       ...names
     }: RunSettings,
@@ -156,6 +161,7 @@ export class Run {
     this.#place = place;
     this.#keeper = keeper;
     this.#reused = reused;
+    this.#sites = sites;
     this.#names = names;
     this.#activity = new ActivityTeller(options.onActivity);
     this.#planned = {
@@ -312,6 +318,7 @@ export class Run {
       allLines: this.#keeper?.all ?? false,
       keepsLines: this.#keeper !== null,
       isReuse: this.#reused !== null,
+      sites: this.#sites,
     });
     try {
       return await untilAborted(opening, signal, 'loading models');

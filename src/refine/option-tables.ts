@@ -53,6 +53,7 @@ const REFINE_TABLE: OptionTable<RefineOptions> = {
 export const OPEN_REFINER_TABLE: OptionTable<OpenRefinerOptions> = {
   ...REFINE_TABLE,
   ...SLABS,
+  sites: name,
   isolate: {
     expected:
       'false or nothing, as a refiner lives in the process that opens it (refineCorpus runs in a worker process)',
@@ -76,6 +77,8 @@ export const REFINE_CORPUS_TABLE: OptionTable<RefineCorpusOptions> = {
   textColumn: name,
   textPer: oneOf(['file', 'line']),
   idColumn: name,
+  siteColumn: name,
+  sites: name,
   keepOriginal: flag,
   droppedText: flag,
   keepScores: either(flag, oneOf(['all'])),

@@ -12,6 +12,8 @@ export const STAGE_REASONS = Object.freeze({
     'the text is not UTF-8 (failed; of JSON lines in rejected/, else written with U+FFFD in place of what is not valid)',
   doc_refiner: 'the document refiner scored the document below --doc-threshold (dropped)',
   doc_prompt_too_long: 'the document’s prompt does not fit the model’s context (failed)',
+  edited_by_site:
+    'lines were removed; some of them the page alone would have kept, but its site repeats them (edited)',
   engine_crashed: 'the document killed the worker by itself twice and was set aside (failed)',
 } as const);
 

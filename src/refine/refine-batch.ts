@@ -117,13 +117,13 @@ export async function judgeBatch(
 
   const { judge, score: scoring, write } = core;
   const { document, chunk } = STAGE_NUMBERS;
-  const { text } = batch;
+  const { text, site } = batch;
   if (judge) await ask(document, (docs) => judge(text, docs, { signal }), takeVerdicts);
   if (scoring) {
     const stage = judge ? chunk : document;
     await ask(
       stage,
-      (docs) => scoring(text, docs, { signal }),
+      (docs) => scoring(text, docs, { signal, site }),
       (docs, { verdicts, written, removed: pages, scores }) => {
         if (verdicts) takeVerdicts(docs, verdicts);
         if (written) takePrograms(docs, written);

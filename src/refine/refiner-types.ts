@@ -13,6 +13,11 @@ export interface OpenRefinerOptions extends RefineOptions {
    * `refineCorpus` has a worker process for its runs.
    */
   readonly isolate?: false;
+  /**
+   * File that `countSites` has made: what a site repeats on its pages is evidence against lines of texts whose URLs are given
+   * (`urls` of `refine`, `url` of `refineRows`, the column `site` of batches). For refiners that score lines.
+   */
+  readonly sites?: string;
   /** Bytes of one shared-memory slab, default 64 MiB, and their number, default 3. */
   readonly slabBytes?: number;
   readonly nSlabs?: number;
@@ -25,6 +30,12 @@ export interface RefineCallOptions {
    * computes; its result is dropped when it comes. The refiner stays usable.
    */
   readonly signal?: AbortSignal;
+}
+
+/** Options of {@link Refiner.refine}. */
+export interface RefineTextsOptions extends RefineCallOptions {
+  /** Where each text is from: a URL, host or domain; with `sites`. */
+  readonly urls?: readonly (string | null | undefined)[];
 }
 
 /** A text as callers have it; null and undefined are rows without a text. */
@@ -51,6 +62,8 @@ export interface RefineRowsOptions<Row> extends RefineCallOptions {
    * have a property `text`. Called once a row, in order.
    */
   readonly text?: ((row: Row) => RefinerText) | (keyof Row & string);
+  /** Where a row's text is from, URL, host or domain: a function, or the name of a property; with `sites`. Default: not known. */
+  readonly url?: ((row: Row) => string | null | undefined) | (keyof Row & string);
 }
 
 /** A batch that came out of {@link Refiner.stream}. Its memory is part of the refiner's slab pool. */
@@ -75,7 +88,7 @@ export interface Refiner {
    * console.log(document.status, document.text);
    * ```
    */
-  refine(texts: readonly RefinerText[], options?: RefineCallOptions): Promise<RefinedDocument[]>;
+  refine(texts: readonly RefinerText[], options?: RefineTextsOptions): Promise<RefinedDocument[]>;
   /**
    * Refines rows, in order, each with its outcome beside it. Rows are taken as they are needed, at most some hundred
    * ahead, and put into batches; who stops early closes the source. What the source or `text` throws comes out as it

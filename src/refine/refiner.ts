@@ -14,7 +14,14 @@ import { buildBatch, type DocumentBatch } from '../batch/document-batch.ts';
 import { abortError, GristmillError, throwIfAborted, untilAborted } from '../errors.ts';
 import { native } from '../native/index.ts';
 import { checkOptions, given, refuseOption } from '../options.ts';
-import { openCore, openExecution, openSlabs, resolveRefiner } from './core.ts';
+import type { Sites } from '../sites/site-file.ts';
+import {
+  openCore,
+  openExecution,
+  openSlabs,
+  type ResolvedRefiner,
+  resolveRefiner,
+} from './core.ts';
 import { batchRows, defaultSizes, parseDevices } from './devices.ts';
 import { IN_FLIGHT } from './lanes.ts';
 import { OPEN_REFINER_TABLE, REFINE_CALL_TABLE } from './option-tables.ts';
@@ -29,6 +36,7 @@ import type {
   RefineRowsOptions,
   Refiner,
   RefinerText,
+  RefineTextsOptions,
   StreamedRows,
 } from './refiner-types.ts';
 import { type LeavableSource, leavable } from './source.ts';
@@ -42,6 +50,7 @@ export type {
   RefineRowsOptions,
   Refiner,
   RefinerText,
+  RefineTextsOptions,
   StreamedRows,
 } from './refiner-types.ts';
 
@@ -82,10 +91,13 @@ export async function openRefiner(asked: OpenRefinerOptions = {}): Promise<Refin
     refuseOption('device', expected, options.device);
   }
   const resolved = await resolveRefiner(options);
+  const sites = await sitesOf(options, resolved);
   const slabs = openSlabs({ ...options, ownBufferAfterMs: OWN_BUFFER_AFTER_MS });
   const pool = openExecution(resolved, slabs, options.workers);
   const device = devices[0]!;
-  const core = await openCore(resolved, options, device, pool).catch(async (error: unknown) => {
+  const opening = openCore(resolved, options, device, pool, { sites });
+  const core = await opening.catch(async (error: unknown) => {
+    sites?.dispose();
     await pool.destroy();
     throw error;
   });
@@ -99,12 +111,13 @@ export async function openRefiner(asked: OpenRefinerOptions = {}): Promise<Refin
   };
 
   async function place<Beside>(
-    texts: readonly RefinerText[],
+    { texts, urls }: { readonly texts: readonly RefinerText[]; readonly urls?: Urls },
     beside: Beside,
     signal: AbortSignal,
   ): Promise<Item<Beside>> {
     const { values, arrival } = encodeTexts(texts);
-    const batch = await buildBatch(slabs, { text: values }, 'input', signal);
+    const columns = { text: values, ...(urls && { site: encodeTexts(urls).values }) };
+    const batch = await buildBatch(slabs, columns, 'input', signal);
     return itemOf(batch, arrival, beside, () => batch.release());
   }
 
@@ -174,7 +187,7 @@ export async function openRefiner(asked: OpenRefinerOptions = {}): Promise<Refin
         const option = `batch ${nBatches++}`;
         if (isBatch(input)) return itemOf(input, arrivalOf(input), null, () => undefined);
         checkTexts(option, input);
-        return place(input, null, ending);
+        return place({ texts: input }, null, ending);
       },
     );
     const given: { release(): void; isKept: boolean }[] = [];
@@ -200,6 +213,11 @@ export async function openRefiner(asked: OpenRefinerOptions = {}): Promise<Refin
         expected: 'a function of a row, or the name of a property',
         accepts: (value) => typeof value === 'function' || typeof value === 'string',
       },
+      url: {
+        expected: 'a function of a row, or the name of a property, beside sites',
+        accepts: (value) =>
+          sites !== null && (typeof value === 'function' || typeof value === 'string'),
+      },
     });
     const source = leavable('rows', rows);
     const gathered = gatherRows(source, textOf(rowOptions.text), maxRows);
@@ -207,7 +225,11 @@ export async function openRefiner(asked: OpenRefinerOptions = {}): Promise<Refin
       gathered,
       () => source.leave(),
       rowOptions.signal,
-      (batch, ending) => place(batch.texts, batch, ending),
+      (batch, ending) => {
+        const { texts, rows: own } = batch;
+        const { url } = rowOptions;
+        return place(url ? { texts, urls: urlsOf(own, url) } : { texts }, batch, ending);
+      },
     );
     for await (const item of items) {
       const { beside } = item;
@@ -220,16 +242,29 @@ export async function openRefiner(asked: OpenRefinerOptions = {}): Promise<Refin
 
   async function refine(
     texts: readonly RefinerText[],
-    callOptions: RefineCallOptions = {},
+    callOptions: RefineTextsOptions = {},
   ): Promise<RefinedDocument[]> {
-    checkOptions('refine', callOptions, REFINE_CALL_TABLE);
+    checkOptions('refine', callOptions, {
+      ...REFINE_CALL_TABLE,
+      urls: {
+        expected: 'a URL, host or null for each text, beside sites',
+        accepts: (value) => sites !== null && Array.isArray(value) && value.length === texts.length,
+      },
+    });
     checkTexts('texts', texts);
+    const { urls } = callOptions;
+    if (urls) checkTexts('urls', urls);
+    let nSliced = 0;
     const slices = leavable('texts', slicesOf(texts, maxRows));
     const items = results(
       slices,
       () => slices.leave(),
       callOptions.signal,
-      (slice, ending) => place(slice, slice, ending),
+      (slice, ending) => {
+        const own = urls?.slice(nSliced, nSliced + slice.length);
+        nSliced += slice.length;
+        return place({ texts: slice, ...(own && { urls: own }) }, slice, ending);
+      },
     );
     const refined: RefinedDocument[] = [];
     for await (const item of items) {
@@ -244,6 +279,7 @@ export async function openRefiner(asked: OpenRefinerOptions = {}): Promise<Refin
     await core.dispose();
     await pool.destroy();
     await Promise.all(endings);
+    sites?.dispose();
   }
 
   return {
@@ -340,6 +376,32 @@ function streamedRows(
     keep,
     release: () => item.release(),
   };
+}
+
+type Urls = readonly (string | null | undefined)[];
+
+/** The URLs of rows; what is no string says nothing. */
+function urlsOf<Row>(rows: readonly Row[], url: NonNullable<RefineRowsOptions<Row>['url']>): Urls {
+  return rows.map((row) => {
+    const value: unknown =
+      typeof url === 'function'
+        ? url(row)
+        : (row as Record<string, unknown> | null | undefined)?.[url];
+    return typeof value === 'string' ? value : null;
+  });
+}
+
+/** The counts by site that a refiner was given. @throws OPTION_INVALID, SITES_FILE_INVALID */
+async function sitesOf(
+  { sites }: OpenRefinerOptions,
+  { chunk }: ResolvedRefiner,
+): Promise<Sites | null> {
+  if (sites === undefined) return null;
+  if (chunk?.model.kind !== 'line-score') {
+    refuseOption('sites', 'nothing for a chunk model that does not score lines', sites);
+  }
+  const { openSites } = await import('../sites/site-file.ts');
+  return openSites(sites);
 }
 
 function isBatch(input: unknown): input is DocumentBatch {

@@ -29,6 +29,7 @@ import {
   type RefineCorpusOptions,
 } from './run-options.ts';
 import { ALONE, type RunPlace, type UnitFeed } from './run-place.ts';
+import { checkSiteOptions, openRunSites, siteHint, wantsSites } from './run-sites.ts';
 import type { RunSummary, UsedThresholds } from './statistics.ts';
 import { emptyTally, summarise } from './tally.ts';
 import type { OutputSettings } from './unit-writer.ts';
@@ -55,6 +56,7 @@ export async function runHere(
   if (wanted.out === '-') refuseBesideStream(wanted);
   const prepared = await prepare(wanted, notice);
   const { options, resolved, thresholds, reuse } = prepared;
+  checkSiteOptions(options, resolved);
   if (options.worker && (options.out === '-' || inputs.includes('-'))) {
     refuseOption('worker', 'none beside a stream, which has one reader', options.worker);
   }
@@ -86,8 +88,11 @@ export async function runHere(
       options.limit,
     );
   }
-  const { plan, output } = await planRun(options);
-  for (const line of describePlan(plan)) notice(line);
+  const { plan: read, output } = await planRun(options);
+  for (const line of describePlan(read)) notice(line);
+  const hint = siteHint(read, options, resolved);
+  if (hint) notice(hint);
+  let plan = read;
   const share = worker ? shareOf(plan.units, worker) : plan.units;
   if (worker) {
     notice(
@@ -98,26 +103,33 @@ export async function runHere(
     const summary = summarise([], plan, out, started, emptyTally(plan));
     return { ...summary, thresholds, plan: planOverview(plan) };
   }
+  const sited = wantsSites(options) ? await openRunSites(plan, options) : null;
+  if (sited) plan = sited.plan;
   const gpus = reuse ? '' : await modelsOf(options.device);
   const known = identityOf(options, resolved, plan, output, thresholds);
   const own = {
     ...known,
     // Those who share a run may have cards of several models.
     ...(gpus !== '' && !isShared && { options: { ...known.options, deviceModel: gpus } }),
+    ...(sited && { sites: sited.identity }),
     ...(keeper && { scores: keeper.layout }),
   };
   const identity = reuse?.identity(own) ?? own;
   const reused = (await reuse?.checkPlan(plan, (unit) => inputName(plan, unit))) ?? null;
   const name = worker ? workerName(worker) : feed?.name;
-  const ledger = await openLedger(out, identity, {
+  const opening = openLedger(out, identity, {
     units: plan.units.map((unit) => ({ input: inputName(plan, unit), nRows: unit.nRows })),
     member: name === undefined ? undefined : memberOf(name, feed, share),
     onNotice: notice,
     signal: options.signal,
   });
+  const ledger = await opening.catch((error: unknown) => {
+    sited?.sites.dispose();
+    throw error;
+  });
   try {
     const settings = {
-      ...{ started, drop, place, keeper, reused, share },
+      ...{ started, drop, place, keeper, reused, share, sites: sited?.sites ?? null },
       ...{ nameOf: () => runNameOf(identity, out), worker: name ?? null },
     };
     const run = new Run(options, resolved, plan, output, ledger, settings);
@@ -134,6 +146,7 @@ export async function runHere(
   } finally {
     await ledger.close();
     await reused?.dispose();
+    sited?.sites.dispose();
   }
 }
 
@@ -182,9 +195,13 @@ export async function prepareRun(
   const prepared = await prepare({ ...asked, inputs: [asked.inputs].flat() });
   const { options, resolved, thresholds, reuse } = prepared;
   const keeper = await keeperFor(options, prepared);
+  checkSiteOptions(options, resolved);
   const { plan, output } = await planRun(options);
+  const known = wantsSites(options) ? await openRunSites(plan, options) : null;
+  known?.sites.dispose();
   const own = {
     ...identityOf(options, resolved, plan, output, thresholds),
+    ...(known && { sites: known.identity }),
     ...(keeper && { scores: keeper.layout }),
   };
   return { plan, identity: reuse?.identity(own) ?? own };

@@ -23,6 +23,8 @@ export interface RunIdentity {
   readonly models: Readonly<Record<string, ModelIdentity | null>>;
   /** What the models and options come to; for people, as it follows from them. */
   readonly thresholds: UsedThresholds;
+  /** The column that says the site of a page, and the SHA-256 of the counts that were looked at. */
+  readonly sites?: { readonly column: string; readonly sha256: string };
   /** What kept scores mean. */
   readonly scores?: ScoreLayout;
   readonly inputs: readonly {

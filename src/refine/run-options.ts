@@ -19,6 +19,13 @@ export interface RefineCorpusOptions extends RefineOptions {
   readonly textPer?: 'file' | 'line';
   /** Column that names documents in dropped/. */
   readonly idColumn?: string;
+  /**
+   * Column of URLs, hosts or domains: what sites repeat on their pages is evidence against lines. Counted of the inputs first,
+   * into `_gristmill/sites.counts`, unless `sites` is given. For refiners that score lines.
+   */
+  readonly siteColumn?: string;
+  /** File that `countSites` has made, in place of a count of the inputs; the column is `siteColumn` or the only one that goes by its name. */
+  readonly sites?: string;
   /** Add `gristmill_original`, the text as it came; default false. */
   readonly keepOriginal?: boolean;
   /** Keep the texts of dropped documents, in dropped/ or, with `keepDropped`, in their rows; default false. */

@@ -44,6 +44,8 @@ export interface ScoringRequest extends DocumentViews {
   readonly documentThreshold: number;
   /** What to make of the scores of lines, and where; null: nothing. */
   readonly removal?: PageViews['removal'];
+  /** What the sites of the documents repeat. */
+  readonly sites?: PageViews['sites'];
 }
 
 /** Scores of documents and of their lines; entries by requested document. */
@@ -103,11 +105,11 @@ export async function openLocalScoring({
       thresholds,
     })),
     score: async (request, options) => {
-      const { data, offsets, documentThreshold, removal = null } = request;
+      const { data, offsets, documentThreshold, removal = null, sites = null } = request;
       const docs = requestedDocs(request);
       const scores = await scorePages(
         { documents, lines, documentThreshold, nThreads },
-        { data, offsets, docs, removal },
+        { data, offsets, docs, removal, sites },
         options,
       );
       const { removals } = scores;

@@ -5,9 +5,10 @@
  * ops of the run's dialect. Document stage: a document below the threshold is dropped.
  * Counts: a scored line (or document) is one position of the model and counts as one prompt token.
  */
+import type { BytesColumn } from '../batch/document-batch.ts';
 import { GristmillError } from '../errors.ts';
 import { type RetentionThreshold, thresholdFor } from '../lines/calibration.ts';
-import type { RemovalRules } from '../native/lines.ts';
+import type { PageSites, RemovalRules } from '../native/lines.ts';
 import { DIALECTS } from '../program/dialects.ts';
 import { lineVerdicts, OPS_PER_WINDOW } from '../program/line-verdict.ts';
 import type { ResolvedOptions } from '../program/options.ts';
@@ -63,6 +64,8 @@ export interface ScoringStageOptions {
   readonly lines: LineThreshold;
   /** Score the lines of documents that fall as well; default false. */
   readonly all?: boolean | undefined;
+  /** What the sites of documents repeat, by the column of their URLs; default: nothing is known. */
+  readonly sitesOf?: ((site: BytesColumn) => PageSites) | null;
   /** Give the scores of lines, whoever acts on them; default false. */
   readonly keepLines?: boolean;
   /**
@@ -106,6 +109,7 @@ export function scoringStages(
     lines: { lineThreshold, retention },
     all = false,
     keepLines = false,
+    sitesOf = null,
     pool,
   }: ScoringStageOptions,
 ): NonNullable<RefineCore['score']> {
@@ -119,8 +123,11 @@ export function scoringStages(
   const leastEvidence = lineThreshold === undefined ? LEAST_EVIDENCE : 0;
   const rules =
     forLines === null || pool === null ? null : removalRules(pool.options, forLines, leastEvidence);
-  return async ({ data, offsets }, docs, options) => {
-    const request = { data, offsets, docs, documentThreshold: all ? 0 : (forDocuments ?? 0) };
+  return async ({ data, offsets }, docs, { site = null, ...options } = {}) => {
+    const request = {
+      ...{ data, offsets, docs, documentThreshold: all ? 0 : (forDocuments ?? 0) },
+      ...(site && sitesOf && { sites: sitesOf(site) }),
+    };
     const nBytes = offsets[offsets.length - 1]! - offsets[0]!;
     const room = rules && pool ? pool.reserve(nBytes) : null;
     try {

@@ -31,6 +31,7 @@ import { type ColumnRows, rowsWhere, withRefused } from './refined-rows.ts';
 import { openRejected } from './rejected-output.ts';
 import { checkReserved, statusColumns } from './reserved-columns.ts';
 import { jsonOptionsOf, type ListedInputs } from './run-options.ts';
+import { openRunSites, wantsSites } from './run-sites.ts';
 import {
   addCounts,
   type RefineCounts,
@@ -57,7 +58,7 @@ export async function streamRun(
   resolved: ResolvedRefiner,
   { started, drop, place }: RunSettings,
 ): Promise<RunOutcome> {
-  const plan = await planCorpus({
+  const planned = await planCorpus({
     inputs: options.inputs,
     ...(options.textColumn !== undefined && { textColumn: options.textColumn }),
     ...(options.idColumn !== undefined && { idColumn: options.idColumn }),
@@ -66,6 +67,9 @@ export async function streamRun(
     failFast: true,
     ...(options.signal && { signal: options.signal }),
   });
+  const known = wantsSites(options) ? await openRunSites(planned, options) : null;
+  using _ = known?.sites;
+  const plan = known?.plan ?? planned;
   const slabs = openSlabs(options);
   const pool = openExecution(resolved, slabs, options.workers);
   const devices = parseDevices(options.device ?? 'cpu');
@@ -86,7 +90,9 @@ export async function streamRun(
   let unitsDone = 0;
   using stopping = new Stopping(options.signal);
   place.onOpening();
-  const core = await openCore(resolved, options, device, pool).catch(async (error: unknown) => {
+  const core = await openCore(resolved, options, device, pool, {
+    sites: known?.sites ?? null,
+  }).catch(async (error: unknown) => {
     await pool.destroy();
     throw error;
   });

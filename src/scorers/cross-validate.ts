@@ -8,6 +8,7 @@ import { counting, type OnProgress } from '../progress.ts';
 import { LineEvaluation, type LineReport } from './eval-lines.ts';
 import { foldOf, type GoldPage, groupOf, type LeaveOut, leaveOutKey } from './gold.ts';
 import type { LineRefiner, LineScorer } from './line-scorer.ts';
+import { countPages } from './site-scores.ts';
 
 /** Options of {@link evaluateLines}. */
 export interface EvaluateLinesOptions {
@@ -22,6 +23,11 @@ export interface EvaluateLinesOptions {
   readonly leaveOut?: LeaveOut | undefined;
   /** Pages that every training also sees, whenever their domain is not among those to be scored. */
   readonly trainPages?: readonly GoldPage[];
+  /**
+   * Measure pages whose site has two or more of them, without and with what their sites repeat: `withSites` of the result
+   * is the second. Default false.
+   */
+  readonly sites?: boolean;
   readonly signal?: AbortSignal | undefined;
   /** Called before each fold. */
   readonly onFold?: (fold: number, nTrain: number, nScored: number) => void;
@@ -36,6 +42,8 @@ export interface LineEvaluationResult extends LineReport {
   /** Scoring time by 10⁶ bytes (UTF-8) of page text; training apart. */
   readonly secondsPerMB: number;
   readonly trainSeconds: number;
+  /** With `sites`: the measures of the same pages by scores that know what their sites repeat. */
+  readonly withSites?: LineReport;
 }
 
 /**
@@ -50,6 +58,7 @@ export async function evaluateLines({
   nFolds,
   leaveOut,
   trainPages = [],
+  sites: asksSites = false,
   signal,
   onFold,
   onProgress,
@@ -76,9 +85,11 @@ export async function evaluateLines({
       received: leaveOut,
     });
   }
+  const sites = asksSites ? await countPages(pages) : null;
   const parts = trainable ? partsOf(pages, nFolds, leaveOut) : null;
   const nParts = parts ? Math.max(0, ...parts) + 1 : 1;
   const evaluation = new LineEvaluation();
+  const withSites = new LineEvaluation();
   let scoringMs = 0;
   let trainingMs = 0;
   let nBytes = 0;
@@ -102,17 +113,24 @@ export async function evaluateLines({
     try {
       for (const page of scored) {
         throwIfAborted(signal, 'evaluation');
+        // Where a page is alone there is nothing to compare.
+        if (sites && sites.nPages(page) < 2) {
+          tell();
+          continue;
+        }
         const start = performance.now();
         const scores = await scorer.scoreLines(page.lines);
         scoringMs += performance.now() - start;
         nBytes += Buffer.byteLength(page.text);
         evaluation.add(page, checked(scorer, page, scores), scorer.threshold);
+        if (sites) withSites.add(page, sites.weigh(page, scores), scorer.threshold);
         tell();
       }
     } finally {
       await scorer.dispose?.();
     }
   }
+  sites?.dispose();
   return {
     refiner: refiner.name,
     nFolds: trainable ? nFolds : null,
@@ -120,6 +138,7 @@ export async function evaluateLines({
     ...evaluation.report(),
     secondsPerMB: nBytes === 0 ? 0 : scoringMs / 1000 / (nBytes / 1e6),
     trainSeconds: trainingMs / 1000,
+    ...(sites && { withSites: withSites.report() }),
   };
 }
 

@@ -141,8 +141,12 @@ export async function countSites(asked: CountSitesOptions): Promise<CountSummary
 /** What {@link countPlanned} needs of the options. */
 export type CountSettings = Pick<
   CountSitesOptions,
-  'unitRows' | 'textPer' | 'threads' | 'worker' | 'onNotice' | 'onProgress' | 'signal'
->;
+  'unitRows' | 'textPer' | 'threads' | 'worker' | 'onProgress' | 'signal'
+> & {
+  readonly onNotice?: ((line: string) => void) | undefined;
+  /** Make a file anew that was made of other inputs; default: refuse. */
+  readonly isReplaced?: boolean;
+};
 
 /** Counts the units of a plan. @param out a local file @throws as {@link countSites} */
 export async function countPlanned(
@@ -155,11 +159,12 @@ export async function countPlanned(
   const { worker, signal, onNotice, onProgress } = options;
   const plan = {
     ...onlyColumns(planned, new Set([planned.textColumn, siteColumn])),
-    idColumn: siteColumn,
+    idColumn: null,
+    siteColumn,
   };
   const identity = identityOf(planned, siteColumn, options);
   const id = countIdOf(identity);
-  const made = await madeBefore(out, id);
+  const made = await madeBefore(out, id, options.isReplaced ?? false);
   const share = worker ? shareOf(plan.units, worker) : plan.units;
   const told = { out, siteColumn, units: share.length };
   const seconds = (): number => (performance.now() - started) / 1000;
@@ -252,12 +257,23 @@ function identityOf(
 }
 
 /** What lies at `out`, if it was made of the same inputs; null where nothing lies there. @throws RUN_CHANGED */
-async function madeBefore(out: string, id: string): Promise<SiteCounts | null> {
+async function madeBefore(
+  out: string,
+  id: string,
+  isReplaced: boolean,
+): Promise<SiteCounts | null> {
   if (!existsSync(out)) return null;
-  const table = await native().sites.openTable(out);
+  const table = await native()
+    .sites.openTable(out)
+    .catch((error: unknown) => {
+      if (isReplaced) return null;
+      throw error;
+    });
+  if (!table) return null;
   try {
     const meta = idInMeta(table.meta);
     if (meta?.id !== id) {
+      if (isReplaced) return null;
       const changes = 'it is the count of other inputs, or by other columns';
       throw new GristmillError('RUN_CHANGED', { out, changes });
     }
@@ -315,9 +331,9 @@ async function writePart(
       ...(signal && { signal }),
     })) {
       try {
-        const { text, id, nDocs } = batch;
-        if (id === null || nDocs === 0) continue;
-        const sites = names.of(id);
+        const { text, site, nDocs } = batch;
+        if (site === null || nDocs === 0) continue;
+        const sites = names.of(site);
         for (const [row, status] of rowStatus.entries()) {
           if (status === ROW_INVALID_UTF8) sites.siteOf[row] = -1;
         }

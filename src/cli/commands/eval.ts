@@ -56,6 +56,10 @@ function addLinesCommand(parent: Command): void {
   )
     .optionsGroup('What is measured:')
     .option('--noise-share <r>', 'take out all but this share of the noise lines, 0..1', share)
+    .option(
+      '--sites',
+      'measure pages whose domain has several, without and with what they repeat as evidence',
+    )
     .action(async (flags: EvalFlags) => (await import('../eval.ts')).evalLines(flags));
   withExamples(command, [
     [

@@ -29,6 +29,11 @@ export function refineCommand(): Command {
       ]),
     )
     .option('--id-column <name>', 'column that names a document in dropped/')
+    .option(
+      '--site-column <name>',
+      'column of URLs, hosts or domains: what sites repeat is counted first, as evidence against lines',
+    )
+    .option('--sites <file>', 'counts by site that `sites count` has made, in place of a count')
     .option('--limit <n>', 'stop after n rows', wholeNumber(0))
     .option(
       '--infer-lines <n>',
