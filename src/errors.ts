@@ -181,6 +181,12 @@ export const ERRORS = {
   CONTINUAL_DIVERGED:
     'stage {stage}, step {step}: loss {loss}, gradient norm {gradNorm}: stopped before the update; the last good checkpoint is {checkpoint}, of step {goodStep}',
   CONTINUAL_WRITE_FAILED: '{path}: {reason}',
+  // chains of stages
+  CHAIN_INVALID: 'chain {file}: {reason}',
+  CHAIN_CHANGED:
+    '{out} holds a chain whose stage {stage} had other inputs or options; changed: {changes}. Use another --out, or remove {folder} to make the stage again',
+  CHAIN_STAGE_FAILED: 'stage {stage}: {reason}',
+  CHAIN_WRITE_FAILED: '{path}: {reason}',
   // reports of runs
   REPORT_WRITE_FAILED: '{path}: {reason}',
   // exports for other trainers

@@ -1,5 +1,16 @@
 /** `gristmill/continue`: learning-rate schedules, replay, plans of continued pre-training and their exports. Re-exports only. */
 
+export { type ChainConfig, type ChainStage, checkChain, readChain } from '../chain/config.ts';
+export type { LedgerInput, LedgerOutput, StageRecord as ChainRecord } from '../chain/ledger.ts';
+export {
+  type ChainReport,
+  chainReport,
+  type ReportedCheckpoint,
+  type ReportedCorpus,
+  type ReportedFile,
+} from '../chain/report.ts';
+export { type RunChainOptions, type RunChainResult, runChain } from '../chain/run.ts';
+export type { ChainProgress } from '../chain/stages.ts';
 export {
   type ChooseReplayOptions,
   chooseReplay,

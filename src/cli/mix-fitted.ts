@@ -1,9 +1,7 @@
-/** What `mix sample` and `mix optimize` take from a fit, and how they write weights. */
+/** The domains that `mix sample` and `mix optimize` work with. */
 import { GristmillError } from '../errors.ts';
 import { type DomainSpec, orderDomains, readDomains } from '../mixture/domains.ts';
 import type { FittedMixture } from '../mixture/fit-types.ts';
-import { lossRange } from '../mixture/predict.ts';
-import { targetName } from '../mixture/tables.ts';
 import { say } from './say.ts';
 
 /**
@@ -25,22 +23,4 @@ export function domainsFrom(file: string | undefined, fit: FittedMixture | null)
   }
   say('no --domains: the prior is the mean of the fitted mixtures');
   return fit.domains.map((name, at) => ({ name, prior: fit.sampled.mean[at]! }));
-}
-
-/** Targets of a fit under their short names. */
-export function targetsOf(fit: FittedMixture) {
-  return fit.surrogates.map((surrogate, at) => ({
-    name: targetName(fit.targets[at]!),
-    surrogate,
-    calibration: fit.calibration[at]!,
-    seen: lossRange(fit.runs, at),
-  }));
-}
-
-/** Decimals that show multiples of 1/nUnits exactly, at most 12. */
-export function digitsOf(nUnits: number): number {
-  for (let digits = 1; digits < 12; digits++) {
-    if (10 ** digits % nUnits === 0) return digits;
-  }
-  return 12;
 }

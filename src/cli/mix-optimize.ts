@@ -3,6 +3,7 @@ import { GristmillError, printable } from '../errors.ts';
 import { targetColumn } from '../mixture/fit.ts';
 import { loadFit } from '../mixture/fit-file.ts';
 import type { FittedMixture } from '../mixture/fit-types.ts';
+import { digitsOf, targetsOf } from '../mixture/fitted-targets.ts';
 import { readFrozenGroups } from '../mixture/optimize/frozen-file.ts';
 import type { ObjectiveTarget } from '../mixture/optimize/objective.ts';
 import { type MixtureProposal, optimizeMixture } from '../mixture/optimize/optimize.ts';
@@ -11,7 +12,7 @@ import { writeWhole } from '../mixture/write-whole.ts';
 import { table } from './eval-refiner.ts';
 import { untilInterrupted } from './interrupt.ts';
 import { type BoundsFlags, boundsOf } from './mix-bounds.ts';
-import { digitsOf, domainsFrom, targetsOf } from './mix-fitted.ts';
+import { domainsFrom } from './mix-fitted.ts';
 import { progressLine, tellOn } from './progress-line.ts';
 import { printResult, say } from './say.ts';
 

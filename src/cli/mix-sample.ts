@@ -4,13 +4,14 @@ import { countDomains } from '../mixture/count-domains.ts';
 import { type DomainSpec, orderDomains } from '../mixture/domains.ts';
 import { loadFit } from '../mixture/fit-file.ts';
 import type { FittedMixture } from '../mixture/fit-types.ts';
+import { digitsOf, targetsOf } from '../mixture/fitted-targets.ts';
 import { type SampledMixtures, type SampleWay, sampleMixtures } from '../mixture/sample/sample.ts';
 import { alignDomains, readMixtures, writeMixtures } from '../mixture/tables.ts';
 import type { MixtureTable } from '../mixture/types.ts';
 import { defined } from './flags.ts';
 import { noticePrinter, untilInterrupted } from './interrupt.ts';
 import { type BoundsFlags, boundsOf } from './mix-bounds.ts';
-import { digitsOf, domainsFrom, targetsOf } from './mix-fitted.ts';
+import { domainsFrom } from './mix-fitted.ts';
 import { type ProgressLine, progressLine, tellOn } from './progress-line.ts';
 import { printResult, say } from './say.ts';
 

@@ -37,6 +37,7 @@ const GROUPS: Readonly<Record<string, Readonly<Record<string, () => Promise<Comm
   'Pre-training:': {
     mix: async () => (await import('./commands/mix.ts')).mixCommand(),
     continue: async () => (await import('./commands/continue.ts')).continueCommand(),
+    run: async () => (await import('./commands/chain.ts')).runCommand(),
   },
   'Setting up:': {
     devices: async () => (await import('./commands/devices.ts')).devicesCommand(),
