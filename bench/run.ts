@@ -8,6 +8,7 @@ import { spawnSync } from 'node:child_process';
 import { cpus, loadavg } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { bench as chain } from './cases/chain.ts';
 import { bench as cluster } from './cases/cluster.ts';
 import { bench as shim } from './cases/cluster-shim.ts';
 import { bench as clusterStorage } from './cases/cluster-storage.ts';
@@ -43,6 +44,7 @@ const CASES: readonly Bench[] = [
   clusterStorage,
   continual,
   refiningPays,
+  chain,
 ];
 const MARK = '\u0001table:';
 

@@ -9,7 +9,10 @@ const tokenizer = { path: 'tokenizer.gguf' };
 
 describe('checkChain', () => {
   it('takes a chain of all stages, and one of a single stage', () => {
-    expect(checkChain(chain)).toMatchObject({ name: 'a test', mix: { folds: 0, outside: 'inside' } });
+    expect(checkChain(chain)).toMatchObject({
+      name: 'a test',
+      mix: { folds: 0, outside: 'inside' },
+    });
     const { corpora, tokenize } = chain;
     expect(checkChain({ corpora, tokenize }).continue).toBeUndefined();
   });
