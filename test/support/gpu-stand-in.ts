@@ -50,6 +50,8 @@ export interface StandInCounts {
   readonly deviceNs: number;
   readonly waitedNs: number;
   readonly mostBytes: number;
+  /** CPU time of the thread that hands graphs over, between them. */
+  readonly hostNs: number;
 }
 
 /** A process that has ended. */
