@@ -4,6 +4,7 @@ import type { QueuedRefine } from '../refine/queue-session.ts';
 import type { RefineCorpusOptions } from '../refine/run-options.ts';
 import type { BoardRun } from '../work/queue/board.ts';
 import type { WorkSession } from '../work/queue/take.ts';
+import type { Units } from '../work/unit-set.ts';
 import { defined } from './flags.ts';
 
 /** A worker, as every kind has it. */
@@ -25,7 +26,7 @@ export interface QueueWorker {
 export interface QueueKind {
   open(run: BoardRun, worker: QueueWorker): WorkSession;
   /** Units that are committed. */
-  done(run: BoardRun): Promise<ReadonlySet<number>>;
+  done(run: BoardRun): Promise<Units<number>>;
 }
 
 /** The kind of a run. @throws OPTION_INVALID for one that this version does not know */

@@ -52,6 +52,8 @@ export async function withFile<T>(
 
 const cache = new Map<string, FileMetaData>();
 const CACHED_FOOTERS = 8;
+/** Bytes of theirs as they lie in their files; as objects they take some thirty times that. The last one is always kept. */
+const CACHED_FOOTER_BYTES = 4 * 2 ** 20;
 
 /**
  * The footer of a Parquet file. Footers of the last few files are kept: units of one file come in a row.
@@ -72,8 +74,14 @@ export async function readFooter(path: string, fingerprint?: string): Promise<Fi
     });
     if (key !== null) {
       cache.set(key, metadata);
-      const oldest = cache.keys().next().value;
-      if (cache.size > CACHED_FOOTERS && oldest !== undefined) cache.delete(oldest);
+      let bytes = 0;
+      for (const { metadata_length } of cache.values()) bytes += metadata_length;
+      for (const [oldest, { metadata_length }] of cache) {
+        const fits = cache.size <= CACHED_FOOTERS && bytes <= CACHED_FOOTER_BYTES;
+        if (fits || cache.size === 1) break;
+        cache.delete(oldest);
+        bytes -= metadata_length;
+      }
     }
     return metadata;
   } catch (cause) {

@@ -126,7 +126,9 @@ async function makePlan(options: PlanOptions): Promise<CorpusPlan> {
   const found = await expandInputs(settings.inputs, settings);
   const failures = [...found.failures];
   const sideFiles: typeof failures = [];
-  const taken: (ScannedFile & { readonly schema: number })[] = [];
+  // What a scan has found besides goes with it: there may be a million files, and as many row groups in one.
+  const taken: (Pick<ScannedFile, 'file'> & { readonly schema: number })[] = [];
+  const units: { -readonly [Key in keyof CorpusUnit]: CorpusUnit[Key] }[] = [];
   const book = new SchemaBook(settings.textColumn);
   let idColumn: string | null = settings.idColumn ?? null;
   for await (const { path, scanned, error } of scanAll(found.paths, settings)) {
@@ -137,7 +139,10 @@ async function makePlan(options: PlanOptions): Promise<CorpusPlan> {
       await checkColumns(scanned, settings.textColumn, id);
       const schema = book.add(scanned);
       if (settings.idColumn === undefined) idColumn ??= id;
-      taken.push({ ...scanned, schema });
+      for (const unit of unitsOf(scanned, taken.length, settings)) {
+        units.push({ id: '', index: units.length, ...unit });
+      }
+      taken.push({ file: scanned.file, schema });
     } catch (cause) {
       if (isGristmillError(cause, 'ABORTED')) throw cause;
       const coded = codedFor(path, cause);
@@ -157,13 +162,13 @@ async function makePlan(options: PlanOptions): Promise<CorpusPlan> {
   const files = taken.map(({ file, schema }): SourceFile => {
     return { ...file, schema, partition: partitionsOf(file.path) };
   });
-  const units = taken.flatMap((scanned, fileIndex) => unitsOf(scanned, fileIndex, settings));
   const width = Math.max(5, String(units.length).length);
+  for (const unit of units) unit.id = String(unit.index).padStart(width, '0');
   const columns = book.columns();
   const names = new Set(columns.map(({ name }) => name));
   return {
     files,
-    units: units.map((unit, index) => ({ ...unit, index, id: String(index).padStart(width, '0') })),
+    units,
     columns: [...columns, ...partitions.filter(({ name }) => !names.has(name))],
     schemas: book.schemas(),
     partitions,
@@ -253,11 +258,11 @@ function gatherPartitions(paths: readonly string[]): {
   return { partitions, partitionsOf };
 }
 
-function unitsOf(
+function* unitsOf(
   scanned: ScannedFile,
   fileIndex: number,
   settings: Settings,
-): Omit<CorpusUnit, 'id' | 'index'>[] {
+): Generator<Omit<CorpusUnit, 'id' | 'index'>> {
   const { file, rowGroups } = scanned;
   const none = {
     fileIndex,
@@ -267,10 +272,9 @@ function unitsOf(
     byteEnd: null,
   };
   if (file.format === 'parquet') {
-    const units: Omit<CorpusUnit, 'id' | 'index'>[] = [];
     let start = 0;
     if (rowGroups.length === 0) {
-      units.push({ ...none, rowGroupStart: 0, rowGroupEnd: 0, nRows: 0, bytes: 0 });
+      yield { ...none, rowGroupStart: 0, rowGroupEnd: 0, nRows: 0, bytes: 0 };
     }
     while (start < rowGroups.length) {
       let end = start;
@@ -288,16 +292,19 @@ function unitsOf(
         nRows + rowGroups[end]!.rows <= settings.unitRows &&
         textBytes + rowGroups[end]!.textBytes <= settings.unitBytes
       );
-      units.push({ ...none, rowGroupStart: start, rowGroupEnd: end, nRows, bytes });
+      yield { ...none, rowGroupStart: start, rowGroupEnd: end, nRows, bytes };
       start = end;
     }
-    return units;
+    return;
   }
-  if (file.format !== 'jsonl') return [{ ...none, nRows: null, bytes: file.bytes }];
+  if (file.format !== 'jsonl') {
+    yield { ...none, nRows: null, bytes: file.bytes };
+    return;
+  }
   const nUnits = Math.max(1, Math.ceil(file.bytes / settings.unitBytes));
-  return Array.from({ length: nUnits }, (_, part) => {
+  for (let part = 0; part < nUnits; part++) {
     const byteStart = part * settings.unitBytes;
     const byteEnd = Math.min(file.bytes, byteStart + settings.unitBytes);
-    return { ...none, byteStart, byteEnd, nRows: null, bytes: byteEnd - byteStart };
-  });
+    yield { ...none, byteStart, byteEnd, nRows: null, bytes: byteEnd - byteStart };
+  }
 }

@@ -9,7 +9,7 @@
  *  2. Where nobody listens nothing is measured.
  */
 import type { CorpusPlan } from '../corpus/types.ts';
-import { addCounts, type RefineCounts, ZERO_COUNTS } from './statistics.ts';
+import type { RefineCounts } from './statistics.ts';
 import { filesOf, type UnitRecord } from './unit-record.ts';
 
 /** Steps of a batch, which overlap with those of others; and the commit of a unit. */
@@ -74,18 +74,13 @@ export type RunActivity =
   | { readonly kind: 'written'; readonly counts: RefineCounts }
   | { readonly kind: 'died'; readonly exit: string };
 
-/** What records of units say, added up. */
-export function committedWork(records: Iterable<UnitRecord>, { units }: CorpusPlan): CommittedWork {
-  let work = { units: 0, counts: ZERO_COUNTS, inputBytes: 0, outputBytes: 0 };
-  for (const record of records) {
-    work = {
-      units: work.units + 1,
-      counts: addCounts(work.counts, record.counts),
-      inputBytes: work.inputBytes + (units[record.unit]?.bytes ?? 0),
-      outputBytes: filesOf(record).reduce((sum, { bytes }) => sum + bytes, work.outputBytes),
-    };
-  }
-  return work;
+/** What the record of a unit says of the work on it. */
+export function workOf(record: UnitRecord, { units }: CorpusPlan): Omit<CommittedWork, 'units'> {
+  return {
+    counts: record.counts,
+    inputBytes: units[record.unit]?.bytes ?? 0,
+    outputBytes: filesOf(record).reduce((sum, { bytes }) => sum + bytes, 0),
+  };
 }
 
 const NO_SECONDS: Readonly<Record<Stage, number>> = Object.freeze({

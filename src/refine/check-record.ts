@@ -39,12 +39,12 @@ export function checkRecord(
     file,
     name,
     nUnits,
-    units,
+    plannedOf,
   }: {
     readonly file: string;
     readonly name: string;
     readonly nUnits: number;
-    readonly units?: readonly PlannedUnit[] | undefined;
+    readonly plannedOf?: ((unit: number) => PlannedUnit | undefined) | undefined;
   },
 ): UnitRecord {
   const refuse = (what: string): never => {
@@ -76,7 +76,7 @@ export function checkRecord(
   }
   const written = files.reduce((sum, { rows }) => sum + rows, 0);
   if (written !== rowsIn) refuse(`its files have ${written} rows, not ${rowsIn}`);
-  const planned = units?.[unit];
+  const planned = plannedOf?.(unit);
   if (planned && planned.input !== input) refuse(`its input is ${input}, not ${planned.input}`);
   if (planned?.nRows != null && rowsIn > planned.nRows) {
     refuse(`${rowsIn} rows of an input of ${planned.nRows}`);

@@ -12,7 +12,7 @@ import { takeWhole, WORKERS } from '../work/ledger-claim.ts';
 import { MAX_MISSING, removeLeftovers, removeOrphans } from '../work/leftovers.ts';
 import { outputStore } from '../work/open-output.ts';
 import type { OutputStore } from '../work/output-store.ts';
-import { committedUnits, readRecord, runFileOf } from './ledger.ts';
+import { committedUnits, readRecords, runFileOf } from './ledger.ts';
 import { addCounts, type RefineCounts, type RunSummary, ZERO_COUNTS } from './statistics.ts';
 import { filesOf, type UnitRecord } from './unit-record.ts';
 
@@ -55,17 +55,16 @@ export async function finishRun(out: string, options: FinishRunOptions = {}): Pr
     for (const { input } of left) inputs.add(input);
     let counts: RefineCounts = ZERO_COUNTS;
     let nDone = 0;
-    const committed = await committedUnits(store);
+    const committed = await committedUnits(store, nUnits);
     const tell = counting(options.onProgress, {
-      ...{ phase: 'checking', unit: 'units', total: committed.length },
+      ...{ phase: 'checking', unit: 'units', total: committed.size },
     });
-    for (const unit of committed) {
+    const reader = { store, nUnits, onNotice: options.onNotice };
+    for await (const record of readRecords(reader, committed)) {
       tell();
-      const record = await readRecord({ store, nUnits, onNotice: options.onNotice }, unit);
-      if (!record) continue;
       counts = addCounts(counts, record.counts);
       nDone++;
-      state[unit] = bitsOf(record);
+      state[record.unit] = bitsOf(record);
       inputs.delete(record.input);
     }
     await discardAll(store);

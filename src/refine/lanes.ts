@@ -23,7 +23,8 @@ import {
 import type { ExecutionPool } from '../program/pool.ts';
 import type { ScoreKeeper } from '../scores/keeper.ts';
 import type { Sites } from '../sites/site-file.ts';
-import { ActivityTeller, committedWork } from './activity.ts';
+import { ActivityTeller, workOf } from './activity.ts';
+import { CommittedTotals } from './committed-totals.ts';
 import {
   batchBounds,
   type OpenCore,
@@ -76,6 +77,8 @@ export interface RunSettings {
   readonly place: RunPlace;
   /** Null where no scores are kept. */
   readonly keeper?: ScoreKeeper | null;
+  /** What the ledger's units come to, as it tells of them; default none. */
+  readonly totals?: CommittedTotals;
   /** Kept scores that take the place of models; null where those are asked. */
   readonly reused?: ReusedUnits | null;
   /** Counts of the sites that pages are from; null where nobody asks for them. */
@@ -126,8 +129,7 @@ export class Run {
   /** Documents that were told, by status. */
   readonly #nTold = new Map<string, number>();
   readonly #planned: { readonly nRows: number | null; readonly nBytes: number };
-  /** Counts of committed units, kept as a sum: a run has many of them, and progress is told after every batch. */
-  #committed: RefineCounts = ZERO_COUNTS;
+  readonly #totals: CommittedTotals;
   /** Counts of units in flight, for progress only. */
   readonly #inFlight = new Map<number, RefineCounts>();
 
@@ -144,6 +146,7 @@ export class Run {
       keeper = null,
       reused = null,
       sites = null,
+      totals = new CommittedTotals(plan),
       share = plan.units,
       ...names
     }: RunSettings,
@@ -162,6 +165,7 @@ export class Run {
     this.#keeper = keeper;
     this.#reused = reused;
     this.#sites = sites;
+    this.#totals = totals;
     this.#names = names;
     this.#activity = new ActivityTeller(options.onActivity);
     this.#planned = {
@@ -173,7 +177,7 @@ export class Run {
   async execute(): Promise<RunOutcome> {
     using _ = this.#stopping;
     this.#begin();
-    const left = this.#place.feed ? [] : unitsLeft(this.#share, this.#ledger, this.#options.limit);
+    const left = this.#place.feed ? [] : this.#left();
     try {
       if (left.length > 0 || this.#place.feed) {
         if (!this.#reused) this.#options.onNotice?.('loading models');
@@ -188,21 +192,21 @@ export class Run {
     this.#activity.worked(0, 0);
     this.#progress(true);
     const { out } = this.#options;
-    const records = [...this.#ledger.committed.values()];
-    const nUnits = this.#place.feed ? records.length : this.#share.length;
-    return summarise(records, this.#plan, out, this.#started, this.#tally, nUnits);
+    const { work } = this.#totals;
+    const nUnits = this.#place.feed ? work.units : this.#share.length;
+    return summarise(work, this.#plan, out, this.#started, this.#tally, nUnits);
+  }
+
+  #left(): LimitedUnit[] {
+    return unitsLeft(this.#share, this.#ledger, this.#options.limit, this.#totals);
   }
 
   /** What is committed already: by earlier commands, and by workers of this one that died. */
   #begin(): void {
-    const found = { units: 0, rows: 0, bytes: 0, tokens: 0 };
-    for (const { counts, unit } of this.#ledger.committed.values()) {
-      this.#committed = addCounts(this.#committed, counts);
-      found.units++;
-      found.rows += counts.rowsIn;
-      found.bytes += this.#plan.units[unit]?.bytes ?? 0;
-      found.tokens += counts.promptTokens + counts.newTokens;
-    }
+    const { work: committed } = this.#totals;
+    const { units, counts, inputBytes } = committed;
+    const tokens = counts.promptTokens + counts.newTokens;
+    const found = { units, rows: counts.rowsIn, bytes: inputBytes, tokens };
     this.#place.onBegun(found);
     this.#activity.tell(() => {
       const { nameOf, worker = null } = this.#names;
@@ -212,7 +216,6 @@ export class Run {
         ? { units: null, rows: null, bytes: null }
         : { units: this.#share.length, rows, bytes };
       const { device = 'cpu', out } = this.#options;
-      const committed = committedWork(this.#ledger.committed.values(), this.#plan);
       return { kind: 'run', run: name, worker, device, out, ...ahead, committed };
     });
     const before = this.#place.before ?? found;
@@ -250,10 +253,9 @@ export class Run {
   }
 
   /** Counts a unit that somebody else has committed. */
-  #noteOthers(unit: number): void {
-    const record = this.#ledger.committed.get(unit);
+  async #noteOthers(unit: number): Promise<void> {
+    const record = await this.#ledger.recordOf(unit);
     if (!record) return;
-    this.#committed = addCounts(this.#committed, record.counts);
     this.#tally.bytes += this.#plan.units[unit]!.bytes;
     this.#tellDone(record, false);
     this.#place.feed?.onCommitted(record, false);
@@ -394,7 +396,7 @@ export class Run {
         return;
       }
       if (!isGristmillError(error, 'RUN_LEASE_LOST') && (await this.#isOthers(unit.index))) {
-        this.#noteOthers(unit.index);
+        await this.#noteOthers(unit.index);
         return;
       }
       const failure = runError(inputName(this.#plan, unit), error);
@@ -470,7 +472,7 @@ export class Run {
     // Carried columns are read while they are written, behind the reader's own last look.
     await checkUnchanged(this.#plan.files[unit.fileIndex]!);
     const seconds = (performance.now() - open.since) / 1000;
-    const isOurs = await this.#ledger.commitUnit({
+    const record: UnitRecord = {
       unit: unit.index,
       input: inputName(this.#plan, unit),
       counts,
@@ -478,26 +480,24 @@ export class Run {
       ...(scores && { scores }),
       seconds,
       endedAt: Date.now(),
-    });
+    };
+    const isOurs = await this.#ledger.commitUnit(record);
     this.#inFlight.delete(unit.index);
     this.#stopping.moved();
     this.#place.onCommitted();
     if (!isOurs) {
-      this.#noteOthers(unit.index);
+      await this.#noteOthers(unit.index);
       return;
     }
-    this.#committed = addCounts(this.#committed, counts);
     this.#tally.bytes += unit.bytes;
-    const record = this.#ledger.committed.get(unit.index)!;
     this.#tellDone(record, true);
     this.#place.feed?.onCommitted(record, true);
   }
 
   #tellDone(record: UnitRecord, isOurs: boolean): void {
     this.#activity.tell(() => {
-      const { units: _, ...work } = committedWork([record], this.#plan);
       const { unit, seconds } = record;
-      return { kind: 'unit-done', unit, isOurs, seconds, ...work };
+      return { kind: 'unit-done', unit, isOurs, seconds, ...workOf(record, this.#plan) };
     });
   }
 
@@ -541,7 +541,7 @@ export class Run {
   #progress(done: boolean): void {
     const { onProgress } = this.#options;
     if (!onProgress) return;
-    let counts = this.#committed;
+    let { counts } = this.#totals;
     for (const inFlight of this.#inFlight.values()) counts = addCounts(counts, inFlight);
     const seconds = (performance.now() - this.#started) / 1000;
     const { kept, edited, dropped, failed, rowsIn: rows } = counts;

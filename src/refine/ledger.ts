@@ -14,7 +14,9 @@ import { GristmillError } from '../errors.ts';
 import type { TakeLeaseOptions } from '../work/lease.ts';
 import {
   type Ledger as AnyLedger,
+  namesOf,
   openLedger as openAny,
+  readRecords as readAll,
   readRecord as readAny,
   recordNames,
 } from '../work/ledger.ts';
@@ -23,6 +25,7 @@ import { idOfSame, type LedgerKind } from '../work/ledger-kind.ts';
 import { outputStore } from '../work/open-output.ts';
 import { REFINE_LAYOUT, unitName } from '../work/output-folder.ts';
 import type { OutputStore } from '../work/output-store.ts';
+import { UnitSet } from '../work/unit-set.ts';
 import { compareIdentity, type RunIdentity } from './run-identity.ts';
 import { filesOf, type PlannedUnit, type UnitRecord } from './unit-record.ts';
 
@@ -31,8 +34,10 @@ export type Ledger = AnyLedger<number, UnitRecord>;
 
 /** Options of {@link openLedger}. */
 export interface OpenLedgerOptions extends TakeLeaseOptions {
-  /** What records are held against, by unit; without it only against themselves. */
-  readonly units?: readonly PlannedUnit[];
+  /** What the record of a unit is held against; without it only against itself. */
+  readonly plannedOf?: (unit: number) => PlannedUnit | undefined;
+  /** Told of every committed unit once. */
+  readonly onRecord?: ((record: UnitRecord) => void) | undefined;
   /** Works beside others; default: alone. */
   readonly member?: LedgerMember | undefined;
   /** Where the output lies; default: a folder. */
@@ -42,7 +47,7 @@ export interface OpenLedgerOptions extends TakeLeaseOptions {
 /** Units of the plan, as far as somebody has it. */
 interface Planned {
   readonly nUnits: number;
-  readonly units?: readonly PlannedUnit[] | undefined;
+  readonly plannedOf?: ((unit: number) => PlannedUnit | undefined) | undefined;
 }
 
 /** A kind of work as ledgers know it. */
@@ -52,12 +57,12 @@ export function refineKind(planned: Planned): LedgerKind<number, UnitRecord, Run
     layout: REFINE_LAYOUT,
     nameOf: unitName,
     keyOf: ({ unit }) => unit,
+    noUnits: () => new UnitSet(),
     isRecordName: (name) => /^\d+\.json$/.test(name),
     async recordIn(value, { file, name }) {
       // A new run has none, and its start is spared the schemas.
       const { checkRecord } = await import('./check-record.ts');
-      const { nUnits, units } = planned;
-      return checkRecord(value, { file, name, nUnits, ...(units && { units }) });
+      return checkRecord(value, { file, name, ...planned });
     },
     filesOf,
     redoesDamaged: true,
@@ -93,16 +98,26 @@ export function runIdOf(identity: RunIdentity): string {
 export async function openLedger(
   out: string,
   identity: RunIdentity,
-  { store, units, ...options }: OpenLedgerOptions = {},
+  { store, plannedOf, ...options }: OpenLedgerOptions = {},
 ): Promise<Ledger> {
-  const kind = refineKind({ nUnits: identity.units, units });
+  const kind = refineKind({ nUnits: identity.units, plannedOf });
   return openAny(store ?? (await outputStore(out)), kind, identity, options);
 }
 
-/** Units that have a record, in their order. */
-export async function committedUnits(store: OutputStore): Promise<number[]> {
-  const names = await recordNames(store, refineKind({ nUnits: 0 }));
-  return names.map(Number).sort((a, b) => a - b);
+/**
+ * Units that have a record.
+ *
+ * @throws RUN_LEDGER_INVALID for a record that is of no unit of the plan
+ */
+export async function committedUnits(store: OutputStore, nUnits: number): Promise<UnitSet> {
+  const units = new UnitSet();
+  const kind = refineKind({ nUnits });
+  for await (const name of recordNames(store, kind)) {
+    const unit = Number(name);
+    if (unit < nUnits) units.add(unit);
+    else await readAny({ store, kind }, name);
+  }
+  return units;
 }
 
 /** What records are read with. */
@@ -122,6 +137,15 @@ export function readRecord(
   unit: number,
 ): Promise<UnitRecord | null> {
   return readAny({ store, kind: refineKind(planned), onNotice }, unitName(unit));
+}
+
+/** Records of units one after the other, without those that are to be done; see {@link readRecord}. @throws RUN_LEDGER_INVALID */
+export async function* readRecords(
+  { store, onNotice, ...planned }: RecordReader,
+  units: Iterable<number>,
+): AsyncGenerator<UnitRecord> {
+  const kind = refineKind(planned);
+  yield* readAll({ store, kind, onNotice }, namesOf(kind, units));
 }
 
 /** The identity in the text of a run.json. @throws RUN_LEDGER_INVALID */

@@ -13,10 +13,11 @@ import { llamaCppVersion, version } from '../version.ts';
 import type { LedgerMember } from '../work/ledger-claim.ts';
 import { outputAddress } from '../work/open-output.ts';
 import { shareOf, workerName } from '../work/worker-share.ts';
+import { CommittedTotals } from './committed-totals.ts';
 import { type ResolvedRefiner, resolveRefiner } from './core.ts';
 import { defaultSizes, parseDevices } from './devices.ts';
 import { inputName, Run } from './lanes.ts';
-import { type Ledger, openLedger } from './ledger.ts';
+import { openLedger } from './ledger.ts';
 import { describePlan, planOverview } from './plan-overview.ts';
 import { checkReserved, statusColumns } from './reserved-columns.ts';
 import type { Reuse } from './reuse.ts';
@@ -31,7 +32,8 @@ import {
 import { ALONE, type RunPlace, type UnitFeed } from './run-place.ts';
 import { checkSiteOptions, openRunSites, siteHint, wantsSites } from './run-sites.ts';
 import type { RunSummary, UsedThresholds } from './statistics.ts';
-import { emptyTally, summarise } from './tally.ts';
+import { emptyTally, NOTHING_COMMITTED, summarise } from './tally.ts';
+import type { PlannedUnit } from './unit-record.ts';
 import type { OutputSettings } from './unit-writer.ts';
 import { usedThresholds } from './used-thresholds.ts';
 
@@ -100,7 +102,7 @@ export async function runHere(
     );
   }
   if (options.planOnly) {
-    const summary = summarise([], plan, out, started, emptyTally(plan));
+    const summary = summarise(NOTHING_COMMITTED, plan, out, started, emptyTally(plan));
     return { ...summary, thresholds, plan: planOverview(plan) };
   }
   const sited = wantsSites(options) ? await openRunSites(plan, options) : null;
@@ -117,8 +119,10 @@ export async function runHere(
   const identity = reuse?.identity(own) ?? own;
   const reused = (await reuse?.checkPlan(plan, (unit) => inputName(plan, unit))) ?? null;
   const name = worker ? workerName(worker) : feed?.name;
+  const totals = new CommittedTotals(plan, options.limit !== undefined);
   const opening = openLedger(out, identity, {
-    units: plan.units.map((unit) => ({ input: inputName(plan, unit), nRows: unit.nRows })),
+    plannedOf: (unit) => plannedUnit(plan, unit),
+    onRecord: (record) => totals.add(record),
     member: name === undefined ? undefined : memberOf(name, feed, share),
     onNotice: notice,
     signal: options.signal,
@@ -129,14 +133,14 @@ export async function runHere(
   });
   try {
     const settings = {
-      ...{ started, drop, place, keeper, reused, share, sites: sited?.sites ?? null },
+      ...{ started, drop, place, keeper, reused, share, totals, sites: sited?.sites ?? null },
       ...{ nameOf: () => runNameOf(identity, out), worker: name ?? null },
     };
     const run = new Run(options, resolved, plan, output, ledger, settings);
     const outcome = { ...(await run.execute()), ...(worker && { worker }) };
     await ledger.leave(outcome);
     if (outcome.interrupted) throwIfAborted(drop, 'the run');
-    const nRejected = rejectedRows(ledger);
+    const nRejected = totals.rejectedRows;
     if (nRejected > 0) {
       notice(`${nRejected} rows could not be rows: bytes and reasons in ${below(out, 'rejected')}`);
     }
@@ -267,9 +271,9 @@ async function keeperFor(
   return keeperOf(layout, all);
 }
 
-function rejectedRows({ committed }: Ledger): number {
-  const files = [...committed.values()].flatMap((record) => record.files);
-  return files.reduce((sum, { path, rows }) => sum + (path.startsWith('rejected/') ? rows : 0), 0);
+function plannedUnit(plan: CorpusPlan, index: number): PlannedUnit | undefined {
+  const unit = plan.units[index];
+  return unit && { input: inputName(plan, unit), nRows: unit.nRows };
 }
 
 function hasJson({ files }: CorpusPlan): boolean {

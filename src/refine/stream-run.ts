@@ -19,7 +19,8 @@ import type { CorpusColumn, CorpusPlan, CorpusUnit, UnitBatch } from '../corpus/
 import { openUnit } from '../corpus/unit.ts';
 import { anyOf, GristmillError, isGristmillError } from '../errors.ts';
 import { refuseOption } from '../options.ts';
-import { ActivityTeller, committedWork } from './activity.ts';
+import { ActivityTeller } from './activity.ts';
+import { CommittedTotals } from './committed-totals.ts';
 import { batchBounds, openCore, openExecution, openSlabs, type ResolvedRefiner } from './core.ts';
 import { parseDevices } from './devices.ts';
 import { pulledFrom } from './input-waits.ts';
@@ -100,7 +101,7 @@ export async function streamRun(
   const activity = new ActivityTeller(options.onActivity);
   activity.tell(() => ({
     ...{ kind: 'run', run: randomBytes(6).toString('hex'), worker: null, device, out: '-' },
-    ...{ units: null, rows: null, bytes: null, committed: committedWork([], plan) },
+    ...{ units: null, rows: null, bytes: null, committed: new CommittedTotals(plan).work },
   }));
   async function* read(): AsyncGenerator<Piece> {
     let rowsLeft = options.limit ?? Number.POSITIVE_INFINITY;

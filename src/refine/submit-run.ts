@@ -8,6 +8,7 @@ import {
   submitterName,
   submitUnits,
 } from '../work/queue/submit.ts';
+import type { Units } from '../work/unit-set.ts';
 import { committedUnits, openLedger, runIdOf } from './ledger.ts';
 import { REFINE_CORPUS_TABLE } from './option-tables.ts';
 import type { QueuedRefine } from './queue-session.ts';
@@ -38,14 +39,14 @@ export async function submitRun(
   const member = { name: submitterName(), units: [] };
   const ledger = await openLedger(options.out, identity, { member, onNotice, signal });
   await ledger.close();
-  const done = new Set(await committedUnits(await outputStore(options.out)));
   const spec: QueuedRefine = { options, cwd: process.cwd() };
   const units = plan.units.length;
+  const done = await committedUnits(await outputStore(options.out), units);
   const begun = { kind: 'refine', out: options.out, runId: runIdOf(identity), units, done, spec };
   return submitUnits(board, begun, submitOptions);
 }
 
 /** Units of a run on the board that are committed. */
-export async function refinedUnits({ out }: BoardRun): Promise<ReadonlySet<number>> {
-  return new Set(await committedUnits(await outputStore(out)));
+export async function refinedUnits({ out, units }: BoardRun): Promise<Units<number>> {
+  return committedUnits(await outputStore(out), units);
 }

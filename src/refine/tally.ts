@@ -3,8 +3,8 @@
  */
 import type { CorpusPlan, CorpusUnit } from '../corpus/types.ts';
 import { type ErrorCode, isGristmillError } from '../errors.ts';
-import { addCounts, type RefineCounts, type RunOutcome, ZERO_COUNTS } from './statistics.ts';
-import type { UnitRecord } from './unit-record.ts';
+import type { CommittedWork } from './activity.ts';
+import { type RunOutcome, ZERO_COUNTS } from './statistics.ts';
 
 /** A failed file or unit. */
 export interface RunError {
@@ -53,22 +53,25 @@ export function totalRows(units: readonly CorpusUnit[]): number | null {
   );
 }
 
-/** The summary of a run: committed units, and what this command did. */
+/**
+ * The summary of a run: committed units, and what this command did.
+ *
+ * @param nUnits of the plan, or of a share of it
+ */
 export function summarise(
-  records: readonly UnitRecord[],
+  { counts, units: unitsDone }: Pick<CommittedWork, 'counts' | 'units'>,
   plan: CorpusPlan,
   out: string,
   started: number,
   tally: Tally,
   nUnits = plan.units.length,
 ): RunOutcome {
-  const counts = records.reduce<RefineCounts>((sum, r) => addCounts(sum, r.counts), ZERO_COUNTS);
   const seconds = (performance.now() - started) / 1000;
   return {
     ...counts,
     units: nUnits,
     unitsResumed: tally.unitsResumed,
-    unitsDone: records.length,
+    unitsDone,
     unitsFailed: tally.errors.length - plan.failedFiles.length,
     seconds,
     docsPerSecond: tally.rows / seconds,
@@ -78,3 +81,6 @@ export function summarise(
     errors: tally.errors,
   };
 }
+
+/** No unit is committed. */
+export const NOTHING_COMMITTED = Object.freeze({ units: 0, counts: ZERO_COUNTS });

@@ -1,5 +1,6 @@
 /** Where the lanes of a run get their units: what is left of its share, or what somebody else hands out. */
 import type { CorpusPlan, CorpusUnit } from '../corpus/types.ts';
+import type { CommittedTotals } from './committed-totals.ts';
 import type { Ledger } from './ledger.ts';
 import type { RunPlace } from './run-place.ts';
 
@@ -16,11 +17,16 @@ export interface UnitQueue {
   upcoming(): CorpusUnit | null;
 }
 
-/** Units not yet committed, cut to the limit. */
+/**
+ * Units not yet committed, cut to the limit.
+ *
+ * @param rowsOf of those that are committed
+ */
 export function unitsLeft(
   share: readonly CorpusUnit[],
-  { committed }: Ledger,
+  { committed }: Pick<Ledger, 'committed'>,
   limit: number | undefined,
+  { rowsOf }: Pick<CommittedTotals, 'rowsOf'>,
 ): LimitedUnit[] {
   if (limit === undefined) {
     return share
@@ -31,9 +37,8 @@ export function unitsLeft(
   let rows = limit;
   for (const unit of share) {
     if (rows <= 0) break;
-    const record = committed.get(unit.index);
-    if (!record) left.push({ unit, maxRows: rows });
-    rows -= record?.counts.rowsIn ?? unit.nRows ?? 0;
+    if (!committed.has(unit.index)) left.push({ unit, maxRows: rows });
+    rows -= rowsOf(unit.index) ?? unit.nRows ?? 0;
   }
   return left;
 }
@@ -48,7 +53,7 @@ export function queueOf(
   { feed, waiting }: Pick<RunPlace, 'feed' | 'waiting'>,
   { units }: CorpusPlan,
   ledger: Ledger,
-  onOthers: (unit: number) => void,
+  onOthers: (unit: number) => Promise<void>,
 ): UnitQueue {
   let nTaken = 0;
   const take = async (): Promise<LimitedUnit | null> => {
@@ -63,7 +68,7 @@ export function queueOf(
       for (let next = await take(); next !== null; next = await take()) {
         const { index } = next.unit;
         if (!(await ledger.isCommitted(index))) return next;
-        onOthers(index);
+        await onOthers(index);
       }
       return null;
     },

@@ -226,7 +226,10 @@ async function hasProduced<Identity extends object>(
   kind: AnyKind<Identity>,
 ): Promise<boolean> {
   if (await kind.hasResults(store)) return true;
-  return (await store.list(store.layout.records)).some((name) => kind.isRecordName(name));
+  for await (const name of store.names(store.layout.records)) {
+    if (kind.isRecordName(name)) return true;
+  }
+  return false;
 }
 
 /** What differs between the run that lies there and `identity`. */

@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto';
 import type { GristmillError } from '../errors.ts';
 import type { LedgerLayout, OutputStore, StoredFile } from './output-store.ts';
+import type { GrowingUnits } from './unit-set.ts';
 
 /** Names what is the same run: equal for values that are. */
 export function idOfSame(value: unknown): string {
@@ -33,6 +34,8 @@ export interface LedgerKind<Key, Kept extends LedgerRecord, Identity extends obj
   /** Name of a unit: see Attempt in output-store.ts. */
   nameOf(unit: Key): string;
   keyOf(record: Kept): Key;
+  /** A set of units to be filled. */
+  noUnits(): GrowingUnits<Key>;
   /** Which names among the records are of records. */
   isRecordName(name: string): boolean;
   /** Holds a record that is read again against what this run may have written. @throws RUN_LEDGER_INVALID */

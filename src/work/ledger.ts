@@ -18,6 +18,8 @@
  *  5. What has produced nothing blocks nothing: a run without a committed unit gives way to one with other settings, unless
  *     somebody is at work on it.
  *  6. A process works alone, or side by side with others that are members of the same run (ledger-claim.ts).
+ *  7. What is kept in memory of a committed unit is that it is committed. Records are read one after the other and told to
+ *     whoever adds them up ({@link OpenLedgerOptions.onRecord}), so that a run may have millions of units.
  */
 import { randomBytes } from 'node:crypto';
 import { below } from '../corpus/storage/addresses.ts';
@@ -40,12 +42,15 @@ import {
 import type { LedgerKind, LedgerRecord } from './ledger-kind.ts';
 import { recordName } from './output-folder.ts';
 import type { Attempt, OutputStore } from './output-store.ts';
+import type { GrowingUnits, Units } from './unit-set.ts';
 
 /** An open ledger. */
 export interface Ledger<Key, Kept extends LedgerRecord> {
   readonly out: string;
   /** Committed units, as far as this process knows of them. */
-  readonly committed: ReadonlyMap<Key, Kept>;
+  readonly committed: Units<Key>;
+  /** The record of a committed unit, read again; null for one that is not. */
+  recordOf(unit: Key): Promise<Kept | null>;
   /** Whether the unit is committed by now; one that somebody else has committed is known of from then on. */
   isCommitted(unit: Key): Promise<boolean>;
   /** Makes room for the files of a unit. */
@@ -70,9 +75,11 @@ export interface Ledger<Key, Kept extends LedgerRecord> {
 }
 
 /** Options of {@link openLedger}. */
-export interface OpenLedgerOptions<Key> extends TakeLeaseOptions {
+export interface OpenLedgerOptions<Key, Kept> extends TakeLeaseOptions {
   /** Works beside others; default: alone. */
   readonly member?: LedgerMember<Key> | undefined;
+  /** Told of the record of every committed unit once: when this process comes to know of it. */
+  readonly onRecord?: ((record: Kept) => void) | undefined;
 }
 
 /**
@@ -85,10 +92,10 @@ export async function openLedger<Key, Kept extends LedgerRecord, Identity extend
   store: OutputStore,
   kind: LedgerKind<Key, Kept, Identity>,
   identity: Identity,
-  options: OpenLedgerOptions<Key> = {},
+  options: OpenLedgerOptions<Key, Kept> = {},
 ): Promise<Ledger<Key, Kept>> {
   const { out, layout } = store;
-  const { member, onNotice } = options;
+  const { member, onNotice, onRecord } = options;
   let lease: Lease | null = null;
   try {
     if (!kind.sharesOutput && (await store.read(layout.runFile)) === null) {
@@ -101,20 +108,49 @@ export async function openLedger<Key, Kept extends LedgerRecord, Identity extend
     if (member) await claimBeside(store, kind, identity, member, options);
     else await claim(store, kind, identity);
     const reader: RecordReader<Key, Kept> = { store, kind, onNotice };
-    const committed = new Map<Key, Kept>();
-    const names = member
-      ? member.units.map((unit) => kind.nameOf(unit))
-      : await recordNames(store, kind);
-    for (const name of names) {
-      const record = await readRecord(reader, name);
-      if (record) committed.set(kind.keyOf(record), record);
-    }
+    const known = new KnownUnits(kind, onRecord);
+    const names = member ? namesOf(kind, member.units) : recordNames(store, kind);
+    for await (const record of readRecords(reader, names)) known.add(record);
     if (member) await discardOwn(store, member);
     else await discardAll(store);
-    return ledgerOver(reader, committed, lease, { member, identity });
+    return ledgerOver(reader, known, lease, { member, identity });
   } catch (error) {
     await lease?.release();
     throw outputError(kind, out, error);
+  }
+}
+
+/** Records that are asked for side by side: a bucket answers each after a while. */
+const READS_AT_ONCE = 16;
+
+/** Names of units, as {@link readRecords} has them. */
+export function* namesOf<Key>(
+  kind: { nameOf(unit: Key): string },
+  units: Iterable<Key>,
+): Generator<string> {
+  for (const unit of units) yield kind.nameOf(unit);
+}
+
+/** Units that are committed, as far as this process knows; whoever listens is told of each once. */
+class KnownUnits<Key, Kept extends LedgerRecord> {
+  readonly units: GrowingUnits<Key>;
+  readonly #keyOf: (record: Kept) => Key;
+  readonly #onRecord: ((record: Kept) => void) | undefined;
+
+  constructor(
+    kind: Pick<LedgerKind<Key, Kept, never>, 'keyOf' | 'noUnits'>,
+    onRecord: ((record: Kept) => void) | undefined,
+  ) {
+    this.units = kind.noUnits();
+    this.#keyOf = kind.keyOf;
+    this.#onRecord = onRecord;
+  }
+
+  add(record: Kept): void {
+    const unit = this.#keyOf(record);
+    if (this.units.has(unit)) return;
+    this.units.add(unit);
+    this.#onRecord?.(record);
   }
 }
 
@@ -126,7 +162,7 @@ interface Company<Key, Identity> {
 
 function ledgerOver<Key, Kept extends LedgerRecord, Identity extends object>(
   reader: RecordReader<Key, Kept>,
-  committed: Map<Key, Kept>,
+  known: KnownUnits<Key, Kept>,
   lease: Lease,
   { member, identity }: Company<Key, Identity>,
 ): Ledger<Key, Kept> {
@@ -136,10 +172,10 @@ function ledgerOver<Key, Kept extends LedgerRecord, Identity extends object>(
   const attemptAt = (unit: Key): Attempt => ({ unit: kind.nameOf(unit), name });
   let hasCommitted = member === undefined;
   const isKnown = async (unit: Key): Promise<boolean> => {
-    if (committed.has(unit)) return true;
+    if (known.units.has(unit)) return true;
     if (!member) return false;
     const record = await readRecord(reader, kind.nameOf(unit));
-    if (record) committed.set(unit, record);
+    if (record) known.add(record);
     return record !== null;
   };
   // Until something is committed the run may give way to another, also to one that did not see this process begin.
@@ -152,7 +188,8 @@ function ledgerOver<Key, Kept extends LedgerRecord, Identity extends object>(
   };
   return {
     out,
-    committed,
+    committed: known.units,
+    recordOf: (unit) => readRecord(reader, kind.nameOf(unit)),
     isCommitted: isKnown,
     async beginUnit(unit) {
       // A holder that has lost its lease begins nothing.
@@ -187,7 +224,7 @@ function ledgerOver<Key, Kept extends LedgerRecord, Identity extends object>(
           await store.remove(object);
           throw undone(out, attempt, damaged);
         }
-        committed.set(unit, signed);
+        known.add(signed);
         if (member) await discardOthers(store, attempt);
         return true;
       } catch (error) {
@@ -238,15 +275,14 @@ export async function discardAll(store: OutputStore): Promise<void> {
   await store.sweep();
 }
 
-/** Names of units that have a record, in their order. */
-export async function recordNames<Identity extends object>(
+/** Names of units that have a record, in any order. */
+export async function* recordNames<Identity extends object>(
   store: OutputStore,
   kind: AnyKind<Identity>,
-): Promise<string[]> {
-  const names = await store.list(store.layout.records);
-  return names
-    .filter((name) => kind.isRecordName(name))
-    .map((name) => name.slice(0, -JSON_END.length));
+): AsyncGenerator<string> {
+  for await (const name of store.names(store.layout.records)) {
+    if (kind.isRecordName(name)) yield name.slice(0, -JSON_END.length);
+  }
 }
 
 const JSON_END = '.json';
@@ -257,6 +293,35 @@ export interface RecordReader<Key, Kept extends LedgerRecord> {
   // biome-ignore lint/suspicious/noExplicitAny: records do not say of which identity they are
   readonly kind: LedgerKind<Key, Kept, any>;
   readonly onNotice?: ((line: string) => void) | undefined;
+}
+
+/**
+ * Reads records in the order of their names, and passes over those that are none any more; see {@link readRecord}.
+ *
+ * @throws RUN_LEDGER_INVALID
+ */
+export async function* readRecords<Key, Kept extends LedgerRecord>(
+  reader: RecordReader<Key, Kept>,
+  names: AsyncIterable<string> | Iterable<string>,
+): AsyncGenerator<Kept> {
+  const under: Promise<Kept | null>[] = [];
+  try {
+    for await (const name of names) {
+      const reading = readRecord(reader, name);
+      // Told when its turn comes.
+      reading.catch(() => undefined);
+      under.push(reading);
+      if (under.length < READS_AT_ONCE) continue;
+      const record = await under.shift();
+      if (record) yield record;
+    }
+    for (const reading of under.splice(0)) {
+      const record = await reading;
+      if (record) yield record;
+    }
+  } finally {
+    await Promise.allSettled(under);
+  }
 }
 
 /**

@@ -44,14 +44,20 @@ export function outputBucket(address: string, layout: LedgerLayout = REFINE_LAYO
     return checked;
   };
   const removeAll = async (paths: AsyncIterable<string>): Promise<void> => {
-    const all: string[] = [];
-    for await (const path of paths) all.push(path);
-    for (let from = 0; from < all.length; from += AT_ONCE) {
-      await Promise.all(all.slice(from, from + AT_ONCE).map((path) => objects.remove(path)));
-    }
+    let few: string[] = [];
+    const removeFew = async (): Promise<void> => {
+      await Promise.all(few.map((path) => objects.remove(path)));
+      few = [];
+    };
+    for await (const path of paths) if (few.push(path) === AT_ONCE) await removeFew();
+    await removeFew();
   };
   const read = async (name: string): Promise<string | null> =>
     (await objects.read(at(name)))?.content ?? null;
+  async function* namesIn(folder: string): AsyncGenerator<string> {
+    const prefix = folder === '' ? ledger : at(`${folder}/`);
+    for await (const path of objects.list(prefix, true)) yield path.slice(prefix.length);
+  }
   return {
     out,
     layout,
@@ -84,11 +90,11 @@ export function outputBucket(address: string, layout: LedgerLayout = REFINE_LAYO
     },
     remove: (name) => objects.remove(at(name)),
     async list(folder) {
-      const prefix = folder === '' ? ledger : at(`${folder}/`);
       const names: string[] = [];
-      for await (const path of objects.list(prefix, true)) names.push(path.slice(prefix.length));
+      for await (const name of namesIn(folder)) names.push(name);
       return names.sort();
     },
+    names: namesIn,
     lease: (name) => leaseObject(objects, at(name), writable),
 
     async begin(attempt) {

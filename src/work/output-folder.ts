@@ -12,7 +12,15 @@
  * hard links the record is made in place, and a stop right there is not fenced.
  */
 import { randomBytes } from 'node:crypto';
-import { existsSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
+import {
+  existsSync,
+  opendirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { writeDurably } from '../durable-files.ts';
 import { makeFolder } from '../local-path.ts';
@@ -40,6 +48,7 @@ const GONE = '.gone.';
 /** Somebody else may be publishing the same file, or putting a folder back. */
 const PUBLISH_TRIES = 20;
 const PUBLISH_WAIT_MS = 10;
+const NAMES_AT_ONCE = 1024;
 
 /** Five digits and more: sorts by name up to 99,999 units. */
 export function unitName(unit: number): string {
@@ -68,10 +77,13 @@ export function outputFolder(out: string, layout: LedgerLayout = REFINE_LAYOUT):
     async prepare() {
       for (const folder of [layout.records, TMP]) makeFolder(join(ledger, folder));
     },
-    hasPublicFiles: async () => namesIn(out).some((name) => name !== layout.folder),
+    async hasPublicFiles() {
+      for await (const name of eachNameIn(out)) if (name !== layout.folder) return true;
+      return false;
+    },
     async *publicFiles() {
       for (const folder of layout.results) {
-        for (const name of namesIn(join(out, folder))) {
+        for await (const name of eachNameIn(join(out, folder))) {
           if (layout.resultName.test(name)) yield folder === '' ? name : `${folder}/${name}`;
         }
       }
@@ -94,6 +106,7 @@ export function outputFolder(out: string, layout: LedgerLayout = REFINE_LAYOUT):
       if (existsSync(dirname(at(name)))) syncFolder(dirname(at(name)));
     },
     list: async (folder) => namesIn(at(folder)).sort(),
+    names: (folder) => eachNameIn(at(folder)),
     lease(name) {
       makeFolder(dirname(at(name)));
       return leaseFile(at(name));
@@ -201,6 +214,17 @@ function publishOnce(
 
 function namesIn(folder: string): string[] {
   return ifThere(() => readdirSync(folder)) ?? [];
+}
+
+/** The same one after the other: a folder of a million files is never in memory. */
+async function* eachNameIn(folder: string): AsyncGenerator<string> {
+  const open = ifThere(() => opendirSync(folder, { bufferSize: NAMES_AT_ONCE }));
+  if (!open) return;
+  try {
+    for (let entry = open.readSync(); entry !== null; entry = open.readSync()) yield entry.name;
+  } finally {
+    open.closeSync();
+  }
 }
 
 /** Null for what is not there. */

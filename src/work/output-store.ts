@@ -67,8 +67,10 @@ export interface OutputStore {
   /** Makes an object or puts it in the place of another, whole. */
   replace(name: string, content: string): Promise<void>;
   remove(name: string): Promise<void>;
-  /** Names of the objects right in a folder, without it, sorted; empty where there is none. */
+  /** Names of the objects right in a folder, without it, sorted; empty where there is none. For folders of few. */
   list(folder: string): Promise<string[]>;
+  /** The same one after the other, in any order, however many there are. */
+  names(folder: string): AsyncIterable<string>;
   /** Where the lease `name` is kept. */
   lease(name: string): LeaseStore;
 

@@ -65,7 +65,7 @@ describe('openLedger', () => {
     expect(readFileSync(join(out, path), 'utf8')).toBe('hi');
     expect(existsSync(ledger.pendingPath(0, path))).toBe(false);
     ledger.close();
-    expect([...(await openLedger(out, identity)).committed.keys()]).toEqual([0]);
+    expect([...(await openLedger(out, identity)).committed]).toEqual([0]);
   });
 
   it('finishes publishing after a crash between record and files', async () => {
@@ -168,7 +168,7 @@ describe('openLedger', () => {
     else writeFileSync(file, 'h');
     const notices: string[] = [];
     const again = await openLedger(out, identity, { onNotice: (line) => notices.push(line) });
-    expect([...again.committed.keys()]).toEqual([1]);
+    expect([...again.committed]).toEqual([1]);
     expect(notices.join()).toContain('part-00000.parquet is not as it was written: unit 0');
     again.close();
   });
@@ -219,11 +219,8 @@ describe('openLedger', () => {
     const made = { ...record(0, 'part-00000.parquet'), ...change };
     writeFileSync(file, JSON.stringify(made));
     writeFileSync(join(out, 'part-00000.parquet'), 'hi');
-    const units = [
-      { input: 'in.parquet', nRows: 3 },
-      { input: 'in.parquet', nRows: 3 },
-    ];
-    await expect(openLedger(out, identity, { units })).rejects.toMatchObject({
+    const plannedOf = () => ({ input: 'in.parquet', nRows: 3 });
+    await expect(openLedger(out, identity, { plannedOf })).rejects.toMatchObject({
       code: 'RUN_LEDGER_INVALID',
       details: { file },
     });

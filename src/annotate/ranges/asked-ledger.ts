@@ -12,10 +12,12 @@
 import * as z from 'zod';
 import { GristmillError } from '../../errors.ts';
 import { changedKeys } from '../../same-run.ts';
+import { recordNames } from '../../work/ledger.ts';
 import { idOfSame, type LedgerKind } from '../../work/ledger-kind.ts';
 import { unitName } from '../../work/output-folder.ts';
-import type { StoredFile } from '../../work/output-store.ts';
+import type { OutputStore, StoredFile } from '../../work/output-store.ts';
 import { count, recordFields } from '../../work/record-schema.ts';
+import { UnitSet } from '../../work/unit-set.ts';
 import { type AnnotatedKind, ASKED_LAYOUT } from '../output-files.ts';
 
 /** What makes an annotation the same one. */
@@ -90,6 +92,7 @@ export const ASKED_KIND: LedgerKind<number, AskedRecord, AskedIdentity> = Object
   layout: ASKED_LAYOUT,
   nameOf: unitName,
   keyOf: ({ unit }: AskedRecord) => unit,
+  noUnits: () => new UnitSet(),
   isRecordName: (name: string) => RECORD_NAME.test(name),
   recordIn(value: unknown, { file, name }: { readonly file: string; readonly name: string }) {
     const parsed = recordSchema.safeParse(value);
@@ -121,4 +124,13 @@ export function addAsked(one: AskedCounts, other: AskedCounts): AskedCounts {
   return Object.fromEntries(
     Object.entries(one).map(([name, value]) => [name, value + other[name as keyof AskedCounts]]),
   ) as AskedCounts;
+}
+
+/** Ranges of a plan that the expert was asked about. */
+export async function askedRanges(store: OutputStore, nUnits: number): Promise<UnitSet> {
+  const ranges = new UnitSet();
+  for await (const name of recordNames(store, ASKED_KIND)) {
+    if (Number(name) < nUnits) ranges.add(Number(name));
+  }
+  return ranges;
 }

@@ -2,7 +2,6 @@
 import { resolve } from 'node:path';
 import { withoutSecrets } from '../../corpus/storage/addresses.ts';
 import { GristmillError } from '../../errors.ts';
-import { recordNames } from '../../work/ledger.ts';
 import { outputFolder } from '../../work/output-folder.ts';
 import type { Board, BoardRun } from '../../work/queue/board.ts';
 import { ownSession } from '../../work/queue/own-session.ts';
@@ -13,6 +12,7 @@ import {
   submitUnits,
 } from '../../work/queue/submit.ts';
 import type { WorkSession } from '../../work/queue/take.ts';
+import type { Units } from '../../work/unit-set.ts';
 import type { ExpertOptions } from '../expert/expert.ts';
 import { refuseOption } from '../options.ts';
 import { ASKED_LAYOUT } from '../output-files.ts';
@@ -24,7 +24,7 @@ import {
   RANGES_AT_ONCE,
   resolvedPath,
 } from './ask-ranges.ts';
-import { ASKED_KIND } from './asked-ledger.ts';
+import { ASKED_KIND, askedRanges } from './asked-ledger.ts';
 import type { AnnotateJob } from './asker.ts';
 
 /**
@@ -45,9 +45,15 @@ export async function submitAnnotation(
     const member = { name: submitterName(), units };
     const ledger = await openAsked(out, identity, member, { onNotice, signal });
     try {
-      const done = new Set(ledger.committed.keys());
       const runId = ASKED_KIND.runIdOf(identity);
-      const begun = { kind: 'annotate', out, runId, units: units.length, done, spec };
+      const begun = {
+        kind: 'annotate',
+        out,
+        runId,
+        units: units.length,
+        done: ledger.committed,
+        spec,
+      };
       return await submitUnits(board, begun, submitOptions);
     } finally {
       await ledger.close();
@@ -86,8 +92,8 @@ function queuedJob({ kind, options }: AnnotateJob): AnnotateJob {
 }
 
 /** Ranges of an annotation on the board that were asked about. */
-export async function askedUnits({ out }: BoardRun): Promise<ReadonlySet<number>> {
-  return new Set((await recordNames(outputFolder(out, ASKED_LAYOUT), ASKED_KIND)).map(Number));
+export async function askedUnits({ out, units }: BoardRun): Promise<Units<number>> {
+  return askedRanges(outputFolder(out, ASKED_LAYOUT), units);
 }
 
 /** Options of {@link openAskSession}. */

@@ -12,11 +12,12 @@ import { GristmillError } from '../../errors.ts';
 import { counting, type OnProgress } from '../../progress.ts';
 import { version } from '../../version.ts';
 import type { Lease, TakeLeaseOptions } from '../../work/lease.ts';
-import { discardAll, readRecord, recordNames } from '../../work/ledger.ts';
+import { discardAll, namesOf, readRecords } from '../../work/ledger.ts';
 import { identityIn } from '../../work/ledger-claim.ts';
 import { MAX_MISSING, removeLeftovers, removeOrphans } from '../../work/leftovers.ts';
 import { outputFolder } from '../../work/output-folder.ts';
 import type { OutputStore } from '../../work/output-store.ts';
+import { UnitSet, type Units } from '../../work/unit-set.ts';
 import { makeExamples, prepareChunks } from '../chunks/annotate-chunks.ts';
 import type { AnnotateChunksOptions, AnnotateChunksProgress } from '../chunks/chunk-options.ts';
 import type { ChunkStatistics } from '../chunks/chunk-statistics.ts';
@@ -35,6 +36,7 @@ import {
   type AskedIdentity,
   addAsked,
   askedPath,
+  askedRanges,
   NO_COUNTS,
 } from './asked-ledger.ts';
 import { type Outcome, openRecorded } from './asked-outcomes.ts';
@@ -77,22 +79,23 @@ export async function finishAnnotation(
   const { kind, units } = identity;
   const lease = await takeFolder(out, kind, options);
   try {
-    const done = new Set<string>();
+    const done = new UnitSet();
     const outcomes = new Map<string, Outcome>();
     let counts: AskedCounts = NO_COUNTS;
-    const names = await recordNames(store, ASKED_KIND);
-    const piece = { phase: 'checking', unit: 'ranges', total: names.length };
-    const tell = counting(onProgress, piece);
-    for (const name of names) {
+    const there = await askedRanges(store, units);
+    const tell = counting(onProgress, { phase: 'checking', unit: 'ranges', total: there.size });
+    const reader = { store, kind: ASKED_KIND, ...options };
+    for await (const record of readRecords(reader, namesOf(ASKED_KIND, there))) {
       tell();
-      const record = await readRecord({ store, kind: ASKED_KIND, ...options }, name);
-      if (!record || record.unit >= units) continue;
-      done.add(askedPath(record.unit));
+      done.add(record.unit);
       counts = addAsked(counts, record.counts);
       for await (const outcome of outcomesOf(out, record.unit)) outcomes.set(outcome.hash, outcome);
     }
     await discardAll(store);
-    const orphans = await removeOrphans(store, (path) => done.has(path));
+    const orphans = await removeOrphans(store, (path) => {
+      const unit = Number(/part-(\d+)\./.exec(path)?.[1]);
+      return done.has(unit) && path === askedPath(unit);
+    });
     const missing = missingIn(units, done);
     await removeLeftovers(store, done.size === units);
     const end = { out, kind, units, unitsDone: done.size, missing, orphans, counts };
@@ -191,10 +194,10 @@ async function* outcomesOf(out: string, unit: number): AsyncGenerator<Outcome> {
   }
 }
 
-function missingIn(units: number, done: ReadonlySet<string>): number[] {
+function missingIn(units: number, done: Units<number>): number[] {
   const missing: number[] = [];
   for (let unit = 0; unit < units && missing.length < MAX_MISSING; unit++) {
-    if (!done.has(askedPath(unit))) missing.push(unit);
+    if (!done.has(unit)) missing.push(unit);
   }
   return missing;
 }

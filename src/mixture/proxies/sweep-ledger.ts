@@ -88,6 +88,7 @@ export function sweepKind(
     layout: SWEEP_LAYOUT,
     nameOf: fileNameOf,
     keyOf: ({ id }) => id,
+    noUnits: () => new Set(),
     isRecordName: (name) => name.endsWith('.json') && !name.startsWith('.'),
     recordIn: checkedRecord,
     filesOf: ({ trajectory }) => (trajectory ? [trajectory] : []),
@@ -120,6 +121,8 @@ export interface OpenSweepOptions extends TakeLeaseOptions {
 export class SweepLedger {
   readonly losses: string;
   readonly plan: SweepPlan;
+  /** Finished proxies by the id of their mixture, as far as this process knows of them. */
+  readonly finished: ReadonlyMap<string, ProxyRunRecord>;
   readonly #store: OutputStore;
   readonly #ledger: Ledger<string, ProxyRunRecord>;
   readonly #isShared: boolean;
@@ -129,11 +132,19 @@ export class SweepLedger {
   private constructor(
     store: OutputStore,
     plan: SweepPlan,
-    ledger: Ledger<string, ProxyRunRecord>,
-    isShared: boolean,
+    {
+      ledger,
+      finished,
+      isShared,
+    }: {
+      readonly ledger: Ledger<string, ProxyRunRecord>;
+      readonly finished: ReadonlyMap<string, ProxyRunRecord>;
+      readonly isShared: boolean;
+    },
   ) {
     this.#store = store;
     this.#ledger = ledger;
+    this.finished = finished;
     this.#isShared = isShared;
     this.plan = plan;
     this.losses = join(store.out, `losses.${plan.table}`);
@@ -153,23 +164,20 @@ export class SweepLedger {
     const store = outputFolder(out, SWEEP_LAYOUT);
     const { member } = options;
     const kind = sweepKind(plan);
-    const ledger = await openLedger(store, kind, identity, options);
+    const finished = new Map<string, ProxyRunRecord>();
+    const onRecord = (record: ProxyRunRecord): void => void finished.set(record.id, record);
+    const ledger = await openLedger(store, kind, identity, { ...options, onRecord });
     try {
       const name = PLAN;
       const content = textOf({ format: 1, ...plan });
       const claimed = { name, content, what: 'the table of mixtures', run: kind.runIdOf(identity) };
       if (member) await claimObject(store, kind, claimed, member, options);
       else await store.replace(name, content);
-      return new SweepLedger(store, plan, ledger, member !== undefined);
+      return new SweepLedger(store, plan, { ledger, finished, isShared: member !== undefined });
     } catch (error) {
       await ledger.close();
       throw coded(out, error);
     }
-  }
-
-  /** Finished proxies by the id of their mixture, as far as this process knows of them. */
-  get finished(): ReadonlyMap<string, ProxyRunRecord> {
-    return this.#ledger.committed;
   }
 
   /** Whether the proxy is finished by now, by whomever. */
@@ -225,7 +233,8 @@ export class SweepLedger {
   async #look(): Promise<number> {
     const { ids } = this.plan;
     if (this.#isShared) {
-      const there = new Set(await recordNames(this.#store, sweepKind(this.plan)));
+      const there = new Set<string>();
+      for await (const name of recordNames(this.#store, sweepKind(this.plan))) there.add(name);
       for (const id of ids) if (there.has(fileNameOf(id))) await this.isFinished(id);
     }
     return ids.reduce((sum, id) => sum + (this.finished.has(id) ? 1 : 0), 0);

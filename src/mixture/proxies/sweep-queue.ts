@@ -61,7 +61,9 @@ export async function submitSweep(
 /** Proxies of a sweep on the board that are finished. */
 export async function finishedProxies({ out, spec }: BoardRun): Promise<ReadonlySet<number>> {
   const { ids } = (spec as QueuedSweep).mixtures;
-  const there = new Set(await recordNames(outputFolder(out, SWEEP_LAYOUT), sweepKind(null)));
+  const there = new Set<string>();
+  const store = outputFolder(out, SWEEP_LAYOUT);
+  for await (const name of recordNames(store, sweepKind(null))) there.add(name);
   return new Set([...ids.keys()].filter((row) => there.has(fileNameOf(ids[row]!))));
 }
 

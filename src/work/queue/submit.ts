@@ -1,6 +1,7 @@
 /** Putting a run of any kind on a board: its room plans and begins it, what is left of its units is enqueued here. */
 import { randomBytes } from 'node:crypto';
 import { placeOf, runNameAt } from '../open-output.ts';
+import type { Units } from '../unit-set.ts';
 import type { Board, BoardRun } from './board.ts';
 
 /** Of whoever begins a run for others, among the workers of its ledger. */
@@ -25,7 +26,7 @@ export interface BegunRun {
   readonly runId: string;
   readonly units: number;
   /** Units that are committed. */
-  readonly done: ReadonlySet<number>;
+  readonly done: Units<number>;
   /** What a worker needs besides. */
   readonly spec: unknown;
 }
@@ -64,7 +65,7 @@ export async function submitUnits(
 export async function retryUnits(
   board: Board,
   id: string,
-  doneOf: (run: BoardRun) => Promise<ReadonlySet<number>>,
+  doneOf: (run: BoardRun) => Promise<Units<number>>,
 ): Promise<number> {
   const run = await board.run(id);
   await board.clearFailed(id);
@@ -73,6 +74,6 @@ export async function retryUnits(
   return board.enqueue(run, unitsBut(run.units, done));
 }
 
-function* unitsBut(nUnits: number, done: ReadonlySet<number>): Generator<number> {
+function* unitsBut(nUnits: number, done: Units<number>): Generator<number> {
   for (let unit = 0; unit < nUnits; unit++) if (!done.has(unit)) yield unit;
 }

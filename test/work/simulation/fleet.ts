@@ -11,7 +11,7 @@ import {
   discardAll,
   type Ledger,
   openLedger,
-  readRecord,
+  readRecords,
   recordNames,
 } from '../../../src/work/ledger.ts';
 import { takeWhole } from '../../../src/work/ledger-claim.ts';
@@ -27,6 +27,7 @@ import {
   STALLED_LOOK_MS,
   UNITS_AT_ONCE,
 } from '../../../src/work/queue/take.ts';
+import { UnitSet } from '../../../src/work/unit-set.ts';
 import { shareStarts, workerName } from '../../../src/work/worker-share.ts';
 import { Clock } from './clock.ts';
 import {
@@ -91,6 +92,7 @@ const KIND: LedgerKind<number, Row, { readonly plan: string }> = {
   layout: LAYOUT,
   nameOf: unitName,
   keyOf: ({ unit }) => unit,
+  noUnits: () => new UnitSet(),
   isRecordName: (name) => /^\d+\.json$/.test(name),
   recordIn: (value) => value as Row,
   filesOf: ({ unit }) => [{ path: `part-${unit}`, bytes: 1 }],
@@ -367,8 +369,8 @@ async function finish(shared: SharedOutput, clock: Clock, number: number): Promi
       try {
         const lease = await takeWhole(store, { world: self.world });
         let nThere = 0;
-        for (const name of await recordNames(store, KIND)) {
-          if (await readRecord({ store, kind: KIND }, name)) nThere++;
+        for await (const _ of readRecords({ store, kind: KIND }, recordNames(store, KIND))) {
+          nThere++;
         }
         await discardAll(store);
         await lease.release();

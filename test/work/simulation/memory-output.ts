@@ -84,6 +84,13 @@ export function memoryOutput(shared: SharedOutput, process: Process): OutputStor
         .map((name) => name.slice(prefix.length));
       return inside.filter((name) => !name.includes('/')).sort();
     },
+    async *names(folder) {
+      const prefix = `${folder}/`;
+      for (const name of [...objects.keys()]) {
+        const inside = name.slice(prefix.length);
+        if (name.startsWith(prefix) && !inside.includes('/')) yield inside;
+      }
+    },
     lease: (name) => memoryLease(shared, name, process),
     async begin({ unit, name }) {
       const all = attempts.get(unit) ?? new Map<string, Set<string>>();
