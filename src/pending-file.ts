@@ -1,7 +1,7 @@
 /**
  * A file that appears under its name whole, or not at all.
  *
- *     .<name>.<pid>.<16 hex digits>.tmp     beside its place while it is written; synced, then renamed
+ *     .<name>.<pid>-<mark>.<16 hex digits>.tmp     beside its place while it is written; synced, then renamed
  *
  * Invariants:
  *  - The pending file is made by us: a new one (O_EXCL), never one that somebody laid there, nor what a link points to.
@@ -9,7 +9,9 @@
  *    is written to, never replaced.
  *  - Every byte is written, or the call throws: a disk that is nearly full takes a part of a write without an error.
  *  - A failure leaves no pending file. Those of processes that were killed are removed when a file is next written beside
- *    them, and by whoever takes over their lease of the folder.
+ *    them, and by whoever takes over their lease of the folder. Whose they are then is told by the mark, which stands for
+ *    boot, namespace and start time (process-identity.ts): numbers come again, and every container has a process 1. Files
+ *    of C++ (native/output_file.cc) have no mark, and go when nobody has written to them for a while.
  */
 import { randomBytes } from 'node:crypto';
 import {
@@ -30,12 +32,13 @@ import {
   writeSync,
 } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
+import { markOf, ownIdentity, type ProcessIdentity } from './process-identity.ts';
 
 const { O_RDWR, O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW, O_TRUNC } = constants;
 const MAX_LINKS = 40;
 /** Names may have 255 bytes; a character has at most three of them. */
 const MAX_NAME_CHARS = 60;
-const PENDING = /^\..*\.(\d+)\.[0-9a-f]{16}\.tmp$/s;
+const PENDING = /^\..*\.(\d+)(?:-([0-9a-f]{8}))?\.[0-9a-f]{16}\.tmp$/s;
 /** A pending file that was not written to for this long, of a process that is gone, is a leftover. */
 const LEFTOVER_MS = 10_000;
 /** `stages/<stage>/step-…` is the deepest. */
@@ -73,8 +76,12 @@ export function outputTarget(path: string): OutputTarget {
 export function pendingName(path: string): string {
   const name = basename(path).slice(0, MAX_NAME_CHARS);
   const id = randomBytes(8).toString('hex');
-  return join(dirname(path), `.${name}.${process.pid}.${id}.tmp`);
+  ownMark ??= markOf(ownIdentity());
+  return join(dirname(path), `.${name}.${process.pid}-${ownMark}.${id}.tmp`);
 }
+
+/** Of this process. */
+let ownMark: string | null = null;
 
 /** Flags with which a pending file is opened. */
 export const PENDING_FLAGS = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW;
@@ -188,8 +195,8 @@ export function sweepOnce(folder: string): void {
   }
 }
 
-/** Removes what one process left in a folder of a run and the folders in it; it has ended. */
-export function sweepAfter(pid: number, folder: string, depth = RUN_FOLDER_DEPTH): void {
+/** Removes what one process left in a folder of a run and the folders in it; it has ended, or lost its lease of them. */
+export function sweepAfter(gone: ProcessIdentity, folder: string, depth = RUN_FOLDER_DEPTH): void {
   let entries: Dirent[];
   try {
     entries = readdirSync(folder, { withFileTypes: true });
@@ -198,8 +205,14 @@ export function sweepAfter(pid: number, folder: string, depth = RUN_FOLDER_DEPTH
   }
   for (const entry of entries) {
     const path = join(folder, entry.name);
-    if (entry.isDirectory() && depth > 0) sweepAfter(pid, path, depth - 1);
-    else if (Number(PENDING.exec(entry.name)?.[1] ?? 0) === pid) removePending(path, 0);
+    if (entry.isDirectory() && depth > 0) {
+      sweepAfter(gone, path, depth - 1);
+      continue;
+    }
+    const [, pid, mark] = PENDING.exec(entry.name) ?? [];
+    if (pid === undefined || Number(pid) !== gone.pid) continue;
+    if (mark === undefined) removePending(path, LEFTOVER_MS);
+    else if (mark === markOf(gone)) removePending(path, 0);
   }
 }
 

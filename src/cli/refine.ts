@@ -68,6 +68,7 @@ export interface RefineFlags extends ObserveFlags {
   readonly slabs?: number;
   readonly inProcess?: boolean;
   readonly watchdog?: number;
+  readonly lease?: number;
   readonly failFast?: boolean;
   readonly worker?: string;
   readonly plan?: boolean;

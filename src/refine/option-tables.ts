@@ -17,6 +17,7 @@ import {
   whole,
 } from '../options.ts';
 import { EXECUTE_TABLE } from '../program/options.ts';
+import { leaseOption } from '../work/lease.ts';
 import { workerOption } from '../work/worker-share.ts';
 import type { RefineOptions } from './refine-options.ts';
 import { NAMED_REFINERS } from './refiner-names.ts';
@@ -72,6 +73,7 @@ export const REFINE_CORPUS_TABLE: OptionTable<RefineCorpusOptions> = {
   ...SLABS,
   isolate: flag,
   watchdog: atLeast(0),
+  lease: leaseOption,
   inputs: { ...paths, expected: 'a path, or an array of at least one' },
   out: { ...name, expected: 'a folder, or -' },
   textColumn: name,

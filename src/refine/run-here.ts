@@ -123,6 +123,7 @@ export async function runHere(
   const opening = openLedger(out, identity, {
     plannedOf: (unit) => plannedUnit(plan, unit),
     onRecord: (record) => totals.add(record),
+    leaseMs: options.lease === undefined ? undefined : options.lease * 1000,
     member: name === undefined ? undefined : memberOf(name, feed, share),
     onNotice: notice,
     signal: options.signal,

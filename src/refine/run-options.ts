@@ -86,6 +86,12 @@ export interface RefineCorpusOptions extends RefineOptions {
   readonly isolate?: boolean;
   /** Seconds without any progress after which the worker is killed and started again; 0: never. Default 600. */
   readonly watchdog?: number;
+  /**
+   * Seconds without a sign of life after which another process may take over the output, where it cannot see whether this one
+   * has ended; 10..3600. Each process keeps its own, and others go by what it says. Default: the environment's
+   * `GRISTMILL_LEASE_SECONDS`, else 30.
+   */
+  readonly lease?: number;
   /** Bytes of one shared-memory slab, and their number per lane; default 64 MiB, 3. */
   readonly slabBytes?: number;
   readonly nSlabs?: number;

@@ -37,7 +37,10 @@ export async function submitRun(
   }
   const { plan, identity } = await prepareRun({ ...options, ...(signal && { signal }) });
   const member = { name: submitterName(), units: [] };
-  const ledger = await openLedger(options.out, identity, { member, onNotice, signal });
+  const ledger = await openLedger(options.out, identity, {
+    ...{ member, onNotice, signal },
+    leaseMs: options.lease === undefined ? undefined : options.lease * 1000,
+  });
   await ledger.close();
   const spec: QueuedRefine = { options, cwd: process.cwd() };
   const units = plan.units.length;

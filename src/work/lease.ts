@@ -6,7 +6,8 @@
  *  2. A holder gives a sign of life every {@link BEAT_MS} ms from a thread of its own. Whether it lives is judged by what
  *     of it changes under the eyes of the one that asks, never by comparing the clocks of two machines.
  *  3. A holder that is seen to have ended (same boot, same namespace, no such process) is replaced at once. One that
- *     cannot be seen is replaced when it gave no sign for {@link LEASE_MS} ms; a sign refuses the other at once.
+ *     cannot be seen is replaced when it gave no sign for as long as its lease says, whatever the one that asks would have
+ *     said of its own; a sign refuses the other at once.
  *  4. A holder that was stopped for longer finds its lease gone: {@link Lease.check} throws before it commits.
  *
  * The store is a file here (lease-file.ts); anything with an exclusive create and a conditional replace can be one.
@@ -16,13 +17,18 @@ import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type ErrorCode, GristmillError, throwIfAborted } from '../errors.ts';
 import { makeFolder } from '../local-path.ts';
+import { type Check, refuseOption, whole } from '../options.ts';
 import { sweepAfter } from '../pending-file.ts';
+import { isCertainlyGone, markOf, ownIdentity, type ProcessIdentity } from '../process-identity.ts';
 import { leaseFile } from './lease-file.ts';
 import type { LeaseStore, LeaseView, Soon } from './lease-store.ts';
-import { isCertainlyGone, ownIdentity, type ProcessIdentity } from './process-identity.ts';
 
-/** A holder that gave no sign of life for so long has lost its lease. */
+/** A holder that gave no sign of life for so long has lost its lease, unless somebody says otherwise. */
 export const LEASE_MS = 30_000;
+/** Where nobody passes an option: of all commands, and of the processes that they start. */
+export const LEASE_VARIABLE = 'GRISTMILL_LEASE_SECONDS';
+/** A sign of life on a bucket takes five seconds and more; what nobody can wait for helps nobody. */
+const LEASE_SECONDS = [10, 3600] as const;
 /** From one sign of life to the next. */
 export const BEAT_MS = 1_000;
 const LOOK_MS = 100;
@@ -47,8 +53,8 @@ export interface TakeLeaseOptions {
   /** Told once when there is something to wait for. */
   readonly onNotice?: ((line: string) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
-  /** Tests wait for less. Default {@link LEASE_MS}. */
-  readonly leaseMs?: number;
+  /** Silence after which others may take it. Default: {@link LEASE_VARIABLE}, else {@link LEASE_MS}. Tests wait for less. */
+  readonly leaseMs?: number | undefined;
   /** What others can read of the holder, in words of its own room; see {@link factsOf}. */
   readonly facts?: Readonly<Record<string, string>>;
   /** Default {@link HERE}. */
@@ -63,6 +69,20 @@ export interface LeaseWorld {
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
   /** Leases of this process: it need not watch itself. */
   readonly held: Set<string>;
+}
+
+/** Length of a lease as an option of a call, in seconds. */
+export const leaseOption: Check = whole(...LEASE_SECONDS);
+
+/** @throws OPTION_INVALID for a variable that is no length of a lease */
+function leaseMsHere(env = process.env): number {
+  const said = env[LEASE_VARIABLE];
+  if (said === undefined || said === '') return LEASE_MS;
+  const seconds = /^\d{1,9}$/.test(said) ? Number(said) : said;
+  if (!leaseOption.accepts(seconds)) {
+    refuseOption(LEASE_VARIABLE, leaseOption.expected, said);
+  }
+  return Number(seconds) * 1000;
 }
 
 /** Codes of folders that cannot be written. */
@@ -135,10 +155,10 @@ export async function takeStored(
   out: string,
   name: string,
   store: LeaseStore,
-  { onNotice, signal, leaseMs = LEASE_MS, facts, world = HERE }: TakeLeaseOptions = {},
+  { onNotice, signal, leaseMs = leaseMsHere(), facts, world = HERE }: TakeLeaseOptions = {},
 ): Promise<Lease> {
   const own = world.identity;
-  const mine = JSON.stringify({ ...own, token: randomUUID(), ...(facts && { facts }) });
+  const mine = JSON.stringify({ ...own, token: randomUUID(), leaseMs, ...(facts && { facts }) });
   const watch = new Watch(world, leaseMs);
   let isTold = false;
   for (let first: string | null = null; ; ) {
@@ -158,15 +178,15 @@ export async function takeStored(
     if (watch.isStale(found)) {
       const isStale = (view: LeaseView): boolean => watch.isStale(view);
       if (await store.replace(found.content, mine, isStale)) {
-        const gone = identityIn(found)?.pid;
-        if (gone !== undefined && gone !== own.pid) sweepAfter(gone, out);
+        const gone = identityIn(found);
+        if (gone && (gone.pid !== own.pid || markOf(gone) !== markOf(own))) sweepAfter(gone, out);
         return held(store, mine, out, { leaseMs, world });
       }
-    } else if (!isTold && watch.silenceMs(found) > Math.min(NOTICE_MS, leaseMs / 2)) {
+    } else if (!isTold && watch.silenceMs(found) > Math.min(NOTICE_MS, watch.leaseMs(found) / 2)) {
       isTold = true;
       const { pid, host } = holderOf(found);
       onNotice?.(
-        `${out} was in use by process ${pid} on ${host}: waiting up to ${leaseMs / 1000} s for a sign of life`,
+        `${out} was in use by process ${pid} on ${host}: waiting up to ${watch.leaseMs(found) / 1000} s for a sign of life`,
       );
     }
     await world.sleep(store.lookMs ?? LOOK_MS, signal);
@@ -272,7 +292,19 @@ class Watch {
   isStale(view: LeaseView): boolean {
     const holder = identityIn(view);
     if (holder && isCertainlyGone(holder, this.#own)) return true;
-    return this.silenceMs(view) >= this.#leaseMs;
+    return this.silenceMs(view) >= this.leaseMs(view);
+  }
+
+  /** What its holder has said; of one that says nothing, as earlier versions, our own. */
+  leaseMs({ content }: LeaseView): number {
+    try {
+      const { leaseMs } = JSON.parse(content) as { leaseMs?: unknown };
+      const isLength = Number.isSafeInteger(leaseMs) && Number(leaseMs) > 0;
+      if (isLength && Number(leaseMs) <= LEASE_SECONDS[1] * 1000) return Number(leaseMs);
+    } catch {
+      // A torn one.
+    }
+    return this.#leaseMs;
   }
 
   #firstOf({ content, beat }: LeaseView) {

@@ -17,7 +17,7 @@ const { unitName } = await load('work/output-folder.js');
 
 const PLANNED = 20_000;
 /** Fewer, as each is files. */
-const COMMITTED = 4_000;
+const COMMITTED = 1_500;
 const TURNS = 3;
 const LINE = `${JSON.stringify({ text: 'a' })}\n`;
 

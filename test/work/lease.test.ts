@@ -14,8 +14,8 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
-import { BEAT_MS, takeLease } from '../../src/work/lease.ts';
-import { ownIdentity } from '../../src/work/process-identity.ts';
+import { markOf, ownIdentity } from '../../src/process-identity.ts';
+import { BEAT_MS, LEASE_VARIABLE, takeLease } from '../../src/work/lease.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'gristmill-lease-'));
 afterAll(() => rmSync(root, { recursive: true, force: true }));
@@ -78,6 +78,43 @@ describe('takeLease', () => {
     expect(performance.now() - begun).toBeGreaterThanOrEqual(1_200);
     expect(notices).toEqual([expect.stringMatching(/process 1 on .* waiting up to 1\.2 s/)]);
     lease.release();
+  });
+
+  it.each([
+    ['shorter', 400, 60_000],
+    ['longer', 1_500, 100],
+  ])('judges a holder by its own length, which is %s', async (_, theirs, ours) => {
+    const content = JSON.stringify({ ...JSON.parse(stranger), leaseMs: theirs });
+    writeFileSync(file, content);
+    const begun = performance.now();
+    const lease = await take(ours);
+    expect(performance.now() - begun).toBeGreaterThanOrEqual(theirs);
+    expect(JSON.parse(readFileSync(file, 'utf8'))).toMatchObject({ leaseMs: ours });
+    lease.release();
+  });
+
+  it.each([0, -1, 3_600_001, 'long', null])('has no use for a length of %s', async (leaseMs) => {
+    writeFileSync(file, JSON.stringify({ ...JSON.parse(stranger), leaseMs }));
+    (await take(300)).release();
+  });
+
+  it('takes its length from the environment where nobody says it', async () => {
+    const before = process.env[LEASE_VARIABLE];
+    try {
+      process.env[LEASE_VARIABLE] = '60';
+      using _ = await takeLease(out, file);
+      expect(JSON.parse(readFileSync(file, 'utf8'))).toMatchObject({ leaseMs: 60_000 });
+      for (const wrong of ['9', '3601', '30s', '-30']) {
+        process.env[LEASE_VARIABLE] = wrong;
+        await expect(takeLease(out, join(out, 'other'))).rejects.toMatchObject({
+          code: 'OPTION_INVALID',
+          details: { option: LEASE_VARIABLE, expected: 'a whole number in 10..3600' },
+        });
+      }
+    } finally {
+      if (before === undefined) delete process.env[LEASE_VARIABLE];
+      else process.env[LEASE_VARIABLE] = before;
+    }
   });
 
   it.each([
@@ -146,21 +183,31 @@ describe.skipIf(process.platform !== 'linux')('a holder that ended', () => {
     (await waiting).release();
   });
 
-  it('leaves no files behind that were not written to their end', async () => {
+  // Was: whatever had the holder's number in its name went, though the number was another process's by now, or another container's.
+  it('leaves no files behind that were not written to their end, and no others go', async () => {
     const holder = spawn('sleep', ['60']);
-    const own = { ...ownIdentity(), pid: holder.pid, startTime: '0', token: 'x' };
+    const own = { ...ownIdentity(), pid: holder.pid!, startTime: '0', token: 'x' };
     mkdirSync(join(out, 'stages', '00-base'), { recursive: true });
-    const left = `.run.json.${holder.pid}.0123456789abcdef.tmp`;
-    const others = `.run.json.${process.pid}.0123456789abcdef.tmp`;
+    const pending = (pid: number | undefined, mark: string): string =>
+      `.run.json.${pid}${mark}.0123456789abcdef.tmp`;
+    const reused = markOf({ ...own, startTime: '1' });
+    const elsewhere = markOf({ ...own, pidNamespace: 'pid:[1]' });
+    const left = [pending(holder.pid, `-${markOf(own)}`), pending(holder.pid, '')];
+    const others = [
+      pending(process.pid, `-${markOf(ownIdentity())}`),
+      ...[reused, elsewhere].map((mark) => pending(holder.pid, `-${mark}`)),
+    ];
+    const old = new Date(Date.now() - 60_000);
     for (const folder of [out, join(out, 'stages', '00-base')]) {
-      for (const name of [left, others, 'run.json']) writeFileSync(join(folder, name), '{');
+      for (const name of [...left, ...others, 'run.json']) writeFileSync(join(folder, name), '{');
+      utimesSync(join(folder, left[1]!), old, old);
     }
     writeFileSync(file, JSON.stringify(own));
     (await take(60_000)).release();
     holder.kill();
     for (const folder of [out, join(out, 'stages', '00-base')]) {
       const names = readdirSync(folder).filter((name) => name !== 'stages');
-      expect(names.sort()).toEqual([others, 'run.json']);
+      expect(names.sort()).toEqual([...others, 'run.json'].sort());
     }
   });
 

@@ -176,6 +176,11 @@ export function refineCommand(): Command {
       'start the worker again when nothing moves for so long; 0: never (600)',
       seconds,
     )
+    .option(
+      '--lease <seconds>',
+      'others may take the output over after so long without a sign of life, 10..3600 (30, or GRISTMILL_LEASE_SECONDS)',
+      wholeNumber(10, 3600),
+    )
     .option('--fail-fast', 'stop at the first bad file')
     .addOption(workerFlag())
     .action(refine);

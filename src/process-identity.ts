@@ -2,6 +2,7 @@
  * Who a process is, so that nobody else is taken for it. A number is not enough: two containers both run as process 1,
  * and numbers come again. A boot, a namespace of numbers, a number and a start time name one process.
  */
+import { createHash } from 'node:crypto';
 import { readFileSync, readlinkSync } from 'node:fs';
 import { hostname } from 'node:os';
 
@@ -34,6 +35,12 @@ export function ownIdentity(): ProcessIdentity {
     pidNamespace: attempt(() => readlinkSync('/proc/self/ns/pid')),
     host,
   };
+}
+
+/** A name for a process besides its number, as long as a word: equal for equal identities, on whatever machine. */
+export function markOf({ startTime, bootId, pidNamespace, host }: ProcessIdentity): string {
+  const all = JSON.stringify([startTime, bootId, pidNamespace, host]);
+  return createHash('sha256').update(all).digest('hex').slice(0, 8);
 }
 
 /**
