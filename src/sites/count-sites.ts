@@ -174,7 +174,12 @@ export async function countPlanned(
     return { ...told, unitsResumed: share.length, rows, lines, counts: made, seconds: seconds() };
   }
   const work = workFolder(out);
+  const counted = { pages: 0, lines: 0 };
   const ledger = await openLedger(outputFolder(work, COUNT_KIND.layout), COUNT_KIND, identity, {
+    onRecord({ pages, lines }) {
+      counted.pages += pages;
+      counted.lines += lines;
+    },
     member: worker && { name: workerName(worker), units: share.map(({ index }) => index) },
     onNotice,
     signal,
@@ -210,16 +215,14 @@ export async function countPlanned(
     };
     await Promise.all(Array.from({ length: nLanes }, lane));
     if (failure) throw (failure as { readonly error: unknown }).error;
-    const records = share.map(({ index }) => ledger.committed.get(index)!);
-    const rows = records.reduce((sum, { pages }) => sum + pages, 0);
-    const lines = records.reduce((sum, record) => sum + record.lines, 0);
+    const { pages: rows, lines } = counted;
     if (worker) {
       const summary = { ...told, unitsResumed, rows, lines, counts: null, seconds: seconds() };
       await ledger.leave(summary);
       return summary;
     }
-    onNotice?.(`merging ${records.length} parts`);
-    const parts = records.map(({ unit }) => `${work}/${partPath(unit)}`);
+    onNotice?.(`merging ${share.length} parts`);
+    const parts = share.map(({ index }) => `${work}/${partPath(index)}`);
     const meta = JSON.stringify({ format: 1, id, siteColumn, rows, lines });
     const counts = await native().sites.merge({ parts, out, meta }, signal);
     const whole: SiteCounts = { ...counts, siteColumn, rows, lines, ...(await fileHash(out)) };

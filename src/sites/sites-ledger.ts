@@ -13,6 +13,7 @@ import { idOfSame, type LedgerKind } from '../work/ledger-kind.ts';
 import { unitName } from '../work/output-folder.ts';
 import type { LedgerLayout, StoredFile } from '../work/output-store.ts';
 import { count, recordFields } from '../work/record-schema.ts';
+import { UnitSet } from '../work/unit-set.ts';
 
 /** What makes a count the same one. */
 export interface CountIdentity {
@@ -75,6 +76,7 @@ export const COUNT_KIND: LedgerKind<number, CountRecord, CountIdentity> = Object
   layout: LAYOUT,
   nameOf: unitName,
   keyOf: ({ unit }: CountRecord) => unit,
+  noUnits: () => new UnitSet(),
   isRecordName: (name: string) => RECORD_NAME.test(name),
   recordIn(value: unknown, { file, name }: { readonly file: string; readonly name: string }) {
     const parsed = recordSchema.safeParse(value);
