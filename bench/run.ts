@@ -21,6 +21,7 @@ import { bench as inspect } from './cases/inspect.ts';
 import { bench as mixture } from './cases/mixture.ts';
 import { bench as mixtureGbdt } from './cases/mixture-gbdt.ts';
 import { bench as mixtureProxies } from './cases/mixture-proxies.ts';
+import { bench as mixtureScale } from './cases/mixture-scale.ts';
 import { bench as parquet } from './cases/parquet.ts';
 import { bench as refine } from './cases/refine.ts';
 import { bench as refiningPays } from './cases/refining-pays.ts';
@@ -39,6 +40,7 @@ const CASES: readonly Bench[] = [
   train,
   mixture,
   mixtureProxies,
+  mixtureScale,
   mixtureGbdt,
   cluster,
   clusterStorage,

@@ -164,6 +164,8 @@ export const ERRORS = {
     '{wanted} mixtures are wanted, {found} were found in {draws} draws: {reason}',
   MIXTURE_OUTSIDE_HULL:
     'the proposal lies {distance} (L1) outside the hull of the sampled mixtures, more than {tolerance}: the surrogate was never shown anything like it. Search inside (--inside), allow it (--allow-outside), or draw it back with --kl, --confidence or --max',
+  MIXTURE_BEYOND_RUNS:
+    'the fit was asked for {asked} {what}, and its runs have {least} to {most}: nothing was measured there. Train runs nearer to it, or ask for extrapolation (--allow-beyond)',
   // mixture: proxies, corpora
   MIXTURE_DOMAIN_UNKNOWN: 'domain {domain} of {file} is not among those of {where}: {known}',
   MIXTURE_DOMAIN_TOO_SMALL: '{shortfalls}{hint}',

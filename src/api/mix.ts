@@ -94,6 +94,8 @@ export {
   type SampleWay,
   sampleMixtures,
 } from '../mixture/sample/sample.ts';
+export { fitAt, rangeOfFit, scalesTowards } from '../mixture/scale/at.ts';
+export type { BlockReport, Scale, ScaleRange, ScaleReport } from '../mixture/scale/types.ts';
 export type { MixtureBounds } from '../mixture/simplex.ts';
 export { SURROGATE_FAMILIES } from '../mixture/surrogates/families.ts';
 export {

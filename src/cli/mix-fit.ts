@@ -5,6 +5,8 @@ import { fitMixture } from '../mixture/fit.ts';
 import { fitInput, loadFit, saveFit } from '../mixture/fit-file.ts';
 import type { FittedMixture } from '../mixture/fit-types.ts';
 import { predictMixtures, type TargetPrediction } from '../mixture/predict.ts';
+import { fitAt } from '../mixture/scale/at.ts';
+import type { Scale, ScaleReport } from '../mixture/scale/types.ts';
 import {
   joinRuns,
   type LossFile,
@@ -50,6 +52,8 @@ export interface PredictFlags {
   readonly indexColumn?: string;
   readonly ignore?: readonly string[];
   readonly relative?: boolean;
+  readonly at?: Pick<Scale, 'params' | 'tokens'>;
+  readonly allowBeyond?: boolean;
   readonly json?: boolean;
 }
 
@@ -182,6 +186,7 @@ function fitText(
       ],
     ]);
   }
+  if (report.scale) text += blocksText(report.scale);
   if (learningCurve) {
     text += table([
       ['runs', 'Spearman', 'RMSE'],
@@ -195,6 +200,27 @@ function fitText(
   return `${text}${printable(counts.out)}\n`;
 }
 
+/** What blocks that were left out say, by law. */
+function blocksText({ range, repeatWorth, blocks }: ScaleReport): string {
+  const span = ([least, most]: readonly [number, number]): string =>
+    `${least.toPrecision(3)} to ${most.toPrecision(3)}`;
+  const lines = [`${span(range.params)} parameters, ${span(range.tokens)} tokens`];
+  if (repeatWorth !== null) {
+    lines.push(`repeated tokens: worth of about ${repeatWorth} epochs at most`);
+  }
+  const laws = [...new Set(blocks.flatMap(({ errors }) => Object.keys(errors)))];
+  const percent = (value: number | undefined): string =>
+    value === undefined ? '-' : `${(100 * value).toFixed(2)} %`;
+  const rows = blocks.map(({ block, nRuns, errors, covered }) => [
+    block,
+    String(nRuns),
+    ...laws.map((law) => percent(errors[law])),
+    percent(covered),
+  ]);
+  const header = ['left out: mean relative error', 'runs', ...laws, '90 % covers'];
+  return `${lines.join('\n')}\n${blocks.length === 0 ? '' : table([header, ...rows])}`;
+}
+
 function fixed(value: number | null): string {
   return value === null ? '-' : value.toFixed(4);
 }
@@ -205,7 +231,8 @@ export async function predict(file: string, flags: PredictFlags): Promise<void> 
   const { indexColumn, ignore, relative, level: asked } = flags;
   const mixtures = await readMixtures(flags.mixtures, defined({ indexColumn, ignore, relative }));
   for (const each of mixtures.notes) note(each);
-  const predictions = predictMixtures(loaded.fit, mixtures, { level: asked, file: flags.mixtures });
+  const fit = flags.at ? fitAt(loaded.fit, flags.at, { beyond: flags.allowBeyond }) : loaded.fit;
+  const predictions = predictMixtures(fit, mixtures, { level: asked, file: flags.mixtures });
   const text = flags.json
     ? jsonLines(mixtures.ids, predictions)
     : csvLines(mixtures.ids, predictions);

@@ -6,8 +6,15 @@ import type { FittedMixture } from '../mixture/fit-types.ts';
 import { digitsOf, targetsOf } from '../mixture/fitted-targets.ts';
 import { readFrozenGroups } from '../mixture/optimize/frozen-file.ts';
 import type { ObjectiveTarget } from '../mixture/optimize/objective.ts';
-import { type MixtureProposal, optimizeMixture } from '../mixture/optimize/optimize.ts';
+import {
+  type MixtureProposal,
+  type OptimizeMixtureOptions,
+  optimizeMixture,
+} from '../mixture/optimize/optimize.ts';
+import { fitAt, rangeOfFit, scalesTowards } from '../mixture/scale/at.ts';
+import type { Scale } from '../mixture/scale/types.ts';
 import { domainName, writeMixtures } from '../mixture/tables.ts';
+import type { MixtureTable, RunTable } from '../mixture/types.ts';
 import { writeWhole } from '../mixture/write-whole.ts';
 import { table } from './eval-refiner.ts';
 import { untilInterrupted } from './interrupt.ts';
@@ -22,6 +29,8 @@ export interface OptimizeFlags extends BoundsFlags {
   readonly targets?: ReadonlyMap<string, number>;
   readonly maximize?: readonly string[];
   readonly objective: 'mean' | 'worst';
+  readonly at?: Pick<Scale, 'params' | 'tokens'>;
+  readonly allowBeyond?: boolean;
   readonly relativeToPrior?: boolean;
   readonly domains?: string;
   readonly freeze?: string;
@@ -46,24 +55,92 @@ export async function optimize(file: string, flags: OptimizeFlags): Promise<void
     { ending: 'stopping the search', ended: 'nothing was written' },
     async (signal) => {
       using line = progressLine(json);
-      const { fit } = await loadFit(file);
-      const proposal = await optimizeMixture({
-        domains: domainsFrom(flags.domains, fit),
-        targets: chosenTargets(fit, flags),
+      const { fit: loaded } = await loadFit(file);
+      const domains = domainsFrom(flags.domains, loaded);
+      const options = {
+        domains,
         ...{ objective, method, kl, confidence, seed, signal, onProgress: tellOn(line) },
-        ...{ relativeToPrior, outside, nDraws: flags.draws, nAveraged: flags.top },
-        ...boundsOf(flags, fit.domains),
-        frozen: freeze === undefined ? undefined : readFrozenGroups(freeze, fit.domains),
-        sampled: { domains: fit.domains, ids: fit.runs.ids, weights: fit.runs.weights },
-      });
+        ...({ relativeToPrior, outside, nDraws: flags.draws, nAveraged: flags.top } as const),
+        ...boundsOf(flags, loaded.domains),
+        frozen: freeze === undefined ? undefined : readFrozenGroups(freeze, loaded.domains),
+        sampled: distinctMixtures(loaded.runs),
+      };
+      const proposal = flags.at
+        ? await optimizeAt(loaded, options, flags)
+        : await optimizeMixture({ ...options, targets: chosenTargets(loaded, flags) });
       line.stop();
       for (const path of out) await writeProposal(path, proposal);
-      printResult(json, proposal, () => proposalText(proposal));
+      printResult(json, proposal, () => `${proposalText(proposal)}${pathText(proposal)}`);
       for (const { message } of json ? [] : proposal.warnings) {
         say(`warning: ${message}`);
       }
     },
   );
+}
+
+/** A proposal, and those on the way to its scale. */
+interface ProposalAt extends MixtureProposal {
+  readonly at?: Scale;
+  readonly path?: readonly { readonly at: Scale; readonly weights: readonly number[] }[];
+}
+
+/** Scales at which the mixture is shown on its way. */
+const N_SCALES = 4;
+
+/** The best mixture at a scale, and at smaller ones: tokens that there are of each domain make repetition cost. */
+async function optimizeAt(
+  fit: FittedMixture,
+  options: Omit<OptimizeMixtureOptions, 'targets'>,
+  flags: OptimizeFlags,
+): Promise<ProposalAt> {
+  const available = options.domains.map(({ tokens }) => tokens ?? null);
+  const target = { ...flags.at!, available };
+  const best = (at: Scale, beyond: boolean | undefined): Promise<MixtureProposal> =>
+    optimizeMixture({
+      ...options,
+      targets: chosenTargets(fitAt(fit, at, { beyond }), flags),
+      budgetTokens: options.budgetTokens ?? at.tokens,
+    });
+  const proposal = await best(target, flags.allowBeyond);
+  const range = rangeOfFit(fit)!;
+  const path: { at: Scale; weights: readonly number[] }[] = [];
+  for (const at of scalesTowards(range, target, N_SCALES).slice(0, -1)) {
+    path.push({ at, weights: (await best(at, true)).weights });
+  }
+  return { ...proposal, at: target, path: [...path, { at: target, weights: proposal.weights }] };
+}
+
+/** Mixtures of runs, each once: runs of several sizes have the same ones. */
+function distinctMixtures({ domains, ids, weights }: RunTable): MixtureTable {
+  const seen = new Map<string, number>();
+  for (const run of ids.keys()) {
+    const key = weights.subarray(run * domains.length, (run + 1) * domains.length).join();
+    if (!seen.has(key)) seen.set(key, run);
+  }
+  const rows = [...seen.values()];
+  return {
+    domains,
+    ids: rows.map((run) => ids[run]!),
+    weights: Float64Array.from(
+      rows.flatMap((run) => [
+        ...weights.subarray(run * domains.length, (run + 1) * domains.length),
+      ]),
+    ),
+  };
+}
+
+/** How the mixture moves with scale. */
+function pathText({ path, domains, nUnits }: ProposalAt): string {
+  if (path === undefined) return '';
+  const short = (value: number): string => value.toExponential(1).replace('e+', 'e');
+  const digits = Math.min(4, digitsOf(nUnits));
+  const rows = path.map(({ at, weights }) => [
+    short(at.params),
+    short(at.tokens),
+    ...weights.map((weight) => weight.toFixed(digits)),
+  ]);
+  const names = domains.map((name) => printable(domainName(name)));
+  return `\n${table([['params', 'tokens', ...names], ...rows])}`;
 }
 
 function chosenTargets(

@@ -10,6 +10,7 @@ import { GristmillError, isGristmillError } from '../errors.ts';
 import { version as packageVersion } from '../version.ts';
 import { familyOf } from './fit.ts';
 import { type FittedMixture, INTERVAL_LEVELS } from './fit-types.ts';
+import { scaleFromJson } from './scale/scale-surrogate.ts';
 import type { SurrogateFamilyName } from './types.ts';
 import { writeWhole } from './write-whole.ts';
 
@@ -41,6 +42,8 @@ const shares = z.array(z.number().min(0).max(1)).length(INTERVAL_LEVELS.length);
 const positive = z.number().min(0);
 const measures = { spearman: correlation, pearson: correlation, rmse: positive, mae: positive };
 const whole = z.number().int().min(0);
+const aboveZero = finite.refine((value) => value > 0, 'expected a number above 0');
+const range = z.tuple([aboveZero, aboveZero]);
 const curvePoint = { spearman: correlation, rmse: positive };
 
 const SCHEMA = z.strictObject({
@@ -60,7 +63,18 @@ const SCHEMA = z.strictObject({
     }),
   ),
   sampled: z.strictObject({ mean: z.array(finite), min: z.array(finite), max: z.array(finite) }),
-  runs: z.strictObject({ ids: names, weights: z.array(finite), losses: z.array(finite) }),
+  runs: z.strictObject({
+    ids: names,
+    weights: z.array(finite),
+    losses: z.array(finite),
+    scales: z
+      .strictObject({
+        params: z.array(aboveZero),
+        tokens: z.array(aboveZero),
+        epochs: z.array(positive).nullable(),
+      })
+      .optional(),
+  }),
   report: z.strictObject({
     nRuns: whole,
     constantTargets: z.array(name),
@@ -93,6 +107,21 @@ const SCHEMA = z.strictObject({
         ),
       })
       .nullable(),
+    scale: z
+      .strictObject({
+        range: z.strictObject({ params: range, tokens: range }),
+        nSizes: whole,
+        repeatWorth: aboveZero.nullable(),
+        blocks: z.array(
+          z.strictObject({
+            block: z.string(),
+            nRuns: whole,
+            errors: z.record(z.string(), positive),
+            covered: z.number().min(0).max(1),
+          }),
+        ),
+      })
+      .optional(),
     seconds: positive,
   }),
 });
@@ -127,6 +156,13 @@ export async function saveFit(
       ids: [...runs.ids],
       weights: Array.from(runs.weights),
       losses: Array.from(runs.losses),
+      ...(runs.scales && {
+        scales: {
+          params: Array.from(runs.scales.params),
+          tokens: Array.from(runs.scales.tokens),
+          epochs: runs.scales.epochs && Array.from(runs.scales.epochs),
+        },
+      }),
     },
     surrogates: surrogates.map((surrogate) => surrogate.toJson()),
   };
@@ -172,8 +208,9 @@ export async function loadFit(file: string): Promise<FitFile> {
   if (wrong !== null) throw invalid(wrong);
   const { domains, targets, report, inputs, writtenBy } = body;
   try {
-    const family = familyOf(body.model as SurrogateFamilyName);
-    const surrogates = body.surrogates.map((surrogate) => family.fromJson(surrogate));
+    const model = body.model as SurrogateFamilyName;
+    const read = model === 'scale' ? scaleFromJson : familyOf(model).fromJson;
+    const surrogates = body.surrogates.map((surrogate) => read(surrogate));
     const other = surrogates.findIndex(({ nDomains }) => nDomains !== domains.length);
     if (other >= 0) throw invalid(`surrogates.${other}: it is not of ${domains.length} domains`);
     const runs = {
@@ -182,9 +219,15 @@ export async function loadFit(file: string): Promise<FitFile> {
       ids: body.runs.ids,
       weights: Float64Array.from(body.runs.weights),
       losses: Float64Array.from(body.runs.losses),
+      ...(body.runs.scales && {
+        scales: {
+          params: Float64Array.from(body.runs.scales.params),
+          tokens: Float64Array.from(body.runs.scales.tokens),
+          epochs: body.runs.scales.epochs && Float64Array.from(body.runs.scales.epochs),
+        },
+      }),
     };
     const { seed, calibration, sampled } = body;
-    const model = family.name;
     const fit = { model, seed, domains, targets, surrogates, calibration, sampled, runs, report };
     return { fit, inputs, writtenBy };
   } catch (cause) {
@@ -217,6 +260,13 @@ function sizeFault({
     ['runs.losses', runs.losses.length, nRuns * nTargets],
     ['report.nRuns', report.nRuns, nRuns],
   ];
+  if (runs.scales) {
+    sizes.push(['runs.scales.params', runs.scales.params.length, nRuns]);
+    sizes.push(['runs.scales.tokens', runs.scales.tokens.length, nRuns]);
+    if (runs.scales.epochs) {
+      sizes.push(['runs.scales.epochs', runs.scales.epochs.length, nRuns * nDomains]);
+    }
+  }
   if (validation) {
     sizes.push(['report.crossValidation.targets', validation.targets.length, nTargets]);
     for (const field of ['predicted', 'halfWidths90'] as const) {

@@ -1,4 +1,5 @@
 /** Types of fits: what is asked, what comes out, what is reported. */
+import { GristmillError } from '../errors.ts';
 import {
   abortSignal,
   anObject,
@@ -10,6 +11,7 @@ import {
   type OptionTable,
   text,
 } from '../options.ts';
+import type { ScaleReport } from './scale/types.ts';
 import type { FittedSurrogate, RunTable, SurrogateFamilyName } from './types.ts';
 
 /** Levels of intervals that are calibrated and reported. */
@@ -34,7 +36,10 @@ export interface FitMixtureOptions {
   readonly nRuns?: number;
   /** Of subsets, folds and fits. Default 0. */
   readonly seed?: number;
-  /** Folds of the cross-validation, 2..nRuns; 0 for none, then intervals are not calibrated. Default 5. */
+  /**
+   * Folds of the cross-validation, 2..nRuns; 0 for none, then intervals are not calibrated. Default 5. Model `scale` leaves out
+   * blocks of scale instead, or none for 0.
+   */
   readonly folds?: number;
   /** Whether to fit on 32, 64, 128, … runs too, measured on a fifth that is left out. Default false. */
   readonly learningCurve?: boolean;
@@ -54,6 +59,19 @@ export const FIT_TABLE: OptionTable<FitMixtureOptions> = {
   signal: abortSignal,
   onProgress: callback,
 };
+
+/** Folds as asked for. @throws OPTION_INVALID */
+export function foldsAsked(folds: number, nRuns: number): number {
+  if (folds === 0) return 0;
+  if (!Number.isSafeInteger(folds) || folds < 2) {
+    throw new GristmillError('OPTION_INVALID', {
+      option: 'folds',
+      expected: '0, or a whole number of at least 2',
+      received: folds,
+    });
+  }
+  return Math.min(folds, nRuns);
+}
 
 /** Fits that are done. */
 export interface FitProgress {
@@ -139,6 +157,8 @@ export interface FitReport {
   readonly notes: readonly string[];
   readonly crossValidation: CrossValidation | null;
   readonly learningCurve: LearningCurve | null;
+  /** Of model `scale`: what blocks of scale that were left out say. */
+  readonly scale?: ScaleReport | undefined;
   readonly seconds: number;
 }
 

@@ -9,7 +9,8 @@ export function targetsOf(fit: FittedMixture) {
     name: targetName(fit.targets[at]!),
     surrogate,
     calibration: fit.calibration[at]!,
-    seen: lossRange(fit.runs, at),
+    // Losses of other sizes and token counts are no bounds of those at this one.
+    ...(surrogate.family !== 'scale' && { seen: lossRange(fit.runs, at) }),
   }));
 }
 

@@ -55,12 +55,14 @@ export function predictMixtures(
     const seen = lossRange(fit.runs, targetIndex);
     const calibration = fit.calibration[targetIndex]!;
     const halfWidth = halfWidthsOf(calibration, { nRows: mean.length, deviation, level });
+    // Losses of other sizes and token counts are no bounds of those at this one.
+    const isBounded = surrogate.family !== 'scale';
     return {
       target: fit.targets[targetIndex]!,
       mean,
-      halfWidth: reachingBack(halfWidth, mean, seen),
-      outside: Array.from(mean, (loss, row) => ({ row, mean: loss })).filter((one) =>
-        isFarOutside(one.mean, seen),
+      halfWidth: isBounded ? reachingBack(halfWidth, mean, seen) : halfWidth,
+      outside: Array.from(mean, (loss, row) => ({ row, mean: loss })).filter(
+        (one) => isBounded && isFarOutside(one.mean, seen),
       ),
       seen,
     };

@@ -6,6 +6,19 @@ import { GristmillError } from '../errors.ts';
 const INFINITE = /^[+-]?inf(?:inity)?$/i;
 const NUMBER = /^[+-]?(?:\d{1,400}\.?\d{0,400}|\.\d{1,400})(?:[eE][+-]?\d{1,5})?$/;
 
+/** Names of columns of size, tokens and repetition: scale-columns.ts reads them. */
+export const SCALE_COLUMNS = Object.freeze({
+  params: 'params',
+  tokens: 'tokens',
+  epochs: 'epochs_',
+});
+
+/** True for a name that one of these columns has. */
+function isScaleColumn(name: string): boolean {
+  const { params, tokens, epochs } = SCALE_COLUMNS;
+  return name === params || name === tokens || name.startsWith(epochs);
+}
+
 /** Names of columns that begin and end like this. */
 export interface ColumnForm {
   readonly prefix: string;
@@ -47,7 +60,7 @@ const DEFAULT_INDEX = 'index';
 
 /**
  * The index and the columns that are meant: those that are named; else those of the asked form, of the published form, or
- * all that are not of the other form and hold numbers. What is left is named in `ignored`.
+ * all that are not of the other form, say no scale (scale-columns.ts) and hold numbers. What is left is named in `ignored`.
  */
 export function chooseColumns(
   file: string,
@@ -82,7 +95,9 @@ export function chooseColumns(
     indices = ofForm(asked ?? form);
     if (indices.length === 0 && asked === null) {
       const taken = new Set(ofForm(other));
-      indices = open.filter((column) => !taken.has(column) && !isText(rows, column));
+      indices = open.filter(
+        (column) => !taken.has(column) && !isScaleColumn(header[column]!) && !isText(rows, column),
+      );
     }
   }
   if (indices.length === 0) {

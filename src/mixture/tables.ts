@@ -3,15 +3,19 @@
  *
  *     mixtures   index, train_<domain>, …                weights of a row sum to 1
  *     losses     index, metric/<target>_val_loss, …
+ *     either     params, tokens, epochs_<domain>, …      where runs are of several sizes and token counts: scale-columns.ts
  *
  * CSV and Parquet. Full column names are the names of domains and targets, so that what is written reads back as it
  * was. Columns of the published form are taken where there are any, otherwise all columns but `index`. Published
  * weights are rounded to 0.001: rows whose sum is within {@link TABLE_DEFAULTS}.sumTolerance of 1 are divided by it and
  * counted. Rows are counted from 1 in messages.
+ *
+ * Past 500 lines: what is written must read back as it was, so both sides stand together.
  */
 
 import { type CsvRecords, csvText } from '../csv.ts';
 import { GristmillError } from '../errors.ts';
+import { pickScales, scalesOf, scalesOfPairs, takenScales } from './scale-columns.ts';
 import {
   type ColumnForm,
   chooseColumns,
@@ -21,9 +25,10 @@ import {
   readIds,
   refuse,
   rowOf,
+  SCALE_COLUMNS,
 } from './table-columns.ts';
 import { isParquet, parquetOf, readRecords } from './table-file.ts';
-import type { LossTable, MixtureTable, RunTable } from './types.ts';
+import type { LossTable, MixtureTable, RunScales, RunTable } from './types.ts';
 import { writeWhole } from './write-whole.ts';
 
 /** Options of {@link readMixtures} and {@link readLosses}. */
@@ -58,6 +63,8 @@ export interface MixtureFile extends MixtureTable {
   readonly ignored: readonly string[];
   /** What was done to the weights. */
   readonly notes: readonly string[];
+  /** Where the table has columns of size and tokens. */
+  readonly scales?: RunScales | undefined;
 }
 
 /** Losses as read. */
@@ -65,6 +72,8 @@ export interface LossFile extends LossTable {
   /** Rows left out because a loss was missing. */
   readonly nSkipped: number;
   readonly ignored: readonly string[];
+  /** Where the table has columns of size and tokens; of the rows that were kept. */
+  readonly scales?: RunScales | undefined;
 }
 
 /** What happens to rows that lack something: `error` refuses the table, `skip` leaves them out and counts them. */
@@ -161,7 +170,9 @@ export function mixturesOf(
   }
   const notes = isPercent ? [`${file}: weights are percent, and are divided by 100`] : [];
   const { names, ignored } = columns;
-  return { domains: names, ids, weights, nRenormalised, ignored, notes };
+  const scales = scalesOf(records, file, names.map(domainName));
+  const table = { domains: names, ids, weights, nRenormalised, notes };
+  return { ...table, ...takenScales(scales, ignored) };
 }
 
 /** Options of {@link readLosses}. */
@@ -195,6 +206,7 @@ export async function readLosses(
     shortName: targetName,
   });
   const ids = readIds(file, records, columns.index);
+  const scales = scalesOf(records, file, []);
   const kept: number[] = [];
   const losses: number[] = [];
   for (const [rowIndex, record] of records.rows.entries()) {
@@ -211,7 +223,7 @@ export async function readLosses(
     ids: kept.map((rowIndex) => ids[rowIndex]!),
     losses: Float64Array.from(losses),
     nSkipped: ids.length - kept.length,
-    ignored: columns.ignored,
+    ...takenScales(scales && pickScales(scales, kept), columns.ignored),
   };
 }
 
@@ -224,14 +236,14 @@ export interface JoinedRuns extends RunTable {
 }
 
 /**
- * Joins mixtures and losses on their ids, in the order of the mixtures.
+ * Joins mixtures and losses on their ids, in the order of the mixtures. Scales are those of the mixtures, else of the losses.
  *
  * @param options `onMissing`: what happens to ids that only one table has (`error`); `files`: for messages
  * @throws MIXTURE_TABLE_INVALID for an id that only one table has, or when none is in both
  */
 export function joinRuns(
-  mixtures: MixtureTable,
-  losses: LossTable,
+  mixtures: MixtureTable & { readonly scales?: RunScales | undefined },
+  losses: LossTable & { readonly scales?: RunScales | undefined },
   {
     onMissing = 'error',
     files = { mixtures: 'mixtures', losses: 'losses' },
@@ -279,6 +291,7 @@ export function joinRuns(
     ids: pairs.map(([row]) => mixtures.ids[row]!),
     weights,
     losses: joined,
+    ...scalesOfPairs(mixtures, losses, pairs),
     nWithoutLosses: mixtures.ids.length - pairs.length,
     nWithoutMixture,
   };
@@ -416,8 +429,16 @@ export async function writeRuns(
       TABLE_DEFAULTS.digits,
     ),
     ...runs.losses.subarray(row * nTargets, (row + 1) * nTargets),
+    ...(runs.scales ? [runs.scales.params[row]!, runs.scales.tokens[row]!] : []),
+    ...(runs.scales?.epochs?.subarray(row * nDomains, (row + 1) * nDomains) ?? []),
   ]);
-  const names = [...runs.domains.map(weightColumn), ...runs.targets.map(lossColumn)];
+  const { params, tokens, epochs } = SCALE_COLUMNS;
+  const names = [
+    ...runs.domains.map(weightColumn),
+    ...runs.targets.map(lossColumn),
+    ...(runs.scales ? [params, tokens] : []),
+    ...(runs.scales?.epochs ? runs.domains.map((name) => `${epochs}${domainName(name)}`) : []),
+  ];
   await writeTable(path, indexColumn, names, runs.ids, rows);
 }
 

@@ -24,6 +24,16 @@ export interface LossTable {
   readonly losses: Float64Array;
 }
 
+/** Size and tokens of runs, `[nRuns]` each. */
+export interface RunScales {
+  /** Parameters of the models. */
+  readonly params: Float64Array;
+  /** Tokens they were trained on. */
+  readonly tokens: Float64Array;
+  /** `[nRuns × nDomains]`: how often each domain was seen; null where it is not known. */
+  readonly epochs: Float64Array | null;
+}
+
 /** Runs joined on their ids. */
 export interface RunTable {
   readonly domains: readonly string[];
@@ -33,6 +43,8 @@ export interface RunTable {
   readonly weights: Float64Array;
   /** `[nRuns × nTargets]`. */
   readonly losses: Float64Array;
+  /** Where the table has them. */
+  readonly scales?: RunScales | undefined;
 }
 
 /** Rows of one target, as a surrogate is fitted on them. */
@@ -71,7 +83,10 @@ export interface FittedSurrogate {
   toJson(): unknown;
 }
 
-/** Names of the families. `ensemble` is the plain mean of gp, power1, power2 and gbdt. */
+/**
+ * Names of the families. `ensemble` is the plain mean of gp, power1, power2 and gbdt; `scale` is fitted to runs of several sizes
+ * and token counts (`src/mixture/scale`).
+ */
 export type SurrogateFamilyName =
   | 'ridge'
   | 'gbdt'
@@ -79,7 +94,8 @@ export type SurrogateFamilyName =
   | 'power1'
   | 'power2'
   | 'gp'
-  | 'ensemble';
+  | 'ensemble'
+  | 'scale';
 
 /** Options that every family takes. */
 export interface FitOptions {

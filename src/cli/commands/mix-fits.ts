@@ -18,6 +18,7 @@ const FAMILIES = Object.keys({
   power2: true,
   gp: true,
   ensemble: true,
+  scale: true,
 } satisfies Record<SurrogateFamilyName, true>);
 
 const level = number('a number above 0 and below 1', (value) => value > 0 && value < 1);
@@ -90,6 +91,10 @@ function addFitCommand(mix: Command): void {
       'gristmill mix fit --mixtures mixtures.csv --losses sweep/losses.csv --out fit.json',
       'an ensemble, with intervals from five folds',
     ],
+    [
+      'gristmill mix fit --mixtures runs.csv --losses runs.csv --model scale --out fit.json',
+      'runs of several sizes and token counts: columns params and tokens',
+    ],
   ]);
 }
 
@@ -105,6 +110,8 @@ function addPredictCommand(mix: Command): void {
     .option('--relative', 'weights have any sum, and every row is divided by its own')
     .optionsGroup('Output:')
     .option('--level <p>', 'level of the intervals, above 0 and below 1', level, 0.9)
+    .option('--at <scale>', 'fits of model scale: params=7e9,tokens=2e12', scale)
+    .option('--allow-beyond', 'accept a scale beyond those of the runs')
     .option('--out <file>', 'write here instead of to standard output')
     .option('--json', 'JSON lines {index, predictions, interval} instead of CSV')
     .action(async (file: string, flags: PredictFlags) =>
@@ -130,6 +137,8 @@ function addOptimizeCommand(mix: Command): void {
         .choices(['mean', 'worst'])
         .default('mean'),
     )
+    .option('--at <scale>', 'fits of model scale: the best there, params=7e9,tokens=2e12', scale)
+    .option('--allow-beyond', 'accept a scale beyond those of the runs')
     .option('--relative-to-prior', 'score losses by how far they are above the prior’s')
     .option('--kl <weight>', 'penalty on KL(mixture, prior), e.g. 0.05', positive)
     .option('--confidence <c>', 'deviations added to the predicted loss, e.g. 1', positive);
@@ -157,6 +166,10 @@ function addOptimizeCommand(mix: Command): void {
     [
       'gristmill mix optimize fit.json --targets web=1,code=2 --kl 0.05 --out mixture.json',
       'code counts twice, and the mixture stays near the prior',
+    ],
+    [
+      'gristmill mix optimize fit.json --at params=7e9,tokens=2e12 --allow-beyond --domains domains.yaml',
+      'the best mixture for that model, and how it moves on the way there; repeated tokens count less',
     ],
   ]);
 }
@@ -233,6 +246,16 @@ function addReportCommand(mix: Command): void {
       'open report/report.html',
     ],
   ]);
+}
+
+/** `params=7e9,tokens=2e12`. */
+function scale(text: string): { readonly params: number; readonly tokens: number } {
+  const named = namedNumbers(text);
+  const [params, tokens] = [named.get('params'), named.get('tokens')];
+  if (named.size !== 2 || !(params! > 0) || !(tokens! > 0)) {
+    throw new InvalidArgumentError('expected params=number,tokens=number, both above 0.');
+  }
+  return { params: params!, tokens: tokens! };
 }
 
 function targetColumns(text: string): Record<string, string> {

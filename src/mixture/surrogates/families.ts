@@ -7,8 +7,10 @@ import { mixingLaw } from './mixing-law.ts';
 import { power1, power2 } from './power-law.ts';
 import { ridge } from './ridge.ts';
 
-/** Every family of surrogates. */
-export const SURROGATE_FAMILIES: Readonly<Record<SurrogateFamilyName, SurrogateFamily>> = {
+/** Every family that is fitted to one target at one scale; `scale` is fitted to all targets at once (scale/fit-scale.ts). */
+export const SURROGATE_FAMILIES: Readonly<
+  Record<Exclude<SurrogateFamilyName, 'scale'>, SurrogateFamily>
+> = {
   ridge,
   gbdt,
   'mixing-law': mixingLaw,
