@@ -27,8 +27,12 @@ const OFFSET = 0.01;
 const JITTER = 1e-8;
 const ROOT5 = Math.sqrt(5);
 
-/** The process of a surrogate: itself, or the member of an ensemble; null where there is none, or its target was constant. */
+/**
+ * The process of a surrogate: itself, or the member of an ensemble; null where there is none, or its target was constant. That
+ * of model `scale` is none: it stands on what laws leave, and has columns of size and tokens.
+ */
 export function processOf(surrogate: FittedSurrogate): ProcessJson | null {
+  if (surrogate.family === 'scale') return null;
   return findProcess(surrogate.toJson());
 }
 

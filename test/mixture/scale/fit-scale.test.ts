@@ -1,4 +1,5 @@
 import { beforeAll, describe, expect, it } from 'vitest';
+import { processOf } from '../../../src/mixture/sample/process-covariance.ts';
 import { fitScale } from '../../../src/mixture/scale/fit-scale.ts';
 import { type ScaleSurrogate, scaleFromJson } from '../../../src/mixture/scale/scale-surrogate.ts';
 import type { ScaleReport } from '../../../src/mixture/scale/types.ts';
@@ -83,6 +84,11 @@ describe('fitScale', () => {
       expect(back.mean).toEqual(there.mean);
       expect(back.deviation).toEqual(there.deviation);
     }
+  });
+
+  it('has no process that active designs of one scale could take for theirs', () => {
+    // Its process has two columns more than there are domains, and was found by its name.
+    expect(surrogates.map(processOf)).toEqual([null, null, null]);
   });
 
   it('refuses a file whose members are none', () => {
