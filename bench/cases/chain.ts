@@ -25,7 +25,7 @@ const NEW = ['kitchen', 'garden'] as const;
 const ALL = [...OLD, ...NEW] as const;
 const SIZES = {
   full: { pages: 1500, seeds: [1, 2, 3], baseSteps: 1200, steps: 600, runs: 24, proxySteps: 150 },
-  quick: { pages: 150, seeds: [1], baseSteps: 80, steps: 40, runs: 6, proxySteps: 15 },
+  quick: { pages: 150, seeds: [1], baseSteps: 80, steps: 40, runs: 12, proxySteps: 15 },
 };
 const BATCH = { nSeq: 16, nCtx: 64 };
 const PEAK_LR = 6e-3;
@@ -158,7 +158,7 @@ async function ofSeed(size: Size, seed: number, { log }: BenchContext) {
       ...(isMixed && {
         mix: {
           corpora: [...NEW],
-          ...{ runs: size.runs, sample: 'space-filling', seed, model: 'ridge' },
+          ...{ runs: size.runs, sample: 'space-filling', seed, model: 'gp' },
           proxy: {
             preset: 'tiny',
             steps: size.proxySteps,
