@@ -20,13 +20,13 @@ export interface UnitQueue {
 /**
  * Units not yet committed, cut to the limit.
  *
- * @param rowsOf of those that are committed
+ * @param totals of those that are committed
  */
 export function unitsLeft(
   share: readonly CorpusUnit[],
   { committed }: Pick<Ledger, 'committed'>,
   limit: number | undefined,
-  { rowsOf }: Pick<CommittedTotals, 'rowsOf'>,
+  totals: Pick<CommittedTotals, 'rowsOf'>,
 ): LimitedUnit[] {
   if (limit === undefined) {
     return share
@@ -38,7 +38,7 @@ export function unitsLeft(
   for (const unit of share) {
     if (rows <= 0) break;
     if (!committed.has(unit.index)) left.push({ unit, maxRows: rows });
-    rows -= rowsOf(unit.index) ?? unit.nRows ?? 0;
+    rows -= totals.rowsOf(unit.index) ?? unit.nRows ?? 0;
   }
   return left;
 }
