@@ -2,6 +2,7 @@
 #include "binding/text.h"
 
 #include "binding/convert.h"
+#include "text/rows.h"
 #include "text/utf8.h"
 
 namespace gristmill::binding {
@@ -14,15 +15,7 @@ void ForEachRow(const Napi::CallbackInfo& info, Visit&& visit) {
   const auto data = ViewOf<uint8_t>(info[0], "data");
   const auto offsets = ViewOf<int32_t>(info[1], "offsets");
   for (size_t row = 0; row + 1 < offsets.size(); row++) {
-    const int32_t begin = offsets[row];
-    const int32_t end = offsets[row + 1];
-    if (begin < 0 || end < begin || static_cast<size_t>(end) > data.size()) {
-      throw CodedError("OPTION_INVALID",
-                       {{"option", "offsets[" + std::to_string(row) + "]"},
-                        {"expected", "ascending offsets inside the data"},
-                        {"received", std::to_string(begin) + ".." + std::to_string(end)}});
-    }
-    visit(row, std::span<const uint8_t>(data.data() + begin, static_cast<size_t>(end - begin)));
+    visit(row, text::RowOf(data, offsets, row));
   }
 }
 

@@ -11,6 +11,7 @@
 #include "pages/hashed_words.h"
 #include "pages/verdict.h"
 #include "progress.h"
+#include "text/rows.h"
 #include "text/utf8.h"
 #include "trace.h"
 
@@ -305,12 +306,7 @@ void PageRequest::Check() const {
     if (document < 0 || document >= n_documents) {
       Refuse("docs", "0.." + std::to_string(n_documents - 1), std::to_string(document));
     }
-    const int32_t begin = offsets[static_cast<size_t>(document)];
-    const int32_t end = offsets[static_cast<size_t>(document) + 1];
-    if (begin < 0 || end < begin || static_cast<size_t>(end) > data.size()) {
-      Refuse("offsets[" + std::to_string(document) + "]", "ascending offsets inside the data",
-             std::to_string(begin) + ".." + std::to_string(end));
-    }
+    text::RowOf(data, offsets, static_cast<size_t>(document));
   }
   if (rules && !docs.empty()) {
     // Every page has the room that it lies in.

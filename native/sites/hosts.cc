@@ -5,6 +5,7 @@
 #include <unordered_map>
 
 #include "error.h"
+#include "text/rows.h"
 
 namespace gristmill::sites {
 
@@ -99,14 +100,7 @@ Hosts HostsOf(std::span<const uint8_t> data, std::span<const int32_t> offsets,
   hosts.host_of.assign(n_rows, -1);
   std::unordered_map<std::string, int32_t> known;
   for (size_t row = 0; row < n_rows; ++row) {
-    const int32_t begin = offsets[row];
-    const int32_t end = offsets[row + 1];
-    if (begin < 0 || end < begin || static_cast<size_t>(end) > data.size()) {
-      throw CodedError("OPTION_INVALID",
-                       {{"option", "offsets[" + std::to_string(row) + "]"},
-                        {"expected", "ascending offsets inside the data"},
-                        {"received", std::to_string(begin) + ".." + std::to_string(end)}});
-    }
+    const std::span<const uint8_t> value = text::RowOf(data, offsets, row);
     if (!validity.empty()) {
       if (row / 8 >= validity.size()) {
         throw CodedError("OPTION_INVALID", {{"option", "validity"},
@@ -115,8 +109,7 @@ Hosts HostsOf(std::span<const uint8_t> data, std::span<const int32_t> offsets,
       }
       if (((validity[row / 8] >> (row & 7)) & 1) == 0) continue;
     }
-    std::string host =
-        HostOf(data.subspan(static_cast<size_t>(begin), static_cast<size_t>(end - begin)));
+    std::string host = HostOf(value);
     if (host.empty()) continue;
     const auto [found, is_new] =
         known.try_emplace(std::move(host), static_cast<int32_t>(known.size()));

@@ -13,8 +13,6 @@
  * `continue` is a plan (continual/plan/config.ts) without datasets and tokenizer, which are the chain's; the word `mixture`
  * in its blends stands for the weights that `mix` found. Stages that are left out are not run.
  */
-import { readFileSync } from 'node:fs';
-import { parse as parseYaml } from 'yaml';
 import * as z from 'zod';
 import { checkPlan, type PlanConfig } from '../continual/plan/config.ts';
 import { resolvePlan } from '../continual/plan/resolve.ts';
@@ -23,6 +21,7 @@ import { SURROGATE_FAMILIES } from '../mixture/surrogates/families.ts';
 import type { SurrogateFamilyName } from '../mixture/types.ts';
 import { byName, faultText } from '../schema.ts';
 import { tokenizerSchema } from '../train/config-parts.ts';
+import { readYaml } from '../yaml-file.ts';
 
 /** Stages of a chain, in their order. */
 export const CHAIN_STAGES = Object.freeze(['refine', 'tokenize', 'mix', 'continue'] as const);
@@ -160,14 +159,7 @@ export function checkChain(input: unknown, file = 'the chain'): ChainConfig {
 
 /** Reads a chain. @throws CHAIN_INVALID, CONTINUAL_PLAN_INVALID, SCHEDULE_INVALID */
 export function readChain(file: string): ChainConfig {
-  let input: unknown;
-  try {
-    input = parseYaml(readFileSync(file, 'utf8'));
-  } catch (cause) {
-    const reason = (cause as Error).message;
-    throw new GristmillError('CHAIN_INVALID', { file, reason }, { cause });
-  }
-  return checkChain(input, file);
+  return checkChain(readYaml(file, 'CHAIN_INVALID'), file);
 }
 
 /** Domains of the mixture. */

@@ -7,13 +7,11 @@
  *     FILE.counting/parts/part-00000.counts  its lines by site (native/sites/part_file.h)
  */
 import * as z from 'zod';
-import { GristmillError } from '../errors.ts';
-import { changedKeys } from '../same-run.ts';
-import { idOfSame, type LedgerKind } from '../work/ledger-kind.ts';
+import { fileKind } from '../work/file-kind.ts';
+import { idOfSame } from '../work/ledger-kind.ts';
 import { unitName } from '../work/output-folder.ts';
 import type { LedgerLayout, StoredFile } from '../work/output-store.ts';
 import { count, recordFields } from '../work/record-schema.ts';
-import { UnitSet } from '../work/unit-set.ts';
 
 /** What makes a count the same one. */
 export interface CountIdentity {
@@ -57,8 +55,6 @@ const LAYOUT: LedgerLayout = Object.freeze({
   results: ['parts'],
   resultName: /^part-\d{5,}\.counts$/,
 });
-const MAX_NAMED = 8;
-const RECORD_NAME = /^\d+\.json$/;
 
 /** Where a unit's part comes to lie. */
 export function partPath(unit: number): string {
@@ -71,34 +67,6 @@ export function countIdOf(identity: CountIdentity): string {
 }
 
 /** A count as ledgers know it. */
-export const COUNT_KIND: LedgerKind<number, CountRecord, CountIdentity> = Object.freeze({
-  command: 'sites count',
-  layout: LAYOUT,
-  nameOf: unitName,
-  keyOf: ({ unit }: CountRecord) => unit,
-  noUnits: () => new UnitSet(),
-  isRecordName: (name: string) => RECORD_NAME.test(name),
-  recordIn(value: unknown, { file, name }: { readonly file: string; readonly name: string }) {
-    const parsed = recordSchema.safeParse(value);
-    const refuse = (reason: string): never => {
-      throw new GristmillError('RUN_LEDGER_INVALID', { file, reason });
-    };
-    if (!parsed.success) return refuse(parsed.error.issues[0]!.message);
-    const record = parsed.data as CountRecord;
-    if (`${unitName(record.unit)}.json` !== name) return refuse(`it is of unit ${record.unit}`);
-    if (record.file.path !== partPath(record.unit)) return refuse('it names a file of others');
-    return record;
-  },
-  filesOf: ({ file }: CountRecord) => [file],
-  redoesDamaged: true,
-  checkNew: () => undefined,
-  runIdOf: countIdOf,
-  changes: (before: Partial<CountIdentity>, now: CountIdentity) =>
-    changedKeys(before, JSON.parse(JSON.stringify(now))).slice(0, MAX_NAMED),
-  sharesOutput: true,
-  hasResults: async () => false,
-  changed: (out: string, changes: readonly string[]) =>
-    new GristmillError('RUN_CHANGED', { out, changes: changes.join('; ') }),
-  failed: (path: string, reason: string, cause: unknown) =>
-    new GristmillError('RUN_OUTPUT_FAILED', { path, reason }, { cause }),
+export const COUNT_KIND = fileKind<CountRecord, CountIdentity>({
+  ...{ command: 'sites count', layout: LAYOUT, schema: recordSchema, pathOf: partPath },
 });

@@ -9,8 +9,6 @@
  * A row belongs to one domain of its source; names are distinct over the file. Rows without a text or without a domain
  * are counted.
  */
-import { readFileSync } from 'node:fs';
-import { parse as parseYaml } from 'yaml';
 import * as z from 'zod';
 import type { BytesColumn } from '../batch/document-batch.ts';
 import { onlyColumns } from '../corpus/columns.ts';
@@ -19,6 +17,7 @@ import { planTexts } from '../corpus/texts.ts';
 import { type CorpusPlan, ROW_OK } from '../corpus/types.ts';
 import { GristmillError, printable } from '../errors.ts';
 import { byName, faultText } from '../schema.ts';
+import { readYaml } from '../yaml-file.ts';
 
 const inputs = z.array(z.string().min(1)).min(1);
 const textColumn = z.string().min(1).optional();
@@ -63,14 +62,7 @@ export function checkSources(input: unknown, file = 'sources'): readonly DomainS
 
 /** Reads sources. @throws TRAIN_SOURCES_INVALID */
 export function readSources(file: string): readonly DomainSource[] {
-  let input: unknown;
-  try {
-    input = parseYaml(readFileSync(file, 'utf8'));
-  } catch (cause) {
-    const reason = (cause as Error).message;
-    throw new GristmillError('TRAIN_SOURCES_INVALID', { file, reason }, { cause });
-  }
-  return checkSources(input, file);
+  return checkSources(readYaml(file, 'TRAIN_SOURCES_INVALID'), file);
 }
 
 /** A source that is planned: its files are there and have the columns. */

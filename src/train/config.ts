@@ -1,12 +1,11 @@
 /**
  * The configuration of `gristmill train`: YAML or JSON, checked whole before anything starts.
  */
-import { readFileSync } from 'node:fs';
-import { parse as parseYaml } from 'yaml';
 import * as z from 'zod';
 import { GristmillError } from '../errors.ts';
 import { scheduleSchema } from '../schedules/spec.ts';
 import { faultText } from '../schema.ts';
+import { readYaml } from '../yaml-file.ts';
 import {
   batchSchema,
   deviceSchema,
@@ -198,15 +197,5 @@ export function checkTrainConfig(input: unknown, source = 'the configuration'): 
 
 /** Reads a configuration file. @throws TRAIN_CONFIG_INVALID */
 export function readTrainConfig(file: string): TrainConfig {
-  let input: unknown;
-  try {
-    input = parseYaml(readFileSync(file, 'utf8'));
-  } catch (cause) {
-    throw new GristmillError(
-      'TRAIN_CONFIG_INVALID',
-      { file, reason: (cause as Error).message },
-      { cause },
-    );
-  }
-  return checkTrainConfig(input, file);
+  return checkTrainConfig(readYaml(file, 'TRAIN_CONFIG_INVALID'), file);
 }

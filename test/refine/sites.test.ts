@@ -86,17 +86,14 @@ describe('a run with sites', () => {
     );
 
     const out = join(folder, 'cut');
+    const options = {
+      ...{ inputs: corpus, out, isolate: false, threads: 1 },
+      ...{ chunkModel: 'default', siteColumn: 'url' },
+    };
     for (const word of ['counting lines', 'loading models']) {
       const stop = new AbortController();
       const cut = refineCorpus({
-        ...{
-          inputs: corpus,
-          out,
-          isolate: false,
-          threads: 1,
-          chunkModel: 'default',
-          siteColumn: 'url',
-        },
+        ...options,
         signal: stop.signal,
         onNotice: (line) => {
           if (line.startsWith(word)) setImmediate(() => stop.abort());
@@ -104,14 +101,7 @@ describe('a run with sites', () => {
       });
       await expect(cut).rejects.toMatchObject({ code: 'ABORTED' });
     }
-    await refineCorpus({
-      inputs: corpus,
-      out,
-      isolate: false,
-      threads: 1,
-      chunkModel: 'default',
-      siteColumn: 'url',
-    });
+    await refineCorpus(options);
     expect(filesOf(out)).toEqual(expected);
   });
 

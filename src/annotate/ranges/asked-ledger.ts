@@ -10,10 +10,8 @@
  * The set itself is made by whoever finishes (finish-annotation.ts): from the answers, by what makes it on one machine.
  */
 import * as z from 'zod';
-import { GristmillError } from '../../errors.ts';
-import { changedKeys } from '../../same-run.ts';
+import { fileKind } from '../../work/file-kind.ts';
 import { recordNames } from '../../work/ledger.ts';
-import { idOfSame, type LedgerKind } from '../../work/ledger-kind.ts';
 import { unitName } from '../../work/output-folder.ts';
 import type { OutputStore, StoredFile } from '../../work/output-store.ts';
 import { count, recordFields } from '../../work/record-schema.ts';
@@ -78,45 +76,14 @@ export interface AskedRecord {
   readonly endedAt: number;
 }
 
-const MAX_NAMED = 8;
-const RECORD_NAME = /^\d+\.json$/;
-
 /** Where a range's file comes to lie. */
 export function askedPath(unit: number): string {
   return `${ASKED_LAYOUT.results[0]}/part-${unitName(unit)}.jsonl`;
 }
 
 /** An annotation as ledgers know it. */
-export const ASKED_KIND: LedgerKind<number, AskedRecord, AskedIdentity> = Object.freeze({
-  command: 'annotate',
-  layout: ASKED_LAYOUT,
-  nameOf: unitName,
-  keyOf: ({ unit }: AskedRecord) => unit,
-  noUnits: () => new UnitSet(),
-  isRecordName: (name: string) => RECORD_NAME.test(name),
-  recordIn(value: unknown, { file, name }: { readonly file: string; readonly name: string }) {
-    const parsed = recordSchema.safeParse(value);
-    const refuse = (reason: string): never => {
-      throw new GristmillError('RUN_LEDGER_INVALID', { file, reason });
-    };
-    if (!parsed.success) return refuse(parsed.error.issues[0]!.message);
-    const record = parsed.data as AskedRecord;
-    if (`${unitName(record.unit)}.json` !== name) return refuse(`it is of unit ${record.unit}`);
-    if (record.file.path !== askedPath(record.unit)) return refuse('it names a file of others');
-    return record;
-  },
-  filesOf: ({ file }: AskedRecord) => [file],
-  redoesDamaged: true,
-  checkNew: () => undefined,
-  runIdOf: (identity: AskedIdentity) => idOfSame(identity),
-  changes: (before: Partial<AskedIdentity>, now: AskedIdentity) =>
-    changedKeys(before, JSON.parse(JSON.stringify(now))).slice(0, MAX_NAMED),
-  sharesOutput: true,
-  hasResults: async () => false,
-  changed: (out: string, changes: readonly string[]) =>
-    new GristmillError('RUN_CHANGED', { out, changes: changes.join('; ') }),
-  failed: (path: string, reason: string, cause: unknown) =>
-    new GristmillError('RUN_OUTPUT_FAILED', { path, reason }, { cause }),
+export const ASKED_KIND = fileKind<AskedRecord, AskedIdentity>({
+  ...{ command: 'annotate', layout: ASKED_LAYOUT, schema: recordSchema, pathOf: askedPath },
 });
 
 /** Adds counts up. */

@@ -11,8 +11,6 @@
  *       - { name: base, data: english, tokens: 2M, schedule: { kind: cosine, peakLr: 3e-3, minLr: 3e-4, warmup: 1 % } }
  *       - { name: german, data: german, tokens: 2M, replay: 25 % }
  */
-import { readFileSync } from 'node:fs';
-import { parse as parseYaml } from 'yaml';
 import * as z from 'zod';
 import { GristmillError, printable } from '../../errors.ts';
 import { lengthSchema, parseTokens } from '../../schedules/lengths.ts';
@@ -26,6 +24,7 @@ import {
   optimizerSchema,
   tokenizerSchema,
 } from '../../train/config-parts.ts';
+import { readYaml } from '../../yaml-file.ts';
 import type { CheckpointName } from './types.ts';
 
 const name = z.string().regex(/^[0-9A-Za-z][0-9A-Za-z_.-]{0,79}$/, {
@@ -260,12 +259,5 @@ function placeOf(input: unknown, path: readonly PropertyKey[]): string {
 
 /** Reads a plan. @throws CONTINUAL_PLAN_INVALID */
 export function readPlan(file: string): PlanConfig {
-  let input: unknown;
-  try {
-    input = parseYaml(readFileSync(file, 'utf8'));
-  } catch (cause) {
-    const reason = (cause as Error).message;
-    throw new GristmillError('CONTINUAL_PLAN_INVALID', { file, reason }, { cause });
-  }
-  return checkPlan(input, file);
+  return checkPlan(readYaml(file, 'CONTINUAL_PLAN_INVALID'), file);
 }

@@ -5,11 +5,10 @@
  *       - { name: code, domains: [python, rust], freeze: total }             # its share stays, its parts move
  *       - { name: web, domains: [news, forums], freeze: ratios, weights: { news: 2, forums: 1 } }
  */
-import { readFileSync } from 'node:fs';
-import { parse as parseYaml } from 'yaml';
 import * as z from 'zod';
 import { GristmillError } from '../../errors.ts';
 import { byName, faultText } from '../../schema.ts';
+import { readYaml } from '../../yaml-file.ts';
 import { matchDomain } from '../domains.ts';
 import type { FrozenGroup } from './space.ts';
 
@@ -34,14 +33,9 @@ const shape = z.union(
  * @throws MIXTURE_DOMAINS_INVALID
  */
 export function readFrozenGroups(path: string, domains: readonly string[]): FrozenGroup[] {
-  const invalid = (reason: string, cause?: unknown): GristmillError =>
-    new GristmillError('MIXTURE_DOMAINS_INVALID', { file: path, reason }, { cause });
-  let value: unknown;
-  try {
-    value = parseYaml(readFileSync(path, 'utf8'));
-  } catch (cause) {
-    throw invalid((cause as Error).message, cause);
-  }
+  const invalid = (reason: string): GristmillError =>
+    new GristmillError('MIXTURE_DOMAINS_INVALID', { file: path, reason });
+  const value = readYaml(path, 'MIXTURE_DOMAINS_INVALID');
   const parsed = shape.safeParse(value);
   if (!parsed.success) throw invalid(faultText(parsed.error, value, 'the file'));
   const nameOf = (name: string): string => {

@@ -8,7 +8,6 @@
  * law (warm-up): a run counts by the square of its share of the most tokens of its size.
  */
 import { throwIfAborted } from '../../errors.ts';
-import { seededRandom, shuffle } from '../../seeded.ts';
 import { mean } from '../statistics.ts';
 import {
   conditionProcess,
@@ -22,6 +21,7 @@ import { CapacityLaw, fitCapacityLaw } from './capacity-law.ts';
 import { type Combined, coveredOf, deviationsOf } from './deviations.ts';
 import { fitInteractionLaw, InteractionLaw } from './interaction-laws.ts';
 import { REPEAT_WORTH, REPEAT_WORTHS, repeatedShare } from './repetition.ts';
+import { pick, pickRows, rangeOf, rowsAt, thinned } from './scale-rows.ts';
 import {
   distanceFrom,
   processColumns,
@@ -494,42 +494,4 @@ function combineLogs(
 
 function baseName(name: string): string {
   return targetName(domainName(name));
-}
-
-function rangeOf(values: Float64Array): [least: number, most: number] {
-  return [
-    values.reduce((low, value) => Math.min(low, value)),
-    values.reduce((high, value) => Math.max(high, value)),
-  ];
-}
-
-function pick(values: Float64Array, rows: Int32Array): Float64Array {
-  return Float64Array.from(rows, (row) => values[row]!);
-}
-
-function pickRows(values: Float64Array, rows: Int32Array, width: number): Float64Array {
-  const picked = new Float64Array(rows.length * width);
-  for (const [at, row] of rows.entries()) {
-    picked.set(values.subarray(row * width, (row + 1) * width), at * width);
-  }
-  return picked;
-}
-
-function rowsAt(rows: ScaleRows, runs: Int32Array): ScaleRows {
-  return {
-    nRuns: runs.length,
-    nDomains: rows.nDomains,
-    weights: pickRows(rows.weights, runs, rows.nDomains),
-    dataWeights: pickRows(rows.dataWeights, runs, rows.nDomains),
-    params: pick(rows.params, runs),
-    tokens: pick(rows.tokens, runs),
-  };
-}
-
-/** Some of so many rows, the same ones every time, in order. */
-function thinned(nRows: number, most: number, seed: number): Int32Array {
-  const order = Int32Array.from({ length: nRows }, (_, row) => row);
-  if (nRows <= most) return order;
-  shuffle(order, seededRandom(seed));
-  return order.slice(0, most).sort();
 }
