@@ -133,6 +133,7 @@ export const ERRORS = {
   TRAIN_STORE_INVALID: 'token store {path}: {reason}',
   TRAIN_STORE_CHANGED:
     '{out} holds a token store of other sources or settings; changed: {changes}. Use another out, or remove it',
+  TRAIN_STORE_CACHE_FAILED: 'token store {path} cannot be kept in {folder}: {reason}',
   SCHEDULE_INVALID: '{where}: {reason}',
   // model: conversion and the hub
   MODEL_WRITE_FAILED: '{path}: {reason}',

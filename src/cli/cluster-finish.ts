@@ -1,8 +1,6 @@
 /** `gristmill cluster finish`: parsing and printing around the ends of runs of every kind. */
-import { readdirSync } from 'node:fs';
 import { finishAnnotation } from '../annotate/ranges/finish-annotation.ts';
-import { commandOf } from '../corpus/own-folders.ts';
-import { remoteScheme } from '../corpus/storage/addresses.ts';
+import { commandAt } from '../corpus/own-folders.ts';
 import { count } from '../figures.ts';
 import { finishSweep } from '../mixture/proxies/finish-sweep.ts';
 import type { OnProgress } from '../progress.ts';
@@ -59,7 +57,7 @@ async function finishAny(
   out: string,
   { onProgress, ...options }: TakeLeaseOptions & { readonly onProgress: OnProgress },
 ): Promise<Ended> {
-  const command = await commandIn(out);
+  const command = await commandAt(out);
   if (command === 'mix train') {
     const end = await finishSweep(out, options);
     const failed = end.failures.map(({ run, code, message }) => [
@@ -85,15 +83,6 @@ async function finishAny(
   }
   const end = await finishRun(out, { ...options, onProgress });
   return { end, text: summaryTable(end) };
-}
-
-async function commandIn(out: string): Promise<string | null> {
-  if (remoteScheme(out) !== null) return null;
-  try {
-    return await commandOf(out, new Set(readdirSync(out)));
-  } catch {
-    return null;
-  }
 }
 
 function endOf({ units, unitsDone, missing, orphans }: AnyEnd): string {

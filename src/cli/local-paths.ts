@@ -30,7 +30,14 @@ const RUNS: Readonly<Record<string, readonly string[]>> = {
   compare: ['first', 'second'],
 };
 /** Commands whose outputs may lie in a bucket. */
-const BUCKET_OUTPUTS = new Set(['refine', 'submit', 'finish']);
+const BUCKET_OUTPUTS = new Set(['refine', 'submit', 'finish', 'submit-sweep', 'mix train']);
+/** Options that are files or folders read through storages. */
+const REMOTE_OPTIONS: Readonly<Record<string, readonly string[]>> = {
+  'mix train': ['--mixtures', '--store'],
+  'submit-sweep': ['--mixtures', '--store'],
+  fit: ['--mixtures', '--losses'],
+  predict: ['--mixtures'],
+};
 
 /**
  * Refuses URLs where a command takes paths of the local file system alone.
@@ -41,20 +48,31 @@ export function refuseRemotePaths(command: Command): void {
   for (const option of command.options) {
     const value: unknown = command.getOptionValue(option.attributeName());
     if (!isPathOption(option)) continue;
-    const isBucket =
-      option.long === '--out' && BUCKET_OUTPUTS.has(command.name()) && isBucketPath(value);
+    const isBucket = option.long === '--out' && writesBuckets(command) && isBucketPath(value);
     if (isBucket || isListedRun(command, option.long ?? '', value)) continue;
-    check(value, OUTPUTS.has(option.long ?? '') ? 'output' : 'input', option.long ?? option.flags);
+    const use = OUTPUTS.has(option.long ?? '') ? 'output' : 'input';
+    const isRead = REMOTE_OPTIONS[nameIn(REMOTE_OPTIONS, command)]?.includes(option.long ?? '');
+    check(value, use, option.long ?? option.flags, isRead);
   }
   command.registeredArguments.forEach((argument: Argument, at) => {
     if (NO_PATHS.has(argument.name())) return;
     const given: unknown = command.processedArgs[at];
-    if (argument.name() === 'out' && BUCKET_OUTPUTS.has(command.name()) && isBucketPath(given))
-      return;
+    if (argument.name() === 'out' && writesBuckets(command) && isBucketPath(given)) return;
     if (isListedRun(command, argument.name(), given)) return;
     const readsRemote = argument.name() === 'inputs' && readsInputsRemote(command);
     check(command.processedArgs[at], 'input', 'input', readsRemote);
   });
+}
+
+/** `mix train`, say, where it is told from the `train` that stands alone. */
+function nameIn(names: object, command: Command): string {
+  const whole = `${command.parent?.name()} ${command.name()}`;
+  return Object.hasOwn(names, whole) ? whole : command.parent?.parent ? command.name() : '';
+}
+
+function writesBuckets(command: Command): boolean {
+  const whole = `${command.parent?.name()} ${command.name()}`;
+  return BUCKET_OUTPUTS.has(command.name()) || BUCKET_OUTPUTS.has(whole);
 }
 
 /** Labelled pages are read as local files; what an expert is asked about is a corpus. */

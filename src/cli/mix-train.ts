@@ -1,5 +1,6 @@
 /** `gristmill mix tokenize`, `train`: parsing and printing around the token store and the sweep of proxies. */
 import type { Command } from 'commander';
+import { withoutSecrets } from '../corpus/storage/addresses.ts';
 import { count } from '../figures.ts';
 import {
   type ProxyPreset,
@@ -20,7 +21,7 @@ import { parseWorker, workerName } from '../work/worker-share.ts';
 import { noticePrinter, onInterrupt } from './interrupt.ts';
 import { table } from './mix-output.ts';
 import { duration } from './progress.ts';
-import { progressLine } from './progress-line.ts';
+import { progressLine, tellOn } from './progress-line.ts';
 import { printResult } from './say.ts';
 
 /** Flags of `mix tokenize`. */
@@ -97,6 +98,7 @@ export interface ProxyFlags {
   readonly device: string;
   readonly format: 'csv' | 'parquet';
   readonly worker?: string;
+  readonly storeCacheGb?: number;
   readonly json?: boolean;
 }
 
@@ -113,6 +115,7 @@ export async function trainSweep(flags: ProxyFlags): Promise<void> {
       jobs: flags.jobs,
       nThreads: flags.threads,
       worker: flags.worker === undefined ? undefined : parseWorker(flags.worker),
+      onFetched: tellOn(line),
       onProgress: report,
       onNotice: noticePrinter(json),
       signal: controller.signal,
@@ -127,17 +130,22 @@ export async function trainSweep(flags: ProxyFlags): Promise<void> {
   }
 }
 
-/** The sweep that the flags mean. @throws MIXTURE_TABLE_INVALID, OPTION_INVALID */
+/** The sweep that the flags mean. @throws MIXTURE_TABLE_INVALID, OPTION_INVALID, STORAGE_* */
 export async function sweepOf(flags: ProxyFlags): Promise<SweepSubject & { readonly out: string }> {
   return {
     mixtures: await readMixtures(flags.mixtures),
-    mixturesName: flags.mixtures,
+    mixturesName: withoutSecrets(flags.mixtures),
     store: flags.store,
     settings: proxySettings(flags.preset, overridesOf(flags)),
     out: flags.out,
     device: flags.device,
     format: flags.format,
+    storeCacheBytes: cacheBytesOf(flags),
   };
+}
+
+function cacheBytesOf({ storeCacheGb }: ProxyFlags): number | undefined {
+  return storeCacheGb === undefined ? undefined : Math.ceil(storeCacheGb * 2 ** 30);
 }
 
 function overridesOf(flags: ProxyFlags): Partial<ProxySettings> {

@@ -2,8 +2,11 @@
  * Folders that commands of ours have written: inside a folder of inputs they are results, not documents, and are passed
  * over. Each is told by a file that only its command writes.
  */
-import { open, stat } from 'node:fs/promises';
+import { open, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { below, remoteScheme, shownAddress } from './storage/addresses.ts';
+import { storageOf } from './storage/storages.ts';
+import type { StoredFile } from './storage/types.ts';
 
 interface Mark {
   /** Name in the folder; only folders that have it are looked at further. */
@@ -47,6 +50,38 @@ export async function commandOf(
     if (head ? await beginsWith(file, head) : await isFile(file)) return command;
   }
   return null;
+}
+
+/**
+ * The command that wrote what lies in a folder or below an address; null for none that writes there.
+ *
+ * @throws STORAGE_*
+ */
+export async function commandAt(out: string): Promise<string | null> {
+  if (remoteScheme(out) === null) {
+    const names = await readdir(out).catch(() => []);
+    return commandOf(out, new Set(names));
+  }
+  for (const { name, below: inner, head, command } of MARKS) {
+    if (!WRITES_BUCKETS.has(command)) continue;
+    const path = below(shownAddress(out), inner === undefined ? name : `${name}/${inner}`);
+    const found = await (await storageOf(path)).stat(path);
+    if (found && (!head || (await headOf(found, head)))) return command;
+  }
+  return null;
+}
+
+/** Commands whose outputs may lie in a bucket. */
+const WRITES_BUCKETS: ReadonlySet<string> = new Set(['refine', 'annotate', 'mix train']);
+
+async function headOf(file: StoredFile, head: RegExp): Promise<boolean> {
+  const opened = await (await storageOf(file.path)).open(file);
+  try {
+    const bytes = await opened.read(0, Math.min(HEAD_BYTES, file.bytes));
+    return head.test(Buffer.from(bytes).toString('latin1'));
+  } finally {
+    await opened.close();
+  }
 }
 
 /** Folders of a refined corpus that hold what was taken out of it. */

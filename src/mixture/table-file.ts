@@ -8,6 +8,8 @@ import { readFile, stat } from 'node:fs/promises';
 import { parquetReadObjects } from 'hyparquet';
 import { parquetWriteBuffer } from 'hyparquet-writer';
 import { COMPRESSORS, readFooter, withFile } from '../corpus/parquet-file.ts';
+import { nameOf, remoteScheme, shownAddress } from '../corpus/storage/addresses.ts';
+import { lookAt, openFile } from '../corpus/storage/storages.ts';
 import { type CsvRecords, parseCsv } from '../csv.ts';
 import { GristmillError, isGristmillError } from '../errors.ts';
 
@@ -18,21 +20,23 @@ const MAX_VALUES = 2e7;
 
 /** True for names that end in `.parquet`. */
 export function isParquet(path: string): boolean {
-  return path.toLowerCase().endsWith('.parquet');
+  return nameOf(path).toLowerCase().endsWith('.parquet');
 }
 
 /**
- * Reads the records of a `.parquet` file, or of any other as CSV.
+ * Reads the records of a `.parquet` file, or of any other as CSV, wherever it lies.
  *
  * @throws CORPUS_READ_FAILED, CORPUS_FILE_INVALID, MIXTURE_TABLE_INVALID
  */
-export async function readRecords(file: string): Promise<CsvRecords> {
+export async function readRecords(path: string): Promise<CsvRecords> {
+  const isRemote = remoteScheme(path) !== null;
+  const file = isRemote ? shownAddress(path) : path;
   let size: number;
   try {
-    size = (await stat(file)).size;
+    size = isRemote ? (await lookAt(file)).bytes : (await stat(file)).size;
     if (size <= MAX_FILE_BYTES && !isParquet(file)) {
       const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(
-        await readFile(file),
+        isRemote ? await readRemote(file) : await readFile(file),
       );
       return parseCsv(text, file);
     }
@@ -46,6 +50,15 @@ export async function readRecords(file: string): Promise<CsvRecords> {
     throw new GristmillError('CORPUS_READ_FAILED', { file, reason });
   }
   return readParquetRecords(file);
+}
+
+async function readRemote(file: string): Promise<Uint8Array> {
+  const opened = await openFile(file);
+  try {
+    return await opened.read(0, opened.bytes);
+  } finally {
+    await opened.close();
+  }
 }
 
 async function readParquetRecords(path: string): Promise<CsvRecords> {

@@ -135,29 +135,68 @@ export class TokenStore {
  * @throws TRAIN_STORE_INVALID
  */
 export function openTokenStore(path: string): TokenStore {
-  let index: StoreIndex;
+  let text: string;
   try {
-    index = JSON.parse(readFileSync(join(path, STORE_INDEX), 'utf8')) as StoreIndex;
+    text = readFileSync(join(path, STORE_INDEX), 'utf8');
   } catch (cause) {
-    const reason = `no index that could be read: ${(cause as Error).message}`;
-    throw new GristmillError('TRAIN_STORE_INVALID', { path, reason }, { cause });
+    throw noIndex(path, cause);
   }
-  if (index.format !== 1 || !Array.isArray(index.domains)) {
-    const reason = `expected an index of format 1, received ${String(index.format)}`;
-    throw new GristmillError('TRAIN_STORE_INVALID', { path, reason });
+  const index = parseStoreIndex(path, text);
+  for (const { name, bytes } of filesOf(index)) {
+    const file = join(path, name);
+    checkSize(file, bytes, statSync(file, { throwIfNoEntry: false })?.size ?? 0);
   }
-  for (const domain of index.domains) {
-    for (const part of ['train', 'validation'] as const) {
-      const file = join(path, domain.folder, `${part}.tokens`);
-      const bytes = statSync(file, { throwIfNoEntry: false })?.size ?? 0;
-      const expected = domain[part].nTokens * index.idBytes;
-      if (bytes === expected) continue;
-      const reason = `expected ${expected} bytes, received ${bytes}`;
-      throw new GristmillError('TRAIN_STORE_INVALID', { path: file, reason });
-    }
-  }
+  return indexedStore(path, index);
+}
+
+/** A store by its index alone: what it has is known, wherever its tokens lie. */
+export function indexedStore(path: string, index: StoreIndex): TokenStore {
   const { idBytes, domains } = index;
   const { path: _, ...tokenizer } = index.tokenizer;
   const content = JSON.stringify({ idBytes, tokenizer, domains });
   return new TokenStore(path, index, createHash('sha256').update(content).digest('hex'));
+}
+
+/** A file of tokens of a store. */
+export interface TokenFile {
+  /** Relative to the store, with `/`. */
+  readonly name: string;
+  readonly bytes: number;
+  readonly sha256: string;
+}
+
+/** Files of tokens that an index tells of. */
+export function filesOf({ domains, idBytes }: StoreIndex): TokenFile[] {
+  return domains.flatMap((domain) =>
+    (['train', 'validation'] as const).map((part) => ({
+      name: `${domain.folder}/${part}.tokens`,
+      bytes: domain[part].nTokens * idBytes,
+      sha256: domain[part].sha256,
+    })),
+  );
+}
+
+/** The index in a text. @param path of the store @throws TRAIN_STORE_INVALID */
+export function parseStoreIndex(path: string, text: string): StoreIndex {
+  let index: StoreIndex;
+  try {
+    index = JSON.parse(text) as StoreIndex;
+  } catch (cause) {
+    throw noIndex(path, cause);
+  }
+  if (index?.format === 1 && Array.isArray(index.domains)) return index;
+  const reason = `expected an index of format 1, received ${String(index?.format)}`;
+  throw new GristmillError('TRAIN_STORE_INVALID', { path, reason });
+}
+
+/** @throws TRAIN_STORE_INVALID */
+export function checkSize(path: string, expected: number, received: number): void {
+  if (received === expected) return;
+  const reason = `expected ${expected} bytes, received ${received}`;
+  throw new GristmillError('TRAIN_STORE_INVALID', { path, reason });
+}
+
+function noIndex(path: string, cause: unknown): GristmillError {
+  const reason = `no index that could be read: ${(cause as Error).message}`;
+  return new GristmillError('TRAIN_STORE_INVALID', { path, reason }, { cause });
 }

@@ -217,11 +217,11 @@ function ledgerOver<Key, Kept extends LedgerRecord, Identity extends object>(
           if (!(await isKnown(unit))) throw undone(out, attempt);
           return false;
         }
-        await checkRun(async () => store.remove(object));
+        await checkRun(async () => void (await store.removeIf(object, textOf(signed))));
         hasCommitted = true;
         const damaged = await store.publish(attempt, kind.filesOf(record));
         if (damaged !== null && kind.redoesDamaged) {
-          await store.remove(object);
+          await store.removeIf(object, textOf(signed));
           throw undone(out, attempt, damaged);
         }
         known.add(signed);
@@ -336,17 +336,20 @@ export async function readRecord<Key, Kept extends LedgerRecord>(
   unit: string,
 ): Promise<Kept | null> {
   const object = recordName(store.layout, unit);
-  const text = await store.read(object);
-  if (text === null) return null;
   const file = nameIn(store, object);
-  const record = await kind.recordIn(parse(file, text), { file, name: `${unit}${JSON_END}` });
-  const { attempt } = record;
-  const made = attempt === undefined ? null : { unit, name: attempt };
-  const damaged = await store.publish(made, kind.filesOf(record));
-  if (damaged === null || !kind.redoesDamaged) return record;
-  onNotice?.(`${below(store.out, damaged)} is not as it was written: unit ${unit} is done again`);
-  await store.remove(object);
-  return null;
+  for (;;) {
+    const text = await store.read(object);
+    if (text === null) return null;
+    const record = await kind.recordIn(parse(file, text), { file, name: `${unit}${JSON_END}` });
+    const { attempt } = record;
+    const made = attempt === undefined ? null : { unit, name: attempt };
+    const damaged = await store.publish(made, kind.filesOf(record));
+    if (damaged === null || !kind.redoesDamaged) return record;
+    // Another may have removed it and committed the unit anew meanwhile: that one is read then. Each round is a commit of theirs.
+    if (!(await store.removeIf(object, text))) continue;
+    onNotice?.(`${below(store.out, damaged)} is not as it was written: unit ${unit} is done again`);
+    return null;
+  }
 }
 
 function outputError(kind: AnyKind<object>, path: string, error: unknown): unknown {

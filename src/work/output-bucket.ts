@@ -89,6 +89,10 @@ export function outputBucket(address: string, layout: LedgerLayout = REFINE_LAYO
       await objects.put(at(name), content);
     },
     remove: (name) => objects.remove(at(name)),
+    async removeIf(name, content) {
+      const found = await objects.read(at(name));
+      return found?.content === content && (await objects.removeIf(at(name), found.version));
+    },
     async list(folder) {
       const names: string[] = [];
       for await (const name of namesIn(folder)) names.push(name);

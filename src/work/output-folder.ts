@@ -4,12 +4,14 @@
  *     out/_gristmill/NAME                     objects
  *     out/_gristmill/tmp/00017.ATTEMPT/…      files of an attempt, `/` of their public paths as `__`
  *     out/_gristmill/tmp/00017.ATTEMPT/record a record on its way to its name
- *     out/_gristmill/tmp/.gone.…               a discarded attempt on its way out
+ *     out/_gristmill/tmp/.gone.…               a discarded attempt, or a removed record, on its way out
  *
  * Why rule 2 of the store holds: a record is linked from inside of its attempt's folder, and discarding renames that folder
  * first. A process that was stopped between its last look and its link finds nothing to link. One that linked before the
  * rename has committed: the folder goes back to where {@link OutputStore.publish} looks for it. Where a file system has no
  * hard links the record is made in place, and a stop right there is not fenced.
+ *
+ * A record is removed by content: moved aside, looked at there, and put back where it is another's by then.
  */
 import { randomBytes } from 'node:crypto';
 import {
@@ -104,6 +106,24 @@ export function outputFolder(out: string, layout: LedgerLayout = REFINE_LAYOUT):
     async remove(name) {
       rmSync(at(name), { force: true });
       if (existsSync(dirname(at(name)))) syncFolder(dirname(at(name)));
+    },
+    async removeIf(name, content) {
+      if (read(name) !== content) return false;
+      makeFolder(tmp);
+      const aside = join(tmp, `${GONE}record.${randomBytes(8).toString('hex')}`);
+      try {
+        renameSync(at(name), aside);
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
+        throw error;
+      }
+      const moved = readFileSync(aside, 'utf8');
+      const isSame = moved === content;
+      // Another was put there since it was read: it goes back, where nobody has made a third.
+      if (!isSame) createExclusively(at(name), moved, { isDurable: true });
+      rmSync(aside, { force: true });
+      syncFolder(dirname(at(name)));
+      return isSame;
     },
     list: async (folder) => namesIn(at(folder)).sort(),
     names: (folder) => eachNameIn(at(folder)),

@@ -67,6 +67,12 @@ export interface OutputStore {
   /** Makes an object or puts it in the place of another, whole. */
   replace(name: string, content: string): Promise<void>;
   remove(name: string): Promise<void>;
+  /**
+   * Removes an object that is `content` still; one that another has put in its place since is left alone.
+   *
+   * @returns whether it was
+   */
+  removeIf(name: string, content: string): Promise<boolean>;
   /** Names of the objects right in a folder, without it, sorted; empty where there is none. For folders of few. */
   list(folder: string): Promise<string[]>;
   /** The same one after the other, in any order, however many there are. */

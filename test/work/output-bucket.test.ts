@@ -92,6 +92,17 @@ describe.skipIf(missing !== null)('an output in a bucket', () => {
     expect(all.filter((won) => won !== null)).toHaveLength(1);
   });
 
+  it('an object is removed of the version that was read, and no other', async () => {
+    const path = 's3://out/conditions/removed';
+    const one = await objects.put(path, 'one');
+    const two = await objects.put(path, 'two');
+    expect(await objects.removeIf(path, one)).toBe(false);
+    expect((await objects.read(path))?.content).toBe('two');
+    expect(await objects.removeIf(path, two)).toBe(true);
+    expect(await objects.removeIf(path, two)).toBe(false);
+    expect(await objects.read(path)).toBeNull();
+  });
+
   it('a server that falls silent is asked again, on another connection', async () => {
     // It was waited for until the system gave the connection up, after a quarter of an hour.
     const hasty = new S3Objects({ ...RETRY_DEFAULTS, firstMs: 5, maxMs: 50, stallMs: 500 });

@@ -119,6 +119,17 @@ describe('outputFolder', () => {
     expect(await store.list('nothing')).toEqual([]);
   });
 
+  it('removes an object by its content, and puts back what has taken its place', async () => {
+    const store = outputFolder(out);
+    await store.create('units/a.json', 'one');
+    expect(await store.removeIf('units/a.json', 'other')).toBe(false);
+    expect(await store.read('units/a.json')).toBe('one');
+    expect(await store.removeIf('units/a.json', 'one')).toBe(true);
+    expect(await store.read('units/a.json')).toBeNull();
+    expect(await store.removeIf('units/a.json', 'one')).toBe(false);
+    expect(readdirSync(join(out, '_gristmill/tmp'))).toEqual([]);
+  });
+
   it('lists files of units and nothing else', async () => {
     const store = outputFolder(out);
     for (const path of ['part-00001.parquet', PATH, 'rejected/part-100000.jsonl.zst', 'note.txt']) {

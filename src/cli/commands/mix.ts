@@ -3,7 +3,7 @@ import { Command, Option } from 'commander';
 import { BLEND_TARGETS } from '../../interop/blend-targets.ts';
 import type { ProxyPreset } from '../../mixture/proxies/settings.ts';
 import type { SampleWay } from '../../mixture/sample/sample.ts';
-import { list, toCount, toNumber, wholeNumber, workerFlag } from '../flags.ts';
+import { list, positive, toCount, toNumber, wholeNumber, workerFlag } from '../flags.ts';
 import { withExamples } from '../help.ts';
 import type { ApplyFlags } from '../mix-apply.ts';
 import type { SampleFlags } from '../mix-sample.ts';
@@ -97,8 +97,8 @@ function addProxyCommand(mix: Command): void {
     .command('train')
     .description('train a proxy for every mixture; the same command goes on')
     .optionsGroup('Runs:')
-    .requiredOption('--mixtures <file>', 'mixtures, one a row: CSV or Parquet')
-    .requiredOption('--store <dir>', 'the token store of `mix tokenize`')
+    .requiredOption('--mixtures <file>', 'mixtures, one a row: CSV or Parquet, at any address')
+    .requiredOption('--store <dir>', 'the token store of `mix tokenize`, at any address')
     .addOption(
       new Option('--blend <kind>', 'exact quotas, or domains drawn one by one').choices([
         'exact',
@@ -121,9 +121,14 @@ function addProxyCommand(mix: Command): void {
     .option('--jobs <n>', 'proxies at a time; default one for every core or GPU', toCount)
     .option('--threads <n>', 'CPU threads of a proxy; default cores divided by jobs', toCount)
     .option('--device <name>', 'cpu, cuda:0 or cuda:0,1', 'cpu')
+    .option(
+      '--store-cache-gb <gb>',
+      'GiB of fetched token stores kept on the local disk (64)',
+      positive,
+    )
     .addOption(workerFlag())
     .optionsGroup('Output:')
-    .requiredOption('--out <dir>', 'folder of the sweep')
+    .requiredOption('--out <dir>', 'folder of the sweep, or s3://BUCKET/PREFIX')
     .addOption(
       new Option('--format <name>', 'of the table of losses')
         .choices(['csv', 'parquet'])
@@ -135,6 +140,10 @@ function addProxyCommand(mix: Command): void {
     [
       'gristmill mix train --mixtures mixtures.csv --store store --preset tiny --out sweep',
       'losses.csv has a row for every mixture in the end',
+    ],
+    [
+      'gristmill mix train --mixtures s3://lab/mixtures.csv --store s3://lab/store --out s3://lab/sweep --worker env',
+      'workers of a job array on one bucket',
     ],
   ]);
 }

@@ -109,6 +109,20 @@ export class S3Objects {
     );
   }
 
+  /** Removes it if it has this version still (`If-Match`). @returns whether it had */
+  async removeIf(path: string, version: string): Promise<boolean> {
+    try {
+      await this.ask(path, ({ sdk, client }) =>
+        client.send(new sdk.DeleteObjectCommand({ ...bucketOf(path), IfMatch: `"${version}"` })),
+      );
+      return true;
+    } catch (error) {
+      const isGone = isGristmillError(error, 'STORAGE_NOT_FOUND') && !isNoBucket(error);
+      if (isGone || isGristmillError(error, 'CORPUS_CHANGED')) return false;
+      throw error;
+    }
+  }
+
   /** Bytes of an object; null where there is none. */
   async bytesOf(path: string): Promise<number | null> {
     try {

@@ -6,7 +6,8 @@ import { GristmillError } from '../../errors.ts';
 import type { TakeLeaseOptions } from '../../work/lease.ts';
 import { identityIn, WORKERS } from '../../work/ledger-claim.ts';
 import { MAX_MISSING, removeLeftovers, removeOrphans } from '../../work/leftovers.ts';
-import { outputFolder } from '../../work/output-folder.ts';
+import { outputStore } from '../../work/open-output.ts';
+import type { OutputStore } from '../../work/output-store.ts';
 import {
   fileNameOf,
   readSweepPlan,
@@ -41,10 +42,11 @@ export interface SweepEnd {
  * @throws RUN_NOT_FOUND, RUN_OUTPUT_IN_USE while a worker lives, RUN_LEDGER_INVALID, MIXTURE_WRITE_FAILED, ABORTED
  */
 export async function finishSweep(out: string, options: TakeLeaseOptions = {}): Promise<SweepEnd> {
-  const store = outputFolder(out, SWEEP_LAYOUT);
+  const store = await outputStore(out, SWEEP_LAYOUT);
+  const { out: shown } = store;
   const [found, plan] = [await store.read(SWEEP_LAYOUT.runFile), await readSweepPlan(store)];
   if (found === null || plan === null) {
-    throw new GristmillError('RUN_NOT_FOUND', { path: out, kinds: 'mix train' });
+    throw new GristmillError('RUN_NOT_FOUND', { path: shown, kinds: 'mix train' });
   }
   const ledger = await SweepLedger.open(
     out,
@@ -61,7 +63,7 @@ export async function finishSweep(out: string, options: TakeLeaseOptions = {}): 
     const missing = plan.ids.filter((id) => !finished.has(id));
     await removeLeftovers(store, missing.length === 0);
     return {
-      out,
+      out: shown,
       losses: finished.size > 0 ? ledger.losses : null,
       units: plan.ids.length,
       unitsDone: plan.ids.length - missing.length,
@@ -77,7 +79,7 @@ export async function finishSweep(out: string, options: TakeLeaseOptions = {}): 
 }
 
 /** What workers of a static split could not do; a summary that was cut tells nothing. */
-async function failuresIn(store: ReturnType<typeof outputFolder>): Promise<SweepEnd['failures']> {
+async function failuresIn(store: OutputStore): Promise<SweepEnd['failures']> {
   const failures = new Map<string, SweepEnd['failures'][number]>();
   for (const name of await store.list(WORKERS)) {
     if (!name.endsWith('.json')) continue;

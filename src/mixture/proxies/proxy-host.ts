@@ -15,8 +15,14 @@ export interface ProxyRequest {
   readonly weights: readonly number[];
   readonly device: string;
   readonly nThreads: number;
-  /** JSON lines of {@link ProxyRecord}; it is there when the proxy is finished. */
+  /** Path or address of JSON lines of {@link ProxyRecord}; it is whole when the proxy is finished. */
   readonly trajectory: string;
+}
+
+/** What a process gives: a proxy whose trajectory is written. */
+export interface ProxyOutcome {
+  readonly result: ProxyResult;
+  readonly trajectoryBytes: number;
 }
 
 /** What it tells while the proxy runs. */
@@ -42,12 +48,12 @@ export class ProxyHost {
   async run(
     request: ProxyRequest,
     onRecord?: (record: ProxyRecord, tokensPerSecond: number) => void,
-  ): Promise<ProxyResult> {
+  ): Promise<ProxyOutcome> {
     const onTold = (told: unknown): void => {
       const { record, tokensPerSecond } = told as ProxyTold;
       onRecord?.(record, tokensPerSecond);
     };
-    return (await this.#service.call('proxy', request, { onTold })) as ProxyResult;
+    return (await this.#service.call('proxy', request, { onTold })) as ProxyOutcome;
   }
 
   /** Ends the process at once; what it was doing is lost. */

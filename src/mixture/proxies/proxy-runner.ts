@@ -63,10 +63,10 @@ export async function runUnit(row: PendingProxy, options: RunUnitOptions): Promi
     try {
       const trajectory = await ledger.begin(id);
       const request = { store, settings, weights, device, nThreads, trajectory };
-      const result = await host.run(request, onRecord);
+      const { result, trajectoryBytes } = await host.run(request, onRecord);
       const seconds = secondsSince();
       const record: ProxyRunRecord = { ...result, id, weights, device, seconds };
-      const isOurs = await ledger.commit(record);
+      const isOurs = await ledger.commit(record, trajectoryBytes);
       return { isOurs, nTokens: result.nTokens, seconds };
     } catch (error) {
       await ledger.abandon(id);

@@ -1,5 +1,5 @@
 /**
- * The folder of a sweep: which proxies are finished, and their losses as one table. Its ledger is that of every kind of work
+ * The output of a sweep, a folder or what lies below an address of a bucket: which proxies are finished, and their losses as one table. Its ledger is that of every kind of work
  * (work/ledger.ts), with the folder itself as its place; a proxy is a unit, called by its index.
  *
  *     sweep.json                     what makes it this sweep: store, settings, kind of device, versions; others are refused
@@ -15,15 +15,14 @@
  * its trajectory, which may be removed.
  */
 import { createHash } from 'node:crypto';
-import { statSync } from 'node:fs';
-import { join } from 'node:path';
+import { below } from '../../corpus/storage/addresses.ts';
 import { GristmillError } from '../../errors.ts';
 import { changedKeys } from '../../same-run.ts';
 import type { TakeLeaseOptions } from '../../work/lease.ts';
 import { type Ledger, openLedger, recordNames } from '../../work/ledger.ts';
 import { claimObject, type LedgerMember, parse, textOf } from '../../work/ledger-claim.ts';
 import { idOfSame, type LedgerKind } from '../../work/ledger-kind.ts';
-import { outputFolder } from '../../work/output-folder.ts';
+import { outputStore } from '../../work/open-output.ts';
 import type { LedgerLayout, OutputStore, StoredFile } from '../../work/output-store.ts';
 import { writeLosses } from '../tables.ts';
 import type { ProxyResult } from './proxy-run.ts';
@@ -147,7 +146,7 @@ export class SweepLedger {
     this.finished = finished;
     this.#isShared = isShared;
     this.plan = plan;
-    this.losses = join(store.out, `losses.${plan.table}`);
+    this.losses = below(store.out, `losses.${plan.table}`);
   }
 
   /**
@@ -161,7 +160,7 @@ export class SweepLedger {
     plan: SweepPlan,
     options: OpenSweepOptions = {},
   ): Promise<SweepLedger> {
-    const store = outputFolder(out, SWEEP_LAYOUT);
+    const store = await outputStore(out, SWEEP_LAYOUT);
     const { member } = options;
     const kind = sweepKind(plan);
     const finished = new Map<string, ProxyRunRecord>();
@@ -185,20 +184,16 @@ export class SweepLedger {
     return this.#ledger.isCommitted(id);
   }
 
-  /** Makes room for a proxy. @returns where its trajectory is written */
+  /** Makes room for a proxy. @returns path or address that its trajectory is written to */
   async begin(id: string): Promise<string> {
     await this.#ledger.beginUnit(id);
     return this.#ledger.pendingPath(id, trajectoryOf(id));
   }
 
   /** Commits a proxy whose trajectory is written. @returns false when another process has finished it; @throws MIXTURE_WRITE_FAILED */
-  async commit(record: ProxyRunRecord): Promise<boolean> {
-    const path = trajectoryOf(record.id);
-    const found = statSync(this.#ledger.pendingPath(record.id, path), { throwIfNoEntry: false });
-    return this.#ledger.commitUnit({
-      ...record,
-      ...(found && { trajectory: { path, bytes: found.size } }),
-    });
+  async commit(record: ProxyRunRecord, trajectoryBytes: number): Promise<boolean> {
+    const trajectory = { path: trajectoryOf(record.id), bytes: trajectoryBytes };
+    return this.#ledger.commitUnit({ ...record, trajectory });
   }
 
   /** Throws a proxy under way away. */
@@ -260,7 +255,7 @@ export class SweepLedger {
 export async function readSweepPlan(store: OutputStore): Promise<SweepPlan | null> {
   const text = await store.read(PLAN);
   if (text === null) return null;
-  const file = join(store.out, PLAN);
+  const file = below(store.out, PLAN);
   const plan = parse(file, text) as Partial<SweepPlan> | null;
   const texts = (value: unknown): value is string[] =>
     Array.isArray(value) && value.every((each) => typeof each === 'string');

@@ -1,9 +1,12 @@
 /** A sweep on a board: submitting its proxies, and a worker's session that trains them. */
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
+import { remoteScheme, withoutSecrets } from '../../corpus/storage/addresses.ts';
+import { refuseOption } from '../../options.ts';
+import { describeTokenStore, localTokenStore } from '../../tokens/store-cache.ts';
 import type { TakeLeaseOptions } from '../../work/lease.ts';
 import { recordNames } from '../../work/ledger.ts';
-import { outputFolder } from '../../work/output-folder.ts';
+import { outputStore } from '../../work/open-output.ts';
 import type { Board, BoardRun } from '../../work/queue/board.ts';
 import { ownSession } from '../../work/queue/own-session.ts';
 import {
@@ -15,7 +18,7 @@ import {
 import type { WorkSession } from '../../work/queue/take.ts';
 import { ProxyHost } from './proxy-host.ts';
 import { isOfProxy, runUnit } from './proxy-runner.ts';
-import { checkSame, prepareSweep, type SweepSubject } from './sweep.ts';
+import { checkSame, planSweep, prepareSweep, type SweepSubject } from './sweep.ts';
 import { fileNameOf, SWEEP_LAYOUT, SweepLedger, sweepKind } from './sweep-ledger.ts';
 
 /** What a queue has of a sweep: all of it, as its table may lie where workers do not see it. */
@@ -37,7 +40,9 @@ export async function submitSweep(
   { out, ...subject }: SweepSubject & { readonly out: string },
   submitOptions: SubmitOptions & TakeLeaseOptions = {},
 ): Promise<SubmittedRun> {
-  const { identity, plan, rows } = prepareSweep(subject);
+  refuseSecrets(subject.store);
+  using described = await describeTokenStore(subject.store, submitOptions.signal);
+  const { identity, plan, rows } = planSweep(subject, described);
   const member = { name: submitterName(), units: plan.ids };
   const ledger = await SweepLedger.open(out, identity, plan, { ...submitOptions, member });
   try {
@@ -47,7 +52,7 @@ export async function submitSweep(
     const weights = [...mixtures.weights];
     const spec: QueuedSweep = {
       ...subject,
-      store: resolve(store),
+      store: remoteScheme(store) === null ? resolve(store) : store,
       mixtures: { domains: mixtures.domains, ids: mixtures.ids, weights },
     };
     const runId = sweepKind(plan).runIdOf(identity);
@@ -58,11 +63,18 @@ export async function submitSweep(
   }
 }
 
+/** What others see says nobody how to get in. @throws OPTION_INVALID */
+function refuseSecrets(store: string): void {
+  if (withoutSecrets(store) === store) return;
+  const expected = 'an address without what it takes to get in, in a run for a queue';
+  refuseOption('store', expected, withoutSecrets(store));
+}
+
 /** Proxies of a sweep on the board that are finished. */
 export async function finishedProxies({ out, spec }: BoardRun): Promise<ReadonlySet<number>> {
   const { ids } = (spec as QueuedSweep).mixtures;
   const there = new Set<string>();
-  const store = outputFolder(out, SWEEP_LAYOUT);
+  const store = await outputStore(out, SWEEP_LAYOUT);
   for await (const name of recordNames(store, sweepKind(null))) there.add(name);
   return new Set([...ids.keys()].filter((row) => there.has(fileNameOf(ids[row]!))));
 }
@@ -90,9 +102,18 @@ export function openSweepSession(
   const subject: SweepSubject = { ...queued, mixtures, ...(device && { device }) };
   const nDevices = (subject.device ?? 'cpu').split(',').length;
   return ownSession(nDevices, async () => {
-    const { identity, plan, rows, devices } = prepareSweep(subject);
-    const member = { name, units: [], mayBegin: false };
-    const ledger = await SweepLedger.open(out, identity, plan, { member, onNotice });
+    const { store: from, storeCacheBytes: maxBytes } = subject;
+    const local = await localTokenStore(from, { onNotice, maxBytes });
+    const opening = async () => {
+      const { identity, plan, rows, devices } = prepareSweep(subject, local.path);
+      const member = { name, units: [], mayBegin: false };
+      const ledger = await SweepLedger.open(out, identity, plan, { member, onNotice });
+      return { rows, devices, ledger };
+    };
+    const { rows, devices, ledger } = await opening().catch(async (error: unknown) => {
+      await local.release();
+      throw error;
+    });
     const free = devices.map((device) => ({ device, host: new ProxyHost(processFile) }));
     const all = [...free];
     const nThreads = threads ?? Math.max(1, Math.floor(availableParallelism() / devices.length));
@@ -102,7 +123,8 @@ export function openSweepSession(
         if (await ledger.isFinished(row.id)) return { isOurs: false, counts: {}, seconds: 0 };
         const place = free.pop()!;
         try {
-          const { store, settings } = subject;
+          const { settings } = subject;
+          const store = local.path;
           const { isOurs, nTokens, seconds } = await runUnit(row, {
             ...{ ledger, store, settings, nThreads },
             ...place,
@@ -117,6 +139,7 @@ export function openSweepSession(
       async close() {
         for (const { host } of all) host.stop();
         await ledger.close();
+        await local.release();
       },
     };
   });

@@ -7,6 +7,7 @@
  * or whose process dies twice, is left out and named; the same call tries it again.
  */
 import { availableParallelism } from 'node:os';
+import { shownAddress } from '../../corpus/storage/addresses.ts';
 import { parseDevices } from '../../device-names.ts';
 import { GristmillError } from '../../errors.ts';
 import { requireDevices } from '../../native/devices.ts';
@@ -20,10 +21,13 @@ import {
   text,
   whole,
 } from '../../options.ts';
+import type { OnProgress } from '../../progress.ts';
 import { sequencesOf, validatedDomains } from '../../tokens/store-batches.ts';
+import { localTokenStore } from '../../tokens/store-cache.ts';
 import { openTokenStore, type TokenStore } from '../../tokens/token-store.ts';
 import { llamaCppVersion, version } from '../../version.ts';
 import type { LedgerMember } from '../../work/ledger-claim.ts';
+import { outputAddress } from '../../work/open-output.ts';
 import { shareOf, type WorkerShare, workerName, workerOption } from '../../work/worker-share.ts';
 import { domainName } from '../tables.ts';
 import type { MixtureTable } from '../types.ts';
@@ -45,10 +49,10 @@ export interface TrainProxiesOptions {
   readonly mixtures: MixtureTable;
   /** What messages call the mixtures. Default `mixtures`. */
   readonly mixturesName?: string;
-  /** Folder of a token store, see `tokenizeDomains`. */
+  /** Folder of a token store, see `tokenizeDomains`, or its address: then it is fetched (tokens/store-cache.ts). */
   readonly store: string;
   readonly settings: ProxySettings;
-  /** Folder of the sweep. */
+  /** Folder of the sweep, or `s3://BUCKET/PREFIX`. */
   readonly out: string;
   /** Proxies at a time. Default: one for every core or device. */
   readonly jobs?: number | undefined;
@@ -61,6 +65,10 @@ export interface TrainProxiesOptions {
   /** Trains only the share of one of several workers, side by side with the others, on one folder. Default: all. */
   readonly worker?: WorkerShare | undefined;
   readonly onProgress?: (progress: SweepProgress) => void;
+  /** Most bytes of fetched token stores that are kept on the local disk. Default 64 GiB. */
+  readonly storeCacheBytes?: number | undefined;
+  /** Told how far a token store is fetched. */
+  readonly onFetched?: OnProgress | undefined;
   /** One line that a person should see: a wait for a lease. */
   readonly onNotice?: ((line: string) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -118,6 +126,8 @@ const OPTION_TABLE: OptionTable<TrainProxiesOptions> = {
   format: text,
   worker: workerOption,
   onProgress: callback,
+  storeCacheBytes: whole(1),
+  onFetched: callback,
   onNotice: callback,
   signal: abortSignal,
   processFile: name,
@@ -127,7 +137,8 @@ const OPTION_TABLE: OptionTable<TrainProxiesOptions> = {
  * Trains the proxies of a sweep; the same call again goes on.
  *
  * @throws MIXTURE_RUN_CHANGED, MIXTURE_DOMAIN_UNKNOWN, MIXTURE_DOMAIN_TOO_SMALL, TRAIN_STORE_INVALID, OPTION_INVALID,
- *   RUN_OUTPUT_IN_USE, RUN_LEASE_LOST, TRAIN_OUT_OF_MEMORY; ABORTED while it waits for a lease
+ *   RUN_OUTPUT_IN_USE, RUN_LEASE_LOST, TRAIN_OUT_OF_MEMORY; for a store behind an address TRAIN_STORE_CACHE_FAILED, STORAGE_*;
+ *   ABORTED while it waits for a lease or fetches
  */
 export async function trainProxies(options: TrainProxiesOptions): Promise<SweepSummary> {
   checkOptions<TrainProxiesOptions>('trainProxies', options, OPTION_TABLE, [
@@ -136,8 +147,11 @@ export async function trainProxies(options: TrainProxiesOptions): Promise<SweepS
     'settings',
     'out',
   ]);
-  const { out, worker, signal } = options;
-  const prepared = prepareSweep(options);
+  const { worker, signal, onNotice, onFetched, storeCacheBytes: maxBytes } = options;
+  const out = outputAddress(options.out);
+  const kept = { maxBytes, onNotice, signal, onProgress: onFetched };
+  await using local = await localTokenStore(options.store, kept);
+  const prepared = prepareSweep(options, local.path);
   const { identity, plan, devices, unmeasured } = prepared;
   const share = worker ? shareOf(prepared.rows, worker) : prepared.rows;
   const member: LedgerMember<string> | undefined = worker && {
@@ -149,7 +163,13 @@ export async function trainProxies(options: TrainProxiesOptions): Promise<SweepS
   try {
     for (const row of share) checkSame(ledger, row, out);
     const pending = share.filter(({ id }) => !ledger.finished.has(id));
-    const sweep = new Sweep(options, ledger, pending, devices, share.length);
+    const sweep = new Sweep(
+      { ...options, store: local.path },
+      ledger,
+      pending,
+      devices,
+      share.length,
+    );
     const started = performance.now();
     await ledger.writeLosses();
     await sweep.run();
@@ -194,20 +214,25 @@ export interface PlannedProxy extends PendingProxy {
 /** What a sweep is about. */
 export type SweepSubject = Pick<
   TrainProxiesOptions,
-  'mixtures' | 'mixturesName' | 'store' | 'settings' | 'device' | 'format'
+  'mixtures' | 'mixturesName' | 'store' | 'settings' | 'device' | 'format' | 'storeCacheBytes'
 >;
 
-/** Looks at store and mixtures. @throws as {@link trainProxies} before its first proxy */
-export function prepareSweep(subject: SweepSubject): PreparedSweep {
+/** Looks at mixtures and a store in a folder. @throws as {@link trainProxies} before its first proxy */
+export function prepareSweep(subject: SweepSubject, folder: string): PreparedSweep {
+  using store = openTokenStore(folder);
+  return planSweep(subject, store);
+}
+
+/** The same with what is known of the store. @throws as {@link prepareSweep} */
+export function planSweep(subject: SweepSubject, store: TokenStore): PreparedSweep {
   const { mixtures, settings, device = 'cpu', format = 'csv' } = subject;
-  using store = openTokenStore(subject.store);
   const devices = parseDevices(device);
   const weights = weightsOf(store, subject);
   const names = store.index.domains.map(({ name }) => name);
   const targets = validatedDomains(store).map((domain) => names[domain]!);
   if (targets.length === 0) {
     const reason = 'no domain holds out two tokens or more for validation';
-    throw new GristmillError('TRAIN_STORE_INVALID', { path: subject.store, reason });
+    throw new GristmillError('TRAIN_STORE_INVALID', { path: shownAddress(subject.store), reason });
   }
   const { ids } = mixtures;
   return {
@@ -336,7 +361,7 @@ function weightsOf(
         throw new GristmillError('MIXTURE_DOMAIN_UNKNOWN', {
           domain: name,
           file: mixturesName,
-          where,
+          where: shownAddress(where),
           known,
         });
       }

@@ -76,6 +76,7 @@ export function memoryOutput(shared: SharedOutput, process: Process): OutputStor
     },
     replace: async (name, content) => void objects.set(name, content),
     remove: async (name) => void objects.delete(name),
+    removeIf: async (name, content) => objects.get(name) === content && objects.delete(name),
     async list(folder) {
       const prefix = folder === '' ? '' : `${folder}/`;
       const names = [...objects.keys(), ...shared.leases.keys()];
