@@ -63,10 +63,21 @@ export async function inferColumns(
     }
   }
   if (first && nObjects <= 1) checkDocument(path, first.bytes, nLines, nObjects);
+  return columnsOfSeen(seen, options.textColumn);
+}
+
+/** Columns of text that is a document a file, which need not be read to tell: see table-lines.ts. */
+export function columnsOfText(textColumn: string): CorpusColumn[] {
+  const seen = new Map<string, JsonValues>();
+  addFields(seen, jsonFields('{"id":"","text":""}'), textColumn);
+  return columnsOfSeen(seen, textColumn);
+}
+
+function columnsOfSeen(seen: ReadonlyMap<string, JsonValues>, textColumn: string): CorpusColumn[] {
   return [...seen].map(([name, values]) => {
     // The text is a string column where one text is a string: other rows are rejected, not the file. A text column
     // that shows nothing but nulls is one too; anything else there is a planning error.
-    const isText = name === options.textColumn && (values.string || values === NO_VALUES);
+    const isText = name === textColumn && (values.string || values === NO_VALUES);
     return isText ? stringColumn(name) : columnOfValues(name, values);
   });
 }

@@ -26,8 +26,10 @@ import {
   ROW_INVALID_UTF8,
   ROW_NULL,
   ROW_OK,
+  type SourceFile,
   type UnitBatch,
 } from './types.ts';
+import { eachFile, filesOfUnit, placesOf, type RowPlace } from './unit-files.ts';
 
 type RowResult = { row: JsonRow; status?: number } | { problem: RowProblem };
 
@@ -38,16 +40,7 @@ export async function* openJsonlUnit(
   pool: SlabPool,
   options: BatchOptions,
 ): AsyncGenerator<UnitBatch> {
-  const file = plan.files[unit.fileIndex]!;
-  const source: LineSource = {
-    path: file.path,
-    format: file.format,
-    byteStart: unit.byteStart,
-    byteEnd: unit.byteEnd,
-    maxLineBytes: plan.maxLineBytes,
-    zstdWindowLog: plan.zstdWindowLog,
-    signal: options.signal,
-  };
+  const placeOf = placesOf(plan, unit);
   const columns = plan.columns.filter((column) => column.name !== plan.textColumn);
   const byName = new Map(columns.map((column) => [column.name, column]));
   const { textColumn, idColumn, siteColumn = null } = plan;
@@ -58,8 +51,6 @@ export async function* openJsonlUnit(
     columns: isTyped ? byName : null,
   };
   const names: KeyNames = new Map();
-  const before = await countsBefore(source, file.fingerprint);
-  const counts = { lines: 0, rows: 0 };
   let pending = new PendingBatch();
   let firstRow = 0;
   const flush = async (): Promise<UnitBatch> => {
@@ -74,18 +65,21 @@ export async function* openJsonlUnit(
     };
     const batch = await buildBatch(pool, values, 'input', options.signal);
     const rowNumbers = BigInt64Array.from(rows, BigInt);
-    const carry = new JsonCarry(file.path, columns, fields, rows, plan.isPart ?? false);
+    const carry = new JsonCarry(placeOf, columns, fields, rows, plan.isPart ?? false);
     const rowStatus = Uint8Array.from(status);
     return { batch, firstRow: start, rowStatus, rowNumbers, rejected, carry };
   };
-  for await (const group of readLines(source, counts)) {
-    for (const line of group) {
-      const place = { line: before.lines + line.line, row: before.rows + line.row };
-      const result: RowResult = tooLong(line, source) ?? rowOf(line.bytes, shape, names);
+  for await (const { lines, lineBase, rowBase } of linesOf(plan, unit, options)) {
+    for (const line of lines) {
+      const place = { line: lineBase + line.line, row: rowBase + line.row };
+      const result: RowResult = tooLong(line, plan) ?? rowOf(line.bytes, shape, names);
       const taken: RowResult =
         'problem' in result ? withoutRejects(result.problem, line, shape, options) : result;
       if ('problem' in taken) {
-        if (!options.reject) throw problemError(file.path, place, taken.problem);
+        if (!options.reject) {
+          const { file, row } = placeOf(BigInt(place.row));
+          throw problemError(file, { line: place.line, row: Number(row) }, taken.problem);
+        }
         pending.reject(place, taken.problem, line.bytes);
       } else {
         const size = taken.row.text?.byteLength ?? 0;
@@ -97,8 +91,42 @@ export async function* openJsonlUnit(
       if (pending.isFull(options)) yield await flush();
     }
   }
-  rememberCounts(source, file.fingerprint, before, counts);
   if (pending.texts.length > 0 || pending.rejected.length > 0) yield await flush();
+}
+
+/** Lines, what is added to their numbers, and to their rows' for the numbers in the unit. */
+interface PlacedLines {
+  readonly lines: readonly ByteLine[];
+  readonly lineBase: number;
+  readonly rowBase: number;
+}
+
+async function* linesOf(
+  plan: CorpusPlan,
+  unit: CorpusUnit,
+  { signal }: BatchOptions,
+): AsyncGenerator<PlacedLines> {
+  const { maxLineBytes, zstdWindowLog } = plan;
+  const sourceOf = ({ path, format }: SourceFile): LineSource => {
+    const { byteStart, byteEnd } = unit;
+    return { path, format, byteStart, byteEnd, maxLineBytes, zstdWindowLog, signal };
+  };
+  if (unit.nFiles !== undefined) {
+    let rowBase = 0;
+    for await (const lines of eachFile(filesOfUnit(plan, unit), sourceOf)) {
+      yield { lines, lineBase: 0, rowBase };
+      rowBase++;
+    }
+    return;
+  }
+  const file = plan.files[unit.fileIndex]!;
+  const source = sourceOf(file);
+  const before = await countsBefore(source, file.fingerprint);
+  const counts = { lines: 0, rows: 0 };
+  for await (const lines of readLines(source, counts)) {
+    yield { lines, lineBase: before.lines, rowBase: before.rows };
+  }
+  rememberCounts(source, file.fingerprint, before, counts);
 }
 
 /** Rows and rejected rows of the batch that is being put together. */
@@ -146,7 +174,7 @@ function statusOf({ text }: JsonRow): number {
 
 function tooLong(
   { bytes, byteLength, byteOffset }: ByteLine,
-  { maxLineBytes }: LineSource,
+  { maxLineBytes }: Pick<CorpusPlan, 'maxLineBytes'>,
 ): { problem: RowProblem } | null {
   if (byteLength <= bytes.length) return null;
   const detail = `${byteLength} bytes from byte ${byteOffset}, the bound is ${maxLineBytes} (maxLineBytes, --max-line-bytes)`;
@@ -173,22 +201,22 @@ function withoutRejects(
 export class JsonCarry implements CarriedColumns {
   readonly columns: readonly CorpusColumn[];
   readonly nRows: number;
-  readonly #file: string;
+  readonly #placeOf: (row: bigint) => RowPlace;
   readonly #fields: readonly JsonFields[];
-  /** Numbers of the rows in their file. */
+  /** Numbers of the rows as the batch has them. */
   readonly #rows: readonly number[];
   readonly #isPart: boolean;
 
   /** @param isPart whether the columns are chosen ones, and other fields not missed */
   constructor(
-    file: string,
+    placeOf: (row: bigint) => RowPlace,
     columns: readonly CorpusColumn[],
     fields: readonly JsonFields[],
     rows: readonly number[],
     isPart: boolean,
   ) {
     this.#isPart = isPart;
-    this.#file = file;
+    this.#placeOf = placeOf;
     this.columns = columns;
     this.#fields = fields;
     this.#rows = rows;
@@ -246,7 +274,8 @@ export class JsonCarry implements CarriedColumns {
   }
 
   #invalid(column: string, row: number, expected: string, received: string): GristmillError {
-    const details = { file: this.#file, row: this.#rows[row], column, expected, received };
+    const { file, row: number } = this.#placeOf(BigInt(this.#rows[row]!));
+    const details = { file, row: Number(number), column, expected, received };
     return new GristmillError('CORPUS_VALUE_INVALID', details);
   }
 }

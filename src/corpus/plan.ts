@@ -4,8 +4,8 @@
  *
  * Invariants
  *  1. The plan is a function of the files and the options: same inputs, same units, on every machine.
- *  2. A unit is whole row groups of one Parquet file, whole lines of one plain JSONL file, or a whole file. Every file has
- *     one, rows or not.
+ *  2. A unit is whole row groups of one Parquet file, whole lines of one plain JSONL file, a whole file, or many whole files
+ *     that are a document each (unit-files.ts). Every file has one, rows or not.
  *  3. A file that cannot be read or does not fit is a failure of its own, with a code; the others are planned.
  */
 import { constants } from 'node:buffer';
@@ -25,6 +25,7 @@ import type {
   LeftOut,
   SourceFile,
 } from './types.ts';
+import { isRowFile, joinsUnit, type UnitFile } from './unit-files.ts';
 
 /** Options of {@link planCorpus}. */
 export interface PlanOptions {
@@ -131,6 +132,7 @@ async function makePlan(options: PlanOptions): Promise<CorpusPlan> {
   const units: { -readonly [Key in keyof CorpusUnit]: CorpusUnit[Key] }[] = [];
   const book = new SchemaBook(settings.textColumn);
   let idColumn: string | null = settings.idColumn ?? null;
+  let previous: UnitFile | undefined;
   for await (const { path, scanned, error } of scanAll(found.paths, settings)) {
     throwIfAborted(settings.signal, 'planning');
     try {
@@ -139,9 +141,14 @@ async function makePlan(options: PlanOptions): Promise<CorpusPlan> {
       await checkColumns(scanned, settings.textColumn, id);
       const schema = book.add(scanned);
       if (settings.idColumn === undefined) idColumn ??= id;
-      for (const unit of unitsOf(scanned, taken.length, settings)) {
-        units.push({ id: '', index: units.length, ...unit });
+      const folders = isRowFile(scanned.file) ? JSON.stringify([...partitionOf(path)]) : '';
+      const added = { ...scanned.file, schema, folders };
+      if (!joinsUnit(units.at(-1), added, previous, settings)) {
+        for (const unit of unitsOf(scanned, taken.length, settings)) {
+          units.push({ id: '', index: units.length, ...unit });
+        }
       }
+      previous = added;
       taken.push({ file: scanned.file, schema });
     } catch (cause) {
       if (isGristmillError(cause, 'ABORTED')) throw cause;
@@ -298,7 +305,7 @@ function* unitsOf(
     return;
   }
   if (file.format !== 'jsonl') {
-    yield { ...none, nRows: null, bytes: file.bytes };
+    yield { ...none, nRows: isRowFile(file) ? 1 : null, bytes: file.bytes };
     return;
   }
   const nUnits = Math.max(1, Math.ceil(file.bytes / settings.unitBytes));

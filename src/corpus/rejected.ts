@@ -5,6 +5,7 @@
 import { GristmillError } from '../errors.ts';
 import type { RowProblem } from './reject-reasons.ts';
 import type { ExtraColumn, ExtraValues, RejectedRow } from './types.ts';
+import type { RowPlace } from './unit-files.ts';
 
 /** A problem in words, behind the number of its line. */
 export function problemText(problem: RowProblem, line: number): string {
@@ -42,12 +43,13 @@ export const REJECTED_COLUMNS: readonly ExtraColumn[] = Object.freeze([
 
 /** Values of {@link REJECTED_COLUMNS}. */
 export function rejectedValues(
-  file: string,
+  placeOf: (row: bigint) => RowPlace,
   rows: readonly RejectedRow[],
 ): Record<string, ExtraValues> {
+  const places = rows.map(({ row }) => placeOf(row));
   return {
-    file: rows.map(() => file),
-    row: rows.map(({ row }) => row),
+    file: places.map(({ file }) => file),
+    row: places.map(({ row }) => row),
     reason: rows.map(({ reason }) => reason),
     detail: rows.map(({ detail }) => detail),
     raw: rows.map(({ raw }) => raw),

@@ -8,7 +8,7 @@ import { readLines } from './byte-lines.ts';
 import { familyOf, namedFormatOf, STDIN } from './formats.ts';
 import { fingerprintOf } from './inputs.ts';
 import { jsonFields } from './json-line.ts';
-import { inferColumns } from './jsonl-infer.ts';
+import { columnsOfText, inferColumns } from './jsonl-infer.ts';
 import { openLeaf, readFooter } from './parquet-file.ts';
 import { columnsOf, isPrimitiveColumn, isTextColumn, leavesOf } from './schema.ts';
 import { nameOf } from './storage/addresses.ts';
@@ -71,7 +71,11 @@ export async function scanFile(path: string, settings: ScanSettings): Promise<Sc
   }
   const file = { path, format, bytes, rows: null, fingerprint };
   if (format === 'arrow') return { file, columns: await arrowColumns(path), rowGroups: [] };
-  const columns = await inferColumns(path, format, settings);
+  // Packed ones are read, so that damage is found before anything is refined.
+  const columns =
+    format === 'txt'
+      ? columnsOfText(settings.textColumn)
+      : await inferColumns(path, format, settings);
   return { file, columns, rowGroups: [] };
 }
 

@@ -33,12 +33,14 @@ export interface SourceFile {
   readonly partition: readonly (string | null)[];
 }
 
-/** What is read, refined, written, committed and retried as one: a stretch of one file. */
+/** What is read, refined, written, committed and retried as one: a stretch of one file, or many small texts. */
 export interface CorpusUnit {
   /** Stable name: the position among all units, zero-padded, so that names sort like units. */
   readonly id: string;
   readonly index: number;
   readonly fileIndex: number;
+  /** Text that is a document a file: how many files from `fileIndex` on, where there are several. See unit-files.ts. */
+  readonly nFiles?: number;
   /** Parquet: row groups `[rowGroupStart, rowGroupEnd)`. */
   readonly rowGroupStart: number | null;
   readonly rowGroupEnd: number | null;
@@ -46,7 +48,7 @@ export interface CorpusUnit {
   readonly byteStart: number | null;
   readonly byteEnd: number | null;
   readonly nRows: number | null;
-  /** Bytes of the unit in its file. */
+  /** Bytes of the unit in its files. */
   readonly bytes: number;
 }
 
@@ -150,7 +152,10 @@ export interface UnitBatch {
   readonly firstRow: number;
   /** `Uint8Array[nDocs]`: {@link ROW_OK}, {@link ROW_NULL} or {@link ROW_INVALID_UTF8}. */
   readonly rowStatus: Uint8Array;
-  /** `BigInt64Array[nDocs]`, ascending: the rows' indices in their file, from 0; of JSON its lines that are not blank. */
+  /**
+   * `BigInt64Array[nDocs]`, ascending: the rows' indices in their file, from 0; of JSON its lines that are not blank. Of a unit of
+   * many files, each a row, the index of the file in the unit (`placesOf` tells where a row lies).
+   */
   readonly rowNumbers: BigInt64Array;
   /** Rows between these that cannot be rows, ascending; a batch may hold nothing else. */
   readonly rejected: readonly RejectedRow[];
@@ -165,7 +170,7 @@ export type RejectMode = 'lines' | 'values';
 
 /** A row that cannot be one: it counts as a row and is kept as it came. */
 export interface RejectedRow {
-  /** Its index in its file, from 0, like those of {@link UnitBatch.rowNumbers}. */
+  /** Its index, from 0, like those of {@link UnitBatch.rowNumbers}. */
   readonly row: bigint;
   /** A code of ALL_REASONS. */
   readonly reason: string;

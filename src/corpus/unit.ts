@@ -64,7 +64,9 @@ export function openUnit(
   const open = { parquet: openParquetUnit, arrow: openArrowUnit, jsonl: openJsonlUnit };
   const { family } = plan.schemas[file.schema]!;
   const batches = open[family](own, unit, pool, batch);
-  const whole = guarded(file, framed(plan, own, file, batches, options.aligned ?? false));
+  const rows = framed(plan, own, file, batches, options.aligned ?? false);
+  // Of many files each is looked at when it is read.
+  const whole = unit.nFiles === undefined ? guarded(file, rows) : rows;
   return options.signal ? untilStopped(whole, options.signal) : whole;
 }
 

@@ -165,8 +165,8 @@ export class InspectorApi {
     );
     const document = await this.#loaded(unit!, position!);
     const { run } = this.#reader;
-    const scores = await lineScores(run, unit!, document.row.row).catch(() => null);
-    const shown = shownDocument(run, document, from!, scores);
+    const scores = await lineScores(run, document.row).catch(() => null);
+    const shown = shownDocument(document, from!, scores);
     return json({ ...shown, judgement: this.#judgements.of(unit!, position!) });
   }
 
@@ -255,8 +255,7 @@ export class InspectorApi {
         kind: 'document',
         ...this.#own(unit, position),
         id: row.id ?? `${unit}:${position}`,
-        file: this.#reader.run.unit(unit).input,
-        ...{ row: row.row, status: row.status },
+        ...{ file: row.file, row: row.row, status: row.status },
         ...(domain !== null && { domain }),
         ...(language !== null && { language }),
         // What is no Unicode is no text that anything may learn.

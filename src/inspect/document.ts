@@ -113,7 +113,6 @@ function executionOf({ identity }: FinishedRun): ExecuteOptions {
 
 /** A part of a document as the page shows it. */
 export function shownDocument(
-  run: FinishedRun,
   { row, missing, lines }: LoadedDocument,
   from: number,
   scores: ((line: number) => number | null) | null,
@@ -133,7 +132,7 @@ export function shownDocument(
       counts,
       missing,
     },
-    file: shown(run.unit(unit).input, MAX_VALUE_CHARS),
+    file: shown(row.file, MAX_VALUE_CHARS),
     id: row.id === null ? null : shown(row.id, MAX_VALUE_CHARS),
     reason: shown(reason, MAX_VALUE_CHARS),
     reasonText: Object.hasOwn(ALL_REASONS, reason) ? ALL_REASONS[reason]! : '',

@@ -1,5 +1,5 @@
 /** Kept scores of a run (src/scores/) by unit: whole for the grid, of one document for the page. */
-import type { FinishedRun } from '../refine/finished-run.ts';
+import type { FinishedRow, FinishedRun } from '../refine/finished-run.ts';
 import { scoreOfCode } from '../scores/edges.ts';
 import type { ScoreLayout } from '../scores/layout.ts';
 import { layoutSchema } from '../scores/layout-schema.ts';
@@ -26,12 +26,13 @@ export async function* scoreBlocks(run: FinishedRun, unit: number): AsyncGenerat
 /** Scores of "keep" of a document's lines; null where there are none. */
 export async function lineScores(
   run: FinishedRun,
-  unit: number,
-  row: number | null,
+  { unit, position }: FinishedRow,
 ): Promise<((line: number) => number | null) | null> {
   const edges = scoresOf(run)?.lines?.edges;
   const record = run.unit(unit).scores;
-  if (!edges || !record || row === null) return null;
+  const { firstRow: first } = await run.layout(unit);
+  if (!edges || !record || first === null) return null;
+  const row = first + position;
   const file = await openScoreFile(run.pathOf(record));
   try {
     const place = file.blocks.find(({ firstRow, lastRow }) => row >= firstRow && row <= lastRow);

@@ -7,7 +7,7 @@
  */
 import { GristmillError } from '../errors.ts';
 import { counting, type OnProgress } from '../progress.ts';
-import { type FinishedRow, FinishedRun, inputRange, type RowStatus } from './finished-run.ts';
+import { type FinishedRow, FinishedRun, type RowStatus } from './finished-run.ts';
 import { compareIdentity } from './run-identity.ts';
 
 /** Options of {@link compareRuns}. */
@@ -216,16 +216,15 @@ async function* placedRows(
   columns: readonly string[],
   signal: AbortSignal | undefined,
 ): AsyncGenerator<PlacedRow[]> {
-  for (const { unit, input } of run.units) {
-    const { path: file } = inputRange(input);
-    const at = order.get(file) ?? -1;
+  for (const { unit } of run.units) {
     for await (const batch of run.rows(unit, { text: true, columns, signal })) {
       yield batch.map((row) => {
+        const { file } = row;
         if (row.row === null) {
           const reason = `rows of unit ${unit} have no numbers, as units of ${file} before it are not committed`;
           throw new GristmillError('RUN_LEDGER_INVALID', { file: run.out, reason });
         }
-        return { file, at, number: row.row, row };
+        return { file, at: order.get(file) ?? -1, number: row.row, row };
       });
     }
   }

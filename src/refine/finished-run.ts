@@ -7,7 +7,7 @@
  *
  *     unit       p    0   1   2   3   4   5   6          rows in = staying + dropped + rejected
  *     staying         ·   ·       ·       ·              in order, without numbers: whatever the others do not name
- *     dropped/                ·           ·   ·          each with the number of its row in the input file
+ *     dropped/                ·           ·   ·          each with its input file and the number of its row there
  *     rejected/                       ·                  the same
  *
  * Invariants
@@ -15,7 +15,8 @@
  *     memory. Parts of JSON lines have no row groups, and are read up to the range.
  *  2. Positions follow from numbers of rows in the file, less that of the unit's first: the rows of the units of the same
  *     file before it. Where one of those is not committed, numbers are unknown: staying rows come first, then the others.
- *  3. Records are checked as a run checks those that it goes on from (unit-record.ts).
+ *  3. In a unit of many files each file is a row, and its position is that of the file among those that the record names.
+ *  4. Records are checked as a run checks those that it goes on from (unit-record.ts).
  */
 import { NarrowColumns } from '../corpus/narrow-columns.ts';
 import { below, remoteScheme } from '../corpus/storage/addresses.ts';
@@ -36,6 +37,8 @@ export interface FinishedRow {
   readonly unit: number;
   /** Position in the unit, from 0. */
   readonly position: number;
+  /** The input file. */
+  readonly file: string;
   /** Index in the input file, from 0; null where it cannot be told. */
   readonly row: number | null;
   readonly id: string | null;
@@ -81,7 +84,7 @@ export interface RunColumns {
 
 /** Where the rows of a unit lie. */
 export interface UnitLayout {
-  /** Index in the input file of the unit's first row; null where it cannot be told. */
+  /** Number of the unit's first row, as its sidecar of scores has it; null where it cannot be told. */
   readonly firstRow: number | null;
   /** Positions of the rows that the staying part does not have, ascending. */
   readonly dropped: Int32Array;
@@ -195,6 +198,7 @@ export class FinishedRun {
     const to = Math.min(rowsIn, wanted.to ?? rowsIn);
     if (from >= to) return;
     const layout = await this.layout(unit);
+    const placeOf = this.#placesOf(unit);
     const taken = [countBelow(layout.dropped, from), countBelow(layout.dropped, to)] as const;
     const rejected = [countBelow(layout.rejected, from), countBelow(layout.rejected, to)] as const;
     const staying = [from - taken[0] - rejected[0], to - taken[1] - rejected[1]] as const;
@@ -225,8 +229,8 @@ export class FinishedRun {
           values = source.next();
         }
         if (!values) throw this.#cut(unit, role);
-        const row = layout.firstRow === null ? null : layout.firstRow + position;
-        batch.push(this.#row(role, values, { unit, position, row }, wanted));
+        const place = { unit, position, ...placeOf(position, layout.firstRow) };
+        batch.push(this.#row(role, values, place, wanted));
       }
       if (batch.length > 0) yield batch;
     } finally {
@@ -281,7 +285,7 @@ export class FinishedRun {
   #row(
     role: PartRole,
     values: PartValues,
-    place: Pick<FinishedRow, 'unit' | 'position' | 'row'>,
+    place: Pick<FinishedRow, 'unit' | 'position' | 'file' | 'row'>,
     { text: wantsText = false, columns = [] }: RowsWanted,
   ): FinishedRow {
     const own = this.columns;
@@ -342,7 +346,7 @@ export class FinishedRun {
         const positions = new Int32Array(file?.rows ?? 0);
         if (!file || file.rows === 0 || firstRow === null) return positions;
         let at = 0;
-        for (const row of await this.#rowNumbers(file, role)) {
+        for (const row of await this.#rowNumbers(unit, file, role)) {
           const position = row - firstRow;
           if (!(position >= 0 && position < counts.rowsIn)) throw this.#cut(unit, role);
           positions[at++] = position;
@@ -360,10 +364,27 @@ export class FinishedRun {
     };
   }
 
-  /** Numbers of the rows of the input that a part has. */
-  async #rowNumbers(file: UnitFile, role: 'dropped' | 'rejected'): Promise<Iterable<number>> {
-    const name = role === 'dropped' ? this.#droppedName('row') : 'row';
+  /** Numbers of the rows of a part: in the input, or of the unit's files. */
+  async #rowNumbers(
+    unit: number,
+    file: UnitFile,
+    role: 'dropped' | 'rejected',
+  ): Promise<Iterable<number>> {
+    const files = this.filesOf(unit);
     const path = this.pathOf(file);
+    if (files) {
+      const numbers = new Map(files.map((each, at) => [each, at]));
+      const named = role === 'dropped' ? this.#droppedName('file') : 'file';
+      const own = { from: 0, to: file.rows, bounding: named, columns: [named] };
+      const found: number[] = [];
+      for await (const { nRows, valueAt } of partRows(path, own)) {
+        for (let row = 0; row < nRows; row++) {
+          found.push(numbers.get(String(valueAt(named, row))) ?? Number.NaN);
+        }
+      }
+      return found;
+    }
+    const name = role === 'dropped' ? this.#droppedName('row') : 'row';
     if (path.endsWith('.parquet')) {
       await using part = await NarrowColumns.open(path, [name], { fingerprint: file.sha256 });
       return (await part.numbers(name)) ?? [];
@@ -377,8 +398,33 @@ export class FinishedRun {
     return found;
   }
 
+  /**
+   * Files of a unit that has many, a row each; null for units of one file.
+   *
+   * @throws RUN_LEDGER_INVALID where run.json does not have them
+   */
+  filesOf(unit: number): readonly string[] | null {
+    const { kind, path, start, end } = inputRange(this.unit(unit).input);
+    if (kind !== 'files') return null;
+    const files = this.identity.inputs.slice(start, end).map((input) => input.path);
+    if (files.length === end - start && files[0] === path) return files;
+    const reason = `it does not have the inputs ${start}..${end - 1} of unit ${unit}`;
+    const file = below(this.out, '_gristmill/run.json');
+    throw new GristmillError('RUN_LEDGER_INVALID', { file, reason });
+  }
+
+  #placesOf(
+    unit: number,
+  ): (position: number, firstRow: number | null) => Pick<FinishedRow, 'file' | 'row'> {
+    const files = this.filesOf(unit);
+    if (files) return (position) => ({ file: files[position]!, row: 0 });
+    const file = inputRange(this.unit(unit).input).path;
+    return (position, firstRow) => ({ file, row: firstRow === null ? null : firstRow + position });
+  }
+
   #firstRow(unit: number): number | null {
-    const path = inputRange(this.unit(unit).input).path;
+    const { path, kind } = inputRange(this.unit(unit).input);
+    if (kind === 'files') return 0;
     let rows = 0;
     for (let before = unit - 1; before >= 0; before--) {
       const record = this.#byIndex.get(before);
@@ -394,18 +440,18 @@ function isRecord(name: string): boolean {
   return /^\d+\.json$/.test(name);
 }
 
-/** Which stretch of which file a unit is, from the name that its record has. */
+/** Which stretch of which file a unit is, from the name that its record has; of many files which of the run's inputs. */
 export function inputRange(input: string): {
   readonly path: string;
-  readonly kind: 'row groups' | 'bytes' | 'whole';
+  readonly kind: 'row groups' | 'bytes' | 'files' | 'whole';
   readonly start: number;
   /** Behind the last. */
   readonly end: number;
 } {
-  const found = /^(.*)\[(row groups|bytes) (\d+)\.\.(-?\d+)\]$/s.exec(input);
+  const found = /^(.*)\[(row groups|bytes|files) (\d+)\.\.(-?\d+)\]$/s.exec(input);
   if (!found) return { path: input, kind: 'whole', start: 0, end: Number.POSITIVE_INFINITY };
-  const kind = found[2] as 'row groups' | 'bytes';
-  const end = Number(found[4]) + (kind === 'row groups' ? 1 : 0);
+  const kind = found[2] as 'row groups' | 'bytes' | 'files';
+  const end = Number(found[4]) + (kind === 'bytes' ? 0 : 1);
   return { path: found[1]!, kind, start: Number(found[3]), end };
 }
 

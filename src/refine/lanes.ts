@@ -13,6 +13,7 @@ import type { SlabPool } from '../batch/slab-pool.ts';
 import type { CorpusPlan, CorpusUnit, UnitBatch } from '../corpus/types.ts';
 import { checkUnchanged } from '../corpus/unchanged.ts';
 import { openUnit, prepareUnit } from '../corpus/unit.ts';
+import { inputName, placesOf } from '../corpus/unit-files.ts';
 import {
   anyOf,
   type ErrorCode,
@@ -357,7 +358,7 @@ export class Run {
         });
         const upcoming = queue.upcoming();
         if (upcoming) await prepareUnit(this.#plan, upcoming, this.#stopping.giveUp);
-        const pulled = pulledFrom(inputPath(this.#plan, unit), unitBatches, this.#place);
+        const pulled = pulledFrom(this.#plan.files[unit.fileIndex]!.path, unitBatches, this.#place);
         for await (const input of this.#activity.reading(firstRows(pulled, rowsLeft))) {
           throwIfAborted(this.#drop, 'the run');
           this.#stopping.moved();
@@ -433,7 +434,7 @@ export class Run {
               const written = await this.#activity.timed('write', () =>
                 writer.write(item.input, item.value),
               );
-              this.#tellDocuments(item.input, written);
+              this.#tellDocuments(unit, item.input, written);
               await this.#place.flushed();
               const rejected = rejectedCounts(item.input.rejected);
               open.counts = addCounts(addCounts(open.counts, written.counts), rejected);
@@ -469,8 +470,8 @@ export class Run {
   }) {
     const { unit, counts } = open;
     const { files, scores } = await open.writer.close();
-    // Carried columns are read while they are written, behind the reader's own last look.
-    await checkUnchanged(this.#plan.files[unit.fileIndex]!);
+    // Carried columns are read while they are written, behind the reader's own last look; those of many files are in memory.
+    if (unit.nFiles === undefined) await checkUnchanged(this.#plan.files[unit.fileIndex]!);
     const seconds = (performance.now() - open.since) / 1000;
     const record: UnitRecord = {
       unit: unit.index,
@@ -515,10 +516,11 @@ export class Run {
     return this.#options.signal?.aborted === true && isGristmillError(error, 'ABORTED');
   }
 
-  #tellDocuments({ batch, rowNumbers }: UnitBatch, rows: ColumnRows): void {
+  #tellDocuments(unit: CorpusUnit, { batch, rowNumbers }: UnitBatch, rows: ColumnRows): void {
     const { onDocument, documentLimit = Number.POSITIVE_INFINITY } = this.#options;
     if (!onDocument) return;
     const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
+    const placeOf = placesOf(this.#plan, unit);
     const { id, text } = batch;
     for (const [row, status] of rows.status.entries()) {
       const nTold = this.#nTold.get(status) ?? 0;
@@ -526,7 +528,7 @@ export class Run {
       this.#nTold.set(status, nTold + 1);
       onDocument({
         id: id && !isNullAt(id, row) ? decoder.decode(bytesAt(id, row)) : null,
-        row: Number(rowNumbers[row]),
+        row: Number(placeOf(rowNumbers[row]!).row),
         status,
         reason: rows.reason[row]!,
         before: () => decoder.decode(bytesAt(text, row)),
@@ -564,19 +566,6 @@ export class Run {
       done,
     });
   }
-}
-
-/** What a unit is called: its file, and what it is of it. */
-export function inputName(plan: CorpusPlan, unit: CorpusUnit): string {
-  const path = inputPath(plan, unit);
-  if (unit.rowGroupStart !== null)
-    return `${path}[row groups ${unit.rowGroupStart}..${unit.rowGroupEnd! - 1}]`;
-  if (unit.byteStart !== null) return `${path}[bytes ${unit.byteStart}..${unit.byteEnd}]`;
-  return path;
-}
-
-function inputPath({ files }: CorpusPlan, unit: CorpusUnit): string {
-  return files[unit.fileIndex]?.path ?? '?';
 }
 
 /** Runs a step on the batches of a lane; a step's failure becomes the unit's. */

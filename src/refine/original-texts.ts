@@ -102,8 +102,19 @@ export class OriginalTexts {
   }
 
   async #read(rows: readonly FinishedRow[], into: Map<FinishedRow, InputRow>): Promise<void> {
+    const range = inputRange(this.#run.unit(rows[0]!.unit).input);
+    if (range.kind !== 'files') return this.#readFile(range, rows, into);
+    for (const row of rows) {
+      await this.#readFile({ ...range, kind: 'whole', path: row.file }, [row], into);
+    }
+  }
+
+  async #readFile(
+    { path, kind, start, end }: ReturnType<typeof inputRange>,
+    rows: readonly FinishedRow[],
+    into: Map<FinishedRow, InputRow>,
+  ): Promise<void> {
     const { unit } = rows[0]!;
-    const { path, kind, start, end } = inputRange(this.#run.unit(unit).input);
     const gone = (reason: string, cause?: unknown): GristmillError =>
       new GristmillError('RUN_ORIGINAL_GONE', { unit, file: path, reason }, { cause });
     if (rows.some(({ row }) => row === null)) {

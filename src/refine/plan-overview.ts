@@ -44,7 +44,11 @@ export function describePlan(plan: CorpusPlan): string[] {
 /** A plan as data. */
 export function planOverview(plan: CorpusPlan): PlanOverview {
   const unitsOf = new Map<number, number>();
-  for (const { fileIndex } of plan.units) unitsOf.set(fileIndex, (unitsOf.get(fileIndex) ?? 0) + 1);
+  for (const { fileIndex, nFiles = 1 } of plan.units) {
+    for (let at = fileIndex; at < fileIndex + nFiles; at++) {
+      unitsOf.set(at, (unitsOf.get(at) ?? 0) + 1);
+    }
+  }
   const named = (columns: CorpusPlan['columns']) =>
     columns.map(({ name, type }) => ({ name, type }));
   return {

@@ -4,13 +4,14 @@ import { formatOf } from '../corpus/formats.ts';
 import { REJECTED_COLUMNS } from '../corpus/rejected.ts';
 import { openSink } from '../corpus/sink.ts';
 import type { RejectedRow, SinkFormat } from '../corpus/types.ts';
+import type { RowPlace } from '../corpus/unit-files.ts';
 import { GristmillError } from '../errors.ts';
 import { rejectedRows } from './unit-writer.ts';
 
 /** An open place for rejected rows. */
 export interface RejectedOutput {
   /** @throws RUN_ROW_REJECTED without a file for them */
-  write(file: string, rows: readonly RejectedRow[]): Promise<void>;
+  write(placeOf: (row: bigint) => RowPlace, rows: readonly RejectedRow[]): Promise<void>;
   /** The file has its name when this resolves. */
   close(): Promise<void>;
   abort(): Promise<void>;
@@ -24,7 +25,11 @@ export interface RejectedOutput {
 export async function openRejected(path: string | undefined): Promise<RejectedOutput> {
   if (path === undefined) {
     const nothing = async (): Promise<void> => undefined;
-    return { write: async (file, rows) => refuse(file, rows[0]), close: nothing, abort: nothing };
+    return {
+      write: async (placeOf, rows) => refuse(placeOf, rows[0]),
+      close: nothing,
+      abort: nothing,
+    };
   }
   const pending = `${path}.tmp`;
   const sink = await openSink({
@@ -35,8 +40,8 @@ export async function openRejected(path: string | undefined): Promise<RejectedOu
     extra: REJECTED_COLUMNS,
   });
   return {
-    write: async (file, rows) => {
-      if (rows.length > 0) await sink.write(rejectedRows(file, rows));
+    write: async (placeOf, rows) => {
+      if (rows.length > 0) await sink.write(rejectedRows(placeOf, rows));
     },
     close: async () => {
       await sink.close();
@@ -46,9 +51,10 @@ export async function openRejected(path: string | undefined): Promise<RejectedOu
   };
 }
 
-function refuse(file: string, first: RejectedRow | undefined): void {
+function refuse(placeOf: (row: bigint) => RowPlace, first: RejectedRow | undefined): void {
   if (!first) return;
-  const { row, reason, detail } = first;
+  const { reason, detail } = first;
+  const { file, row } = placeOf(first.row);
   throw new GristmillError('RUN_ROW_REJECTED', { file, row: row.toString(), reason, detail });
 }
 

@@ -6,6 +6,7 @@ import { familyOf } from '../corpus/formats.ts';
 import { planCorpus } from '../corpus/plan.ts';
 import { below } from '../corpus/storage/addresses.ts';
 import type { CorpusPlan, CorpusUnit } from '../corpus/types.ts';
+import { inputName } from '../corpus/unit-files.ts';
 import { anyOf, throwIfAborted } from '../errors.ts';
 import { given, refuseOption } from '../options.ts';
 import type { ScoreKeeper } from '../scores/keeper.ts';
@@ -16,7 +17,7 @@ import { shareOf, workerName } from '../work/worker-share.ts';
 import { CommittedTotals } from './committed-totals.ts';
 import { type ResolvedRefiner, resolveRefiner } from './core.ts';
 import { defaultSizes, parseDevices } from './devices.ts';
-import { inputName, Run } from './lanes.ts';
+import { Run } from './lanes.ts';
 import { openLedger } from './ledger.ts';
 import { describePlan, planOverview } from './plan-overview.ts';
 import { checkReserved, statusColumns } from './reserved-columns.ts';
@@ -334,7 +335,16 @@ function identityOf(
     thresholds,
     inputs: plan.files.map(({ path, bytes, fingerprint }) => ({ path, bytes, fingerprint })),
     units: plan.units.length,
+    ...groupsOf(plan),
   };
+}
+
+/** Which units have many files. Runs without such units say nothing of it. */
+function groupsOf({ units }: CorpusPlan): Pick<RunIdentity, 'groups'> {
+  const groups = units.flatMap(({ index, fileIndex, nFiles }) => {
+    return nFiles === undefined ? [] : [[index, fileIndex, fileIndex + nFiles - 1] as const];
+  });
+  return groups.length > 0 ? { groups } : {};
 }
 
 /** Options that a run was not asked for say nothing in its identity, so that runs of earlier versions go on. */

@@ -33,6 +33,8 @@ export interface RunIdentity {
     readonly fingerprint: string;
   }[];
   readonly units: number;
+  /** Units that have many files: `[unit, first of inputs, last of inputs]`, ascending. */
+  readonly groups?: readonly (readonly [unit: number, first: number, last: number])[];
   /** SHA-256 of the run.json of the run whose scores were reused, where they were. */
   readonly reused?: string;
 }

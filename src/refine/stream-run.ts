@@ -17,6 +17,7 @@ import type { ValueProblem } from '../corpus/reject-reasons.ts';
 import { openAnswerSink, openSink } from '../corpus/sink.ts';
 import type { CorpusColumn, CorpusPlan, CorpusUnit, UnitBatch } from '../corpus/types.ts';
 import { openUnit } from '../corpus/unit.ts';
+import { placesOf, type RowPlace } from '../corpus/unit-files.ts';
 import { anyOf, GristmillError, isGristmillError } from '../errors.ts';
 import { refuseOption } from '../options.ts';
 import { ActivityTeller } from './activity.ts';
@@ -50,7 +51,7 @@ const SEQUENCE = 'gristmill.sequence';
 interface Piece {
   readonly unit: CorpusUnit;
   readonly input: UnitBatch;
-  readonly file: string;
+  readonly placeOf: (row: bigint) => RowPlace;
 }
 
 /** Refines `options.inputs` to standard output. */
@@ -115,6 +116,7 @@ export async function streamRun(
         reserved: reservedNames(settings),
         signal: anyOf(drop, stopping.giveUp)!,
       });
+      const placeOf = placesOf(plan, unit);
       const pulled = pulledFrom(file, batches, place);
       let isInside = false;
       for await (const input of activity.reading(firstRows(pulled, rowsLeft))) {
@@ -125,7 +127,7 @@ export async function streamRun(
         }
         isInside = isAnswering && !input.endsRecordBatch;
         rowsLeft -= rowsIn(input);
-        yield { unit, input, file };
+        yield { unit, input, placeOf };
       }
       unitsDone++;
     }
@@ -142,8 +144,8 @@ export async function streamRun(
     };
     const answers = isAnswering ? await openAnswerSink(sinkOptions) : null;
     const sink = answers ?? (await openSink({ ...sinkOptions, format: 'arrow' }));
-    const write = async ({ input, file }: Piece, rows: ColumnRows): Promise<RefineCounts> => {
-      await rejected.write(file, input.rejected);
+    const write = async ({ input, placeOf }: Piece, rows: ColumnRows): Promise<RefineCounts> => {
+      await rejected.write(placeOf, input.rejected);
       const { rows: staying, texts } = writtenTexts(rows, options);
       const extra = extraValues(rows, settings);
       const refused = new Map<number, ValueProblem>();
@@ -157,7 +159,7 @@ export async function streamRun(
         ),
       );
       place.onWritten();
-      await rejected.write(file, await refusedRows(input, plan.textColumn, refused));
+      await rejected.write(placeOf, await refusedRows(input, plan.textColumn, refused));
       const written = withRefused(rows, refused);
       rows.release();
       input.batch.release();

@@ -20,6 +20,7 @@ import type {
   UnitBatch,
 } from '../corpus/types.ts';
 import { partitionsOf } from '../corpus/unit.ts';
+import { placesOf, type RowPlace } from '../corpus/unit-files.ts';
 import { ScoreWriter, STATUS_REFUSED } from '../scores/score-file.ts';
 import { unitName } from '../work/output-folder.ts';
 import type { Ledger } from './ledger.ts';
@@ -116,9 +117,12 @@ export function extraValues(
 }
 
 /** Rejected rows as a sink takes them. */
-export function rejectedRows(file: string, rows: readonly RejectedRow[]): SinkRows {
+export function rejectedRows(
+  placeOf: (row: bigint) => RowPlace,
+  rows: readonly RejectedRow[],
+): SinkRows {
   const text = rows.map(() => null);
-  return { text, rows: null, carry: null, extra: rejectedValues(file, rows) };
+  return { text, rows: null, carry: null, extra: rejectedValues(placeOf, rows) };
 }
 
 function byRow({ row: left }: RejectedRow, { row: right }: RejectedRow): number {
@@ -158,6 +162,15 @@ export async function openUnitWriter(
     rowGroupBytes: settings.rowGroupBytes,
   };
   const file = plan.files[plan.units[unit]!.fileIndex]!;
+  const { nFiles } = plan.units[unit]!;
+  const placeOf = placesOf(plan, plan.units[unit]!);
+  const placesOfRows = (rows: BigInt64Array): Record<'file' | 'row', ExtraValues> => {
+    if (nFiles === undefined) {
+      return { file: codedViews(new Uint8Array(rows.length), [file.path]), row: rows };
+    }
+    const places = Array.from(rows, placeOf);
+    return { file: places.map((place) => place.file), row: places.map((place) => place.row) };
+  };
   const own = plan.schemas[file.schema]!.columns;
   const columns = [...own, ...partitionsOf(plan, file).map(({ column }) => column)];
   const staying = await openSink({
@@ -202,7 +215,7 @@ export async function openUnitWriter(
       textColumn: null,
       extra: REJECTED_COLUMNS,
     });
-    await rejected.write(rejectedRows(file.path, rows));
+    await rejected.write(rejectedRows(placeOf, rows));
   };
   return {
     async write(input, rows) {
@@ -224,8 +237,7 @@ export async function openUnitWriter(
         const { id, text, nDocs } = input.batch;
         const values: Record<string, ExtraValues> = {
           id: id ? viewsOfColumn(id) : nullViews(nDocs, []),
-          file: codedViews(new Uint8Array(nDocs), [file.path]),
-          row: input.rowNumbers,
+          ...placesOfRows(input.rowNumbers),
           reason: reasonViews(columns),
           score: columns.score,
           program: columns.program,

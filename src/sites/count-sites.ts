@@ -17,6 +17,7 @@ import { onlyColumns } from '../corpus/columns.ts';
 import { planCorpus } from '../corpus/plan.ts';
 import { type CorpusPlan, type CorpusUnit, ROW_INVALID_UTF8 } from '../corpus/types.ts';
 import { openUnit } from '../corpus/unit.ts';
+import { inputName } from '../corpus/unit-files.ts';
 import { GristmillError, isGristmillError, throwIfAborted } from '../errors.ts';
 import { localPath } from '../local-path.ts';
 import { native } from '../native/index.ts';
@@ -306,7 +307,7 @@ async function countUnit(counting: Counting, unit: CorpusUnit): Promise<void> {
     throwIfAborted(signal, 'counting');
     await ledger.commitUnit({
       unit: index,
-      input: plan.files[unit.fileIndex]!.path,
+      input: inputName(plan, unit),
       seconds: (performance.now() - started) / 1000,
       pages: counts.pages,
       lines: counts.lines,

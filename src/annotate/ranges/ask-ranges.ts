@@ -6,6 +6,7 @@ import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { remoteScheme, withoutSecrets } from '../../corpus/storage/addresses.ts';
 import type { CorpusPlan, CorpusUnit } from '../../corpus/types.ts';
+import { inputName } from '../../corpus/unit-files.ts';
 import { isGristmillError, throwIfAborted } from '../../errors.ts';
 import { version } from '../../version.ts';
 import type { TakeLeaseOptions } from '../../work/lease.ts';
@@ -151,7 +152,7 @@ export async function askRange(
     const seconds = (performance.now() - started) / 1000;
     const isOurs = await ledger.commitUnit({
       unit: index,
-      input: asker.plan.files[unit.fileIndex]!.path,
+      input: inputName(asker.plan, unit),
       counts,
       file: { path: askedPath(index), bytes: file.bytesWritten },
       seconds,
