@@ -9,8 +9,8 @@ import { type CorpusPlan, ROW_OK } from '../corpus/types.ts';
 import { throwIfAborted } from '../errors.ts';
 import { type SourceDocument, sourceDocument } from './chunks/windows.ts';
 
-/** Options of {@link readDocuments}. */
-export interface ReadDocumentsOptions {
+/** Options of {@link planDocuments}. */
+export interface PlanDocumentsOptions {
   /** Files, folders and globs of a corpus. */
   readonly inputs: readonly string[];
   /** Default `text`. */
@@ -28,16 +28,10 @@ export interface ReadDocumentsOptions {
 export type DocumentRow = SourceDocument | null;
 
 /**
- * Rows of a corpus in the order of its plan. `domain` (or the host of `url`) and `language` are read where the corpus
- * has such columns of strings.
+ * What {@link documentsOf} reads: `domain` (or the host of `url`) and `language` where the corpus has such columns of strings.
  *
  * @throws CORPUS_*, ABORTED
  */
-export async function* readDocuments(options: ReadDocumentsOptions): AsyncGenerator<DocumentRow> {
-  yield* documentsOf(await planDocuments(options), options.signal);
-}
-
-/** What {@link readDocuments} reads. @throws CORPUS_*, ABORTED */
 export async function planDocuments({
   inputs,
   textColumn,
@@ -45,7 +39,7 @@ export async function planDocuments({
   unitRows,
   onNotice,
   signal,
-}: ReadDocumentsOptions): Promise<CorpusPlan> {
+}: PlanDocumentsOptions): Promise<CorpusPlan> {
   const whole = await planCorpus({
     inputs,
     failFast: true,
@@ -59,7 +53,7 @@ export async function planDocuments({
   return onlyColumns(whole, known);
 }
 
-/** Rows of a plan of {@link planDocuments}, or of some of its units. @throws CORPUS_*, ABORTED */
+/** Rows of a plan of {@link planDocuments}, or of some of its units, in its order. @throws CORPUS_*, ABORTED */
 export async function* documentsOf(
   plan: CorpusPlan,
   signal: AbortSignal | undefined,

@@ -62,7 +62,10 @@ export function chunks(inputs: string[], flags: ChunksFlags): Promise<void> {
     using line = progressLine(json);
     const statistics = await annotateChunks({
       ...common,
-      onProgress: (progress) => line.update(progressText(progress)),
+      onProgress: (progress) => {
+        const { nDocuments: done, nAllDocuments: total } = progress;
+        line.update(progressText(progress), total === null ? undefined : { done, total });
+      },
     });
     line.stop();
     printResult(json, statistics, () => summary(statistics));
@@ -90,8 +93,10 @@ export function chunksOptions(inputs: string[], flags: ChunksFlags): AnnotateChu
   };
 }
 
-function progressText({ nDocuments, nWindows, nExamples }: AnnotateChunksProgress): string {
-  return `${count(nDocuments)} documents | ${count(nWindows)} windows | ${count(nExamples)} examples`;
+function progressText(progress: AnnotateChunksProgress): string {
+  const { nDocuments, nAllDocuments, nWindows, nExamples } = progress;
+  const of = nAllDocuments === null ? '' : ` of ${count(nAllDocuments)}`;
+  return `${count(nDocuments)}${of} documents | ${count(nWindows)} windows | ${count(nExamples)} examples`;
 }
 
 function nExamples({ parts }: ChunkStatistics): number {

@@ -59,7 +59,7 @@ async function finishAny(
 ): Promise<Ended> {
   const command = await commandAt(out);
   if (command === 'mix train') {
-    const end = await finishSweep(out, options);
+    const end = await finishSweep(out, { ...options, onProgress });
     const failed = end.failures.map(({ run, code, message }) => [
       'failed',
       `${run}: ${code}: ${message}`,

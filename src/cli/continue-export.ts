@@ -9,8 +9,10 @@ import { TRIED_WITH } from '../interop/releases.ts';
 import { SCHEDULE_TARGETS, type ScheduleTarget } from '../interop/schedules/export.ts';
 import { type ExportedStage, exportStage } from '../interop/stage.ts';
 import { escapeHidden } from '../printable.ts';
+import { counting } from '../progress.ts';
 import { defined } from './flags.ts';
 import { table } from './mix-output.ts';
+import { progressLine, tellOn } from './progress-line.ts';
 import { printResult } from './say.ts';
 
 /** Flags of `continue export`. */
@@ -74,10 +76,12 @@ export async function exportPlan(file: string | undefined, flags: ExportFlags): 
     datasets.map((name) => [name, config.datasets[name]!.path ?? name]),
   );
   const replay = flags.replayPaths;
-  const stages = chosen.map(({ index, name }) => ({
-    name,
-    folder: join(out, name),
-    exported: exportStage(trainer, {
+  using line = progressLine(json);
+  const tell = counting(tellOn(line), {
+    ...{ phase: 'comparing rates', unit: 'stages', total: chosen.length },
+  });
+  const stages = chosen.map(({ index, name }) => {
+    const exported = exportStage(trainer, {
       plan,
       stage: index,
       paths,
@@ -96,8 +100,10 @@ export async function exportPlan(file: string | undefined, flags: ExportFlags): 
         tolerance: flags.tolerance,
         maxTableRows: flags.tableRows,
       }),
-    }),
-  }));
+    });
+    tell();
+    return { name, folder: join(out, name), exported };
+  });
   // All of them first: nothing is written where one would be refused.
   for (const { folder } of stages) checkExportFolder(folder);
   const written: WrittenStage[] = [];
@@ -107,6 +113,7 @@ export async function exportPlan(file: string | undefined, flags: ExportFlags): 
     const names = files.map((each) => each.name);
     written.push({ stage: name, folder, run, schedule, warnings, files: names });
   }
+  line.stop();
   printResult(json, { trainer, stages: written }, () => writtenText(written));
 }
 

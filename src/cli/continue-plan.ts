@@ -10,7 +10,9 @@ import { writeResult } from '../continual/write-result.ts';
 import { GristmillError, printable } from '../errors.ts';
 import { count } from '../figures.ts';
 import { escapeHidden } from '../printable.ts';
+import { counting } from '../progress.ts';
 import { table } from './mix-output.ts';
+import { progressLine, tellOn } from './progress-line.ts';
 import { printResult } from './say.ts';
 
 /** Flags of `continue plan`. */
@@ -34,10 +36,20 @@ export async function plan(file: string | undefined, flags: PlanFlags): Promise<
     throw new GristmillError('OPTION_INVALID', details);
   }
   const resolved = resolvePlan(readPlan(file), { file });
-  const svg = flags.svg || flags.png ? await planTimeline(resolved) : '';
-  if (flags.svg) writeResult(flags.svg, svg);
-  if (flags.png) writeResult(flags.png, await pngOf(svg));
-  if (flags.scheduleCsv) writeResult(flags.scheduleCsv, scheduleCsv(resolved));
+  using line = progressLine(json);
+  const drawn = [flags.svg, flags.png].filter((path) => path !== undefined);
+  if (drawn.length > 0) {
+    const tell = counting(tellOn(line), {
+      ...{ phase: 'drawing', unit: 'pictures', total: drawn.length },
+    });
+    const svg = await planTimeline(resolved);
+    for (const path of drawn) {
+      writeResult(path, path === flags.svg ? svg : await pngOf(svg));
+      tell();
+    }
+  }
+  if (flags.scheduleCsv) writeResult(flags.scheduleCsv, scheduleCsv(resolved, tellOn(line)));
+  line.stop();
   const report = planReport(resolved);
   printResult(json, report, () => planText(report));
 }

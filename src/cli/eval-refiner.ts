@@ -14,6 +14,7 @@ import type {
 import { readWindowExamples } from '../annotate/example-file.ts';
 import type { WindowExample } from '../annotate/types.ts';
 import { GristmillError, printable } from '../errors.ts';
+import { counting, type OnProgress } from '../progress.ts';
 import { untilInterrupted } from './interrupt.ts';
 import { progressLine, tellOn } from './progress-line.ts';
 import { readSystem } from './refine.ts';
@@ -49,18 +50,22 @@ export async function evalRefiner(flags: EvalRefinerFlags): Promise<void> {
     { ending: 'stopping the evaluation', ended: 'nothing was measured' },
     async (signal) => {
       const chosen = { split, signal, ...(limit !== undefined && { limit }) };
+      using line = progressLine(json);
+      const tell = tellOn(line);
       if (against !== undefined) {
+        const count = counting(tell, { phase: 'reading', unit: 'windows', total: 0 });
         const result = await compareAnnotators({
           ...chosen,
-          examples: readAll(data, signal),
-          against: readWindowExamples(against, signal),
+          examples: counted(readAll(data, signal), count),
+          against: counted(readWindowExamples(against, signal), count),
         });
+        line.stop();
         printResult(json, result, () => comparisonText(result));
         return;
       }
       const { profile, system, device, threads, slots, freeDecoding } = flags;
-      using line = progressLine(json);
-      const tell = tellOn(line);
+      const total = await windowsOf(readAll(data, signal), chosen, tell);
+      tell({ phase: 'measuring', unit: 'windows', done: 0, total });
       const result = await evaluateRefiner({
         ...chosen,
         refiner: refiner!,
@@ -71,8 +76,7 @@ export async function evalRefiner(flags: EvalRefinerFlags): Promise<void> {
         ...(threads !== undefined && { threads }),
         ...(slots !== undefined && { slots }),
         ...(freeDecoding && { constrained: false }),
-        // How many windows of the part there are is known when they are read.
-        onProgress: (done) => tell({ phase: 'measuring', unit: 'windows', done, total: 0 }),
+        onProgress: (done) => tell({ phase: 'measuring', unit: 'windows', done, total }),
       });
       line.stop();
       printResult(json, result, () => refinerText(result));
@@ -85,6 +89,28 @@ async function* readAll(
   signal: AbortSignal,
 ): AsyncGenerator<WindowExample> {
   for (const file of files) yield* readWindowExamples(file, signal);
+}
+
+async function* counted<T>(examples: AsyncIterable<T>, count: () => void): AsyncGenerator<T> {
+  for await (const example of examples) {
+    count();
+    yield example;
+  }
+}
+
+/** How many windows are measured: reading them takes little beside asking a model about them. */
+async function windowsOf(
+  examples: AsyncIterable<WindowExample>,
+  { split, limit = Number.POSITIVE_INFINITY }: Pick<EvalRefinerFlags, 'split' | 'limit'>,
+  onProgress: OnProgress,
+): Promise<number> {
+  const count = counting(onProgress, { phase: 'reading', unit: 'windows', total: 0 });
+  let nWindows = 0;
+  for await (const example of counted(examples, count)) {
+    if (split === 'all' || example.split === split) nWindows++;
+    if (nWindows >= limit) break;
+  }
+  return nWindows;
 }
 
 function refinerText(result: RefinerEvaluationResult): string {

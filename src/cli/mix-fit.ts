@@ -22,7 +22,7 @@ import { table } from './eval-refiner.ts';
 import { defined } from './flags.ts';
 import { untilInterrupted } from './interrupt.ts';
 import { note, warn } from './mix-output.ts';
-import { progressLine } from './progress-line.ts';
+import { progressLine, tellOn } from './progress-line.ts';
 import { printResult } from './say.ts';
 
 /** Flags of `mix fit`. */
@@ -232,7 +232,11 @@ export async function predict(file: string, flags: PredictFlags): Promise<void> 
   const mixtures = await readMixtures(flags.mixtures, defined({ indexColumn, ignore, relative }));
   for (const each of mixtures.notes) note(each);
   const fit = flags.at ? fitAt(loaded.fit, flags.at, { beyond: flags.allowBeyond }) : loaded.fit;
-  const predictions = predictMixtures(fit, mixtures, { level: asked, file: flags.mixtures });
+  using line = progressLine(flags.json);
+  const predictions = predictMixtures(fit, mixtures, {
+    ...{ level: asked, file: flags.mixtures, onProgress: tellOn(line) },
+  });
+  line.stop();
   const text = flags.json
     ? jsonLines(mixtures.ids, predictions)
     : csvLines(mixtures.ids, predictions);

@@ -6,7 +6,7 @@ import { inspectModel } from '../model/inspect.ts';
 import { pullModel } from '../model/pull.ts';
 import { RANDOM_MODEL_PRESETS, type RandomModelPreset, writeRandomModel } from '../model/random.ts';
 import { onInterrupt } from './interrupt.ts';
-import { type ProgressLine, progressLine } from './progress-line.ts';
+import { type ProgressLine, progressLine, tellOn } from './progress-line.ts';
 import { say, show } from './say.ts';
 
 /** The action of `models inspect`. */
@@ -83,7 +83,8 @@ export async function pull(name: string, flags: PullFlags): Promise<void> {
 
 /** The action of `models random`. */
 export async function random(path: string, { preset, seed }: RandomFlags): Promise<void> {
-  await writeRandomModel({ ...RANDOM_MODEL_PRESETS[preset], path, seed });
+  using line = progressLine();
+  await writeRandomModel({ ...RANDOM_MODEL_PRESETS[preset], path, seed }, tellOn(line));
 }
 
 /** Flags of `models convert`. */

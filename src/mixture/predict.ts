@@ -6,10 +6,11 @@
  * predicted outside of the losses of the runs has an interval that reaches back to them: nothing was measured beyond.
  */
 import { GristmillError } from '../errors.ts';
+import { counting, type OnProgress } from '../progress.ts';
 import { type FittedMixture, INTERVAL_LEVELS, type TargetCalibration } from './fit-types.ts';
 import { normalHalfWidth } from './statistics.ts';
 import { alignDomains } from './tables.ts';
-import type { MixtureTable, RunTable } from './types.ts';
+import type { MixtureTable, Prediction, RunTable } from './types.ts';
 
 /** Predictions of one target. */
 export interface TargetPrediction {
@@ -30,6 +31,8 @@ export interface PredictOptions {
   readonly level?: number;
   /** Of the mixtures, for messages. */
   readonly file?: string;
+  /** Told how many predictions are made, a mixture and a target each. */
+  readonly onProgress?: OnProgress | undefined;
 }
 
 /**
@@ -40,7 +43,7 @@ export interface PredictOptions {
 export function predictMixtures(
   fit: FittedMixture,
   mixtures: MixtureTable,
-  { level = 0.9, file }: PredictOptions = {},
+  { level = 0.9, file, onProgress }: PredictOptions = {},
 ): TargetPrediction[] {
   if (!(level > 0 && level < 1)) {
     throw new GristmillError('OPTION_INVALID', {
@@ -50,8 +53,10 @@ export function predictMixtures(
     });
   }
   const weights = alignDomains(mixtures, fit.domains, file);
+  const total = mixtures.ids.length * fit.surrogates.length;
+  const tell = counting(onProgress, { phase: 'predicting', unit: 'losses', total });
   return fit.surrogates.map((surrogate, targetIndex) => {
-    const { mean, deviation } = surrogate.predict(weights);
+    const { mean, deviation } = predictInParts(surrogate, weights, fit.domains.length, tell);
     const seen = lossRange(fit.runs, targetIndex);
     const calibration = fit.calibration[targetIndex]!;
     const halfWidth = halfWidthsOf(calibration, { nRows: mean.length, deviation, level });
@@ -67,6 +72,36 @@ export function predictMixtures(
       seen,
     };
   });
+}
+
+/** Rows that are predicted at once. */
+const ROWS_AT_ONCE = 4096;
+
+/** Rows are predicted each by itself: in parts they come out as all at once. */
+function predictInParts(
+  surrogate: FittedMixture['surrogates'][number],
+  weights: Float64Array,
+  nDomains: number,
+  tell: (nRows: number) => void,
+): Prediction {
+  const nRows = weights.length / nDomains;
+  const parts: Prediction[] = [];
+  for (let row = 0; row < nRows || row === 0; row += ROWS_AT_ONCE) {
+    const end = Math.min(nRows, row + ROWS_AT_ONCE);
+    parts.push(surrogate.predict(weights.subarray(row * nDomains, end * nDomains)));
+    tell(end - row);
+  }
+  if (parts.length === 1) return parts[0]!;
+  const joined = (values: readonly Float64Array[]): Float64Array => {
+    const all = new Float64Array(nRows);
+    for (const [at, part] of values.entries()) all.set(part, at * ROWS_AT_ONCE);
+    return all;
+  };
+  const deviations = parts.flatMap(({ deviation }) => deviation ?? []);
+  return {
+    mean: joined(parts.map(({ mean }) => mean)),
+    deviation: deviations.length < parts.length ? null : joined(deviations),
+  };
 }
 
 /** Least and largest loss of a target's runs. */

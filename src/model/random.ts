@@ -3,8 +3,11 @@
  *
  * Tests, benches and dry runs use them where a real refiner would need a download. The same spec gives the same bytes.
  */
+import { readdirSync, statSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import { GristmillError } from '../errors.ts';
 import { callNative, native } from '../native/index.ts';
+import type { OnProgress } from '../progress.ts';
 
 /** Shape of a random model. */
 export interface RandomModelShape {
@@ -111,9 +114,13 @@ export type RandomModelPreset = keyof typeof RANDOM_MODEL_PRESETS;
 /**
  * Writes a random model; the file appears under its name when it is complete.
  *
+ * @param onProgress told a few times a second how many bytes are written
  * @throws OPTION_INVALID for a shape that does not work, MODEL_WRITE_FAILED when the file cannot be written
  */
-export async function writeRandomModel(spec: RandomModelSpec): Promise<void> {
+export async function writeRandomModel(
+  spec: RandomModelSpec,
+  onProgress?: OnProgress,
+): Promise<void> {
   const { seed, path } = spec;
   if (!Number.isSafeInteger(seed) || seed < 0) {
     throw new GristmillError('OPTION_INVALID', {
@@ -129,5 +136,40 @@ export async function writeRandomModel(spec: RandomModelSpec): Promise<void> {
       received: path,
     });
   }
-  await callNative(native().writeRandomModel(spec));
+  const total = bytesOfMatrices(spec);
+  const tell = (done: number): void =>
+    onProgress?.({ phase: 'writing', unit: 'bytes', done: Math.min(done, total), total });
+  tell(0);
+  const looking = onProgress && setInterval(() => tell(pendingBytes(path)), LOOKS_EVERY_MS);
+  try {
+    await callNative(native().writeRandomModel(spec));
+  } finally {
+    clearInterval(looking);
+  }
+}
+
+const LOOKS_EVERY_MS = 250;
+const BYTES_OF = { f32: 4, bf16: 2, q8_0: 34 / 32 } as const satisfies Record<
+  RandomModelShape['type'],
+  number
+>;
+
+/** Nearly all of a file's bytes: its norms and its vocabulary are left out. */
+function bytesOfMatrices(shape: RandomModelShape): number {
+  const { nLayer, nEmbd, nHead, nHeadKv, nFf, vocabSize, type, tiedEmbeddings } = shape;
+  const head = shape.headDim ?? nEmbd / nHead;
+  const ofLayer = 2 * nEmbd * head * (nHead + nHeadKv) + 3 * nEmbd * nFf;
+  const ofWords = (tiedEmbeddings ? 1 : 2) * vocabSize * nEmbd;
+  return Math.round((nLayer * ofLayer + ofWords) * BYTES_OF[type]);
+}
+
+/** Bytes of the file that this process is writing in the place of another (native/output_file.cc); 0 where none is seen. */
+function pendingBytes(path: string): number {
+  try {
+    const start = `.${basename(path)}.${process.pid}.`;
+    const name = readdirSync(dirname(path)).find((each) => each.startsWith(start));
+    return name === undefined ? 0 : statSync(join(dirname(path), name)).size;
+  } catch {
+    return 0;
+  }
 }

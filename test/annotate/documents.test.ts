@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { SourceDocument } from '../../src/annotate/chunks/windows.ts';
-import { readDocuments } from '../../src/annotate/documents.ts';
+import { documentsOf, planDocuments } from '../../src/annotate/documents.ts';
 import { readKeptIds } from '../../src/annotate/kept-ids.ts';
 import { SlabPool } from '../../src/batch/slab-pool.ts';
 import { memoryUnit } from '../../src/corpus/memory.ts';
@@ -42,10 +42,11 @@ async function parquet(name: string, rows: readonly { readonly text: string }[])
 }
 
 async function all(
-  options: Parameters<typeof readDocuments>[0],
+  options: Parameters<typeof planDocuments>[0],
 ): Promise<(SourceDocument | null)[]> {
   const documents: (SourceDocument | null)[] = [];
-  for await (const document of readDocuments(options)) documents.push(document);
+  const plan = await planDocuments(options);
+  for await (const document of documentsOf(plan, options.signal)) documents.push(document);
   return documents;
 }
 
@@ -61,7 +62,7 @@ const ROWS = [
   { id: 'c', text: '', domain: '', language: '', url: 'not a url' },
 ];
 
-describe('readDocuments', () => {
+describe('documentsOf', () => {
   it('reads ids, domains (or hosts) and languages from Parquet and from JSON lines alike', async () => {
     const expected = [
       {

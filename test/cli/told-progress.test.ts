@@ -7,10 +7,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { gristmillProgram } from '../../src/cli/program.ts';
+import { trainProxies } from '../../src/mixture/proxies/sweep.ts';
 import { writeLosses } from '../../src/mixture/tables.ts';
 import { RANDOM_MODEL_PRESETS, writeRandomModel } from '../../src/model/random.ts';
 import { refineCorpus } from '../../src/refine/run.ts';
 import { bowlLaw, runsOf } from '../mixture/laws.ts';
+import { mixtureTable, quick, smallStore } from '../mixture/proxies/support.ts';
 import { goldRows } from '../train/support.ts';
 import { onTerminal } from './support.ts';
 
@@ -43,11 +45,31 @@ beforeAll(async () => {
   const header = 'index,train_d0,train_d1,metric/a_val_loss';
   writeFileSync(at('tracked.csv'), `${[header, ...rows].join('\n')}\n`);
   await writeLosses(at('losses.csv'), runs);
+  writeFileSync(at('plan.yaml'), PLAN);
+  await trainProxies({
+    mixtures: mixtureTable([['one', [0.2, 0.3, 0.5]]]),
+    store: await smallStore(folder),
+    settings: quick(),
+    out: at('sweep'),
+  });
   writeFileSync(
     at('pilots.csv'),
     'replay,old,new\n0,3.56,1.11\n1%,2.83,1.12\n5%,2.57,1.12\n10%,2.46,1.13\n25%,2.33,1.16\n50%,2.24,1.22\n',
   );
 });
+
+const PLAN = `
+name: short
+model: { shape: { nEmbd: 64, nLayer: 2, nHead: 4 } }
+tokenizer: { train: { vocabSize: 1024 } }
+batch: { nSeq: 16, nCtx: 64 }
+datasets: { english: { path: data/english, tokens: 20_000 } }
+stages:
+  - name: english
+    data: english
+    tokens: 10_240
+    schedule: { kind: cosine, peakLr: 6e-3, minLr: 3e-4, warmup: 5 % }
+`;
 
 /** In order: some need what others have written. */
 const CASES: readonly (readonly [command: string, said: RegExp])[] = [
@@ -84,11 +106,28 @@ const CASES: readonly (readonly [command: string, said: RegExp])[] = [
     'mix optimize fit.json --allow-outside --method simulation --draws 5000',
     /drawing 0\.0% \| 0 of 5,000 mixtures/,
   ],
+  [
+    'mix predict fit.json --mixtures collected/mixtures.csv --out predicted.csv',
+    /predicting 0\.0% \| 0 of 40 losses/,
+  ],
+  ['cluster finish sweep', /checking 0\.0% \| 0 of 1 proxies/],
+  ['models random random.gguf --preset tiny', /writing 0\.0% \| 0 of [\d,]+ bytes/],
+  ['continue plan plan.yaml --svg plan.svg', /drawing 0\.0% \| 0 of 1 pictures/],
+  ['continue plan plan.yaml --schedule-csv rates.csv', /writing rates 0\.0% \| 0 of 10 steps/],
+  [
+    'continue export plan.yaml --trainer hf --out exported',
+    /comparing rates 0\.0% \| 0 of 1 stages/,
+  ],
+  ['annotate chunks pages.jsonl --way gold --out made', /\d of 20 documents \| \d+ windows/],
+  [
+    'eval refiner --refiner programs --data made/chunks.parquet --split all',
+    /reading \| 0 windows/,
+  ],
   ['mix report fit.json --out figures', /drawing 0\.0% \| 0 of 10 figures/],
   ['continue fit-replay pilots.csv --old old --new new', /fitting 0\.0% \| 0 of 14 fits/],
 ];
 
-const FOLDERS = new Set(['one', 'other', 'collected', 'figures']);
+const FOLDERS = new Set([...['one', 'other', 'collected', 'figures', 'sweep', 'exported', 'made']]);
 
 /** Runs a command in this process; its files are those of the test. */
 async function gristmill(words: readonly string[]): Promise<void> {

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { readDocuments } from '../../src/annotate/documents.ts';
+import { documentsOf, planDocuments } from '../../src/annotate/documents.ts';
 import { planCorpus } from '../../src/corpus/plan.ts';
 import { planTexts } from '../../src/corpus/texts.ts';
 import { countDomains } from '../../src/mixture/count-domains.ts';
@@ -66,7 +66,8 @@ describe('names of JSON lines', () => {
         () => planTexts({ inputs: [corpus], onNotice }),
         () => planSources([{ name: 'a', inputs: [corpus] }], undefined, onNotice),
         async () => {
-          for await (const document of readDocuments({ inputs: [corpus], onNotice })) {
+          const plan = await planDocuments({ inputs: [corpus], onNotice });
+          for await (const document of documentsOf(plan, undefined)) {
             expect(document?.text).toBe('one');
           }
         },

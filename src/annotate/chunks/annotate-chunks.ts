@@ -455,7 +455,7 @@ class ChunkRun {
     const now = performance.now();
     if (!onProgress || now - this.#lastProgress < PROGRESS_MS) return;
     this.#lastProgress = now;
-    const { nDocuments } = this.#source;
-    onProgress({ nDocuments, nWindows: this.#tally.nWindows, nExamples });
+    const { nDocuments, nAll: nAllDocuments } = this.#source;
+    onProgress({ nDocuments, nAllDocuments, nWindows: this.#tally.nWindows, nExamples });
   }
 }

@@ -71,6 +71,8 @@ export interface AnnotateChunksOptions {
 /** How far a run is. */
 export interface AnnotateChunksProgress {
   readonly nDocuments: number;
+  /** Of all, those beyond a limit left out; null where only reading tells. */
+  readonly nAllDocuments: number | null;
   readonly nWindows: number;
   readonly nExamples: number;
 }

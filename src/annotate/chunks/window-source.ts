@@ -2,11 +2,12 @@
  * The windows of a run, document by document, with what is counted on the way.
  */
 
+import { countJsonLines, countRows } from '../../corpus/count-rows.ts';
 import type { CorpusPlan } from '../../corpus/types.ts';
 import { throwIfAborted } from '../../errors.ts';
 import { readGoldPages } from '../../scorers/gold.ts';
 import { removedLines } from '../../scorers/program-pairs.ts';
-import { documentsOf, readDocuments } from '../documents.ts';
+import { documentsOf, planDocuments } from '../documents.ts';
 import { readKeptIds } from '../kept-ids.ts';
 import type { ChunkSettings } from './chunk-options.ts';
 import {
@@ -31,6 +32,8 @@ export interface SomeDocuments {
 /** Reads documents and cuts them. */
 export class WindowSource {
   nDocuments = 0;
+  /** Of all, where it is known: counted for those who are told how far it is. */
+  nAll: number | null = null;
   /** Rows without a usable text, and documents that `onlyKept` leaves out. */
   nSkipped = 0;
   /** Lines longer than a window: they are in none. */
@@ -68,6 +71,8 @@ export class WindowSource {
   }
 
   async *#pages(): AsyncGenerator<LabelledDocument> {
+    const { inputs, limit, signal, onProgress } = this.#settings;
+    if (onProgress) this.nAll = await countJsonLines(inputs, { limit, signal });
     for (const file of this.#settings.inputs) {
       for await (const page of readGoldPages(file, this.#settings.signal)) {
         const { id, domain, language, source, text, labels } = page;
@@ -80,13 +85,15 @@ export class WindowSource {
   }
 
   async *#rows(): AsyncGenerator<LabelledDocument | null> {
-    const { inputs, textColumn, idColumn, onNotice, signal } = this.#settings;
+    const { inputs, textColumn, idColumn, limit, onNotice, onProgress, signal } = this.#settings;
     const all = {
       ...{ inputs, onNotice, signal },
       ...(textColumn !== undefined && { textColumn }),
       ...(idColumn !== undefined && { idColumn }),
     };
-    const rows = this.#some ? documentsOf(this.#some.plan, signal) : readDocuments(all);
-    for await (const document of rows) yield document === null ? null : { document };
+    const plan = this.#some?.plan ?? (await planDocuments(all));
+    if (onProgress) this.nAll = await countRows(plan, { limit, signal });
+    for await (const document of documentsOf(plan, signal))
+      yield document === null ? null : { document };
   }
 }

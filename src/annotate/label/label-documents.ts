@@ -14,6 +14,7 @@
  */
 import { join } from 'node:path';
 import { SlabPool } from '../../batch/slab-pool.ts';
+import { countRows } from '../../corpus/count-rows.ts';
 import { planCorpus } from '../../corpus/plan.ts';
 import { type CorpusPlan, ROW_NULL, ROW_OK, type UnitBatch } from '../../corpus/types.ts';
 import { openUnit } from '../../corpus/unit.ts';
@@ -253,6 +254,8 @@ interface Item {
 /** Reading, judging and writing of one corpus. */
 class LabelRun {
   readonly #plan: CorpusPlan;
+  /** Rows that will be read, where somebody is told and reading does not tell first. */
+  #nAll: number | null = null;
   readonly #judge: Judge;
   readonly #options: AnnotateDocumentsOptions;
   readonly #counts = {
@@ -319,6 +322,7 @@ class LabelRun {
     const limit = this.#options.limit ?? Number.POSITIVE_INFINITY;
     const slabs = new SlabPool(SLABS);
     let number = 0;
+    if (this.#options.onProgress) this.#nAll = await countRows(this.#plan, { limit, signal });
     for (const unit of this.#plan.units) {
       if (number >= limit) return;
       for await (const input of openUnit(this.#plan, unit, slabs, {
@@ -371,11 +375,9 @@ class LabelRun {
     if (educational && educational.score !== null) counts.eduScores[educational.score]!++;
     if (format && format.score !== null) counts.formatScores[format.score]!++;
     const { rowsIn: rows, labelled, failed } = counts;
-    const known = this.#plan.units.every((unit) => unit.nRows !== null);
-    const total = this.#plan.units.reduce((sum, unit) => sum + (unit.nRows ?? 0), 0);
     this.#options.onProgress?.({
       rows,
-      nRows: known ? Math.min(total, this.#options.limit ?? total) : null,
+      nRows: this.#nAll,
       labelled,
       failed,
       expert: this.#judge.expert.stats(),

@@ -150,7 +150,8 @@ async function makeSet(
   }
   const own = {
     ...{ ...common, expert },
-    onProgress: ({ nDocuments }: AnnotateChunksProgress) => tell(nDocuments, 0),
+    onProgress: ({ nDocuments, nAllDocuments }: AnnotateChunksProgress) =>
+      tell(nDocuments, nAllDocuments ?? 0),
   };
   const prepared = prepareChunks(own as unknown as AnnotateChunksOptions);
   return makeExamples({ ...prepared, lease: held }, open);

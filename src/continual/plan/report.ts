@@ -1,4 +1,5 @@
 /** A plan as plain data and as a table of learning rates, for other programs. */
+import { counting, type OnProgress } from '../../progress.ts';
 import type { Phase } from '../../schedules/curve.ts';
 import { countsUpTo } from './counts.ts';
 import { peakOf } from './segments.ts';
@@ -61,7 +62,12 @@ export function planReport(plan: ContinualPlan): PlanReport {
  * Rates of every step of the stages that are run, as CSV in pieces: `stage,step,tokens,lr`; steps count from 1, tokens
  * are those of the stage, the step included.
  */
-export function* scheduleCsv({ stages, tokensPerStep }: ContinualPlan): Generator<string> {
+export function* scheduleCsv(
+  { stages, tokensPerStep }: ContinualPlan,
+  onProgress?: OnProgress,
+): Generator<string> {
+  const total = stages.reduce((sum, { done, nSteps }) => sum + (done ? 0 : nSteps), 0);
+  const tell = counting(onProgress, { phase: 'writing rates', unit: 'steps', total });
   yield 'stage,step,tokens,lr\n';
   for (const { name, done, nSteps, curve } of stages) {
     for (let first = 1; first <= nSteps && !done; first += ROWS_AT_ONCE) {
@@ -71,6 +77,7 @@ export function* scheduleCsv({ stages, tokensPerStep }: ContinualPlan): Generato
         return `${name},${step},${step * tokensPerStep},${curve.at(step)}\n`;
       });
       yield rows.join('');
+      tell(nRows);
     }
   }
 }

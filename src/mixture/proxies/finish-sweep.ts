@@ -3,6 +3,7 @@
  * workers left is gone, and the table of losses has all of them.
  */
 import { GristmillError } from '../../errors.ts';
+import type { OnProgress } from '../../progress.ts';
 import type { TakeLeaseOptions } from '../../work/lease.ts';
 import { identityIn, WORKERS } from '../../work/ledger-claim.ts';
 import { MAX_MISSING, removeLeftovers, removeOrphans } from '../../work/leftovers.ts';
@@ -15,6 +16,12 @@ import {
   type SweepIdentity,
   SweepLedger,
 } from './sweep-ledger.ts';
+
+/** Options of {@link finishSweep}. */
+export interface FinishSweepOptions extends TakeLeaseOptions {
+  /** Told how many finished proxies are read. */
+  readonly onProgress?: OnProgress | undefined;
+}
 
 /** What {@link finishSweep} found. */
 export interface SweepEnd {
@@ -41,19 +48,20 @@ export interface SweepEnd {
  *
  * @throws RUN_NOT_FOUND, RUN_OUTPUT_IN_USE while a worker lives, RUN_LEDGER_INVALID, MIXTURE_WRITE_FAILED, ABORTED
  */
-export async function finishSweep(out: string, options: TakeLeaseOptions = {}): Promise<SweepEnd> {
+export async function finishSweep(
+  out: string,
+  { onProgress, ...options }: FinishSweepOptions = {},
+): Promise<SweepEnd> {
   const store = await outputStore(out, SWEEP_LAYOUT);
   const { out: shown } = store;
   const [found, plan] = [await store.read(SWEEP_LAYOUT.runFile), await readSweepPlan(store)];
   if (found === null || plan === null) {
     throw new GristmillError('RUN_NOT_FOUND', { path: shown, kinds: 'mix train' });
   }
-  const ledger = await SweepLedger.open(
-    out,
-    identityIn<SweepIdentity>(store, found),
-    plan,
-    options,
-  );
+  const ledger = await SweepLedger.open(out, identityIn<SweepIdentity>(store, found), plan, {
+    ...options,
+    onChecked: onProgress,
+  });
   try {
     const failures = await failuresIn(store);
     await ledger.writeLosses();

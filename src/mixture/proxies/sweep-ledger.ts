@@ -17,6 +17,7 @@
 import { createHash } from 'node:crypto';
 import { below } from '../../corpus/storage/addresses.ts';
 import { GristmillError } from '../../errors.ts';
+import { counting, type OnProgress } from '../../progress.ts';
 import { changedKeys } from '../../same-run.ts';
 import type { TakeLeaseOptions } from '../../work/lease.ts';
 import { type Ledger, openLedger, recordNames } from '../../work/ledger.ts';
@@ -114,6 +115,8 @@ export function sweepKind(
 export interface OpenSweepOptions extends TakeLeaseOptions {
   /** Works beside others; default: alone. */
   readonly member?: LedgerMember<string> | undefined;
+  /** Told how many finished proxies are read. */
+  readonly onChecked?: OnProgress | undefined;
 }
 
 /** An open sweep. */
@@ -164,7 +167,12 @@ export class SweepLedger {
     const { member } = options;
     const kind = sweepKind(plan);
     const finished = new Map<string, ProxyRunRecord>();
-    const onRecord = (record: ProxyRunRecord): void => void finished.set(record.id, record);
+    const total = plan.ids.length;
+    const tell = counting(options.onChecked, { phase: 'checking', unit: 'proxies', total });
+    const onRecord = (record: ProxyRunRecord): void => {
+      finished.set(record.id, record);
+      tell();
+    };
     const ledger = await openLedger(store, kind, identity, { ...options, onRecord });
     try {
       const name = PLAN;
