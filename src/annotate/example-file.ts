@@ -12,6 +12,7 @@ import { type MemoryDocument, memoryUnit } from '../corpus/memory.ts';
 import { readRowBatches, requireColumn } from '../corpus/rows.ts';
 import { flatColumn, stringColumn } from '../corpus/schema.ts';
 import { openSink } from '../corpus/sink.ts';
+import { remoteScheme } from '../corpus/storage/addresses.ts';
 import { planTexts } from '../corpus/texts.ts';
 import { type PlainValue, ROW_OK } from '../corpus/types.ts';
 import { GristmillError, throwIfAborted } from '../errors.ts';
@@ -254,6 +255,8 @@ export async function writeWindowExamples(
 
 /** @throws CORPUS_WRITE_FAILED */
 function checkedTarget(path: string): OutputTarget {
+  // An object is there whole or not at all, under its own name.
+  if (remoteScheme(path) === 's3') return { path, isStream: true };
   try {
     return outputTarget(path);
   } catch (cause) {

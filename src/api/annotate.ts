@@ -84,3 +84,4 @@ export {
 } from '../scorers/gold.ts';
 export type { LineRefiner, LineScorer } from '../scorers/line-scorer.ts';
 export { documentRefiner, lineRefiner } from '../scorers/refiners.ts';
+export type { OnWork, WorkActivity, WorkDone } from '../work/activity.ts';

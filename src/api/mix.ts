@@ -130,3 +130,4 @@ export type {
   SurrogateFamilyName,
 } from '../mixture/types.ts';
 export type { OnProgress, WorkProgress } from '../progress.ts';
+export type { OnWork, WorkActivity, WorkDone } from '../work/activity.ts';

@@ -6,6 +6,7 @@ import type {
 } from '../annotate/chunks/chunk-options.ts';
 import type { ChunkStatistics } from '../annotate/chunks/chunk-statistics.ts';
 import { EXAMPLE_KINDS, type ExampleShares } from '../annotate/chunks/shares.ts';
+import type { AnnotateJob } from '../annotate/ranges/asker.ts';
 import type { ChunkWay } from '../annotate/types.ts';
 import { count } from '../figures.ts';
 import {
@@ -15,16 +16,17 @@ import {
   type SummaryRow,
   summaryText,
 } from './annotate-output.ts';
-import { askAsWorker } from './annotate-worker.ts';
+import { askAsWorker, watched } from './annotate-worker.ts';
 import { type ExpertFlags, expertFrom } from './expert-flags.ts';
 import { defined } from './flags.ts';
 import { noticePrinter, untilInterrupted } from './interrupt.ts';
+import { type ObserveFlags, openObserver } from './observe.ts';
 import { duration } from './progress.ts';
 import { progressLine } from './progress-line.ts';
 import { printResult } from './say.ts';
 
 /** Flags of `annotate chunks`. */
-export interface ChunksFlags extends ExpertFlags {
+export interface ChunksFlags extends ExpertFlags, ObserveFlags {
   readonly out: string;
   readonly way: ChunkWay;
   readonly profile?: string;
@@ -54,12 +56,15 @@ export interface ChunksFlags extends ExpertFlags {
 export function chunks(inputs: string[], flags: ChunksFlags): Promise<void> {
   const json = flags.json ?? false;
   return untilInterrupted(INTERRUPT_WORDS, async (signal) => {
-    const common = { ...chunksOptions(inputs, flags), signal, onNotice: noticePrinter(json) };
+    await using observer = await openObserver(flags, null, noticePrinter(json));
+    const common = { ...chunksOptions(inputs, flags), signal, ...watched(observer, json) };
     if (flags.worker !== undefined) {
-      await askAsWorker({ kind: 'chunks', options: common }, flags.worker, json);
+      const job: AnnotateJob = { kind: 'chunks', options: common };
+      await askAsWorker(job, flags.worker, json, observer);
+      await observer.linger(signal);
       return;
     }
-    using line = progressLine(json);
+    using line = progressLine(json || observer.isLog);
     const statistics = await annotateChunks({
       ...common,
       onProgress: (progress) => {
@@ -71,6 +76,10 @@ export function chunks(inputs: string[], flags: ChunksFlags): Promise<void> {
     printResult(json, statistics, () => summary(statistics));
     if (statistics.stopped !== null) process.exitCode = 3;
     else if (nExamples(statistics) === 0 && failedAtExpert(statistics) > 0) process.exitCode = 1;
+    const { nDocuments, nWindows, stopped, seconds } = statistics;
+    const examples = nExamples(statistics);
+    observer.workEnded({ nDocuments, nWindows, examples, stopped, seconds });
+    await observer.linger(signal);
   });
 }
 

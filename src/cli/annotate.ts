@@ -5,6 +5,7 @@ import type {
   AnnotateDocumentsStatistics,
   AnnotateProgress,
 } from '../annotate/label/label-types.ts';
+import type { AnnotateJob } from '../annotate/ranges/asker.ts';
 import { writeTemplates } from '../annotate/templates.ts';
 import { count } from '../figures.ts';
 import {
@@ -14,16 +15,17 @@ import {
   type SummaryRow,
   summaryText,
 } from './annotate-output.ts';
-import { askAsWorker } from './annotate-worker.ts';
+import { askAsWorker, watched } from './annotate-worker.ts';
 import { type ExpertFlags, expertFrom } from './expert-flags.ts';
 import { defined } from './flags.ts';
 import { noticePrinter, untilInterrupted } from './interrupt.ts';
+import { type ObserveFlags, openObserver } from './observe.ts';
 import { duration } from './progress.ts';
 import { progressLine } from './progress-line.ts';
 import { printResult } from './say.ts';
 
 /** Flags of `annotate documents`. */
-export interface DocumentsFlags extends ExpertFlags {
+export interface DocumentsFlags extends ExpertFlags, ObserveFlags {
   readonly out: string;
   readonly textColumn?: string;
   readonly idColumn?: string;
@@ -60,12 +62,15 @@ export function documentsOptions(
 export function documents(inputs: string[], flags: DocumentsFlags): Promise<void> {
   const json = flags.json ?? false;
   return untilInterrupted(INTERRUPT_WORDS, async (signal) => {
-    const common = { ...documentsOptions(inputs, flags), signal, onNotice: noticePrinter(json) };
+    await using observer = await openObserver(flags, null, noticePrinter(json));
+    const common = { ...documentsOptions(inputs, flags), signal, ...watched(observer, json) };
     if (flags.worker !== undefined) {
-      await askAsWorker({ kind: 'documents', options: common }, flags.worker, json);
+      const job: AnnotateJob = { kind: 'documents', options: common };
+      await askAsWorker(job, flags.worker, json, observer);
+      await observer.linger(signal);
       return;
     }
-    using line = progressLine(json);
+    using line = progressLine(json || observer.isLog);
     const statistics = await annotateDocuments({
       ...common,
       onProgress: (progress) =>
@@ -79,6 +84,9 @@ export function documents(inputs: string[], flags: DocumentsFlags): Promise<void
     if (statistics.stopped !== null) process.exitCode = 3;
     // Nothing came of it: a script that goes on would go on with nothing.
     else if (statistics.labelled === 0 && statistics.rowsIn > 0) process.exitCode = 1;
+    const { rowsIn, labelled, failed, unfinished, stopped, seconds } = statistics;
+    observer.workEnded({ rowsIn, labelled, failed, unfinished, stopped, seconds });
+    await observer.linger(signal);
   });
 }
 

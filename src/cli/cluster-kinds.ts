@@ -2,6 +2,7 @@
 import { GristmillError } from '../errors.ts';
 import type { QueuedRefine } from '../refine/queue-session.ts';
 import type { RefineCorpusOptions } from '../refine/run-options.ts';
+import type { OnWork } from '../work/activity.ts';
 import type { BoardRun } from '../work/queue/board.ts';
 import type { WorkSession } from '../work/queue/take.ts';
 import type { Units } from '../work/unit-set.ts';
@@ -18,6 +19,8 @@ export interface QueueWorker {
   readonly onNotice: (line: string) => void;
   /** Told what a run of `refine` does. */
   readonly onActivity?: NonNullable<RefineCorpusOptions['onActivity']>;
+  /** The same of other runs. */
+  readonly onWork?: OnWork;
   /** Variables of worker processes besides those of this one. */
   readonly env?: Readonly<Record<string, string>>;
 }
@@ -36,7 +39,7 @@ export async function kindOf({ kind = 'refine' }: BoardRun): Promise<QueueKind> 
       const { openQueueSession } = await import('../refine/queue-session.ts');
       const { refinedUnits } = await import('../refine/submit-run.ts');
       return {
-        open: ({ spec }, { name, ...own }) =>
+        open: ({ spec }, { name, onWork: _, ...own }) =>
           openQueueSession(spec as QueuedRefine, { ...defined(own), name }),
         done: refinedUnits,
       };

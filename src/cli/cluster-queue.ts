@@ -143,11 +143,13 @@ export async function work(flags: WorkFlags): Promise<void> {
         device: device ?? 'as the run',
         open: async (run) => {
           const onActivity = observer.activityOf(run.id);
+          const onWork = observer.workOf(run.id);
           const trace = traceContextOf(run.traceparent);
           return (await kindOf(run)).open(run, {
             ...own,
             ...{ name: worker, onNotice: isLog ? say : onNotice },
             ...(onActivity && { onActivity }),
+            ...(onWork && { onWork }),
             ...(trace && { env: { [TRACE_VARIABLE]: trace.traceparent } }),
           });
         },

@@ -4,10 +4,12 @@
  *
  * Values go through the parsers of the flags, so that both mean the same. Lists are lists, or names by comma; maps are
  * `name=value` by comma, or JSON, whichever the flag takes. Paths are relative to the working folder, as they are on the command line.
+ * A file behind an address is fetched before the command line is parsed, which does not wait.
  */
 import { readFileSync, statSync } from 'node:fs';
 import { type Argument, type Command, InvalidArgumentError, type Option } from 'commander';
 import { isMap, isScalar, LineCounter, type Pair, parseDocument } from 'yaml';
+import { remoteScheme, shownAddress } from '../corpus/storage/addresses.ts';
 import { GristmillError } from '../errors.ts';
 import { nearestName } from '../nearest-name.ts';
 import { printable } from '../printable.ts';
@@ -21,9 +23,29 @@ interface Entry {
   readonly line: number;
 }
 
+/** Texts of configurations by their shown addresses. */
+export type FetchedConfigs = ReadonlyMap<string, string>;
+
+/** Fetches what `--config` names behind addresses. @throws CONFIG_INVALID for what is not there; STORAGE_* */
+export async function fetchConfigs(args: readonly string[]): Promise<FetchedConfigs> {
+  const texts = new Map<string, string>();
+  for (const [at, arg] of args.entries()) {
+    const given = arg === '--config' ? args[at + 1] : /^--config=(.*)$/s.exec(arg)?.[1];
+    if (given === undefined || remoteScheme(given) === null) continue;
+    const { readSmall } = await import('../corpus/storage/folders.ts');
+    const file = shownAddress(given);
+    const text = await readSmall(file);
+    if (text === null) {
+      throw new GristmillError('CONFIG_INVALID', { file, line: 0, reason: 'it does not exist' });
+    }
+    texts.set(file, text);
+  }
+  return texts;
+}
+
 /** Makes the commands below `command` take their options from the files that `--config` names. */
-export function takeConfigFiles(command: Command): void {
-  for (const inner of command.commands) takeConfigFiles(inner);
+export function takeConfigFiles(command: Command, fetched: FetchedConfigs = new Map()): void {
+  for (const inner of command.commands) takeConfigFiles(inner, fetched);
   if (command.commands.length > 0) return;
   const inside = command as Command & Parses;
   const parseCommand = inside._parseCommand.bind(command);
@@ -38,7 +60,8 @@ export function takeConfigFiles(command: Command): void {
     const parsed = parseOptions(args);
     const file: unknown = command.getOptionValue('config');
     if (typeof file !== 'string') return parsed;
-    const fromFile = apply(command, file);
+    const name = shownAddress(file);
+    const fromFile = apply(command, name, fetched.get(name));
     const isGiven = before.length + parsed.operands.length > 0;
     return isGiven ? parsed : { ...parsed, operands: fromFile };
   };
@@ -50,9 +73,9 @@ interface Parses {
 }
 
 /** Sets options that the command line has not. @returns the arguments of the file @throws CONFIG_INVALID */
-function apply(command: Command, file: string): string[] {
+function apply(command: Command, file: string, fetched: string | undefined): string[] {
   const fromFile: (string[] | undefined)[] = command.registeredArguments.map(() => undefined);
-  for (const entry of entriesOf(file)) {
+  for (const entry of entriesOf(file, fetched)) {
     const invalid = (reason: string, cause?: unknown): never => refuse(file, entry, reason, cause);
     const at = command.registeredArguments.findIndex((argument) => isNamed(argument, entry.key));
     if (at >= 0) {
@@ -75,12 +98,12 @@ function apply(command: Command, file: string): string[] {
 }
 
 /** @throws CONFIG_INVALID */
-function entriesOf(file: string): Entry[] {
+function entriesOf(file: string, fetched: string | undefined): Entry[] {
   let text: string;
   try {
-    const { size } = statSync(file);
+    const size = fetched === undefined ? statSync(file).size : Buffer.byteLength(fetched);
     if (size > MAX_BYTES) throw new Error(`${size} bytes; at most ${MAX_BYTES} are read`);
-    text = readFileSync(file, 'utf8');
+    text = fetched ?? readFileSync(file, 'utf8');
   } catch (cause) {
     const reason = (cause as Error).message;
     throw new GristmillError('CONFIG_INVALID', { file, line: 0, reason }, { cause });

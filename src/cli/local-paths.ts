@@ -30,13 +30,18 @@ const RUNS: Readonly<Record<string, readonly string[]>> = {
   compare: ['first', 'second'],
 };
 /** Commands whose outputs may lie in a bucket. */
-const BUCKET_OUTPUTS = new Set(['refine', 'submit', 'finish', 'submit-sweep', 'mix train']);
+const BUCKET_OUTPUTS = new Set([
+  ...['refine', 'submit', 'finish', 'submit-sweep', 'mix train'],
+  ...['annotate documents', 'annotate chunks', 'submit-documents', 'submit-chunks'],
+]);
 /** Options that are files or folders read through storages. */
 const REMOTE_OPTIONS: Readonly<Record<string, readonly string[]>> = {
   'mix train': ['--mixtures', '--store'],
   'submit-sweep': ['--mixtures', '--store'],
   fit: ['--mixtures', '--losses'],
   predict: ['--mixtures'],
+  'annotate chunks': ['--only-kept'],
+  'submit-chunks': ['--only-kept'],
 };
 
 /**
@@ -48,7 +53,8 @@ export function refuseRemotePaths(command: Command): void {
   for (const option of command.options) {
     const value: unknown = command.getOptionValue(option.attributeName());
     if (!isPathOption(option)) continue;
-    const isBucket = option.long === '--out' && writesBuckets(command) && isBucketPath(value);
+    const isWritten = option.long === '--out' || option.long === '--cache';
+    const isBucket = isWritten && writesBuckets(command) && isBucketPath(value);
     if (isBucket || isListedRun(command, option.long ?? '', value)) continue;
     const use = OUTPUTS.has(option.long ?? '') ? 'output' : 'input';
     const isRead = REMOTE_OPTIONS[nameIn(REMOTE_OPTIONS, command)]?.includes(option.long ?? '');

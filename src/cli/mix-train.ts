@@ -20,9 +20,10 @@ import { tokenizeDomains } from '../tokens/tokenize.ts';
 import { parseWorker, workerName } from '../work/worker-share.ts';
 import { noticePrinter, onInterrupt } from './interrupt.ts';
 import { table } from './mix-output.ts';
+import { type ObserveFlags, openObserver } from './observe.ts';
 import { duration } from './progress.ts';
 import { progressLine, tellOn } from './progress-line.ts';
-import { printResult } from './say.ts';
+import { printResult, say as sayAlways } from './say.ts';
 
 /** Flags of `mix tokenize`. */
 export interface TokenizeFlags {
@@ -79,7 +80,7 @@ function storeText({ domains, nSkipped, tokenizer }: StoreIndex): string {
 }
 
 /** Flags of `mix train`. */
-export interface ProxyFlags {
+export interface ProxyFlags extends ObserveFlags {
   readonly mixtures: string;
   readonly store: string;
   readonly preset: ProxyPreset;
@@ -107,7 +108,10 @@ export async function trainSweep(flags: ProxyFlags): Promise<void> {
   const { json = false } = flags;
   const controller = new AbortController();
   const restore = onInterrupt(controller, 'stopping; the same command goes on');
-  const line = progressLine(json, { atOnce: true });
+  const say = noticePrinter(json);
+  await using observer = await openObserver(flags, null, say);
+  const { isLog } = observer;
+  const line = progressLine(json || isLog, { atOnce: true });
   const report = sweepReporter(line.update);
   try {
     const summary = await trainProxies({
@@ -117,13 +121,18 @@ export async function trainSweep(flags: ProxyFlags): Promise<void> {
       worker: flags.worker === undefined ? undefined : parseWorker(flags.worker),
       onFetched: tellOn(line),
       onProgress: report,
-      onNotice: noticePrinter(json),
+      ...(observer.onWork && { onActivity: observer.onWork }),
+      onNotice: isLog ? sayAlways : say,
       signal: controller.signal,
     });
     line.stop();
     printResult(json, summary, () => sweepText(summary));
     if (summary.interrupted) process.exitCode = 130;
     else if (summary.failures.length > 0) process.exitCode = 3;
+    const { nRuns, nResumed, nTrained, failures, interrupted, seconds } = summary;
+    const counts = { nRuns, nResumed, nTrained, failures: failures.length };
+    observer.workEnded({ ...counts, interrupted, seconds });
+    await observer.linger(controller.signal);
   } finally {
     line.stop();
     restore();

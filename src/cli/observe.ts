@@ -2,6 +2,7 @@
 import type { RunActivity } from '../refine/activity.ts';
 import type { RefineProgress } from '../refine/run-options.ts';
 import type { RunSummary } from '../refine/statistics.ts';
+import type { OnWork, WorkActivity } from '../work/activity.ts';
 import type { TakeEvent } from '../work/queue/take.ts';
 import { speakThrough } from './say.ts';
 
@@ -19,6 +20,11 @@ export interface Observer extends AsyncDisposable {
   readonly isLog: boolean;
   /** Undefined where nobody listens, which costs runs nothing. */
   readonly onActivity: ((activity: RunActivity) => void) | undefined;
+  /** As {@link onActivity}, of sweeps and annotations. */
+  readonly onWork: OnWork | undefined;
+  workOf(run: string): OnWork | undefined;
+  /** @param summary numbers and names */
+  workEnded(summary: Readonly<Record<string, unknown>>): void;
   /** As {@link onActivity}, of a run that a queue has. */
   activityOf(run: string): ((activity: RunActivity) => void) | undefined;
   take(event: TakeEvent): void;
@@ -31,6 +37,9 @@ export interface Observer extends AsyncDisposable {
 const NOBODY: Observer = {
   isLog: false,
   onActivity: undefined,
+  onWork: undefined,
+  workOf: () => undefined,
+  workEnded: () => undefined,
   activityOf: () => undefined,
   take: () => undefined,
   progress: () => undefined,
@@ -61,8 +70,18 @@ export async function openObserver(
     served?.metrics.activity(run, told);
     log?.activity(run, told, isQueued);
   };
+  const work = (run: string, told: WorkActivity, isQueued: boolean): void => {
+    served?.work.take(run, told);
+    log?.work(run, told, isQueued);
+  };
   return {
     isLog: log !== null,
+    onWork(told) {
+      if (told.kind === 'run') current = told.run;
+      work(current, told, false);
+    },
+    workOf: (run) => (told) => work(run, told, true),
+    workEnded: (summary) => log?.workEnded(summary),
     onActivity(told) {
       if (told.kind === 'run') current = told.run;
       activity(current, told, false);
@@ -98,10 +117,12 @@ async function openLog() {
 }
 
 async function openMetrics(host: string, port: number) {
-  const [{ RunMetrics }, { serveMetrics }] = await Promise.all([
+  const [{ RunMetrics }, { WorkMetrics }, { serveMetrics }] = await Promise.all([
     import('../observe/metrics.ts'),
+    import('../observe/work-metrics.ts'),
     import('../observe/metrics-server.ts'),
   ]);
   const metrics = new RunMetrics();
-  return { metrics, server: await serveMetrics(metrics.registry, { host, port }) };
+  const work = new WorkMetrics(metrics.sink);
+  return { metrics, work, server: await serveMetrics(metrics.registry, { host, port }) };
 }

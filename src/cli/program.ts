@@ -81,8 +81,8 @@ export async function runProgram(): Promise<void> {
   });
   try {
     if (args.some((arg) => arg === '--config' || arg.startsWith('--config='))) {
-      const { takeConfigFiles } = await import('./config-file.ts');
-      takeConfigFiles(program);
+      const { fetchConfigs, takeConfigFiles } = await import('./config-file.ts');
+      takeConfigFiles(program, await fetchConfigs(args));
     }
     await program.parseAsync(process.argv);
   } catch (error) {

@@ -30,7 +30,11 @@ export const METRICS = {
   row_reasons_total: ['counter', ['run', 'reason'], 'Rows committed, by reason'],
   processed_rows_total: ['counter', ['run'], 'Rows of batches written, committed or not'],
   batches_total: ['counter', ['run'], 'Batches written, committed or not'],
-  tokens_total: ['counter', ['run', 'kind'], 'Tokens of prompts and of answers, committed'],
+  tokens_total: ['counter', ['run', 'kind'], 'Tokens of prompts, of answers, and trained on'],
+  steps_total: ['counter', ['run'], 'Optimiser steps of proxies'],
+  documents_total: ['counter', ['run', 'status'], 'Documents of an annotation, by status'],
+  questions_total: ['counter', ['run', 'status'], 'Questions to an expert, by status'],
+  question_retries_total: ['counter', ['run'], 'Questions that were asked again'],
   characters_total: ['counter', ['run', 'direction'], 'Characters of texts, committed'],
   bytes_total: ['counter', ['run', 'direction'], 'Bytes of input files and of output files'],
   stage_seconds_total: ['counter', ['run', 'stage'], 'Time that batches spent in a stage'],
@@ -46,8 +50,17 @@ export const METRICS = {
   last_progress_timestamp_seconds: ['gauge', ['run'], 'When a batch was last written'],
 } as const satisfies Readonly<Record<string, Definition>>;
 
-type MetricName = keyof typeof METRICS;
-type Labels = Readonly<Record<string, string>>;
+export type MetricName = keyof typeof METRICS;
+export type MetricLabels = Readonly<Record<string, string>>;
+type Labels = MetricLabels;
+
+/** Where other kinds of runs put what they count (work-metrics.ts). */
+export interface MetricSink {
+  add(name: MetricName, labels: MetricLabels, value: number): void;
+  set(name: MetricName, labels: MetricLabels, value: number): void;
+  /** Of a histogram. */
+  observe(name: MetricName, labels: MetricLabels, value: number): void;
+}
 
 export const METRIC_PREFIX = 'gristmill_';
 const DURATION_BUCKETS = [0.1, 0.3, 1, 3, 10, 30, 100, 300, 1_000, 3_000];
@@ -143,6 +156,16 @@ export class RunMetrics {
         this.#add('worker_deaths_total', { run }, 1);
     }
     this.#showUnits(run, state);
+  }
+
+  /** For runs of other kinds; their series are bounded like those of this one's. */
+  get sink(): MetricSink {
+    return {
+      add: (name, labels, value) => this.#add(name, labels, value),
+      set: (name, labels, value) => this.#set(name, labels, value),
+      observe: (name, labels, value) =>
+        (this.#seriesOf(name, labels) as Histogram).observe(labels, value),
+    };
   }
 
   /** Takes what a worker of a queue tells; of units what {@link activity} does not. */

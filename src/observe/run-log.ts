@@ -12,6 +12,7 @@ import { GristmillError } from '../errors.ts';
 import type { RunActivity } from '../refine/activity.ts';
 import type { RefineProgress } from '../refine/run-options.ts';
 import type { RefineCounts, RunSummary } from '../refine/statistics.ts';
+import type { WorkActivity } from '../work/activity.ts';
 import type { TakeEvent } from '../work/queue/take.ts';
 import { type TraceContext, traceContextOf } from './trace-context.ts';
 
@@ -100,6 +101,43 @@ export class RunLog {
       case 'unit-left':
         log.warn({ event: activity.kind, unit: activity.unit }, 'dropped by an interrupt');
     }
+  }
+
+  /** The same of a sweep or an annotation. @param isQueued as in {@link activity} */
+  work(run: string, activity: WorkActivity, isQueued: boolean): void {
+    if (activity.kind === 'run') {
+      const { kind: _, run: name, worker, ...fields } = activity;
+      if (!this.#runs.has(name)) this.#open(name, worker, this.#trace);
+      this.#last.info({ event: 'run-opened', ...fields }, 'opened');
+      return;
+    }
+    const log = this.#runs.get(run)?.log ?? this.#last;
+    if (activity.kind === 'unit-retried') {
+      log.error({ event: 'worker-died', unit: activity.unit }, activity.reason);
+      return;
+    }
+    if (isQueued || activity.kind === 'worked') return;
+    const { kind: event, ...fields } = activity;
+    switch (activity.kind) {
+      case 'unit-begun':
+        log.info({ event, ...fields }, 'begun');
+        break;
+      case 'unit-done': {
+        const { unit, isOurs, seconds, counts } = activity;
+        log.info({ event, unit, isOurs, seconds, ...counts }, 'done');
+        break;
+      }
+      case 'unit-failed':
+        log.error({ event, unit: activity.unit, code: activity.code }, activity.message);
+        break;
+      case 'unit-left':
+        log.warn({ event, ...fields }, 'dropped');
+    }
+  }
+
+  /** The end of such a run, in numbers. */
+  workEnded(summary: Readonly<Record<string, unknown>>): void {
+    this.#last.info({ event: 'run-ended', ...summary }, 'ended');
   }
 
   /** Takes what a worker of a queue tells. */

@@ -1,5 +1,7 @@
 /** `--config`: a file says what flags say, through the same parsers, and what is wrong with it is named by file, line and key. */
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Command } from 'commander';
@@ -43,6 +45,39 @@ describe('a configuration', () => {
     expect([code, stderr]).toEqual([0, '']);
     expect(JSON.parse(stdout.toString())).toMatchObject({ rowsIn: 7 });
     expect(existsSync(join(folder, 'a/_gristmill/run.json'))).toBe(true);
+  });
+
+  it('is read behind an address, and what is wrong with it names that', async () => {
+    const text = `inputs: [${JSON.stringify(corpus)}]\nout: ${join(folder, 'far')}\nplan: true\njson: true\n`;
+    const served: Record<string, string> = { '/good.yaml': text, '/bad.yaml': 'nonsense: 1\n' };
+    const server = createServer((request, response) => {
+      const body = Buffer.from(served[new URL(request.url!, 'http://h').pathname] ?? '');
+      if (body.length === 0) return void response.writeHead(404).end();
+      const [, from, to] = /bytes=(\d+)-(\d*)/.exec(request.headers.range ?? '') ?? ['', '0', ''];
+      const end = to === '' ? body.length - 1 : Math.min(Number(to), body.length - 1);
+      const range = `bytes ${from}-${end}/${body.length}`;
+      response.writeHead(206, { 'content-range': range, etag: '"e"' });
+      response.end(body.subarray(Number(from), end + 1));
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    try {
+      const { port } = server.address() as AddressInfo;
+      const address = `http://127.0.0.1:${port}`;
+      const good = await run([
+        'refine',
+        '--config',
+        `http://me:secret-word@127.0.0.1:${port}/good.yaml`,
+      ]);
+      expect([good.code, good.stderr]).toEqual([0, '']);
+      expect(JSON.parse(good.stdout.toString()).plan).toMatchObject({ units: expect.anything() });
+      const bad = await run(['refine', `--config=${address}/bad.yaml`]);
+      expect(bad.code).toBe(2);
+      expect(bad.stderr).toContain(`CONFIG_INVALID: configuration ${address}/bad.yaml`);
+      const none = await run(['refine', '--config', `${address}/none.yaml`]);
+      expect(none.stderr).toContain('it does not exist');
+    } finally {
+      server.close();
+    }
   });
 
   it('gives way to the command line, wholly', async () => {

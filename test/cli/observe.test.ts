@@ -13,7 +13,8 @@ import type { RunSummary } from '../../src/refine/statistics.ts';
 import { writeTestCorpus } from '../support/corpus.ts';
 import { seriesOf } from '../support/metrics.ts';
 import { hasRedis, RedisServer } from '../support/redis-server.ts';
-import { outputOf, run, type Started, start } from './support.ts';
+import { heard, type LogLine, linesOf, scrapes } from '../support/scrapes.ts';
+import { outputOf, run, start } from './support.ts';
 
 const N_UNITS = 12;
 const TRACE = '0af7651916cd43dd8448eb211c80319c';
@@ -35,55 +36,6 @@ beforeAll(async () => {
   texts = await writeTestCorpus(corpus, { nRows: N_UNITS * 24, rowGroupRows: 24, seed: 5 });
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
-
-type Line = Readonly<Record<string, unknown>> & { readonly event: string; readonly level: string };
-
-/** Lines of standard error; every one has to be JSON. */
-const linesOf = (text: string): Line[] =>
-  text
-    .split('\n')
-    .filter((line) => line !== '')
-    .map((line) => JSON.parse(line) as Line);
-
-/** Says its standard error as it grows. */
-function heard({ process: command }: Started): () => string {
-  let text = '';
-  command.stderr!.on('data', (chunk: Buffer) => {
-    text += chunk.toString();
-  });
-  return () => text;
-}
-
-/** Scrapes a command until it has printed its result. @returns all scrapes; the last one is from behind its end */
-async function scrapes(started: Started, onScrape: () => void = () => undefined) {
-  const said = heard(started);
-  let isPrinted = false;
-  started.process.stdout!.on('data', () => {
-    isPrinted = true;
-  });
-  let url: string | undefined;
-  for (let tries = 0; url === undefined; tries++) {
-    url = /metrics: (http:\S+\/metrics)"/.exec(said())?.[1];
-    if (tries > 3_000) throw new Error(`no address: ${said()}`);
-    if (started.process.exitCode !== null) throw new Error(`it has ended: ${said()}`);
-    if (url === undefined) await sleep(10);
-  }
-  const all: Map<string, number>[] = [];
-  for (let isLast = false; !isLast; ) {
-    isLast = isPrinted;
-    try {
-      all.push(seriesOf(await (await fetch(url)).text()));
-    } catch (error) {
-      // It waits for one scrape behind its end, which the one before was.
-      await started.finished;
-      if (!isPrinted) throw error;
-      break;
-    }
-    onScrape();
-    await sleep(20);
-  }
-  return all;
-}
 
 /** The counters of a scrape, of whichever run: `rows_total kept`. */
 function totalsOf(series: ReadonlyMap<string, number>): Record<string, number> {
@@ -148,7 +100,7 @@ describe('gristmill refine --metrics-port --log json', () => {
       }
     }
     const lines = linesOf(stderr);
-    const of = (event: string): Line[] => lines.filter((line) => line.event === event);
+    const of = (event: string): LogLine[] => lines.filter((line) => line.event === event);
     const runs = new Set(lines.map(({ run: id }) => id).filter((id) => id !== undefined));
     expect([...runs]).toEqual([expect.stringMatching(/^[0-9a-f]{12}$/)]);
     expect([of('unit-begun').length, of('unit-done').length]).toEqual([N_UNITS, N_UNITS]);

@@ -12,7 +12,10 @@
  *  4. Memory holds a few numbers an example, never its text.
  */
 import { setMaxListeners } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { below, remoteScheme } from '../../corpus/storage/addresses.ts';
 import { GristmillError, throwIfAborted } from '../../errors.ts';
 import { native } from '../../native/index.ts';
 import {
@@ -31,11 +34,15 @@ import { defaultModelFile } from '../../paths.ts';
 import { loadProfile } from '../../refine/find-profile.ts';
 import { mapOrdered } from '../../refine/pipeline.ts';
 import type { Profile } from '../../refine/profile.ts';
+import { WorkTeller } from '../../work/activity.ts';
 import type { Lease } from '../../work/lease.ts';
+import { idOfSame } from '../../work/ledger-kind.ts';
+import { outputAddress, runNameAt } from '../../work/open-output.ts';
 import { chatRow, splitOf } from '../chat-file.ts';
 import { type CheckedExample, checkExample } from '../derive/check-example.ts';
 import { writeWindowExamples } from '../example-file.ts';
 import { type Expert, endsInGoodOrder, openExpert } from '../expert/expert.ts';
+import { askedTotals, deviceOf } from '../expert/expert-totals.ts';
 import {
   discard,
   JsonLinesFile,
@@ -106,6 +113,7 @@ const OPTION_TABLE: OptionTable<AnnotateChunksOptions> = {
   signal: abortSignal,
   onNotice: callback,
   onProgress: callback,
+  onActivity: callback,
 };
 
 /**
@@ -120,9 +128,13 @@ const OPTION_TABLE: OptionTable<AnnotateChunksOptions> = {
  * @see ProX, arXiv 2409.17115 §2.3 and appendix A
  */
 export async function annotateChunks(options: AnnotateChunksOptions): Promise<ChunkStatistics> {
-  const { settings, profile } = prepareChunks(options);
-  using lease = await takeFolder(settings.out, 'chunks', settings);
-  return await makeExamples({ settings, profile, lease }, () => expertOf(settings));
+  const { settings, profile } = prepareChunks({ ...options, out: outputAddress(options.out) });
+  const lease = await takeFolder(settings.out, 'chunks', settings);
+  try {
+    return await makeExamples({ settings, profile, lease }, () => expertOf(settings));
+  } finally {
+    await lease.release();
+  }
 }
 
 /** Options with the defaults filled in, and the profile that they mean. @throws OPTION_INVALID, PROFILE_* */
@@ -187,7 +199,7 @@ function ownSignal(signal: AbortSignal | undefined): { readonly signal?: AbortSi
 /** The expert of the ways that have one, with its answers beside the output. */
 async function expertOf({ way, expert, out }: ChunkSettings): Promise<Expert | null> {
   if (way === 'gold' || expert === undefined) return null;
-  return openExpert({ cacheDir: join(workFolder(out), 'answers'), ...expert });
+  return openExpert({ cacheDir: below(workFolder(out), 'answers'), ...expert });
 }
 
 /** What became of a window. */
@@ -264,9 +276,11 @@ class ChunkRun {
   readonly #source: WindowSource;
   readonly #tally = new ChunkTally();
   readonly #seen: NearDuplicates | null;
+  readonly #teller: WorkTeller;
   #lastProgress = 0;
 
   constructor(parts: ChunkRunParts) {
+    this.#teller = new WorkTeller(parts.settings.onActivity);
     this.#parts = parts;
     this.#settings = parts.settings;
     this.#source = new WindowSource(parts.settings, parts.cutter);
@@ -275,17 +289,28 @@ class ChunkRun {
   }
 
   async execute(): Promise<ChunkStatistics> {
-    const { out, seed, signal } = this.#settings;
+    const { out, seed, signal, way, inputs } = this.#settings;
+    this.#teller.tell(() => ({
+      ...{ kind: 'run', run: runNameAt(idOfSame(['chunks', way, inputs]), out), worker: null },
+      ...{ device: deviceOf(this.#settings.expert), out, units: null, resumed: 0 },
+    }));
     const rejected = new JsonLinesFile(pendingFile(out, REJECTED));
-    const spool = new ExampleSpool(pendingFile(out, SPOOL), seed);
+    const isFar = remoteScheme(out) !== null;
+    // It is read again: beside the set, or where its place is a bucket, on this machine.
+    const near = isFar ? await mkdtemp(join(tmpdir(), 'gristmill-spool-')) : null;
+    const spool = new ExampleSpool(
+      near === null ? pendingFile(out, SPOOL) : join(near, SPOOL),
+      seed,
+    );
     try {
       try {
         await this.#judgeAll(spool, rejected);
       } finally {
         await spool.close();
       }
-      await this.#writeSet(spool, rejected);
+      await this.#teller.timed('write', () => this.#writeSet(spool, rejected));
       await rejected.close();
+      this.#tellTotals();
       throwIfAborted(signal, 'annotating');
       const { expert, profile } = this.#parts;
       const statistics = this.#tally.statistics(this.#settings, {
@@ -304,7 +329,8 @@ class ChunkRun {
       if (error === caught) await discard(out, FILES);
       throw error;
     } finally {
-      await discard(out, [SPOOL]);
+      if (near === null) await discard(out, [SPOOL]);
+      else await rm(near, { recursive: true, force: true });
     }
   }
 
@@ -373,7 +399,7 @@ class ChunkRun {
     }
     let proposal: Proposal;
     try {
-      proposal = await propose(window);
+      proposal = await this.#teller.timed('ask', () => propose(window));
     } catch (error) {
       if (endsInGoodOrder(error)) return error;
       throw error;
@@ -450,12 +476,19 @@ class ChunkRun {
     });
   }
 
+  #tellTotals(): void {
+    const { expert } = this.#parts;
+    const read = this.#source.nDocuments;
+    this.#teller.reached(() => askedTotals(expert?.stats() ?? null, { read }));
+  }
+
   #progress(nExamples: number): void {
     const { onProgress } = this.#settings;
     const now = performance.now();
-    if (!onProgress || now - this.#lastProgress < PROGRESS_MS) return;
+    if (now - this.#lastProgress < PROGRESS_MS) return;
     this.#lastProgress = now;
+    this.#tellTotals();
     const { nDocuments, nAll: nAllDocuments } = this.#source;
-    onProgress({ nDocuments, nAllDocuments, nWindows: this.#tally.nWindows, nExamples });
+    onProgress?.({ nDocuments, nAllDocuments, nWindows: this.#tally.nWindows, nExamples });
   }
 }

@@ -1,6 +1,7 @@
 /**
  * Options of `annotateChunks`: one object, one table of defaults, one check.
  */
+import type { OnWork } from '../../work/activity.ts';
 import { EXAMPLE_BOUNDS } from '../derive/example-bounds.ts';
 import type { ExpertOptions } from '../expert/expert.ts';
 import { checkCount, given, refuseOption } from '../options.ts';
@@ -66,6 +67,8 @@ export interface AnnotateChunksOptions {
   readonly onNotice?: (line: string) => void;
   /** Called about twice a second. */
   readonly onProgress?: (progress: AnnotateChunksProgress) => void;
+  /** Told what the run does, for those who look at it from outside. */
+  readonly onActivity?: OnWork;
 }
 
 /** How far a run is. */

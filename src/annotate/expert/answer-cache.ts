@@ -1,5 +1,5 @@
 /**
- * Answers on disk, by the hash of their request.
+ * Answers on disk or in a bucket (answer-folder.ts), by the hash of their request.
  *
  *     <folder>/answers-00000.jsonl    a header line, then one answer a line; only ever appended to
  *     <folder>/answers-00001.jsonl    every run that has something to store begins a file of its own
@@ -10,11 +10,9 @@
  *  2. `put` resolves when the line is on the disk. Lines that wait for the disk are written together.
  *  3. Files hold hashes and answers: no prompts, no keys. In memory are the places of the answers only.
  */
-import { createReadStream } from 'node:fs';
-import { type FileHandle, open, readdir } from 'node:fs/promises';
-import { join } from 'node:path';
 import { GristmillError } from '../../errors.ts';
-import { makeFolder } from '../../local-path.ts';
+import { openAnswerFolder } from './answer-files.ts';
+import type { AnswerFolder, AnswerWriter } from './answer-folder.ts';
 
 /** An answer as it is stored. */
 export interface StoredAnswer {
@@ -37,14 +35,15 @@ const MAX_LINE_BYTES = 128 * 2 ** 20;
 
 /** See the file's header. */
 export class AnswerCache {
-  readonly #folder: string;
+  readonly #path: string;
+  readonly #folder: AnswerFolder;
   readonly #places = new Map<string, Place>();
-  readonly #readers = new Map<string, FileHandle>();
-  #writer: { readonly file: string; readonly handle: FileHandle; offset: number } | null = null;
+  #writer: AnswerWriter | null = null;
   #waiting: { readonly hash: string; readonly line: Buffer; done(error?: unknown): void }[] = [];
   #writing: Promise<void> | null = null;
 
-  private constructor(folder: string) {
+  private constructor(path: string, folder: AnswerFolder) {
+    this.#path = path;
     this.#folder = folder;
   }
 
@@ -53,15 +52,15 @@ export class AnswerCache {
    *
    * @throws ANNOTATE_CACHE_INVALID for a file that is damaged elsewhere than at its end; ANNOTATE_CACHE_FAILED
    */
-  static async open(folder: string): Promise<AnswerCache> {
-    const cache = new AnswerCache(folder);
+  static async open(path: string): Promise<AnswerCache> {
     try {
-      makeFolder(folder);
-      for (const name of answerFiles(await readdir(folder))) await cache.#index(join(folder, name));
+      const folder = await openAnswerFolder(path);
+      const cache = new AnswerCache(path, folder);
+      for await (const { file, chunks } of folder.files()) await cache.#index(file, chunks);
+      return cache;
     } catch (error) {
-      throw failed(folder, error);
+      throw failed(path, error);
     }
-    return cache;
   }
 
   /** Answers stored. */
@@ -80,29 +79,10 @@ export class AnswerCache {
    */
   async get(hash: string): Promise<StoredAnswer> {
     const place = this.#places.get(hash);
-    if (!place) throw damaged(this.#folder, hash, 'no such answer');
-    const bytes = Buffer.alloc(place.length);
+    if (!place) throw damaged(this.#path, hash, 'no such answer');
+    let bytes: Buffer;
     try {
-      let handle = this.#readers.get(place.file);
-      if (!handle) {
-        handle = await open(place.file, 'r');
-        // Two callers may have opened it at once: the later one gives way.
-        const other = this.#readers.get(place.file);
-        if (other) {
-          await handle.close();
-          handle = other;
-        } else this.#readers.set(place.file, handle);
-      }
-      for (let done = 0; done < bytes.length; ) {
-        const { bytesRead } = await handle.read(
-          bytes,
-          done,
-          bytes.length - done,
-          place.offset + done,
-        );
-        if (bytesRead === 0) throw new Error('it has become shorter');
-        done += bytesRead;
-      }
+      bytes = await this.#folder.read(place.file, place.offset, place.length);
     } catch (error) {
       throw failed(place.file, error);
     }
@@ -118,7 +98,7 @@ export class AnswerCache {
     const line = Buffer.from(`${JSON.stringify(record)}\n`);
     return new Promise((resolve, reject) => {
       const done = (error?: unknown): void =>
-        error === undefined ? resolve() : reject(failed(this.#folder, error));
+        error === undefined ? resolve() : reject(failed(this.#path, error));
       this.#waiting.push({ hash, line, done });
       this.#writing ??= this.#write();
     });
@@ -127,10 +107,9 @@ export class AnswerCache {
   /** Waits for what is being stored, then closes. */
   async close(): Promise<void> {
     await this.#writing;
-    await this.#writer?.handle.close();
-    for (const handle of this.#readers.values()) await handle.close();
-    this.#readers.clear();
+    await this.#writer?.close();
     this.#writer = null;
+    await this.#folder.close();
   }
 
   async #write(): Promise<void> {
@@ -138,19 +117,17 @@ export class AnswerCache {
       const group = this.#waiting;
       this.#waiting = [];
       try {
-        this.#writer ??= await this.#begin();
-        const writer = this.#writer;
-        await writeAll(writer.handle, Buffer.concat(group.map(({ line }) => line)));
-        await writer.handle.datasync();
+        this.#writer ??= await this.#folder.begin(Buffer.from(`${HEADER}\n`));
+        const appended = await this.#writer.append(Buffer.concat(group.map(({ line }) => line)));
+        let { offset } = appended;
         for (const { hash, line, done } of group) {
-          const { file, offset } = writer;
-          this.#places.set(hash, { file, offset, length: line.length - 1 });
-          writer.offset += line.length;
+          this.#places.set(hash, { file: appended.file, offset, length: line.length - 1 });
+          offset += line.length;
           done();
         }
       } catch (error) {
         // The file's end is unknown now: what comes next goes into another one.
-        await this.#writer?.handle.close().catch(() => undefined);
+        await this.#writer?.close().catch(() => undefined);
         this.#writer = null;
         for (const { done } of group) done(error);
       }
@@ -159,30 +136,14 @@ export class AnswerCache {
     this.#writing = null;
   }
 
-  /** A file that no other run has. */
-  async #begin() {
-    const header = Buffer.from(`${HEADER}\n`);
-    const last = answerFiles(await readdir(this.#folder)).at(-1);
-    for (let number = last === undefined ? 0 : numberOf(last) + 1; ; number++) {
-      const file = join(this.#folder, `answers-${String(number).padStart(5, '0')}.jsonl`);
-      try {
-        const handle = await open(file, 'wx');
-        await writeAll(handle, header);
-        return { file, handle, offset: header.length };
-      } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-      }
-    }
-  }
-
   /** Notes the places of a file's answers. */
-  async #index(file: string): Promise<void> {
+  async #index(file: string, chunks: AsyncIterable<Buffer>): Promise<void> {
     let rest: Buffer[] = [];
     let restBytes = 0;
     let offset = 0;
     let line = 0;
-    for await (const chunk of createReadStream(file, { highWaterMark: 1 << 20 })) {
-      let bytes = chunk as Buffer;
+    for await (const chunk of chunks) {
+      let bytes = chunk;
       for (let end = bytes.indexOf(10); end >= 0; end = bytes.indexOf(10)) {
         const whole = Buffer.concat([...rest, bytes.subarray(0, end)]);
         line++;
@@ -208,16 +169,6 @@ export class AnswerCache {
     }
     this.#places.set(parse(bytes, place.file, where).hash, place);
   }
-}
-
-function answerFiles(names: readonly string[]): string[] {
-  return names
-    .filter((name) => /^answers-\d{5,15}\.jsonl$/.test(name))
-    .sort((left, right) => numberOf(left) - numberOf(right));
-}
-
-function numberOf(name: string): number {
-  return Number(name.slice('answers-'.length, -'.jsonl'.length));
 }
 
 function parse(
@@ -247,12 +198,6 @@ function parse(
     promptTokens: promptTokens as number,
     answerTokens: answerTokens as number,
   };
-}
-
-async function writeAll(handle: FileHandle, bytes: Buffer): Promise<void> {
-  for (let done = 0; done < bytes.length; ) {
-    done += (await handle.write(bytes, done, bytes.length - done)).bytesWritten;
-  }
 }
 
 function damaged(file: string, place: string, reason: string): GristmillError {

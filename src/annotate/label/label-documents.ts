@@ -12,10 +12,10 @@
  * Conservation: rows read = labelled + failed + unfinished; only a spent budget or quota leaves rows unfinished, and they
  * are not written. Running the same command again asks for nothing that was answered before.
  */
-import { join } from 'node:path';
 import { SlabPool } from '../../batch/slab-pool.ts';
 import { countRows } from '../../corpus/count-rows.ts';
 import { planCorpus } from '../../corpus/plan.ts';
+import { below } from '../../corpus/storage/addresses.ts';
 import { type CorpusPlan, ROW_NULL, ROW_OK, type UnitBatch } from '../../corpus/types.ts';
 import { openUnit } from '../../corpus/unit.ts';
 import { GristmillError, isGristmillError, throwIfAborted } from '../../errors.ts';
@@ -36,8 +36,12 @@ import { loadProfile } from '../../refine/find-profile.ts';
 import { mapOrdered } from '../../refine/pipeline.ts';
 import type { Profile } from '../../refine/profile.ts';
 import { statusColumns } from '../../refine/reserved-columns.ts';
+import { WorkTeller } from '../../work/activity.ts';
 import type { Lease } from '../../work/lease.ts';
+import { idOfSame } from '../../work/ledger-kind.ts';
+import { outputAddress, runNameAt } from '../../work/open-output.ts';
 import { type Expert, endsInGoodOrder, openExpert } from '../expert/expert.ts';
+import { askedTotals, deviceOf } from '../expert/expert-totals.ts';
 import { FailureCauses } from '../failure-causes.ts';
 import { checkCount, given, refuseOption } from '../options.ts';
 import { publish, takeFolder, workFolder } from '../output-files.ts';
@@ -75,7 +79,7 @@ const SLABS = { slabBytes: 32 * 2 ** 20, nSlabs: 3 };
 
 /** Where an expert's answers lie unless somebody says otherwise. */
 export function answersFolder(out: string): string {
-  return join(workFolder(out), 'answers');
+  return below(workFolder(out), 'answers');
 }
 
 const OPTION_TABLE: OptionTable<AnnotateDocumentsOptions> = {
@@ -96,6 +100,7 @@ const OPTION_TABLE: OptionTable<AnnotateDocumentsOptions> = {
   signal: abortSignal,
   onNotice: callback,
   onProgress: callback,
+  onActivity: callback,
 };
 
 /**
@@ -108,8 +113,8 @@ const OPTION_TABLE: OptionTable<AnnotateDocumentsOptions> = {
 export async function annotateDocuments(
   options: AnnotateDocumentsOptions,
 ): Promise<AnnotateDocumentsStatistics> {
-  const prepared = prepareLabels(options);
-  const { out } = options;
+  const out = outputAddress(options.out);
+  const prepared = prepareLabels({ ...options, out });
   const taken = (): Promise<Lease> => takeFolder(out, 'documents', options);
   return labelCorpus(prepared, taken, () =>
     openExpert({ cacheDir: answersFolder(out), ...options.expert }),
@@ -167,13 +172,19 @@ export async function labelCorpus(
     ...(signal && { signal }),
   });
   const columns = checkLabelColumns(plan, statusColumns(options));
-  using lease = await take();
+  const lease = await take();
+  await using _given = { [Symbol.asyncDispose]: async () => lease.release() };
   const { maxChars, answerTokens, keepRule } = settings;
   await using expert = await open();
   const judge = { expert, templates, rule, maxChars, answerTokens, signal };
+  const teller = new WorkTeller(options.onActivity);
+  teller.tell(() => ({
+    ...{ kind: 'run', run: runNameAt(idOfSame(['documents', options.inputs]), out), worker: null },
+    ...{ device: deviceOf(options.expert), out, units: null, resumed: 0 },
+  }));
   const { validation } = settings;
   const files = { out, expert: expert.name, profile, validation, columns };
-  const counts = await new LabelRun(plan, judge, options).execute(files);
+  const counts = await new LabelRun(plan, judge, options, teller).execute(files);
   const statistics = {
     out,
     ...counts,
@@ -274,7 +285,15 @@ class LabelRun {
   };
   readonly #causes = new FailureCauses();
 
-  constructor(plan: CorpusPlan, judge: Judge, options: AnnotateDocumentsOptions) {
+  readonly #teller: WorkTeller;
+
+  constructor(
+    plan: CorpusPlan,
+    judge: Judge,
+    options: AnnotateDocumentsOptions,
+    teller: WorkTeller,
+  ) {
+    this.#teller = teller;
     this.#plan = plan;
     this.#judge = judge;
     this.#options = options;
@@ -292,7 +311,8 @@ class LabelRun {
       let verdicts: Verdict[] = [];
       let open: Item | null = null;
       const flush = async ({ input, number }: Item): Promise<void> => {
-        await files.write(input, verdicts, number - verdicts.length + 1);
+        const first = number - verdicts.length + 1;
+        await this.#teller.timed('write', () => files.write(input, verdicts, first));
         input.batch.release();
         input.carry.release();
         verdicts = [];
@@ -350,7 +370,8 @@ class LabelRun {
     }
     // Read before the budget's end, judged after it.
     if (this.#counts.stopped !== null) return null;
-    const verdict = await judgeText(textAt(input, row), this.#judge);
+    const text = textAt(input, row);
+    const verdict = await this.#teller.timed('ask', () => judgeText(text, this.#judge));
     if (!(verdict instanceof GristmillError)) return verdict;
     this.#counts.stopped ??= verdict.code === 'ANNOTATE_EXPERT_QUOTA' ? 'quota' : 'budget';
     this.#counts.stoppedBy ??= verdict.message;
@@ -375,6 +396,7 @@ class LabelRun {
     if (educational && educational.score !== null) counts.eduScores[educational.score]!++;
     if (format && format.score !== null) counts.formatScores[format.score]!++;
     const { rowsIn: rows, labelled, failed } = counts;
+    this.#teller.reached(() => askedTotals(this.#judge.expert.stats(), { labelled, failed }));
     this.#options.onProgress?.({
       rows,
       nRows: this.#nAll,

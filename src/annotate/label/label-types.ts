@@ -1,6 +1,7 @@
 /**
  * What `annotate documents` is asked for and what it says it did (label-documents.ts).
  */
+import type { OnWork } from '../../work/activity.ts';
 import type { ExpertOptions, ExpertStats } from '../expert/expert.ts';
 import type { FailureCause } from '../failure-causes.ts';
 import type { ParsedScore, ScoreName, ScoreProblem } from './scores.ts';
@@ -42,6 +43,8 @@ export interface AnnotateDocumentsOptions {
   /** One line that a person should see: a wait for a lease, files that are passed over. */
   readonly onNotice?: (line: string) => void;
   readonly onProgress?: (progress: AnnotateProgress) => void;
+  /** Told what the run does, for those who look at it from outside. */
+  readonly onActivity?: OnWork;
 }
 
 /** Defaults of {@link AnnotateDocumentsOptions}. */

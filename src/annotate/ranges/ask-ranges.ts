@@ -3,18 +3,21 @@
  * side by side with others on one folder. What makes the set of the answers is finish-annotation.ts.
  */
 import { existsSync } from 'node:fs';
-import { join, resolve } from 'node:path';
-import { remoteScheme, withoutSecrets } from '../../corpus/storage/addresses.ts';
+import { resolve } from 'node:path';
+import { below, remoteScheme, withoutSecrets } from '../../corpus/storage/addresses.ts';
 import type { CorpusPlan, CorpusUnit } from '../../corpus/types.ts';
 import { inputName } from '../../corpus/unit-files.ts';
 import { isGristmillError, throwIfAborted } from '../../errors.ts';
 import { version } from '../../version.ts';
+import { type WorkActivity, WorkTeller } from '../../work/activity.ts';
 import type { TakeLeaseOptions } from '../../work/lease.ts';
 import { type Ledger, openLedger } from '../../work/ledger.ts';
 import type { LedgerMember } from '../../work/ledger-claim.ts';
-import { outputFolder } from '../../work/output-folder.ts';
+import { outputAddress, outputStore, placeOf, runNameAt } from '../../work/open-output.ts';
+import { unitName } from '../../work/output-folder.ts';
 import { shareOf, type WorkerShare, workerName } from '../../work/worker-share.ts';
 import { type Expert, endsInGoodOrder, openExpert } from '../expert/expert.ts';
+import { deviceOf } from '../expert/expert-totals.ts';
 import { refuseOption } from '../options.ts';
 import { ASKED_LAYOUT, claimKind, JsonLinesFile, workFolder } from '../output-files.ts';
 import {
@@ -37,7 +40,9 @@ export interface PreparedAsking {
 }
 
 /** What is no part of the result, or said elsewhere. */
-const LEFT_OUT = new Set(['inputs', 'out', 'expert', 'signal', 'onNotice', 'onProgress']);
+const LEFT_OUT = new Set([
+  ...['inputs', 'out', 'expert', 'signal', 'onNotice', 'onProgress', 'onActivity'],
+]);
 /** Options that are paths: workers have working folders of their own. */
 export const PATH_OPTIONS: ReadonlySet<string> = new Set(['prompts', 'onlyKept', 'tokenizer']);
 
@@ -69,7 +74,7 @@ export async function prepareAsking(job: AnnotateJob): Promise<PreparedAsking> {
       options: { ...Object.fromEntries(options), inputs: inputs.map(resolvedPath) },
       prompts,
       expert: { name: expert.name, identity: expert.identity },
-      answers: given.cacheDir === undefined ? null : resolve(given.cacheDir),
+      answers: given.cacheDir === undefined ? null : placeOf(given.cacheDir),
       ...planned(plan),
     };
     return { asker, expert, identity };
@@ -91,7 +96,7 @@ export function planned({ files, units }: CorpusPlan): Pick<AskedIdentity, 'inpu
 
 /** Where an annotation's answers lie unless somebody says otherwise. */
 export function answersIn(out: string): string {
-  return join(workFolder(out), 'answers');
+  return below(workFolder(out), 'answers');
 }
 
 /** The same from every working folder; of profiles and other names nothing is changed. */
@@ -108,10 +113,10 @@ export async function openAsked(
   member: LedgerMember,
   options: TakeLeaseOptions,
 ): Promise<Ledger<number, AskedRecord>> {
-  const store = outputFolder(out, ASKED_LAYOUT);
+  const store = await outputStore(out, ASKED_LAYOUT);
   const ledger = await openLedger(store, ASKED_KIND, identity, { ...options, member });
   try {
-    await claimKind(out, identity.kind);
+    await claimKind(store, identity.kind);
     return ledger;
   } catch (error) {
     await ledger.close();
@@ -137,35 +142,74 @@ export async function askRange(
   ledger: Ledger<number, AskedRecord>,
   unit: CorpusUnit,
   signal: AbortSignal | undefined,
+  teller = new WorkTeller(undefined),
 ): Promise<AskedRange> {
   const started = performance.now();
   const { index } = unit;
+  const name = unitName(index);
+  teller.tell(() => ({ kind: 'unit-begun', unit: name }));
   try {
     await ledger.beginUnit(index);
     const range = rangeExpert(expert);
-    const rowsIn = await asker.ask(unit, range, signal);
+    const rowsIn = await teller.timed('ask', () => asker.ask(unit, range, signal));
     throwIfAborted(signal, 'annotating');
     const file = new JsonLinesFile(ledger.pendingPath(index, askedPath(index)));
-    for (const outcome of range.outcomes()) await file.write(outcome);
-    await file.close();
+    await teller.timed('write', async () => {
+      for (const outcome of range.outcomes()) await file.write(outcome);
+      await file.close();
+    });
     const counts = { ...range.counts(), rowsIn };
     const seconds = (performance.now() - started) / 1000;
-    const isOurs = await ledger.commitUnit({
+    const record = {
       unit: index,
       input: inputName(asker.plan, unit),
       counts,
       file: { path: askedPath(index), bytes: file.bytesWritten },
       seconds,
       endedAt: Date.now(),
-    });
+    };
+    const isOurs = await teller.timed('commit', () => ledger.commitUnit(record));
+    teller.worked(() => ({
+      documents: { read: rowsIn },
+      questions: { answered: counts.requests, cached: counts.cached, failed: counts.failed },
+      tokens: { prompt: counts.promptTokens, generated: counts.answerTokens },
+    }));
+    teller.tell(() => ({ kind: 'unit-done', unit: name, isOurs, seconds, counts }));
     return { isOurs, counts, seconds };
   } catch (error) {
     await ledger.abandonUnit(index).catch(() => undefined);
     const isTheirs =
       !isGristmillError(error, 'ABORTED') && (await ledger.isCommitted(index).catch(() => false));
-    if (!isTheirs) throw error;
+    if (!isTheirs) {
+      teller.tell(() => endedBy(name, error));
+      throw error;
+    }
+    const lost = (performance.now() - started) / 1000;
+    teller.tell(() => ({
+      ...{ kind: 'unit-done', unit: name, isOurs: false, seconds: lost, counts: {} },
+    }));
     return { isOurs: false, counts: NO_COUNTS, seconds: (performance.now() - started) / 1000 };
   }
+}
+
+/** What a range that was not committed is told as. */
+function endedBy(unit: string, error: unknown): WorkActivity {
+  const isLeft = isGristmillError(error, 'ABORTED') || endsInGoodOrder(error);
+  if (isLeft) return { kind: 'unit-left', unit };
+  const code = isGristmillError(error) ? error.code : 'UNEXPECTED';
+  return { kind: 'unit-failed', unit, code, message: String((error as Error)?.message ?? error) };
+}
+
+/** Tells that an annotation is open. */
+export function tellOpened(
+  teller: WorkTeller,
+  { identity }: Pick<PreparedAsking, 'identity'>,
+  opened: { readonly out: string; readonly worker: string; readonly device: string },
+  units: number | null,
+  resumed = 0,
+): void {
+  const run = runNameAt(ASKED_KIND.runIdOf(identity), opened.out);
+  teller.tell(() => ({ kind: 'run', run, ...opened, units, resumed }));
 }
 
 /** What a worker did of its share. */
@@ -192,7 +236,8 @@ export const RANGES_AT_ONCE = 2;
  */
 export async function askShare(job: AnnotateJob, worker: WorkerShare): Promise<AskedShare> {
   const started = performance.now();
-  const { out, onNotice, signal } = job.options;
+  const { onNotice, signal } = job.options;
+  const out = outputAddress(job.options.out);
   const prepared = await prepareAsking(job);
   try {
     const { units } = prepared.asker.plan;
@@ -201,13 +246,16 @@ export async function askShare(job: AnnotateJob, worker: WorkerShare): Promise<A
     const ledger = await openAsked(out, prepared.identity, member, { onNotice, signal });
     try {
       const left = share.filter(({ index }) => !ledger.committed.has(index));
+      const teller = new WorkTeller(job.options.onActivity);
+      const opened = { out, worker: member.name, device: deviceOf(job.options.expert) };
+      tellOpened(teller, prepared, opened, share.length, share.length - left.length);
       let counts = NO_COUNTS;
       let unitsDone = share.length - left.length;
       let end: { readonly error: unknown } | null = null;
       const lane = async (): Promise<void> => {
         for (let unit = left.shift(); unit && end === null; unit = left.shift()) {
           try {
-            const asked = await askRange(prepared, ledger, unit, signal);
+            const asked = await askRange(prepared, ledger, unit, signal, teller);
             counts = addAsked(counts, asked.counts);
             unitsDone++;
           } catch (error) {

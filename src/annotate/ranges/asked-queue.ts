@@ -1,8 +1,9 @@
 /** An annotation on a board: submitting its ranges, and a worker's session that asks about them. */
 import { resolve } from 'node:path';
-import { withoutSecrets } from '../../corpus/storage/addresses.ts';
+import { remoteScheme, withoutSecrets } from '../../corpus/storage/addresses.ts';
 import { GristmillError } from '../../errors.ts';
-import { outputFolder } from '../../work/output-folder.ts';
+import { type OnWork, WorkTeller } from '../../work/activity.ts';
+import { outputStore, placeOf } from '../../work/open-output.ts';
 import type { Board, BoardRun } from '../../work/queue/board.ts';
 import { ownSession } from '../../work/queue/own-session.ts';
 import {
@@ -14,6 +15,7 @@ import {
 import type { WorkSession } from '../../work/queue/take.ts';
 import type { Units } from '../../work/unit-set.ts';
 import type { ExpertOptions } from '../expert/expert.ts';
+import { deviceOf } from '../expert/expert-totals.ts';
 import { refuseOption } from '../options.ts';
 import { ASKED_LAYOUT } from '../output-files.ts';
 import {
@@ -23,6 +25,7 @@ import {
   prepareAsking,
   RANGES_AT_ONCE,
   resolvedPath,
+  tellOpened,
 } from './ask-ranges.ts';
 import { ASKED_KIND, askedRanges } from './asked-ledger.ts';
 import type { AnnotateJob } from './asker.ts';
@@ -66,7 +69,13 @@ export async function submitAnnotation(
 
 /** A job as others read it: paths that mean the same elsewhere, and nothing that lets anybody in. @throws OPTION_INVALID */
 function queuedJob({ kind, options }: AnnotateJob): AnnotateJob {
-  const { signal: _, onNotice: _notice, onProgress: _progress, ...rest } = options;
+  const {
+    signal: _,
+    onNotice: _notice,
+    onProgress: _progress,
+    onActivity: _told,
+    ...rest
+  } = options;
   const expert = { ...rest.expert } as Partial<ExpertOptions> & Record<string, unknown>;
   const hidden = 'none in a run for a queue, where others see it';
   if (expert['headers'] !== undefined) refuseOption('headers', hidden, 'some');
@@ -80,20 +89,21 @@ function queuedJob({ kind, options }: AnnotateJob): AnnotateJob {
   }
   Reflect.deleteProperty(expert, 'onPause');
   for (const name of ['cacheDir', 'gguf']) {
-    if (typeof expert[name] === 'string') expert[name] = resolve(expert[name]);
+    const given = expert[name];
+    if (typeof given === 'string' && remoteScheme(given) === null) expert[name] = resolve(given);
   }
   const paths = Object.entries(rest).flatMap(([name, value]) =>
     PATH_OPTIONS.has(name) && typeof value === 'string' ? [[name, resolvedPath(value)]] : [],
   );
   const inputs = rest.inputs.map(resolvedPath);
-  const out = resolve(rest.out);
+  const out = placeOf(rest.out);
   const queued = { ...rest, ...Object.fromEntries(paths), inputs, out, expert };
   return { kind, options: queued } as unknown as AnnotateJob;
 }
 
 /** Ranges of an annotation on the board that were asked about. */
 export async function askedUnits({ out, units }: BoardRun): Promise<Units<number>> {
-  return askedRanges(outputFolder(out, ASKED_LAYOUT), units);
+  return askedRanges(await outputStore(out, ASKED_LAYOUT), units);
 }
 
 /** Options of {@link openAskSession}. */
@@ -104,12 +114,13 @@ export interface AskSessionOptions {
   readonly device?: string | undefined;
   readonly threads?: number | undefined;
   readonly onNotice?: (line: string) => void;
+  readonly onWork?: OnWork | undefined;
 }
 
 /** A session that asks about ranges. A budget is its worker's. */
 export function openAskSession(
   { out, spec }: BoardRun,
-  { name, device, threads, onNotice }: AskSessionOptions,
+  { name, device, threads, onNotice, onWork }: AskSessionOptions,
 ): WorkSession {
   const { kind, options } = spec as AnnotateJob;
   const stop = new AbortController();
@@ -121,10 +132,12 @@ export function openAskSession(
     const { units } = prepared.asker.plan;
     const member = { name, units: [], mayBegin: false };
     const ledger = await openAsked(out, prepared.identity, member, { onNotice });
+    const teller = new WorkTeller(onWork);
+    tellOpened(teller, prepared, { out, worker: name, device: deviceOf(expert) }, null);
     return {
       async do(unit) {
         if (await ledger.isCommitted(unit)) return { isOurs: false, counts: {}, seconds: 0 };
-        return askRange(prepared, ledger, units[unit]!, stop.signal);
+        return askRange(prepared, ledger, units[unit]!, stop.signal, teller);
       },
       // A file that cannot be read is the range's, whoever reads it; an expert that is down is the worker's.
       isOfUnit: (error) =>

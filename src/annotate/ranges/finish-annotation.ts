@@ -5,9 +5,8 @@
  * So the files are those of one machine, byte for byte, whoever has asked about what: near duplicates, shares and order
  * are seen by one process. `statistics.json` has the costs of all workers.
  */
-import { createReadStream } from 'node:fs';
-import { join } from 'node:path';
-import { createInterface } from 'node:readline';
+import { below } from '../../corpus/storage/addresses.ts';
+import { readSmall } from '../../corpus/storage/folders.ts';
 import { GristmillError } from '../../errors.ts';
 import { counting, type OnProgress } from '../../progress.ts';
 import { version } from '../../version.ts';
@@ -15,7 +14,7 @@ import type { Lease, TakeLeaseOptions } from '../../work/lease.ts';
 import { discardAll, namesOf, readRecords } from '../../work/ledger.ts';
 import { identityIn } from '../../work/ledger-claim.ts';
 import { MAX_MISSING, removeLeftovers, removeOrphans } from '../../work/leftovers.ts';
-import { outputFolder } from '../../work/output-folder.ts';
+import { outputAddress, outputStore } from '../../work/open-output.ts';
 import type { OutputStore } from '../../work/output-store.ts';
 import { UnitSet, type Units } from '../../work/unit-set.ts';
 import { makeExamples, prepareChunks } from '../chunks/annotate-chunks.ts';
@@ -69,10 +68,11 @@ export interface AnnotationEnd {
  *   RUN_LEDGER_INVALID, ANNOTATE_CACHE_INVALID where answers are gone, what annotating throws; ABORTED
  */
 export async function finishAnnotation(
-  out: string,
+  place: string,
   { onProgress, ...options }: FinishAnnotationOptions = {},
 ): Promise<AnnotationEnd> {
-  const store = outputFolder(out, ASKED_LAYOUT);
+  const out = outputAddress(place);
+  const store = await outputStore(out, ASKED_LAYOUT);
   const found = await store.read(ASKED_LAYOUT.runFile);
   if (found === null) throw new GristmillError('RUN_NOT_FOUND', { path: out, kinds: 'annotate' });
   const identity = identityIn<AskedIdentity>(store, found);
@@ -175,12 +175,13 @@ async function checkSame(
 
 /** @throws RUN_LEDGER_INVALID */
 async function* outcomesOf(out: string, unit: number): AsyncGenerator<Outcome> {
-  const file = join(out, ...askedPath(unit).split('/'));
-  const lines = createInterface({
-    input: createReadStream(file),
-    crlfDelay: Number.POSITIVE_INFINITY,
-  });
-  for await (const line of lines) {
+  const file = below(out, askedPath(unit));
+  const text = await readSmall(file);
+  if (text === null) {
+    throw new GristmillError('RUN_LEDGER_INVALID', { file, reason: 'it is gone' });
+  }
+  for (const line of text.split('\n')) {
+    if (line === '') continue;
     let outcome: Partial<Outcome>;
     try {
       outcome = JSON.parse(line) as Partial<Outcome>;

@@ -8,6 +8,7 @@ import type { DocumentsFlags } from '../annotate.ts';
 import type { ChunksFlags } from '../annotate-chunks.ts';
 import { share, wholeNumber, workerFlag } from '../flags.ts';
 import { withExamples } from '../help.ts';
+import { withObservers } from './observe.ts';
 
 /** The `annotate` command. */
 export function annotateCommand(): Command {
@@ -29,7 +30,7 @@ function addDocumentsCommand(annotate: Command): void {
     .option('--id-column <name>', 'column that names a document')
     .option('--limit <n>', 'stop after n rows', wholeNumber(0))
     .optionsGroup('Output:')
-    .requiredOption('--out <dir>', 'output folder')
+    .requiredOption('--out <dir>', 'output folder, or s3://BUCKET/PREFIX')
     .option('--validation <r>', `share of domains that validate (${defaults.validation})`, share)
     .option(
       '--status-prefix <prefix>',
@@ -72,9 +73,9 @@ function addChunksCommand(annotate: Command): void {
     .option('--text-column <name>', 'column that holds the text (text)')
     .option('--id-column <name>', 'column that names a document')
     .option('--limit <n>', 'stop after n documents', wholeNumber(1))
-    .option('--only-kept <file>', 'documents.parquet: only documents labelled keep')
+    .option('--only-kept <file>', 'documents.parquet, at any address: only documents labelled keep')
     .optionsGroup('Output:')
-    .requiredOption('--out <dir>', 'output folder')
+    .requiredOption('--out <dir>', 'output folder, or s3://BUCKET/PREFIX')
     .option('--validation <r>', `share of domains that validate (${defaults.validation})`, share)
     .option(
       '--shares <list>',
@@ -165,7 +166,7 @@ function addPromptsCommand(annotate: Command): void {
 
 /** Adds the flags of an expert to a command. */
 function expertOptions(command: Command): Command {
-  return command
+  command
     .optionsGroup('Expert, an endpoint or a local model:')
     .option('--expert-url <url>', 'OpenAI-compatible endpoint, e.g. http://127.0.0.1:8080/v1')
     .option('--expert-model <name>', 'model as the endpoint calls it')
@@ -193,11 +194,15 @@ function expertOptions(command: Command): Command {
     )
     .option('--max-requests <n>', 'stop in good order before more are sent', wholeNumber(0))
     .option('--max-tokens <n>', 'stop in good order before more are paid for', wholeNumber(0))
-    .option('--cache <dir>', 'folder of the answers (default: <out>/_annotate/answers)')
+    .option(
+      '--cache <dir>',
+      'folder of the answers, or s3://BUCKET/PREFIX (default: <out>/_annotate/answers)',
+    )
     .optionsGroup('Machine, for a local model:')
     .option('--device <device>', 'of a local model: cpu (default), cuda or cuda:0')
     .option('--threads <n>', 'CPU threads of a local model', wholeNumber(1, 512))
     .option('--slots <n>', 'answers a local model writes side by side', wholeNumber(1, 256));
+  return withObservers(command);
 }
 
 function shares(text: string): ExampleShares {

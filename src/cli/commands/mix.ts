@@ -9,6 +9,7 @@ import type { ApplyFlags } from '../mix-apply.ts';
 import type { SampleFlags } from '../mix-sample.ts';
 import type { ProxyFlags, TokenizeFlags } from '../mix-train.ts';
 import { addFitCommands, boundsOptions } from './mix-fits.ts';
+import { withObservers } from './observe.ts';
 
 const SAMPLE_WAYS = Object.keys({
   regmix: true,
@@ -136,6 +137,7 @@ function addProxyCommand(mix: Command): void {
     )
     .option('--json', 'print one JSON object instead of lines')
     .action(async (flags: ProxyFlags) => (await import('../mix-train.ts')).trainSweep(flags));
+  withObservers(command);
   withExamples(command, [
     [
       'gristmill mix train --mixtures mixtures.csv --store store --preset tiny --out sweep',

@@ -77,11 +77,12 @@ export class S3Objects {
   }
 
   /** Writes it whatever is there. @returns its version */
-  async put(path: string, content: string): Promise<string> {
-    return this.ask(path, async ({ sdk, client }) => {
+  async put(path: string, content: string | Uint8Array): Promise<string> {
+    const question = async ({ sdk, client }: OpenS3): Promise<string> => {
       const put = new sdk.PutObjectCommand({ ...bucketOf(path), Body: content });
       return versionOf((await client.send(put)).ETag);
-    });
+    };
+    return this.ask(path, question, Buffer.byteLength(content));
   }
 
   /** Writes it under a condition. @returns its version; null when the condition does not hold */

@@ -5,6 +5,7 @@
  * somebody else has finished meanwhile is done.
  */
 import { GristmillError, isGristmillError } from '../../errors.ts';
+import { WorkTeller } from '../../work/activity.ts';
 import { ChildDied } from '../../work/service.ts';
 import type { ProxyHost } from './proxy-host.ts';
 import type { ProxyRecord } from './proxy-run.ts';
@@ -28,11 +29,33 @@ export interface RunUnitOptions {
   readonly device: string;
   readonly nThreads: number;
   readonly onRecord?: (record: ProxyRecord, tokensPerSecond: number) => void;
+  /** Told of steps, time of stages, and a process that died. */
+  readonly teller?: WorkTeller;
   /** Whether the host was stopped by its owner: its death is nobody's. */
   readonly isStopped?: () => boolean;
 }
 
 const MAX_DEATHS = 2;
+
+/** Steps of a proxy as they are told, and their time. */
+class TrainedSteps {
+  seconds = 0;
+  readonly #nTokens: number;
+  readonly #teller: WorkTeller;
+
+  constructor({ batch, nCtx }: ProxySettings, teller: WorkTeller) {
+    this.#nTokens = batch * nCtx;
+    this.#teller = teller;
+  }
+
+  add({ loss }: ProxyRecord, tokensPerSecond: number): void {
+    if (loss === undefined) return;
+    const seconds = this.#nTokens / tokensPerSecond;
+    this.seconds += seconds;
+    this.#teller.took('train', seconds);
+    this.#teller.worked(() => ({ steps: 1, tokens: { trained: this.#nTokens } }));
+  }
+}
 
 /** What became of a proxy. */
 export interface DoneProxy {
@@ -56,6 +79,7 @@ export function isOfProxy(error: unknown): error is GristmillError {
  */
 export async function runUnit(row: PendingProxy, options: RunUnitOptions): Promise<DoneProxy> {
   const { ledger, host, store, settings, device, nThreads, onRecord, isStopped } = options;
+  const teller = options.teller ?? new WorkTeller(undefined);
   const { id, weights } = row;
   const started = performance.now();
   const secondsSince = (): number => (performance.now() - started) / 1000;
@@ -63,10 +87,18 @@ export async function runUnit(row: PendingProxy, options: RunUnitOptions): Promi
     try {
       const trajectory = await ledger.begin(id);
       const request = { store, settings, weights, device, nThreads, trajectory };
-      const { result, trajectoryBytes } = await host.run(request, onRecord);
+      const began = performance.now();
+      const trained = new TrainedSteps(settings, teller);
+      const { result, trajectoryBytes } = await host.run(request, (told, tokensPerSecond) => {
+        trained.add(told, tokensPerSecond);
+        onRecord?.(told, tokensPerSecond);
+      });
+      // What is left of the time: the start of the process, its batches, measurements.
+      teller.took('measure', Math.max(0, (performance.now() - began) / 1000 - trained.seconds));
+      teller.worked();
       const seconds = secondsSince();
       const record: ProxyRunRecord = { ...result, id, weights, device, seconds };
-      const isOurs = await ledger.commit(record, trajectoryBytes);
+      const isOurs = await teller.timed('commit', () => ledger.commit(record, trajectoryBytes));
       return { isOurs, nTokens: result.nTokens, seconds };
     } catch (error) {
       await ledger.abandon(id);
@@ -76,8 +108,11 @@ export async function runUnit(row: PendingProxy, options: RunUnitOptions): Promi
         return { isOurs: false, nTokens: 0, seconds: secondsSince() };
       if (!(error instanceof ChildDied)) throw error;
       deaths++;
-      if (deaths < MAX_DEATHS) continue;
       const { exit, lastWords } = error;
+      if (deaths < MAX_DEATHS) {
+        teller.tell(() => ({ kind: 'unit-retried', unit: id, reason: exit }));
+        continue;
+      }
       throw new GristmillError('MIXTURE_PROXY_DIED', {
         ...{ run: id, device, exit, count: deaths, lastWords },
       });

@@ -4,9 +4,10 @@ import { resolve } from 'node:path';
 import { remoteScheme, withoutSecrets } from '../../corpus/storage/addresses.ts';
 import { refuseOption } from '../../options.ts';
 import { describeTokenStore, localTokenStore } from '../../tokens/store-cache.ts';
+import { type OnWork, WorkTeller } from '../../work/activity.ts';
 import type { TakeLeaseOptions } from '../../work/lease.ts';
 import { recordNames } from '../../work/ledger.ts';
-import { outputStore } from '../../work/open-output.ts';
+import { outputStore, runNameAt } from '../../work/open-output.ts';
 import type { Board, BoardRun } from '../../work/queue/board.ts';
 import { ownSession } from '../../work/queue/own-session.ts';
 import {
@@ -88,6 +89,7 @@ export interface SweepSessionOptions {
   /** CPU threads of a proxy; default: the cores, divided by the devices. */
   readonly threads?: number | undefined;
   readonly onNotice?: (line: string) => void;
+  readonly onWork?: OnWork | undefined;
   /** Script of the child processes; tests give one that dies. */
   readonly processFile?: string;
 }
@@ -95,7 +97,7 @@ export interface SweepSessionOptions {
 /** A session that trains proxies, one at a time on each device: none waits here while another worker has nothing to do. */
 export function openSweepSession(
   { out, spec }: BoardRun,
-  { name, device, threads, onNotice, processFile }: SweepSessionOptions,
+  { name, device, threads, onNotice, onWork, processFile }: SweepSessionOptions,
 ): WorkSession {
   const queued = spec as QueuedSweep;
   const mixtures = { ...queued.mixtures, weights: Float64Array.from(queued.mixtures.weights) };
@@ -103,11 +105,17 @@ export function openSweepSession(
   const nDevices = (subject.device ?? 'cpu').split(',').length;
   return ownSession(nDevices, async () => {
     const { store: from, storeCacheBytes: maxBytes } = subject;
-    const local = await localTokenStore(from, { onNotice, maxBytes });
+    const teller = new WorkTeller(onWork);
+    const kept = { onNotice, maxBytes };
+    const local = await teller.timed('fetch', () => localTokenStore(from, kept));
     const opening = async () => {
       const { identity, plan, rows, devices } = prepareSweep(subject, local.path);
       const member = { name, units: [], mayBegin: false };
       const ledger = await SweepLedger.open(out, identity, plan, { member, onNotice });
+      const run = runNameAt(sweepKind(plan).runIdOf(identity), out);
+      const opened = { worker: name, device: devices.join(','), units: null, resumed: 0 };
+      teller.tell(() => ({ kind: 'run', run, out, ...opened }));
+      teller.worked();
       return { rows, devices, ledger };
     };
     const { rows, devices, ledger } = await opening().catch(async (error: unknown) => {
@@ -122,15 +130,24 @@ export function openSweepSession(
         const row = rows[unit]!;
         if (await ledger.isFinished(row.id)) return { isOurs: false, counts: {}, seconds: 0 };
         const place = free.pop()!;
+        teller.tell(() => ({ kind: 'unit-begun', unit: row.id }));
         try {
           const { settings } = subject;
           const store = local.path;
           const { isOurs, nTokens, seconds } = await runUnit(row, {
-            ...{ ledger, store, settings, nThreads },
+            ...{ ledger, store, settings, nThreads, teller },
             ...place,
           });
-          await ledger.writeLosses();
-          return { isOurs, counts: { tokens: nTokens }, seconds };
+          await teller.timed('table', () => ledger.writeLosses());
+          const counts = { tokens: nTokens };
+          teller.tell(() => ({ kind: 'unit-done', unit: row.id, isOurs, seconds, counts }));
+          return { isOurs, counts, seconds };
+        } catch (error) {
+          const [code, message] = isOfProxy(error)
+            ? [error.code, error.message]
+            : ['UNEXPECTED', String(error)];
+          teller.tell(() => ({ kind: 'unit-failed', unit: row.id, code, message }));
+          throw error;
         } finally {
           free.push(place);
         }

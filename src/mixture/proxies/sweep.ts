@@ -26,8 +26,9 @@ import { sequencesOf, validatedDomains } from '../../tokens/store-batches.ts';
 import { localTokenStore } from '../../tokens/store-cache.ts';
 import { openTokenStore, type TokenStore } from '../../tokens/token-store.ts';
 import { llamaCppVersion, version } from '../../version.ts';
+import { type OnWork, WorkTeller } from '../../work/activity.ts';
 import type { LedgerMember } from '../../work/ledger-claim.ts';
-import { outputAddress } from '../../work/open-output.ts';
+import { outputAddress, runNameAt } from '../../work/open-output.ts';
 import { shareOf, type WorkerShare, workerName, workerOption } from '../../work/worker-share.ts';
 import { domainName } from '../tables.ts';
 import type { MixtureTable } from '../types.ts';
@@ -41,6 +42,7 @@ import {
   type SweepIdentity,
   SweepLedger,
   type SweepPlan,
+  sweepKind,
 } from './sweep-ledger.ts';
 
 /** Options of {@link trainProxies}. */
@@ -65,6 +67,8 @@ export interface TrainProxiesOptions {
   /** Trains only the share of one of several workers, side by side with the others, on one folder. Default: all. */
   readonly worker?: WorkerShare | undefined;
   readonly onProgress?: (progress: SweepProgress) => void;
+  /** Told what the sweep does, for those who look at it from outside. */
+  readonly onActivity?: OnWork | undefined;
   /** Most bytes of fetched token stores that are kept on the local disk. Default 64 GiB. */
   readonly storeCacheBytes?: number | undefined;
   /** Told how far a token store is fetched. */
@@ -128,6 +132,7 @@ const OPTION_TABLE: OptionTable<TrainProxiesOptions> = {
   onProgress: callback,
   storeCacheBytes: whole(1),
   onFetched: callback,
+  onActivity: callback,
   onNotice: callback,
   signal: abortSignal,
   processFile: name,
@@ -150,7 +155,8 @@ export async function trainProxies(options: TrainProxiesOptions): Promise<SweepS
   const { worker, signal, onNotice, onFetched, storeCacheBytes: maxBytes } = options;
   const out = outputAddress(options.out);
   const kept = { maxBytes, onNotice, signal, onProgress: onFetched };
-  await using local = await localTokenStore(options.store, kept);
+  const teller = new WorkTeller(options.onActivity);
+  await using local = await teller.timed('fetch', () => localTokenStore(options.store, kept));
   const prepared = prepareSweep(options, local.path);
   const { identity, plan, devices, unmeasured } = prepared;
   const share = worker ? shareOf(prepared.rows, worker) : prepared.rows;
@@ -163,15 +169,16 @@ export async function trainProxies(options: TrainProxiesOptions): Promise<SweepS
   try {
     for (const row of share) checkSame(ledger, row, out);
     const pending = share.filter(({ id }) => !ledger.finished.has(id));
-    const sweep = new Sweep(
-      { ...options, store: local.path },
-      ledger,
-      pending,
-      devices,
-      share.length,
-    );
+    const means = { devices, nRuns: share.length, teller };
+    const sweep = new Sweep({ ...options, store: local.path }, ledger, pending, means);
+    teller.tell(() => ({
+      ...{ kind: 'run', run: runNameAt(sweepKind(plan).runIdOf(identity), out), out },
+      ...{ worker: member?.name ?? null, device: devices.join(','), units: share.length },
+      resumed: share.length - pending.length,
+    }));
+    teller.worked();
     const started = performance.now();
-    await ledger.writeLosses();
+    await teller.timed('table', () => ledger.writeLosses());
     await sweep.run();
     const nResumed = share.length - pending.length;
     const nFinished = share.filter(({ id }) => ledger.finished.has(id)).length;
@@ -250,6 +257,14 @@ export function planSweep(subject: SweepSubject, store: TokenStore): PreparedSwe
   };
 }
 
+/** What a sweep is carried out with. */
+interface SweepMeans {
+  readonly devices: readonly string[];
+  /** Of the share. */
+  readonly nRuns: number;
+  readonly teller: WorkTeller;
+}
+
 class Sweep {
   readonly failures: { run: string; code: string; message: string }[] = [];
   readonly #options: TrainProxiesOptions;
@@ -259,14 +274,14 @@ class Sweep {
   readonly #devices: readonly string[];
   readonly #nThreads: number;
   readonly #hosts: ProxyHost[];
+  readonly #teller: WorkTeller;
   #stopped = false;
 
   constructor(
     options: TrainProxiesOptions,
     ledger: SweepLedger,
     pending: readonly PendingProxy[],
-    devices: readonly string[],
-    nRuns: number,
+    { devices, nRuns, teller }: SweepMeans,
   ) {
     const nCores = availableParallelism();
     const onCpu = devices[0] === 'cpu';
@@ -276,6 +291,7 @@ class Sweep {
     this.#ledger = ledger;
     this.#pending = [...pending];
     this.#nRuns = nRuns;
+    this.#teller = teller;
     this.#devices = devices;
     this.#nThreads =
       checkCount('nThreads', options.nThreads) ?? Math.max(1, Math.floor(nCores / jobs));
@@ -300,7 +316,9 @@ class Sweep {
             run,
             this.#devices[lane % this.#devices.length]!,
           );
-          if (isFinished) await this.#ledger.writeLosses();
+          if (!isFinished) continue;
+          await this.#teller.timed('table', () => this.#ledger.writeLosses());
+          this.#teller.worked();
         }
       });
       await Promise.all(lanes);
@@ -314,9 +332,12 @@ class Sweep {
   async #one(host: ProxyHost, run: PendingProxy, device: string): Promise<boolean> {
     const { store, settings, onProgress } = this.#options;
     const ledger = this.#ledger;
+    const teller = this.#teller;
+    const unit = run.id;
+    teller.tell(() => ({ kind: 'unit-begun', unit }));
     try {
-      await runUnit(run, {
-        ...{ ledger, host, store, settings, device, nThreads: this.#nThreads },
+      const { isOurs, nTokens, seconds } = await runUnit(run, {
+        ...{ ledger, host, store, settings, device, nThreads: this.#nThreads, teller },
         isStopped: () => this.#stopped,
         onRecord: ({ step, loss }, tokensPerSecond) => {
           onProgress?.({
@@ -330,10 +351,17 @@ class Sweep {
           });
         },
       });
+      const counts = { tokens: nTokens };
+      teller.tell(() => ({ kind: 'unit-done', unit, isOurs, seconds, counts }));
       return true;
     } catch (error) {
-      if (this.#stopped) return false;
+      if (this.#stopped) {
+        teller.tell(() => ({ kind: 'unit-left', unit }));
+        return false;
+      }
       if (!isOfProxy(error)) throw error;
+      const { code, message } = error;
+      teller.tell(() => ({ kind: 'unit-failed', unit, code, message }));
       this.failures.push({ run: run.id, code: error.code, message: error.message });
       return false;
     }
