@@ -42,6 +42,9 @@ const FORGETFUL_WRITERS = /^parquet-mr($| version (0|1\.[01]|1\.2\.[0-8])($|\D))
 /** Levels are bytes, and paths are walked recursively. */
 const MAX_DEPTH = 100;
 
+/** Field of the footer that holds the row groups. */
+const ROW_GROUPS = 4;
+
 type RowGroup = FileMetaData['row_groups'][number];
 type Chunk = RowGroup['columns'][number];
 type ChunkMeta = NonNullable<Chunk['meta_data']>;
@@ -54,15 +57,20 @@ type ChunkMeta = NonNullable<Chunk['meta_data']>;
  * @throws FooterError, UnsupportedError, ThriftError
  */
 export function parseFooter(bytes: Uint8Array, fileBytes: number): FileMetaData {
-  const { value } = readThrift(bytes);
+  // As fields and values a group takes many times what it takes here, and a file may have a hundred thousand of them.
+  const groups: RowGroup[] = [];
+  const { value } = readThrift(bytes, {
+    field: ROW_GROUPS,
+    take: (group) => void groups.push(rowGroup(struct(group), groups.length)),
+  });
   const schema = list(value, 2, 'schema').map((element) => schemaElement(struct(element)));
   checkSchema(schema);
   const leaves = leafPaths(schema);
-  const groups = list(value, 4, 'row groups').map((group) => struct(group));
+  list(value, ROW_GROUPS, 'row groups');
   const created_by = text(value.get(6)) ?? '';
   const slack = FORGETFUL_WRITERS.test(created_by) ? 100 : 0;
   const row_groups = groups.map((group, index) => {
-    return rowGroup(group, index, leaves, { fileBytes, slack });
+    return checkedGroup(group, index, leaves, { fileBytes, slack });
   });
   const rows = row_groups.reduce((sum, group) => sum + group.num_rows, 0n);
   // Old writers of Rust left 0; row groups are what holds the rows.
@@ -177,28 +185,35 @@ function leafPaths(schema: readonly SchemaElement[]): LeafPath[] {
   return leaves;
 }
 
-function rowGroup(
-  from: ThriftStruct,
-  index: number,
-  leaves: readonly LeafPath[],
-  bounds: FileBounds,
-): RowGroup {
+/** A group as it stands in the footer, its chunks in any order. */
+function rowGroup(from: ThriftStruct, index: number): RowGroup {
   const num_rows = integer(from, 3) ?? 0n;
   if (num_rows < 0n || num_rows > 2n ** 40n) {
     throw new FooterError(`row group ${index} declares ${num_rows} rows`);
   }
   const place = `row group ${index}`;
-  const chunks = list(from, 1, 'columns').map((chunk) => chunkOf(struct(chunk), place));
-  const frame = { num_rows, total_byte_size: integer(from, 2) ?? 0n };
+  const columns = list(from, 1, 'columns').map((chunk) => chunkOf(struct(chunk), place));
+  return { columns, num_rows, total_byte_size: integer(from, 2) ?? 0n };
+}
+
+/** The same held against schema and file. */
+function checkedGroup(
+  group: RowGroup,
+  index: number,
+  leaves: readonly LeafPath[],
+  bounds: FileBounds,
+): RowGroup {
+  const { columns: chunks, num_rows, total_byte_size } = group;
+  const place = `row group ${index}`;
   // Nothing is read of a group without rows: writers leave its offsets, codecs and even its columns as they like.
   if (num_rows === 0n && chunks.every(({ meta_data: meta }) => (meta?.num_values ?? 0n) === 0n)) {
-    return { columns: [], ...frame };
+    return { columns: [], num_rows, total_byte_size };
   }
   const columns = inSchemaOrder(chunks, leaves, place);
   for (const [at, chunk] of columns.entries()) {
     checkChunk(chunk.meta_data!, leaves[at]!, place, bounds);
   }
-  return { columns, ...frame };
+  return { columns, num_rows, total_byte_size };
 }
 
 function chunkOf(from: ThriftStruct, place: string): Chunk {

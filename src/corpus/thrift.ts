@@ -24,12 +24,26 @@ export class ThriftError extends Error {}
 
 const MAX_DEPTH = 64;
 
-/** A struct and the number of bytes it took. @throws ThriftError */
-export function readThrift(bytes: Uint8Array): {
+/** A list of the outermost struct whose elements are taken one by one as they are read, and not kept. */
+export interface TakenList {
+  readonly field: number;
+  take(element: ThriftValue): void;
+}
+
+/**
+ * A struct and the number of bytes it took.
+ *
+ * @param taken its field is empty in the result
+ * @throws ThriftError; what `take` throws
+ */
+export function readThrift(
+  bytes: Uint8Array,
+  taken: TakenList | null = null,
+): {
   readonly value: ThriftStruct;
   readonly size: number;
 } {
-  const reader = new Reader(bytes);
+  const reader = new Reader(bytes, taken);
   const value = reader.struct(0);
   return { value, size: reader.at };
 }
@@ -37,9 +51,11 @@ export function readThrift(bytes: Uint8Array): {
 class Reader {
   at = 0;
   readonly #bytes: Uint8Array;
+  readonly #taken: TakenList | null;
 
-  constructor(bytes: Uint8Array) {
+  constructor(bytes: Uint8Array, taken: TakenList | null) {
     this.#bytes = bytes;
+    this.#taken = taken;
   }
 
   struct(depth: number): ThriftStruct {
@@ -51,6 +67,10 @@ class Reader {
       if (head === 0) return fields;
       id = head >> 4 === 0 ? Number(this.#zigzag()) : id + (head >> 4);
       const type = head & 15;
+      if (depth === 0 && type === 9 && id === this.#taken?.field) {
+        fields.set(id, this.#list(depth, this.#taken));
+        continue;
+      }
       // The field's head holds a boolean; elements of lists are bytes.
       fields.set(id, type === 1 || type === 2 ? type === 1 : this.#value(type, depth));
     }
@@ -87,14 +107,18 @@ class Reader {
     }
   }
 
-  #list(depth: number): ThriftValue[] {
+  #list(depth: number, taken: TakenList | null = null): ThriftValue[] {
     if (depth > MAX_DEPTH) throw new ThriftError('lists are nested too deep');
     const head = this.#byte();
     const length = head >> 4 === 15 ? this.#length() : head >> 4;
     // An element takes a byte at least.
     this.#check(length);
     const items: ThriftValue[] = [];
-    for (let at = 0; at < length; at++) items.push(this.#value(head & 15, depth + 1));
+    for (let at = 0; at < length; at++) {
+      const item = this.#value(head & 15, depth + 1);
+      if (taken) taken.take(item);
+      else items.push(item);
+    }
     return items;
   }
 

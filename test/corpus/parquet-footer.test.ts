@@ -407,6 +407,18 @@ describe('readThrift', () => {
     expect(read.get(40)).toEqual(new Map([[1, [new Map([[1, Buffer.from('x')]])]]]));
   });
 
+  it('hands over the elements of one list of the outermost struct, and keeps none of them', () => {
+    const bytes = thrift({ 2: [7, 8], 4: [{ 1: 'a', 4: [1] }, { 1: 'b', 4: [2, 3] }], 6: 'end' });
+    const whole = readThrift(bytes).value;
+    const elements: unknown[] = [];
+    const taken = { field: 4, take: (element: unknown) => void elements.push(element) };
+    const { value: read, size } = readThrift(bytes, taken);
+    expect(size).toBe(bytes.byteLength);
+    // Lists of the same number within its elements are theirs.
+    expect(elements).toEqual(whole.get(4));
+    expect(read).toEqual(new Map(whole).set(4, []));
+  });
+
   it('property: any bytes end in a value or a ThriftError, without taking what is not there', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => {
