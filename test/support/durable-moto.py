@@ -13,7 +13,7 @@ import sys
 import threading
 
 from moto.core import DEFAULT_ACCOUNT_ID
-from moto.s3.models import s3_backends
+from moto.s3.models import FakeKey, s3_backends
 from moto.server import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import WSGIRequestHandler, run_simple
 
@@ -21,6 +21,18 @@ port, folder = int(sys.argv[1]), sys.argv[2]
 backend = s3_backends[DEFAULT_ACCOUNT_ID]["aws"]
 moto = DomainDispatcherApplication(create_backend_app)
 writing = threading.Lock()
+
+# moto reads an object for its ETag without the lock that reading its content takes: of two that ask at once, one finds the
+# other's end of the file, and the object keeps the ETag of an empty one.
+etag_unlocked = FakeKey.etag.fget
+
+
+def etag_locked(key):
+    with key.lock:
+        return etag_unlocked(key)
+
+
+FakeKey.etag = property(etag_locked)
 
 
 def file_of(bucket, key):
