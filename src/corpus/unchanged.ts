@@ -7,7 +7,8 @@ import { GristmillError, isGristmillError } from '../errors.ts';
 import { STDIN } from './formats.ts';
 import { fingerprintOf } from './inputs.ts';
 import { remoteScheme } from './storage/addresses.ts';
-import { lookAt } from './storage/storages.ts';
+import { knownFile, lookAt } from './storage/storages.ts';
+import type { StoredFile } from './storage/types.ts';
 import type { SourceFile } from './types.ts';
 
 /** Files that were found to be what the plan says, by what the file system says of them. */
@@ -17,11 +18,12 @@ const MAX_VERIFIED = 1024;
 /**
  * Makes sure that a file is still the one that was planned.
  *
+ * @param isAhead whether it is only going to be read
  * @throws CORPUS_CHANGED saying what is different
  */
-export async function checkUnchanged(file: SourceFile): Promise<void> {
+export async function checkUnchanged(file: SourceFile, isAhead = false): Promise<void> {
   if (file.path === STDIN) return;
-  if (remoteScheme(file.path) !== null) return checkRemote(file);
+  if (remoteScheme(file.path) !== null) return checkRemote(file, isAhead);
   const fail = (reason: string, cause?: unknown): never => {
     throw new GristmillError('CORPUS_CHANGED', { file: file.path, reason }, { cause });
   };
@@ -45,12 +47,19 @@ export async function checkUnchanged(file: SourceFile): Promise<void> {
   if (verified.size > MAX_VERIFIED && oldest !== undefined) verified.delete(oldest);
 }
 
-/** Asks the storage: size and version, or the hash that it has. */
-async function checkRemote({ path, bytes, fingerprint }: SourceFile): Promise<void> {
+/** Size and version, or the hash that the storage has. */
+async function checkRemote(file: SourceFile, isAhead: boolean): Promise<void> {
+  const { path, bytes, fingerprint } = file;
   const fail = (reason: string, cause?: unknown): never => {
     throw new GristmillError('CORPUS_CHANGED', { file: path, reason }, { cause });
   };
-  const found = await lookAt(path).catch((error: unknown) => {
+  const look = async (): Promise<StoredFile> => {
+    // A bucket answers ranges of the version that was last seen or not at all (If-Match): before a read it is enough that
+    // this is the version that was planned.
+    const known = isAhead && remoteScheme(path) === 's3' ? await knownFile(path) : null;
+    return known !== null && known.version !== '' ? known : lookAt(path);
+  };
+  const found = await look().catch((error: unknown) => {
     if (isGristmillError(error, 'CORPUS_READ_FAILED')) return fail('it is gone', error);
     throw error;
   });

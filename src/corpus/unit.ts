@@ -134,7 +134,7 @@ async function* guarded(
   file: SourceFile,
   batches: AsyncGenerator<UnitBatch>,
 ): AsyncGenerator<UnitBatch> {
-  await checkUnchanged(file);
+  await checkUnchanged(file, true);
   try {
     yield* batches;
   } catch (error) {
