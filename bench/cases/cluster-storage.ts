@@ -3,11 +3,13 @@
  *
  * The same Parquet file twice, all columns, every unit read to its end as a run reads it: text into slabs, the other columns
  * as they are carried. Contenders in turn, round by round. Both cores of a small machine serve and read at once, so CPU of the
- * reading process is told beside the wall. It has the flags of a run's worker.
+ * reading process is told beside the wall. It is a process that does nothing else, with the flags of a run's worker: one that
+ * has made the corpus before has a heap that is collected ten times as often.
  *
  * The server is whichever runs at AWS_ENDPOINT_URL_S3, over a folder of the same disk, with its keys in the environment; the
  * bucket is made there. Without one this part is left out.
  */
+import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -24,11 +26,17 @@ import { median } from './median.ts';
 const ROUNDS = { full: 7, quick: 3 };
 const DOCUMENTS = { full: 120_000, quick: 20_000 };
 const BUCKET = `bench-${process.pid}`;
+/** Of the reading process: what it reads, by name, as JSON. */
+const INPUTS = 'GRISTMILL_BENCH_INPUTS';
 
 export const bench: Bench = {
   name: 'cluster-storage',
   nodeFlags: CHILD_FLAGS,
-  run: async (context) => [await storageTable(context)].flatMap((table) => table ?? []),
+  async run(context) {
+    const inputs = process.env[INPUTS];
+    const table = inputs ? readInTurn(JSON.parse(inputs), context) : storageTable(context);
+    return [await table].flatMap((each) => each ?? []);
+  },
 };
 
 /** The table; null, with a line in the log, where there is no server. */
@@ -46,35 +54,51 @@ export async function storageTable(context: BenchContext): Promise<BenchTable | 
     const Body = readFileSync(path);
     await client.send(new sdk.PutObjectCommand({ Bucket: BUCKET, Key: 'corpus.parquet', Body }));
     const inputs = { 'local disk': path, 's3 on loopback': `s3://${BUCKET}/corpus.parquet` };
-    const costs = new Map(Object.keys(inputs).map((name) => [name, [] as Cost[]]));
-    for (let round = 0; round < (context.quick ? ROUNDS.quick : ROUNDS.full); round++) {
-      for (const [name, input] of Object.entries(inputs)) {
-        costs.get(name)!.push(await readAll(input));
-        context.log(`round ${round + 1}: ${name}`);
-      }
-    }
-    const mb = statSync(path).size / 1e6;
-    const local = median(costs.get('local disk')!.map(({ wall }) => wall));
-    return {
-      title: 'reading a corpus from a bucket beside the disk',
-      columns: ['from', 'MB/s of file', 'MB/s of text', 'of local disk', 'CPU-s of the reader'],
-      rows: [...costs].map(([name, all]) => {
-        const wall = median(all.map((cost) => cost.wall));
-        const text = median(all.map((cost) => cost.textBytes)) / 1e6;
-        const cpu = median(all.map((cost) => cost.cpu));
-        return [
-          name,
-          Math.round(mb / wall),
-          Math.round(text / wall),
-          Number((local / wall).toFixed(2)),
-          Number(cpu.toFixed(2)),
-        ];
-      }),
-      notes: [`${mb.toFixed(0)} MB of Parquet (zstd), medians; the server runs on the same cores`],
-    };
+    const args = ['--child', 'cluster-storage', ...(context.quick ? ['--quick'] : [])];
+    const reader = spawnSync(process.execPath, [...CHILD_FLAGS, process.argv[1]!, ...args], {
+      ...{ stdio: ['ignore', 'pipe', 'inherit'], encoding: 'utf8' },
+      env: { ...process.env, [INPUTS]: JSON.stringify(inputs) },
+    });
+    if (reader.status !== 0)
+      throw new Error(`the reader failed (${reader.signal ?? reader.status})`);
+    return JSON.parse(reader.stdout.slice(reader.stdout.indexOf('{'))) as BenchTable;
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+/** Reads the inputs to their ends, round by round. */
+async function readInTurn(
+  inputs: Readonly<Record<string, string>>,
+  context: BenchContext,
+): Promise<BenchTable> {
+  const costs = new Map(Object.keys(inputs).map((name) => [name, [] as Cost[]]));
+  for (let round = 0; round < (context.quick ? ROUNDS.quick : ROUNDS.full); round++) {
+    for (const [name, input] of Object.entries(inputs)) {
+      costs.get(name)!.push(await readAll(input));
+      context.log(`round ${round + 1}: ${name}`);
+    }
+  }
+  const path = inputs['local disk']!;
+  const mb = statSync(path).size / 1e6;
+  const local = median(costs.get('local disk')!.map(({ wall }) => wall));
+  return {
+    title: 'reading a corpus from a bucket beside the disk',
+    columns: ['from', 'MB/s of file', 'MB/s of text', 'of local disk', 'CPU-s of the reader'],
+    rows: [...costs].map(([name, all]) => {
+      const wall = median(all.map((cost) => cost.wall));
+      const text = median(all.map((cost) => cost.textBytes)) / 1e6;
+      const cpu = median(all.map((cost) => cost.cpu));
+      return [
+        name,
+        Math.round(mb / wall),
+        Math.round(text / wall),
+        Number((local / wall).toFixed(2)),
+        Number(cpu.toFixed(2)),
+      ];
+    }),
+    notes: [`${mb.toFixed(0)} MB of Parquet (zstd), medians; the server runs on the same cores`],
+  };
 }
 
 interface Cost {

@@ -5,13 +5,14 @@
  * The SDK is loaded with the first address of a bucket. It asks once; trying again is retry.ts.
  */
 import type { Readable } from 'node:stream';
-import type { S3Client } from '@aws-sdk/client-s3';
+import type { S3Client, S3ClientConfig } from '@aws-sdk/client-s3';
 import { GristmillError } from '../../errors.ts';
 import { libraries } from '../../libraries/index.ts';
 import { s3Address } from './addresses.ts';
 import { changedError, passingOf, remoteFile } from './remote-file.ts';
 import { inTime, RETRY_DEFAULTS, type RetryPolicy, retried } from './retry.ts';
 import { s3Fault } from './s3-faults.ts';
+import { readingHandler } from './s3-reader.ts';
 import type { ReadStorage, StoredFile } from './types.ts';
 
 type Sdk = Awaited<ReturnType<typeof libraries.s3>>;
@@ -24,6 +25,8 @@ const CONNECT_MS = 10_000;
 export interface OpenS3 {
   readonly sdk: Sdk;
   readonly client: S3Client;
+  /** The same client, for reading ranges alone. */
+  readonly reader: S3Client;
 }
 
 let opened: Promise<OpenS3> | null = null;
@@ -38,7 +41,9 @@ export function openS3(): Promise<OpenS3> {
 export async function closeS3(): Promise<void> {
   const closing = opened;
   opened = null;
-  (await closing)?.client.destroy();
+  const s3 = await closing;
+  s3?.client.destroy();
+  s3?.reader.destroy();
 }
 
 async function open(): Promise<OpenS3> {
@@ -50,7 +55,7 @@ async function open(): Promise<OpenS3> {
   // The SDK for JavaScript does not read AWS_DEFAULT_REGION; servers of one's own mostly have no regions.
   const region =
     env['AWS_REGION'] || env['AWS_DEFAULT_REGION'] || (hasEndpoint ? 'us-east-1' : undefined);
-  const client = new sdk.S3Client({
+  const settings: S3ClientConfig = {
     maxAttempts: 1,
     ...(region && { region }),
     ...(hasEndpoint && { forcePathStyle: true }),
@@ -58,14 +63,20 @@ async function open(): Promise<OpenS3> {
     // Servers that speak like S3 do not know the newer sums; bodies are held against lengths and versions here.
     requestChecksumCalculation: 'WHEN_REQUIRED',
     responseChecksumValidation: 'WHEN_REQUIRED',
-    requestHandler: {
-      connectionTimeout: CONNECT_MS,
-      httpAgent: { keepAlive: true, maxSockets: MAX_SOCKETS },
-      httpsAgent: { keepAlive: true, maxSockets: MAX_SOCKETS },
-    },
     logger: { debug() {}, info() {}, warn() {}, error() {} },
+  };
+  const agent = { keepAlive: true, maxSockets: MAX_SOCKETS };
+  const client = new sdk.S3Client({
+    ...settings,
+    requestHandler: { connectionTimeout: CONNECT_MS, httpAgent: agent, httpsAgent: agent },
   });
-  return { sdk, client };
+  const requestHandler = readingHandler({ maxSockets: MAX_SOCKETS, connectMs: CONNECT_MS });
+  const reader = new sdk.S3Client({
+    ...settings,
+    credentials: client.config.credentials,
+    requestHandler,
+  });
+  return { sdk, client, reader };
 }
 
 /**
@@ -78,7 +89,7 @@ export async function askInTime<T>(
   signal: AbortSignal | undefined,
   question: (s3: OpenS3) => Promise<T>,
 ): Promise<T> {
-  const { sdk, client } = await openS3();
+  const { sdk, client, reader } = await openS3();
   const givenUp = new AbortController();
   const abortSignal = signal ? AbortSignal.any([signal, givenUp.signal]) : givenUp.signal;
   const send = (command: never, options: object = {}): unknown =>
@@ -88,7 +99,7 @@ export async function askInTime<T>(
     });
   try {
     return await inTime(
-      question({ sdk, client: Object.assign(Object.create(client), { send }) as S3Client }),
+      question({ sdk, client: Object.assign(Object.create(client), { send }) as S3Client, reader }),
       limitMs,
     );
   } catch (error) {
@@ -144,9 +155,9 @@ export function s3Storage(policy: RetryPolicy = RETRY_DEFAULTS): ReadStorage {
       return remoteFile(
         file,
         async (start, end, signal) => {
-          const { sdk, client } = await openS3();
+          const { sdk, reader } = await openS3();
           try {
-            const got = await client.send(
+            const got = await reader.send(
               new sdk.GetObjectCommand({
                 ...place,
                 Range: `bytes=${start}-${end - 1}`,
