@@ -408,7 +408,14 @@ describe('readThrift', () => {
   });
 
   it('hands over the elements of one list of the outermost struct, and keeps none of them', () => {
-    const bytes = thrift({ 2: [7, 8], 4: [{ 1: 'a', 4: [1] }, { 1: 'b', 4: [2, 3] }], 6: 'end' });
+    const bytes = thrift({
+      2: [7, 8],
+      4: [
+        { 1: 'a', 4: [1] },
+        { 1: 'b', 4: [2, 3] },
+      ],
+      6: 'end',
+    });
     const whole = readThrift(bytes).value;
     const elements: unknown[] = [];
     const taken = { field: 4, take: (element: unknown) => void elements.push(element) };
