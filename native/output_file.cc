@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <mutex>
 #include <random>
 
 #include "error.h"
@@ -41,7 +42,20 @@ std::string RandomDigits() {
   return digits;
 }
 
+std::mutex mark_mutex;
+std::string pending_mark;  // with its hyphen; of this process, whatever thread loads the addon
+
+std::string OwnMark() {
+  const std::lock_guard lock(mark_mutex);
+  return std::to_string(getpid()) + pending_mark;
+}
+
 }  // namespace
+
+void SetPendingMark(const std::string& mark) {
+  const std::lock_guard lock(mark_mutex);
+  pending_mark = "-" + mark;
+}
 
 OutputFile::OutputFile(std::string path, std::string code)
     : path_(std::move(path)), code_(std::move(code)) {
@@ -57,8 +71,7 @@ OutputFile::OutputFile(std::string path, std::string code)
     if (target.empty()) Fail(ELOOP);
     target_ = target.string();
     const std::string name = target.filename().string().substr(0, kMaxNameBytes);
-    const std::string pending =
-        "." + name + "." + std::to_string(getpid()) + "." + RandomDigits() + ".tmp";
+    const std::string pending = "." + name + "." + OwnMark() + "." + RandomDigits() + ".tmp";
     pending_ = (target.parent_path() / pending).string();
     const int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
     descriptor = open(pending_.c_str(), flags, kMode);

@@ -4,6 +4,8 @@
 // there), synced and renamed. Links are followed: what they point to is replaced. What is no
 // regular file (a device, a pipe) is written to as it is. A failure throws `code` and leaves
 // nothing.
+//
+//     .<name>.<pid>-<mark>.<16 hex digits>.tmp
 #pragma once
 
 #include <cstddef>
@@ -11,6 +13,11 @@
 #include <string>
 
 namespace gristmill {
+
+// What names of pending files have behind the number of this process, so that those of a process
+// that ended are told from others: eight hexadecimal digits (src/process-identity.ts makes them).
+// Until it is set they have none.
+void SetPendingMark(const std::string& mark);
 
 class OutputFile {
  public:

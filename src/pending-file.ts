@@ -11,7 +11,8 @@
  *  - A failure leaves no pending file. Those of processes that were killed are removed when a file is next written beside
  *    them, and by whoever takes over their lease of the folder. Whose they are then is told by the mark, which stands for
  *    boot, namespace and start time (process-identity.ts): numbers come again, and every container has a process 1. Files
- *    of C++ (native/output_file.cc) have no mark, and go when nobody has written to them for a while.
+ *    of C++ (native/output_file.cc) have it too; those of earlier versions have none, and go when nobody has written to
+ *    them for a while.
  */
 import { randomBytes } from 'node:crypto';
 import {

@@ -26,7 +26,8 @@ import { createGguf } from '../src/model/convert/gguf-stream.ts';
 import { writeGgufMetadata } from '../src/model/gguf-write.ts';
 import { RANDOM_MODEL_PRESETS, writeRandomModel } from '../src/model/random.ts';
 import { distFile } from '../src/paths.ts';
-import { outputTarget, PendingFile } from '../src/pending-file.ts';
+import { outputTarget, PendingFile, sweepAfter } from '../src/pending-file.ts';
+import { markOf, type ProcessIdentity } from '../src/process-identity.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'gristmill-pending-'));
 let folder: string;
@@ -190,6 +191,44 @@ describe('PendingFile', () => {
     expect(readdirSync(folder).sort()).toEqual(
       [left[1]!, '.a.tmp', `.b.${pid}.0123456789abcdef.tmp`, 'c', 'kept'].sort(),
     );
+  });
+
+  // Was: files of C++ named a number alone, which every container has again, and were judged by their age.
+  it('knows whose a file of C++ is, however new it is', async () => {
+    const urlOf = (name: string): string => JSON.stringify(pathToFileURL(distFile(name)).href);
+    const script = `
+      import { writeSync } from 'node:fs';
+      import { ownIdentity } from ${urlOf('process-identity.js')};
+      import { RANDOM_MODEL_PRESETS, writeRandomModel } from ${urlOf('model/random.js')};
+      writeSync(1, JSON.stringify(ownIdentity()));
+      const path = ${JSON.stringify(at('model.gguf'))};
+      await writeRandomModel({ ...RANDOM_MODEL_PRESETS['350m'], path, seed: 1 });`;
+    // Its file takes seconds to write, and is there from the first moment.
+    const writer = spawn(process.execPath, ['--input-type=module', '-e', script], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    let said = '';
+    writer.stdout.on('data', (chunk: Buffer) => {
+      said += chunk.toString();
+    });
+    const closed = new Promise((resolve) => writer.on('close', resolve));
+    while (readdirSync(folder).length === 0 && writer.exitCode === null) {
+      await new Promise((resolve) => setTimeout(resolve, 2));
+    }
+    writer.kill('SIGKILL');
+    await closed;
+    const gone = JSON.parse(said) as ProcessIdentity;
+    const left = readdirSync(folder);
+    expect(left).toEqual([
+      expect.stringMatching(
+        new RegExp(`^\\.model\\.gguf\\.${gone.pid}-${markOf(gone)}\\.[0-9a-f]{16}\\.tmp$`),
+      ),
+    ]);
+    sweepAfter({ ...gone, pidNamespace: 'pid:[another container]' }, folder);
+    sweepAfter({ ...gone, startTime: '1' }, folder);
+    expect(readdirSync(folder)).toEqual(left);
+    sweepAfter(gone, folder);
+    expect(readdirSync(folder)).toEqual([]);
   });
 
   it('names of any length have a pending name that fits', () => {

@@ -2,6 +2,7 @@
 //
 //   dieWithParent(pid)     this process is killed when the one that started it ends, whatever it
 //                          computes; at once when that has ended already
+//   setPendingMark(mark)   what files in the making are called besides the number of this process
 //   exitNow(code)          ends this process without joining a thread: one that is stuck in a call
 //                          of the kernel (open() of a FIFO) would keep exit() waiting for ever
 //   new OwnedChild(pid)    kills and reaps a child when this environment ends before release()
@@ -34,6 +35,7 @@
 
 #include "binding/convert.h"
 #include "binding/end_hook.h"
+#include "output_file.h"
 
 namespace gristmill::binding {
 
@@ -45,6 +47,18 @@ double NumberOf(const Napi::Value& value, const char* name, double least, double
   throw CodedError("OPTION_INVALID", {{"option", name},
                                       {"expected", "a number in its range"},
                                       {"received", value.ToString().Utf8Value()}});
+}
+
+void MarkPending(const Napi::CallbackInfo& info) {
+  Guarded(info.Env(), [&] {
+    const std::string mark = info[0].IsString() ? info[0].As<Napi::String>().Utf8Value() : "";
+    if (mark.size() != 8 || mark.find_first_not_of("0123456789abcdef") != std::string::npos) {
+      throw CodedError("OPTION_INVALID", {{"option", "mark"},
+                                          {"expected", "eight hexadecimal digits"},
+                                          {"received", info[0].ToString().Utf8Value()}});
+    }
+    SetPendingMark(mark);
+  });
 }
 
 void DieWithParent(const Napi::CallbackInfo& info) {
@@ -168,6 +182,7 @@ class Heartbeat : public Napi::ObjectWrap<Heartbeat> {
 
 void ExportProcess(Napi::Env env, Napi::Object exports) {
   exports.Set("dieWithParent", Napi::Function::New(env, DieWithParent, "dieWithParent"));
+  exports.Set("setPendingMark", Napi::Function::New(env, MarkPending, "setPendingMark"));
   exports.Set("exitNow", Napi::Function::New(env, ExitNow, "exitNow"));
   exports.Set("OwnedChild", OwnedChild::Define(env));
   exports.Set("Heartbeat", Heartbeat::Define(env));

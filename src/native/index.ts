@@ -8,6 +8,7 @@ import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { GristmillError } from '../errors.ts';
 import { addonFile } from '../paths.ts';
+import { markOf, ownIdentity } from '../process-identity.ts';
 import {
   type DeviceList,
   type EngineAddon,
@@ -306,6 +307,8 @@ export function native(): Native {
       MixtureAddon &
       SitesAddon &
       TokenizerAddon;
+    // One that was built before has no marks: its files are judged by their age (pending-file.ts).
+    addon.setPendingMark?.(markOf(ownIdentity()));
     loaded = {
       ...addon,
       ...pagesWith(addon),
