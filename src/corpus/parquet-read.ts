@@ -7,7 +7,6 @@ import { type ColumnSize, DocumentBatch, reserveBatch } from '../batch/document-
 import type { SlabPool } from '../batch/slab-pool.ts';
 import { GristmillError, throwIfAborted } from '../errors.ts';
 import { callNative, type LeafReader, type LeafWriter } from '../native/index.ts';
-import { decodeBrotli } from './brotli-chunks.ts';
 import { assembleRows, LevelError } from './dremel.ts';
 import { type DecodedChunks, openLeaf, readFooter } from './parquet-file.ts';
 import { displayText } from './plain.ts';
@@ -254,7 +253,11 @@ class UnitColumns {
     }
     try {
       const at = source.#staged?.path ?? path;
-      source.#decoded = await decodeBrotli(path, footer, unit, leaves, at);
+      if (hasBrotli(footer)) {
+        // Loaded with the first file of its kind: hardly any run reads one.
+        const { decodeBrotli } = await import('./brotli-chunks.ts');
+        source.#decoded = await decodeBrotli(path, footer, unit, leaves, at);
+      }
     } catch (error) {
       await source.#staged?.release();
       throw error;
@@ -425,4 +428,10 @@ class ParquetCarry implements CarriedColumns {
     this.#plain = null;
     this.#source.release();
   }
+}
+
+function hasBrotli({ row_groups: rowGroups }: FileMetaData): boolean {
+  return rowGroups.some(({ columns }) =>
+    columns.some((each) => each.meta_data?.codec === 'BROTLI'),
+  );
 }
