@@ -307,8 +307,7 @@ export function native(): Native {
       MixtureAddon &
       SitesAddon &
       TokenizerAddon;
-    // One that was built before has no marks: its files are judged by their age (pending-file.ts).
-    addon.setPendingMark?.(markOf(ownIdentity()));
+    addon.setPendingMark(markOf(ownIdentity()));
     loaded = {
       ...addon,
       ...pagesWith(addon),

@@ -5,7 +5,7 @@ export interface NativeProcess {
   /** This process is killed when process `pid`, which started it, ends; at once when that has ended already. */
   dieWithParent(pid: number): void;
   /** Puts eight hexadecimal digits (process-identity.ts) into the names of pending files that native code writes from now on. */
-  readonly setPendingMark?: (mark: string) => void;
+  setPendingMark(mark: string): void;
   /** Ends this process without waiting for its threads, one that is stuck in the kernel among them. */
   exitNow(code: number): void;
   /** Kills and reaps a child when this environment (a worker thread, say) ends before `release()`. */
