@@ -68,10 +68,17 @@ export async function* openParquetUnit(
     const column = name === 'id' ? plan.idColumn : plan.siteColumn;
     return column ? [{ name, reader: idReader(source, column) }] : [];
   });
+  // Pages of the next batch are decoded while the caller has this one: the decoder waits for nobody.
+  const prepareText = () => {
+    const preparing = callNative(text.prepare(options.batchRows, options.batchBytes));
+    preparing.catch(() => undefined);
+    return preparing;
+  };
+  let upcoming = prepareText();
   try {
     for (let firstRow = 0; ; ) {
       throwIfAborted(options.signal, 'reading');
-      const sizes = await callNative(text.prepare(options.batchRows, options.batchBytes));
+      const sizes = await upcoming;
       if (sizes.nRows === 0) return;
       const nRows = sizes.nRows;
       const prepared: PreparedIds[] = [];
@@ -99,6 +106,7 @@ export async function* openParquetUnit(
         batch.release();
         throw error;
       }
+      upcoming = prepareText();
       yield {
         batch,
         firstRow,
@@ -110,6 +118,7 @@ export async function* openParquetUnit(
       firstRow += nRows;
     }
   } finally {
+    await upcoming.catch(() => undefined);
     text.close();
     for (const { reader } of beside) reader.close();
     source.release();
