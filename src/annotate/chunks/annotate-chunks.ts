@@ -128,7 +128,8 @@ const OPTION_TABLE: OptionTable<AnnotateChunksOptions> = {
  * @see ProX, arXiv 2409.17115 §2.3 and appendix A
  */
 export async function annotateChunks(options: AnnotateChunksOptions): Promise<ChunkStatistics> {
-  const { settings, profile } = prepareChunks({ ...options, out: outputAddress(options.out) });
+  const { settings: checked, profile } = prepareChunks(options);
+  const settings = { ...checked, out: outputAddress(checked.out) };
   const lease = await takeFolder(settings.out, 'chunks', settings);
   try {
     return await makeExamples({ settings, profile, lease }, () => expertOf(settings));

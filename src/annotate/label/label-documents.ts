@@ -113,8 +113,13 @@ const OPTION_TABLE: OptionTable<AnnotateDocumentsOptions> = {
 export async function annotateDocuments(
   options: AnnotateDocumentsOptions,
 ): Promise<AnnotateDocumentsStatistics> {
+  const checked = prepareLabels(options);
   const out = outputAddress(options.out);
-  const prepared = prepareLabels({ ...options, out });
+  const prepared = {
+    ...checked,
+    options: { ...options, out },
+    settings: { ...checked.settings, out },
+  };
   const taken = (): Promise<Lease> => takeFolder(out, 'documents', options);
   return labelCorpus(prepared, taken, () =>
     openExpert({ cacheDir: answersFolder(out), ...options.expert }),
