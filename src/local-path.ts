@@ -96,5 +96,5 @@ function isFolder(path: string): boolean {
   const found = statSync(path, { throwIfNoEntry: false });
   if (!found) return path === dirname(path);
   if (found.isDirectory()) return true;
-  throw Object.assign(new Error(`${path} is a file, not a folder`), { code: 'ENOTDIR' });
+  throw Object.assign(new Error(`ENOTDIR: ${path} is a file, not a folder`), { code: 'ENOTDIR' });
 }

@@ -10,7 +10,7 @@ const [dist, root] = process.argv.slice(2);
 const load = (name) => import(pathToFileURL(join(dist, name)).href);
 const { planCorpus } = await load('corpus/plan.js');
 const { CommittedTotals } = await load('refine/committed-totals.js');
-const { inputName } = await load('refine/lanes.js');
+const { inputName } = await load('corpus/unit-files.js');
 const { openLedger } = await load('refine/ledger.js');
 const { ZERO_COUNTS } = await load('refine/statistics.js');
 const { unitName } = await load('work/output-folder.js');
