@@ -189,7 +189,8 @@ describe.skipIf(chromium === null)('the inspector in a browser', () => {
     await until("document.querySelector('.saved').innerText === 'saved'");
     await page.keyboard.press('Escape');
     await until("document.querySelector('.pane') === null");
-    expect(await page.evaluate('document.activeElement.tagName')).toBe('TR');
+    // Once the rows are there again.
+    await until("document.activeElement.tagName === 'TR'");
     const journal = readFileSync(join(out, '_judgements/judgements.jsonl'), 'utf8');
     expect(journal).toContain('"verdict":"should_go"');
     expect(journal).toMatch(/"kind":"line".*"verdict":"stay"/);
