@@ -156,6 +156,14 @@ void SlotContext::MakeContext(const EngineOptions& options) {
                                         {"expected", "a float type when flashAttention is off"},
                                         {"received", options.kv_type}});
   }
+  const int64_t block = ggml_blck_size(KvType(options.kv_type));
+  if (file_.head_dim % block != 0) {
+    throw CodedError("OPTION_INVALID",
+                     {{"option", "kvType"},
+                      {"expected", "a float type, as heads of " + std::to_string(file_.head_dim) +
+                                       " are no whole blocks of " + std::to_string(block)},
+                      {"received", options.kv_type}});
+  }
   if (options.n_ctx_slot > file_.n_ctx_train) {
     throw CodedError("ENGINE_CONTEXT_TOO_SMALL", {{"file", options.model_path},
                                                   {"context", std::to_string(file_.n_ctx_train)},

@@ -52,6 +52,15 @@ describe('opening', () => {
     expect(await code(renamed)).toBe('ENGINE_ARCHITECTURE_UNSUPPORTED');
   });
 
+  it('says which cache does not go with the heads of a model', async () => {
+    // Heads of 16: it once was said to be out of memory.
+    await expect(open(path, { kvType: 'q8_0' })).rejects.toMatchObject({
+      code: 'OPTION_INVALID',
+      message: expect.stringContaining('heads of 16 are no whole blocks of 32'),
+    });
+    expect(await code(path, { kvType: 'bf16' })).toBe('opened');
+  });
+
   it('never dies of a damaged header', async () => {
     const bytes = readFileSync(path);
     for (let at = 8; at < 800; at += 37) {
