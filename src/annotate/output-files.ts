@@ -50,11 +50,9 @@ export async function takeFolder(
   kind: AnnotatedKind,
   options: TakeLeaseOptions = {},
 ): Promise<Lease> {
-  const lease = await coded(out, async () =>
-    takeWhole(await outputStore(out, ASKED_LAYOUT), options),
-  );
+  const store = await coded(out, () => outputStore(out, ASKED_LAYOUT));
+  const lease = await coded(out, () => takeWhole(store, options));
   try {
-    const store = await outputStore(out, ASKED_LAYOUT);
     // What others were writing: a holder that wakes up again must not write into files of this one.
     for (const name of await store.list('')) if (name.endsWith(PARTIAL)) await store.remove(name);
     await claimKind(store, kind);

@@ -88,6 +88,21 @@ export function inputName({ files }: Pick<CorpusPlan, 'files'>, unit: CorpusUnit
   return path;
 }
 
+/** Which stretch of which file a unit is, from the name that its record has; of many files which of the run's inputs. */
+export function inputRange(input: string): {
+  readonly path: string;
+  readonly kind: 'row groups' | 'bytes' | 'files' | 'whole';
+  readonly start: number;
+  /** Behind the last. */
+  readonly end: number;
+} {
+  const found = /^(.*)\[(row groups|bytes|files) (\d+)\.\.(-?\d+)\]$/s.exec(input);
+  if (!found) return { path: input, kind: 'whole', start: 0, end: Number.POSITIVE_INFINITY };
+  const kind = found[2] as 'row groups' | 'bytes' | 'files';
+  const end = Number(found[4]) + (kind === 'bytes' ? 0 : 1);
+  return { path: found[1]!, kind, start: Number(found[3]), end };
+}
+
 /**
  * Lines of the files of a unit, one file after the other, each read whole.
  *

@@ -7,7 +7,8 @@
  */
 import { fingerprintOf } from '../corpus/inputs.ts';
 import { NarrowColumns } from '../corpus/narrow-columns.ts';
-import { type FinishedRun, inputRange } from '../refine/finished-run.ts';
+import { inputRange } from '../corpus/unit-files.ts';
+import type { FinishedRun } from '../refine/finished-run.ts';
 import type { UnitFile } from '../refine/unit-record.ts';
 import { ByteNumbers } from './byte-numbers.ts';
 import {

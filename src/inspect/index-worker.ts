@@ -7,8 +7,9 @@
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import { remoteScheme } from '../corpus/storage/addresses.ts';
+import { inputRange } from '../corpus/unit-files.ts';
 import { printable } from '../errors.ts';
-import { FinishedRun, inputRange } from '../refine/finished-run.ts';
+import { FinishedRun } from '../refine/finished-run.ts';
 import type { ScoreBlock } from '../scores/score-file.ts';
 import type { IndexBlock, OutcomeKind } from './index-block.ts';
 import { readIndex, writeIndex } from './index-cache.ts';

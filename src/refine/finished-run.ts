@@ -17,10 +17,13 @@
  *     file before it. Where one of those is not committed, numbers are unknown: staying rows come first, then the others.
  *  3. In a unit of many files each file is a row, and its position is that of the file among those that the record names.
  *  4. Records are checked as a run checks those that it goes on from (unit-record.ts).
+ *
+ * Past 500 lines because where rows lie and how they are read are one: the layout of a unit is what its cursors go by.
  */
 import { NarrowColumns } from '../corpus/narrow-columns.ts';
 import { below, remoteScheme } from '../corpus/storage/addresses.ts';
 import { readableFolder, readSmall, readSmallFiles } from '../corpus/storage/folders.ts';
+import { inputRange } from '../corpus/unit-files.ts';
 import { parseLedgerJson } from '../durable-files.ts';
 import { GristmillError } from '../errors.ts';
 import { checkRecord } from './check-record.ts';
@@ -438,21 +441,6 @@ export class FinishedRun {
 
 function isRecord(name: string): boolean {
   return /^\d+\.json$/.test(name);
-}
-
-/** Which stretch of which file a unit is, from the name that its record has; of many files which of the run's inputs. */
-export function inputRange(input: string): {
-  readonly path: string;
-  readonly kind: 'row groups' | 'bytes' | 'files' | 'whole';
-  readonly start: number;
-  /** Behind the last. */
-  readonly end: number;
-} {
-  const found = /^(.*)\[(row groups|bytes|files) (\d+)\.\.(-?\d+)\]$/s.exec(input);
-  if (!found) return { path: input, kind: 'whole', start: 0, end: Number.POSITIVE_INFINITY };
-  const kind = found[2] as 'row groups' | 'bytes' | 'files';
-  const end = Number(found[4]) + (kind === 'bytes' ? 0 : 1);
-  return { path: found[1]!, kind, start: Number(found[3]), end };
 }
 
 /** Nothing of the same file can come before it. */

@@ -18,9 +18,10 @@ import type {
 } from '../corpus/types.ts';
 import { checkUnchanged } from '../corpus/unchanged.ts';
 import { openUnit } from '../corpus/unit.ts';
+import { inputRange } from '../corpus/unit-files.ts';
 import { GristmillError, isGristmillError } from '../errors.ts';
 import { borrowSlabs } from './borrowed-slabs.ts';
-import { type FinishedRow, type FinishedRun, inputRange } from './finished-run.ts';
+import type { FinishedRow, FinishedRun } from './finished-run.ts';
 import { valuesOf } from './part-rows.ts';
 
 /** Plans of inputs that are kept. */

@@ -6,11 +6,13 @@
  * Stretches are drawn by position among all rows, so that every row is as likely; of compressed inputs and streams, which cannot
  * be entered in the middle, only the beginnings, where texts have to be read from them.
  */
+
+import { inputRange } from '../corpus/unit-files.ts';
 import { type GristmillError, isGristmillError } from '../errors.ts';
 import { native } from '../native/index.ts';
 import type { NativeTokenizer } from '../native/tokenizer.ts';
 import { counting, type OnProgress } from '../progress.ts';
-import { type FinishedRow, type FinishedRun, inputRange } from '../refine/finished-run.ts';
+import type { FinishedRow, FinishedRun } from '../refine/finished-run.ts';
 import { type InputRow, OriginalTexts } from '../refine/original-texts.ts';
 import { seededRandom } from '../seeded.ts';
 

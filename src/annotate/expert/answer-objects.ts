@@ -9,6 +9,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { below, shownAddress } from '../../corpus/storage/addresses.ts';
+import { readWhole } from '../../corpus/storage/folders.ts';
 import { S3Objects } from '../../corpus/storage/s3-objects.ts';
 import { storageOf } from '../../corpus/storage/storages.ts';
 import {
@@ -38,16 +39,9 @@ export function answerObjects(address: string): AnswerFolder {
     return found;
   };
   const fetchWhole = async (file: string): Promise<Buffer> => {
-    const storage = await storageOf(file);
-    const found = await storage.stat(file);
+    const found = await (await storageOf(file)).stat(file);
     if (!found) throw new Error('it is gone');
-    const opened = await storage.open(found);
-    try {
-      const bytes = await opened.read(0, found.bytes);
-      return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    } finally {
-      await opened.close();
-    }
+    return readWhole(found);
   };
   const wholeOf = (file: string): Promise<Buffer> => {
     const known = kept.get(file) ?? fetchWhole(file);

@@ -102,10 +102,15 @@ async function readStored(file: StoredFile, signal?: AbortSignal): Promise<strin
     const reason = `${file.bytes} bytes are more than a ledger's file has`;
     throw new GristmillError('CORPUS_READ_FAILED', { file: file.path, reason });
   }
+  return (await readWhole(file, signal)).toString();
+}
+
+/** All bytes of a file that was found. @throws STORAGE_*, CORPUS_READ_FAILED, CORPUS_CHANGED, ABORTED */
+export async function readWhole(file: StoredFile, signal?: AbortSignal): Promise<Buffer> {
   const opened = await (await storageOf(file.path)).open(file);
   try {
     const bytes = await opened.read(0, file.bytes, signal);
-    return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString();
+    return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   } finally {
     await opened.close();
   }

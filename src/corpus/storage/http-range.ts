@@ -2,24 +2,21 @@
  * Questions for ranges over HTTP. Redirects are followed here, as what grants access goes to the first host alone; an answer
  * is held against the range that was asked for, as servers that know no ranges send everything.
  */
-import type { Agent, Dispatcher } from 'undici';
+import type { Dispatcher } from 'undici';
 import { abortError, GristmillError, isGristmillError } from '../../errors.ts';
 import { shownAddress } from './addresses.ts';
+import { flatHeaders, type HttpClient, openHttpClient } from './http-client.ts';
 import { changedError, passingOf, type RangeAnswer } from './remote-file.ts';
 import { isPassingStatus, PassingFault } from './retry.ts';
 
 const MAX_REDIRECTS = 8;
 const CONNECTIONS = 32;
 
-let agent: Promise<{ agent: Agent; request: typeof import('undici').request }> | null = null;
+let opened: Promise<HttpClient> | null = null;
 
-function client() {
-  agent ??= import('undici').then(({ Agent, request }) => ({
-    // What stalls is watched for where answers are read.
-    agent: new Agent({ connections: CONNECTIONS, headersTimeout: 0, bodyTimeout: 0 }),
-    request,
-  }));
-  return agent;
+function client(): Promise<HttpClient> {
+  opened ??= openHttpClient(CONNECTIONS);
+  return opened;
 }
 
 /** What an answer says of the whole file. */
@@ -66,7 +63,7 @@ export async function askHttp(
     ...(isStrong && { 'if-match': version }),
   };
   const { response, url } = await following(question, asked);
-  const headers = flat(response.headers);
+  const headers = flatHeaders(response.headers);
   const body = response.body;
   body.on('error', () => undefined);
   const cancel = (): void => void body.destroy();
@@ -107,7 +104,7 @@ async function following(question: HttpQuestion, asked: Readonly<Record<string, 
       if (signal.aborted) throw abortError('reading', signal);
       throw requestFault(path, error);
     }
-    const { location } = flat(response.headers);
+    const { location } = flatHeaders(response.headers);
     if (response.statusCode < 300 || response.statusCode >= 400 || location === undefined) {
       return { response, url: at.href };
     }
@@ -194,13 +191,4 @@ function faultOf(path: string, status: number, headers: Readonly<Record<string, 
     return new PassingFault(reason, after > 0 ? Math.min(after, 60) * 1000 : null);
   }
   return failed(path, reason);
-}
-
-function flat(headers: Dispatcher.ResponseData['headers']): Record<string, string> {
-  return Object.fromEntries(
-    Object.entries(headers).map(([name, value]) => [
-      name.toLowerCase(),
-      Array.isArray(value) ? (value[0] ?? '') : (value ?? ''),
-    ]),
-  );
 }

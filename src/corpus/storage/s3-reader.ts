@@ -4,7 +4,7 @@
  * Node's own client copies each piece of a body into memory of its own, and the collector marks the whole heap anew after
  * every few pieces: reading costs half as much without (bench/LOG.md).
  */
-import type { Agent } from 'undici';
+import { flatHeaders, type HttpClient, openHttpClient } from './http-client.ts';
 
 /** A request as the SDK hands it over, signed. */
 interface SignedRequest {
@@ -15,31 +15,16 @@ interface SignedRequest {
   readonly path: string;
   readonly query?: Readonly<Record<string, string | readonly string[] | null>>;
   readonly headers: Readonly<Record<string, string>>;
-  readonly body?: unknown;
 }
 
-/** Options of {@link readingHandler}. */
-export interface ReadingHandlerOptions {
-  readonly maxSockets: number;
-  readonly connectMs: number;
-}
-
-/** A request handler of the SDK for requests without a body. */
-export function readingHandler({ maxSockets, connectMs }: ReadingHandlerOptions) {
-  let opened: Promise<{ agent: Agent; request: typeof import('undici').request }> | null = null;
-  const open = () => {
-    opened ??= import('undici').then(({ Agent, request }) => {
-      const connect = { timeout: connectMs };
-      // What stalls is watched for where answers are read.
-      const times = { headersTimeout: 0, bodyTimeout: 0 };
-      return { agent: new Agent({ connections: maxSockets, connect, ...times }), request };
-    });
-    return opened;
-  };
+/** A request handler of the SDK for requests without a body. @param connections to one host */
+export function readingHandler(connections: number) {
+  let opened: Promise<HttpClient> | null = null;
   return {
     metadata: { handlerProtocol: 'http/1.1' },
     async handle(asked: SignedRequest, { abortSignal }: { readonly abortSignal?: unknown } = {}) {
-      const { agent, request } = await open();
+      opened ??= openHttpClient(connections);
+      const { agent, request } = await opened;
       const host = asked.port === undefined ? asked.hostname : `${asked.hostname}:${asked.port}`;
       const answer = await request(`${asked.protocol}//${host}${asked.path}${queryOf(asked)}`, {
         method: asked.method as 'GET',
@@ -47,9 +32,7 @@ export function readingHandler({ maxSockets, connectMs }: ReadingHandlerOptions)
         dispatcher: agent,
         signal: (abortSignal ?? null) as AbortSignal | null,
       });
-      const headers = Object.fromEntries(
-        Object.entries(answer.headers).map(([name, value]) => [name.toLowerCase(), `${value}`]),
-      );
+      const headers = flatHeaders(answer.headers);
       return { response: { statusCode: answer.statusCode, headers, body: answer.body } };
     },
     async destroy(): Promise<void> {

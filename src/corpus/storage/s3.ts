@@ -70,7 +70,7 @@ async function open(): Promise<OpenS3> {
     ...settings,
     requestHandler: { connectionTimeout: CONNECT_MS, httpAgent: agent, httpsAgent: agent },
   });
-  const requestHandler = readingHandler({ maxSockets: MAX_SOCKETS, connectMs: CONNECT_MS });
+  const requestHandler = readingHandler(MAX_SOCKETS);
   const reader = new sdk.S3Client({
     ...settings,
     credentials: client.config.credentials,
@@ -89,7 +89,8 @@ export async function askInTime<T>(
   signal: AbortSignal | undefined,
   question: (s3: OpenS3) => Promise<T>,
 ): Promise<T> {
-  const { sdk, client, reader } = await openS3();
+  const s3 = await openS3();
+  const { client } = s3;
   const givenUp = new AbortController();
   const abortSignal = signal ? AbortSignal.any([signal, givenUp.signal]) : givenUp.signal;
   const send = (command: never, options: object = {}): unknown =>
@@ -99,7 +100,7 @@ export async function askInTime<T>(
     });
   try {
     return await inTime(
-      question({ sdk, client: Object.assign(Object.create(client), { send }) as S3Client, reader }),
+      question({ ...s3, client: Object.assign(Object.create(client), { send }) as S3Client }),
       limitMs,
     );
   } catch (error) {
