@@ -85,12 +85,16 @@ function main(args) {
   const named = args.filter((arg) => !arg.startsWith('--'));
   const pages = named.length > 0 ? named : pagesToRun(root);
   const log = (line) => process.stderr.write(`${line}\n`);
-  const failures = pages
-    .map((page) => runPage(page, { root, slow, log }))
-    .filter((failure) => failure !== null);
-  for (const failure of failures) process.stderr.write(`${failure}\n`);
+  let nFailed = 0;
+  for (const page of pages) {
+    const failure = runPage(page, { root, slow, log });
+    if (failure === null) continue;
+    nFailed += 1;
+    log(failure);
+  }
   if (args.includes('--clone')) rmSync(root, { recursive: true, force: true });
-  process.exitCode = failures.length > 0 ? 1 : 0;
+  log(`${pages.length} pages, ${nFailed} failed`);
+  process.exitCode = nFailed > 0 ? 1 : 0;
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) main(process.argv.slice(2));
