@@ -3,8 +3,8 @@
  *
  * The model is so small (one layer of 32) that nearly all the time is bookkeeping: batches, KV cells, masks, slots, the
  * token automaton. Reported are nanoseconds per token and how many ubatches a decode took against the ideal. A GPU that
- * needs less than this per token waits for the host. The second table has the shapes that count, beside a device that lets time
- * pass (engine-host-device.ts).
+ * needs less than this per token waits for the host. The second table has what free decoding does with rows of logits, the third the
+ * shapes that count, beside a device that lets time pass (engine-host-device.ts).
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { loadavg, tmpdir } from 'node:os';
@@ -37,11 +37,19 @@ export const bench: Bench = {
       nFf: 32,
     };
     const rows: (string | number)[][] = [];
+    const freeRows: (string | number)[][] = [];
     try {
       await writeRandomModel({ ...shape, path: modelPath, seed: 1 });
       for (const nSlots of context.quick ? [32] : [32, 64, 256]) {
         context.log(`${nSlots} slots`);
         rows.push(...(await measure(modelPath, nSlots)));
+      }
+      for (const vocabSize of context.quick ? [32_000] : [32_000, 151_936]) {
+        await writeRandomModel({ ...shape, vocabSize, path: modelPath, seed: 1 });
+        for (const nThreads of [1, 2]) {
+          context.log(`rows of ${vocabSize}, ${nThreads} threads`);
+          freeRows.push(await measureFree(modelPath, vocabSize, nThreads));
+        }
       }
     } finally {
       rmSync(folder, { recursive: true, force: true });
@@ -63,10 +71,48 @@ export const bench: Bench = {
         `load ${loadavg()[0]!.toFixed(1)} at the start`,
       ],
     };
+    const free: BenchTable = {
+      title: 'engine-host, free decoding',
+      columns: ['values of a row', 'threads', 'ns per row, ours', 'ns per row, all'],
+      rows: freeRows,
+      notes: [
+        `${FREE_SLOTS} slots, answers of ${FREE_TOKENS} tokens to short prompts; "ours" is what is done with the logits of a step and what makes the next one ready, "all" has the smallest model’s arithmetic too; the lowest of ${FREE_ROUNDS}`,
+      ],
+    };
     const beside = await deviceTable(context);
-    return beside ? [own, beside] : [own];
+    return beside ? [own, free, beside] : [own, free];
   },
 };
+
+const FREE_SLOTS = 256;
+const FREE_TOKENS = 8;
+const FREE_ROUNDS = 3;
+
+async function measureFree(
+  modelPath: string,
+  vocabSize: number,
+  nThreads: number,
+): Promise<(string | number)[]> {
+  const sizes = { nThreads, nSlots: FREE_SLOTS, nCtxSlot: 256, nUbatch: 4096 };
+  const engine = await native().openEngine({ ...sizes, modelPath, device: 'cpu' });
+  try {
+    const views = viewsOf(documentsOf(engine, FREE_SLOTS, 8));
+    const { chunk: frame } = framesOf(engine);
+    let [ours, all] = [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY];
+    for (let round = 0; round < FREE_ROUNDS; round++) {
+      const before = engine.stats();
+      await engine.generateText({ ...views, docs: null, frame, maxNewTokens: FREE_TOKENS });
+      const after = engine.stats();
+      const of = (key: keyof EngineStats): number => after[key] - before[key];
+      ours = Math.min(ours, of('hostNs') / of('decodeSteps'));
+      const ns = of('prefillNs') + of('decodeNs') + of('hostNs');
+      all = Math.min(all, ns / of('decodeSteps'));
+    }
+    return [vocabSize, nThreads, ours, all];
+  } finally {
+    await engine.dispose();
+  }
+}
 
 async function measure(modelPath: string, nSlots: number): Promise<(string | number)[][]> {
   const options = { modelPath, device: 'cpu', nThreads: 1, nSlots, nCtxSlot: 2048, nUbatch: 4096 };

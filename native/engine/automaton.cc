@@ -423,12 +423,11 @@ std::string Automaton::CacheKey(const State& state, const WindowText& window) co
   return key;
 }
 
-const std::vector<llama_token>& Automaton::AllowedTokens(const State& state,
-                                                         const WindowText& window) {
+Automaton::Allowed Automaton::AllowedTokens(const State& state, const WindowText& window) {
   const std::string key = CacheKey(state, window);
   if (!key.empty()) {
     const auto found = cache_.find(key);
-    if (found != cache_.end()) return found->second;
+    if (found != cache_.end()) return {found->second, true};
   }
   touched_window_ = false;
   scratch_.clear();
@@ -446,8 +445,8 @@ const std::vector<llama_token>& Automaton::AllowedTokens(const State& state,
   if (Accepts(state)) scratch_.insert(scratch_.end(), eog_.begin(), eog_.end());
   std::sort(scratch_.begin(), scratch_.end());
   scratch_.erase(std::unique(scratch_.begin(), scratch_.end()), scratch_.end());
-  if (key.empty() || touched_window_) return scratch_;
-  return cache_.emplace(key, scratch_).first->second;
+  if (key.empty() || touched_window_) return {scratch_, false};
+  return {cache_.emplace(key, scratch_).first->second, true};
 }
 
 bool Automaton::CanCross(uint32_t node, const State& state, const WindowText& window) const {

@@ -130,9 +130,13 @@ class Automaton {
   static bool IsFinal(const State& state);
   // The bytes that must follow, up to the next choice.
   std::string ForcedBytes(State& state, const WindowText& window) const;
+  struct Allowed {
+    const std::vector<llama_token>& tokens;
+    bool is_kept;  // as long as the automaton; else until the next call
+  };
   // Ascending ids of the tokens that keep the program valid; end-of-generation tokens where it may
   // end.
-  const std::vector<llama_token>& AllowedTokens(const State& state, const WindowText& window);
+  Allowed AllowedTokens(const State& state, const WindowText& window);
   // The first tokens of `forced` that no vocabulary token could merge across its end: what may be
   // appended without asking the model. `after` is the state after all of `forced`; `canonical` its
   // tokens.

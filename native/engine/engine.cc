@@ -116,11 +116,8 @@ void Engine::Attempt(Job& job, const Work& work) {
 }
 
 void Engine::RunText() {
-  const int32_t cores = static_cast<int32_t>(std::thread::hardware_concurrency());
-  const int32_t n_threads = slots_->on_cpu()
-                                ? options_.n_threads
-                                : std::max(options_.n_threads, std::clamp(cores, 1, 16));
-  const TextContext context{slots_->tokenizer(), slots_->ctx_slot(), n_threads, counters_};
+  const TextContext context{slots_->tokenizer(), slots_->ctx_slot(), slots_->n_text_threads(),
+                            counters_};
   while (std::shared_ptr<Job> job = text_queue_.Pop()) {
     Attempt(*job, [&] { job->Prepare(context); });
     if (job->error || !job->NeedsModel()) {

@@ -5,9 +5,9 @@
 // decodes), are then refilled from the lowest up and prefilled together; decode steps advance all
 // slots at once. Which prompt lies in which slot depends on the call alone.
 #include <algorithm>
-#include <limits>
 
 #include "engine/jobs.h"
+#include "engine/logits.h"
 #include "engine/parallel.h"
 
 namespace gristmill::engine {
@@ -17,30 +17,8 @@ namespace {
 // Longest answer that is tokenised as one piece to find the canonical tokens of what is forced
 // next.
 constexpr size_t kMaxCanonicalBytes = 1024;
-
-llama_token Argmax(const float* logits, int32_t n_vocab) {
-  float best = -std::numeric_limits<float>::infinity();
-  llama_token token = 0;
-  for (int32_t candidate = 0; candidate < n_vocab; ++candidate) {
-    if (logits[candidate] > best) {
-      best = logits[candidate];
-      token = candidate;
-    }
-  }
-  return token;
-}
-
-llama_token ArgmaxOf(const float* logits, const std::vector<llama_token>& allowed) {
-  float best = -std::numeric_limits<float>::infinity();
-  llama_token token = allowed.front();
-  for (const llama_token candidate : allowed) {
-    if (logits[candidate] > best) {
-      best = logits[candidate];
-      token = candidate;
-    }
-  }
-  return token;
-}
+// In the place of a token where none is allowed.
+constexpr llama_token kNothing = -1;
 
 }  // namespace
 
@@ -125,8 +103,38 @@ class Generation {
     Automaton::State state;
   };
 
-  SlotContext::OnLogits Sampler() {
-    return [this](int32_t slot, const float* logits) { Sample(slot, logits); };
+  SlotContext::OnRows Sampler() {
+    return [this](std::span<const SlotContext::Row> rows) {
+      if (automaton_ != nullptr) Choose(rows);
+      for (size_t index = 0; index < rows.size(); ++index) {
+        Sample(rows[index].slot, automaton_ != nullptr ? choices_[index] : rows[index].best);
+      }
+    };
+  }
+
+  // The best allowed token of every row; kNothing where none is (a vocabulary without single
+  // bytes). Which tokens are allowed is found in order, as the automaton is shared.
+  void Choose(std::span<const SlotContext::Row> rows) {
+    choices_.assign(rows.size(), kNothing);
+    kept_.assign(rows.size(), {});
+    size_t n_values = 0;
+    for (size_t index = 0; index < rows.size(); ++index) {
+      const auto& [slot, logits, best] = rows[index];
+      const Writer& writer = writers_[slot];
+      const auto [tokens, is_kept] =
+          automaton_->AllowedTokens(writer.state, *job_.windows_[writer.item]);
+      if (tokens.empty()) continue;
+      if (is_kept) {
+        kept_[index] = tokens;
+        n_values += tokens.size();
+      } else {
+        choices_[index] = BestOf(logits, tokens);
+      }
+    }
+    const size_t at_once = RowsAtOnce(n_values / std::max<size_t>(1, rows.size()));
+    ParallelFor(slots_.n_text_threads(), rows.size(), at_once, [&](size_t index) {
+      if (!kept_[index].empty()) choices_[index] = BestOf(rows[index].logits, kept_[index]);
+    });
   }
 
   void Refill() {
@@ -179,19 +187,12 @@ class Generation {
     return true;
   }
 
-  void Sample(int32_t slot, const float* logits) {
+  void Sample(int32_t slot, llama_token token) {
     Writer& writer = writers_[slot];
     writer.prefilling = false;
     counters_.decode_steps += 1;
     counters_.sampled_tokens += 1;
-    llama_token token;
-    if (automaton_ != nullptr) {
-      const auto& allowed = automaton_->AllowedTokens(writer.state, *job_.windows_[writer.item]);
-      if (allowed.empty()) return Finish(slot, kTruncated);  // a vocabulary without single bytes
-      token = ArgmaxOf(logits, allowed);
-    } else {
-      token = Argmax(logits, slots_.n_vocab());
-    }
+    if (token == kNothing) return Finish(slot, kTruncated);
     if (tokenizer_.IsEog(token)) return Finish(slot, 0);
     Take(writer, token);
     Tokens pending{token};
@@ -285,6 +286,9 @@ class Generation {
   std::vector<size_t> order_;
   int32_t prefix_;
   std::vector<Writer> writers_;
+  // By row of a step: the token that is taken, and those of which it is the best.
+  std::vector<llama_token> choices_;
+  std::vector<std::span<const llama_token>> kept_;
   size_t next_ = 0;
   int32_t n_active_ = 0;
 };

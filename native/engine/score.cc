@@ -64,9 +64,11 @@ void ScoreJob::Compute(ComputeContext& context) {
       active.push_back(slot);
     }
     while (!active.empty()) {
-      slots.Step(SlotContext::Phase::kPrefill, active, [&](int32_t slot, const float* logits) {
-        logit_diff[order[begin + static_cast<size_t>(slot)]] =
-            logits[keep_token_] - logits[drop_token_];
+      slots.Step(SlotContext::Phase::kPrefill, active, [&](auto rows) {
+        for (const auto& [slot, logits, best] : rows) {
+          logit_diff[order[begin + static_cast<size_t>(slot)]] =
+              logits[keep_token_] - logits[drop_token_];
+        }
       });
       std::erase_if(active, [&](int32_t slot) { return !slots.HasPending(slot); });
     }

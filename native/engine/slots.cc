@@ -3,10 +3,12 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <bit>
 #include <chrono>
 #include <climits>
+#include <thread>
 
+#include "engine/logits.h"
+#include "engine/parallel.h"
 #include "error.h"
 #include "progress.h"
 
@@ -107,6 +109,10 @@ void SlotContext::LoadModel(const EngineOptions& options) {
   ggml_backend_dev_t device = FindDevice(options.device);
   on_cpu_ = IsCpu(device);
   device_name_ = ggml_backend_dev_description(device);
+  // Beside a GPU the cores have nothing else to do.
+  const auto cores = static_cast<int32_t>(std::thread::hardware_concurrency());
+  n_text_threads_ =
+      on_cpu_ ? options.n_threads : std::max(options.n_threads, std::clamp(cores, 1, 16));
 
   llama_model_params params = llama_model_default_params();
   ggml_backend_dev_t devices[] = {on_cpu_ ? nullptr : device, nullptr};
@@ -282,14 +288,24 @@ void SlotContext::Fail(int32_t code) {
 
 // A logit that is no number compares as smaller than any other: it would silently decide for one
 // answer. Weights that are damaged, or too large for their type, give such logits.
-void SlotContext::CheckFinite(const float* logits) {
-  constexpr uint32_t kExponent = 0x7F800000;
-  uint32_t bad = 0;  // bits, as a loop with an exit is not vectorised
-  for (int32_t token = 0; token < n_vocab_; ++token) {
-    const auto bits = std::bit_cast<uint32_t>(logits[token]);
-    bad |= static_cast<uint32_t>((bits & kExponent) == kExponent);
+void SlotContext::ReadRows(int32_t first, int32_t last, int32_t width) {
+  rows_.clear();
+  for (int32_t index = first; index < last; ++index) {
+    const int32_t taken = taken_[index - first];
+    if (taken == 0 || slots_[index].remaining() > 0) continue;
+    const int32_t at = (index - first) * width + taken - 1;
+    const float* logits = llama_get_logits_ith(context_.get(), at);
+    if (logits == nullptr) Fail(-1);
+    rows_.push_back({index, logits, 0});
   }
-  if (bad == 0) return;
+  const auto n_vocab = static_cast<size_t>(n_vocab_);
+  std::atomic<bool> finite{true};
+  ParallelFor(n_text_threads_, rows_.size(), RowsAtOnce(n_vocab), [&](size_t index) {
+    const RowFacts facts = ReduceRow({rows_[index].logits, n_vocab});
+    rows_[index].best = facts.best;
+    if (!facts.finite) finite = false;
+  });
+  if (finite) return;
   Clear();
   throw CodedError("ENGINE_DECODE_FAILED",
                    {{"file", file_.path},
@@ -336,7 +352,7 @@ void SlotContext::EnsureTwoOutputs() {
 }
 
 void SlotContext::StepSpan(Phase phase, int32_t first, int32_t last,
-                           const std::vector<int32_t>& active, const OnLogits& on_logits) {
+                           const std::vector<int32_t>& active, const OnRows& on_rows) {
   if (cancelled_()) Fail(2);
   const int64_t started = NowNs();
   const bool one_token =
@@ -405,15 +421,8 @@ void SlotContext::StepSpan(Phase phase, int32_t first, int32_t last,
     slot.next += taken;
     if (taken < width) llama_memory_seq_rm(memory, index, slot.held, -1);
   }
-  for (int32_t index = first; index < last; ++index) {
-    const int32_t taken = taken_[index - first];
-    if (taken == 0 || slots_[index].remaining() > 0) continue;
-    const int32_t at = (index - first) * width + taken - 1;
-    const float* row = llama_get_logits_ith(context_.get(), at);
-    if (row == nullptr) Fail(-1);
-    CheckFinite(row);
-    on_logits(index, row);
-  }
+  ReadRows(first, last, width);
+  if (!rows_.empty()) on_rows(rows_);
   const int64_t ended = NowNs();
   (phase == Phase::kPrefill ? counters_.prefill_ns : counters_.decode_ns) += computed - computing;
   counters_.host_ns += (computing - started) + (ended - computed);
@@ -421,8 +430,7 @@ void SlotContext::StepSpan(Phase phase, int32_t first, int32_t last,
 
 // Spans of slots that share a step. A gap of other slots costs its dummies, a second span costs a
 // step.
-void SlotContext::StepSome(Phase phase, const std::vector<int32_t>& active,
-                           const OnLogits& on_logits) {
+void SlotContext::StepSome(Phase phase, const std::vector<int32_t>& active, const OnRows& on_rows) {
   int32_t widest_span = on_cpu_ ? n_ubatch_ / 2 : n_ubatch_;
   if (on_cpu_ && phase == Phase::kPrefill) widest_span = n_ubatch_ / kFusedTile;
   size_t begin = 0;
@@ -437,21 +445,21 @@ void SlotContext::StepSome(Phase phase, const std::vector<int32_t>& active,
     }
     const std::vector<int32_t> span(active.begin() + static_cast<std::ptrdiff_t>(begin),
                                     active.begin() + static_cast<std::ptrdiff_t>(end));
-    StepSpan(phase, span.front(), span.back() + 1, span, on_logits);
+    StepSpan(phase, span.front(), span.back() + 1, span, on_rows);
     begin = end;
   }
 }
 
-void SlotContext::Step(Phase phase, const std::vector<int32_t>& active, const OnLogits& on_logits) {
-  if (!on_cpu_) return StepSome(phase, active, on_logits);
+void SlotContext::Step(Phase phase, const std::vector<int32_t>& active, const OnRows& on_rows) {
+  if (!on_cpu_) return StepSome(phase, active, on_rows);
   // Chosen before either steps: what is sampled now waits for the next step.
   std::vector<int32_t> alike;
   std::vector<int32_t> others;
   for (const int32_t index : active) {
     (SameKernels(slots_[index], slots_[active.front()]) ? alike : others).push_back(index);
   }
-  StepSome(phase, alike, on_logits);
-  StepSome(phase, others, on_logits);
+  StepSome(phase, alike, on_rows);
+  StepSome(phase, others, on_rows);
 }
 
 }  // namespace gristmill::engine

@@ -32,6 +32,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -74,9 +75,15 @@ int64_t NowNs();
 
 class SlotContext {
  public:
-  // Called for a slot whose pending tokens are all seen: its logits row [n_vocab], valid during the
-  // call.
-  using OnLogits = std::function<void(int32_t slot, const float* logits)>;
+  // A slot whose pending tokens are all seen: its logits [n_vocab], all finite, and the token with
+  // the greatest.
+  struct Row {
+    int32_t slot;
+    const float* logits;
+    llama_token best;
+  };
+  // Called with the rows of a step, slots ascending; they are valid during the call.
+  using OnRows = std::function<void(std::span<const Row> rows)>;
   enum class Phase { kPrefill, kDecode };
 
   // Loads the model and makes the context; throws ENGINE_* errors. `cancelled` is asked between
@@ -98,6 +105,8 @@ class SlotContext {
   int32_t ctx_slot() const { return ctx_slot_; }
   // Slots that share a prefill step well (about 128 tokens each).
   int32_t prefill_group() const { return prefill_group_; }
+  // Threads for what is no step of the model: text, and rows of logits.
+  int32_t n_text_threads() const { return n_text_threads_; }
 
   // Empties every slot.
   void Clear();
@@ -111,7 +120,7 @@ class SlotContext {
   // One compute step for `active` slots (ascending, all with pending tokens); in kPrefill the slots
   // are advanced as one group, in kDecode gaps between them are bridged where that is cheaper than
   // another step.
-  void Step(Phase phase, const std::vector<int32_t>& active, const OnLogits& on_logits);
+  void Step(Phase phase, const std::vector<int32_t>& active, const OnRows& on_rows);
 
  private:
   struct Slot {
@@ -123,9 +132,9 @@ class SlotContext {
     int32_t remaining() const { return static_cast<int32_t>(pending.size() - next); }
   };
 
-  void StepSome(Phase phase, const std::vector<int32_t>& active, const OnLogits& on_logits);
+  void StepSome(Phase phase, const std::vector<int32_t>& active, const OnRows& on_rows);
   void StepSpan(Phase phase, int32_t first, int32_t last, const std::vector<int32_t>& active,
-                const OnLogits& on_logits);
+                const OnRows& on_rows);
   int32_t ChooseWidth(int32_t first, int32_t last, const std::vector<int32_t>& taking);
   void EnsureTwoOutputs();
   // True for slots that step together on the CPU.
@@ -135,7 +144,7 @@ class SlotContext {
   void LoadModel(const EngineOptions& options);
   void MakeContext(const EngineOptions& options);
   void Fail(int32_t code);
-  void CheckFinite(const float* logits);
+  void ReadRows(int32_t first, int32_t last, int32_t width);
 
   Counters& counters_;
   std::function<bool()> cancelled_;
@@ -150,6 +159,7 @@ class SlotContext {
   int32_t n_ubatch_ = 0;
   int32_t ctx_slot_ = 0;
   int32_t prefill_group_ = 1;
+  int32_t n_text_threads_ = 1;
   double step_cost_tokens_ = 0;
   llama_token dummy_token_ = 0;
 
@@ -167,6 +177,7 @@ class SlotContext {
   std::vector<llama_seq_id*> seq_id_pointers_;
   std::vector<int8_t> outputs_;
   std::vector<int32_t> taken_;  // pending tokens that each slot of the span takes
+  std::vector<Row> rows_;       // of that step
 };
 
 }  // namespace gristmill::engine

@@ -166,6 +166,26 @@ describe.each(models)('generatePrograms, %s', (name, dialect, shape, frame) => {
   });
 });
 
+describe('rows of logits that several threads read', () => {
+  it.runIf(isOnCpu)('give the tokens that one thread takes', async () => {
+    // 24 rows of 32,000: a step's rows are shared among threads from some 260,000 values on.
+    const path = await tinyModel('wide', { vocabSize: 32_000 });
+    const results = [];
+    for (const nThreads of [1, 4]) {
+      const engine = await open(path, { nThreads, nSlots: 24, nUbatch: 512 });
+      const views = documents(raggedTexts(48, 12, 5));
+      const generate = { ...views, docs: null, frame: llamaFrame, maxNewTokens: 6 };
+      const free = await engine.generateText(generate);
+      const grammar = DIALECTS.prox.makeGrammar({ deletionOnly: false });
+      const written = await programs(engine, raggedTexts(24, 12, 5), 'prox', llamaFrame, grammar);
+      results.push({ free, programs: written.result });
+      await engine.dispose();
+    }
+    expect(results[1]).toEqual(results[0]);
+    expect(new Set(results[0]!.free.programs).size).toBeGreaterThan(1);
+  });
+});
+
 /** Windows of every length up to `longest`, side by side in one request, with a random model of each vocabulary. */
 describe.each([
   ['SentencePiece', {}, llamaFrame],
