@@ -1,6 +1,7 @@
 #include "sites/site_counter.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstdio>
 #include <numeric>
 
@@ -23,6 +24,33 @@ constexpr size_t kRunSites = size_t{1} << 18;
 constexpr size_t kRowsOfThread = 16;
 constexpr size_t kRowsAtOnce = 4096;
 constexpr size_t kBytesAtOnce = size_t{32} << 20;
+
+// Sorts counts of one site. Hashes are spread evenly: once they lie in as many buckets as a few
+// belong to each, by their upper bits, little is left to do. `spare` is room for it.
+void SortCounts(std::span<Count> counts, std::vector<Count>& spare, std::vector<uint32_t>& starts) {
+  constexpr size_t kFew = 48;
+  constexpr size_t kPerBucket = 8;
+  constexpr int kMostBits = 16;
+  if (counts.size() < kFew) {
+    std::sort(counts.begin(), counts.end());
+    return;
+  }
+  const int bits =
+      std::min(kMostBits, static_cast<int>(std::bit_width(counts.size() / kPerBucket)));
+  const auto bucket_of = [&](const Count& count) { return count.line >> (64 - bits); };
+  starts.assign((size_t{1} << bits) + 1, 0);
+  for (const Count& count : counts) ++starts[bucket_of(count) + 1];
+  std::partial_sum(starts.begin(), starts.end(), starts.begin());
+  spare.assign(counts.begin(), counts.end());
+  for (const Count& count : spare) counts[starts[bucket_of(count)]++] = count;
+  // Each start has become the end of its bucket.
+  uint32_t begin = 0;
+  for (size_t bucket = 0; bucket < (size_t{1} << bits); ++bucket) {
+    const uint32_t end = starts[bucket];
+    if (end - begin > 1) std::sort(counts.begin() + begin, counts.begin() + end);
+    begin = end;
+  }
+}
 
 // At most `limit` bytes, whole characters.
 size_t CutAt(std::span<const uint8_t> text, size_t limit) {
@@ -186,13 +214,15 @@ void SiteCounter::WriteRun(SiteSink& sink, const CancelFlag& cancel) {
   std::sort(texts_.begin(), texts_.end(), [](const Text& left, const Text& right) {
     return left.site != right.site ? left.site < right.site : left.line < right.line;
   });
+  std::vector<Count> spare;
+  std::vector<uint32_t> bucket_starts;
   for (const uint32_t site : order) {
     cancel.Check();
     const auto begin = counts.begin() + static_cast<std::ptrdiff_t>(starts[site]);
     const auto end = counts.begin() + static_cast<std::ptrdiff_t>(starts[site + 1]);
     // A site without a record has lost them to the run before.
     if (begin == end) continue;
-    std::sort(begin, end);
+    SortCounts({begin, end}, spare, bucket_starts);
     sink.BeginSite(sites_[site].hash, sites_[site].name);
     for (auto at = begin; at != end; ++at) {
       if (at == begin || !(*at == at[-1])) sink.Put(*at);

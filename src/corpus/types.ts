@@ -165,6 +165,16 @@ export interface UnitBatch {
   readonly endsRecordBatch?: boolean;
 }
 
+/** Texts of some rows, and where they are from; valid until the next ones are asked for. */
+export interface TextsAndSites {
+  readonly nDocs: number;
+  readonly text: Pick<BytesColumn, 'data' | 'offsets'>;
+  /** Null where the unit's file has no such column. */
+  readonly site: Pick<BytesColumn, 'data' | 'offsets' | 'validity'> | null;
+  /** As {@link UnitBatch.rowStatus}; null where all are well-formed or null. */
+  readonly rowStatus: Uint8Array | null;
+}
+
 /** Which rows a reader of JSON lines rejects; see `UnitOptions.reject`. */
 export type RejectMode = 'lines' | 'values';
 

@@ -5,11 +5,19 @@ import { openArrowUnit } from './arrow-read.ts';
 import { alignedTo, withConstants } from './carry.ts';
 import { isIdentical } from './column-match.ts';
 import { openJsonlUnit } from './jsonl-read.ts';
+import { openJsonlTexts } from './jsonl-texts.ts';
 import { openParquetUnit } from './parquet-read.ts';
 import { partitionValue } from './partitions.ts';
 import { carriedColumns } from './schema.ts';
 import { remoteScheme } from './storage/addresses.ts';
-import type { CorpusPlan, CorpusUnit, RejectMode, SourceFile, UnitBatch } from './types.ts';
+import type {
+  CorpusPlan,
+  CorpusUnit,
+  RejectMode,
+  SourceFile,
+  TextsAndSites,
+  UnitBatch,
+} from './types.ts';
 import { checkUnchanged } from './unchanged.ts';
 
 /** Options of {@link openUnit}. */
@@ -67,7 +75,41 @@ export function openUnit(
   const rows = framed(plan, own, file, batches, options.aligned ?? false);
   // Of many files each is looked at when it is read.
   const whole = unit.nFiles === undefined ? guarded(file, rows) : rows;
-  return options.signal ? untilStopped(whole, options.signal) : whole;
+  return options.signal ? untilStopped(whole, options.signal, releaseBatch) : whole;
+}
+
+/**
+ * Texts of a unit beside its plan's site column and nothing else of its rows, in order. Lines of JSON that are no rows are
+ * passed over; no string is made of any.
+ *
+ * @throws as {@link openUnit}
+ */
+export async function* openTextsAndSites(
+  plan: CorpusPlan,
+  unit: CorpusUnit,
+  pool: SlabPool,
+  options: UnitOptions & { readonly nThreads: number },
+): AsyncGenerator<TextsAndSites> {
+  const { batchBytes = BATCH_DEFAULTS.batchBytes, nThreads, signal } = options;
+  const file = plan.files[unit.fileIndex]!;
+  if (plan.schemas[file.schema]!.family === 'jsonl' && unit.nFiles === undefined) {
+    const own = viewOf(plan, file);
+    const texts = openJsonlTexts(own, unit, { batchBytes, nThreads, signal });
+    const whole = guarded(file, texts);
+    yield* signal ? untilStopped(whole, signal, () => undefined) : whole;
+    return;
+  }
+  for await (const { batch, rowStatus, carry } of openUnit(plan, unit, pool, {
+    ...options,
+    reject: 'lines',
+  })) {
+    try {
+      yield { nDocs: batch.nDocs, text: batch.text, site: batch.site, rowStatus };
+    } finally {
+      batch.release();
+      carry.release();
+    }
+  }
 }
 
 /**
@@ -130,10 +172,7 @@ async function* framed(
 }
 
 /** Makes sure that the file is what was planned, before it is read and when it was. */
-async function* guarded(
-  file: SourceFile,
-  batches: AsyncGenerator<UnitBatch>,
-): AsyncGenerator<UnitBatch> {
+async function* guarded<T>(file: SourceFile, batches: AsyncGenerator<T>): AsyncGenerator<T> {
   await checkUnchanged(file, true);
   try {
     yield* batches;
@@ -146,11 +185,12 @@ async function* guarded(
 }
 
 /** The same batches; the signal ends a read that nothing comes from, as of a FIFO or of standard input. */
-async function* untilStopped(
-  batches: AsyncGenerator<UnitBatch>,
+async function* untilStopped<T>(
+  batches: AsyncGenerator<T>,
   signal: AbortSignal,
-): AsyncGenerator<UnitBatch> {
-  let pulling: Promise<IteratorResult<UnitBatch>> | null = null;
+  release: (batch: T) => void,
+): AsyncGenerator<T> {
+  let pulling: Promise<IteratorResult<T>> | null = null;
   try {
     for (;;) {
       pulling = batches.next();
@@ -162,7 +202,7 @@ async function* untilStopped(
   } finally {
     // What is still read is given back when it comes; it may never come.
     const ended = pulling?.then(({ done, value }) => {
-      if (!done) releaseBatch(value);
+      if (!done) release(value);
     });
     const closed = Promise.allSettled([ended, batches.return(undefined)]);
     if (!pulling || !signal.aborted) await closed;

@@ -58,6 +58,42 @@ export interface NativeText {
   countCodePoints(data: Uint8Array, offsets: Int32Array, into: Int32Array): void;
   /** 1 where a value is well-formed UTF-8, else 0. */
   validateUtf8(data: Uint8Array, offsets: Int32Array, into: Uint8Array): void;
+  /**
+   * Takes the text and the site of JSON lines, and passes over lines that are no rows; the bytes are its own until it is
+   * done, and texts lie at their front then.
+   *
+   * @throws OPTION_INVALID (as a native error)
+   */
+  jsonTexts(request: JsonTextsRequest): Promise<JsonTexts>;
+}
+
+/** Bytes of JSON lines, see native/text/json_texts.h. */
+export interface JsonTextsRequest {
+  readonly bytes: Uint8Array;
+  /** Where the first line begins. */
+  readonly begin: number;
+  /** Lines that begin there or behind are left. */
+  readonly limit: number;
+  /** Whether what follows the last line feed is a line. */
+  readonly isEnd: boolean;
+  readonly maxLineBytes: number;
+  readonly textColumn: string;
+  readonly siteColumn: string | null;
+  readonly nThreads: number;
+}
+
+/** What was taken of them. */
+export interface JsonTexts {
+  /** Bytes up to the first line that was left. */
+  readonly consumed: number;
+  /** Of the texts, from the front of the bytes. */
+  readonly offsets: Int32Array;
+  /** Null for what is no string. */
+  readonly site: {
+    readonly data: Uint8Array;
+    readonly offsets: Int32Array;
+    readonly validity: Uint8Array | null;
+  };
 }
 
 /** GGUF files; the typed face is src/model/. */

@@ -16,7 +16,7 @@ import { SlabPool } from '../batch/slab-pool.ts';
 import { onlyColumns } from '../corpus/columns.ts';
 import { planCorpus } from '../corpus/plan.ts';
 import { type CorpusPlan, type CorpusUnit, ROW_INVALID_UTF8 } from '../corpus/types.ts';
-import { openUnit } from '../corpus/unit.ts';
+import { openTextsAndSites } from '../corpus/unit.ts';
 import { inputName } from '../corpus/unit-files.ts';
 import { GristmillError, isGristmillError, throwIfAborted } from '../errors.ts';
 import { localPath } from '../local-path.ts';
@@ -109,9 +109,11 @@ const TABLE: OptionTable<CountSitesOptions> = {
   signal: abortSignal,
 };
 
+/** Lines of JSON whose fields are looked at: only the name of one column is wanted, and more would take longer than counting them. */
+const LOOKED_AT_LINES = 1000;
 /** Units that are counted side by side: each has its records in memory. */
 const MOST_LANES = 3;
-const BATCH = { batchRows: 4096, batchBytes: 16 * 2 ** 20, reject: 'lines' } as const;
+const BATCH = { batchRows: 4096, batchBytes: 8 * 2 ** 20 };
 
 /**
  * Counts a corpus by site. The same call again goes on, or says what is there.
@@ -128,6 +130,7 @@ export async function countSites(asked: CountSitesOptions): Promise<CountSummary
     inputs: [options.inputs].flat(),
     idColumn: null,
     unitRows,
+    inferLines: LOOKED_AT_LINES,
     exclude: [out, workFolder(out)],
     ...(options.textColumn !== undefined && { textColumn: options.textColumn }),
     ...(options.textPer !== undefined && { textPer: options.textPer }),
@@ -204,9 +207,10 @@ export async function countPlanned(
     };
     let failure: { readonly error: unknown } | null = null;
     const lane = async (): Promise<void> => {
+      const slabs = new SlabPool();
       for (let unit = left.shift(); unit && failure === null; unit = left.shift()) {
         try {
-          await countUnit(counting, unit);
+          await countUnit(counting, unit, slabs);
           progress.bytes += unit.bytes;
           counting.onPages(0);
         } catch (error) {
@@ -297,13 +301,18 @@ interface Counting {
 }
 
 /** Counts one unit and commits it; one that somebody else has committed meanwhile is theirs. */
-async function countUnit(counting: Counting, unit: CorpusUnit): Promise<void> {
+async function countUnit(counting: Counting, unit: CorpusUnit, slabs: SlabPool): Promise<void> {
   const { plan, ledger, signal } = counting;
   const { index } = unit;
   const started = performance.now();
   try {
     await ledger.beginUnit(index);
-    const counts = await writePart(counting, unit, ledger.pendingPath(index, partPath(index)));
+    const counts = await writePart(
+      counting,
+      unit,
+      ledger.pendingPath(index, partPath(index)),
+      slabs,
+    );
     throwIfAborted(signal, 'counting');
     await ledger.commitUnit({
       unit: index,
@@ -325,29 +334,24 @@ async function writePart(
   { plan, nThreads, signal, onPages }: Counting,
   unit: CorpusUnit,
   path: string,
+  slabs: SlabPool,
 ): Promise<PartCounts> {
   const counter = native().sites.openCounter({ path, nThreads });
   const names = new SiteNames();
-  const slabs = new SlabPool();
   try {
-    for await (const { batch, rowStatus, carry } of openUnit(plan, unit, slabs, {
+    for await (const { nDocs, text, site, rowStatus } of openTextsAndSites(plan, unit, slabs, {
       ...BATCH,
+      nThreads,
       ...(signal && { signal }),
     })) {
-      try {
-        const { text, site, nDocs } = batch;
-        if (site === null || nDocs === 0) continue;
-        const sites = names.of(site);
-        for (const [row, status] of rowStatus.entries()) {
-          if (status === ROW_INVALID_UTF8) sites.siteOf[row] = -1;
-        }
-        const { data, offsets } = text;
-        await counter.add({ data, offsets, ...sites }, signal);
-        onPages(nDocs);
-      } finally {
-        batch.release();
-        carry.release();
+      if (site === null || nDocs === 0) continue;
+      const sites = names.of(site);
+      for (const [row, status] of rowStatus?.entries() ?? []) {
+        if (status === ROW_INVALID_UTF8) sites.siteOf[row] = -1;
       }
+      const { data, offsets } = text;
+      await counter.add({ data, offsets, ...sites }, signal);
+      onPages(nDocs);
     }
     return await counter.finish(signal);
   } finally {

@@ -42,7 +42,7 @@ export function siteOf(value: string): string | null {
 export class SiteNames {
   readonly #known = new Map<string, string | null>();
 
-  of({ data, offsets, validity }: BytesColumn): RowSites {
+  of({ data, offsets, validity }: Omit<BytesColumn, 'length' | 'nullCount'>): RowSites {
     const { hostOf, hosts, hostStarts } = native().sites.hosts(data, offsets, validity);
     const nHosts = hostStarts.length - 1;
     const siteOf = new Int32Array(nHosts);

@@ -186,6 +186,55 @@ describe('counts', () => {
     table.dispose();
   });
 
+  it('take lines for the same that are, whatever stands next to what in sixteen bytes', async () => {
+    const ascii = Array.from({ length: 128 }, (_, code) => String.fromCharCode(code));
+    const character = fc.constantFrom(
+      ...ascii.filter((own) => own !== '\n' && own !== '\u007f'),
+      ...['  ', 'a', ' ', 'É', 'д', 'Д', '価', '：', '１', '日', '本', '😀', '\u00a0', '\u3000'],
+    );
+    const line = fc.array(character, { maxLength: 70 }).map((own) => own.join(''));
+    const own = (mark: string): string =>
+      ['x', 'y', 'z', 'w'].map((end) => `${mark.repeat(30)} of this page alone ${end}`).join('\n');
+    await fc.assert(
+      fc.asyncProperty(fc.array(line, { minLength: 1, maxLength: 20 }), async (lines) => {
+        const written = `${own('p')}\n${lines.join('\n')}`;
+        const folded = `${own('q')}\n${lines.map(normalised).join('\n')}`;
+        const pages = [written, folded].map((text) => ({ site: 'a.example', text }));
+        const table = await native().sites.openTable(await tableOf([await partOf(pages)]));
+        try {
+          const counted = table.linePages(encoder.encode(written), 'a.example').lines.subarray(4);
+          expect([...counted]).toEqual(lines.map((each) => (normalised(each) === '' ? 0 : 2)));
+        } finally {
+          table.dispose();
+        }
+      }),
+      { numRuns: 150 },
+    );
+  });
+
+  it('of many lines of a site are in order, as hashes lie', async () => {
+    // More than are sorted as they come, with one line on each page.
+    const words = 'abcdefghijklmnopqrstuvwxyz';
+    const name = (n: number): string =>
+      [...String(n)].map((digit) => words[Number(digit)]).join('');
+    const pages = Array.from({ length: 300 }, (_, page) => ({
+      site: 'a.example',
+      text: [
+        'menu',
+        ...Array.from(
+          { length: 40 },
+          (_, at) => `line ${name(page)} ${name(at)} ${name(page * at)}`,
+        ),
+      ].join('\n'),
+    }));
+    const whole = await partOf(pages, { textBytes: 0 });
+    const spilled = await partOf(pages, { textBytes: 0, runRecords: 20 });
+    expect(readFileSync(spilled).equals(readFileSync(whole))).toBe(true);
+    const table = await native().sites.openTable(await tableOf([whole]));
+    expect([...table.linePages(encoder.encode('menu'), 'a.example').lines]).toEqual([300]);
+    table.dispose();
+  });
+
   it('are the same bytes from any number of threads, batches, runs that are spilled, and order of parts', async () => {
     const pages = somePages(600, 2, 40);
     const options = { textBytes: 0 };
