@@ -76,6 +76,18 @@ export {
 } from '../mixture/proxies/sweep.ts';
 export { readMixture } from '../mixture/read-mixture.ts';
 export {
+  epochsAt,
+  type RepeatedDomain,
+  type RepetitionPlan,
+  repeatedDomains,
+  subsetTokens,
+} from '../mixture/repetition/plan.ts';
+export {
+  readRepetitionPlan,
+  repetitionPlan,
+  writeRepetitionPlan,
+} from '../mixture/repetition/plan-file.ts';
+export {
   type ReportedMixture,
   type ReportOptions,
   type ReportResult,
@@ -97,6 +109,7 @@ export {
 export { fitAt, rangeOfFit, scalesTowards } from '../mixture/scale/at.ts';
 export type { BlockReport, Scale, ScaleRange, ScaleReport } from '../mixture/scale/types.ts';
 export type { MixtureBounds } from '../mixture/simplex.ts';
+export { stackRuns } from '../mixture/stack-runs.ts';
 export { SURROGATE_FAMILIES } from '../mixture/surrogates/families.ts';
 export {
   alignDomains,
@@ -124,6 +137,7 @@ export type {
   LossTable,
   MixtureTable,
   Prediction,
+  RunScales,
   RunTable,
   SurrogateData,
   SurrogateFamily,

@@ -7,6 +7,7 @@ import type { FittedMixture } from '../mixture/fit-types.ts';
 import { predictMixtures, type TargetPrediction } from '../mixture/predict.ts';
 import { fitAt } from '../mixture/scale/at.ts';
 import type { Scale, ScaleReport } from '../mixture/scale/types.ts';
+import { stackRuns } from '../mixture/stack-runs.ts';
 import {
   joinRuns,
   type LossFile,
@@ -28,7 +29,7 @@ import { printResult } from './say.ts';
 /** Flags of `mix fit`. */
 export interface FitFlags {
   readonly mixtures: string;
-  readonly losses: string;
+  readonly losses: readonly string[];
   readonly out: string;
   readonly model: SurrogateFamilyName;
   readonly targets?: readonly string[];
@@ -71,16 +72,18 @@ export async function fit(flags: FitFlags): Promise<void> {
         ...named,
         ...defined({ domains, relative }),
       });
-      const losses = await readLosses(flags.losses, {
-        ...named,
-        ...defined({ targets }),
-        onMissing,
-      });
+      const losses: LossFile[] = [];
+      for (const file of flags.losses) {
+        losses.push(await readLosses(file, { ...named, ...defined({ targets }), onMissing }));
+      }
       const ignoredColumns = leftOut(mixtures, losses, flags);
       for (const each of mixtures.notes) note(each);
-      const files = { mixtures: flags.mixtures, losses: flags.losses };
       // Rows left out of the losses are no ids that the mixtures have alone.
-      const runs = joinRuns(mixtures, losses, { onMissing, files });
+      const joined = losses.map((table, at) => {
+        const files = { mixtures: flags.mixtures, losses: flags.losses[at]! };
+        return joinRuns(mixtures, table, { onMissing, files });
+      });
+      const runs = stackRuns(joined, flags.losses);
       const fitted = await fitMixture({
         runs,
         model,
@@ -92,7 +95,9 @@ export async function fit(flags: FitFlags): Promise<void> {
         onProgress: ({ done, total }) => line.update(`${done} of ${total} fits`, { done, total }),
       });
       line.stop();
-      await saveFit(out, fitted, [await fitInput(flags.mixtures), await fitInput(flags.losses)]);
+      const inputs = [await fitInput(flags.mixtures)];
+      for (const file of flags.losses) inputs.push(await fitInput(file));
+      await saveFit(out, fitted, inputs);
       const {
         predicted: _predicted,
         halfWidths90: _halfWidths,
@@ -105,7 +110,7 @@ export async function fit(flags: FitFlags): Promise<void> {
         nDomains: fitted.domains.length,
         targets: fitted.targets,
         nRenormalised: mixtures.nRenormalised,
-        nIncomplete: losses.nSkipped,
+        nIncomplete: losses.reduce((sum, { nSkipped }) => sum + nSkipped, 0),
         nWithoutLosses: runs.nWithoutLosses,
         nWithoutMixture: runs.nWithoutMixture,
         ignoredColumns,
@@ -120,17 +125,18 @@ export async function fit(flags: FitFlags): Promise<void> {
 /** Columns that neither table's part was taken from. @throws OPTION_INVALID for one of --ignore that is in none */
 function leftOut(
   mixtures: MixtureFile,
-  losses: LossFile,
-  { ignore = [], mixtures: first, losses: second }: FitFlags,
+  losses: readonly LossFile[],
+  { ignore = [], mixtures: first, losses: others }: FitFlags,
 ): string[] {
-  const columns = new Set([...mixtures.ignored, ...losses.ignored]);
+  const columns = new Set([...mixtures.ignored, ...losses.flatMap(({ ignored }) => ignored)]);
   const unknown = ignore.find((name) => !columns.has(name));
   if (unknown !== undefined) {
-    const expected = `columns of ${first} or ${second}`;
+    const expected = `columns of ${first} or ${others.join(', ')}`;
     throw new GristmillError('OPTION_INVALID', { option: '--ignore', expected, received: unknown });
   }
   // One file may hold both.
-  for (const name of [...mixtures.domains, ...losses.targets]) columns.delete(name);
+  const targets = losses.flatMap((table) => table.targets);
+  for (const name of [...mixtures.domains, ...targets]) columns.delete(name);
   return [...columns];
 }
 

@@ -64,6 +64,7 @@ export async function optimize(file: string, flags: OptimizeFlags): Promise<void
         ...boundsOf(flags, loaded.domains),
         frozen: freeze === undefined ? undefined : readFrozenGroups(freeze, loaded.domains),
         sampled: distinctMixtures(loaded.runs),
+        seenEpochs: mostEpochs(loaded.runs),
       };
       const proposal = flags.at
         ? await optimizeAt(loaded, options, flags)
@@ -108,6 +109,18 @@ async function optimizeAt(
     path.push({ at, weights: (await best(at, true)).weights });
   }
   return { ...proposal, at: target, path: [...path, { at: target, weights: proposal.weights }] };
+}
+
+/** Most epochs of each domain in the runs; undefined where they do not say. */
+function mostEpochs({ domains, scales }: RunTable): number[] | undefined {
+  if (!scales?.epochs) return undefined;
+  const { epochs } = scales;
+  return domains.map((_, domain) =>
+    epochs.reduce(
+      (most, times, at) => (at % domains.length === domain ? Math.max(most, times) : most),
+      0,
+    ),
+  );
 }
 
 /** Mixtures of runs, each once: runs of several sizes have the same ones. */

@@ -1,10 +1,17 @@
 /** `gristmill mix sample`: parsing and printing around the mixture room. */
 import { GristmillError, printable } from '../errors.ts';
+import { count } from '../figures.ts';
 import { countDomains } from '../mixture/count-domains.ts';
 import { type DomainSpec, orderDomains } from '../mixture/domains.ts';
 import { loadFit } from '../mixture/fit-file.ts';
 import type { FittedMixture } from '../mixture/fit-types.ts';
 import { digitsOf, targetsOf } from '../mixture/fitted-targets.ts';
+import {
+  type RepeatedDomain,
+  type RepetitionPlan,
+  repeatedDomains,
+} from '../mixture/repetition/plan.ts';
+import { repetitionPlan, writeRepetitionPlan } from '../mixture/repetition/plan-file.ts';
 import { type SampledMixtures, type SampleWay, sampleMixtures } from '../mixture/sample/sample.ts';
 import { alignDomains, readMixtures, writeMixtures } from '../mixture/tables.ts';
 import type { MixtureTable } from '../mixture/types.ts';
@@ -12,6 +19,7 @@ import { defined } from './flags.ts';
 import { noticePrinter, untilInterrupted } from './interrupt.ts';
 import { type BoundsFlags, boundsOf } from './mix-bounds.ts';
 import { domainsFrom } from './mix-fitted.ts';
+import { table } from './mix-output.ts';
 import { type ProgressLine, progressLine, tellOn } from './progress-line.ts';
 import { printResult, say } from './say.ts';
 
@@ -26,6 +34,8 @@ export interface SampleFlags extends BoundsFlags {
   readonly preset: SampleWay;
   readonly fit?: string;
   readonly existing?: string;
+  readonly repetition?: string;
+  readonly proxyTokens?: number;
   readonly seed: number;
   readonly out: string;
   readonly json?: boolean;
@@ -46,6 +56,7 @@ export async function sample(flags: SampleFlags): Promise<void> {
     using line = progressLine(json);
     const domains = await domainsOf(flags, fit, { line, signal });
     const names = domains.map(({ name }) => name);
+    const repetition = repetitionOf(flags, domains);
     const existing =
       flags.existing === undefined ? undefined : await existingOf(flags.existing, names);
     const sampled = await sampleMixtures({
@@ -56,9 +67,14 @@ export async function sample(flags: SampleFlags): Promise<void> {
     });
     line.stop();
     await writeMixtures(out, sampled, { digits: digitsOf(sampled.nUnits) });
+    if (repetition) await writeRepetitionPlan(flags.repetition!, repetition);
+    const repeated = repetition && repeatedDomains(repetition, sampled, flags.proxyTokens);
     const { way, nUnits, counts, statistics, deviations, smallestDistance } = sampled;
     const summary = { way, seed, n, nUnits, counts, statistics, smallestDistance, deviations, out };
-    printResult(json, summary, () => sampleText(sampled, out));
+    const planned = repeated && { repetition: flags.repetition, repeated };
+    printResult(json, { ...summary, ...planned }, () =>
+      [sampleText(sampled, out), ...(repeated ? [repeatedText(repeated, flags)] : [])].join(''),
+    );
   });
 }
 
@@ -67,25 +83,64 @@ async function domainsOf(
   fit: FittedMixture | null,
   { line, signal }: { readonly line: ProgressLine; readonly signal: AbortSignal },
 ): Promise<DomainSpec[]> {
-  const { domains: file, count, domainColumn, textColumn, tokenizer } = flags;
-  if (file !== undefined && count !== undefined) {
+  const { domains: file, count: counts, domainColumn, textColumn, tokenizer } = flags;
+  if (file !== undefined && counts !== undefined) {
     throw new GristmillError('OPTION_INVALID', {
       option: '--domains',
       expected: 'one of --domains and --count',
       received: 'both',
     });
   }
-  if (count !== undefined) {
+  if (counts !== undefined) {
     const options = defined({ domainColumn, textColumn, tokenizer });
     const onNotice = noticePrinter(false);
     const onProgress = tellOn(line);
-    const counted = await countDomains({ inputs: count, ...options, onNotice, onProgress, signal });
+    const counted = await countDomains({
+      inputs: counts,
+      ...options,
+      onNotice,
+      onProgress,
+      signal,
+    });
     const { nDocs, nSkipped, unit } = counted;
     const left = nSkipped > 0 ? `, ${nSkipped} left out` : '';
     say(`${counted.domains.length} domains in ${nDocs} documents${left}, by ${unit}`);
     return fit ? orderDomains(counted.domains, fit.domains) : [...counted.domains];
   }
   return domainsFrom(file, fit);
+}
+
+/** The plan that is asked for. @throws OPTION_INVALID */
+function repetitionOf(
+  { repetition, proxyTokens, budgetTokens }: SampleFlags,
+  domains: readonly DomainSpec[],
+): RepetitionPlan | null {
+  if (repetition !== undefined && budgetTokens !== undefined) {
+    return repetitionPlan(domains, budgetTokens);
+  }
+  const [option, received] =
+    repetition === undefined ? ['--proxy-tokens', proxyTokens] : ['--repetition', repetition];
+  if (received === undefined) return null;
+  const expected =
+    repetition === undefined ? '--repetition with it' : '--budget-tokens, the tokens of the target';
+  throw new GristmillError('OPTION_INVALID', { option, expected, received });
+}
+
+function repeatedText(repeated: readonly RepeatedDomain[], flags: SampleFlags): string {
+  const tokens = (value: number | null): string => (value === null ? '-' : count(value));
+  const rows = repeated.map(({ name, tokens: there, subset, meanEpochs, mostEpochs }) => [
+    printable(name),
+    tokens(there),
+    ...(flags.proxyTokens === undefined ? [] : [tokens(subset)]),
+    meanEpochs.toFixed(2),
+    mostEpochs.toFixed(2),
+  ]);
+  const heads = [
+    ...['domain', 'tokens'],
+    ...(flags.proxyTokens === undefined ? [] : ['for proxies']),
+    ...['mean epochs', 'most'],
+  ];
+  return `${table([heads, ...rows])}repetition of the target: ${printable(flags.repetition!)}\n`;
 }
 
 async function existingOf(file: string, names: readonly string[]): Promise<MixtureTable> {

@@ -13,6 +13,7 @@ import {
   type SweepSummary,
   trainProxies,
 } from '../mixture/proxies/sweep.ts';
+import { readRepetitionPlan } from '../mixture/repetition/plan-file.ts';
 import { readMixtures } from '../mixture/tables.ts';
 import { readSources } from '../tokens/sources.ts';
 import type { StoreIndex } from '../tokens/token-store.ts';
@@ -93,6 +94,7 @@ export interface ProxyFlags extends ObserveFlags {
   readonly evalEvery?: number;
   readonly evalWindows?: number;
   readonly blend?: ProxySettings['blend'];
+  readonly repetition?: string;
   readonly seed?: number;
   readonly jobs?: number;
   readonly threads?: number;
@@ -146,6 +148,7 @@ export async function sweepOf(flags: ProxyFlags): Promise<SweepSubject & { reado
     mixturesName: withoutSecrets(flags.mixtures),
     store: flags.store,
     settings: proxySettings(flags.preset, overridesOf(flags)),
+    ...(flags.repetition !== undefined && { repetition: readRepetitionPlan(flags.repetition) }),
     out: flags.out,
     device: flags.device,
     format: flags.format,

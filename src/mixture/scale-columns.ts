@@ -8,7 +8,7 @@
  */
 import type { CsvRecords } from '../csv.ts';
 import { numberOf, type Place, refuse, SCALE_COLUMNS } from './table-columns.ts';
-import type { RunScales } from './types.ts';
+import type { LossTable, MixtureTable, RunScales } from './types.ts';
 
 /**
  * Size and tokens of the rows; undefined where the table has neither column.
@@ -54,6 +54,67 @@ export function scalesOf(
     params: Float64Array.from(read(params, isAbove, 'a number above 0')),
     tokens: Float64Array.from(read(tokens, isAbove, 'a number above 0')),
     epochs: hasEpochs ? epochs : null,
+  };
+}
+
+/** Short names of the domains that a header has epochs of, in its order. */
+export function epochDomainsOf(header: readonly string[]): string[] {
+  const { epochs } = SCALE_COLUMNS;
+  return header.flatMap((name) =>
+    name.startsWith(epochs) && name.length > epochs.length ? [name.slice(epochs.length)] : [],
+  );
+}
+
+/**
+ * Scales of losses with epochs in the order of the mixtures' domains. A domain without epochs was never seen.
+ *
+ * @param mixtures their weights, and the short names of their domains
+ * @throws MIXTURE_TABLE_INVALID for a domain without epochs that some mixture has
+ */
+export function scalesByDomain(
+  { scales, epochDomains = [] }: LossTable,
+  { domains, weights }: Pick<MixtureTable, 'domains' | 'weights'>,
+  file: string,
+): RunScales | undefined {
+  if (!scales?.epochs || epochDomains.join('\n') === domains.join('\n')) return scales;
+  const columns = domains.map((name, domain) => {
+    const column = epochDomains.indexOf(name);
+    const isSeen = weights.some((weight, at) => at % domains.length === domain && weight > 0);
+    if (column >= 0 || !isSeen) return column;
+    const missing = `${SCALE_COLUMNS.epochs}${name}`;
+    return refuse(
+      { file, row: 0, column: missing },
+      'epochs of every domain',
+      epochDomains.join(', '),
+    );
+  });
+  const { epochs } = scales;
+  const width = epochDomains.length;
+  return {
+    ...scales,
+    epochs: Float64Array.from(
+      Array.from(scales.params, (_, row) =>
+        columns.map((column) => (column < 0 ? 0 : epochs[row * width + column]!)),
+      ).flat(),
+    ),
+  };
+}
+
+/** Names and cells of the columns that say scales. @param domains short names that epochs are of */
+export function scaleCells(
+  scales: RunScales | undefined,
+  domains: readonly string[],
+): { readonly names: readonly string[]; cellsOf(row: number): number[] } {
+  if (scales === undefined) return { names: [], cellsOf: () => [] };
+  const { params, tokens, epochs } = scales;
+  const width = domains.length;
+  const names = domains.map((name) => `${SCALE_COLUMNS.epochs}${name}`);
+  return {
+    names: [SCALE_COLUMNS.params, SCALE_COLUMNS.tokens, ...(epochs ? names : [])],
+    cellsOf: (row) => [
+      ...[params[row]!, tokens[row]!],
+      ...(epochs?.subarray(row * width, (row + 1) * width) ?? []),
+    ],
   };
 }
 

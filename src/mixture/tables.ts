@@ -15,7 +15,15 @@
 
 import { type CsvRecords, csvText } from '../csv.ts';
 import { GristmillError } from '../errors.ts';
-import { pickScales, scalesOf, scalesOfPairs, takenScales } from './scale-columns.ts';
+import {
+  epochDomainsOf,
+  pickScales,
+  scaleCells,
+  scalesByDomain,
+  scalesOf,
+  scalesOfPairs,
+  takenScales,
+} from './scale-columns.ts';
 import {
   type ColumnForm,
   chooseColumns,
@@ -25,7 +33,6 @@ import {
   readIds,
   refuse,
   rowOf,
-  SCALE_COLUMNS,
 } from './table-columns.ts';
 import { isParquet, parquetOf, readRecords } from './table-file.ts';
 import type { LossTable, MixtureTable, RunScales, RunTable } from './types.ts';
@@ -72,8 +79,6 @@ export interface LossFile extends LossTable {
   /** Rows left out because a loss was missing. */
   readonly nSkipped: number;
   readonly ignored: readonly string[];
-  /** Where the table has columns of size and tokens; of the rows that were kept. */
-  readonly scales?: RunScales | undefined;
 }
 
 /** What happens to rows that lack something: `error` refuses the table, `skip` leaves them out and counts them. */
@@ -206,7 +211,8 @@ export async function readLosses(
     shortName: targetName,
   });
   const ids = readIds(file, records, columns.index);
-  const scales = scalesOf(records, file, []);
+  const epochDomains = epochDomainsOf(records.header);
+  const scales = scalesOf(records, file, epochDomains);
   const kept: number[] = [];
   const losses: number[] = [];
   for (const [rowIndex, record] of records.rows.entries()) {
@@ -224,6 +230,7 @@ export async function readLosses(
     losses: Float64Array.from(losses),
     nSkipped: ids.length - kept.length,
     ...takenScales(scales && pickScales(scales, kept), columns.ignored),
+    ...(scales?.epochs && { epochDomains }),
   };
 }
 
@@ -243,7 +250,7 @@ export interface JoinedRuns extends RunTable {
  */
 export function joinRuns(
   mixtures: MixtureTable & { readonly scales?: RunScales | undefined },
-  losses: LossTable & { readonly scales?: RunScales | undefined },
+  losses: LossTable,
   {
     onMissing = 'error',
     files = { mixtures: 'mixtures', losses: 'losses' },
@@ -285,13 +292,15 @@ export function joinRuns(
       run * nTargets,
     );
   }
+  const named = { weights: mixtures.weights, domains: mixtures.domains.map(domainName) };
+  const ofLosses = mixtures.scales ? undefined : scalesByDomain(losses, named, files.losses);
   return {
     domains: mixtures.domains,
     targets: losses.targets,
     ids: pairs.map(([row]) => mixtures.ids[row]!),
     weights,
     losses: joined,
-    ...scalesOfPairs(mixtures, losses, pairs),
+    ...scalesOfPairs(mixtures, { scales: ofLosses }, pairs),
     nWithoutLosses: mixtures.ids.length - pairs.length,
     nWithoutMixture,
   };
@@ -395,7 +404,7 @@ export async function writeMixtures(
 
 /**
  * Writes losses, as CSV or, by the name's end, as Parquet. Targets that are not of the published form get it: `arxiv`
- * becomes `metric/arxiv_val_loss`. Losses are written so that they read back bit by bit.
+ * becomes `metric/arxiv_val_loss`. Losses are written so that they read back bit by bit. Scales follow where there are any.
  *
  * @throws MIXTURE_WRITE_FAILED
  */
@@ -405,10 +414,18 @@ export async function writeLosses(
   { indexColumn = TABLE_DEFAULTS.indexColumn }: WriteTableOptions = {},
 ): Promise<void> {
   const nTargets = table.targets.length;
-  const rows = table.ids.map((_, row) =>
-    table.losses.subarray(row * nTargets, (row + 1) * nTargets),
+  const { names, cellsOf } = scaleCells(table.scales, table.epochDomains ?? []);
+  const rows = table.ids.map((_, row) => [
+    ...table.losses.subarray(row * nTargets, (row + 1) * nTargets),
+    ...cellsOf(row),
+  ]);
+  await writeTable(
+    path,
+    indexColumn,
+    [...table.targets.map(lossColumn), ...names],
+    table.ids,
+    rows,
   );
-  await writeTable(path, indexColumn, table.targets.map(lossColumn), table.ids, rows);
 }
 
 /**
@@ -423,23 +440,17 @@ export async function writeRuns(
 ): Promise<void> {
   const nDomains = runs.domains.length;
   const nTargets = runs.targets.length;
+  const { names, cellsOf } = scaleCells(runs.scales, runs.domains.map(domainName));
   const rows = runs.ids.map((_, row) => [
     ...roundMixture(
       runs.weights.subarray(row * nDomains, (row + 1) * nDomains),
       TABLE_DEFAULTS.digits,
     ),
     ...runs.losses.subarray(row * nTargets, (row + 1) * nTargets),
-    ...(runs.scales ? [runs.scales.params[row]!, runs.scales.tokens[row]!] : []),
-    ...(runs.scales?.epochs?.subarray(row * nDomains, (row + 1) * nDomains) ?? []),
+    ...cellsOf(row),
   ]);
-  const { params, tokens, epochs } = SCALE_COLUMNS;
-  const names = [
-    ...runs.domains.map(weightColumn),
-    ...runs.targets.map(lossColumn),
-    ...(runs.scales ? [params, tokens] : []),
-    ...(runs.scales?.epochs ? runs.domains.map((name) => `${epochs}${domainName(name)}`) : []),
-  ];
-  await writeTable(path, indexColumn, names, runs.ids, rows);
+  const all = [...runs.domains.map(weightColumn), ...runs.targets.map(lossColumn), ...names];
+  await writeTable(path, indexColumn, all, runs.ids, rows);
 }
 
 /** A domain's column in the published form: `train_<domain>`. */

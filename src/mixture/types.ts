@@ -22,6 +22,10 @@ export interface LossTable {
   readonly ids: readonly string[];
   /** `[nRuns × nTargets]`, finite. */
   readonly losses: Float64Array;
+  /** Where the table has them; epochs are of {@link LossTable.epochDomains}. */
+  readonly scales?: RunScales | undefined;
+  /** Short names of the domains that epochs are of. */
+  readonly epochDomains?: readonly string[] | undefined;
 }
 
 /** Size and tokens of runs, `[nRuns]` each. */

@@ -51,7 +51,10 @@ function addFitCommand(mix: Command): void {
       '--mixtures <file>',
       'weights of the runs (.csv, .parquet): index, train_<domain>…',
     )
-    .requiredOption('--losses <file>', 'losses of the runs: index, metric/<target>_val_loss…')
+    .requiredOption(
+      '--losses <file...>',
+      'losses of the runs: index, metric/<target>_val_loss…; several sweeps of the same mixtures',
+    )
     .option('--index-column <name>', 'column that names the runs (index, or one without a name)')
     .option('--domains <names>', 'columns of weights, by comma (train_…, or all numbers)', list)
     .option(

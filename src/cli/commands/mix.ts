@@ -51,6 +51,12 @@ function addSampleCommand(mix: Command): void {
     .option('--existing <file>', 'mixtures there are: kept away from, or taken as running')
     .option('--seed <n>', 'seed', wholeNumber(0, 2 ** 32 - 1), 42);
   boundsOptions(command)
+    .optionsGroup('Repetition:')
+    .option(
+      '--repetition <file>',
+      'write what a run of --budget-tokens will repeat, for mix train --repetition (.json)',
+    )
+    .option('--proxy-tokens <n>', 'tokens of a proxy: says what proxies are given', positive)
     .optionsGroup('Output:')
     .requiredOption('--out <file>', 'the mixtures (.csv, .parquet)')
     .option('--json', 'print one JSON object')
@@ -105,6 +111,10 @@ function addProxyCommand(mix: Command): void {
         'exact',
         'iid',
       ]),
+    )
+    .option(
+      '--repetition <file>',
+      'of mix sample: give proxies the part of each domain that they repeat as the target will',
     )
     .optionsGroup('Proxies:')
     .addOption(

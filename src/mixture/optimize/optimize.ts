@@ -68,6 +68,8 @@ export interface OptimizeMixtureOptions {
   readonly nAveraged?: number | undefined;
   /** Mixtures that the surrogates were fitted on: starts, comparison, hull. */
   readonly sampled?: MixtureTable | undefined;
+  /** Most epochs of each domain in the runs behind the surrogates, `[nDomains]`: more are warned of. Default: not known. */
+  readonly seenEpochs?: readonly number[] | undefined;
   /**
    * Outside their hull: `refuse` a proposal (default), `allow` it, or search `inside` only: the hull draws mixtures the more
    * strongly the further the proposal is outside, until it is within `hullTolerance`.
@@ -124,6 +126,7 @@ const OPTION_TABLE: OptionTable<OptimizeMixtureOptions> = {
   nDraws: number,
   nAveraged: number,
   sampled: anObject,
+  seenEpochs: listOf(number),
   outside: oneOf(['refuse', 'allow', 'inside']),
   hullTolerance: number,
   nUnits: number,
@@ -209,7 +212,10 @@ export async function optimizeMixture(options: OptimizeMixtureOptions): Promise<
     prior: forecast(prior),
     bestSampled: bestOf(sampled, objective, forecast),
   };
-  return { ...proposal, warnings: warningsOf(proposal, { targets, bounds }) };
+  return {
+    ...proposal,
+    warnings: warningsOf(proposal, { targets, bounds, seenEpochs: options.seenEpochs ?? null }),
+  };
 }
 
 interface Search {

@@ -35,6 +35,7 @@ export interface ProposalWarning {
     | 'outside-hull'
     | 'outside-losses'
     | 'no-deviation'
+    | 'repeats'
     | 'not-better-than-sampled';
   readonly message: string;
 }
@@ -79,6 +80,39 @@ interface Judged extends MixtureForecast {
   readonly nUnits: number;
   readonly hull: { readonly distance: number; readonly isInside: boolean } | null;
   readonly bestSampled: (MixtureForecast & { readonly id: string }) | null;
+  /** Times each domain would be seen; null where nobody knows. */
+  readonly epochs: readonly (number | null)[];
+}
+
+/** Epochs above those of the runs that are nothing to speak of: 1.05 is no repetition. */
+const EPOCHS_ROUNDING = 0.1;
+
+/** Says which domains would be repeated more than any run did; null for none. */
+function repeatsOf(
+  { domains, epochs }: Judged,
+  targets: readonly ObjectiveTarget[],
+  seen: readonly number[] | null,
+): ProposalWarning | null {
+  const beyond = domains.flatMap((name, at) => {
+    const times = epochs[at] ?? 0;
+    const most = Math.max(1, seen?.[at] ?? 1);
+    return times > most + EPOCHS_ROUNDING ? [{ name, times, most }] : [];
+  });
+  if (beyond.length === 0) return null;
+  const shown = beyond
+    .map(({ name, times, most }) =>
+      seen === null
+        ? `${name} ${times.toFixed(1)}`
+        : `${name} ${times.toFixed(1)} (${most.toFixed(1)})`,
+    )
+    .join(', ');
+  const what = seen === null ? 'times' : 'times (the runs at most)';
+  const isPriced = targets.every(({ surrogate }) => surrogate.family === 'scale');
+  const cost = isPriced
+    ? 'what that costs is extrapolated'
+    : 'what that costs is not in the prediction';
+  const message = `seen ${what}: ${shown}; ${cost}. Cap it with --max-epochs, or train proxies that repeat as this run will (mix sample --repetition)`;
+  return { kind: 'repeats', message };
 }
 
 /** Warnings of a proposal, most serious first. */
@@ -87,9 +121,12 @@ export function warningsOf(
   {
     targets,
     bounds,
+    seenEpochs,
   }: {
     readonly targets: readonly ObjectiveTarget[];
     readonly bounds: MixtureBounds;
+    /** Most epochs of each domain in the runs; null where they do not say. */
+    readonly seenEpochs: readonly number[] | null;
   },
 ): ProposalWarning[] {
   const { weights, domains, nUnits, hull, bestSampled, value } = proposal;
@@ -130,6 +167,8 @@ export function warningsOf(
     const message = `at their largest weight: ${capped.join(', ')}: the caps bind`;
     warnings.push({ kind: 'at-bound', message });
   }
+  const repeats = repeatsOf(proposal, targets, seenEpochs);
+  if (repeats) warnings.push(repeats);
   const blind = targets.filter((_, at) => proposal.predicted[at]!.deviation === null);
   if (blind.length > 0) {
     const names = blind.map(({ name, surrogate }) => `${name} (${surrogate.family})`).join(', ');

@@ -13,6 +13,8 @@ export interface ProxyRequest {
   readonly store: string;
   readonly settings: ProxySettings;
   readonly weights: readonly number[];
+  /** Sequences of each domain that it is given; null for all. */
+  readonly sequences: readonly (number | null)[] | null;
   readonly device: string;
   readonly nThreads: number;
   /** Path or address of JSON lines of {@link ProxyRecord}; it is whole when the proxy is finished. */

@@ -3,7 +3,7 @@
  *
  * A function of (store, settings, weights) alone: on a CPU the same losses to the bit, whatever the number of threads
  * and whatever ran before. A sequence is `nCtx` tokens and the one behind them; windows of the validation parts are the
- * same in every run.
+ * same in every run. A domain may be given in part, so that it is repeated as a longer run would (repetition/plan.ts).
  */
 import { GristmillError, throwIfAborted } from '../../errors.ts';
 import type { TokenBatch } from '../../native/train.ts';
@@ -13,6 +13,7 @@ import { lossOf, sequencesOf, stepBatches, validationSets } from '../../tokens/s
 import type { TokenStore } from '../../tokens/token-store.ts';
 import { newShape } from '../../train/model-shape.ts';
 import { openTrainer } from '../../train/trainer.ts';
+import { subsetOf } from '../repetition/plan.ts';
 import type { ProxySettings } from './settings.ts';
 
 /** A step or a measurement of a proxy. */
@@ -32,6 +33,8 @@ export interface RunProxyOptions {
   readonly settings: ProxySettings;
   /** Shares in the order of the store's domains, summing to 1. */
   readonly weights: ArrayLike<number>;
+  /** Sequences of each domain that the proxy is given (repetition/plan.ts); null for all. Default: all of every domain. */
+  readonly sequences?: readonly (number | null)[] | null | undefined;
   /** `cpu` or `cuda:<index>`. */
   readonly device: string;
   readonly nThreads: number;
@@ -47,7 +50,7 @@ export interface ProxyResult {
   readonly nParams: number;
   /** Tokens learnt. */
   readonly nTokens: number;
-  /** How often each domain was seen, in the order of the store. */
+  /** How often what was given of each domain was seen, in the order of the store. */
   readonly epochs: readonly number[];
 }
 
@@ -59,13 +62,25 @@ export interface ProxyResult {
 export async function runProxy(options: RunProxyOptions): Promise<ProxyResult> {
   const { store, settings, weights, device, nThreads, onRecord, signal } = options;
   const { nCtx, batch, microBatch, steps, seed } = settings;
-  const order = new BlendedOrder(blendDomains(store, weights, nCtx), {
-    weights,
-    kind: settings.blend,
-    seed,
+  const domains = blendDomains(store, weights, nCtx);
+  const subsets = domains.map(({ name, nSequences }, domain) => {
+    const size = options.sequences?.[domain] ?? null;
+    return size === null || size >= nSequences ? null : subsetOf(name, size, { nSequences, seed });
   });
+  const given = domains.map((domain, at) => ({
+    ...domain,
+    nSequences: subsets[at]?.length ?? domain.nSequences,
+  }));
+  const order = new BlendedOrder(given, { weights, kind: settings.blend, seed });
   const batchesOf = (step: number): TokenBatch[] =>
-    stepBatches(store, order.at(step * batch, batch), { nCtx, nSeq: microBatch });
+    stepBatches(
+      store,
+      order.at(step * batch, batch).map(({ domain, sequence }) => ({
+        domain,
+        sequence: subsets[domain]?.[sequence] ?? sequence,
+      })),
+      { nCtx, nSeq: microBatch },
+    );
   await using trainer = await openTrainer({
     ...trainerOptions(settings, store.index.tokenizer.nTokens),
     device,

@@ -17,6 +17,8 @@ export interface PendingProxy {
   readonly id: string;
   /** Shares in the order of the store's domains. */
   readonly weights: readonly number[];
+  /** Sequences of each domain that it is given; null for all. */
+  readonly sequences: readonly (number | null)[] | null;
 }
 
 /** Options of {@link runUnit}. */
@@ -80,13 +82,13 @@ export function isOfProxy(error: unknown): error is GristmillError {
 export async function runUnit(row: PendingProxy, options: RunUnitOptions): Promise<DoneProxy> {
   const { ledger, host, store, settings, device, nThreads, onRecord, isStopped } = options;
   const teller = options.teller ?? new WorkTeller(undefined);
-  const { id, weights } = row;
+  const { id, weights, sequences } = row;
   const started = performance.now();
   const secondsSince = (): number => (performance.now() - started) / 1000;
   for (let deaths = 0; ; ) {
     try {
       const trajectory = await ledger.begin(id);
-      const request = { store, settings, weights, device, nThreads, trajectory };
+      const request = { store, settings, weights, sequences, device, nThreads, trajectory };
       const began = performance.now();
       const trained = new TrainedSteps(settings, teller);
       const { result, trajectoryBytes } = await host.run(request, (told, tokensPerSecond) => {

@@ -6,7 +6,8 @@
  *     plan.json                      the mixtures that it is about now, by their indices
  *     runs/<index>.json              one record per finished proxy; it is made where none is
  *     trajectories/<index>.jsonl     its steps and measurements
- *     losses.csv (or .parquet)       losses of the finished rows of the mixtures, in their order; written anew as a whole
+ *     losses.csv (or .parquet)       losses of the finished rows of the mixtures, in their order, with params, tokens and epochs;
+ *                                    written anew as a whole
  *     tmp/                           trajectories of proxies under way
  *     lock, workers/                 the process that writes alone, those that write side by side
  *
@@ -26,6 +27,7 @@ import { idOfSame, type LedgerKind } from '../../work/ledger-kind.ts';
 import { outputStore } from '../../work/open-output.ts';
 import type { LedgerLayout, OutputStore, StoredFile } from '../../work/output-store.ts';
 import { writeLosses } from '../tables.ts';
+import type { LossTable } from '../types.ts';
 import type { ProxyResult } from './proxy-run.ts';
 
 /** Formats of the table of losses. */
@@ -52,6 +54,8 @@ export interface SweepIdentity {
   readonly settings: object;
   /** Kind of device. */
   readonly device: string;
+  /** Sequences of each domain that proxies are given; null for all. Only where the sweep repeats as its target. */
+  readonly repetition?: readonly (number | null)[];
 }
 
 /** What a sweep is about now: those who work side by side must agree on it. */
@@ -60,6 +64,8 @@ export interface SweepPlan {
   readonly ids: readonly string[];
   /** Domains that losses are of. */
   readonly targets: readonly string[];
+  /** Domains of the store, which epochs are of; plans of earlier versions do not say. */
+  readonly domains?: readonly string[];
   /** Format of the table of losses. */
   readonly table: LossFormat;
   /** SHA-256 of indices and weights. */
@@ -94,8 +100,8 @@ export function sweepKind(
     filesOf: ({ trajectory }) => (trajectory ? [trajectory] : []),
     redoesDamaged: false,
     checkNew: () => undefined,
-    runIdOf: ({ versions, store, settings, device }) =>
-      idOfSame([versions, store, settings, device, plan]),
+    runIdOf: ({ versions, store, settings, device, repetition }) =>
+      idOfSame([versions, store, settings, device, plan, ...(repetition ? [repetition] : [])]),
     changes: (before, { versions, ...now }) => {
       // Sweeps of earlier versions do not say, and go on.
       const known = 'versions' in before ? { ...now, versions } : now;
@@ -224,12 +230,29 @@ export class SweepLedger {
         targets,
         ids: records.map(({ id }) => id),
         losses: Float64Array.from(records.flatMap(({ losses }) => losses)),
+        ...this.#scales(records),
       });
       // Another may have finished one in between, and written its table before this one: the last look has them all.
       const nNow = await this.#look();
       if (nNow === nKnown) return;
       nKnown = nNow;
     }
+  }
+
+  /** Sizes, tokens and epochs of finished proxies; nothing where one of an earlier version does not say. */
+  #scales(records: readonly ProxyRunRecord[]): Pick<LossTable, 'scales' | 'epochDomains'> {
+    const { domains } = this.plan;
+    const isKnown = ({ nParams, nTokens, epochs }: ProxyRunRecord): boolean =>
+      nParams > 0 && nTokens > 0 && epochs?.length === domains?.length;
+    if (domains === undefined || !records.every(isKnown)) return {};
+    return {
+      scales: {
+        params: Float64Array.from(records, ({ nParams }) => nParams),
+        tokens: Float64Array.from(records, ({ nTokens }) => nTokens),
+        epochs: Float64Array.from(records.flatMap(({ epochs }) => epochs)),
+      },
+      epochDomains: domains,
+    };
   }
 
   /** Learns of what others have finished. @returns how many of the plan are */

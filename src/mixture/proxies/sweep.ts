@@ -30,6 +30,7 @@ import { type OnWork, WorkTeller } from '../../work/activity.ts';
 import type { LedgerMember } from '../../work/ledger-claim.ts';
 import { outputAddress, runNameAt } from '../../work/open-output.ts';
 import { shareOf, type WorkerShare, workerName, workerOption } from '../../work/worker-share.ts';
+import { type RepetitionPlan, subsetSequences } from '../repetition/plan.ts';
 import { domainName } from '../tables.ts';
 import type { MixtureTable } from '../types.ts';
 import { ProxyHost } from './proxy-host.ts';
@@ -54,6 +55,8 @@ export interface TrainProxiesOptions {
   /** Folder of a token store, see `tokenizeDomains`, or its address: then it is fetched (tokens/store-cache.ts). */
   readonly store: string;
   readonly settings: ProxySettings;
+  /** What the target has: domains are given in part, so that proxies repeat them as it will. Default: all of them are given. */
+  readonly repetition?: RepetitionPlan | undefined;
   /** Folder of the sweep, or `s3://BUCKET/PREFIX`. */
   readonly out: string;
   /** Proxies at a time. Default: one for every core or device. */
@@ -123,6 +126,7 @@ const OPTION_TABLE: OptionTable<TrainProxiesOptions> = {
   mixturesName: text,
   store: name,
   settings: anObject,
+  repetition: anObject,
   out: name,
   jobs: whole(1),
   nThreads: whole(1),
@@ -221,7 +225,14 @@ export interface PlannedProxy extends PendingProxy {
 /** What a sweep is about. */
 export type SweepSubject = Pick<
   TrainProxiesOptions,
-  'mixtures' | 'mixturesName' | 'store' | 'settings' | 'device' | 'format' | 'storeCacheBytes'
+  | 'mixtures'
+  | 'mixturesName'
+  | 'store'
+  | 'settings'
+  | 'repetition'
+  | 'device'
+  | 'format'
+  | 'storeCacheBytes'
 >;
 
 /** Looks at mixtures and a store in a folder. @throws as {@link trainProxies} before its first proxy */
@@ -242,6 +253,7 @@ export function planSweep(subject: SweepSubject, store: TokenStore): PreparedSwe
     throw new GristmillError('TRAIN_STORE_INVALID', { path: shownAddress(subject.store), reason });
   }
   const { ids } = mixtures;
+  const sequences = sequencesGiven(store, subject, weights);
   return {
     identity: {
       format: 1,
@@ -249,9 +261,10 @@ export function planSweep(subject: SweepSubject, store: TokenStore): PreparedSwe
       store: store.sha256,
       settings,
       device: devices[0]!.replace(/:.*/, ''),
+      ...(sequences && { repetition: sequences }),
     },
-    plan: { ids, targets, table: format, mixtures: hashOf([ids, weights]) },
-    rows: ids.map((id, row) => ({ id, weights: weights[row]!, bytes: 0 })),
+    plan: { ids, targets, domains: names, table: format, mixtures: hashOf([ids, weights]) },
+    rows: ids.map((id, row) => ({ id, weights: weights[row]!, sequences, bytes: 0 })),
     devices,
     unmeasured: names.filter((name) => !targets.includes(name)),
   };
@@ -403,6 +416,22 @@ function weightsOf(
     settings.nCtx,
   );
   return rows;
+}
+
+/** Sequences of every domain of the store that all proxies are given; null for all of all. @throws as subsetSequences() */
+function sequencesGiven(
+  store: TokenStore,
+  { repetition, settings }: SweepSubject,
+  weights: readonly (readonly number[])[],
+): readonly (number | null)[] | null {
+  if (repetition === undefined) return null;
+  const { nCtx, steps, batch } = settings;
+  const domains = store.index.domains.map(({ name }, domain) => ({
+    name,
+    nSequences: sequencesOf(store, domain, nCtx),
+    mostWeight: weights.reduce((most, row) => Math.max(most, row[domain]!), 0),
+  }));
+  return subsetSequences(repetition, domains, { nTokens: steps * batch * nCtx, nCtx });
 }
 
 /** @throws MIXTURE_RUN_CHANGED for a proxy that is finished with other weights */

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type ProxyRecord, runProxy } from '../../../src/mixture/proxies/proxy-run.ts';
 import { PROXY_PRESETS, proxySettings } from '../../../src/mixture/proxies/settings.ts';
+import { subsetOf } from '../../../src/mixture/repetition/plan.ts';
 import { openTokenStore, type TokenStore } from '../../../src/tokens/token-store.ts';
 import { openTrainer } from '../../../src/train/trainer.ts';
 import { quick, smallStore } from './support.ts';
@@ -42,6 +43,33 @@ describe('runProxy', () => {
     expect(one.nTokens).toBe(6 * 8 * 16);
     const seen = store.index.domains.map(({ train }) => Math.floor((train.nTokens - 1) / 16));
     expect(one.epochs).toEqual([24, 14, 10].map((count, domain) => count / seen[domain]!));
+  });
+
+  it('is given a part of a domain, the same one every time, and repeats it', async () => {
+    const weights = [0.5, 0.3, 0.2];
+    const settings = quick();
+    const read = new Set<number>();
+    const watched = new Proxy(store, {
+      get: (of, key) => {
+        if (key === 'index') return of.index;
+        return (domain: number, part: 'train' | 'validation', start: number, count: number) => {
+          if (part === 'train' && domain === 0) read.add(start / 16);
+          return of.read(domain, part, start, count);
+        };
+      },
+    });
+    const all = await runProxy({ store, settings, weights, device, nThreads: 1 });
+    const sequences = [3, null, 1e9];
+    const given = { settings, weights, sequences, device, nThreads: 1 };
+    const part = await runProxy({ store: watched, ...given });
+    const nSequences = Math.floor((store.index.domains[0]!.train.nTokens - 1) / 16);
+    expect([...read].sort((one, other) => one - other)).toEqual([
+      ...subsetOf(store.index.domains[0]!.name, 3, { nSequences, seed: settings.seed }),
+    ]);
+    // 24 of 48 sequences are of the first domain.
+    expect(part.epochs).toEqual([24 / 3, all.epochs[1], all.epochs[2]]);
+    expect(part.losses).not.toEqual(all.losses);
+    expect(await runProxy({ store, ...given })).toEqual(part);
   });
 
   it('measures the mean over fixed windows, each token predicted from its window', async () => {

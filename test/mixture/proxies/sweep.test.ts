@@ -18,7 +18,7 @@ import { finishSweep } from '../../../src/mixture/proxies/finish-sweep.ts';
 import { runProxy } from '../../../src/mixture/proxies/proxy-run.ts';
 import { type TrainProxiesOptions, trainProxies } from '../../../src/mixture/proxies/sweep.ts';
 import { fileNameOf, SweepLedger } from '../../../src/mixture/proxies/sweep-ledger.ts';
-import { readLosses, writeMixtures } from '../../../src/mixture/tables.ts';
+import { joinRuns, readLosses, writeMixtures } from '../../../src/mixture/tables.ts';
 import { distFile } from '../../../src/paths.ts';
 import { openTokenStore } from '../../../src/tokens/token-store.ts';
 import { start } from '../../cli/support.ts';
@@ -52,10 +52,19 @@ describe('trainProxies', () => {
     await trainProxies(options('one', { jobs: 1, nThreads: 2 }));
     expect(text('one')).toBe(text('two'));
     expect(text('one').split('\n')[0]).toBe(
-      'index,metric/maths_val_loss,metric/news_val_loss,metric/web_val_loss',
+      'index,metric/maths_val_loss,metric/news_val_loss,metric/web_val_loss,params,tokens,epochs_maths,epochs_news,epochs_web',
     );
     const read = await readLosses(summary.losses!);
     expect(read.ids).toEqual(['10', '2', 'a/b']);
+    // Sizes, tokens and epochs are in the table; epochs are those of the records.
+    expect([...read.scales!.tokens]).toEqual([768, 768, 768]);
+    expect(read.epochDomains).toEqual(['maths', 'news', 'web']);
+    const record = JSON.parse(text('one', 'runs/2.json'));
+    expect([...read.scales!.epochs!.slice(3, 6)]).toEqual(record.epochs);
+    expect(read.scales!.params[1]).toBe(record.nParams);
+    expect([...joinRuns(mixtures, read).scales!.epochs!.slice(3, 6)]).toEqual(
+      [2, 1, 0].map((domain) => record.epochs[domain]),
+    );
     // A run on its own gives the same.
     using opened = openTokenStore(store);
     const settings = quick();
@@ -65,6 +74,36 @@ describe('trainProxies', () => {
     const trajectory = text('one', `trajectories/${fileNameOf('2')}.jsonl`);
     expect(trajectory.trim().split('\n')).toHaveLength(8);
     expect(text('two', `trajectories/${fileNameOf('2')}.jsonl`)).toBe(trajectory);
+  });
+
+  it('repeats as its target will: the epochs of w T / U, whatever the proxy', async () => {
+    // Web has 640 tokens for a target of 9,600; a proxy learns 768, in sequences of 16.
+    const repetition = {
+      targetTokens: 9600,
+      domains: [
+        { name: 'web', tokens: 640 },
+        { name: 'news', tokens: 1e6 },
+        { name: 'maths', tokens: null },
+      ],
+    };
+    const own = mixtureTable([['m', [0.5, 0.25, 0.25]]]);
+    const repeating = options('repeating', { mixtures: own, repetition });
+    const summary = await trainProxies(repeating);
+    const read = await readLosses(summary.losses!);
+    // 640 · 768 / 9,600 tokens are 3.2 sequences, of which 3 are whole: 24 / 3, where the target has .5 · 9,600 / 640 = 7.5.
+    expect(read.scales!.epochs![2]).toBe(8);
+    expect(read.scales!.epochs![1]).toBeLessThan(1);
+    const sweep = JSON.parse(text('repeating', 'sweep.json'));
+    expect(sweep.repetition).toEqual([null, null, 3]);
+    // Another target is another sweep; the same one goes on.
+    expect(await trainProxies(repeating)).toMatchObject({ nResumed: 1, nTrained: 0 });
+    const other = { ...repetition, targetTokens: 4800 };
+    await expect(trainProxies({ ...repeating, repetition: other })).rejects.toThrowError(
+      /repetition\.2: 3 -> 6/,
+    );
+    await expect(
+      trainProxies(options('alone', { mixtures: own, repetition: { ...repetition, domains: [] } })),
+    ).rejects.toThrowError(/nothing is said of domain maths/);
   });
 
   it('goes on with a longer table, and runs nothing again', async () => {
