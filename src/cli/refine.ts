@@ -39,6 +39,7 @@ export interface RefineFlags extends ObserveFlags {
   readonly textColumn?: string;
   readonly textPer?: 'file' | 'line';
   readonly idColumn?: string;
+  readonly site?: boolean;
   readonly siteColumn?: string;
   readonly sites?: string;
   readonly keepOriginal?: boolean;

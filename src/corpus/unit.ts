@@ -5,7 +5,6 @@ import { openArrowUnit } from './arrow-read.ts';
 import { alignedTo, withConstants } from './carry.ts';
 import { isIdentical } from './column-match.ts';
 import { openJsonlUnit } from './jsonl-read.ts';
-import { openJsonlTexts } from './jsonl-texts.ts';
 import { openParquetUnit } from './parquet-read.ts';
 import { partitionValue } from './partitions.ts';
 import { carriedColumns } from './schema.ts';
@@ -93,6 +92,8 @@ export async function* openTextsAndSites(
   const { batchBytes = BATCH_DEFAULTS.batchBytes, nThreads, signal } = options;
   const file = plan.files[unit.fileIndex]!;
   if (plan.schemas[file.schema]!.family === 'jsonl' && unit.nFiles === undefined) {
+    // Runs that count nothing do without it.
+    const { openJsonlTexts } = await import('./jsonl-texts.ts');
     const own = viewOf(plan, file);
     const texts = openJsonlTexts(own, unit, { batchBytes, nThreads, signal });
     const whole = guarded(file, texts);

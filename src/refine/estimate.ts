@@ -116,7 +116,7 @@ export async function estimateRefine(asked: EstimateOptions): Promise<RefineEsti
   const started = performance.now();
   const { options, resolved } = await prepare(wanted, wanted.onNotice ?? (() => undefined));
   const { plan, output } = await planRun(options);
-  if (wantsSites(options)) wanted.onNotice?.('the estimate does not look at sites');
+  if (wantsSites(options) || options.site) wanted.onNotice?.('the estimate does not look at sites');
   const [failed] = plan.failedFiles;
   if (failed) wanted.onNotice?.(`left out of the estimate: ${failed.path}: ${failed.message}`);
   const planSeconds = (performance.now() - started) / 1000;

@@ -79,6 +79,7 @@ export const REFINE_CORPUS_TABLE: OptionTable<RefineCorpusOptions> = {
   textColumn: name,
   textPer: oneOf(['file', 'line']),
   idColumn: name,
+  site: flag,
   siteColumn: name,
   sites: name,
   keepOriginal: flag,

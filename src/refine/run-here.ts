@@ -31,7 +31,7 @@ import {
   type RefineCorpusOptions,
 } from './run-options.ts';
 import { ALONE, type RunPlace, type UnitFeed } from './run-place.ts';
-import { checkSiteOptions, openRunSites, siteHint, wantsSites } from './run-sites.ts';
+import { checkSiteOptions, chooseSites, openRunSites, wantsSites } from './run-sites.ts';
 import type { RunSummary, UsedThresholds } from './statistics.ts';
 import { emptyTally, NOTHING_COMMITTED, summarise } from './tally.ts';
 import type { PlannedUnit } from './unit-record.ts';
@@ -93,8 +93,8 @@ export async function runHere(
   }
   const { plan: read, output } = await planRun(options);
   for (const line of describePlan(read)) notice(line);
-  const hint = siteHint(read, options, resolved);
-  if (hint) notice(hint);
+  const sitesChosen = await chooseSites(read, options, resolved, isShared);
+  if (sitesChosen.notice) notice(sitesChosen.notice);
   let plan = read;
   const share = worker ? shareOf(plan.units, worker) : plan.units;
   if (worker) {
@@ -106,7 +106,9 @@ export async function runHere(
     const summary = summarise(NOTHING_COMMITTED, plan, out, started, emptyTally(plan));
     return { ...summary, thresholds, plan: planOverview(plan) };
   }
-  const sited = wantsSites(options) ? await openRunSites(plan, options) : null;
+  const sited = wantsSites(sitesChosen.options)
+    ? await openRunSites(plan, sitesChosen.options)
+    : null;
   if (sited) plan = sited.plan;
   const gpus = reuse ? '' : await modelsOf(options.device);
   const known = identityOf(options, resolved, plan, output, thresholds);
@@ -203,7 +205,8 @@ export async function prepareRun(
   const keeper = await keeperFor(options, prepared);
   checkSiteOptions(options, resolved);
   const { plan, output } = await planRun(options);
-  const known = wantsSites(options) ? await openRunSites(plan, options) : null;
+  const { options: sited } = await chooseSites(plan, options, resolved, true);
+  const known = wantsSites(sited) ? await openRunSites(plan, sited) : null;
   known?.sites.dispose();
   const own = {
     ...identityOf(options, resolved, plan, output, thresholds),

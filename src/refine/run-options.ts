@@ -20,9 +20,12 @@ export interface RefineCorpusOptions extends RefineOptions {
   /** Column that names documents in dropped/. */
   readonly idColumn?: string;
   /**
-   * Column of URLs, hosts or domains: what sites repeat on their pages is evidence against lines. Counted of the inputs first,
-   * into `_gristmill/sites.counts`, unless `sites` is given. For refiners that score lines.
+   * What sites repeat on their pages is evidence against lines, by the only column of URLs, hosts or domains. Counted of the
+   * inputs first, into `_gristmill/sites.counts`. For refiners that score lines. Default: no, unless the output's run has
+   * begun with it or `siteColumn` or `sites` is given.
    */
+  readonly site?: boolean;
+  /** The same by the column of this name, which `sites` may go with. */
   readonly siteColumn?: string;
   /** File that `countSites` has made, in place of a count of the inputs; the column is `siteColumn` or the only one that goes by its name. */
   readonly sites?: string;

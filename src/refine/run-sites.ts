@@ -3,6 +3,7 @@
  * it scores anything, in `_gristmill/sites.counts`. A document's outcome depends on other documents through that file alone,
  * whose hash stands in run.json.
  */
+import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { remoteScheme } from '../corpus/storage/addresses.ts';
@@ -36,10 +37,18 @@ export function wantsSites({ sites, siteColumn }: ListedInputs): boolean {
 
 /** Refuses what a run with these options and models has no use for. @throws OPTION_INVALID */
 export function checkSiteOptions(options: ListedInputs, { chunk }: ResolvedRefiner): void {
-  const { sites, siteColumn, reuse, worker, out, inputs } = options;
-  if (!wantsSites(options)) return;
-  const [option, received] =
-    sites === undefined ? ['siteColumn', siteColumn] : ['sites', sites as unknown];
+  const { site, sites, siteColumn, reuse, worker, out, inputs } = options;
+  if (site === false && wantsSites(options)) {
+    refuseOption('site', 'not false beside siteColumn or sites', site);
+  }
+  if (!wantsSites(options) && site !== true) return;
+  const [option, received] = (
+    sites !== undefined
+      ? ['sites', sites]
+      : siteColumn !== undefined
+        ? ['siteColumn', siteColumn]
+        : ['site', site]
+  ) as [string, unknown];
   if (chunk?.model.kind !== 'line-score') {
     refuseOption(option, 'nothing for a chunk model that does not score lines', received);
   }
@@ -58,20 +67,69 @@ export function checkSiteOptions(options: ListedInputs, { chunk }: ResolvedRefin
   }
 }
 
-/** A line of the plan where a column could say the site, and nobody has said so; null otherwise. */
-export function siteHint(
+/** Options with what a run does about sites, and what it says of that. */
+export interface SitesChoice {
+  readonly options: ListedInputs;
+  readonly notice: string | null;
+}
+
+/**
+ * What a run does about sites where neither their column nor a file was named: a run that has begun goes on as it is, another
+ * one counts by the only column that can be meant if it was asked to (`site: true`), or says how to ask.
+ *
+ * @param isShared whether the run's units are handed out, or others have a share of them: who comes later does not count
+ * @throws SITES_COLUMN_UNKNOWN where it was asked to and no column or several can be meant; OPTION_INVALID
+ */
+export async function chooseSites(
   plan: CorpusPlan,
   options: ListedInputs,
-  { chunk }: ResolvedRefiner,
-): string | null {
-  if (wantsSites(options) || chunk?.model.kind !== 'line-score' || options.reuse !== undefined) {
-    return null;
+  resolved: ResolvedRefiner,
+  isShared = options.worker !== undefined,
+): Promise<SitesChoice> {
+  const asIs = { options, notice: null };
+  const isScored = resolved.chunk?.model.kind === 'line-score' && options.reuse === undefined;
+  if (wantsSites(options) || options.site === false || !isScored) return asIs;
+  const begun = await begunWith(options.out);
+  if (begun !== null) {
+    if (begun.sites === null) return asIs;
+    const { file, column } = begun.sites;
+    const chosen = isShared ? { sites: file, siteColumn: column } : { siteColumn: column };
+    return { options: { ...options, ...chosen }, notice: `sites by column ${column}, as before` };
+  }
+  if (options.site) {
+    const chosen = { ...options, siteColumn: siteColumnOf(plan, undefined) };
+    checkSiteOptions(chosen, resolved);
+    return { options: chosen, notice: null };
   }
   const column = onlySiteColumn(plan);
-  return (
-    column &&
-    `column ${column} says which site a page is of: --site-column ${column} makes what sites repeat count`
-  );
+  const notice =
+    column && `column ${column} says which site a page is of: --site makes what sites repeat count`;
+  return { options, notice };
+}
+
+/** What the run in a folder of this machine does about sites; null where none has begun there. */
+async function begunWith(
+  asked: string,
+): Promise<{ readonly sites: { readonly column: string; readonly file: string } | null } | null> {
+  if (asked === '-' || remoteScheme(asked) !== null) return null;
+  const out = outputAddress(asked);
+  const store = await outputStore(out);
+  const text = await store.read(store.layout.runFile);
+  if (text === null) return null;
+  const file = join(out, LEDGER_FOLDER, SITES_FILE);
+  // Counts that were given lie elsewhere, and are to be given again.
+  const column = existsSync(file) ? columnIn(text) : null;
+  return { sites: column === null ? null : { column, file } };
+}
+
+/** The column of sites that a run.json names; null where it names none, or is nothing that can be read. */
+function columnIn(text: string): string | null {
+  try {
+    const { sites } = JSON.parse(text) as { readonly sites?: { readonly column?: unknown } };
+    return typeof sites?.column === 'string' ? sites.column : null;
+  } catch {
+    return null;
+  }
 }
 
 /**

@@ -38,7 +38,7 @@ let made = 0;
 async function run(
   options: Partial<RefineCorpusOptions> = {},
 ): Promise<{ out: string; rows: WrittenRow[]; reasons: readonly string[] }> {
-  const out = join(folder, `out-${made++}`);
+  const { out = join(folder, `out-${made++}`) } = options;
   const summary = await refineCorpus({
     inputs: corpus,
     out,
@@ -139,6 +139,80 @@ describe('a run with sites', () => {
     await expect(refineCorpus({ ...again, sites: other })).rejects.toMatchObject({
       code: 'RUN_CHANGED',
     });
+  });
+
+  it('finds the column by itself where it is asked to, and goes on as it has begun, alone and as one of several', async () => {
+    const named = await run({ siteColumn: 'url' });
+    const told: string[] = [];
+    const found = await run({ site: true, onNotice: (line) => told.push(line) });
+    expect(filesOf(found.out)).toEqual(filesOf(named.out));
+    expect(told.join('\n')).toContain('counting lines by site, by column url');
+
+    // One unit is left; whoever comes does it by the counts that are there.
+    const identity = readFileSync(join(found.out, '_gristmill/run.json'), 'utf8');
+    for (const more of [{}, { site: true }, { worker: { index: 0, count: 1 } }]) {
+      rmSync(join(found.out, '_gristmill/units/00001.json'));
+      rmSync(join(found.out, 'part-00001.jsonl.zst'));
+      const lines: string[] = [];
+      const onNotice = (line: string) => lines.push(line);
+      await run({ out: found.out, ...more, onNotice });
+      expect(lines.join('\n')).toContain('sites by column url, as before');
+      expect(readFileSync(join(found.out, '_gristmill/run.json'), 'utf8')).toBe(identity);
+      expect(filesOf(found.out)).toEqual(filesOf(named.out));
+    }
+  });
+
+  it('is not one where nobody asks: the plan says how to, unless that was declined', async () => {
+    const lines: string[] = [];
+    const plain = await run({ onNotice: (line) => lines.push(line) });
+    expect(lines.join('\n')).toContain('--site makes what sites repeat count');
+    const declined: string[] = [];
+    const without = await run({ site: false, onNotice: (line) => declined.push(line) });
+    expect(declined.join('\n')).not.toContain('site');
+    expect(filesOf(without.out)).toEqual(filesOf(plain.out));
+    expect(existsSync(join(plain.out, '_gristmill/sites.counts'))).toBe(false);
+    // A run that has begun without goes on without.
+    rmSync(join(plain.out, '_gristmill/units/00000.json'));
+    rmSync(join(plain.out, 'part-00000.jsonl.zst'));
+    await run({ out: plain.out });
+    expect(filesOf(plain.out)).toEqual(filesOf(without.out));
+    await expect(run({ out: plain.out, siteColumn: 'url' })).rejects.toMatchObject({
+      code: 'RUN_CHANGED',
+    });
+  });
+
+  it('asks for the column where several can be meant, or none', async () => {
+    const two = join(folder, 'two-columns.jsonl');
+    writeJsonl(
+      two,
+      pages.map((page) => ({ ...page, uri: page.url })),
+    );
+    await expect(run({ inputs: two, site: true })).rejects.toMatchObject({
+      code: 'SITES_COLUMN_UNKNOWN',
+    });
+    const none = join(folder, 'no-column.jsonl');
+    writeJsonl(
+      none,
+      pages.map(({ id, text }) => ({ id, text })),
+    );
+    await expect(run({ inputs: none, site: true })).rejects.toMatchObject({
+      code: 'SITES_COLUMN_UNKNOWN',
+    });
+    const told: string[] = [];
+    await run({ inputs: two, onNotice: (line) => told.push(line) });
+    expect(told.join('\n')).not.toContain('--site');
+    for (const wrong of [{ siteColumn: 'url' }, { sites: counts }]) {
+      await expect(run({ site: false, ...wrong })).rejects.toMatchObject({
+        code: 'OPTION_INVALID',
+      });
+    }
+    for (const wrong of [
+      { limit: 3 },
+      { worker: { index: 0, count: 2 } },
+      { stages: ['document'] as const, documentModel: 'default' },
+    ]) {
+      await expect(run({ site: true, ...wrong })).rejects.toMatchObject({ code: 'OPTION_INVALID' });
+    }
   });
 
   it('is refused where lines are not scored, where the corpus is read once, and where the column is not there', async () => {

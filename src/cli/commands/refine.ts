@@ -30,9 +30,11 @@ export function refineCommand(): Command {
     )
     .option('--id-column <name>', 'column that names a document in dropped/')
     .option(
-      '--site-column <name>',
-      'column of URLs, hosts or domains: what sites repeat is counted first, as evidence against lines',
+      '--site',
+      'count what sites repeat first, as evidence against lines, by the only column of URLs, hosts or domains',
     )
+    .option('--no-site', 'do not look at sites, and say nothing of it')
+    .option('--site-column <name>', 'the same by this column')
     .option('--sites <file>', 'counts by site that `sites count` has made, in place of a count')
     .option('--limit <n>', 'stop after n rows', wholeNumber(0))
     .option(
