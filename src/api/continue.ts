@@ -65,11 +65,18 @@ export {
 export {
   type PlanReport,
   planReport,
+  type ReportedRetention,
   type ReportedSource,
   type ReportedStage,
   scheduleCsv,
 } from '../continual/plan/report.ts';
 export { type ResolvePlanOptions, resolvePlan } from '../continual/plan/resolve.ts';
+export {
+  type RetainedStretch,
+  type Retention,
+  retentionOf,
+  retentionsOf,
+} from '../continual/plan/retention.ts';
 export type { Until } from '../continual/plan/segments.ts';
 export { planTimeline } from '../continual/plan/timeline.ts';
 export type {
@@ -123,6 +130,12 @@ export {
 export type { OnProgress, WorkProgress } from '../progress.ts';
 export { type CumulativeInfinite, infiniteFromEnds } from '../schedules/cumulative.ts';
 export { LrCurve, lrCurve, type Phase, type PhaseName } from '../schedules/curve.ts';
+export {
+  type EmaWeights,
+  type EmaWeightsOptions,
+  emaWeights,
+  type RateStretch,
+} from '../schedules/ema-weights.ts';
 export type { Horizon, Length, LengthInput } from '../schedules/lengths.ts';
 export { type LrSchedule, learningRateAt } from '../schedules/schedule.ts';
 export {

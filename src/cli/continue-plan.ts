@@ -54,7 +54,7 @@ export async function plan(file: string | undefined, flags: PlanFlags): Promise<
   printResult(json, report, () => planText(report));
 }
 
-function planText({ name, stages, totals, notes, ...step }: PlanReport): string {
+function planText({ name, stages, totals, notes, retention, ...step }: PlanReport): string {
   const overview = [
     ['stage', 'starts from', 'steps', 'tokens', 'learning rate', 'peak', 'last', 'optimizer'],
     ...stages.map((stage) => [
@@ -114,8 +114,26 @@ function planText({ name, stages, totals, notes, ...step }: PlanReport): string 
     table(data),
     ...(changing.length > 0 ? [table(blends)] : []),
     ...(merging.length > 0 ? [table(merges)] : []),
+    retentionText(retention),
     `compute: ${count(tokens)} tokens are run; training anew on everything at every stage would take ${count(retrainTokens)}; ratio ${figure(computeRatio)}\n${notes.map((note) => `note: ${escapeHidden(note)}\n`).join('')}`,
   ].join('\n');
+}
+
+/** Where data weigh most in the models that a plan ends with. */
+function retentionText(retention: PlanReport['retention']): string {
+  const rows = retention.map(({ stage, first, stages, best }) => [
+    stage,
+    stages.map(({ stage: name, share }) => `${name} ${percent(rounded(share))}`).join(', '),
+    percent(rounded(first)),
+    `${count(best.firstStep + 1)}..${count(best.endStep)}`,
+    ...[best.share, best.lastShare].map((share) => percent(rounded(share))),
+  ]);
+  const heads = ['model of', 'updates kept of', 'first weights left', 'best tenth', 'weighs'];
+  return table([[...heads, 'its last tenth'], ...rows]);
+}
+
+function rounded(share: number): number {
+  return Number(share.toPrecision(3));
 }
 
 function presetsText(): string {

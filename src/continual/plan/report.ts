@@ -2,6 +2,7 @@
 import { counting, type OnProgress } from '../../progress.ts';
 import type { Phase } from '../../schedules/curve.ts';
 import { countsUpTo } from './counts.ts';
+import { type Retention, retentionsOf } from './retention.ts';
 import { peakOf } from './segments.ts';
 import type { CheckpointName, ContinualPlan, PlanStage } from './types.ts';
 
@@ -29,15 +30,38 @@ export interface ReportedStage extends Omit<PlanStage, 'curve' | 'from'> {
   readonly sources: readonly ReportedSource[];
 }
 
+/** What a model keeps of the data of its way, as plain data. */
+export interface ReportedRetention {
+  /** Whose model. */
+  readonly stage: string;
+  /** Share of the first weights that is left: 1 without weight decay. */
+  readonly first: number;
+  /** The stages of the way and their shares, summing to 1; each with those of its tenths in turn (fewer where it has fewer steps). */
+  readonly stages: readonly {
+    readonly stage: string;
+    readonly share: number;
+    readonly parts: readonly {
+      readonly firstStep: number;
+      readonly endStep: number;
+      readonly share: number;
+    }[];
+  }[];
+  /** The tenth of the stage that weighs most, and what its last tenth weighs. */
+  readonly best: Retention['best'];
+}
+
 /** A plan as plain data. */
 export interface PlanReport extends Omit<ContinualPlan, 'stages'> {
   readonly stages: readonly ReportedStage[];
+  /** For each stage that no other one starts from: how heavy the data of the way are in its model. */
+  readonly retention: readonly ReportedRetention[];
 }
 
 /** A plan as data that JSON can hold. */
 export function planReport(plan: ContinualPlan): PlanReport {
   return {
     ...plan,
+    retention: retentionsOf(plan).map((retention) => reportedRetention(plan, retention)),
     stages: plan.stages.map((stage) => {
       const { curve, from, ...rest } = stage;
       return {
@@ -54,6 +78,35 @@ export function planReport(plan: ContinualPlan): PlanReport {
           nTokens: nSequences * plan.nCtx,
         })),
       };
+    }),
+  };
+}
+
+/** Parts of a stage that are told apart. */
+const N_PARTS = 10;
+
+function reportedRetention(
+  { stages }: ContinualPlan,
+  { stage: index, first, best, stretches }: Retention,
+): ReportedRetention {
+  const way = [...new Set(stretches.map(({ stage }) => stage))];
+  return {
+    stage: stages[index]!.name,
+    ...{ first, best },
+    stages: way.map((at) => {
+      const own = stretches.filter(({ stage }) => stage === at);
+      const taken = own.at(-1)!.endStep;
+      const parts = new Map<number, { firstStep: number; endStep: number; share: number }>();
+      for (const { firstStep, endStep, share } of own) {
+        const part = Math.floor(((firstStep + endStep - 1) / 2 / taken) * N_PARTS);
+        const known = parts.get(part);
+        if (known) {
+          known.endStep = endStep;
+          known.share += share;
+        } else parts.set(part, { firstStep, endStep, share });
+      }
+      const share = own.reduce((sum, stretch) => sum + stretch.share, 0);
+      return { stage: stages[at]!.name, share, parts: [...parts.values()] };
     }),
   };
 }

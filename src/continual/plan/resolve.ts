@@ -176,6 +176,7 @@ class Resolver {
       nCtx: batch.nCtx,
       sequencesPerStep: this.#sequencesPerStep,
       tokensPerStep: this.#tokensPerStep,
+      weightDecay: this.#config.optimizer.weightDecay,
       totals: { tokens, retrainTokens, computeRatio: tokens / retrainTokens },
       notes: [],
     } satisfies ContinualPlan;

@@ -1,5 +1,6 @@
 /**
- * A plan as SVG: the learning rate of all its stages in a row over tokens, and under it the mix of data.
+ * A plan as SVG: the learning rate of all its stages in a row over tokens, under it how heavy the data of each step are in
+ * the models at its ends (retention.ts), and the mix of data.
  *
  * Replay is hatched in the colour of its dataset. Where a stage starts from the constant phase of another one and nothing
  * starts from that one's end, its anneal is on nobody's way: it is dashed. A dotted line leads from a checkpoint that is
@@ -9,12 +10,17 @@ import { figureText, type LegendEntry } from '../../charts/elements.ts';
 import { drawFigure, hatchOf } from '../../charts/figure.ts';
 import { colour, MUTED, seriesColour } from '../../charts/theme.ts';
 import { tokensText } from './report.ts';
+import { type RetainedStretch, type Retention, retentionsOf } from './retention.ts';
 import { peakOf } from './segments.ts';
 import type { ContinualPlan, PlanStage } from './types.ts';
 
 const WIDTH = 980;
 const RATE_HEIGHT = 290;
 const MIX_HEIGHT = 220;
+const KEPT_HEIGHT = 130;
+/** Points of weights in models together, and models that are drawn. */
+const MAX_KEPT_POINTS = 800;
+const MAX_KEPT = 8;
 const MARGIN_LEFT = 64;
 const MARGIN_RIGHT = 24;
 /** Points of all curves together; more than there are pixels. */
@@ -70,6 +76,7 @@ export function planTimeline(plan: ContinualPlan): Promise<string> {
     total += stage.nTokens;
     return { stage, start, tokensPerStep: plan.tokensPerStep };
   });
+  const kept = retentionsOf(plan).slice(0, MAX_KEPT);
   const peak = Math.max(...plan.stages.map(({ curve }) => peakOf(curve)));
   // Rates are around 1e-4: in units of a power of ten their ticks can be read.
   const exponent = peak > 0 ? Math.floor(Math.log10(peak)) : 0;
@@ -141,6 +148,23 @@ export function planTimeline(plan: ContinualPlan): Promise<string> {
       },
       {
         ...across,
+        height: KEPT_HEIGHT,
+        chart: {
+          ...across.chart,
+          x: { ...x, label: null },
+          y: { label: 'weight in the model (relative)', grid: true, domain: [0, 1], ticks: 3 },
+          marks: [
+            Plot.ruleX(starts, { stroke: MUTED, strokeWidth: 0.7 }),
+            ...kept.flatMap((retention) =>
+              keptLines(retention, placed, kept.length).map((points) =>
+                Plot.line(points, { stroke: BRANCH_LINE, strokeWidth: 1.5 }),
+              ),
+            ),
+          ],
+        },
+      },
+      {
+        ...across,
         height: MIX_HEIGHT,
         chart: {
           ...across.chart,
@@ -204,6 +228,36 @@ function curvePoints({ stage, start, tokensPerStep }: Placed, wanted: number): P
       return [place(step), curve.at(step)];
     });
     return [[place(first), from] as const, ...inner, [place(end), to] as const];
+  });
+}
+
+/** How heavy the data of each step are in a model, of the heaviest: a line for every stage of its way. */
+function keptLines(
+  { stretches }: Retention,
+  placed: readonly Placed[],
+  nModels: number,
+): Point[][] {
+  const density = ({ firstStep, endStep, share }: RetainedStretch): number =>
+    share / (endStep - firstStep);
+  const most = stretches.reduce((high, stretch) => Math.max(high, density(stretch)), 0);
+  if (!(most > 0)) return [];
+  const lines = new Map<number, RetainedStretch[]>();
+  for (const stretch of stretches) {
+    const own = lines.get(stretch.stage);
+    if (own) own.push(stretch);
+    else lines.set(stretch.stage, [stretch]);
+  }
+  return [...lines].map(([stage, own]) => {
+    const { start, tokensPerStep } = placed[stage]!;
+    const every = Math.ceil((own.length * nModels * lines.size) / MAX_KEPT_POINTS);
+    return own
+      .filter((_, at) => at % every === 0 || at === own.length - 1)
+      .map(
+        (stretch): Point => [
+          start + ((stretch.firstStep + stretch.endStep) / 2) * tokensPerStep,
+          density(stretch) / most,
+        ],
+      );
   });
 }
 

@@ -85,6 +85,8 @@ export interface ContinualPlan {
   readonly nCtx: number;
   readonly sequencesPerStep: number;
   readonly tokensPerStep: number;
+  /** λ of AdamW. */
+  readonly weightDecay: number;
   readonly stages: readonly PlanStage[];
   readonly totals: {
     /** Of all stages that are run. */
