@@ -1,12 +1,24 @@
 /** Runs that look at sites: what goes by that, that nothing else changes, and that a run goes on where it was cut off. */
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { planCorpus } from '../../src/corpus/plan.ts';
+import { readRowBatches } from '../../src/corpus/rows.ts';
 import { openRefiner } from '../../src/refine/refiner.ts';
 import { refineCorpus } from '../../src/refine/run.ts';
 import type { RefineCorpusOptions } from '../../src/refine/run-options.ts';
 import { countSites } from '../../src/sites/count-sites.ts';
+import { start } from '../cli/support.ts';
+import { openDuck, query } from '../corpus/duck.ts';
 import { sitePages, writeJsonl } from '../sites/sites-support.ts';
 import { readRows, type WrittenRow } from '../support/rows.ts';
 
@@ -231,6 +243,55 @@ describe('a run with sites', () => {
     await expect(run({ sites: join(corpus, '0.jsonl') })).rejects.toMatchObject({
       code: 'SITES_FILE_INVALID',
     });
+  });
+});
+
+describe('the reason of the site', () => {
+  /** Rows by their reason, of files that are read back. */
+  async function reasonsOf(inputs: readonly string[]): Promise<Map<string, string>> {
+    const found = new Map<string, string>();
+    const plan = await planCorpus({ inputs, textColumn: 'text' });
+    for await (const { columns } of readRowBatches(plan)) {
+      const byName = await columns();
+      const ids = byName.get('id') as readonly string[];
+      const reasons = byName.get('gristmill_reason') as readonly string[];
+      for (const [row, id] of ids.entries()) found.set(id, reasons[row]!);
+    }
+    return found;
+  }
+
+  it('stands in Parquet and in an Arrow stream as in JSON lines', async () => {
+    const { rows } = await run({ sites: counts });
+    const expected = new Map(rows.map((row) => [row.id!, row['gristmill_reason'] as string]));
+    expect([...expected.values()]).toContain('edited_by_site');
+    const parquet = join(folder, 'parquet');
+    const options = { inputs: corpus, isolate: false, threads: 1, chunkModel: 'default' } as const;
+    await refineCorpus({ ...options, out: parquet, format: 'parquet', sites: counts });
+    const parts = readdirSync(parquet).filter((name) => name.startsWith('part-'));
+    expect(parts.every((name) => name.endsWith('.parquet'))).toBe(true);
+    expect(await reasonsOf(parts.map((name) => join(parquet, name)))).toEqual(expected);
+    // From Parquet too, whose columns reach the counts without JSON.
+    const again = join(folder, 'from-parquet');
+    const source = join(folder, 'source.parquet');
+    const db = await openDuck();
+    await query(db, `COPY (SELECT * FROM read_json_auto('${corpus}/*.jsonl')) TO '${source}'`);
+    const { reasons } = await refineCorpus({ ...options, inputs: source, out: again, site: true });
+    expect(reasons['edited_by_site']).toBeGreaterThan(20);
+
+    const models = ['--chunk-model', 'default', '--threads', '1', '--site-column', 'url'];
+    const { code, stdout } = await start([
+      'refine',
+      corpus,
+      '--out',
+      '-',
+      '--sites',
+      counts,
+      ...models,
+    ]).finished;
+    expect(code).toBe(0);
+    const stream = join(folder, 'stream.arrows');
+    writeFileSync(stream, stdout);
+    expect(await reasonsOf([stream])).toEqual(expected);
   });
 });
 
