@@ -202,6 +202,7 @@ engine::EngineOptions ToEngineOptions(const Napi::Value& value) {
   options.n_slots = IntegerOf(object, "nSlots");
   options.n_ctx_slot = IntegerOf(object, "nCtxSlot");
   options.n_ubatch = IntegerOf(object, "nUbatch");
+  options.fit_slots = object.Get("fitSlots").ToBoolean();
   options.flash_attention = StringOr(object, "flashAttention", "auto");
   options.kv_type = StringOr(object, "kvType", "f16");
   return options;
@@ -296,6 +297,7 @@ Napi::Value FromEngineInfo(Napi::Env env, const engine::SlotContext& slots) {
   info.Set("eosToken", file.eos_token);
   info.Set("addBos", slots.tokenizer().add_bos());
   info.Set("device", slots.device_name());
+  info.Set("nSlots", slots.n_slots());
   return info;
 }
 

@@ -73,13 +73,30 @@ void NoteFailure(const fs::path& file, const std::string& reason) {
 // What the thread's context holds on its device, for whoever reads why the process ended.
 thread_local std::string device_use;
 
+// Scopes on this thread in which a full device is an exception.
+thread_local int device_full_scopes = 0;
+
+// Whether the last error of a device in `logged` is that it has no memory left, in the words of
+// CUDA and of cuBLAS.
+bool IsFull(const std::string& logged) {
+  const size_t begin = logged.rfind("CUDA error: ");
+  if (begin == std::string::npos) return false;
+  const std::string said = logged.substr(begin, logged.find("; ", begin) - begin);
+  for (const char* words : {"out of memory", "resource allocation failed", "ALLOC_FAILED"}) {
+    if (said.find(words) != std::string::npos) return true;
+  }
+  return false;
+}
+
 // ggml calls this and then abort(). Without it ggml forks a debugger that prints every stack, and
 // says nothing where there is none. The reason of a CUDA error is in the log; the parent of a
 // worker keeps what is written here as the worker's last words.
 void SayWhyItAborts(const char* message) {
+  const std::string logged = TakeLogErrors();
+  if (device_full_scopes > 0 && IsFull(logged)) throw DeviceFull(logged);
   std::string said = "llama.cpp ended the process: ";
   // The place in the source last: what keeps the line may cut it.
-  if (const std::string logged = TakeLogErrors(); !logged.empty()) said += logged + "; ";
+  if (!logged.empty()) said += logged + "; ";
   if (!device_use.empty()) said += device_use + "; ";
   said += message;
   said += "\n";
@@ -188,6 +205,14 @@ void LoadBackends() {
     llama_backend_init();
     TakeLogErrors();
   });
+}
+
+DeviceFullScope::DeviceFullScope() {
+  device_full_scopes += 1;
+}
+
+DeviceFullScope::~DeviceFullScope() {
+  device_full_scopes -= 1;
 }
 
 void NoteDeviceUse(std::string text) {

@@ -10,6 +10,7 @@
 #include <ggml-backend.h>
 #include <ggml-cpu.h>
 
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,26 @@ std::string TakeLogErrors();
 
 // Said with the error lines when ggml aborts on this thread, e.g. what was asked of the device.
 void NoteDeviceUse(std::string text);
+
+// What takes the place of the process's end where a device has no memory left for what a graph
+// takes while it is computed; `what()` is the backend's reason. Whatever computed is of no more use
+// than to be freed, after a synchronisation.
+class DeviceFull : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+// While one lives, an abort of ggml on its thread for want of a device's memory is a DeviceFull. It
+// passes through ggml's frames, which give back what they hold (CMakeLists.txt has them compiled
+// for it). Other aborts end the process as ever: what an error on a device leaves behind is
+// unknown.
+class DeviceFullScope {
+ public:
+  DeviceFullScope();
+  ~DeviceFullScope();
+  DeviceFullScope(const DeviceFullScope&) = delete;
+  DeviceFullScope& operator=(const DeviceFullScope&) = delete;
+};
 
 struct DeviceFacts {
   std::string name;         // as FindDevice takes it

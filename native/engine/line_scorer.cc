@@ -226,6 +226,22 @@ std::vector<float> LineScorer::Score(const BagWindows& windows) {
   return scores;
 }
 
+int32_t LineScorer::Encode(const llama_batch& batch) {
+  if (context_) {
+    try {
+      const DeviceFullScope scope;
+      const int32_t code = llama_encode(context_.get(), batch);
+      llama_synchronize(context_.get());
+      return code;
+    } catch (const DeviceFull& full) {
+      lost_ = full.what();
+    }
+    context_.reset();
+  }
+  throw CodedError("ENGINE_OUT_OF_MEMORY",
+                   {{"file", path_}, {"device", device_name_}, {"reason", lost_}});
+}
+
 void LineScorer::ScoreWindow(const BagWindows& windows, int32_t first, int32_t count, float* out) {
   const auto width = static_cast<size_t>(n_embd_);
   inputs_.assign(static_cast<size_t>(count) * width, 0.0f);
@@ -251,7 +267,7 @@ void LineScorer::ScoreWindow(const BagWindows& windows, int32_t first, int32_t c
   batch.seq_id = seq_id.data();
   batch.logits = outputs.data();
   TakeLogErrors();
-  const int32_t code = llama_encode(context_.get(), batch);
+  const int32_t code = Encode(batch);
   const float* hidden = code == 0 ? llama_get_embeddings(context_.get()) : nullptr;
   if (hidden == nullptr) {
     const std::string reason = TakeLogErrors();

@@ -67,11 +67,13 @@ class LineScorer {
   void ReadFile(const std::string& path);
   void LoadModel(const LineScorerOptions& options);
   void Check(const BagWindows& windows) const;
+  int32_t Encode(const llama_batch& batch);
   void ScoreWindow(const BagWindows& windows, int32_t first, int32_t count, float* out);
 
   std::string path_;
   std::string kind_;
   std::string device_name_;
+  std::string lost_;  // why there is no context any more: a GPU's memory ended within a window
   std::vector<uint8_t> encoder_;
   std::vector<float> table_;  // [n_rows x n_embd]
   std::vector<float> head_;   // [2 x n_embd]

@@ -23,7 +23,8 @@
 //    apart from all others, which advance by at least two.
 //
 // Invariants: all calls come from one thread; a slot never holds more than ctx_slot() tokens. After
-// an error every slot is empty.
+// an error every slot is empty. Where a GPU's memory ended within a step the context is gone, and
+// every further call throws the same error.
 #pragma once
 
 #include <llama.h>
@@ -39,14 +40,21 @@
 #include "engine/backend.h"
 #include "engine/gguf_file.h"
 #include "engine/tokenizer.h"
+#include "error.h"
 
 namespace gristmill::engine {
+
+// Rows of a sequence from which on ggml's CPU kernel of fused attention works in tiles
+// (ggml_fa_tile_config::Q).
+inline constexpr int32_t kFusedTile = 64;
 
 struct EngineOptions {
   std::string model_path;
   std::string device = "cpu";
   int32_t n_threads = 1;
   int32_t n_slots = 1;
+  bool fit_slots =
+      false;  // fewer where a GPU has no room for them; the CPU has room for what it has
   int32_t n_ctx_slot = 2048;
   int32_t n_ubatch = 512;
   std::string flash_attention = "auto";  // auto, on, off
@@ -143,18 +151,31 @@ class SlotContext {
   }
   void LoadModel(const EngineOptions& options);
   void MakeContext(const EngineOptions& options);
+  void CheckContext(const EngineOptions& options) const;
+  void SetSizes(const EngineOptions& options, int32_t n_slots);
+  uint64_t ScratchBytes(const EngineOptions& options) const;
+  void InitContext(const EngineOptions& options);
+  bool TryContext(const EngineOptions& options, int32_t n_slots);
+  std::string CacheText() const;
+  // What the device holds and has free, and what takes less.
+  std::string MemoryUse() const;
+  CodedError OutOfMemory(const std::string& reason) const;
+  int32_t Decode(const llama_batch& batch, bool waits);
   void Fail(int32_t code);
   void ReadRows(int32_t first, int32_t last, int32_t width);
 
   Counters& counters_;
   std::function<bool()> cancelled_;
   ModelFile file_;
-  std::string device_name_;
+  ggml_backend_dev_t device_ = nullptr;
+  std::string device_label_;  // cpu, cuda:0
+  std::string device_name_;   // the card's
   bool on_cpu_ = true;
   bool fused_attention_ = false;
   int32_t n_slots_ = 0;
   int32_t n_sequences_ = 0;  // slots, and one more on the CPU when there is only one
   int32_t cells_ = 0;        // of one sequence in the cache, padding included
+  uint64_t cache_bytes_ = 0;
   int32_t n_vocab_ = 0;
   int32_t n_ubatch_ = 0;
   int32_t ctx_slot_ = 0;
@@ -166,6 +187,7 @@ class SlotContext {
   std::unique_ptr<llama_model, void (*)(llama_model*)> model_{nullptr, llama_model_free};
   std::unique_ptr<ggml_threadpool, void (*)(ggml_threadpool*)> pool_{nullptr, FreeThreadPool};
   std::unique_ptr<llama_context, void (*)(llama_context*)> context_{nullptr, llama_free};
+  std::string lost_;  // why there is no context any more
   std::unique_ptr<Tokenizer> tokenizer_;
   std::vector<Slot> slots_;
 

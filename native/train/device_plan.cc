@@ -37,8 +37,17 @@ void DevicePlan::Allocate() {
   }
 }
 
+// The graphs that change weights take no memory while they are computed (element by element), so
+// that those that do leave weights, moments and step as they were.
 void DevicePlan::Run() const {
-  if (ggml_backend_graph_compute(device_.backend, graph_) == GGML_STATUS_SUCCESS) return;
+  try {
+    const engine::DeviceFullScope scope;
+    if (ggml_backend_graph_compute(device_.backend, graph_) == GGML_STATUS_SUCCESS) return;
+  } catch (const engine::DeviceFull& full) {
+    ggml_backend_synchronize(device_.backend);
+    ThrowOutOfMemory(device_, "a training step beside " + std::to_string(buffer_bytes() >> 20) +
+                                  " MiB of activations: " + full.what());
+  }
   const std::string logged = engine::TakeLogErrors();
   throw CodedError("NATIVE_FAILED",
                    {{"operation", "training step"},

@@ -18,6 +18,8 @@ export interface NativeEngineOptions {
   readonly nThreads: number;
   /** Sequences decoded side by side, 1..256. */
   readonly nSlots: number;
+  /** On a GPU that has no room for `nSlots` take as many as it has: see {@link EngineInfo.nSlots}. Default false. */
+  readonly fitSlots?: boolean;
   /** Context of one sequence: prompt and answer, a multiple of 256 after rounding up. */
   readonly nCtxSlot: number;
   /** Tokens of one compute step, at least `nSlots`. */
@@ -71,6 +73,8 @@ export interface EngineInfo {
   readonly eosToken: string;
   readonly addBos: boolean;
   readonly device: string;
+  /** Sequences decoded side by side. */
+  readonly nSlots: number;
 }
 
 /** Documents as one Arrow-style column: document `d` is `data[offsets[d] .. offsets[d + 1])`. */

@@ -19,6 +19,7 @@ import {
   promptSlots,
   SCORING_BATCH_BYTES,
   SCORING_BATCH_ROWS,
+  slotNotices,
 } from './devices.ts';
 import type { RefinerEngine } from './engine.ts';
 import type { RefineCore } from './judged-batch.ts';
@@ -200,6 +201,8 @@ export function batchBounds(
 export interface OpenCore extends RefineCore {
   /** What the models say of themselves, document stage first. */
   readonly infos: readonly (EngineInfo | ScoringInfo)[];
+  /** What a person should know of how the models were opened. */
+  readonly notices: readonly string[];
   /** Counters by model, in the same order. */
   stats(): Promise<(EngineStats | ScoringStats)[]>;
   dispose(): Promise<void>;
@@ -237,6 +240,7 @@ export async function openCore(
   { allLines = false, keepsLines = false, isReuse = false, sites = null }: OpenCoreOptions = {},
 ): Promise<OpenCore> {
   const opened: { document?: RefinerEngine; scoring?: ScoringEngine; chunk?: RefinerEngine } = {};
+  const notices: string[] = [];
   const open = async (
     stage: StageName,
     modelPath: string,
@@ -247,10 +251,12 @@ export async function openCore(
     const wanted = options.slots ?? defaultSlots(device, nCtxSlot);
     // The cache of slots that nothing is written to would take seven eighths of a GPU's.
     const nSlots = onlyPrompts ? Math.min(wanted, promptSlots(sizes)) : wanted;
-    const settings = { ...sizes, nSlots, modelPath, device, nCtxSlot };
+    const fitSlots = options.slots === undefined;
+    const settings = { ...sizes, nSlots, fitSlots, modelPath, device, nCtxSlot };
     const { openLocalEngine } = await import('./engine.ts');
     const engine = await openLocalEngine(settings);
     opened[stage] = engine;
+    notices.push(...slotNotices(stage, settings, engine.info));
     return engine;
   };
   const dispose = async (): Promise<void> => {
@@ -302,9 +308,13 @@ export async function openCore(
       maxPromptTokens,
     });
   };
-  const parts = isReuse
-    ? ([null, null, null] as const)
-    : ([openScores(), openJudge(), openWriter()] as const);
+  const openParts = () => {
+    const judging = openJudge();
+    // On a GPU one after the other: what the second takes is what the first has left.
+    const writing = device === 'cpu' ? openWriter() : judging.then(openWriter);
+    return [openScores(), judging, writing] as const;
+  };
+  const parts = isReuse ? ([null, null, null] as const) : openParts();
   const failed = (await Promise.allSettled(parts)).find(({ status }) => status === 'rejected');
   if (failed?.status === 'rejected') {
     await dispose();
@@ -323,6 +333,7 @@ export async function openCore(
     infos: [judging?.info, ...(scoring?.infos ?? []), writing?.info].filter(
       (info) => info !== undefined,
     ),
+    notices,
     stats: async () => {
       const [first, scored, last] = await Promise.all([
         judging?.stats(),

@@ -91,3 +91,16 @@ export function precisionNotices(
         `model ${name ?? '?'} has weights of type F16: a GPU adds products up in 16 bits and gives logits of 11 bits; in BF16 it does not`,
     );
 }
+
+/** What a person should know of slots for which a device had no room. */
+export function slotNotices(
+  stage: string,
+  wanted: { readonly device: string; readonly nSlots: number; readonly nCtxSlot: number },
+  { nSlots }: { readonly nSlots: number },
+): string[] {
+  if (nSlots >= wanted.nSlots) return [];
+  const { device, nCtxSlot } = wanted;
+  return [
+    `${stage} stage on ${device}: ${nSlots} slots of ${nCtxSlot} tokens instead of ${wanted.nSlots}, as many as fit what is free (--slots N takes N)`,
+  ];
+}

@@ -268,7 +268,8 @@ export class Run {
     const pool = openExecution(this.#resolved, slabs, workers);
     try {
       const core = await this.#open(device, pool);
-      for (const line of precisionNotices(device, core.infos)) onNotice?.(line);
+      for (const line of [...precisionNotices(device, core.infos), ...core.notices])
+        onNotice?.(line);
       const dispose = async (): Promise<void> => {
         await core.dispose();
         await pool.destroy();
@@ -595,6 +596,8 @@ const FATAL: ReadonlySet<string> = new Set<ErrorCode>([
   'RUN_CHANGED',
   'RUN_CONSERVATION',
   'CORPUS_WRITE_FAILED',
+  // A GPU without room for a step has none for the next unit's either.
+  'ENGINE_OUT_OF_MEMORY',
 ]);
 
 /** Failures that would repeat with every unit: the engine is gone, or the output cannot be written. */

@@ -193,6 +193,123 @@ describe.skipIf(whyNoStandIn !== null)('cuda:0 on the stand-in', () => {
     expect(result.fits).toBe('Stand-in A');
   });
 
+  it('takes as many slots as a card has room for, where none are asked for', () => {
+    // ultrax asks for 16 slots of 32,768 tokens: 56 GiB, and a card of 24 had no room for a refiner that is published for it.
+    const { result } = evaluate(
+      'mib=24576,compute=0',
+      `const path = '${gpu.folder}/cache.gguf';
+       await writeRandomModel({ ...RANDOM_MODEL_PRESETS['qwen3-0.6b'], path, seed: 1,
+         nEmbd: 64, nFf: 64, vocabSize: 1024 });
+       const sizes = { nSlots: 16, nCtxSlot: 32768, nUbatch: 4096 };
+       const asked = await open(path, 'cuda:0', sizes).catch(failure);
+       const slots = async (more) => {
+         const engine = await open(path, 'cuda:0', { ...sizes, fitSlots: true, ...more });
+         const { programs } = await engine.generateText({ ...request, maxNewTokens: 3 });
+         const { nSlots } = engine.info();
+         await engine.dispose();
+         return [nSlots, programs.length];
+       };
+       const first = await open(path, 'cuda:0', { ...sizes, nSlots: 3 });
+       const result = { asked, beside: await slots({}) };
+       await first.dispose();
+       Object.assign(result, { alone: await slots({}), few: await slots({ nSlots: 5 }),
+         onCpu: await open(path, 'cpu', { nSlots: 3, fitSlots: true }).then(async (engine) => {
+           const { nSlots } = engine.info();
+           await engine.dispose();
+           return nSlots;
+         }) });`,
+    );
+    expect(result.asked.message).toContain('a cache of 57344 MiB for 16 slots of 32768 tokens');
+    expect(result.asked.message).toContain('at most 6 fit');
+    expect(result).toMatchObject({ alone: [6, 24], beside: [3, 24], few: [5, 24], onCpu: 3 });
+  });
+
+  it('refines by the default of ultrax on a card of 24 GB, and says how many slots it took', () => {
+    const model = join(gpu.folder, 'ultrax.gguf');
+    gpu.script(
+      '',
+      `import { RANDOM_MODEL_PRESETS, writeRandomModel } from '${gpu.folder}/dist/model/random.js';
+       await writeRandomModel({ ...RANDOM_MODEL_PRESETS['qwen3-0.6b'], path: '${model}', seed: 1,
+         nEmbd: 64, nFf: 64, vocabSize: 1024 });`,
+    );
+    const refine = (name: string, ...more: string[]) =>
+      gpu.command(
+        'mib=24576,compute=0',
+        ...['refine', corpus, '--out', join(gpu.folder, name), '--chunk-model', model],
+        ...['--profile', 'ultrax', '--stages', 'chunk', '--device', 'cuda:0', '--limit', '1'],
+        ...['--id-column', 'id', ...more],
+      );
+    const fitted = refine('fitted');
+    expect(fitted.stderr).toContain(
+      'chunk stage on cuda:0: 6 slots of 32768 tokens instead of 16, as many as fit what is free',
+    );
+    expect(fitted.status).toBe(0);
+    const asked = refine('asked', '--slots', '16');
+    expect(asked.stderr).toContain('ENGINE_OUT_OF_MEMORY');
+    expect(asked.status).toBe(1);
+  });
+
+  it('says in the caller’s process that a card had no room for a step', () => {
+    // The process was ended. The engine is lost, what it holds of the card is given back, and another one can be opened.
+    const { result } = evaluate(
+      'full=2',
+      `const path = await model();
+       const engine = await open(path, 'cuda:0');
+       const first = await engine.scoreDocuments(request).catch(failure);
+       const second = await engine.generateText({ ...request, maxNewTokens: 2 }).catch(failure);
+       const tokens = engine.tokenize(new TextEncoder().encode(text), { addSpecial: false, parseSpecial: false });
+       await engine.dispose();
+       const again = await open(path, 'cuda:0', { nSlots: 4 });
+       const { logitDiff } = await again.scoreDocuments(request);
+       await again.dispose();
+       const onCpu = await open(path, 'cpu');
+       const { logitDiff: expected } = await onCpu.scoreDocuments(request);
+       await onCpu.dispose();
+       const result = { first, second, tokens: tokens.length,
+         differs: Math.max(...logitDiff.map((value, at) => Math.abs(value - expected[at]))) };`,
+    );
+    expect(result.first.code).toBe('ENGINE_OUT_OF_MEMORY');
+    expect(result.first.message).toMatch(
+      /on cuda:0: out of memory: CUDA error: out of memory; a cache of \d+ MiB for 8 slots of 1024 tokens, \d+ of 4096 MiB are free; fewer slots take less \(--slots\)/,
+    );
+    expect(result.second).toEqual(result.first);
+    expect(result.tokens).toBeGreaterThan(3);
+    expect(result.differs).toBeLessThan(0.05);
+  });
+
+  it('says in the caller’s process that a card had no room for a training step, and keeps the weights', () => {
+    const { result } = evaluate(
+      'full=6',
+      `const shape = { nVocab: 64, nEmbd: 32, nLayer: 2, nHead: 4, nHeadKv: 2, nHeadDim: 8, nFf: 64, ropeTheta: 10000,
+         rmsEpsilon: 1e-5, tied: true, nClasses: 0 };
+       const { openTrainer } = await import('${gpu.folder}/dist/train/trainer.js');
+       const tokens = Int32Array.from({ length: 64 }, (_, at) => (at * 37) % 64);
+       const positions = Int32Array.from({ length: 62 }, (_, at) => (at < 31 ? at : at + 1));
+       const labels = Int32Array.from(positions, (at) => tokens[at + 1]);
+       const failures = [];
+       const train = async () => {
+         const trainer = await openTrainer({ shape, nSeq: 2, nCtx: 32, seed: 3, device: 'cuda:0', nThreads: 1 });
+         const losses = [];
+         while (losses.length < 4) {
+           const made = await trainer.steps([{ batches: [{ tokens, positions, labels }], lr: 1e-2 }]).catch(failure);
+           if (made.code) failures.push({ ...made, step: losses.length });
+           else losses.push(made.losses[0]);
+         }
+         await trainer.dispose();
+         return losses;
+       };
+       const [interrupted, whole] = [await train(), await train()];
+       const result = { failures, interrupted, whole };`,
+    );
+    expect(result.failures).toHaveLength(1);
+    expect(result.failures[0].code).toBe('TRAIN_OUT_OF_MEMORY');
+    expect(result.failures[0].message).toMatch(
+      /a training step beside \d+ MiB of activations: CUDA error: out of memory; \d+ of 4096 MiB are free on cuda:0; fewer sequences at a time/,
+    );
+    expect(result.failures[0].step).toBeGreaterThan(0);
+    expect(result.interrupted).toEqual(result.whole);
+  });
+
   it('trains as the CPU does', () => {
     const { result } = evaluate(
       '',

@@ -5,6 +5,7 @@ import {
   defaultSlots,
   precisionNotices,
   promptSlots,
+  slotNotices,
 } from '../../src/refine/devices.ts';
 
 describe('the slots of an engine', () => {
@@ -13,6 +14,14 @@ describe('the slots of an engine', () => {
     expect(promptSlots(defaultSizes('cuda:0'))).toBe(32);
     expect(promptSlots(defaultSizes('cpu'))).toBe(4);
     expect(promptSlots({ nUbatch: 64 })).toBe(1);
+  });
+
+  it('are said where they are fewer than wanted', () => {
+    const wanted = { device: 'cuda:1', nSlots: 16, nCtxSlot: 32_768 };
+    expect(slotNotices('chunk', wanted, { nSlots: 16 })).toEqual([]);
+    expect(slotNotices('chunk', wanted, { nSlots: 6 })).toEqual([
+      'chunk stage on cuda:1: 6 slots of 32768 tokens instead of 16, as many as fit what is free (--slots N takes N)',
+    ]);
   });
 
   it('shrink with the context, on every kind of device', () => {

@@ -131,6 +131,7 @@ export async function openPredictor(options: PredictorOptions): Promise<WindowPr
   const engine = await openLocalEngine({
     ...sizes,
     nSlots,
+    fitSlots: options.slots === undefined,
     modelPath: model.path,
     device,
     nCtxSlot: maxPromptTokens + maxNewTokens,

@@ -61,7 +61,8 @@ export async function openLocalExpert(options: LocalExpertOptions): Promise<Tran
   const nCtxSlot = Math.ceil(context / 256) * 256;
   const sizes = defaultSizes(device, options.threads);
   const nSlots = options.slots ?? (device === 'cpu' ? sizes.nSlots : GPU_SLOTS);
-  const settings = { ...sizes, nSlots, modelPath, device, nCtxSlot };
+  const fitSlots = options.slots === undefined;
+  const settings = { ...sizes, nSlots, fitSlots, modelPath, device, nCtxSlot };
   const isApart = options.isolate ?? true;
   const engine = await (isApart ? openExpertProcess(settings) : openExpertHere(settings));
   try {
