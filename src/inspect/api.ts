@@ -7,10 +7,12 @@ import * as z from 'zod';
 import { remoteScheme } from '../corpus/storage/addresses.ts';
 import type { FinishedRun } from '../refine/finished-run.ts';
 import { ALL_REASONS } from '../refine/reasons.ts';
+import type { Sites } from '../sites/site-file.ts';
 import { blindFigures } from './blind.ts';
 import { type BlindItem, drawItem } from './blind-items.ts';
 import { borderline } from './borderline.ts';
 import { type LoadedDocument, shownDocument } from './document.ts';
+import type { DocumentSite } from './document-site.ts';
 import { exportRows, FORMS, importRows, verdictOf } from './exchange.ts';
 import { IndexStore } from './index-store.ts';
 import { type Entry, LINE_VERDICTS, VERDICTS } from './judgement-types.ts';
@@ -64,6 +66,8 @@ export class InspectorApi {
   readonly #store: IndexStore;
   readonly #judgements: Judgements;
   readonly #routes: ReadonlyMap<string, Route>;
+  /** Opened with the first document of a run that has them. */
+  #sites: Promise<Sites | null> | null = null;
 
   private constructor(run: FinishedRun, store: IndexStore, judgements: Judgements) {
     this.#reader = new RunReader(run);
@@ -117,6 +121,7 @@ export class InspectorApi {
 
   async close(): Promise<void> {
     this.#judgements.close();
+    (await this.#sites)?.dispose();
     await this.#store.close();
   }
 
@@ -166,8 +171,19 @@ export class InspectorApi {
     const document = await this.#loaded(unit!, position!);
     const { run } = this.#reader;
     const scores = await lineScores(run, document.row).catch(() => null);
-    const shown = shownDocument(document, from!, scores);
+    const shown = shownDocument(document, from!, scores, await this.#siteOf(document));
     return json({ ...shown, judgement: this.#judgements.of(unit!, position!) });
+  }
+
+  async #siteOf(document: LoadedDocument): Promise<DocumentSite | null> {
+    const { run } = this.#reader;
+    const column = run.identity.sites?.column;
+    if (column === undefined) return null;
+    const { siteOfDocument } = await import('./document-site.ts');
+    const { sitesOfRun } = await import('../refine/finished-sites.ts');
+    this.#sites ??= sitesOfRun(run);
+    const sites = await this.#sites;
+    return sites && siteOfDocument(sites, column, document);
   }
 
   /** Thresholds that can be asked about: those of which kept scores tell exactly. */

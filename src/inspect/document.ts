@@ -10,6 +10,7 @@ import type { FinishedRow, FinishedRun } from '../refine/finished-run.ts';
 import type { OriginalTexts } from '../refine/original-texts.ts';
 import { ALL_REASONS } from '../refine/reasons.ts';
 import { type DocumentLine, editedLines, type LineState, uniformLines } from './document-lines.ts';
+import type { DocumentSite, ShownSite } from './document-site.ts';
 
 /** Lines that are sent at once. */
 export const MAX_LINES = 1_000;
@@ -27,6 +28,8 @@ export interface ShownLine {
   readonly cut: number;
   /** Of "keep", where scores of lines are kept. */
   readonly score: number | null;
+  /** Pages of the document's site that hold it; null where that is one, or the run has counted none. */
+  readonly sitePages: number | null;
 }
 
 /** A document as the page gets it. */
@@ -50,6 +53,8 @@ export interface ShownDocument {
   /** Why the text as it came cannot be shown; null where it is. */
   readonly missing: string | null;
   readonly values: readonly (readonly [name: string, value: string])[];
+  /** Null where the run knows of no site. */
+  readonly site: ShownSite | null;
 }
 
 /** A document in memory. */
@@ -71,7 +76,9 @@ export async function loadDocument(
   unit: number,
   position: number,
 ): Promise<LoadedDocument | null> {
-  const wanted = { text: true, from: position, to: position + 1, columns: SHOWN_COLUMNS };
+  const { sites } = run.identity;
+  const columns = [...new Set([...SHOWN_COLUMNS, ...(sites ? [sites.column] : [])])];
+  const wanted = { text: true, from: position, to: position + 1, columns };
   let row: FinishedRow | undefined;
   for await (const rows of run.rows(unit, wanted)) row ??= rows[0];
   if (!row) return null;
@@ -116,6 +123,7 @@ export function shownDocument(
   { row, missing, lines }: LoadedDocument,
   from: number,
   scores: ((line: number) => number | null) | null,
+  site: DocumentSite | null = null,
 ): ShownDocument {
   const counts: Record<LineState, number> = { kept: 0, removed: 0, changed: 0, added: 0 };
   for (const { state } of lines) counts[state]++;
@@ -137,17 +145,19 @@ export function shownDocument(
     reason: shown(reason, MAX_VALUE_CHARS),
     reasonText: Object.hasOwn(ALL_REASONS, reason) ? ALL_REASONS[reason]! : '',
     program: program === null ? null : shownLines(program),
-    lines: lines.slice(from, from + MAX_LINES).map((line) => shownLine(line, scores)),
+    lines: lines.slice(from, from + MAX_LINES).map((line) => shownLine(line, scores, site)),
     nLines: lines.length,
     values: Object.entries(row.values)
       .filter(([, value]) => typeof value === 'string' && value !== '')
       .map(([name, value]) => [shown(name, 100), shown(value as string, MAX_VALUE_CHARS)]),
+    site: site?.shown ?? null,
   };
 }
 
 function shownLine(
   { line, state, parts }: DocumentLine,
   scores: ((line: number) => number | null) | null,
+  site: DocumentSite | null,
 ): ShownLine {
   let left = MAX_LINE_CHARS;
   let cut = 0;
@@ -158,7 +168,9 @@ function shownLine(
     cut += text.length - taken.length;
     if (taken !== '') sent.push([kind, escapeText(taken)]);
   }
-  return { line, state, parts: sent, cut, score: line === null ? null : (scores?.(line) ?? null) };
+  const score = line === null ? null : (scores?.(line) ?? null);
+  const sitePages = line === null ? null : (site?.pagesOf(line) ?? null);
+  return { line, state, parts: sent, cut, score, sitePages };
 }
 
 /** What is hidden is written out; tabs are seen. */

@@ -12,6 +12,7 @@ import {
   throughputFigure,
 } from './refine-figures.ts';
 import type { GroupSizes, RunSample } from './refine-sample.ts';
+import { type ReportedSites, sitesSection } from './site-templates.ts';
 import { flattened, shortCount } from './values.ts';
 
 const MAX_GROUP_ROWS = 20;
@@ -47,10 +48,16 @@ export interface RefineReport {
     readonly languages: readonly ReportedGroup[];
     readonly notes: readonly string[];
   };
+  /** Null for a run that has counted none. */
+  readonly sites: ReportedSites | null;
 }
 
 /** The parts of a report that are numbers. */
-export function refineReport(run: FinishedRun, sample: RunSample): RefineReport {
+export function refineReport(
+  run: FinishedRun,
+  sample: RunSample,
+  sites: ReportedSites | null,
+): RefineReport {
   const committed = new Set(run.units.map(({ unit }) => unit));
   const missing: number[] = [];
   for (let unit = 0; unit < run.identity.units && missing.length < MAX_UNIT_ROWS; unit++) {
@@ -74,6 +81,7 @@ export function refineReport(run: FinishedRun, sample: RunSample): RefineReport 
       languages: worstGroups(sample.languages),
       notes: sample.notes,
     },
+    sites,
   };
 }
 
@@ -94,7 +102,11 @@ export function worstGroups(groups: ReadonlyMap<string, GroupSizes>): ReportedGr
 }
 
 /** The sections of the page. */
-export async function refineSections(run: FinishedRun, sample: RunSample): Promise<Section[]> {
+export async function refineSections(
+  run: FinishedRun,
+  sample: RunSample,
+  sites: ReportedSites | null,
+): Promise<Section[]> {
   const { counts, identity } = run;
   const { thresholds } = identity;
   const scale = sample.nRows === 0 ? 0 : sample.nTotal / sample.nRows;
@@ -133,6 +145,7 @@ export async function refineSections(run: FinishedRun, sample: RunSample): Promi
     },
     groupSection('Domains', sample.domainColumn, sample.domains, sampled),
     groupSection('Languages', sample.languageColumn, sample.languages, sampled),
+    sitesSection(sites),
     {
       title: 'Throughput',
       parts: throughput ? [figure(throughput), unitsTable(run)] : [unitsTable(run)],

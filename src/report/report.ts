@@ -9,6 +9,7 @@ import { type Html, note, pageOf, type Section } from './page.ts';
 import { refineReport, refineSections, sampleText } from './refine-report.ts';
 import { type SampleOptions, sampleRun } from './refine-sample.ts';
 import { type RunKind, runKindOf } from './run-kinds.ts';
+import { reportedSites } from './site-templates.ts';
 import {
   continueReport,
   mixtureReport,
@@ -89,11 +90,12 @@ interface Parts {
 async function ofRefine(dir: string, options: SampleOptions): Promise<Parts> {
   const run = await FinishedRun.open(dir, options.signal);
   const sample = await sampleRun(run, options);
+  const sites = await reportedSites(run);
   return {
     title: 'Refined corpus',
     subtitle: `${dir}: ${run.isWhole ? 'finished' : 'not finished'}, ${run.units.length} of ${run.identity.units} units; seen: ${sampleText(sample)}. Made by gristmill ${version}.`,
-    data: refineReport(run, sample),
-    sections: await refineSections(run, sample),
+    data: refineReport(run, sample, sites),
+    sections: await refineSections(run, sample, sites),
   };
 }
 

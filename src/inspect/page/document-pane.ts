@@ -58,6 +58,7 @@ export function DocumentPane(props: PaneProps): View {
       ${shown.reasonText ? html`<p class="dim">${shown.reasonText}</p>` : null}
       <p class="dim"><bdi>${shown.file}</bdi>${shown.row === null ? '' : `, row ${format.whole(shown.row)}`}</p>
       ${shown.values.length > 0 ? html`<dl class="values">${shown.values.map(([name, value]) => html`<div key=${name}><dt>${name}</dt><dd><bdi>${value}</bdi></dd></div>`)}</dl>` : null}
+      ${shown.site ? html`<${Template} site=${shown.site} />` : null}
       ${shown.program ? html`<details><summary>Program</summary><pre class="program" tabIndex=${0}>${shown.program}</pre></details>` : null}
       <div class="judge" role="group" aria-label="Your judgement of this document">
         ${VERDICT_NAMES.map(
@@ -79,6 +80,16 @@ export function DocumentPane(props: PaneProps): View {
     </header>
     <${Lines} ...${props} />
   </section>`;
+}
+
+/** What the document's site repeats, beside the document. */
+function Template({ site }: { readonly site: NonNullable<OpenDocument['site']> }): View {
+  const { name, pages, nTemplate, template } = site;
+  const rest = nTemplate - template.length;
+  return html`<details class="site-template"><summary><bdi>${name}</bdi>: ${format.counted(pages, 'page')}, ${format.counted(nTemplate, 'line')} of its template</summary>
+    <ol class="site-lines" tabIndex=${0} aria-label="Lines that the site repeats">${template.map((line, at) => html`<li key=${at}><span class="line-number">${format.whole(line.pages)}</span> <bdi>${line.text}</bdi></li>`)}</ol>
+    ${rest > 0 ? html`<p class="dim">${format.counted(rest, 'more line')}</p>` : null}
+  </details>`;
 }
 
 function summaryOf({ removed, changed, added }: OpenDocument['counts']): string {
@@ -165,7 +176,7 @@ function Lines({
         }
         const line = shown.lines[item.at]!;
         const said = line.line === null ? undefined : shown.judgement?.lines[line.line];
-        return html`<${Line} key=${item.at} ...${{ line, said, isChosen: item.at === chosenLine, choose: () => chooseLine(item.at), judgeLine }} />`;
+        return html`<${Line} key=${item.at} ...${{ line, said, nSitePages: shown.site?.pages ?? 0, isChosen: item.at === chosenLine, choose: () => chooseLine(item.at), judgeLine }} />`;
       })}
     </ol>
     ${shown.from + shown.lines.length < shown.nLines ? html`<button onClick=${more}>Show more lines (${format.whole(shown.nLines - shown.from - shown.lines.length)} left)</button>` : null}
@@ -175,12 +186,14 @@ function Lines({
 interface LineProps {
   readonly line: ShownLine;
   readonly said: LineVerdict | undefined;
+  /** Pages of the document's site. */
+  readonly nSitePages: number;
   readonly isChosen: boolean;
   readonly choose: () => void;
   readonly judgeLine: (line: number, verdict: LineVerdict | null) => void;
 }
 
-function Line({ line, said, isChosen, choose, judgeLine }: LineProps): View {
+function Line({ line, said, nSitePages, isChosen, choose, judgeLine }: LineProps): View {
   const { line: number, state, parts, cut } = line;
   const press = (verdict: LineVerdict): void => {
     if (number !== null) judgeLine(number, said === verdict ? null : verdict);
@@ -198,7 +211,7 @@ function Line({ line, said, isChosen, choose, judgeLine }: LineProps): View {
                 ? html`<ins>${text}</ins>`
                 : text,
           )
-    }</bdi>${cut > 0 ? html`<em class="cut"> … ${format.counted(cut, 'character')} more</em>` : null}</span>
+    }</bdi>${cut > 0 ? html`<em class="cut"> … ${format.counted(cut, 'character')} more</em>` : null}${line.sitePages === null ? null : html`<small class="line-site" title="pages of the site that hold this line"> ${format.whole(line.sitePages)} of ${format.counted(nSitePages, 'page')}</small>`}</span>
     ${
       number === null
         ? null
