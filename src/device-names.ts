@@ -19,5 +19,6 @@ export function parseDevices(device: string): readonly string[] {
       received: device,
     });
   }
-  return [...new Set(match[1]!.split(','))].map((index) => `cuda:${Number(index)}`);
+  const indices = match[1]!.split(',').map(Number);
+  return [...new Set(indices)].map((index) => `cuda:${index}`);
 }

@@ -391,6 +391,24 @@ describe.skipIf(whyNoStandIn !== null)('cuda:0 on the stand-in', () => {
     expect(onCpu.status).toBe(0);
   });
 
+  it('holds a run to the model of its card', () => {
+    const out = join(gpu.folder, 'held');
+    const refine = (device: string) =>
+      gpu.command(
+        'devices=2',
+        ...['refine', corpus, '--out', out, '--device', device],
+        ...RANDOM_PROGRAMS,
+      );
+    const first = refine('cuda');
+    expect(first.status).toBe(0);
+    const again = refine('cuda:0');
+    expect(again.stderr).not.toContain('RUN_CHANGED');
+    expect(again.status).toBe(0);
+    const other = refine('cuda:1');
+    expect(other.stderr).toMatch(/RUN_CHANGED.*options\.deviceModel: "Stand-in A" -> "Stand-in B"/);
+    expect(other.status).toBe(1);
+  });
+
   it('refuses devices that it would not use', () => {
     const { result } = evaluate(
       'devices=2',

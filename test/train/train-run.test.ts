@@ -183,6 +183,8 @@ describe('trainModel', () => {
       code: 'ENGINE_DEVICE_MISSING',
       details: { device: 'cuda:99' },
     });
+    // A folder had been begun, and was in the way of the same run on the CPU.
+    expect(existsSync(join(folder, 'device'))).toBe(false);
   });
 
   it('fine-tunes on answers only', async () => {

@@ -243,6 +243,14 @@ describe('runPlan', () => {
     });
   });
 
+  it('begins nothing on a device that is not there', async () => {
+    // The store was made and the run written down first: it could not be made on the CPU then.
+    await expect(
+      run({ ...writtenPlan(folder), device: 'cuda:99' }, 'no-device'),
+    ).rejects.toMatchObject({ code: 'ENGINE_DEVICE_MISSING', details: { device: 'cuda:99' } });
+    expect(existsSync(path('no-device'))).toBe(false);
+  });
+
   it('names the last good checkpoint when it diverges, and keeps it', async () => {
     const stage = {
       ...writtenPlan(folder).stages[0]!,
