@@ -12,6 +12,18 @@ export {
 export { type RunChainOptions, type RunChainResult, runChain } from '../chain/run.ts';
 export type { ChainProgress } from '../chain/stages.ts';
 export {
+  type ComparedLoss,
+  type CompareStagesOptions,
+  compareStages,
+  type StageComparison,
+} from '../continual/compare/compare-stages.ts';
+export {
+  type PairedDifference,
+  pairedDifference,
+  pairedRatio,
+  type Verdict,
+} from '../continual/compare/paired.ts';
+export {
   type ChooseReplayOptions,
   chooseReplay,
   type ReplayChoice,

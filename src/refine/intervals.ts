@@ -2,6 +2,7 @@
  * Totals and shares of a corpus from a sample of clusters, with 90 % intervals: ratio estimators (Cochran 1977, chapter 6)
  * with Student's quantiles for the few clusters that a small sample has.
  */
+import { quantile95 } from '../student.ts';
 
 /** An estimate with its 90 % interval. */
 export interface Interval {
@@ -78,19 +79,4 @@ export function product(first: Interval, second: Interval): Interval {
   const half = (side: 'low' | 'high'): number =>
     estimate * Math.hypot(relative(first, first[side]), relative(second, second[side]));
   return { estimate, low: Math.max(0, estimate - half('low')), high: estimate + half('high') };
-}
-
-/** Quantiles for one to four degrees of freedom, which the series below is too far from. */
-const FEW = [6.313752, 2.919986, 2.353363, 2.131847];
-const NORMAL = 1.644854;
-
-/** Student's 95 % quantile, so that an interval to both sides has 90 %. @see Abramowitz and Stegun 26.7.5 */
-export function quantile95(degrees: number): number {
-  const few = FEW[degrees - 1];
-  if (few !== undefined) return few;
-  const [z, n] = [NORMAL, degrees];
-  const first = (z ** 3 + z) / (4 * n);
-  const second = (5 * z ** 5 + 16 * z ** 3 + 3 * z) / (96 * n ** 2);
-  const third = (3 * z ** 7 + 19 * z ** 5 + 17 * z ** 3 - 15 * z) / (384 * n ** 3);
-  return z + first + second + third;
 }

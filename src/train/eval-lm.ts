@@ -13,6 +13,7 @@ import {
   abortSignal,
   callback,
   checkOptions,
+  flag,
   listOf,
   name,
   type OptionTable,
@@ -32,6 +33,8 @@ export interface EvaluateLmOptions {
   readonly nCtx?: number;
   /** Windows of a batch; default 4. */
   readonly nSeq?: number;
+  /** Also give every document's sums. Default false. */
+  readonly byDocument?: boolean;
   /** One line that a person should see: files that are passed over. */
   readonly onNotice?: ((line: string) => void) | undefined;
   /** Told how much of the corpus is read. */
@@ -49,6 +52,8 @@ export interface LmMeasures {
   /** Predicted tokens, the ends of documents included. */
   readonly nTokens: number;
   readonly nBytes: number;
+  /** Of each document, in the order of the corpus: nats over its tokens, and its bytes. */
+  readonly documents?: { readonly nats: Float64Array; readonly bytes: Float64Array };
 }
 
 const OPTION_TABLE: OptionTable<EvaluateLmOptions> = {
@@ -57,6 +62,7 @@ const OPTION_TABLE: OptionTable<EvaluateLmOptions> = {
   textColumn: name,
   nCtx: whole(2),
   nSeq: whole(1),
+  byDocument: flag,
   onNotice: callback,
   onProgress: callback,
   signal: abortSignal,
@@ -85,16 +91,18 @@ export async function evaluateLm(options: EvaluateLmOptions): Promise<LmMeasures
     const collector = new WindowCollector(trainer, model);
     let nDocs = 0;
     let nBytes = 0;
+    const bytes: number[] = [];
     for await (const { text, usable } of readTexts(plan, signal, options.onProgress)) {
       const { ids, starts } = await tokenizer.encode(text);
       for (const [row, flag] of usable.entries()) {
         if (flag === 0) continue;
         nDocs++;
-        nBytes += text.offsets[row + 1]! - text.offsets[row]!;
+        bytes.push(text.offsets[row + 1]! - text.offsets[row]!);
+        nBytes += bytes.at(-1)!;
         const own = ids.subarray(starts[row], starts[row + 1]);
         const tokens = framed(own, start, eos);
         for (let at = 0; at + 1 < tokens.length; at += nCtx - 1) {
-          await collector.add(tokens.subarray(at, at + nCtx));
+          await collector.add(tokens.subarray(at, at + nCtx), nDocs - 1);
         }
       }
     }
@@ -116,6 +124,12 @@ export async function evaluateLm(options: EvaluateLmOptions): Promise<LmMeasures
       nDocs,
       nTokens,
       nBytes,
+      ...(options.byDocument && {
+        documents: {
+          nats: Float64Array.from(bytes, (_, document) => collector.nats[document] ?? 0),
+          bytes: Float64Array.from(bytes),
+        },
+      }),
     };
   } finally {
     tokenizer.dispose();
@@ -136,17 +150,21 @@ function framed(own: Int32Array, start: number, end: number): Int32Array {
 class WindowCollector {
   sum = 0;
   nTokens = 0;
+  /** By document. */
+  readonly nats: number[] = [];
   readonly #trainer: Trainer;
   readonly #model: string;
   #windows: Int32Array[] = [];
+  #documents: number[] = [];
 
   constructor(trainer: Trainer, model: string) {
     this.#trainer = trainer;
     this.#model = model;
   }
 
-  async add(window: Int32Array): Promise<void> {
+  async add(window: Int32Array, document: number): Promise<void> {
     this.#windows.push(window.slice());
+    this.#documents.push(document);
     if (this.#windows.length === this.#trainer.options.nSeq) await this.flush();
   }
 
@@ -162,7 +180,15 @@ class WindowCollector {
       });
     }
     this.nTokens += losses.length;
+    let at = 0;
+    for (const [row, window] of this.#windows.entries()) {
+      const document = this.#documents[row]!;
+      for (const end = at + window.length - 1; at < end; at++) {
+        this.nats[document] = (this.nats[document] ?? 0) + losses[at]!;
+      }
+    }
     this.#windows = [];
+    this.#documents = [];
   }
 
   #batch(): TokenBatch {

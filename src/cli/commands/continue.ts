@@ -2,6 +2,7 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { ScheduleTarget } from '../../interop/schedules/export.ts';
 import type { ScheduleInput } from '../../schedules/spec.ts';
+import type { CompareStagesFlags } from '../continue-compare.ts';
 import type { ExportFlags } from '../continue-export.ts';
 import type { LawFlags, ReplayFlags } from '../continue-fit.ts';
 import type { PlanFlags } from '../continue-plan.ts';
@@ -31,6 +32,7 @@ export function continueCommand(): Command {
   addExportCommand(command);
   addReplayCommand(command);
   addLawCommand(command);
+  addCompareCommand(command);
   return command;
 }
 
@@ -191,6 +193,34 @@ function addLawCommand(parent: Command): void {
     [
       'gristmill continue fit-law continued --loss old --schedule \'{"kind":"cosine","peakLr":3e-4,"minLr":3e-5}\' --steps 2000',
       'what the loss would be under another schedule',
+    ],
+  ]);
+}
+
+function addCompareCommand(parent: Command): void {
+  const command = parent
+    .command('compare')
+    .description('which of two stages is better, with an interval: microanneals, or any two')
+    .argument('<runs...>', 'folders of finished runs: one plan, several seeds')
+    .optionsGroup('Stages:')
+    .option('--candidate <stage>', 'the stage that is judged (microanneal-candidate)')
+    .option('--against <stage>', 'the stage that it is judged against (microanneal-web)')
+    .optionsGroup('Texts:')
+    .option('--data <file...>', 'also measure both models on these, document by document')
+    .option('--text-column <name>', 'column that holds the text')
+    .optionsGroup('Output:')
+    .option('--json', 'print one JSON object instead of tables')
+    .action(async (runs: string[], flags: CompareStagesFlags) =>
+      (await import('../continue-compare.ts')).compareStagesCommand(runs, flags),
+    );
+  withExamples(command, [
+    [
+      'gristmill continue compare seed-0 seed-1 seed-2',
+      'a microanneal with three seeds: which data are better, and how sure that is',
+    ],
+    [
+      'gristmill continue compare seed-0 --data held-out.parquet',
+      'one run: an interval from documents',
     ],
   ]);
 }

@@ -173,11 +173,34 @@ const stage = z.strictObject({
   done: z.boolean().default(false),
 });
 
+/** Names of the two stages of a microanneal. */
+export const MICROANNEAL = Object.freeze({
+  candidate: 'microanneal-candidate',
+  web: 'microanneal-web',
+});
+
+const microanneal = z.strictObject({
+  /** Data that are judged. */
+  candidate: blend,
+  /** What they are judged against. */
+  web: blend,
+  /** Of each of the two stages. */
+  tokens,
+  /** Share of the candidate in its stage. Default 50 %. */
+  share: share.refine((value) => value > 0, { error: 'expected a share above 0' }).default(0.5),
+  /** Default: the preset's, a line from the rate of the base to 0. */
+  schedule: scheduleSchema.optional(),
+  /** How often a sequence of them may be seen. */
+  maxEpochs: z.number().positive().optional(),
+});
+
 const schema = z
   .strictObject({
     name: z.string().min(1).max(200).default('continual pre-training'),
     /** What stages leave out; presets.ts says what, from where and when it is advised. */
-    preset: z.enum(['rewarm', 'infinite', 'reuse']).optional(),
+    preset: z.enum(['rewarm', 'infinite', 'reuse', 'microanneal']).optional(),
+    /** Two stages more, from the last one: a candidate among web data against web data alone; see presets.ts. */
+    microanneal: microanneal.optional(),
     /** Of the preset's schedules. Default: those of the stage that a stage starts from. */
     rates: z
       .strictObject({
@@ -224,12 +247,52 @@ const schema = z
   .refine(
     ({ model, tokenizer }) => !(model && 'from' in model && tokenizer && 'train' in tokenizer),
     { path: ['tokenizer'], error: KEEPS_TOKENIZER },
-  );
+  )
+  .transform(({ microanneal: asked, ...plan }) => {
+    if (asked === undefined) return plan;
+    const own = ([name, data]: readonly [string, Record<string, number>]): StageConfig => ({
+      ...{ name, data, tokens: asked.tokens, done: false },
+      ...(asked.schedule && { schedule: asked.schedule }),
+      ...(asked.maxEpochs !== undefined && { maxEpochs: asked.maxEpochs }),
+      start: { stage: plan.stages.at(-1)!.name, checkpoint: 'annealed' },
+    });
+    const mixed = mixedBlends(asked.candidate, asked.web, asked.share);
+    return {
+      ...plan,
+      preset: plan.preset ?? ('microanneal' as const),
+      stages: [
+        ...plan.stages,
+        own([MICROANNEAL.candidate, mixed]),
+        own([MICROANNEAL.web, asked.web]),
+      ],
+    };
+  });
+
+/** Two blends as one; a data set that is in both has both shares. */
+function mixedBlends(
+  first: Readonly<Record<string, number>>,
+  second: Readonly<Record<string, number>>,
+  share: number,
+): Record<string, number> {
+  const mixed = new Map<string, number>();
+  for (const [blended, part] of [
+    [first, share],
+    [second, 1 - share],
+  ] as const) {
+    const entries = Object.entries(blended);
+    const sum = entries.reduce((all, [, weight]) => all + weight, 0);
+    // A sum of 0 stays: the plan refuses it by name.
+    for (const [name, weight] of entries) {
+      mixed.set(name, (mixed.get(name) ?? 0) + (part * weight) / (sum || 1));
+    }
+  }
+  return Object.fromEntries(mixed);
+}
 
 /** A checked plan, what presets fill in still left out. */
 export type PlanConfig = z.infer<typeof schema>;
 /** A stage of it. */
-export type StageConfig = PlanConfig['stages'][number];
+export type StageConfig = z.infer<typeof stage>;
 /** A plan as it is written. */
 export type PlanInput = z.input<typeof schema>;
 

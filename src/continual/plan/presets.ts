@@ -15,6 +15,8 @@ export interface PlanRates {
   readonly peakLr: number | null;
   readonly constantLr: number | null;
   readonly minLr: number | null;
+  /** The rate that the stage before ends on. */
+  readonly lastLr: number | null;
 }
 
 /** A rate of a schedule: one of the known ones, times a factor. */
@@ -51,7 +53,7 @@ export interface Preset {
 }
 
 /** Name of a preset. */
-export type PresetName = 'rewarm' | 'infinite' | 'reuse';
+export type PresetName = 'rewarm' | 'infinite' | 'reuse' | 'microanneal';
 
 const cosineWithWarmup: PresetSchedule = {
   rates: { peakLr: ['peakLr', 1], minLr: ['minLr', 1] },
@@ -117,6 +119,23 @@ export const PRESETS: Readonly<Record<PresetName, Preset>> = deepFrozen({
     replay: 0,
     until: { lrFraction: 0.2 },
   },
+  microanneal: {
+    source: 'OLMo 3, arXiv 2512.13961, its mid-training',
+    does: 'starts from the end of the stage before at the rate that it ends on, and decays by a line to 0; with `microanneal: { candidate, web, tokens }` two stages from one base, one on candidate and web in equal parts, one on web alone, of the same tokens (10B there), for `continue compare`',
+    advised:
+      'to judge a data set for the last part of a training before a long run has it: small differences of data show in a short anneal; integration tests of all candidates together come after it',
+    against:
+      'what helps alone may not help beside others, and half of the tokens of one set is more than a mixture will have of it; one pair of runs has no interval of training: repeat it with other seeds',
+    first: cosineWithWarmup,
+    later: {
+      rates: { peakLr: ['lastLr', 1] },
+      form: { kind: 'linear' },
+    },
+    start: 'annealed',
+    optimizer: 'keep',
+    replay: 0,
+    until: null,
+  },
 });
 
 /** The rates of a curve: its highest, that of the constant phase in front of its last descent, and the one it ends on. */
@@ -135,6 +154,7 @@ export function ratesOf(curve: LrCurve): PlanRates {
     peakLr: peakOf(curve),
     constantLr: constant?.to ?? null,
     minLr: isLow ? last.to : declared,
+    lastLr: last.to,
   };
 }
 

@@ -299,10 +299,13 @@ class Resolver {
   #ratesFor(parent: Resolved | null): PlanRates {
     const { rates } = this.#config;
     if (!rates) {
-      return parent ? ratesOf(parent.stage.curve) : { peakLr: null, constantLr: null, minLr: null };
+      return parent
+        ? ratesOf(parent.stage.curve)
+        : { peakLr: null, constantLr: null, minLr: null, lastLr: null };
     }
     const { peakLr, minLr = peakLr / 10 } = rates;
-    return { peakLr, minLr, constantLr: rates.constantLr ?? (peakLr + minLr) / 2 };
+    const lastLr = parent ? ratesOf(parent.stage.curve).lastLr : null;
+    return { peakLr, minLr, constantLr: rates.constantLr ?? (peakLr + minLr) / 2, lastLr };
   }
 
   #checkRates({ peakLr, minLr, constantLr }: NonNullable<PlanConfig['rates']>): void {

@@ -8,7 +8,9 @@ import type { ContinualPlan } from '../../../src/continual/plan/types.ts';
 const ENDS_IN_DECAY = expect.stringMatching(/^two: ends in a decay, .*arXiv 2603\.16127/);
 const cosine = { kind: 'cosine', peakLr: 3e-4, minLr: 3e-5, warmup: '1 %' } as const;
 
-function planOf(input: Pick<PlanInput, 'preset' | 'stages' | 'rates'>): ContinualPlan {
+function planOf(
+  input: Pick<PlanInput, 'preset' | 'stages' | 'rates' | 'microanneal'>,
+): ContinualPlan {
   return resolvePlan(
     checkPlan({ batch: { nSeq: 10, nCtx: 16 }, datasets: { a: {}, b: {}, c: {} }, ...input }),
   );
@@ -16,7 +18,7 @@ function planOf(input: Pick<PlanInput, 'preset' | 'stages' | 'rates'>): Continua
 
 describe('PRESETS', () => {
   it('are frozen, and each says where it is from and what speaks against it', () => {
-    expect(Object.keys(PRESETS)).toEqual(['rewarm', 'infinite', 'reuse']);
+    expect(Object.keys(PRESETS)).toEqual(['rewarm', 'infinite', 'reuse', 'microanneal']);
     for (const preset of Object.values(PRESETS)) {
       expect(Object.isFrozen(preset.first.form)).toBe(true);
       for (const text of [preset.source, preset.does, preset.advised, preset.against]) {
@@ -46,6 +48,66 @@ describe('PRESETS', () => {
     // Nothing that was seen is left out of its data.
     expect(stages[2]!.replay).toBeNull();
     expect(stages[3]).toMatchObject({ replay: null, optimizer: 'keep' });
+  });
+
+  it('microanneal: the candidate among web data against web data, from one base by a line to 0', () => {
+    const { stages } = planOf({
+      stages: [{ name: 'base', data: 'c', steps: 100, schedule: cosine }],
+      microanneal: { candidate: 'a', web: { b: 3, c: 1 }, tokens: 1600, maxEpochs: 2 },
+    });
+    expect(stages.map(({ name }) => name)).toEqual([
+      ...['base', 'microanneal-candidate', 'microanneal-web'],
+    ]);
+    const [, candidate, web] = stages;
+    for (const stage of [candidate!, web!]) {
+      expect(stage).toMatchObject({
+        schedule: { kind: 'linear', peakLr: 3e-5, minLr: 0 },
+        ...{ nSteps: 10, optimizer: 'keep', replay: null, maxEpochs: 2 },
+        from: { stage: 0, checkpoint: 'annealed' },
+      });
+    }
+    const weights = ({ segments }: (typeof stages)[number]) =>
+      segments[0]!.sources.map(({ dataset, weight, nSequences }) => [dataset, weight, nSequences]);
+    expect(weights(candidate!)).toEqual([
+      ['a', 0.5, 50],
+      ['b', 0.375, 38],
+      ['c', 0.125, 12],
+    ]);
+    expect(weights(web!)).toEqual([
+      ['b', 0.75, 75],
+      ['c', 0.25, 25],
+    ]);
+    // Other shares and schedules; a data set of both has both shares.
+    const schedule = { kind: 'cosine', peakLr: 1e-3 } as const;
+    const other = planOf({
+      stages: [{ name: 'base', data: 'c', steps: 100, schedule: cosine }],
+      microanneal: { candidate: { a: 1, b: 1 }, web: 'b', tokens: 1600, share: '20 %', schedule },
+    }).stages[1]!;
+    expect(
+      weights(other).map(([name, weight]) => [name, Number((weight as number).toFixed(9))]),
+    ).toEqual([
+      ['a', 0.1],
+      ['b', 0.9],
+    ]);
+    expect(other.schedule).toMatchObject(schedule);
+  });
+
+  it('microanneal says which rate it lacks, and which data', () => {
+    const base = { name: 'base', data: 'c', steps: 100 } as const;
+    const microanneal = { candidate: 'a', web: 'b', tokens: 1600 };
+    const toZero = { kind: 'linear', peakLr: 1e-3 } as const;
+    expect(() => planOf({ stages: [{ ...base, schedule: toZero }], microanneal })).toThrow(
+      /microanneal-candidate: schedule: the preset microanneal needs lastLr, but the schedule of base \(linear\) gives none/,
+    );
+    const flat = { kind: 'constant', peakLr: 1e-3 } as const;
+    const stages = [{ ...base, schedule: flat }];
+    expect(() => planOf({ stages, microanneal: { ...microanneal, candidate: 'x' } })).toThrow(
+      /microanneal-candidate: data: no dataset x/,
+    );
+    expect(() => planOf({ stages, microanneal: { ...microanneal, share: 0 } })).toThrow(
+      /microanneal\.share: expected a share above 0/,
+    );
+    expect(planOf({ stages, microanneal }).stages[1]!.schedule).toMatchObject({ peakLr: 1e-3 });
   });
 
   it('rewarm decays to 0 again where the stage before did', () => {
