@@ -63,6 +63,7 @@ describe('gristmill continue plan', () => {
       'rewarm',
       'infinite',
       'reuse',
+      'microanneal',
     ]);
   });
 
