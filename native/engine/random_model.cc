@@ -27,6 +27,36 @@ void Expect(bool holds, const char* option, const char* expected, const std::str
                    {{"option", option}, {"expected", expected}, {"received", received}});
 }
 
+int32_t HeadSize(const RandomModelSpec& spec) {
+  return spec.head_dim > 0 ? spec.head_dim : spec.n_embd / spec.n_head;
+}
+
+// GGML_TYPE_COUNT where it is no type of ours.
+ggml_type TypeOf(const std::string& name) {
+  if (name == "f32") return GGML_TYPE_F32;
+  if (name == "bf16") return GGML_TYPE_BF16;
+  if (name == "q8_0") return GGML_TYPE_Q8_0;
+  if (name == "iq4_xs") return GGML_TYPE_IQ4_XS;
+  if (name == "iq3_s") return GGML_TYPE_IQ3_S;
+  return GGML_TYPE_COUNT;
+}
+
+// llama.cpp's number for a file whose matrices have the type.
+uint32_t FileTypeOf(ggml_type type) {
+  switch (type) {
+    case GGML_TYPE_BF16:
+      return 32;
+    case GGML_TYPE_Q8_0:
+      return 7;
+    case GGML_TYPE_IQ4_XS:
+      return 30;
+    case GGML_TYPE_IQ3_S:
+      return 26;
+    default:
+      return 0;
+  }
+}
+
 void Check(const RandomModelSpec& spec) {
   const auto range = [](const char* option, int32_t value, int32_t low, int32_t high) {
     const std::string expected = std::to_string(low) + ".." + std::to_string(high);
@@ -36,8 +66,8 @@ void Check(const RandomModelSpec& spec) {
          "llama or qwen3", spec.architecture);
   Expect(spec.tokenizer == "spm" || spec.tokenizer == "bpe", "tokenizer", "spm or bpe",
          spec.tokenizer);
-  Expect(spec.type == "f32" || spec.type == "bf16" || spec.type == "q8_0", "type",
-         "f32, bf16 or q8_0", spec.type);
+  Expect(TypeOf(spec.type) != GGML_TYPE_COUNT, "type", "f32, bf16, q8_0, iq4_xs or iq3_s",
+         spec.type);
   range("nLayer", spec.n_layer, 1, 256);
   range("nEmbd", spec.n_embd, 32, 16384);
   range("nHead", spec.n_head, 1, 256);
@@ -45,6 +75,15 @@ void Check(const RandomModelSpec& spec) {
   range("nFf", spec.n_ff, 32, 65536);
   range("nCtx", spec.n_ctx, 64, 1 << 20);
   range("vocabSize", spec.vocab_size, kMinVocab, 1 << 20);
+  // A row of a matrix is whole blocks of its type.
+  const int64_t block = ggml_blck_size(TypeOf(spec.type));
+  for (const auto& [option, columns] :
+       {std::pair{"nEmbd", int64_t{spec.n_embd}}, std::pair{"nFf", int64_t{spec.n_ff}},
+        std::pair{"headDim", int64_t{HeadSize(spec)} * spec.n_head}}) {
+    Expect(block <= 32 || columns % block == 0, option,
+           ("rows of a multiple of " + std::to_string(block) + " for " + spec.type).c_str(),
+           std::to_string(columns));
+  }
   Expect(spec.n_embd % 32 == 0, "nEmbd", "a multiple of 32", std::to_string(spec.n_embd));
   Expect(spec.n_ff % 32 == 0, "nFf", "a multiple of 32", std::to_string(spec.n_ff));
   if (spec.head_dim == 0) {
@@ -80,10 +119,6 @@ class Random {
  private:
   uint64_t state_;
 };
-
-int32_t HeadSize(const RandomModelSpec& spec) {
-  return spec.head_dim > 0 ? spec.head_dim : spec.n_embd / spec.n_head;
-}
 
 struct TensorSpec {
   std::string name;
@@ -129,12 +164,6 @@ std::vector<TensorSpec> TensorsOf(const RandomModelSpec& spec) {
   return tensors;
 }
 
-ggml_type TypeOf(const std::string& name) {
-  if (name == "bf16") return GGML_TYPE_BF16;
-  if (name == "q8_0") return GGML_TYPE_Q8_0;
-  return GGML_TYPE_F32;
-}
-
 void SetStrings(gguf_context* gguf, const char* key, const std::vector<std::string>& values) {
   std::vector<const char*> pointers;
   for (const std::string& value : values) pointers.push_back(value.c_str());
@@ -150,10 +179,7 @@ void SetMetadata(gguf_context* gguf, const RandomModelSpec& spec) {
   gguf_set_val_str(gguf, "general.architecture", arch.c_str());
   gguf_set_val_str(gguf, "general.name",
                    ("random model, seed " + std::to_string(spec.seed)).c_str());
-  gguf_set_val_u32(gguf, "general.file_type",
-                   spec.type == "f32"    ? 0
-                   : spec.type == "bf16" ? 32
-                                         : 7);
+  gguf_set_val_u32(gguf, "general.file_type", FileTypeOf(TypeOf(spec.type)));
   number("context_length", spec.n_ctx);
   number("embedding_length", spec.n_embd);
   number("block_count", spec.n_layer);

@@ -117,6 +117,7 @@ int32_t SlotContext::ChooseWidth(int32_t first, int32_t last, const std::vector<
   if (on_cpu_ && fused_attention_ && sample.prompt) narrowest = kFusedTile;
   if (on_cpu_ && fused_attention_ && !sample.prompt) widest = std::min(widest, kFusedTile - 1);
   if (on_cpu_ && !fused_attention_ && !sample.single) narrowest = 2;
+  narrowest = std::max(narrowest, (min_columns_ + n_span - 1) / n_span);
   if (widest < narrowest) Fail(1);
   int32_t best_width = narrowest;
   double best_rate = -1;
@@ -133,26 +134,37 @@ int32_t SlotContext::ChooseWidth(int32_t first, int32_t last, const std::vector<
   return best_width;
 }
 
-// A second output beside a lone one: see the header.
-void SlotContext::EnsureTwoOutputs() {
-  const auto lone = std::find(outputs_.begin(), outputs_.end(), 1);
-  if (lone == outputs_.end() || std::find(lone + 1, outputs_.end(), 1) != outputs_.end()) return;
-  outputs_[lone == outputs_.begin() ? 1 : 0] = 1;
+// Outputs beside too few: see the header.
+void SlotContext::EnsureOutputs() {
+  auto missing = min_columns_ - std::count(outputs_.begin(), outputs_.end(), 1);
+  if (missing == min_columns_) return;
+  for (auto output = outputs_.begin(); missing > 0; ++output) {
+    if (*output == 1) continue;
+    *output = 1;
+    --missing;
+  }
 }
 
-void SlotContext::StepSpan(Phase phase, int32_t first, int32_t last,
-                           const std::vector<int32_t>& active, const OnRows& on_rows) {
-  if (cancelled_()) Fail(2);
-  const int64_t started = NowNs();
-  const bool one_token =
-      last - first == 1 && !slots_[first].prompt && slots_[first].remaining() == 1;
-  if (on_cpu_ && one_token) {
+// Neighbours beside tokens that are stepped one a slot: see the header.
+void SlotContext::WidenSpan(int32_t& first, int32_t& last) const {
+  const Slot& sample = slots_[first];
+  const bool one_token = last - first == 1 && !sample.prompt && sample.remaining() == 1;
+  const bool stays_single = !fused_attention_ && sample.single;
+  const int32_t least = stays_single ? min_columns_ : one_token ? 2 : 1;
+  while (last - first < least) {
     if (last < n_sequences_) {
       ++last;
     } else {
       --first;
     }
   }
+}
+
+void SlotContext::StepSpan(Phase phase, int32_t first, int32_t last,
+                           const std::vector<int32_t>& active, const OnRows& on_rows) {
+  if (cancelled_()) Fail(2);
+  const int64_t started = NowNs();
+  if (on_cpu_) WidenSpan(first, last);
   const int32_t width = ChooseWidth(first, last, active);
   const int32_t n_tokens = width * (last - first);
   taken_.assign(last - first, 0);
@@ -181,7 +193,7 @@ void SlotContext::StepSpan(Phase phase, int32_t first, int32_t last,
       seq_id_pointers_[at] = &seq_ids_[at];
     }
   }
-  if (on_cpu_) EnsureTwoOutputs();
+  if (on_cpu_) EnsureOutputs();
   llama_batch batch{};
   batch.n_tokens = n_tokens;
   batch.token = tokens_.data();

@@ -14,7 +14,8 @@
 // sum in different orders and chooses among them by the shape of a step; each of them treats every
 // row alike. Hence a step keeps to one side of every such border:
 //  - matrices: one column is multiplied apart from two or more; a step has at least two tokens, and
-//  two outputs if any;
+//  two outputs if any. Of GGUF's IQ types up to seven are multiplied apart from eight or more:
+//  eight of each, where the file has such matrices;
 //  - fused attention: 64 or more tokens of a sequence are tiled, fewer are not; prompts advance by
 //  at least 64 (padded
 //    behind their end), answers by fewer;
@@ -144,7 +145,8 @@ class SlotContext {
   void StepSpan(Phase phase, int32_t first, int32_t last, const std::vector<int32_t>& active,
                 const OnRows& on_rows);
   int32_t ChooseWidth(int32_t first, int32_t last, const std::vector<int32_t>& taking);
-  void EnsureTwoOutputs();
+  void EnsureOutputs();
+  void WidenSpan(int32_t& first, int32_t& last) const;
   // True for slots that step together on the CPU.
   bool SameKernels(const Slot& a, const Slot& b) const {
     return fused_attention_ ? a.prompt == b.prompt : a.single == b.single;
@@ -173,7 +175,8 @@ class SlotContext {
   bool on_cpu_ = true;
   bool fused_attention_ = false;
   int32_t n_slots_ = 0;
-  int32_t n_sequences_ = 0;  // slots, and one more on the CPU when there is only one
+  int32_t n_sequences_ = 0;  // slots, and on the CPU neighbours for a single token
+  int32_t min_columns_ = 1;  // tokens of a step, and outputs if any, at the least
   int32_t cells_ = 0;        // of one sequence in the cache, padding included
   uint64_t cache_bytes_ = 0;
   int32_t n_vocab_ = 0;

@@ -15,6 +15,9 @@ namespace {
 
 constexpr int32_t kMaxSlots = 256;  // LLAMA_MAX_SEQ of llama.cpp: the width of its sequence bitset
 constexpr int32_t kPrefillWidth = 128;
+// Columns from which on ggml's CPU kernels multiply matrices of IQ types by panels
+// (GGML_IQP_MIN_BATCH).
+constexpr int32_t kPanelColumns = 8;
 
 // What one more compute step costs, in tokens of the same step: weights are read once per step
 // whatever its width. Measured on CPU (20M and 350M, bench `engine`); a GPU is bandwidth bound far
@@ -174,14 +177,19 @@ void SlotContext::CheckContext(const EngineOptions& options) const {
 
 void SlotContext::SetSizes(const EngineOptions& options, int32_t n_slots) {
   n_slots_ = n_slots;
-  // On the CPU: room for a neighbour of the only slot, and for the second token of a step.
-  n_sequences_ = on_cpu_ ? std::max(2, n_slots_) : n_slots_;
+  fused_attention_ =
+      FlashAttention(options.flash_attention, on_cpu_) != LLAMA_FLASH_ATTN_TYPE_DISABLED;
+  const bool has_panels =
+      std::any_of(file_.groups.begin(), file_.groups.end(),
+                  [](const auto& group) { return group.type.starts_with("iq"); });
+  min_columns_ = !on_cpu_ ? 1 : has_panels ? kPanelColumns : 2;
+  // On the CPU: room for neighbours of the only slot, and for the second token of a step. Plain
+  // attention takes single tokens one a sequence.
+  n_sequences_ = on_cpu_ ? std::max(fused_attention_ ? 2 : min_columns_, n_slots_) : n_slots_;
   const int32_t usable =
       (options.n_ctx_slot + 255) / 256 * 256;  // llama.cpp pads streams to 256 cells
   cells_ = on_cpu_ ? usable + 256 : usable;
   ctx_slot_ = static_cast<int32_t>(std::min<int64_t>(usable, file_.n_ctx_train));
-  fused_attention_ =
-      FlashAttention(options.flash_attention, on_cpu_) != LLAMA_FLASH_ATTN_TYPE_DISABLED;
   n_ubatch_ =
       std::max(options.n_ubatch, on_cpu_ ? std::max(kFusedTile, 2 * n_sequences_) : n_sequences_);
   prefill_group_ = std::clamp(n_ubatch_ / kPrefillWidth, 1, n_slots_);
@@ -232,7 +240,7 @@ void SlotContext::InitContext(const EngineOptions& options) {
   params.n_seq_max = n_sequences_;
   params.n_ubatch = n_ubatch_;
   params.n_batch = n_ubatch_;  // one ubatch per call, always; never below n_seq_max
-  params.n_outputs_max = n_sequences_;
+  params.n_outputs_max = std::max(n_sequences_, min_columns_);
   params.n_threads = options.n_threads;
   params.n_threads_batch = options.n_threads;
   params.flash_attn_type = FlashAttention(options.flash_attention, on_cpu_);

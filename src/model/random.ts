@@ -28,8 +28,8 @@ export interface RandomModelShape {
   readonly tokenizer: 'spm' | 'bpe';
   /** At least 400; beyond about 2,500 the rest are pieces that no text uses. */
   readonly vocabSize: number;
-  /** Type of the matrices; norms are always f32. */
-  readonly type: 'f32' | 'bf16' | 'q8_0';
+  /** Type of the matrices; norms are always f32. The last two have blocks of 256: widths and heads are multiples of it. */
+  readonly type: 'f32' | 'bf16' | 'q8_0' | 'iq4_xs' | 'iq3_s';
   /** The embeddings serve as output matrix. Default false. */
   readonly tiedEmbeddings?: boolean;
   /** Base of the rotary angles, 1..1e9. Default 10,000. */
@@ -149,10 +149,13 @@ export async function writeRandomModel(
 }
 
 const LOOKS_EVERY_MS = 250;
-const BYTES_OF = { f32: 4, bf16: 2, q8_0: 34 / 32 } as const satisfies Record<
-  RandomModelShape['type'],
-  number
->;
+const BYTES_OF = {
+  f32: 4,
+  bf16: 2,
+  q8_0: 34 / 32,
+  iq4_xs: 136 / 256,
+  iq3_s: 110 / 256,
+} as const satisfies Record<RandomModelShape['type'], number>;
 
 /** Nearly all of a file's bytes: its norms and its vocabulary are left out. */
 function bytesOfMatrices(shape: RandomModelShape): number {

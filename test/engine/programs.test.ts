@@ -20,6 +20,9 @@ afterAll(removeFolder);
 const models = [
   ['prox, SentencePiece, f32', 'prox', { type: 'f32' }, llamaFrame],
   ['prox, SentencePiece, bf16', 'prox', { type: 'bf16', seed: 5 }, llamaFrame],
+  // llama.cpp multiplies eight rows and more by another kernel.
+  ['prox, iq4_xs', 'prox', { type: 'iq4_xs', nEmbd: 256, nFf: 256 }, llamaFrame],
+  ['prox, iq3_s', 'prox', { type: 'iq3_s', nEmbd: 256, nFf: 256, seed: 5 }, llamaFrame],
   ['prox, byte-level BPE', 'prox', { tokenizer: 'bpe', seed: 5 }, chatmlFrame],
   [
     'ultrax, qwen3',
@@ -165,6 +168,37 @@ describe.each(models)('generatePrograms, %s', (name, dialect, shape, frame) => {
     await Promise.all([batched.dispose(), single.dispose()]);
   });
 });
+
+describe.runIf(isOnCpu).each(['auto', 'off'] as const)(
+  'matrices of IQ types, fused attention %s',
+  (flashAttention) => {
+    it('give the same bits whatever the number of slots', async () => {
+      // Fewer than eight tokens or outputs of a step were multiplied by another kernel: iq3_s wrote other programs.
+      const texts = raggedTexts(22, 14, 9);
+      const grammar = DIALECTS.prox.makeGrammar({ deletionOnly: false });
+      for (const type of ['iq3_s', 'iq4_xs'] as const) {
+        const path = await tinyModel(`slots-${type}`, { type, nEmbd: 256, nFf: 256, seed: 5 });
+        const results = [];
+        for (const [nSlots, nUbatch] of [
+          [1, 512],
+          [3, 192],
+          [20, 2560],
+        ] as const) {
+          const engine = await open(path, { nSlots, nUbatch, flashAttention });
+          const request = { ...documents(texts), docs: null, frame: llamaFrame };
+          const answers = ['keep_doc()', 'drop_doc()'] as const;
+          const { logitDiff } = await engine.scoreDocuments({ ...request, answers });
+          const free = await engine.generateText({ ...request, maxNewTokens: 10 });
+          const { result } = await programs(engine, texts, 'prox', llamaFrame, grammar);
+          results.push({ logitDiff, free, result });
+          await engine.dispose();
+        }
+        expect(results[1]).toEqual(results[0]);
+        expect(results[2]).toEqual(results[0]);
+      }
+    });
+  },
+);
 
 describe('rows of logits that several threads read', () => {
   it.runIf(isOnCpu)('give the tokens that one thread takes', async () => {

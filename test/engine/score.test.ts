@@ -18,6 +18,7 @@ const models = [
   ['llama bf16', { type: 'bf16' }, llamaFrame],
   ['qwen3 f32', { architecture: 'qwen3', tokenizer: 'bpe', type: 'f32' }, chatmlFrame],
   ['llama q8_0', { type: 'q8_0' }, llamaFrame],
+  ['llama iq4_xs', { type: 'iq4_xs', nEmbd: 256, nFf: 256 }, llamaFrame],
 ] as const;
 
 afterAll(removeFolder);

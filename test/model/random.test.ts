@@ -7,6 +7,7 @@ import { inspectModel } from '../../src/model/inspect.ts';
 import {
   RANDOM_MODEL_PRESETS,
   type RandomModelShape,
+  type RandomModelSpec,
   writeRandomModel,
 } from '../../src/model/random.ts';
 
@@ -83,7 +84,7 @@ describe('writeRandomModel', () => {
 
   it('refuses shapes that do not work', async () => {
     const path = join(folder, 'bad.gguf');
-    for (const change of [
+    const changes: Partial<RandomModelSpec>[] = [
       { nEmbd: 63 },
       { nHead: 3 },
       { nHeadKv: 3 },
@@ -94,7 +95,12 @@ describe('writeRandomModel', () => {
       { headDim: 3 },
       { headDim: 1024 },
       { ropeBase: 0 },
-    ]) {
+      { type: 'q2_k' as 'iq3_s' },
+      { type: 'iq4_xs' },
+      { type: 'iq3_s', nEmbd: 256 },
+      { type: 'iq3_s', nEmbd: 256, nFf: 256, headDim: 80 },
+    ];
+    for (const change of changes) {
       await expect(
         writeRandomModel({ ...RANDOM_MODEL_PRESETS.tiny, path, seed: 1, ...change }),
         JSON.stringify(change),
