@@ -140,6 +140,13 @@ export {
   type StageToExport,
 } from '../interop/stage.ts';
 export type { OnProgress, WorkProgress } from '../progress.ts';
+export {
+  type BatchRun,
+  type BatchSizeHorizon,
+  type BatchSizeSpec,
+  batchRuns,
+  sequencesBefore,
+} from '../schedules/batch-size.ts';
 export { type CumulativeInfinite, infiniteFromEnds } from '../schedules/cumulative.ts';
 export { LrCurve, lrCurve, type Phase, type PhaseName } from '../schedules/curve.ts';
 export {

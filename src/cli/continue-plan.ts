@@ -91,6 +91,17 @@ function planText({ name, stages, totals, notes, retention, ...step }: PlanRepor
       figure(Math.max(...weights)),
     ]),
   ];
+  const sized = stages.flatMap(({ name: stage, batches }) => (batches ? [{ stage, batches }] : []));
+  const sizes = [
+    ['stage', 'sequences a step', 'steps'],
+    ...sized.flatMap(({ stage, batches }) =>
+      batches.map(({ firstStep, endStep, sequencesPerStep }, at) => [
+        at === 0 ? stage : '',
+        count(sequencesPerStep),
+        `${count(firstStep + 1)}..${count(endStep)}`,
+      ]),
+    ),
+  ];
   const changing = stages.filter(({ segments }) => segments.length > 1);
   const blends = [
     ['stage', 'steps', 'blend'],
@@ -113,6 +124,7 @@ function planText({ name, stages, totals, notes, retention, ...step }: PlanRepor
     table(overview),
     table(data),
     ...(changing.length > 0 ? [table(blends)] : []),
+    ...(sized.length > 0 ? [table(sizes)] : []),
     ...(merging.length > 0 ? [table(merges)] : []),
     retentionText(retention),
     `compute: ${count(tokens)} tokens are run; training anew on everything at every stage would take ${count(retrainTokens)}; ratio ${figure(computeRatio)}\n${notes.map((note) => `note: ${escapeHidden(note)}\n`).join('')}`,

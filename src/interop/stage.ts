@@ -4,7 +4,9 @@
  * The types here are what an export needs to know of a plan; resolved plans of the continual room fit them.
  */
 import { GristmillError } from '../errors.ts';
+import { type BatchRun, sequencesBefore } from '../schedules/batch-size.ts';
 import type { LrCurve } from '../schedules/curve.ts';
+import { exportBatchSizes } from './batch-sizes.ts';
 import {
   type BlendEntry,
   exportBlend,
@@ -31,6 +33,8 @@ export interface StageToExport {
   readonly name: string;
   readonly nSteps: number;
   readonly curve: LrCurve;
+  /** Steps by the size of their batches; null where all are of the plan's. */
+  readonly batches?: readonly BatchRun[] | null;
   readonly optimizer: 'reset' | 'keep';
   /** Index of the stage it starts from, and which of its checkpoints; null for the first weights. */
   readonly from: { readonly stage: number; readonly checkpoint: ExportedCheckpoint } | null;
@@ -155,9 +159,20 @@ export function exportStage(target: ScheduleTarget, options: ExportStageOptions)
       })
     : { files: [], warnings: [] };
   const merged = mergeOf(stage, firstStep);
+  const sizes = exportBatchSizes(target, {
+    ...{ batches: stage.batches ?? null, nSteps: stage.nSteps, nCtx },
+    countedTokens: countsOn(target) ? countedSequences(plan, index) * nCtx : 0,
+    isFlat: stage.curve.phases.every(({ from: start, to }) => start === to),
+  });
   return {
     run: runOf(target, options, stage),
-    files: [...schedule.files, ...blends.files, ...continuation.files, ...merged.files],
+    files: [
+      ...schedule.files,
+      ...blends.files,
+      ...continuation.files,
+      ...merged.files,
+      ...sizes.files,
+    ],
     schedule: { form: schedule.form, exact: schedule.exact, deviation: schedule.deviation },
     warnings: [
       ...schedule.warnings,
@@ -165,6 +180,7 @@ export function exportStage(target: ScheduleTarget, options: ExportStageOptions)
       ...continuation.warnings,
       ...keptCheckpoint(plan, index),
       ...merged.warnings,
+      ...sizes.warnings,
     ],
   };
 }
@@ -174,17 +190,32 @@ function defaultCheckpoint(stage: string, checkpoint: string): string {
 }
 
 /** Steps on the way to a stage since the count was last reset. */
-function countedSteps({ stages }: PlanToExport, index: number): number {
-  let counted = 0;
+function countedSteps(plan: PlanToExport, index: number): number {
+  return counted(plan, index, (_, steps) => steps);
+}
+
+/** The same in sequences. */
+function countedSequences(plan: PlanToExport, index: number): number {
+  return counted(plan, index, ({ batches }, steps) =>
+    sequencesBefore({ batches: batches ?? null }, plan.sequencesPerStep, steps),
+  );
+}
+
+function counted(
+  { stages }: PlanToExport,
+  index: number,
+  amountOf: (stage: StageToExport, steps: number) => number,
+): number {
+  let amount = 0;
   let stage = stages[index]!;
   // A stage starts from one in front of it, so that this ends.
   while (stage.optimizer === 'keep' && stage.from) {
     const parent: StageToExport = stages[stage.from.stage]!;
     const isConstant = stage.from.checkpoint === 'constant' && parent.constantStep !== null;
-    counted += isConstant ? parent.constantStep! : parent.nSteps;
+    amount += amountOf(parent, isConstant ? parent.constantStep! : parent.nSteps);
     stage = parent;
   }
-  return counted;
+  return amount;
 }
 
 /** The checkpoint in front of the anneal, where another stage wants it. */
@@ -283,7 +314,7 @@ function runOf(
     sequencesPerStep,
     sequenceLength: nCtx,
     tokensPerStep,
-    tokens: stage.nSteps * tokensPerStep,
+    tokens: sequencesBefore(stage, sequencesPerStep, stage.nSteps) * nCtx,
     sources: [...sources].map(([name, { weight, sequences, of }]) => {
       const there = tokensOf(options, of);
       return {
@@ -310,7 +341,15 @@ function blendsOf(
   const stretches = segments.map(({ firstStep, endStep, sources }, at) => ({
     name: `segment-${at + 1}`,
     firstStep: firstStep + 1,
-    sizes: { nSteps: endStep - firstStep, sequencesPerStep, nCtx, maxEpochs },
+    sizes: {
+      // As many full steps as hold its sequences.
+      nSteps: Math.ceil(
+        (sequencesBefore(stage, sequencesPerStep, endStep) -
+          sequencesBefore(stage, sequencesPerStep, firstStep)) /
+          sequencesPerStep,
+      ),
+      ...{ sequencesPerStep, nCtx, maxEpochs },
+    },
     entries: sources.map(
       ({ dataset, kind, weight, nSequences }): BlendEntry => ({
         name: nameOf(dataset, kind),

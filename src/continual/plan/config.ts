@@ -13,6 +13,7 @@
  */
 import * as z from 'zod';
 import { GristmillError, printable } from '../../errors.ts';
+import { batchSizeSchema } from '../../schedules/batch-size.ts';
 import { lengthSchema, parseTokens } from '../../schedules/lengths.ts';
 import { DECAY_SHAPES, scheduleSchema } from '../../schedules/spec.ts';
 import { byName, faultsOf } from '../../schema.ts';
@@ -140,6 +141,8 @@ const stage = z.strictObject({
   tokens: tokens.optional(),
   steps: z.int().min(1).optional(),
   schedule: scheduleSchema.optional(),
+  /** Sizes of its batches, where they change; `batch` is the full one. */
+  batchSize: batchSizeSchema.optional(),
   replay: replay.optional(),
   /** Instead of a decay: checkpoints of its last steps, merged by the weights that stand for one. */
   merge: z

@@ -6,6 +6,7 @@
  * counts. Otherwise the blend is walked through, up to {@link MAX_WALKED} sequences; beyond that (plans of 10^8
  * sequences and more) the counts are those of the largest remainders, each within one of the blend's.
  */
+import { sequencesBefore } from '../../schedules/batch-size.ts';
 import { Blend } from '../../tokens/blend.ts';
 import type { PlanSegment, PlanSource, PlanStage } from './types.ts';
 
@@ -52,15 +53,21 @@ export type SourceCount = Pick<PlanSource, 'dataset' | 'kind' | 'nSequences'>;
  * @param endStep 0..nSteps
  */
 export function countsUpTo(
-  { segments, nSteps, nSequences }: Pick<PlanStage, 'segments' | 'nSteps' | 'nSequences'>,
+  {
+    segments,
+    nSteps,
+    nSequences,
+    batches,
+  }: Pick<PlanStage, 'segments' | 'nSteps' | 'nSequences' | 'batches'>,
   endStep: number,
 ): SourceCount[] {
-  const sequencesPerStep = nSequences / nSteps;
+  const before = (step: number): number =>
+    sequencesBefore({ batches: batches ?? null }, nSequences / nSteps, step);
   const found = new Map<string, SourceCount>();
   for (const segment of segments) {
-    const steps = Math.min(segment.endStep, endStep) - segment.firstStep;
-    if (steps <= 0) continue;
-    const counts = countsIn(segment, steps, sequencesPerStep);
+    const end = Math.min(segment.endStep, endStep);
+    if (end <= segment.firstStep) continue;
+    const counts = countsIn(segment, end, before(end) - before(segment.firstStep));
     segment.sources.forEach(({ dataset, kind }, source) => {
       const key = `${kind} ${dataset}`;
       const before = found.get(key)?.nSequences ?? 0;
@@ -70,15 +77,11 @@ export function countsUpTo(
   return [...found.values()];
 }
 
-function countsIn(
-  { firstStep, endStep, sources }: PlanSegment,
-  steps: number,
-  sequencesPerStep: number,
-): number[] {
-  if (steps === endStep - firstStep) return sources.map(({ nSequences }) => nSequences);
+function countsIn({ endStep, sources }: PlanSegment, end: number, nSequences: number): number[] {
+  if (end === endStep) return sources.map(({ nSequences }) => nSequences);
   return sequenceCounts(
     sources.map(({ weight }) => weight),
-    steps * sequencesPerStep,
+    nSequences,
   );
 }
 

@@ -39,6 +39,7 @@ export function notesOf(plan: ContinualPlan, context: NoteContext): string[] {
           ...rateNotes(plan, stage),
           ...presetNotes(stage, context),
           ...mergeNotes(stage),
+          ...batchNotes(stage),
         ].map((note) => `stage ${stage.name}: ${note}`),
       ),
     ...decayNotes(plan),
@@ -47,12 +48,13 @@ export function notesOf(plan: ContinualPlan, context: NoteContext): string[] {
 
 function roundingNotes(
   { tokensPerStep }: ContinualPlan,
-  { index, nSteps, nTokens }: PlanStage,
+  { index, nSteps, nTokens, batches }: PlanStage,
   { writtenTokens }: NoteContext,
 ): string[] {
   const written = writtenTokens[index] ?? null;
   if (written === null || Math.abs(nTokens - written) <= ROUNDED * written) return [];
-  return [`${written} tokens are ${nSteps} steps of ${tokensPerStep}, which make ${nTokens}`];
+  const steps = batches ? `${nSteps} steps` : `${nSteps} steps of ${tokensPerStep}`;
+  return [`${written} tokens are ${steps}, which make ${nTokens}`];
 }
 
 function dataNotes({ stages }: ContinualPlan, stage: PlanStage): string[] {
@@ -145,6 +147,17 @@ function mergeNotes({ merge, curve, nSteps }: PlanStage): string[] {
   if (Math.abs(first - last) <= FLAT * first) return [];
   return [
     `its rate goes from ${figure(first)} to ${figure(last)} within the steps that are merged: the weights stand for a decay of updates made at one rate (arXiv 2507.17634), and here the two add up`,
+  ];
+}
+
+/** A smaller batch at an unchanged rate is noisier, and a rate that falls at once undoes what it is for. */
+function batchNotes({ batches, curve }: PlanStage): string[] {
+  const first = batches?.[0];
+  if (!first) return [];
+  const [start, end] = [curve.at(1), curve.at(first.endStep)];
+  if (start === 0 || end * FAR > start) return [];
+  return [
+    `its rate falls from ${figure(start)} to ${figure(end)} while the batch is small: that takes back the updates which the small batch is for (arXiv 2605.25698)`,
   ];
 }
 

@@ -1,5 +1,6 @@
 /** A plan as plain data and as a table of learning rates, for other programs. */
 import { counting, type OnProgress } from '../../progress.ts';
+import { sequencesBefore } from '../../schedules/batch-size.ts';
 import type { Phase } from '../../schedules/curve.ts';
 import { countsUpTo } from './counts.ts';
 import { type Retention, retentionsOf } from './retention.ts';
@@ -116,18 +117,20 @@ function reportedRetention(
  * are those of the stage, the step included.
  */
 export function* scheduleCsv(
-  { stages, tokensPerStep }: ContinualPlan,
+  { stages, sequencesPerStep, nCtx }: ContinualPlan,
   onProgress?: OnProgress,
 ): Generator<string> {
   const total = stages.reduce((sum, { done, nSteps }) => sum + (done ? 0 : nSteps), 0);
   const tell = counting(onProgress, { phase: 'writing rates', unit: 'steps', total });
   yield 'stage,step,tokens,lr\n';
-  for (const { name, done, nSteps, curve } of stages) {
+  for (const stage of stages) {
+    const { name, done, nSteps, curve } = stage;
     for (let first = 1; first <= nSteps && !done; first += ROWS_AT_ONCE) {
       const nRows = Math.min(ROWS_AT_ONCE, nSteps - first + 1);
       const rows = Array.from({ length: nRows }, (_, row) => {
         const step = first + row;
-        return `${name},${step},${step * tokensPerStep},${curve.at(step)}\n`;
+        const tokens = sequencesBefore(stage, sequencesPerStep, step) * nCtx;
+        return `${name},${step},${tokens},${curve.at(step)}\n`;
       });
       yield rows.join('');
       tell(nRows);

@@ -14,6 +14,7 @@
  * constant-phase checkpoint has not seen what its parent saw in the anneal.
  */
 import { GristmillError, printable } from '../../errors.ts';
+import { type BatchRun, batchRuns, sequencesBefore } from '../../schedules/batch-size.ts';
 import { type LrCurve, lrCurve } from '../../schedules/curve.ts';
 import type { ScheduleSpec } from '../../schedules/spec.ts';
 import type { PlanConfig, StageConfig } from './config.ts';
@@ -106,21 +107,23 @@ class Resolver {
     this.#checkDone(stage, from, refuse);
     const parent = from && this.#resolved[from.stage]!;
     const nominalTokens = this.#nominalTokens(stage, refuse);
-    const nSteps = stage.steps ?? Math.floor(nominalTokens / this.#tokensPerStep);
+    const batches = this.#batchesOf(stage, nominalTokens, refuse);
+    const nSteps =
+      batches?.at(-1)?.endStep ?? stage.steps ?? Math.floor(nominalTokens / this.#tokensPerStep);
     if (nSteps < 1) {
       refuse(
         `tokens: ${nominalTokens} are less than a step, which is ${this.#tokensPerStep} of them`,
       );
     }
-    const nSequences = nSteps * this.#sequencesPerStep;
-    const nTokens = nSteps * this.#tokensPerStep;
+    const nSequences = sequencesBefore({ batches }, this.#sequencesPerStep, nSteps);
+    const nTokens = nSequences * this.#config.batch.nCtx;
     if (!Number.isSafeInteger(nTokens)) {
       refuse(`tokens: ${nTokens} of them, at most 2^53 - 1 can be counted`);
     }
     const schedule = stage.schedule ?? this.#presetSchedule(parent, refuse);
     const curve = lrCurve(
       schedule,
-      { totalSteps: nSteps, tokensPerStep: this.#tokensPerStep },
+      { totalSteps: nSteps, tokensPerStep: nTokens / nSteps },
       `plan ${this.#file}: stage ${stage.name}: schedule`,
     );
     const seenBefore = this.#seenAt(from);
@@ -134,15 +137,15 @@ class Resolver {
       refuse,
     );
     const segments = blends.map(({ weights }, part) =>
-      this.#segmentOf(withReplay(weights, replayed, replay?.share ?? 0), ranges[part]!),
+      this.#segmentOf(withReplay(weights, replayed, replay?.share ?? 0), ranges[part]!, batches),
     );
     const bare = {
       index,
       name: stage.name,
       done: stage.done,
-      ...{ nSteps, nSequences, nTokens, schedule, curve, from, segments, replay },
+      ...{ nSteps, nSequences, nTokens, schedule, curve, batches, from, segments, replay },
       optimizer: this.#optimizerOf(stage, from, refuse),
-      merge: planMerge(stage, nSteps, this.#tokensPerStep, refuse),
+      merge: planMerge(stage, nSteps, nTokens / nSteps, refuse),
       constantStep: constantStepOf(curve),
       maxEpochs: stage.maxEpochs ?? 1,
       seenTokens: {},
@@ -153,7 +156,9 @@ class Resolver {
       [...seen].map(([name, { nSequences: count }]) => [name, count * this.#config.batch.nCtx]),
     );
     const tokensBefore = parent
-      ? parent.tokensBefore + this.#tokensPerStep * this.#stepsTaken(from)
+      ? parent.tokensBefore +
+        this.#config.batch.nCtx *
+          sequencesBefore(parent.stage, this.#sequencesPerStep, this.#stepsTaken(from))
       : 0;
     this.#resolved.push({
       stage: { ...bare, seenTokens },
@@ -281,6 +286,33 @@ class Resolver {
     return tokens ?? steps! * this.#tokensPerStep;
   }
 
+  /** Runs of batch sizes; null where there is one size. */
+  #batchesOf(
+    { batchSize, tokens, schedule, done }: StageConfig,
+    nominalTokens: number,
+    refuse: (reason: string) => never,
+  ): PlanStage['batches'] & (readonly BatchRun[] | null) {
+    if (!batchSize) return null;
+    if (done) refuse('batchSize: the stage is done, its batches were made');
+    if (tokens === undefined) {
+      refuse('batchSize: give the stage tokens, as steps of several sizes do not say how many');
+    }
+    if (schedule?.kind === 'power') {
+      refuse('batchSize: the schedule power counts tokens by steps of one size');
+    }
+    const { nSeq, nCtx } = this.#config.batch;
+    const runs = batchRuns(batchSize, {
+      nSequences: Math.floor(nominalTokens / nCtx),
+      fullBatch: this.#sequencesPerStep,
+      microBatch: nSeq,
+      nCtx,
+    });
+    if (runs.length === 0) {
+      refuse(`tokens: ${nominalTokens} are less than a step of its first batch size`);
+    }
+    return runs;
+  }
+
   #presetSchedule(parent: Resolved | null, refuse: (reason: string) => never): ScheduleSpec {
     const preset = this.#preset;
     if (!preset) return refuse('schedule: missing; give it one, or give the plan a preset');
@@ -406,8 +438,11 @@ class Resolver {
   #segmentOf(
     sources: readonly Weighted[],
     range: { readonly firstStep: number; readonly endStep: number },
+    batches: PlanStage['batches'],
   ): PlanSegment {
-    const nSequences = (range.endStep - range.firstStep) * this.#sequencesPerStep;
+    const before = (step: number): number =>
+      sequencesBefore({ batches: batches ?? null }, this.#sequencesPerStep, step);
+    const nSequences = before(range.endStep) - before(range.firstStep);
     const counts = sequenceCounts(
       sources.map(({ weight }) => weight),
       nSequences,

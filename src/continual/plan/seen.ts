@@ -1,4 +1,5 @@
 /** What a model has seen of each dataset: by tokens as written, for the rule of replay, and by sequences, for counts. */
+import { sequencesBefore } from '../../schedules/batch-size.ts';
 import { countsUpTo } from './counts.ts';
 import type { PlanSource, PlanStage } from './types.ts';
 
@@ -47,8 +48,10 @@ function nominalOf(
   nominalTokens: number,
 ): number {
   return stage.segments.reduce((sum, { firstStep, endStep, sources }) => {
-    const steps = Math.max(0, Math.min(endStep, nSteps) - firstStep);
+    const before = (step: number): number =>
+      sequencesBefore(stage, stage.nSequences / stage.nSteps, step);
+    const sequences = Math.max(0, before(Math.min(endStep, nSteps)) - before(firstStep));
     const source = sources.find((one) => one.dataset === dataset && one.kind === kind);
-    return sum + (source ? source.weight * nominalTokens * (steps / stage.nSteps) : 0);
+    return sum + (source ? source.weight * nominalTokens * (sequences / stage.nSequences) : 0);
   }, 0);
 }

@@ -9,6 +9,7 @@
 import { figureText, type LegendEntry } from '../../charts/elements.ts';
 import { drawFigure, hatchOf } from '../../charts/figure.ts';
 import { colour, MUTED, seriesColour } from '../../charts/theme.ts';
+import { sequencesBefore } from '../../schedules/batch-size.ts';
 import { tokensText } from './report.ts';
 import { type RetainedStretch, type Retention, retentionsOf } from './retention.ts';
 import { peakOf } from './segments.ts';
@@ -42,7 +43,8 @@ interface Placed {
   readonly stage: PlanStage;
   /** Tokens of the stages in front. */
   readonly start: number;
-  readonly tokensPerStep: number;
+  /** Tokens in front of a step of the stage, its start included. */
+  readonly at: (step: number) => number;
 }
 
 /** A checkpoint that is merged. */
@@ -74,7 +76,9 @@ export function planTimeline(plan: ContinualPlan): Promise<string> {
   const placed = plan.stages.map((stage): Placed => {
     const start = total;
     total += stage.nTokens;
-    return { stage, start, tokensPerStep: plan.tokensPerStep };
+    const at = (step: number): number =>
+      start + sequencesBefore(stage, plan.sequencesPerStep, step) * plan.nCtx;
+    return { stage, start, at };
   });
   const kept = retentionsOf(plan).slice(0, MAX_KEPT);
   const peak = Math.max(...plan.stages.map(({ curve }) => peakOf(curve)));
@@ -193,7 +197,7 @@ function stretchesOf(plan: ContinualPlan, at: Placed, total: number): Stretch[] 
   if (constantStep === null || !isAnnealAbandoned(plan, stage)) {
     return [{ points, isAbandoned: false }];
   }
-  const cut = at.start + constantStep * at.tokensPerStep;
+  const cut = at.at(constantStep);
   const rate: Point = [cut, stage.curve.at(constantStep)];
   return [
     { points: [...points.filter(([tokens]) => tokens < cut), rate], isAbandoned: false },
@@ -210,10 +214,9 @@ function isAnnealAbandoned(
 }
 
 /** By phases, so that corners are corners; evenly where there are more phases than points. */
-function curvePoints({ stage, start, tokensPerStep }: Placed, wanted: number): Point[] {
+function curvePoints({ stage, at: place }: Placed, wanted: number): Point[] {
   const { curve, nSteps } = stage;
   const budget = Math.max(MIN_STAGE_POINTS, wanted);
-  const place = (step: number): number => start + step * tokensPerStep;
   if (2 * curve.phases.length > budget) {
     return Array.from({ length: budget + 1 }, (_, at) => {
       const step = (nSteps * at) / budget;
@@ -248,13 +251,13 @@ function keptLines(
     else lines.set(stretch.stage, [stretch]);
   }
   return [...lines].map(([stage, own]) => {
-    const { start, tokensPerStep } = placed[stage]!;
+    const { at: place } = placed[stage]!;
     const every = Math.ceil((own.length * nModels * lines.size) / MAX_KEPT_POINTS);
     return own
       .filter((_, at) => at % every === 0 || at === own.length - 1)
       .map(
         (stretch): Point => [
-          start + ((stretch.firstStep + stretch.endStep) / 2) * tokensPerStep,
+          place((stretch.firstStep + stretch.endStep) / 2),
           density(stretch) / most,
         ],
       );
@@ -262,12 +265,12 @@ function keptLines(
 }
 
 /** The checkpoints of a merge on the curve, by their weights. */
-function mergeDots({ stage, start, tokensPerStep }: Placed): MergeDot[] {
+function mergeDots({ stage, at: place }: Placed): MergeDot[] {
   const { merge, curve } = stage;
   if (!merge) return [];
   const largest = Math.max(...merge.weights);
   return merge.steps.map((step, at) => ({
-    x: start + step * tokensPerStep,
+    x: place(step),
     rate: curve.at(step),
     r: MAX_DOT * Math.sqrt(merge.weights[at]! / largest),
   }));
@@ -285,7 +288,7 @@ function branchOf(
   const rate = parent.stage.curve.at(step);
   return [
     [
-      [parent.start + step * parent.tokensPerStep, rate],
+      [parent.at(step), rate],
       [start, rate],
     ],
   ];
@@ -303,16 +306,16 @@ function stageLabel(
   return [{ at: start + stage.nTokens / 2, text }];
 }
 
-function mixBars({ stage, start, tokensPerStep }: Placed, names: readonly string[]): MixBar[] {
+function mixBars({ stage, at: place }: Placed, names: readonly string[]): MixBar[] {
   return stage.segments.flatMap(({ firstStep, endStep, sources }) => {
-    const place = { x1: start + firstStep * tokensPerStep, x2: start + endStep * tokensPerStep };
+    const range = { x1: place(firstStep), x2: place(endStep) };
     let below = 0;
     return sources.map(({ dataset, kind, weight }) => {
       const [y1, y2] = [100 * below, 100 * (below + weight)];
       below += weight;
       const at = names.indexOf(dataset);
       const isHatched = kind === 'replay' && at < MAX_HATCHES;
-      return { ...place, y1, y2, fill: isHatched ? hatchOf(at) : seriesColour(at) };
+      return { ...range, y1, y2, fill: isHatched ? hatchOf(at) : seriesColour(at) };
     });
   });
 }

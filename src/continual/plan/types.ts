@@ -5,6 +5,7 @@
  * A sequence is `nCtx` tokens; counts are exact, because the blend is a function of weights and position
  * (tokens/blend.ts: each source has its share to less than one sequence after every step).
  */
+import type { BatchRun } from '../../schedules/batch-size.ts';
 import type { LrCurve } from '../../schedules/curve.ts';
 import type { DecayShape, ScheduleSpec } from '../../schedules/spec.ts';
 
@@ -64,6 +65,8 @@ export interface PlanStage {
   readonly nTokens: number;
   readonly schedule: ScheduleSpec;
   readonly curve: LrCurve;
+  /** Steps by the size of their batches; null where all are of the plan's. */
+  readonly batches?: readonly BatchRun[] | null;
   /** Index of the stage it starts from and which of its checkpoints; null for the first weights. */
   readonly from: { readonly stage: number; readonly checkpoint: CheckpointName } | null;
   readonly optimizer: 'reset' | 'keep';

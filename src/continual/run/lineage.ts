@@ -6,6 +6,7 @@
  */
 
 import { Counts, own } from '../../own.ts';
+import { sequencesBefore } from '../../schedules/batch-size.ts';
 import type { TokenStore } from '../../tokens/token-store.ts';
 import { countsUpTo } from '../plan/counts.ts';
 import type { CheckpointName, ContinualPlan, PlanStage } from '../plan/types.ts';
@@ -96,7 +97,7 @@ export class Lineage {
     const stage = this.#plan.stages[index]!;
     const step = stepOf(stage, kind);
     const counts =
-      this.#data[index]?.countsBefore(step * this.#plan.sequencesPerStep) ??
+      this.#data[index]?.countsBefore(sequencesBefore(stage, this.#plan.sequencesPerStep, step)) ??
       countsUpTo(stage, step).map(({ nSequences, ...source }) => ({
         ...source,
         count: nSequences,

@@ -12,6 +12,7 @@
  */
 import { GristmillError } from '../../errors.ts';
 import { Counts, own } from '../../own.ts';
+import { sequencesBefore } from '../../schedules/batch-size.ts';
 import { seededRandom, shuffle } from '../../seeded.ts';
 import { Blend, seedOf } from '../../tokens/blend.ts';
 import { sequencesOf } from '../../tokens/store-batches.ts';
@@ -79,6 +80,8 @@ export class StageData {
   readonly #stage: PlanStage;
   readonly #seen: SeenSequences;
   readonly #segments: readonly Segment[];
+  /** Positions in front of a step. */
+  readonly #before: (step: number) => number;
   readonly #replays = new Map<string, ReplayedSource>();
 
   /**
@@ -89,8 +92,10 @@ export class StageData {
     const { nCtx, seed, sequencesPerStep } = plan;
     this.#stage = stage;
     this.#seen = seen;
-    this.nPositions = stage.nSteps * sequencesPerStep;
-    const totals = totalsOf(stage.segments, sequencesPerStep);
+    const before = (step: number): number => sequencesBefore(stage, sequencesPerStep, step);
+    this.#before = before;
+    this.nPositions = before(stage.nSteps);
+    const totals = totalsOf(stage.segments, before);
     const sources = new Map<string, Source>();
     for (const [key, { dataset, kind, count }] of totals) {
       const domain = domainOf(store, dataset, stage.name);
@@ -125,7 +130,7 @@ export class StageData {
       this.#replays.set(dataset, { dataset, nSeen, sequences: eligible.slice(0, count) });
       sources.set(key, { dataset, domain, kind, at: (index) => eligible[index]! });
     }
-    this.#segments = segmentsOf(stage.segments, sequencesPerStep, sources);
+    this.#segments = segmentsOf(stage.segments, before, sources);
   }
 
   /** Replayed sources, by name. */
@@ -163,16 +168,14 @@ export class StageData {
   countsBefore(
     position: number,
   ): { readonly dataset: string; readonly kind: 'new' | 'replay'; readonly count: number }[] {
-    return [
-      ...totalsOf(this.#stage.segments, this.nPositions / this.#stage.nSteps, position).values(),
-    ];
+    return [...totalsOf(this.#stage.segments, this.#before, position).values()];
   }
 }
 
 /** Sequences of each source in a stage, or in front of a position of it. */
 function totalsOf(
   segments: readonly PlanSegment[],
-  sequencesPerStep: number,
+  before: (step: number) => number,
   position = Number.POSITIVE_INFINITY,
 ) {
   const totals = new Map<
@@ -180,8 +183,8 @@ function totalsOf(
     { readonly dataset: string; readonly kind: 'new' | 'replay'; readonly count: number }
   >();
   for (const segment of segments) {
-    const first = segment.firstStep * sequencesPerStep;
-    const end = Math.min(segment.endStep * sequencesPerStep, position);
+    const first = before(segment.firstStep);
+    const end = Math.min(before(segment.endStep), position);
     const counts = blendOf(segment).countsBefore(Math.max(0, end - first));
     for (const [source, { dataset, kind }] of segment.sources.entries()) {
       const key = keyOf(kind, dataset);
@@ -194,13 +197,13 @@ function totalsOf(
 
 function segmentsOf(
   segments: readonly PlanSegment[],
-  sequencesPerStep: number,
+  positionOf: (step: number) => number,
   sources: ReadonlyMap<string, Source>,
 ): Segment[] {
   const taken = new Map<string, number>();
   return segments.map((segment) => {
-    const firstPosition = segment.firstStep * sequencesPerStep;
-    const endPosition = segment.endStep * sequencesPerStep;
+    const firstPosition = positionOf(segment.firstStep);
+    const endPosition = positionOf(segment.endStep);
     const blend = blendOf(segment);
     const counts = blend.countsBefore(endPosition - firstPosition);
     const keys = segment.sources.map(({ kind, dataset }) => keyOf(kind, dataset));

@@ -6,6 +6,7 @@
  */
 import { GristmillError, isGristmillError } from '../../errors.ts';
 import type { TokenBatch } from '../../native/train.ts';
+import { sequencesBefore } from '../../schedules/batch-size.ts';
 import { lossOf, stepBatches, type ValidationSet } from '../../tokens/store-batches.ts';
 import type { Trainer } from '../../train/trainer.ts';
 import { type SeenSequences, StageData, type StageDataOptions } from './stage-data.ts';
@@ -66,6 +67,7 @@ export async function trainStage(options: TrainStageOptions): Promise<StageResul
   const { plan, stage, store, trainer, validation, evalEvery = 0, fromStep = 0, signal } = options;
   const { nCtx, sequencesPerStep } = plan;
   const { nSeq } = trainer.options;
+  const before = (made: number): number => sequencesBefore(stage, sequencesPerStep, made);
   if (sequencesPerStep % nSeq !== 0 || trainer.options.nCtx !== nCtx) {
     throw new GristmillError('OPTION_INVALID', {
       option: 'trainer',
@@ -75,7 +77,7 @@ export async function trainStage(options: TrainStageOptions): Promise<StageResul
   }
   const data = new StageData(options);
   const batchesOf = (step: number): TokenBatch[] =>
-    stepBatches(store, data.at(step * sequencesPerStep, sequencesPerStep), { nCtx, nSeq });
+    stepBatches(store, data.at(before(step), before(step + 1) - before(step)), { nCtx, nSeq });
   let tokensPerSecond = 0;
   let losses: StageLosses | null = null;
   let trainLoss = Number.NaN;
@@ -104,7 +106,7 @@ export async function trainStage(options: TrainStageOptions): Promise<StageResul
     });
     step++;
     trainLoss = result.losses[0]!;
-    tokensPerSecond = (sequencesPerStep * nCtx) / result.seconds[0]!;
+    tokensPerSecond = ((before(step) - before(step - 1)) * nCtx) / result.seconds[0]!;
     const record = { step, loss: trainLoss, lr, gradNorm: result.gradNorms[0]! };
     options.onRecord?.(record, tokensPerSecond);
     const isDue =
@@ -114,7 +116,7 @@ export async function trainStage(options: TrainStageOptions): Promise<StageResul
     const measured = isDue ? await measure(step) : null;
     await options.onStep?.(step, measured);
   }
-  return { step, seen: data.seenBefore(step * sequencesPerStep), losses, trainLoss };
+  return { step, seen: data.seenBefore(before(step)), losses, trainLoss };
 }
 
 /**
