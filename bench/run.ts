@@ -25,6 +25,7 @@ import { bench as mixtureScale } from './cases/mixture-scale.ts';
 import { bench as parquet } from './cases/parquet.ts';
 import { bench as refine } from './cases/refine.ts';
 import { bench as refiningPays } from './cases/refining-pays.ts';
+import { bench as sites } from './cases/sites.ts';
 import { bench as train } from './cases/train.ts';
 import type { Bench, BenchTable } from './types.ts';
 
@@ -34,6 +35,7 @@ const CASES: readonly Bench[] = [
   refine,
   shim,
   parquet,
+  sites,
   inspect,
   engineHost,
   engine,
