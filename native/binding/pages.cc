@@ -153,26 +153,48 @@ Napi::Value MeasureDocument(const Napi::CallbackInfo& info) {
   });
 }
 
+// A page and what its site says of it: text, pages, linePages.
+struct SitePage {
+  pages::PageScan scan;
+  pages::SiteLines site;
+
+  explicit SitePage(const Napi::CallbackInfo& info) {
+    scan.Scan(ViewOf<uint8_t>(info[0], "text"), CancelFlag(nullptr, ""));
+    site.pages = info[1].ToNumber().Uint32Value();
+    for (const int32_t pages : ViewOf<int32_t>(info[2], "linePages")) {
+      site.lines.push_back(static_cast<uint32_t>(std::max(0, pages)));
+    }
+  }
+
+  // Values of lines that are not blank, by line.
+  template <typename T>
+  Napi::Value Spread(Napi::Env env, const std::vector<T>& own, T other) const {
+    std::vector<T> all(static_cast<size_t>(scan.n_all_lines()), other);
+    for (size_t line = 0; line < own.size(); ++line) {
+      all[static_cast<size_t>(scan.lines()[line].index)] = own[line];
+    }
+    return NewArray<T>(env, std::span<const T>(all));
+  }
+};
+
 // siteFactors(text, pages, linePages) -> Float32Array by line, blank ones included: what the odds
 // of "keep" are to be multiplied by
 Napi::Value SiteFactorsJs(const Napi::CallbackInfo& info) {
   return Guarded(info.Env(), [&]() -> Napi::Value {
-    pages::PageScan scan;
-    scan.Scan(ViewOf<uint8_t>(info[0], "text"), CancelFlag(nullptr, ""));
-    const auto given = ViewOf<int32_t>(info[2], "linePages");
-    pages::SiteLines site;
-    site.pages = info[1].ToNumber().Uint32Value();
-    for (const int32_t pages : given) {
-      site.lines.push_back(static_cast<uint32_t>(std::max(0, pages)));
-    }
-    std::vector<float> factors(static_cast<size_t>(scan.n_lines()));
-    pages::SiteFactors(site, scan.lines(), factors);
-    auto all = Napi::Float32Array::New(info.Env(), static_cast<size_t>(scan.n_all_lines()));
-    std::fill_n(all.Data(), all.ElementLength(), 1.0f);
-    for (size_t line = 0; line < factors.size(); ++line) {
-      all[static_cast<size_t>(scan.lines()[line].index)] = factors[line];
-    }
-    return all;
+    const SitePage page(info);
+    std::vector<float> factors(static_cast<size_t>(page.scan.n_lines()));
+    pages::SiteFactors(page.site, page.scan.lines(), factors);
+    return page.Spread<float>(info.Env(), factors, 1.0f);
+  });
+}
+
+// siteSteps(text, pages, linePages) -> Uint8Array by line: what the factors are made of
+Napi::Value SiteStepsJs(const Napi::CallbackInfo& info) {
+  return Guarded(info.Env(), [&]() -> Napi::Value {
+    const SitePage page(info);
+    std::vector<uint8_t> steps(static_cast<size_t>(page.scan.n_lines()));
+    pages::SiteSteps(page.site, page.scan.lines(), steps);
+    return page.Spread<uint8_t>(info.Env(), steps, uint8_t{0});
   });
 }
 
@@ -403,6 +425,7 @@ void ExportPages(Napi::Env env, Napi::Object exports) {
     exports.Set(name, Napi::Function::New(env, function, name));
   };
   add("siteFactors", SiteFactorsJs);
+  add("siteSteps", SiteStepsJs);
   add("measureLines", MeasureLines);
   add("measureDocument", MeasureDocument);
   add("pageWords", PageWords);

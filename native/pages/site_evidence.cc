@@ -14,9 +14,9 @@ constexpr float kAllNear = 0.11f;    // all of them.
 
 }  // namespace
 
-bool SiteFactors(const SiteLines& site, std::span<const Line> lines, std::span<float> factors) {
-  std::fill(factors.begin(), factors.end(), 1.0f);
-  if (site.pages < kLeastSitePages || factors.size() != lines.size()) return false;
+bool SiteSteps(const SiteLines& site, std::span<const Line> lines, std::span<uint8_t> steps) {
+  std::fill(steps.begin(), steps.end(), uint8_t{0});
+  if (site.pages < kLeastSitePages || steps.size() != lines.size()) return false;
   const size_t n_lines = lines.size();
   const uint32_t least = site.pages == 3 ? 2 : std::max<uint32_t>(3, (site.pages + 4) / 5);
   const auto pages_of = [&](size_t line) -> uint32_t {
@@ -39,15 +39,30 @@ bool SiteFactors(const SiteLines& site, std::span<const Line> lines, std::span<f
     const size_t n_repeated = n_window - 1;
     const bool has_pairs = is_repeated(line - 1) && (line < 2 || is_repeated(line - 2)) &&
                            is_repeated(line + 1) && is_repeated(line + 2);
-    float factor = 1;
-    if (2 * n_repeated >= n_near) factor *= kSomeNear;
-    if (4 * n_repeated >= 3 * n_near || has_pairs) factor *= kMostNear;
-    if (n_repeated == n_near) factor *= kAllNear;
-    if (factor == 1) continue;
-    factors[line] = factor;
+    int own_steps = 0;
+    if (2 * n_repeated >= n_near) own_steps |= kHalfRepeats;
+    if (4 * n_repeated >= 3 * n_near || has_pairs) own_steps |= kMostRepeat;
+    if (n_repeated == n_near) own_steps |= kAllRepeat;
+    if (own_steps == 0) continue;
+    steps[line] = static_cast<uint8_t>(own_steps);
     is_changed = true;
   }
   return is_changed;
+}
+
+bool SiteFactors(const SiteLines& site, std::span<const Line> lines, std::span<float> factors) {
+  std::fill(factors.begin(), factors.end(), 1.0f);
+  if (factors.size() != lines.size()) return false;
+  std::vector<uint8_t> steps(lines.size());
+  if (!SiteSteps(site, lines, steps)) return false;
+  for (size_t line = 0; line < steps.size(); ++line) {
+    float factor = 1;
+    if ((steps[line] & kHalfRepeats) != 0) factor *= kSomeNear;
+    if ((steps[line] & kMostRepeat) != 0) factor *= kMostNear;
+    if ((steps[line] & kAllRepeat) != 0) factor *= kAllNear;
+    factors[line] = factor;
+  }
+  return true;
 }
 
 }  // namespace gristmill::pages

@@ -30,6 +30,16 @@ struct SiteLines {
   std::vector<uint32_t> lines;  // pages that hold each line, by its place among all; 0: one at most
 };
 
+// What of a line's neighbours is repeated, of a line that repeats and is not spared.
+enum SiteStep : uint8_t {
+  kHalfRepeats = 1,
+  kMostRepeat = 2,  // three quarters, or both pairs around it
+  kAllRepeat = 4,
+};
+
+// Steps of each line that is not blank. False when there are none.
+bool SiteSteps(const SiteLines& site, std::span<const Line> lines, std::span<uint8_t> steps);
+
 // What the odds of "keep" of each line that is not blank are to be multiplied by. False when that
 // is 1 for all of them.
 bool SiteFactors(const SiteLines& site, std::span<const Line> lines, std::span<float> factors);

@@ -88,6 +88,8 @@ export interface NativePages {
    * @param linePages pages that hold each line
    */
   siteFactors(text: Uint8Array, pages: number, linePages: Int32Array): Float32Array;
+  /** What the factors are made of: 1 half of a repeated line's neighbours repeat, 2 most, 4 all; 0 for lines that are spared. */
+  siteSteps(text: Uint8Array, pages: number, linePages: Int32Array): Uint8Array;
   /** Bins of all values, `[nRows × nFeatures]` row-major. */
   binRows(bins: NativeBins, rows: Float32Array): Uint8Array;
   regressionLogits(
@@ -128,6 +130,7 @@ export function pagesWith(addon: NativePages): NativePages {
     measureDocument: coded(addon.measureDocument),
     pageWords: coded(addon.pageWords),
     siteFactors: coded(addon.siteFactors),
+    siteSteps: coded(addon.siteSteps),
     binRows: coded(addon.binRows),
     regressionLogits: coded(addon.regressionLogits),
     treeLogits: coded(addon.treeLogits),

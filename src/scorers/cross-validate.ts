@@ -28,6 +28,8 @@ export interface EvaluateLinesOptions {
    * is the second. Default false.
    */
   readonly sites?: boolean;
+  /** Told the scores of each page that is measured, by a refiner that has not seen it where there are parts. */
+  readonly onScores?: ((page: GoldPage, scores: Float32Array) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
   /** Called before each fold. */
   readonly onFold?: (fold: number, nTrain: number, nScored: number) => void;
@@ -59,6 +61,7 @@ export async function evaluateLines({
   leaveOut,
   trainPages = [],
   sites: asksSites = false,
+  onScores,
   signal,
   onFold,
   onProgress,
@@ -123,6 +126,7 @@ export async function evaluateLines({
         scoringMs += performance.now() - start;
         nBytes += Buffer.byteLength(page.text);
         evaluation.add(page, checked(scorer, page, scores), scorer.threshold);
+        onScores?.(page, scores);
         if (sites) withSites.add(page, sites.weigh(page, scores), scorer.threshold);
         tell();
       }

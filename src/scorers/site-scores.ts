@@ -20,6 +20,8 @@ const PAGES_AT_ONCE = 256;
 export interface PageSites {
   /** Pages of the page's site, copies counted once; 0 for one without a domain, or that is its site's only one. */
   nPages(page: GoldPage): number;
+  /** By line, what of its neighbours repeats (native/pages/site_evidence.h); null for a page without a site. */
+  steps(page: GoldPage): Uint8Array | null;
   /** Probabilities of "keep" with what the site repeats. */
   weigh(page: GoldPage, scores: Float32Array): Float32Array;
   dispose(): void;
@@ -37,6 +39,10 @@ export async function countPages(pages: readonly GoldPage[]): Promise<PageSites>
       domain === '' ? null : table.linePages(encoder.encode(text), domain);
     return {
       nPages: (page) => linesOf(page)?.pages ?? 0,
+      steps(page) {
+        const site = linesOf(page);
+        return site && native().siteSteps(encoder.encode(page.text), site.pages, site.lines);
+      },
       weigh(page, scores) {
         const site = linesOf(page);
         if (!site) return scores;
