@@ -22,5 +22,7 @@ await duck.run(`
     SELECT host, hash(line) AS line, count(DISTINCT page) AS pages
     FROM lines WHERE line <> '' GROUP BY ALL HAVING count(DISTINCT page) > 1
   ) TO ${quoted(output)} (FORMAT parquet)`);
-const reader = await duck.runAndReadAll(`SELECT count(*)::INT AS n FROM read_parquet(${quoted(output)})`);
+const reader = await duck.runAndReadAll(
+  `SELECT count(*)::INT AS n FROM read_parquet(${quoted(output)})`,
+);
 process.stdout.write(JSON.stringify({ lines: reader.getRowObjectsJson()[0].n }));
