@@ -93,6 +93,7 @@ export {
   type ReportResult,
   writeReport,
 } from '../mixture/report/report.ts';
+export type { DesignedRun, DesignScale } from '../mixture/sample/active-scales.ts';
 export { type BoundOptions, mixtureBounds } from '../mixture/sample/bounds.ts';
 export {
   type Draws,

@@ -12,9 +12,10 @@ import {
   repeatedDomains,
 } from '../mixture/repetition/plan.ts';
 import { repetitionPlan, writeRepetitionPlan } from '../mixture/repetition/plan-file.ts';
+import type { DesignScale } from '../mixture/sample/active-scales.ts';
 import { type SampledMixtures, type SampleWay, sampleMixtures } from '../mixture/sample/sample.ts';
 import { alignDomains, readMixtures, writeMixtures } from '../mixture/tables.ts';
-import type { MixtureTable } from '../mixture/types.ts';
+import type { MixtureTable, RunScales } from '../mixture/types.ts';
 import { defined } from './flags.ts';
 import { noticePrinter, untilInterrupted } from './interrupt.ts';
 import { type BoundsFlags, boundsOf } from './mix-bounds.ts';
@@ -35,6 +36,8 @@ export interface SampleFlags extends BoundsFlags {
   readonly fit?: string;
   readonly existing?: string;
   readonly repetition?: string;
+  readonly at?: DesignScale;
+  readonly scales?: readonly DesignScale[];
   readonly proxyTokens?: number;
   readonly seed: number;
   readonly out: string;
@@ -63,17 +66,24 @@ export async function sample(flags: SampleFlags): Promise<void> {
       ...{ domains, n, way: preset, seed, signal, existing },
       ...boundsOf(flags, names),
       ...(fit && { targets: targetsOf(fit) }),
+      ...scalesOf(flags, fit),
       onProgress: tellOn(line),
     });
     line.stop();
-    await writeMixtures(out, sampled, { digits: digitsOf(sampled.nUnits) });
+    const digits = digitsOf(sampled.nUnits);
+    await writeMixtures(out, { ...sampled, scales: columnsOf(sampled) }, { digits });
     if (repetition) await writeRepetitionPlan(flags.repetition!, repetition);
     const repeated = repetition && repeatedDomains(repetition, sampled, flags.proxyTokens);
     const { way, nUnits, counts, statistics, deviations, smallestDistance } = sampled;
     const summary = { way, seed, n, nUnits, counts, statistics, smallestDistance, deviations, out };
+    const { design } = sampled;
     const planned = repeated && { repetition: flags.repetition, repeated };
-    printResult(json, { ...summary, ...planned }, () =>
-      [sampleText(sampled, out), ...(repeated ? [repeatedText(repeated, flags)] : [])].join(''),
+    printResult(json, { ...summary, ...(design && { design }), ...planned }, () =>
+      [
+        sampleText(sampled, out),
+        designText(sampled),
+        ...(repeated ? [repeatedText(repeated, flags)] : []),
+      ].join(''),
     );
   });
 }
@@ -108,6 +118,56 @@ async function domainsOf(
     return fit ? orderDomains(counted.domains, fit.domains) : [...counted.domains];
   }
   return domainsFrom(file, fit);
+}
+
+/** Scales of an active design; those of the runs, where none are named. @throws OPTION_INVALID */
+function scalesOf(
+  { at, scales, preset }: SampleFlags,
+  fit: FittedMixture | null,
+): { readonly at?: DesignScale; readonly scales?: readonly DesignScale[] } {
+  if (at === undefined && scales === undefined) return {};
+  const own = fit?.runs.scales;
+  if (at === undefined || preset !== 'active' || !own) {
+    const option = at === undefined ? '--scales' : '--at';
+    const expected = `--preset active and a fit of model scale${at === undefined ? ', with --at' : ''}`;
+    throw new GristmillError('OPTION_INVALID', { option, expected, received: preset });
+  }
+  const known = new Map(
+    Array.from(own.params, (params, run) => ({ params, tokens: own.tokens[run]! })).map((scale) => [
+      `${scale.params} ${scale.tokens}`,
+      scale,
+    ]),
+  );
+  return { at, scales: scales ?? [...known.values()] };
+}
+
+/** Size and tokens of a design as columns. */
+function columnsOf({ design }: SampledMixtures): RunScales | undefined {
+  if (!design) return undefined;
+  return {
+    params: Float64Array.from(design, ({ params }) => params),
+    tokens: Float64Array.from(design, ({ tokens }) => tokens),
+    epochs: null,
+  };
+}
+
+/** Runs of a design by their scales, most telling first. */
+function designText({ design }: SampledMixtures): string {
+  if (!design) return '';
+  const byScale = new Map<string, { nRuns: number; flops: number; gain: number }>();
+  for (const { params, tokens, flops, gain } of design) {
+    const key = `${params.toPrecision(3)} parameters, ${tokens.toPrecision(3)} tokens`;
+    const known = byScale.get(key) ?? { nRuns: 0, flops: 0, gain: 0 };
+    known.nRuns++;
+    known.flops += flops;
+    known.gain += gain;
+    byScale.set(key, known);
+  }
+  const rows = [...byScale].map(([scale, { nRuns, flops, gain }]) => [
+    ...[scale, `${nRuns}`, flops.toExponential(1).replace('e+', 'e')],
+    `${(100 * gain).toPrecision(3)} %`,
+  ]);
+  return table([['scale', 'runs', 'FLOPs', 'variance they take'], ...rows]);
 }
 
 /** The plan that is asked for. @throws OPTION_INVALID */

@@ -243,7 +243,8 @@ export interface JoinedRuns extends RunTable {
 }
 
 /**
- * Joins mixtures and losses on their ids, in the order of the mixtures. Scales are those of the mixtures, else of the losses.
+ * Joins mixtures and losses on their ids, in the order of the mixtures. Scales are those of the losses, else of the mixtures;
+ * of the mixtures too where they alone have epochs.
  *
  * @param options `onMissing`: what happens to ids that only one table has (`error`); `files`: for messages
  * @throws MIXTURE_TABLE_INVALID for an id that only one table has, or when none is in both
@@ -293,14 +294,17 @@ export function joinRuns(
     );
   }
   const named = { weights: mixtures.weights, domains: mixtures.domains.map(domainName) };
-  const ofLosses = mixtures.scales ? undefined : scalesByDomain(losses, named, files.losses);
+  // What was measured comes before what was planned: a design's tokens are not a sweep's to the token.
+  const isMeasured = losses.scales && (losses.scales.epochs || !mixtures.scales?.epochs);
+  const ofLosses = isMeasured ? scalesByDomain(losses, named, files.losses) : undefined;
+  const ofMixtures = isMeasured ? undefined : mixtures.scales;
   return {
     domains: mixtures.domains,
     targets: losses.targets,
     ids: pairs.map(([row]) => mixtures.ids[row]!),
     weights,
     losses: joined,
-    ...scalesOfPairs(mixtures, { scales: ofLosses }, pairs),
+    ...scalesOfPairs({ scales: ofMixtures }, { scales: ofLosses }, pairs),
     nWithoutLosses: mixtures.ids.length - pairs.length,
     nWithoutMixture,
   };
@@ -389,17 +393,20 @@ export interface WriteTableOptions {
  */
 export async function writeMixtures(
   path: string,
-  table: MixtureTable,
+  table: MixtureTable & { readonly scales?: RunScales | undefined },
   {
     indexColumn = TABLE_DEFAULTS.indexColumn,
     digits = TABLE_DEFAULTS.digits,
   }: WriteTableOptions & { readonly digits?: number } = {},
 ): Promise<void> {
   const nDomains = table.domains.length;
-  const rows = table.ids.map((_, row) =>
-    roundMixture(table.weights.subarray(row * nDomains, (row + 1) * nDomains), digits),
-  );
-  await writeTable(path, indexColumn, table.domains.map(weightColumn), table.ids, rows);
+  const { names, cellsOf } = scaleCells(table.scales, table.domains.map(domainName));
+  const rows = table.ids.map((_, row) => [
+    ...roundMixture(table.weights.subarray(row * nDomains, (row + 1) * nDomains), digits),
+    ...cellsOf(row),
+  ]);
+  const columns = [...table.domains.map(weightColumn), ...names];
+  await writeTable(path, indexColumn, columns, table.ids, rows);
 }
 
 /**

@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { writeRuns } from '../../src/mixture/tables.ts';
+import { readMixtures, writeRuns } from '../../src/mixture/tables.ts';
 import { scaleRuns } from '../mixture/scale/synthetic.ts';
 import { run } from './support.ts';
 
@@ -43,6 +43,40 @@ describe('gristmill mix over scales', () => {
     expect(text).toMatch(/params +tokens +web +code +books/);
     expect(text.trim().split('\n').at(-1)).toMatch(/^8\.0e8 +9\.0e9 /);
   });
+
+  it('names the runs that tell most of a scale for their compute', async () => {
+    const out = join(folder, 'next.csv');
+    const sampling = [
+      'mix',
+      'sample',
+      '--preset',
+      'active',
+      '--fit',
+      fit,
+      '--n',
+      '6',
+      '--out',
+      out,
+    ];
+    const known = ['--domains', domains, '--at', 'params=9e8,tokens=1e10'];
+    const { code, stdout, stderr } = await run([...sampling, ...known]);
+    expect(code === 0 ? '' : stderr).toBe('');
+    expect(stdout.toString()).toMatch(/scale +runs +FLOPs +variance they take\n/);
+    expect(stdout.toString()).toMatch(/uncertainty of web: \S+ now, \S+ after these runs/);
+    const read = await readMixtures(out);
+    expect(read.domains).toHaveLength(3);
+    expect(read.scales!.params).toHaveLength(6);
+    for (const params of read.scales!.params) expect([1e8, 3e8, 9e8]).toContain(params);
+    const named = await run([
+      ...[...sampling, ...known, '--json'],
+      ...['--scales', 'params=2e8,tokens=3e9', 'params=5e8,tokens=3e9'],
+    ]);
+    for (const { params, flops } of JSON.parse(named.stdout.toString()).design) {
+      expect(flops).toBe(6 * params * 3e9);
+    }
+    const alone = await run([...sampling, '--scales', 'params=2e8,tokens=3e9']);
+    expect(alone.stderr).toContain('a fit of model scale, with --at');
+  }, 60_000);
 
   it('refuses a scale beyond the runs unless it is asked for', async () => {
     const refused = await optimize('--at', 'params=7e9,tokens=2e12', '--json');

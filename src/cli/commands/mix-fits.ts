@@ -252,7 +252,7 @@ function addReportCommand(mix: Command): void {
 }
 
 /** `params=7e9,tokens=2e12`. */
-function scale(text: string): { readonly params: number; readonly tokens: number } {
+export function scale(text: string): { readonly params: number; readonly tokens: number } {
   const named = namedNumbers(text);
   const [params, tokens] = [named.get('params'), named.get('tokens')];
   if (named.size !== 2 || !(params! > 0) || !(tokens! > 0)) {

@@ -8,7 +8,7 @@ import { withExamples } from '../help.ts';
 import type { ApplyFlags } from '../mix-apply.ts';
 import type { SampleFlags } from '../mix-sample.ts';
 import type { ProxyFlags, TokenizeFlags } from '../mix-train.ts';
-import { addFitCommands, boundsOptions } from './mix-fits.ts';
+import { addFitCommands, boundsOptions, scale } from './mix-fits.ts';
 import { withObservers } from './observe.ts';
 
 const SAMPLE_WAYS = Object.keys({
@@ -49,6 +49,19 @@ function addSampleCommand(mix: Command): void {
     )
     .option('--fit <fit.json>', 'active: the fit whose uncertainty is to fall')
     .option('--existing <file>', 'mixtures there are: kept away from, or taken as running')
+    .option(
+      '--at <scale>',
+      'active, fits of model scale: what is to be known, params=7e9,tokens=2e12',
+      scale,
+    )
+    .option(
+      '--scales <scale...>',
+      'active with --at: sizes and tokens that may be run (those of the fit)',
+      (text: string, before: readonly { params: number; tokens: number }[] | undefined) => [
+        ...(before ?? []),
+        scale(text),
+      ],
+    )
     .option('--seed <n>', 'seed', wholeNumber(0, 2 ** 32 - 1), 42);
   boundsOptions(command)
     .optionsGroup('Repetition:')

@@ -143,8 +143,8 @@ async function turn(signal: AbortSignal | undefined): Promise<void> {
   throwIfAborted(signal, 'sampling mixtures');
 }
 
-/** The covariance after one more run. */
-function condition({ matrix, noise }: PosteriorCovariance, run: number, size: number): void {
+/** Makes the covariance that after one more run. */
+export function condition({ matrix, noise }: PosteriorCovariance, run: number, size: number): void {
   const told = matrix.slice(run * size, (run + 1) * size);
   const variance = told[run]! + noise;
   for (let row = 0; row < size; row++) {

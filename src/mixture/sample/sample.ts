@@ -17,6 +17,7 @@ import { checkDomains, type DomainSpec, priorOf } from '../domains.ts';
 import { unitsToWeights } from '../simplex.ts';
 import type { FittedSurrogate, MixtureTable } from '../types.ts';
 import { type ActiveDesign, drawActive } from './active.ts';
+import { type DesignedRun, type DesignScale, drawActiveScales } from './active-scales.ts';
 import { mixtureBounds } from './bounds.ts';
 import { type Draws, drawPublished, type PublishedSettings, SAMPLER_PRESETS } from './published.ts';
 import { drawSpaceFilling, smallestDistance } from './space-filling.ts';
@@ -44,6 +45,9 @@ export interface SampleMixturesOptions {
   readonly nUnits?: number | undefined;
   /** Fitted targets: `active` asks them. */
   readonly targets?: readonly { readonly name: string; readonly surrogate: FittedSurrogate }[];
+  /** Fits of model `scale`: `active` chooses sizes and tokens among `scales` too, for what is to be known `at` another. */
+  readonly scales?: readonly DesignScale[] | undefined;
+  readonly at?: DesignScale | undefined;
   /** Mixtures there are already: `space-filling` keeps away from them, `active` takes them as running. */
   readonly existing?: MixtureTable | undefined;
   /** Default 42. */
@@ -64,6 +68,8 @@ export interface SampledMixtures extends MixtureTable {
   readonly counts: Draws['counts'] | null;
   /** Of active designs: uncertainty before and after, by target. */
   readonly deviations: ActiveDesign['deviations'] | null;
+  /** Of active designs over scales: size, tokens, compute and gain of each row. */
+  readonly design: readonly Omit<DesignedRun, 'units'>[] | null;
   /** Smallest Hellinger distance between two of the mixtures, 0..1; null for more than 2000. */
   readonly smallestDistance: number | null;
   /** Share of zero weights, mean number of domains that count (exp of the entropy), mean largest weight. */
@@ -88,6 +94,8 @@ const OPTION_TABLE: OptionTable<SampleMixturesOptions> = {
   max: anObject,
   nUnits: number,
   targets: listOf(anObject),
+  scales: listOf(anObject, 1),
+  at: anObject,
   existing: anObject,
   seed: number,
   onProgress: callback,
@@ -108,11 +116,11 @@ export async function sampleMixtures(options: SampleMixturesOptions): Promise<Sa
   const prior = priorOf(domains);
   const names = domains.map(({ name }) => name);
   checkExisting(options, names);
-  const { rows, nUnits, counts, deviations } = await draw(options, prior, way, seed);
+  const { rows, nUnits, counts, deviations, design } = await draw(options, prior, way, seed);
   const units = new Int32Array(n * names.length);
   for (const [row, own] of rows.entries()) units.set(own, row * names.length);
   return {
-    ...{ domains: names, way, seed, units, nUnits, counts, deviations },
+    ...{ domains: names, way, seed, units, nUnits, counts, deviations, design },
     ids: rows.map((_, row) => String(row + 1)),
     weights: unitsToWeights(units, nUnits),
     smallestDistance: n > 1 && n <= 2000 ? smallestDistance(rows, nUnits) : null,
@@ -125,6 +133,7 @@ interface Drawn {
   readonly nUnits: number;
   readonly counts: Draws['counts'] | null;
   readonly deviations: ActiveDesign['deviations'] | null;
+  readonly design: SampledMixtures['design'];
 }
 
 async function draw(
@@ -148,6 +157,7 @@ async function draw(
     return {
       ...(await drawPublished({ n, prior, bounds, settings, seed, signal, onProgress })),
       deviations: null,
+      design: null,
     };
   }
   if (options.settings !== undefined) throw bad('settings', 'a published preset', way);
@@ -155,13 +165,33 @@ async function draw(
   const common = { n, prior, bounds, nUnits, seed, signal, onProgress };
   if (way === 'space-filling') {
     const rows = await drawSpaceFilling({ ...common, existing });
-    return { rows, nUnits, counts: null, deviations: null };
+    return { rows, nUnits, counts: null, deviations: null, design: null };
   }
   const { targets = [] } = options;
   if (targets.length === 0) throw bad('targets', 'a fit, for an active design', 'none');
   const other = targets.find(({ surrogate }) => surrogate.nDomains !== prior.length);
   if (other) throw bad('targets', `fits of ${prior.length} domains`, other.surrogate.nDomains);
-  return { ...(await drawActive({ ...common, targets, pending: existing })), nUnits, counts: null };
+  const { at, scales } = options;
+  if ((at === undefined) !== (scales === undefined)) {
+    throw bad('at', 'scales to choose among beside it, and it beside them', 'one of both');
+  }
+  if (at === undefined || scales === undefined) {
+    const chosen = await drawActive({ ...common, targets, pending: existing });
+    return { ...chosen, nUnits, counts: null, design: null };
+  }
+  for (const { params, tokens } of [at, ...scales]) {
+    if (params > 0 && tokens > 0 && Number.isFinite(params * tokens)) continue;
+    throw bad('scales', 'params and tokens above 0', `params ${params}, tokens ${tokens}`);
+  }
+  if (existing.length > 0) {
+    throw bad('existing', 'nothing, in a design over scales', 'mixtures without a size');
+  }
+  const { runs, deviations } = await drawActiveScales({ ...common, targets, at, scales });
+  return {
+    rows: runs.map(({ units }) => units),
+    ...{ nUnits, counts: null, deviations },
+    design: runs.map(({ units: _units, ...run }) => run),
+  };
 }
 
 function rowsOf(table: MixtureTable | undefined): Float64Array[] {

@@ -183,11 +183,7 @@ export class ScaleSurrogate implements FittedSurrogate {
 
   /** Rows of the process: weights, then size and tokens within the range of the runs. */
   #columns(weights: Float64Array): Float64Array {
-    const { nDomains, model, scale } = this;
-    const { params, tokens } = model.range;
-    const size = Math.min(params[1], Math.max(params[0], scale.params)) / model.unitParams;
-    const amount = Math.min(tokens[1], Math.max(tokens[0], scale.tokens)) / model.unitTokens;
-    return processColumns(weights, nDomains, () => [size, amount]);
+    return processColumnsAt(this.model, weights, this.scale);
   }
 }
 
@@ -196,6 +192,22 @@ function lawsOf(members: readonly ScaleMember[]): Laws {
     weight,
     law: form === 'capacity' ? new CapacityLaw(parameters) : new InteractionLaw(form, parameters),
   }));
+}
+
+/** Rows of a model's process at a scale: weights, then size and tokens drawn into the range of the runs. */
+export function processColumnsAt(
+  {
+    nDomains,
+    range: { params, tokens },
+    unitParams,
+    unitTokens,
+  }: Pick<ScaleModel, 'nDomains' | 'range' | 'unitParams' | 'unitTokens'>,
+  weights: Float64Array,
+  scale: Pick<Scale, 'params' | 'tokens'>,
+): Float64Array {
+  const size = Math.min(params[1], Math.max(params[0], scale.params)) / unitParams;
+  const amount = Math.min(tokens[1], Math.max(tokens[0], scale.tokens)) / unitTokens;
+  return processColumns(weights, nDomains, () => [size, amount]);
 }
 
 /** Rows of weights with two columns more. */
