@@ -5,7 +5,7 @@
  * Only the way counts: what a stage saw behind the checkpoint that others start from is in no other model. Rates are taken
  * at the middle of at most {@link MAX_STRETCHES} stretches, which change nothing that can be seen.
  */
-import { emaWeights, type RateStretch } from '../../schedules/ema-weights.ts';
+import { emaWeights } from '../../schedules/ema-weights.ts';
 import { lineageOf } from './counts.ts';
 import type { ContinualPlan, PlanStage } from './types.ts';
 

@@ -120,7 +120,9 @@ describe('drawActiveScales', () => {
     expect(flopsOf(at)).toBe(5.4e19);
 
     const refused = (more: object) => sampleMixtures({ ...options, ...more });
-    await expect(refused({ scales: undefined })).rejects.toThrowError(/at: expected scales to choose among/);
+    await expect(refused({ scales: undefined })).rejects.toThrowError(
+      /at: expected scales to choose among/,
+    );
     await expect(refused({ scales: [{ params: 0, tokens: 1 }] })).rejects.toThrowError(/params 0/);
     const plain = await fitMixture({ runs, model: 'ridge', folds: 0 });
     await expect(refused({ targets: targetsOf(plain) })).rejects.toThrowError(
