@@ -125,6 +125,10 @@ void ReadTensors(const gguf_context* gguf, ModelFile& model) {
     group.parameters += parameters;
     group.bytes += gguf_get_tensor_size(gguf, index);
     model.n_params += parameters;
+    const ggml_type stored = gguf_get_tensor_type(gguf, index);
+    if (ggml_is_quantized(stored) && extent[0] == ggml_blck_size(stored)) {
+      model.has_single_block_rows = true;
+    }
     if (std::strcmp(gguf_get_tensor_name(gguf, index), "token_embd.weight") == 0) {
       model.embedding_type = gguf_get_tensor_type(gguf, index);
     }

@@ -45,7 +45,10 @@ struct ModelFile {
   int64_t head_dim = 0;
   std::string quantisation;     // the type that most parameters have, upper case
   int32_t embedding_type = -1;  // ggml_type of token_embd.weight
-  std::string tokenizer;        // tokenizer.ggml.model
+  // A matrix of 8 or 4 bits has rows of a single block: ggml's AMX kernel adds the first 32 tokens'
+  // products to what the memory held before, as it takes every last block for a further one.
+  bool has_single_block_rows = false;
+  std::string tokenizer;  // tokenizer.ggml.model
   std::string pre_tokenizer;
   std::optional<std::string> chat_template;
   std::string bos_token;

@@ -111,6 +111,7 @@ void LineScorer::ReadFile(const std::string& path) {
   expect(file.n_head * file.n_ctx_train * file.n_ctx_train <= kMaxAttention,
          "head_count and context_length are out of range together");
   n_embd_ = static_cast<int32_t>(file.n_embd);
+  has_single_block_rows_ = file.has_single_block_rows;
   n_ctx_ = static_cast<int32_t>(file.n_ctx_train);
 
   ggml_context* loaded = nullptr;
@@ -147,6 +148,7 @@ void LineScorer::LoadModel(const LineScorerOptions& options) {
   params.n_gpu_layers = on_cpu ? 0 : INT_MAX;
   params.split_mode = LLAMA_SPLIT_MODE_NONE;
   params.main_gpu = 0;
+  params.use_extra_bufts = !has_single_block_rows_;
   TakeLogErrors();
   try {
     model_.reset(llama_model_load_from_file(options.model_path.c_str(), params));

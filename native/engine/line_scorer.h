@@ -78,6 +78,7 @@ class LineScorer {
   std::vector<float> table_;  // [n_rows x n_embd]
   std::vector<float> head_;   // [2 x n_embd]
   int32_t n_embd_ = 0;
+  bool has_single_block_rows_ = false;  // ModelFile's
   int32_t n_rows_ = 0;
   int32_t n_ctx_ = 0;
   std::mutex lock_;

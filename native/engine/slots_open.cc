@@ -119,6 +119,7 @@ void SlotContext::LoadModel(const EngineOptions& options) {
   params.n_gpu_layers = on_cpu_ ? 0 : INT_MAX;
   params.split_mode = LLAMA_SPLIT_MODE_NONE;
   params.main_gpu = 0;
+  params.use_extra_bufts = !file_.has_single_block_rows;
   const llama_model_tensor_buft_override table_on_device[] = {
       {"^token_embd\\.weight$", ggml_backend_dev_buffer_type(device)}, {nullptr, nullptr}};
   if (!on_cpu_ && LooksUpRows(device, file_)) params.tensor_buft_overrides = table_on_device;

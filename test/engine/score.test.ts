@@ -57,6 +57,25 @@ describe.each(models)('scoreDocuments, %s', (name, shape, frame) => {
   });
 });
 
+describe('weights of 8 bits', () => {
+  // A model 32 wide has rows of one block of q8_0: on processors with AMX its products were added to what memory held.
+  it.each([32, 64])('of a model %i wide score close to those of 32 bits', async (nEmbd) => {
+    const scores = [];
+    for (const type of ['f32', 'q8_0'] as const) {
+      const changes = { nEmbd, nLayer: 2, nHead: 2, nHeadKv: 1, nFf: 64, type };
+      const engine = await open(await tinyModel(`close-${nEmbd}-${type}`, changes));
+      const texts = raggedTexts(21, 40);
+      const request = { ...documents(texts), docs: null, frame: llamaFrame, answers };
+      scores.push((await engine.scoreDocuments(request)).logitDiff);
+      await engine.dispose();
+    }
+    const [exact, rounded] = scores;
+    exact!.forEach((score, doc) => {
+      expect(Math.abs(rounded![doc]! - score)).toBeLessThan(0.5);
+    });
+  });
+});
+
 describe('scoreDocuments', () => {
   let engine: NativeEngine;
   beforeAll(async () => {
