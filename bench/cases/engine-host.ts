@@ -93,7 +93,7 @@ async function measureFree(
   vocabSize: number,
   nThreads: number,
 ): Promise<(string | number)[]> {
-  const sizes = { nThreads, nSlots: FREE_SLOTS, nCtxSlot: 256, nUbatch: 4096 };
+  const sizes = { nThreads, nSlots: FREE_SLOTS, nCtxSlot: 2048, nUbatch: 4096 };
   const engine = await native().openEngine({ ...sizes, modelPath, device: 'cpu' });
   try {
     const views = viewsOf(documentsOf(engine, FREE_SLOTS, 8));
