@@ -5,11 +5,11 @@
  * the range it is predicted from; how far the laws are apart is known by itself. Both are scaled so that normal 90 % intervals
  * hold 90 % of the left-out runs.
  */
+import { NORMAL_QUANTILE_95, quantileBySeries95 } from '../../student.ts';
 import { mean } from '../statistics.ts';
 import type { ScaleBlock } from './blocks.ts';
 import type { ScaleDeviation } from './types.ts';
 
-const NORMAL_QUANTILE = 1.6448536269514722;
 const COVERAGE = 0.9;
 
 /** A target's predictions of a block's runs. */
@@ -61,7 +61,7 @@ export function coveredOf(
   deviations: readonly ScaleDeviation[],
 ): number {
   const ratios = block.flatMap((own, target) => ratiosOf(own, deviations[target]!));
-  return ratios.filter((ratio) => ratio <= NORMAL_QUANTILE).length / ratios.length;
+  return ratios.filter((ratio) => ratio <= NORMAL_QUANTILE_95).length / ratios.length;
 }
 
 /** Errors in deviations. */
@@ -92,7 +92,7 @@ function scaledDeviations(
       : widening(near, deviations, (factor, one) => ({ ...one, inside: factor * one.inside }));
   const within = deviations.map((one) => ({ ...one, inside: inner * one.inside }));
   const nErrors = Math.max(2, Math.floor((far.length * deviations.length) / 2));
-  const few = studentQuantile(nErrors) / NORMAL_QUANTILE;
+  const few = quantileBySeries95(nErrors) / NORMAL_QUANTILE_95;
   const outer =
     far.length === 0
       ? few
@@ -113,7 +113,7 @@ function widening(
         const ratios = block.flatMap((own, target) =>
           ratiosOf(own, apply(factor, deviations[target]!)),
         );
-        return ratios.filter((ratio) => ratio <= NORMAL_QUANTILE).length / ratios.length;
+        return ratios.filter((ratio) => ratio <= NORMAL_QUANTILE_95).length / ratios.length;
       }),
     );
   let [low, high] = [Math.log(1 / 4), Math.log(16)];
@@ -123,13 +123,4 @@ function widening(
     else high = middle;
   }
   return Math.exp(high);
-}
-
-/** 0.95 quantile of Student's t, by Hill's expansion of the normal one; within 1 % from 3 degrees of freedom on. */
-function studentQuantile(degrees: number): number {
-  const z = NORMAL_QUANTILE;
-  const first = (z ** 3 + z) / 4;
-  const second = (5 * z ** 5 + 16 * z ** 3 + 3 * z) / 96;
-  const third = (3 * z ** 7 + 19 * z ** 5 + 17 * z ** 3 - 15 * z) / 384;
-  return z + first / degrees + second / degrees ** 2 + third / degrees ** 3;
 }
